@@ -1,0 +1,120 @@
+"""Every error that this package raises on purpose.
+
+    CondaFlowError
+    ├── FlowDefinitionError (ValueError)   the flow file is wrong; knows file and line
+    ├── ParameterError (ValueError)        a parameter's value is missing or wrong
+    ├── SettingError (ValueError)          a setting or command-line option is wrong
+    ├── EnvironmentFailure                 an environment cannot be made
+    │   ├── SolveError                     no set of packages satisfies the spec
+    │   ├── ChannelError (OSError)         a channel cannot be read
+    │   ├── PackageError (OSError)         a package is missing or its sha256 is wrong
+    │   └── ResolverNotFound (FileNotFoundError)
+    ├── DatastoreError
+    │   ├── NotInDatastore (LookupError)   no such key, artifact, run or task
+    │   ├── CorruptData (ValueError)       stored bytes do not match their sha256
+    │   └── DatastoreUnavailable (OSError) the storage cannot be reached or refuses us
+    ├── ArtifactError
+    │   ├── UnpicklableArtifact (TypeError)
+    │   └── MissingArtifact (AttributeError)
+    ├── TransitionError (ValueError)       self.next() was called with what the graph does not allow
+    ├── MergeError (ValueError)            merge_artifacts() cannot decide
+    └── TaskFailed (RuntimeError)          a task ended without its outputs
+
+Standard library only, Python 3.6 and later: it is shipped into step environments.
+"""
+
+
+class CondaFlowError(Exception):
+    """A failure with a message that a person can act on.
+
+    Args:
+        message: what is wrong and what to write instead; may span lines.
+        file: the flow file that the message is about, if any.
+        line: the line in that file, counted from 1.
+    """
+
+    def __init__(self, message, file=None, line=None):
+        # type: (str, str | None, int | None) -> None
+        super().__init__(message)
+        self.message = message
+        self.file = file
+        self.line = line
+
+    def __str__(self):
+        # type: () -> str
+        if self.file is None:
+            return self.message
+        place = self.file if self.line is None else "%s:%d" % (self.file, self.line)
+        return "%s: %s" % (place, self.message)
+
+
+class FlowDefinitionError(CondaFlowError, ValueError):
+    """The flow file is wrong: a decorator, a step, a parameter or the graph."""
+
+
+class ParameterError(CondaFlowError, ValueError):
+    """A parameter's value is missing, of another type, or not allowed."""
+
+
+class SettingError(CondaFlowError, ValueError):
+    """A setting, environment variable or command-line option is wrong."""
+
+
+class EnvironmentFailure(CondaFlowError):
+    """A step's conda environment cannot be made."""
+
+
+class SolveError(EnvironmentFailure):
+    """No set of packages of the channels satisfies the spec."""
+
+
+class ChannelError(EnvironmentFailure, OSError):
+    """A conda channel cannot be read."""
+
+
+class PackageError(EnvironmentFailure, OSError):
+    """A conda package is missing, or its bytes do not match its sha256."""
+
+
+class ResolverNotFound(EnvironmentFailure, FileNotFoundError):
+    """The dependency resolver that a setting names is not installed."""
+
+
+class DatastoreError(CondaFlowError):
+    """The datastore cannot give or take what was asked."""
+
+
+class NotInDatastore(DatastoreError, LookupError):
+    """The datastore holds nothing of that name."""
+
+
+class CorruptData(DatastoreError, ValueError):
+    """Stored bytes do not match the sha256 that they are stored under."""
+
+
+class DatastoreUnavailable(DatastoreError, OSError):
+    """The storage behind the datastore cannot be reached, or refuses the request."""
+
+
+class ArtifactError(CondaFlowError):
+    """An artifact cannot be passed between steps."""
+
+
+class UnpicklableArtifact(ArtifactError, TypeError):
+    """A value assigned to ``self`` cannot be pickled."""
+
+
+class MissingArtifact(ArtifactError, AttributeError):
+    """A step reads an artifact that no earlier step assigned."""
+
+
+class TransitionError(CondaFlowError, ValueError):
+    """``self.next()`` was called with what the graph does not allow."""
+
+
+class MergeError(CondaFlowError, ValueError):
+    """``merge_artifacts()`` found values that differ, or names that do not exist."""
+
+
+class TaskFailed(CondaFlowError, RuntimeError):
+    """A task ended without publishing its outputs."""
