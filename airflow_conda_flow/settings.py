@@ -1,0 +1,251 @@
+"""Every setting of the package: its name, where it is read from, its default and what it does.
+
+A setting is taken from the first place that gives it:
+
+1. the command line, or the caller (``overrides``);
+2. the environment variable ``CONDA_FLOW_<NAME>``, or one of the field's own names for it;
+3. the Metaflow configuration file, ``~/.metaflowconfig/config.json``, under one of those names;
+4. under Airflow, the option of that name in the section ``[conda_flow]`` (``fallbacks``);
+5. the default.
+
+This module imports no other room.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+from airflow_conda_flow.errors import SettingError
+
+HOME = "~/.airflow-conda-flow"
+
+
+@dataclass(frozen=True)
+class Option:
+    """One setting as users see it.
+
+    Attributes:
+        name: its name in ``[conda_flow]`` and, with dashes, on the command line.
+        default: the text that stands for it where nobody sets it.
+        description: one paragraph for the reference pages.
+        aliases: other environment variables, also looked up in Metaflow's configuration file.
+        choices: the texts that are allowed; empty for any.
+        kind: the type shown in Airflow's reference.
+    """
+
+    name: str
+    default: str
+    description: str
+    aliases: tuple[str, ...] = ()
+    choices: tuple[str, ...] = ()
+    kind: str = "string"
+
+    @property
+    def environment_variable(self) -> str:
+        """The variable that sets it outside Airflow, such as ``CONDA_FLOW_DATASTORE``."""
+        return f"CONDA_FLOW_{self.name.upper()}"
+
+
+OPTIONS = (
+    Option(
+        "datastore",
+        "local",
+        "Where artifacts, locks and code packages are kept: a local directory, or S3.",
+        aliases=("METAFLOW_DEFAULT_DATASTORE",),
+        choices=("local", "s3"),
+    ),
+    Option(
+        "datastore_root",
+        "",
+        "The directory, or s3://bucket/prefix, of the datastore. "
+        f"Empty: {HOME}/datastore for the local one; S3 has no default.",
+    ),
+    Option(
+        "cache_dir",
+        f"{HOME}/cache",
+        "The directory of this machine's cache: locks, packages and environments. "
+        "All of it can be made again from an S3 datastore.",
+    ),
+    Option(
+        "channels",
+        "conda-forge",
+        "The conda channels, best first, separated by commas: names, URLs or directories.",
+        aliases=("CONDA_CHANNELS", "METAFLOW_CONDA_CHANNELS"),
+    ),
+    Option(
+        "resolver",
+        "rattler",
+        "What solves environments: py-rattler in process, or an executable of that name on PATH.",
+        aliases=("METAFLOW_CONDA_DEPENDENCY_RESOLVER",),
+        choices=("rattler", "conda", "mamba", "micromamba"),
+    ),
+    Option(
+        "aws_conn_id",
+        "",
+        "The Airflow connection that holds the credentials for an S3 datastore. "
+        "Empty: boto3's default chain. Used under Airflow alone.",
+    ),
+)
+_BY_NAME = {option.name: option for option in OPTIONS}
+_LOCAL_ROOT_ALIAS = "METAFLOW_DATASTORE_SYSROOT_LOCAL"
+_S3_ROOT_ALIAS = "METAFLOW_DATASTORE_SYSROOT_S3"
+
+
+@dataclass(frozen=True)
+class Settings:
+    """The settings of one run, checked.
+
+    Attributes:
+        datastore: ``local`` or ``s3``.
+        datastore_root: an absolute directory, or ``s3://bucket[/prefix]``.
+        cache_dir: an absolute directory.
+        channels: best first, never empty.
+        resolver: ``rattler``, ``conda``, ``mamba`` or ``micromamba``.
+        aws_conn_id: the name of an Airflow connection, or the empty string.
+    """
+
+    datastore: str
+    datastore_root: str
+    cache_dir: Path
+    channels: tuple[str, ...]
+    resolver: str
+    aws_conn_id: str = ""
+
+
+def load_settings(
+    overrides: Mapping[str, str | None] | None = None,
+    fallbacks: Mapping[str, str | None] | None = None,
+    environ: Mapping[str, str] | None = None,
+) -> Settings:
+    """The settings in force here.
+
+    Args:
+        overrides: texts by option name that win over everything; ``None`` values are passed over.
+        fallbacks: texts by option name that win over the defaults alone (Airflow's configuration).
+        environ: the environment variables; this process's own when not given.
+
+    Raises:
+        SettingError: a value is not allowed, or an S3 datastore has no root.
+    """
+    lookup = _Lookup(
+        overrides or {},
+        fallbacks or {},
+        os.environ if environ is None else environ,
+    )
+    datastore, _ = lookup.find("datastore")
+    channels_text, channels_source = lookup.find("channels")
+    channels = tuple(part.strip() for part in channels_text.split(",") if part.strip())
+    if not channels:
+        raise SettingError(
+            f"{channels_source} names no channel: {channels_text!r}. "
+            "Write one or more, such as 'conda-forge'."
+        )
+    cache_dir, _ = lookup.find("cache_dir")
+    resolver, _ = lookup.find("resolver")
+    aws_conn_id, _ = lookup.find("aws_conn_id")
+    return Settings(
+        datastore=datastore,
+        datastore_root=_datastore_root(datastore, lookup),
+        cache_dir=Path(cache_dir).expanduser().absolute(),
+        channels=channels,
+        resolver=resolver,
+        aws_conn_id=aws_conn_id,
+    )
+
+
+class _Lookup:
+    """Finds an option's text, and says where it stood."""
+
+    def __init__(
+        self,
+        overrides: Mapping[str, str | None],
+        fallbacks: Mapping[str, str | None],
+        environ: Mapping[str, str],
+    ) -> None:
+        self.overrides = overrides
+        self.fallbacks = fallbacks
+        self.environ = environ
+        self._metaflow: Mapping[str, Any] | None = None
+
+    @property
+    def metaflow(self) -> Mapping[str, Any]:
+        if self._metaflow is None:
+            self._metaflow = _metaflow_configuration(self.environ)
+        return self._metaflow
+
+    def find(self, name: str, extra_aliases: tuple[str, ...] = ()) -> tuple[str, str]:
+        option = _BY_NAME[name]
+        text, source = self._first(option, (*option.aliases, *extra_aliases))
+        if option.choices and text not in option.choices:
+            raise SettingError(
+                f"{source} is {text!r}; it takes one of: {', '.join(option.choices)}."
+            )
+        return text, source
+
+    def _first(self, option: Option, aliases: tuple[str, ...]) -> tuple[str, str]:
+        given = self.overrides.get(option.name)
+        if given is not None:
+            return given, "--" + option.name.replace("_", "-")
+        for variable in (option.environment_variable, *aliases):
+            if self.environ.get(variable):
+                return self.environ[variable], f"The environment variable {variable}"
+        for key in aliases:
+            if self.metaflow.get(key):
+                return str(self.metaflow[key]), f"{key} in {_metaflow_file(self.environ)}"
+        fallback = self.fallbacks.get(option.name)
+        if fallback:
+            return fallback, f"The Airflow option [conda_flow] {option.name}"
+        return option.default, f"The default of {option.name}"
+
+
+def _datastore_root(datastore: str, lookup: _Lookup) -> str:
+    alias = _S3_ROOT_ALIAS if datastore == "s3" else _LOCAL_ROOT_ALIAS
+    root, source = lookup.find("datastore_root", (alias,))
+    if datastore == "s3":
+        if not root:
+            raise SettingError(
+                "The datastore is s3, but it has no root. Set --datastore-root, or "
+                "CONDA_FLOW_DATASTORE_ROOT, to s3://bucket/prefix."
+            )
+        parts = urlsplit(root)
+        if parts.scheme != "s3" or not parts.netloc:
+            raise SettingError(
+                f"{source} is {root!r}; an S3 datastore takes s3://bucket or s3://bucket/prefix. "
+                "For a directory, set --datastore local."
+            )
+        return root.rstrip("/")
+    if "://" in root:
+        raise SettingError(
+            f"{source} is {root!r}; a local datastore takes a directory. "
+            "For S3, set --datastore s3."
+        )
+    return str(Path(root or f"{HOME}/datastore").expanduser().absolute())
+
+
+def _metaflow_file(environ: Mapping[str, str]) -> Path:
+    home = Path(environ.get("METAFLOW_HOME") or "~/.metaflowconfig").expanduser()
+    profile = environ.get("METAFLOW_PROFILE")
+    return home / (f"config_{profile}.json" if profile else "config.json")
+
+
+def _metaflow_configuration(environ: Mapping[str, str]) -> Mapping[str, Any]:
+    path = _metaflow_file(environ)
+    try:
+        text = path.read_text(encoding="utf-8")
+    except FileNotFoundError:
+        return {}
+    except OSError as error:
+        raise SettingError(f"{path} cannot be read: {error.strerror}.") from error
+    try:
+        content = json.loads(text)
+    except ValueError as error:
+        raise SettingError(f"{path} is not valid JSON: {error}. Mend it or remove it.") from error
+    if not isinstance(content, dict):
+        raise SettingError(f"{path} holds {type(content).__name__}; it takes a JSON object.")
+    return content
