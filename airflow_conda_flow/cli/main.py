@@ -1,0 +1,37 @@
+"""What ``python flow.py ...`` does."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from typing import Any
+
+from airflow_conda_flow.cli.parser import build_parser, parse
+from airflow_conda_flow.errors import CondaFlowError
+from airflow_conda_flow.flow.definition import read_flow
+
+
+def main(flow_class: type[Any], argv: Sequence[str] | None = None) -> int:
+    """Run the command line of a flow; returns the exit code.
+
+    0: done. 1: the flow, its data or its run failed, with one message. A usage error ends the
+    process with 2.
+    """
+    try:
+        definition = read_flow(flow_class)
+        parser = build_parser(definition)
+        arguments = parse(parser, sys.argv[1:] if argv is None else argv)
+        if arguments.command is None:
+            parser.print_help()
+            return 0
+        code: int = arguments.execute(arguments, definition)
+    except CondaFlowError as error:
+        sys.stderr.write(f"{error}\n")
+        return 1
+    except KeyboardInterrupt:
+        sys.stderr.write("Interrupted.\n")
+        return 1
+    except BrokenPipeError:
+        sys.stderr.close()
+        return 1
+    return code

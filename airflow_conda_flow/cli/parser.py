@@ -1,0 +1,94 @@
+"""The command line of a flow file: its options and commands, as an argument parser."""
+
+from __future__ import annotations
+
+import argparse
+import difflib
+import os
+import sys
+from collections.abc import Callable, Sequence
+from typing import Any, NoReturn
+
+from airflow_conda_flow._version import __version__
+from airflow_conda_flow.flow.definition import FlowDefinition
+
+Execute = Callable[[argparse.Namespace, FlowDefinition], int]
+
+
+class FlowArgumentParser(argparse.ArgumentParser):
+    """An argument parser whose usage errors name the nearest thing that exists."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, allow_abbrev=False, **kwargs)
+
+    def error(self, message: str) -> NoReturn:
+        """Print one message and end with exit code 2."""
+        sys.stderr.write(f"{self.prog}: {message}\nTry '{self.prog} --help'.\n")
+        sys.exit(2)
+
+    def nearest_option(self, word: str) -> str:
+        """``" Did you mean --x?"`` for an option that is nearly ``word``, or nothing."""
+        known = [option for action in self._actions for option in action.option_strings]
+        nearest = difflib.get_close_matches(word.split("=")[0], known, n=1)
+        return f" Did you mean {nearest[0]}?" if nearest else ""
+
+
+def add_common_options(parser: argparse.ArgumentParser, *, inherited: bool) -> None:
+    """Add the options that stand before the command as well as behind it.
+
+    Args:
+        parser: the parser of the flow file, or of one command.
+        inherited: whether a value given before the command is to be kept.
+    """
+
+    def add(*names: str, default: Any = None, **kwargs: Any) -> None:
+        parser.add_argument(*names, default=argparse.SUPPRESS if inherited else default, **kwargs)
+
+    add(
+        "--environment",
+        choices=("local", "conda"),
+        default="local",
+        help="conda: every step in its own conda environment; local: in this interpreter",
+    )
+    add("--datastore", metavar="KIND", help="where artifacts are kept: local or s3")
+    add("--datastore-root", metavar="ROOT", help="a directory, or s3://bucket/prefix")
+    add("--cache-dir", metavar="DIR", help="this machine's cache of packages and environments")
+    add("--channels", metavar="NAMES", help="conda channels, separated by commas")
+    add("--resolver", metavar="NAME", help="rattler, conda, mamba or micromamba")
+    add("--quiet", action="store_true", default=False, help="print the tasks' lines alone")
+
+
+def build_parser(definition: FlowDefinition, prog: str | None = None) -> FlowArgumentParser:
+    """The parser of one flow's command line."""
+    from airflow_conda_flow.cli import check, run, show  # noqa: PLC0415 - they import this module
+
+    parser = FlowArgumentParser(
+        prog=prog or os.path.basename(sys.argv[0]),  # noqa: PTH119 - a name, not a path
+        description=definition.graph.doc or None,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("--version", action="version", version=f"airflow-conda-flow {__version__}")
+    add_common_options(parser, inherited=False)
+    commands = parser.add_subparsers(
+        title="commands", dest="command", metavar="COMMAND", parser_class=FlowArgumentParser
+    )
+    for module in (run, show, check):
+        command = commands.add_parser(
+            module.NAME,
+            help=module.HELP,
+            description=module.HELP,
+            formatter_class=argparse.RawDescriptionHelpFormatter,
+        )
+        add_common_options(command, inherited=True)
+        module.add_arguments(command, definition)
+        command.set_defaults(execute=module.execute, command_parser=command)
+    return parser
+
+
+def parse(parser: FlowArgumentParser, argv: Sequence[str]) -> argparse.Namespace:
+    """The parsed command line; a usage error ends the process with exit code 2."""
+    arguments, unknown = parser.parse_known_args(argv)
+    if unknown:
+        command: FlowArgumentParser = getattr(arguments, "command_parser", parser)
+        command.error(f"no such option: {unknown[0]}.{command.nearest_option(unknown[0])}")
+    return arguments

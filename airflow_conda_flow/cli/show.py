@@ -1,0 +1,42 @@
+"""``show``: print the flow's steps as a person reads them."""
+
+from __future__ import annotations
+
+import argparse
+import textwrap
+
+from airflow_conda_flow.flow.definition import FlowDefinition
+from airflow_conda_flow.flow.graph import StepNode
+
+NAME = "show"
+HELP = "Show the steps of the flow."
+
+
+def add_arguments(parser: argparse.ArgumentParser, definition: FlowDefinition) -> None:
+    """Add nothing: the whole flow is shown."""
+    del parser, definition
+
+
+def execute(arguments: argparse.Namespace, definition: FlowDefinition) -> int:
+    """Print every step, in an order in which they can run."""
+    del arguments
+    graph = definition.graph
+    if graph.doc:
+        print(f"\n{textwrap.dedent(graph.doc).strip()}")
+    for node in graph.topological():
+        print(f"\nStep {node.name}")
+        print(textwrap.indent(textwrap.dedent(node.doc or "?").strip(), "    "))
+        following = _following(node)
+        if following:
+            print(f"    => {following}")
+    print()
+    return 0
+
+
+def _following(node: StepNode) -> str:
+    targets = ", ".join(node.out_steps)
+    if node.kind == "foreach":
+        return f"{targets} (for each of self.{node.foreach})"
+    if node.kind == "switch":
+        return f"{targets} (one of them, by self.{node.condition})"
+    return targets

@@ -1,0 +1,156 @@
+"""Runs one flow on this machine: starts each task when its inputs are there, and prints what happens."""
+
+from __future__ import annotations
+
+import queue
+import threading
+from collections import deque
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from typing import Any
+
+from airflow_conda_flow.flow.graph import FlowGraph
+from airflow_conda_flow.flow.index_path import task_id
+from airflow_conda_flow.local.console import Console
+from airflow_conda_flow.local.readiness import Readiness, TaskKey
+
+
+@dataclass
+class TaskOutcome:
+    """How a task ended: with its transition, or with why it failed."""
+
+    ok: bool
+    transition: dict[str, Any] | None = None
+    failure: str | None = None
+
+
+@dataclass
+class RunOutcome:
+    """How a run ended.
+
+    Attributes:
+        failed: pathspecs of the tasks that failed, with the message of each.
+        interrupted: whether a person or a signal ended the run.
+    """
+
+    failed: dict[str, str] = field(default_factory=dict)
+    interrupted: bool = False
+
+    @property
+    def ok(self) -> bool:
+        """Whether every task of the run finished."""
+        return not self.failed and not self.interrupted
+
+
+class TaskLines:
+    """Prints the lines of one task under its name."""
+
+    def __init__(self, console: Console, pathspec: str) -> None:
+        self.pid: int | None = None
+        self._console = console
+        self._pathspec = pathspec
+
+    def started(self, pid: int) -> None:
+        """Say that the task has a process now."""
+        self.pid = pid
+        self.line("Task is starting.")
+
+    def line(self, text: str) -> None:
+        """Print one line of the task, or about it."""
+        self._console.task_line(self._pathspec, self.pid, text)
+
+
+RunTask = Callable[[TaskKey, TaskLines, threading.Event], TaskOutcome]
+"""Runs one task to its end in the calling thread; ends it early when the event is set."""
+
+
+class Scheduler:
+    """Runs the tasks of one run, up to ``max_workers`` at once.
+
+    Args:
+        graph: the flow's graph.
+        run_id: the run's id, for the lines.
+        run_task: runs one task to its end.
+        console: where lines go.
+        max_workers: how many tasks run at once.
+    """
+
+    def __init__(
+        self,
+        graph: FlowGraph,
+        run_id: str,
+        run_task: RunTask,
+        console: Console,
+        max_workers: int,
+    ) -> None:
+        self._run_id = run_id
+        self._run_task = run_task
+        self._console = console
+        self._max_workers = max_workers
+        self._readiness = Readiness(graph)
+        self._ready: deque[TaskKey] = deque()
+        self._running = 0
+        self._ended: queue.SimpleQueue[tuple[TaskKey, TaskOutcome] | None] = queue.SimpleQueue()
+        self._cancel = threading.Event()
+
+    def run(self) -> RunOutcome:
+        """Run the flow from its first step; returns when no process of it is left.
+
+        After a failure or an interrupt no further task starts, and those that run are ended.
+        """
+        outcome = RunOutcome()
+        self._ready.append(self._readiness.first())
+        with ThreadPoolExecutor(self._max_workers, thread_name_prefix="task") as pool:
+            while self._ready or self._running:
+                self._start_ready(pool)
+                self._take_one(outcome)
+        return outcome
+
+    def interrupt(self) -> None:
+        """End the run early; may be called from a signal handler, and more than once."""
+        self._ended.put(None)
+
+    def _start_ready(self, pool: ThreadPoolExecutor) -> None:
+        while self._ready and self._running < self._max_workers:
+            self._running += 1
+            pool.submit(self._run_one, self._ready.popleft())
+
+    def _run_one(self, key: TaskKey) -> None:
+        lines = TaskLines(self._console, self._pathspec(key))
+        try:
+            outcome = self._run_task(key, lines, self._cancel)
+        except BaseException as error:  # noqa: BLE001 - a thread's failure must reach the main loop
+            outcome = TaskOutcome(ok=False, failure=f"{type(error).__name__}: {error}")
+        if outcome.ok:
+            lines.line("Task finished successfully.")
+        else:
+            for text in (outcome.failure or "").splitlines():
+                lines.line(text)
+            lines.line("Task ended with the run." if self._cancel.is_set() else "Task failed.")
+        self._ended.put((key, outcome))
+
+    def _take_one(self, outcome: RunOutcome) -> None:
+        message = self._ended.get()
+        if message is None:
+            if not outcome.interrupted:
+                self._console.note("Interrupted: ending the tasks that run.")
+            outcome.interrupted = True
+            self._stop()
+            return
+        key, ended = message
+        self._running -= 1
+        if not ended.ok:
+            if not self._cancel.is_set():
+                outcome.failed[self._pathspec(key)] = ended.failure or "no reason known"
+            self._stop()
+        elif not self._cancel.is_set():
+            self._ready.extend(self._readiness.finished(*key, ended.transition))
+
+    def _stop(self) -> None:
+        self._cancel.set()
+        self._ready.clear()
+
+    def _pathspec(self, key: TaskKey) -> str:
+        step, indices = key
+        return f"{self._run_id}/{step}/{task_id(indices)}"
