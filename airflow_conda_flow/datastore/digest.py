@@ -1,0 +1,46 @@
+"""SHA-256 of files, computed once per process and file state."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+_BLOCK = 4 * 1024 * 1024
+
+_FileState = tuple[int, int, int, int]
+_known: dict[_FileState, str] = {}
+
+
+def file_sha256(path: Path) -> str:
+    """The hex SHA-256 of the file's bytes. Other threads run meanwhile."""
+    digest = hashlib.sha256()
+    buffer = memoryview(bytearray(_BLOCK))
+    with path.open("rb", buffering=0) as file:
+        while count := file.readinto(buffer):
+            digest.update(buffer[:count])
+    return digest.hexdigest()
+
+
+def _state(path: Path) -> _FileState:
+    stat = os.stat(path)  # noqa: PTH116  hot path
+    return stat.st_dev, stat.st_ino, stat.st_mtime_ns, stat.st_size
+
+
+def known_sha256(path: Path) -> str:
+    """Like ``file_sha256``, but a file whose inode, mtime and size were seen before is not read."""
+    state = _state(path)
+    if (sha256 := _known.get(state)) is None:
+        sha256 = file_sha256(path)
+        # A file that changed while it was read is not remembered under either state.
+        if _state(path) == state:
+            _known[state] = sha256
+    return sha256
+
+
+def remember(path: Path, sha256: str) -> None:
+    """Notes the digest of a file that this process has just verified."""
+    _known[_state(path)] = sha256

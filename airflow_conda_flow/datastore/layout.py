@@ -1,0 +1,109 @@
+"""Every key in a datastore, one function each: the stored layout on one screen.
+
+    flows/<Flow>/<run>/run.json                        run manifest
+    flows/<Flow>/<run>/<step>/<task id>/<attempt>.json task manifest
+    flows/<Flow>/<run>/<step>/<task id>/<attempt>.stdout|stderr
+    artifacts/<first two hex digits>/<sha256>          serialized values
+    code/<sha256>.zip                                  code packages
+    environments/<platform>/<spec id>.lock             locks
+    packages/<sha256>/<file name>                      conda packages
+
+Names that come from outside (flow, run, step) are percent-encoded where they hold anything but
+letters, digits and ``_ - . ~ : + =``; ``name_of`` undoes it.
+"""
+
+from __future__ import annotations
+
+import re
+from urllib.parse import quote, unquote
+
+_SAFE = ":+=~"
+_SHA256 = re.compile(r"[0-9a-f]{64}")
+
+FLOWS = "flows"
+RUN_MANIFEST_NAME = "run.json"
+TASK_MANIFEST_SUFFIX = ".json"
+
+
+def part(name: str) -> str:
+    """``name`` as one part of a key: no ``/``, and no dot in front.
+
+    >>> part("manual__2026-11-24T02:00:00+00:00")
+    'manual__2026-11-24T02:00:00+00:00'
+    >>> part("../a b")
+    '%2E.%2Fa%20b'
+    """
+    if not name:
+        raise ValueError("A part of a datastore key must not be empty.")
+    encoded = quote(name, safe=_SAFE)
+    return "%2E" + encoded[1:] if encoded.startswith(".") else encoded
+
+
+def name_of(encoded: str) -> str:
+    """The name that ``part`` encoded.
+
+    >>> name_of(part("../a b"))
+    '../a b'
+    """
+    return unquote(encoded)
+
+
+def _digest(sha256: str) -> str:
+    if not _SHA256.fullmatch(sha256):
+        raise ValueError(f"Expected a SHA-256 of 64 lower-case hex digits, got {sha256!r}.")
+    return sha256
+
+
+def flow_folder(flow: str) -> str:
+    """The folder with a folder for every run of the flow."""
+    return f"{FLOWS}/{part(flow)}/"
+
+
+def run_folder(flow: str, run_id: str) -> str:
+    """The folder with the run manifest and a folder for every step."""
+    return f"{flow_folder(flow)}{part(run_id)}/"
+
+
+def run_manifest(flow: str, run_id: str) -> str:
+    """The key of a run's manifest."""
+    return run_folder(flow, run_id) + RUN_MANIFEST_NAME
+
+
+def step_folder(flow: str, run_id: str, step: str) -> str:
+    """The folder with a folder for every task of the step."""
+    return f"{run_folder(flow, run_id)}{part(step)}/"
+
+
+def task_folder(flow: str, run_id: str, step: str, task_id: str) -> str:
+    """The folder with the manifests and logs of a task's attempts."""
+    return f"{step_folder(flow, run_id, step)}{part(task_id)}/"
+
+
+def task_manifest(flow: str, run_id: str, step: str, task_id: str, attempt: int) -> str:
+    """The key of one attempt's manifest."""
+    return f"{task_folder(flow, run_id, step, task_id)}{attempt}{TASK_MANIFEST_SUFFIX}"
+
+
+def task_log(flow: str, run_id: str, step: str, task_id: str, attempt: int, stream: str) -> str:
+    """The key of what one attempt wrote to ``stream``: ``"stdout"`` or ``"stderr"``."""
+    return f"{task_folder(flow, run_id, step, task_id)}{attempt}.{stream}"
+
+
+def artifact(sha256: str) -> str:
+    """The key of a serialized value."""
+    return f"artifacts/{_digest(sha256)[:2]}/{sha256}"
+
+
+def code_package(sha256: str) -> str:
+    """The key of a code package."""
+    return f"code/{_digest(sha256)}.zip"
+
+
+def lock(platform: str, spec_id: str) -> str:
+    """The key of an environment's lock."""
+    return f"environments/{part(platform)}/{part(spec_id)}.lock"
+
+
+def package(sha256: str, file_name: str) -> str:
+    """The key of a conda package."""
+    return f"packages/{_digest(sha256)}/{part(file_name)}"

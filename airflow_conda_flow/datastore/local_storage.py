@@ -1,0 +1,270 @@
+"""A storage in a directory of this machine, or of a file system that machines share.
+
+Writes go to a temporary file in the key's own directory and appear by rename or hard link.
+Small writes (manifests, locks) are flushed to the disk before they appear: a manifest must not survive
+a power cut as an empty file. Artifacts are not: they are verified whenever they are read.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import hashlib
+import os
+import secrets
+import shutil
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from airflow_conda_flow.errors import (
+    CondaFlowError,
+    CorruptData,
+    DatastoreUnavailable,
+    NotInDatastore,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from .storage import Progress
+
+_BLOCK = 4 * 1024 * 1024
+_READ_ONLY = 0o444
+_NO_HARD_LINKS = {errno.EPERM, errno.ENOTSUP, errno.EOPNOTSUPP, errno.EMLINK, errno.ENOSYS}
+
+
+class LocalStorage:
+    """Keys are paths below ``root``; the directory is made by the first write."""
+
+    kind = "local"
+    keeps_first_write = True  # a hard link never overwrites
+
+    def __init__(self, root: Path | str) -> None:
+        self.root = Path(os.path.abspath(Path(root).expanduser()))  # noqa: PTH100  symlinks stay
+        self._base = f"{self.root}/"
+
+    def __repr__(self) -> str:
+        return f"LocalStorage({str(self.root)!r})"
+
+    @property
+    def url(self) -> str:
+        """The root directory."""
+        return str(self.root)
+
+    def _path(self, key: str) -> str:
+        return self._base + key
+
+    def local_path(self, key: str) -> Path:
+        """The file of ``key``, whether it is there or not."""
+        return Path(self._path(key))
+
+    def read_bytes(self, key: str) -> bytes:
+        """The bytes under ``key``; ``NotInDatastore`` if there are none."""
+        with _reading(self, key), open(self._path(key), "rb", buffering=0) as file:  # noqa: PTH123
+            return file.read()
+
+    def read_with_age(self, key: str) -> tuple[bytes, float]:
+        """The bytes under ``key``, and the seconds since they were written."""
+        with _reading(self, key), open(self._path(key), "rb") as file:  # noqa: PTH123
+            return file.read(), time.time() - os.fstat(file.fileno()).st_mtime
+
+    def write_bytes(self, key: str, data: bytes) -> None:
+        """Puts ``data`` under ``key``, in place of what was there."""
+        with self._new_file(key) as (temporary, fd):
+            _write_all(fd, data)
+            os.fsync(fd)
+            os.replace(temporary, self._path(key))  # noqa: PTH105
+
+    def write_if_absent(self, key: str, data: bytes) -> bool:
+        """True if ``data`` was put under ``key``, False if the key was there already."""
+        if self.exists(key):
+            return False
+        with self._new_file(key) as (temporary, fd):
+            _write_all(fd, data)
+            os.fsync(fd)
+            return _appear(temporary, self._path(key))
+
+    def first_write_wins(self, key: str, data: bytes) -> bool:  # noqa: ARG002
+        """True: a hard link never overwrites."""
+        return True
+
+    def upload(self, path: Path, key: str, progress: Progress | None = None) -> None:
+        """Puts a copy of the file under ``key``."""
+        with path.open("rb", buffering=0) as source, self._new_file(key) as (temporary, fd):
+            _copy(source.fileno(), fd, None, progress)
+            os.replace(temporary, self._path(key))  # noqa: PTH105
+
+    def move_in(self, path: Path, key: str) -> None:
+        """Puts the file itself under ``key``, read-only; copies only from another file system.
+
+        A key that is there with the same size stays as it is: its inode and mtime do not change.
+        """
+        target = self._path(key)
+        size = path.stat().st_size
+        if self.size(key) != size:
+            path.chmod(_READ_ONLY)
+            with _writing(self, key):
+                try:
+                    self._place(path, target, size)
+                except FileNotFoundError:
+                    os.makedirs(os.path.dirname(target), exist_ok=True)  # noqa: PTH103, PTH120
+                    self._place(path, target, size)
+        path.unlink(missing_ok=True)
+
+    def _place(self, path: Path, target: str, size: int) -> None:
+        try:
+            if not _appear(str(path), target) and os.stat(target).st_size != size:  # noqa: PTH116
+                os.replace(path, target)  # noqa: PTH105  what is there is damaged
+        except OSError as error:
+            if error.errno != errno.EXDEV:
+                raise
+            self.upload(path, target.removeprefix(self._base))
+            os.chmod(target, _READ_ONLY)  # noqa: PTH101
+
+    def download(
+        self, key: str, path: Path, sha256: str | None = None, progress: Progress | None = None
+    ) -> None:
+        """Makes ``path`` a copy of the key's bytes, verified if ``sha256`` is given."""
+        path.parent.mkdir(parents=True, exist_ok=True)
+        digest = None if sha256 is None else hashlib.sha256()
+        with new_file_beside(path) as (temporary, fd):
+            with _reading(self, key), open(self._path(key), "rb", buffering=0) as source:  # noqa: PTH123
+                _copy(source.fileno(), fd, digest, progress)
+            if digest is not None and digest.hexdigest() != sha256:
+                raise corrupt(self.url, key, expected=str(sha256), got=digest.hexdigest())
+            os.replace(temporary, path)  # noqa: PTH105
+
+    def exists(self, key: str) -> bool:
+        """True if there are bytes under ``key``."""
+        return os.path.isfile(self._path(key))  # noqa: PTH113
+
+    def size(self, key: str) -> int | None:
+        """The number of bytes under ``key``, None if there is no such key."""
+        try:
+            return os.stat(self._path(key)).st_size  # noqa: PTH116
+        except (FileNotFoundError, NotADirectoryError):
+            return None
+
+    def list_keys(self, prefix: str) -> Iterator[str]:
+        """Every key that starts with ``prefix``, sorted by folder."""
+        folder, _, start = prefix.rpartition("/")
+        yield from self._walk(f"{folder}/" if folder else "", start)
+
+    def _walk(self, folder: str, start: str) -> Iterator[str]:
+        for name, is_folder in self._entries(folder):
+            if not name.startswith(start):
+                continue
+            if is_folder:
+                yield from self._walk(f"{folder}{name}/", "")
+            else:
+                yield folder + name
+
+    def list_names(self, folder: str) -> list[str]:
+        """The names directly in ``folder``, sorted; empty if it is not there."""
+        return [name for name, _ in self._entries(folder)]
+
+    def _entries(self, folder: str) -> list[tuple[str, bool]]:
+        try:
+            with os.scandir(self._path(folder)) as entries:
+                return sorted((e.name, e.is_dir()) for e in entries if not e.name.startswith("."))
+        except (FileNotFoundError, NotADirectoryError):
+            return []
+
+    @contextlib.contextmanager
+    def _new_file(self, key: str) -> Iterator[tuple[str, int]]:
+        with _writing(self, key), new_file_beside(self.local_path(key)) as opened:
+            yield opened
+
+
+@contextlib.contextmanager
+def new_file_beside(path: Path) -> Iterator[tuple[str, int]]:
+    """A new temporary file in the directory of ``path``, as (name, descriptor); gone at the end."""
+    directory, name = os.path.split(path)
+    temporary = f"{directory}/.{name[:100]}.{os.getpid()}-{secrets.token_hex(4)}.part"
+    flags = os.O_CREAT | os.O_EXCL | os.O_RDWR | os.O_CLOEXEC
+    try:
+        fd = os.open(temporary, flags, 0o666)
+    except FileNotFoundError:
+        os.makedirs(directory, exist_ok=True)  # noqa: PTH103
+        fd = os.open(temporary, flags, 0o666)
+    try:
+        yield temporary, fd
+    finally:
+        os.close(fd)
+        with contextlib.suppress(FileNotFoundError):
+            os.unlink(temporary)  # noqa: PTH108
+
+
+def corrupt(url: str, key: str, expected: str, got: str) -> CorruptData:
+    """The error for bytes that do not match their SHA-256."""
+    return CorruptData(
+        f"{key} in {url} is corrupt: expected sha256 {expected}, got {got}. "
+        "Delete it there and run again the task that wrote it."
+    )
+
+
+def _appear(temporary: str, target: str) -> bool:
+    """True if ``target`` is now the file ``temporary``, False if something was there already."""
+    try:
+        os.link(temporary, target)  # noqa: PTH200
+    except FileExistsError:
+        return False
+    except OSError as error:
+        if error.errno not in _NO_HARD_LINKS:
+            raise
+        if os.path.exists(target):  # noqa: PTH110
+            return False
+        os.replace(temporary, target)  # noqa: PTH105
+    return True
+
+
+def _write_all(fd: int, data: bytes) -> None:
+    view = memoryview(data)
+    while view:
+        view = view[os.write(fd, view) :]
+
+
+def _copy(source: int, target: int, digest: hashlib._Hash | None, progress: Progress | None) -> None:
+    while block := os.read(source, _BLOCK):
+        if digest is not None:
+            digest.update(block)
+        _write_all(target, block)
+        if progress is not None:
+            progress(len(block))
+
+
+@contextlib.contextmanager
+def _reading(storage: LocalStorage, key: str) -> Iterator[None]:
+    try:
+        yield
+    except (FileNotFoundError, IsADirectoryError, NotADirectoryError) as error:
+        raise NotInDatastore(f"There is no {key} in the datastore {storage.url}.") from error
+    except OSError as error:
+        raise _unavailable(storage, "read", key, error) from error
+
+
+@contextlib.contextmanager
+def _writing(storage: LocalStorage, key: str) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        if isinstance(error, CondaFlowError):
+            raise
+        raise _unavailable(storage, "write", key, error) from error
+
+
+def _unavailable(storage: LocalStorage, verb: str, key: str, error: OSError) -> DatastoreUnavailable:
+    return DatastoreUnavailable(
+        f"The datastore {storage.url} cannot {verb} {key}: {error.strerror}. "
+        f"{_advice(storage.root, error)}"
+    )
+
+
+def _advice(root: Path, error: OSError) -> str:
+    if error.errno in {errno.ENOSPC, errno.EDQUOT}:
+        free = shutil.disk_usage(root).free if root.exists() else 0
+        return f"{free // 2**20} MB are free there: make room, or set datastore_root to another disk."
+    if error.errno in {errno.EACCES, errno.EPERM, errno.EROFS}:
+        return "Make the directory writable for this user, or set datastore_root to another one."
+    return "Set datastore_root to another directory if this one cannot be mended."

@@ -1,0 +1,146 @@
+"""What a botocore failure means in a person's words: one table, and what to set.
+
+Messages name the URL and the setting. They never hold credentials, and never a botocore traceback:
+the original error is the cause (``__cause__``) for who wants it.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from typing import TYPE_CHECKING, Any
+
+from airflow_conda_flow.errors import CondaFlowError, DatastoreUnavailable, NotInDatastore
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+MISSING_KEY = {"NoSuchKey", "404", "NotFound"}
+
+_CREDENTIALS = (
+    "Set AWS_PROFILE, or AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or run where a role is attached."
+)
+
+# Error code of an S3 answer -> (what is wrong, what to do).
+ANSWERS = {
+    "NoSuchBucket": (
+        "the bucket does not exist",
+        "Create it, or set datastore_root to s3:// and a bucket that exists.",
+    ),
+    "AccessDenied": (
+        "access denied",
+        "Allow s3:GetObject, s3:PutObject and s3:ListBucket there, or set AWS_PROFILE to who may.",
+    ),
+    "403": (
+        "access denied",
+        "Allow s3:GetObject, s3:PutObject and s3:ListBucket there, or set AWS_PROFILE to who may.",
+    ),
+    "AllAccessDisabled": ("access is disabled", "Ask the owner of the bucket."),
+    "AccountProblem": ("the account has a problem", "Ask the owner of the bucket."),
+    "InvalidAccessKeyId": ("the access key is not known there", _CREDENTIALS),
+    "SignatureDoesNotMatch": ("the secret key is wrong", _CREDENTIALS),
+    "AuthorizationHeaderMalformed": (
+        "the bucket is in another region",
+        "Set AWS_REGION to the bucket's region.",
+    ),
+    "PermanentRedirect": ("the bucket is in another region", "Set AWS_REGION to the bucket's region."),
+    "301": ("the bucket is in another region", "Set AWS_REGION to the bucket's region."),
+    "ExpiredToken": ("the session token has expired", "Sign in again, or renew AWS_SESSION_TOKEN."),
+    "InvalidToken": ("the session token is not valid", "Sign in again, or unset AWS_SESSION_TOKEN."),
+    "RequestTimeTooSkewed": ("this machine's clock is wrong", "Set the clock."),
+    "RequestExpired": ("this machine's clock is wrong", "Set the clock."),
+    "InvalidBucketName": (
+        "that is no bucket name",
+        "Set datastore_root to s3://bucket/prefix; bucket names hold a-z, 0-9, '.' and '-'.",
+    ),
+    "SlowDown": ("too many requests", "Lower max_workers, or try again later."),
+    "ServiceUnavailable": ("the service is unavailable", "Try again later."),
+    "InternalError": ("the service failed", "Try again later."),
+    "QuotaExceeded": ("the quota is used up", "Make room there, or set another datastore_root."),
+    "InsufficientStorage": ("no space is left", "Make room there, or set another datastore_root."),
+}
+
+# Name of a botocore exception (or of a base class of it) -> (what is wrong, what to do).
+FAILURES = {
+    "NoCredentialsError": ("no AWS credentials were found", _CREDENTIALS),
+    "PartialCredentialsError": ("the AWS credentials are not complete", _CREDENTIALS),
+    "CredentialRetrievalError": ("the AWS credentials cannot be read", _CREDENTIALS),
+    "TokenRetrievalError": ("the AWS sign-in token cannot be read", "Sign in again: aws sso login."),
+    "SSOError": ("the AWS sign-in has expired", "Sign in again: aws sso login."),
+    "ProfileNotFound": ("the profile of AWS_PROFILE does not exist", "Set AWS_PROFILE to one that does."),
+    "ConfigParseError": ("the AWS configuration file cannot be read", "Mend ~/.aws/config."),
+    "EndpointConnectionError": (
+        "the endpoint cannot be reached",
+        "Check the network, and AWS_ENDPOINT_URL (unset it for AWS itself).",
+    ),
+    "ConnectTimeoutError": (
+        "the endpoint does not answer",
+        "Check the network, and AWS_ENDPOINT_URL (unset it for AWS itself).",
+    ),
+    "ProxyConnectionError": ("the proxy cannot be reached", "Check HTTPS_PROXY and NO_PROXY."),
+    "SSLError": ("the endpoint's certificate is not trusted", "Set AWS_CA_BUNDLE to its authority."),
+    "ReadTimeoutError": ("the endpoint stopped answering", "Try again; check the network."),
+    "HTTPClientError": ("the connection broke", "Try again; check the network."),
+    "InvalidRegionError": ("AWS_REGION is not a region name", "Set AWS_REGION to the bucket's region."),
+    "NoRegionError": ("no region is set", "Set AWS_REGION to the bucket's region."),
+    "ParamValidationError": (
+        "the bucket or key is not valid",
+        "Set datastore_root to s3://bucket/prefix.",
+    ),
+    "BotoCoreError": ("the request failed", "Check AWS_ENDPOINT_URL and AWS_PROFILE."),
+}
+
+
+_BROKEN = {"ResponseStreamingError", "IncompleteReadError", "ReadTimeoutError", "ConnectionClosedError"}
+
+
+def is_broken_connection(error: BaseException) -> bool:
+    """True if the answer began and broke off, so that asking again is worth while."""
+    return type(error).__name__ in _BROKEN
+
+
+def answer_code(error: BaseException) -> str | None:
+    """The error code in an S3 answer, None if the failure is not an answer."""
+    response = getattr(error, "response", None)
+    if not isinstance(response, dict):
+        return None
+    details: dict[str, Any] = response.get("Error", {})
+    return str(details.get("Code", ""))
+
+
+def _meaning(error: BaseException) -> tuple[str, str] | None:
+    code = answer_code(error)
+    if code is not None:
+        unknown = f"the answer was {code or 'an error without a code'}"
+        return ANSWERS.get(code, (unknown, "Check AWS_ENDPOINT_URL and the bucket."))
+    for kind in type(error).__mro__:
+        if kind.__name__ in FAILURES:
+            return FAILURES[kind.__name__]
+    return None
+
+
+def translated(error: BaseException, url: str, key: str) -> CondaFlowError | None:
+    """Our error for a botocore or boto3 one; None if it is none of theirs."""
+    if type(error).__name__ == "S3UploadFailedError" and error.__context__ is not None:
+        error = error.__context__  # boto3 keeps no more than the text of the answer
+    if answer_code(error) in MISSING_KEY:
+        return NotInDatastore(f"There is no {key} in the datastore {url}.")
+    if (meaning := _meaning(error)) is None:
+        return None
+    wrong, fix = meaning
+    endpoint = os.environ.get("AWS_ENDPOINT_URL_S3") or os.environ.get("AWS_ENDPOINT_URL")
+    via = f" at {endpoint} (AWS_ENDPOINT_URL)" if endpoint else ""
+    return DatastoreUnavailable(f"The datastore {url}{via} cannot be used: {wrong}. {fix}")
+
+
+@contextlib.contextmanager
+def reporting(url: str, key: str) -> Iterator[None]:
+    """Turns what botocore and boto3 raise inside into ``NotInDatastore`` or ``DatastoreUnavailable``."""
+    try:
+        yield
+    except CondaFlowError:
+        raise
+    except Exception as error:
+        if (ours := translated(error, url, key)) is None:
+            raise
+        raise ours from error

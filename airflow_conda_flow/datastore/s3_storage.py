@@ -1,0 +1,238 @@
+"""A storage in S3, or in anything that speaks its protocol (``AWS_ENDPOINT_URL``).
+
+boto3 is imported by the first request. One client per process: clients are thread-safe, but do not
+survive a fork.
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
+
+from airflow_conda_flow.errors import NotInDatastore, SettingError
+
+from .s3_errors import MISSING_KEY, answer_code, reporting
+from .s3_transfer import download_ranges, read_object, transfer_config
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from .storage import Progress
+
+_CONFLICTS = 5
+
+
+class S3Storage:
+    """Keys are object keys below the prefix of ``url``, which is ``s3://bucket/prefix``."""
+
+    kind = "s3"
+
+    def __init__(self, url: str, client: Any = None) -> None:
+        self.bucket, self._prefix = _parts(url)
+        self._given_client = client
+        self._clients: dict[int, Any] = {}
+        self._mutex = threading.Lock()
+        self._first_write_wins: bool | None = None
+
+    def __repr__(self) -> str:
+        return f"S3Storage({self.url!r})"
+
+    @property
+    def url(self) -> str:
+        """``s3://bucket/prefix``, without a slash at its end."""
+        return f"s3://{self.bucket}/{self._prefix}".rstrip("/")
+
+    @property
+    def client(self) -> Any:
+        """The boto3 client of this process."""
+        if self._given_client is not None:
+            return self._given_client
+        pid = os.getpid()
+        with self._mutex:
+            if pid not in self._clients:
+                with reporting(self.url, ""):
+                    self._clients = {pid: _make_client()}
+            return self._clients[pid]
+
+    def _name(self, key: str) -> dict[str, str]:
+        return {"Bucket": self.bucket, "Key": self._prefix + key}
+
+    def local_path(self, key: str) -> None:  # noqa: ARG002
+        """None: the bytes are elsewhere."""
+        return
+
+    def read_bytes(self, key: str) -> bytes:
+        """The bytes under ``key``; ``NotInDatastore`` if there are none."""
+        return self.read_with_age(key)[0]
+
+    def read_with_age(self, key: str) -> tuple[bytes, float]:
+        """The bytes under ``key``, and the seconds since they were written by the server's clock."""
+        with reporting(self.url, key):
+            data, answer = read_object(self.client, self._name(key))
+        return data, _age(answer)
+
+    def write_bytes(self, key: str, data: bytes) -> None:
+        """Puts ``data`` under ``key``, in place of what was there."""
+        with reporting(self.url, key):
+            self.client.put_object(**self._name(key), Body=data)
+
+    def write_if_absent(self, key: str, data: bytes) -> bool:
+        """True if ``data`` was put under ``key``, False if the key was there already."""
+        if self._first_write_wins is False and self.exists(key):
+            return False
+        return self._put_conditionally(key, data)
+
+    def _put_conditionally(self, key: str, data: bytes) -> bool:
+        with reporting(self.url, key):
+            for attempt in range(_CONFLICTS):
+                try:
+                    self.client.put_object(**self._name(key), Body=data, IfNoneMatch="*")
+                except self.client.exceptions.ClientError as error:
+                    code = answer_code(error)
+                    if code in {"PreconditionFailed", "412"}:
+                        return False
+                    if code == "NotImplemented":
+                        return self._put_after_look(key, data)
+                    if code != "ConditionalRequestConflict" or attempt == _CONFLICTS - 1:
+                        raise
+                else:
+                    break
+        return True
+
+    def _put_after_look(self, key: str, data: bytes) -> bool:
+        """For stores that refuse the condition instead of ignoring it."""
+        self._first_write_wins = False
+        if self.exists(key):
+            return False
+        self.write_bytes(key, data)
+        return True
+
+    def first_write_wins(self, key: str, data: bytes) -> bool:
+        """True if the store honours ``If-None-Match``: the same conditional put again must fail."""
+        if self._first_write_wins is None and not self.keeps_first_write:
+            self._first_write_wins = not self._put_conditionally(key, data)
+        return self._first_write_wins is True
+
+    @property
+    def keeps_first_write(self) -> bool:
+        """True for AWS itself, and where ``first_write_wins`` found it so."""
+        if self._first_write_wins is None and _is_aws(self.client):
+            self._first_write_wins = True
+        return self._first_write_wins is True
+
+    def upload(self, path: Path, key: str, progress: Progress | None = None) -> None:
+        """Puts the file's bytes under ``key``, in parallel parts if it is large."""
+        with reporting(self.url, key):
+            self.client.upload_file(
+                str(path), *self._name(key).values(), Config=transfer_config(), Callback=progress
+            )
+
+    def move_in(self, path: Path, key: str) -> None:
+        """Puts the file's bytes under ``key`` and removes the file.
+
+        A key that is there with the same size is not written again.
+        """
+        if self.size(key) != path.stat().st_size:
+            self.upload(path, key)
+        path.unlink(missing_ok=True)
+
+    def download(
+        self, key: str, path: Path, sha256: str | None = None, progress: Progress | None = None
+    ) -> None:
+        """Makes ``path`` a file of the key's bytes, in parallel ranges if it is large."""
+        with reporting(self.url, key):
+            download_ranges(self, self._name(key), key, path, sha256, progress)
+
+    def exists(self, key: str) -> bool:
+        """True if there are bytes under ``key``."""
+        return self.size(key) is not None
+
+    def size(self, key: str) -> int | None:
+        """The number of bytes under ``key``, None if there is no such key."""
+        try:
+            with reporting(self.url, key):
+                return int(self.client.head_object(**self._name(key))["ContentLength"])
+        except NotInDatastore:
+            return None
+
+    def list_keys(self, prefix: str) -> Iterator[str]:
+        """Every key that starts with ``prefix``, in S3's order."""
+        for page in self._pages(prefix):
+            for entry in page.get("Contents", ()):
+                yield entry["Key"].removeprefix(self._prefix)
+
+    def list_names(self, folder: str) -> list[str]:
+        """The names directly in ``folder``, sorted; empty if it is not there."""
+        start = self._prefix + folder
+        names = set()
+        for page in self._pages(folder, Delimiter="/"):
+            names.update(entry["Key"].removeprefix(start) for entry in page.get("Contents", ()))
+            names.update(
+                entry["Prefix"].removeprefix(start).rstrip("/")
+                for entry in page.get("CommonPrefixes", ())
+            )
+        return sorted(name for name in names if name and not name.startswith("."))
+
+    def _pages(self, prefix: str, **options: str) -> Iterator[dict[str, Any]]:
+        with reporting(self.url, prefix):
+            pages = self.client.get_paginator("list_objects_v2").paginate(
+                Bucket=self.bucket, Prefix=self._prefix + prefix, **options
+            )
+            try:
+                yield from pages
+            except self.client.exceptions.ClientError as error:
+                # Some stores answer "no such key" for a prefix with nothing below it.
+                if answer_code(error) not in MISSING_KEY:
+                    raise
+
+
+def _parts(url: str) -> tuple[str, str]:
+    """(bucket, prefix with a slash at its end unless empty) of ``s3://bucket/prefix``."""
+    split = urlsplit(url)
+    if split.scheme != "s3" or not split.netloc or split.query or split.fragment:
+        raise SettingError(
+            f"datastore_root is {url!r}: expected s3://bucket/prefix for the datastore 's3'. "
+            "For a directory set datastore to 'local'."
+        )
+    prefix = split.path.strip("/")
+    return split.netloc, f"{prefix}/" if prefix else ""
+
+
+def _is_aws(client: Any) -> bool:
+    host = urlsplit(client.meta.endpoint_url).hostname or ""
+    return host.endswith((".amazonaws.com", ".amazonaws.com.cn"))
+
+
+def _age(answer: dict[str, Any]) -> float:
+    from email.utils import parsedate_to_datetime  # noqa: PLC0415  only this needs it
+
+    try:
+        now = parsedate_to_datetime(answer["ResponseMetadata"]["HTTPHeaders"]["date"])
+        return float((now - answer["LastModified"]).total_seconds())
+    except (KeyError, TypeError, ValueError):
+        return 0.0
+
+
+def _make_client() -> Any:
+    import boto3  # type: ignore[import-untyped]  # noqa: PLC0415  0.2 s that only S3 users pay
+    from botocore.config import Config  # type: ignore[import-untyped]  # noqa: PLC0415
+
+    custom = os.environ.get("AWS_ENDPOINT_URL_S3") or os.environ.get("AWS_ENDPOINT_URL")
+    config = Config(
+        retries={"mode": "standard", "max_attempts": 4},
+        max_pool_connections=64,
+        connect_timeout=10,
+        read_timeout=60,
+        tcp_keepalive=True,
+        # The default since botocore 1.36 sends checksum trailers that other S3 implementations refuse,
+        # and hashes every upload once more. Our bytes are verified by SHA-256 when they are read.
+        request_checksum_calculation="when_required",
+        response_checksum_validation="when_required",
+        # Buckets as host names need a DNS entry each, which servers behind a custom endpoint lack.
+        s3={"addressing_style": "path" if custom else "auto"},
+    )
+    # A session of our own: boto3's default session is shared and not thread-safe while it is made.
+    return boto3.session.Session().client("s3", config=config)
