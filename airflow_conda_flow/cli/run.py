@@ -1,0 +1,129 @@
+"""``run``: run the flow on this machine."""
+
+from __future__ import annotations
+
+import argparse
+import signal
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from types import FrameType
+from typing import Any
+
+from airflow_conda_flow.cli.parser import FlowArgumentParser
+from airflow_conda_flow.errors import ParameterError
+from airflow_conda_flow.flow.definition import FlowDefinition
+from airflow_conda_flow.local.console import Console
+from airflow_conda_flow.local.run import LocalRun, RunOptions
+from airflow_conda_flow.local.scheduler import Scheduler
+from airflow_conda_flow.settings import load_settings
+
+NAME = "run"
+HELP = "Run the flow on this machine."
+_PARAMETER_PREFIX = "parameter:"
+
+
+def add_arguments(parser: argparse.ArgumentParser, definition: FlowDefinition) -> None:
+    """Add the options of a run, and one option for each of the flow's parameters."""
+    parser.add_argument(
+        "--max-workers", type=_positive, default=16, metavar="N", help="tasks at once (default 16)"
+    )
+    parser.add_argument(
+        "--tag", action="append", default=[], metavar="TAG", help="a tag of the run; may be given again"
+    )
+    parser.add_argument("--run-id-file", metavar="FILE", help="write the run's id to this file")
+    if definition.parameters:
+        group = parser.add_argument_group("parameters of the flow")
+        for parameter in definition.parameters:
+            group.add_argument(
+                f"--{parameter.name}",
+                dest=_PARAMETER_PREFIX + parameter.name,
+                metavar=parameter.type_name.upper(),
+                help=_parameter_help(parameter),
+            )
+
+
+def execute(arguments: argparse.Namespace, definition: FlowDefinition) -> int:
+    """Run the flow; 0 when every task finished, else 1."""
+    settings = load_settings(
+        {
+            name: getattr(arguments, name)
+            for name in ("datastore", "datastore_root", "cache_dir", "channels", "resolver")
+        }
+    )
+    parameters = _parameter_values(arguments, definition)
+    console = Console(quiet=arguments.quiet)
+    run = LocalRun(
+        definition,
+        settings,
+        RunOptions(
+            environment=arguments.environment,
+            parameters=parameters,
+            tags=tuple(arguments.tag),
+            max_workers=arguments.max_workers,
+        ),
+        console,
+    )
+    if arguments.run_id_file:
+        Path(arguments.run_id_file).write_text(run.run_id, encoding="utf-8")
+    with run.prepared() as scheduler, _interrupts(scheduler):
+        outcome = scheduler.run()
+    if outcome.ok:
+        console.run_line("Done!")
+        return 0
+    console.error("Workflow interrupted." if outcome.interrupted else "Workflow failed.")
+    for pathspec in outcome.failed:
+        console.error(f"  Task {definition.name}/{pathspec} failed; its lines above say why.")
+    return 1
+
+
+def _parameter_values(
+    arguments: argparse.Namespace, definition: FlowDefinition
+) -> Mapping[str, Any]:
+    texts = {
+        parameter.name: text
+        for parameter in definition.parameters
+        if (text := getattr(arguments, _PARAMETER_PREFIX + parameter.name)) is not None
+    }
+    try:
+        return definition.parameter_values(texts)
+    except ParameterError as error:
+        parser: FlowArgumentParser = arguments.command_parser
+        parser.error(str(error))
+
+
+def _parameter_help(parameter: Any) -> str:
+    text = (parameter.help or "").replace("%", "%%")
+    if parameter.required:
+        return f"{text} (required)".strip()
+    if parameter.default is None or callable(parameter.default):
+        return text
+    default = f"{parameter.default!r}".replace("%", "%%")
+    return f"{text} (default {default})".strip()
+
+
+def _positive(text: str) -> int:
+    try:
+        number = int(text)
+    except ValueError:
+        number = 0
+    if number < 1:
+        raise argparse.ArgumentTypeError(f"expected a whole number from 1 up, got {text!r}")
+    return number
+
+
+@contextmanager
+def _interrupts(scheduler: Scheduler) -> Iterator[None]:
+    """Ctrl-C, a closed terminal and SIGTERM end the run in order while the block runs."""
+
+    def interrupt(number: int, frame: FrameType | None) -> None:
+        del number, frame
+        scheduler.interrupt()
+
+    numbers = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+    before = {number: signal.signal(number, interrupt) for number in numbers}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)

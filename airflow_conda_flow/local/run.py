@@ -1,0 +1,128 @@
+"""One run on this machine: what is made ready before its first task, and how a task is run."""
+
+from __future__ import annotations
+
+import getpass
+import sys
+import threading
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+from airflow_conda_flow._version import __version__
+from airflow_conda_flow.datastore.datastore import open_datastore
+from airflow_conda_flow.environments.environments import Environments
+from airflow_conda_flow.environments.progress import open_progress
+from airflow_conda_flow.flow.definition import FlowDefinition
+from airflow_conda_flow.local.console import Console
+from airflow_conda_flow.local.scheduler import Scheduler, TaskLines, TaskOutcome
+from airflow_conda_flow.runner.attempt import TaskRequest, run_attempt
+from airflow_conda_flow.runner.run_preparation import prepare_run
+from airflow_conda_flow.settings import Settings
+
+
+@dataclass(frozen=True)
+class RunOptions:
+    """What the command line says about one run.
+
+    Attributes:
+        environment: ``conda`` gives every step its own environment, ``local`` this interpreter.
+        parameters: the value of every parameter.
+        tags: the run's tags.
+        max_workers: how many tasks run at once.
+    """
+
+    environment: Literal["conda", "local"]
+    parameters: Mapping[str, Any]
+    tags: tuple[str, ...]
+    max_workers: int
+
+
+class LocalRun:
+    """A run of a flow with its tasks as processes of this machine."""
+
+    def __init__(
+        self, definition: FlowDefinition, settings: Settings, options: RunOptions, console: Console
+    ) -> None:
+        self.run_id = str(time.time_ns() // 1000)
+        self._definition = definition
+        self._options = options
+        self._console = console
+        self._datastore = open_datastore(
+            settings.datastore, settings.datastore_root, settings.cache_dir
+        )
+        self._environments = Environments(
+            settings.cache_dir,
+            storage=self._datastore.storage if settings.datastore == "s3" else None,
+            resolver=settings.resolver,
+            progress=open_progress(sys.stderr),
+        )
+        self._channels = settings.channels
+
+    @contextmanager
+    def prepared(self) -> Iterator[Scheduler]:
+        """Resolve environments, store the code package, then give the scheduler of the run."""
+        definition = self._definition
+        self._console.note(
+            f"airflow-conda-flow {__version__} executing {definition.name} for user:{_username()}"
+        )
+        if self._options.environment == "local" and _declares_conda(definition):
+            self._console.note("Note: @conda has no effect without --environment=conda.")
+        manifest = prepare_run(
+            definition,
+            datastore=self._datastore,
+            environments=self._environments,
+            channels=self._channels,
+            run_id=self.run_id,
+            parameters=self._options.parameters,
+            origin="local",
+            tags=self._options.tags,
+            environment=self._options.environment,
+        )
+        code_dir = Path(definition.file).absolute().parent
+
+        def run_task(
+            key: tuple[str, tuple[int, ...]], lines: TaskLines, cancel: threading.Event
+        ) -> TaskOutcome:
+            result = run_attempt(
+                TaskRequest(
+                    flow=definition.name,
+                    run_id=self.run_id,
+                    step=key[0],
+                    indices=key[1],
+                    attempt=0,
+                    code_dir=code_dir,
+                    run_manifest=manifest,
+                    python=sys.executable,
+                ),
+                self._datastore,
+                self._environments,
+                output=lambda _stream, text: lines.line(text),
+                on_start=lines.started,
+                cancel=cancel,
+            )
+            if result.ok:
+                return TaskOutcome(ok=True, transition=result.manifest["transition"])
+            exception = result.exception or {}
+            return TaskOutcome(
+                ok=False, failure=exception.get("traceback") or exception.get("message")
+            )
+
+        self._console.run_line(f"Workflow starting (run-id {self.run_id}):")
+        yield Scheduler(
+            definition.graph, self.run_id, run_task, self._console, self._options.max_workers
+        )
+
+
+def _declares_conda(definition: FlowDefinition) -> bool:
+    return definition.declares_conda
+
+
+def _username() -> str:
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):
+        return "unknown"
