@@ -1,0 +1,89 @@
+"""Seconds to write and to read one 500 MB numpy artifact, beside Metaflow and ``cp``."""
+
+import shutil
+import sys
+import tempfile
+from pathlib import Path
+
+import harness
+
+FLOW = """
+import time
+from {package} import FlowSpec, step
+
+class BigFlow(FlowSpec):
+    @step
+    def start(self):
+        import numpy
+        self.array = numpy.random.default_rng(1).random(62_500_000)
+        self.assigned = time.time()
+        self.next(self.middle)
+
+    @step
+    def middle(self):
+        began = time.time()
+        self.last = float(self.array[-1])
+        self.read = time.time() - began
+        self.next(self.end)
+
+    @step
+    def end(self):
+        print("READ", self.read)
+
+if __name__ == "__main__":
+    BigFlow()
+"""
+
+
+def measure(work, python, package):
+    """Seconds from the start step's last line to the next step's start, and of the read."""
+    flow = work / f"big_{package}.py"
+    flow.write_text(FLOW.format(package=package))
+    _, output = harness.run([python, flow, "run"], env=harness.environ(work), cwd=work)
+    stamps = {}
+    for line in output.splitlines():
+        for step in ("start", "middle"):
+            if f"/{step}/" in line and "Task is starting." in line:
+                stamps[step, "starting"] = line[:23]
+            if f"/{step}/" in line and "finished successfully" in line:
+                stamps[step, "finished"] = line[:23]
+    (read,) = (float(line.split("READ")[1]) for line in output.splitlines() if "READ" in line)
+    return stamps, read
+
+
+def seconds_between(first, second):
+    from datetime import datetime
+
+    form = "%Y-%m-%d %H:%M:%S.%f"
+    return (datetime.strptime(second, form) - datetime.strptime(first, form)).total_seconds()
+
+
+def main():
+    harness.WORK.mkdir(parents=True, exist_ok=True)
+    work = Path(tempfile.mkdtemp(dir=harness.WORK))
+    peer_python = harness.metaflow_python()
+    make = "import numpy; numpy.random.default_rng(1).random(62_500_000).tofile('raw')"
+    try:
+        made, _ = harness.run([peer_python, "-c", make], cwd=work)
+        copied, _ = harness.run(["cp", "raw", "copy"], cwd=work)
+        peer, peer_read = measure(work, peer_python, "metaflow")
+        ours, our_read = measure(work, sys.executable, "airflow_conda_flow")
+    finally:
+        shutil.rmtree(work)
+    del made
+    peer_write = seconds_between(peer["start", "starting"], peer["start", "finished"])
+    our_write = seconds_between(ours["start", "starting"], ours["start", "finished"])
+    harness.table(
+        "One 500 MB numpy array (the write is the whole task: start, make the array, store it)",
+        [
+            ("cp of the raw bytes", copied, None, ""),
+            ("Metaflow, task that writes", peer_write, peer_write / copied, "cp"),
+            ("airflow-conda-flow, task that writes", our_write, our_write / peer_write, "Metaflow"),
+            ("Metaflow, first touch in the next step", peer_read, None, ""),
+            ("airflow-conda-flow, first touch", our_read, our_read / peer_read, "Metaflow"),
+        ],
+    )
+
+
+if __name__ == "__main__":
+    main()
