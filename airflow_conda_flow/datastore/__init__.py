@@ -1,0 +1,1 @@
+"""Where runs are kept: storages, artifacts, manifests and code packages."""

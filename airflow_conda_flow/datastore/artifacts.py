@@ -1,7 +1,7 @@
 """Artifacts: serialized values under their SHA-256, verified whenever they are read.
 
-On a local datastore publishing is a rename and fetching returns the stored file itself; on S3 both go
-through a download cache, so that a machine never downloads what it published.
+On a local datastore publishing is a rename and fetching returns the stored file itself; on S3 both
+go through a download cache, so that a machine never downloads what it published.
 """
 
 from __future__ import annotations
@@ -10,17 +10,17 @@ import contextlib
 import os
 import secrets
 import threading
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from airflow_conda_flow.errors import CorruptData, NotInDatastore
 
 from . import layout
-from .digest import known_sha256, remember
-from .local_storage import LocalStorage, corrupt
+from .digest import corrupt, known_sha256, remember
+from .local_storage import LocalStorage
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from pathlib import Path
 
     from .storage import Storage
 

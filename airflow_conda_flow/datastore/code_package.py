@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING
 from airflow_conda_flow.errors import CorruptData, DatastoreError, NotInDatastore
 
 from . import layout
-from .local_storage import corrupt
+from .digest import corrupt
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -50,8 +50,8 @@ class CodePackage:
 def build(flow_file: str | Path, exclude: Iterable[str | Path] = ()) -> CodePackage:
     """The code package of a flow file: every ``.py`` file beside it and in sub-directories.
 
-    Hidden directories, ``__pycache__``, ``site-packages``, ``node_modules``, virtual environments, conda
-    prefixes and tagged caches are left out, and the directories in ``exclude``.
+    Left out: hidden directories, ``__pycache__``, ``site-packages``, ``node_modules``, virtual
+    environments, conda prefixes, tagged caches, and the directories in ``exclude``.
 
     Raises:
         DatastoreError: a file cannot be read, or there is far more than source code.
@@ -66,7 +66,7 @@ def build(flow_file: str | Path, exclude: Iterable[str | Path] = ()) -> CodePack
 
 
 class _Tree:
-    """A walk over the sources below ``root`` that gives up, with reasons, when there are too many."""
+    """A walk over the sources below ``root`` that gives up, with reasons, on too many."""
 
     def __init__(self, root: str, excluded: set[str]) -> None:
         self.root = root
@@ -121,9 +121,9 @@ class _Tree:
             for top, size in self.bytes.most_common(3)
         )
         return DatastoreError(
-            f"The code package of {self.root} is too large: {what}. The .py files beside the flow file "
-            f"and below it go into every step. Largest so far: {largest}. Move the flow file into a "
-            "directory of its own, or those directories out of it."
+            f"The code package of {self.root} is too large: {what}. The .py files beside the flow "
+            f"file and below it go into every step. Largest so far: {largest}. Move the flow file "
+            "into a directory of its own, or those directories out of it."
         )
 
 

@@ -1,10 +1,12 @@
-"""SHA-256 of files, computed once per process and file state."""
+"""SHA-256 of files, computed once per process and file state; the error for a wrong one."""
 
 from __future__ import annotations
 
 import hashlib
 import os
 from typing import TYPE_CHECKING
+
+from airflow_conda_flow.errors import CorruptData
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -44,3 +46,11 @@ def known_sha256(path: Path) -> str:
 def remember(path: Path, sha256: str) -> None:
     """Notes the digest of a file that this process has just verified."""
     _known[_state(path)] = sha256
+
+
+def corrupt(url: str, key: str, expected: str, got: str) -> CorruptData:
+    """The error for bytes that do not match their SHA-256."""
+    return CorruptData(
+        f"{key} in {url} is corrupt: expected sha256 {expected}, got {got}. "
+        "Delete it there and run again the task that wrote it."
+    )

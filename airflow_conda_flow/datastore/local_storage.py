@@ -1,8 +1,8 @@
 """A storage in a directory of this machine, or of a file system that machines share.
 
 Writes go to a temporary file in the key's own directory and appear by rename or hard link.
-Small writes (manifests, locks) are flushed to the disk before they appear: a manifest must not survive
-a power cut as an empty file. Artifacts are not: they are verified whenever they are read.
+Small writes (manifests, locks) are flushed to the disk before they appear: a manifest must not
+survive a power cut as an empty file. Artifacts are not: they are verified whenever they are read.
 """
 
 from __future__ import annotations
@@ -11,18 +11,15 @@ import contextlib
 import errno
 import hashlib
 import os
-import secrets
 import shutil
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from airflow_conda_flow.errors import (
-    CondaFlowError,
-    CorruptData,
-    DatastoreUnavailable,
-    NotInDatastore,
-)
+from airflow_conda_flow.errors import CondaFlowError, DatastoreUnavailable, NotInDatastore
+
+from .atomic_file import link_once, new_file_beside, write_all
+from .digest import corrupt
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -31,18 +28,18 @@ if TYPE_CHECKING:
 
 _BLOCK = 4 * 1024 * 1024
 _READ_ONLY = 0o444
-_NO_HARD_LINKS = {errno.EPERM, errno.ENOTSUP, errno.EOPNOTSUPP, errno.EMLINK, errno.ENOSYS}
 
 
 class LocalStorage:
     """Keys are paths below ``root``; the directory is made by the first write."""
 
     kind = "local"
-    keeps_first_write = True  # a hard link never overwrites
 
     def __init__(self, root: Path | str) -> None:
         self.root = Path(os.path.abspath(Path(root).expanduser()))  # noqa: PTH100  symlinks stay
         self._base = f"{self.root}/"
+        # A hard link never overwrites; a file system without them is noticed by the first write.
+        self.keeps_first_write = True
 
     def __repr__(self) -> str:
         return f"LocalStorage({str(self.root)!r})"
@@ -72,7 +69,7 @@ class LocalStorage:
     def write_bytes(self, key: str, data: bytes) -> None:
         """Puts ``data`` under ``key``, in place of what was there."""
         with self._new_file(key) as (temporary, fd):
-            _write_all(fd, data)
+            write_all(fd, data)
             os.fsync(fd)
             os.replace(temporary, self._path(key))  # noqa: PTH105
 
@@ -81,13 +78,23 @@ class LocalStorage:
         if self.exists(key):
             return False
         with self._new_file(key) as (temporary, fd):
-            _write_all(fd, data)
+            write_all(fd, data)
             os.fsync(fd)
-            return _appear(temporary, self._path(key))
+            return self._appear(temporary, self._path(key))
+
+    def _appear(self, path: Path | str, target: str) -> bool:
+        """True if ``target`` is now the file ``path``, False if something was there already."""
+        if (linked := link_once(path, target)) is not None:
+            return linked
+        self.keeps_first_write = False
+        if os.path.exists(target):  # noqa: PTH110
+            return False
+        os.replace(path, target)  # noqa: PTH105
+        return True
 
     def first_write_wins(self, key: str, data: bytes) -> bool:  # noqa: ARG002
-        """True: a hard link never overwrites."""
-        return True
+        """True where the file system has hard links."""
+        return self.keeps_first_write
 
     def upload(self, path: Path, key: str, progress: Progress | None = None) -> None:
         """Puts a copy of the file under ``key``."""
@@ -114,7 +121,7 @@ class LocalStorage:
 
     def _place(self, path: Path, target: str, size: int) -> None:
         try:
-            if not _appear(str(path), target) and os.stat(target).st_size != size:  # noqa: PTH116
+            if not self._appear(path, target) and os.stat(target).st_size != size:  # noqa: PTH116
                 os.replace(path, target)  # noqa: PTH105  what is there is damaged
         except OSError as error:
             if error.errno != errno.EXDEV:
@@ -177,59 +184,13 @@ class LocalStorage:
             yield opened
 
 
-@contextlib.contextmanager
-def new_file_beside(path: Path) -> Iterator[tuple[str, int]]:
-    """A new temporary file in the directory of ``path``, as (name, descriptor); gone at the end."""
-    directory, name = os.path.split(path)
-    temporary = f"{directory}/.{name[:100]}.{os.getpid()}-{secrets.token_hex(4)}.part"
-    flags = os.O_CREAT | os.O_EXCL | os.O_RDWR | os.O_CLOEXEC
-    try:
-        fd = os.open(temporary, flags, 0o666)
-    except FileNotFoundError:
-        os.makedirs(directory, exist_ok=True)  # noqa: PTH103
-        fd = os.open(temporary, flags, 0o666)
-    try:
-        yield temporary, fd
-    finally:
-        os.close(fd)
-        with contextlib.suppress(FileNotFoundError):
-            os.unlink(temporary)  # noqa: PTH108
-
-
-def corrupt(url: str, key: str, expected: str, got: str) -> CorruptData:
-    """The error for bytes that do not match their SHA-256."""
-    return CorruptData(
-        f"{key} in {url} is corrupt: expected sha256 {expected}, got {got}. "
-        "Delete it there and run again the task that wrote it."
-    )
-
-
-def _appear(temporary: str, target: str) -> bool:
-    """True if ``target`` is now the file ``temporary``, False if something was there already."""
-    try:
-        os.link(temporary, target)  # noqa: PTH200
-    except FileExistsError:
-        return False
-    except OSError as error:
-        if error.errno not in _NO_HARD_LINKS:
-            raise
-        if os.path.exists(target):  # noqa: PTH110
-            return False
-        os.replace(temporary, target)  # noqa: PTH105
-    return True
-
-
-def _write_all(fd: int, data: bytes) -> None:
-    view = memoryview(data)
-    while view:
-        view = view[os.write(fd, view) :]
-
-
-def _copy(source: int, target: int, digest: hashlib._Hash | None, progress: Progress | None) -> None:
+def _copy(
+    source: int, target: int, digest: hashlib._Hash | None, progress: Progress | None
+) -> None:
     while block := os.read(source, _BLOCK):
         if digest is not None:
             digest.update(block)
-        _write_all(target, block)
+        write_all(target, block)
         if progress is not None:
             progress(len(block))
 
@@ -254,7 +215,9 @@ def _writing(storage: LocalStorage, key: str) -> Iterator[None]:
         raise _unavailable(storage, "write", key, error) from error
 
 
-def _unavailable(storage: LocalStorage, verb: str, key: str, error: OSError) -> DatastoreUnavailable:
+def _unavailable(
+    storage: LocalStorage, verb: str, key: str, error: OSError
+) -> DatastoreUnavailable:
     return DatastoreUnavailable(
         f"The datastore {storage.url} cannot {verb} {key}: {error.strerror}. "
         f"{_advice(storage.root, error)}"
@@ -264,7 +227,9 @@ def _unavailable(storage: LocalStorage, verb: str, key: str, error: OSError) -> 
 def _advice(root: Path, error: OSError) -> str:
     if error.errno in {errno.ENOSPC, errno.EDQUOT}:
         free = shutil.disk_usage(root).free if root.exists() else 0
-        return f"{free // 2**20} MB are free there: make room, or set datastore_root to another disk."
+        return (
+            f"{free // 2**20} MB are free there: make room, or set datastore_root to another disk."
+        )
     if error.errno in {errno.EACCES, errno.EPERM, errno.EROFS}:
         return "Make the directory writable for this user, or set datastore_root to another one."
     return "Set datastore_root to another directory if this one cannot be mended."

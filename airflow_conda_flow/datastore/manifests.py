@@ -2,9 +2,9 @@
 
 The shapes are in docs/architecture.md. A reader refuses a newer version than its own.
 
-Reading a task costs one request, whatever its attempts: attempt 0's manifest is read, and it names the
-attempt that counts in ``superseded_by`` if that is a later one. So the last thing a later attempt does
-is to put that mark; and a late attempt 0 does not overwrite it.
+Reading a task costs one request, two if it was retried: attempt 0's manifest names the attempt that
+counts in ``superseded_by``, if that is a later one. So the last thing a later attempt does is to
+put that mark, and an attempt 0 that ends late does not overwrite it.
 """
 
 from __future__ import annotations
@@ -52,8 +52,8 @@ def _parsed(storage: Storage, key: str, data: bytes) -> Manifest:
         ) from error
     if version > VERSION:
         raise DatastoreError(
-            f"{key} in the datastore {storage.url} has version {version}; this installation reads up to "
-            f"version {VERSION}. Upgrade airflow-conda-flow here."
+            f"{key} in the datastore {storage.url} has version {version}; this installation reads "
+            f"up to version {VERSION}. Upgrade airflow-conda-flow here."
         )
     return dict(manifest)
 

@@ -1,8 +1,8 @@
 """Publishing once: of many writers of one key, one wins and all end up with what it wrote.
 
 Where a conditional write is atomic (a directory, AWS S3, moto) that is all there is to it. Some S3
-implementations ignore the condition and overwrite (rclone). There a writer waits until the key has not
-changed for ``SETTLE`` seconds and takes what is there; so does a reader of a key that fresh.
+implementations ignore the condition and overwrite (rclone). There a writer waits until the key has
+not changed for ``SETTLE`` seconds and takes what is there; so does a reader of a key that fresh.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ _PATIENCE = 30.0
 
 
 def publish_once(storage: Storage, key: str, data: bytes) -> bytes:
-    """What is stored under ``key``: ``data`` if this was the first publisher, else the first one's bytes.
+    """What is stored under ``key``: ``data`` if nobody was first, else the first one's bytes.
 
     Any number of processes may call this at once, on any storage; all get the same bytes.
     """
@@ -51,7 +51,8 @@ def _settled(storage: Storage, key: str) -> bytes:
             return data
         if time.monotonic() > deadline:
             raise DatastoreUnavailable(
-                f"{key} in the datastore {storage.url} keeps changing: its age was {age:.0f} s after "
-                f"{_PATIENCE:.0f} s of waiting. Another writer overwrites it, or the server's clock is wrong."
+                f"{key} in the datastore {storage.url} keeps changing: its age was {age:.0f} s "
+                f"after {_PATIENCE:.0f} s of waiting. Another writer overwrites it, or the "
+                "server's clock is wrong."
             )
         time.sleep(SETTLE / 2)

@@ -18,7 +18,8 @@ if TYPE_CHECKING:
 MISSING_KEY = {"NoSuchKey", "404", "NotFound"}
 
 _CREDENTIALS = (
-    "Set AWS_PROFILE, or AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or run where a role is attached."
+    "Set AWS_PROFILE, or AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, "
+    "or run where a role is attached."
 )
 
 # Error code of an S3 answer -> (what is wrong, what to do).
@@ -41,12 +42,18 @@ ANSWERS = {
     "SignatureDoesNotMatch": ("the secret key is wrong", _CREDENTIALS),
     "AuthorizationHeaderMalformed": (
         "the bucket is in another region",
-        "Set AWS_REGION to the bucket's region.",
+        "Set AWS_DEFAULT_REGION to the bucket's region.",
     ),
-    "PermanentRedirect": ("the bucket is in another region", "Set AWS_REGION to the bucket's region."),
-    "301": ("the bucket is in another region", "Set AWS_REGION to the bucket's region."),
+    "PermanentRedirect": (
+        "the bucket is in another region",
+        "Set AWS_DEFAULT_REGION to the bucket's region.",
+    ),
+    "301": ("the bucket is in another region", "Set AWS_DEFAULT_REGION to the bucket's region."),
     "ExpiredToken": ("the session token has expired", "Sign in again, or renew AWS_SESSION_TOKEN."),
-    "InvalidToken": ("the session token is not valid", "Sign in again, or unset AWS_SESSION_TOKEN."),
+    "InvalidToken": (
+        "the session token is not valid",
+        "Sign in again, or unset AWS_SESSION_TOKEN.",
+    ),
     "RequestTimeTooSkewed": ("this machine's clock is wrong", "Set the clock."),
     "RequestExpired": ("this machine's clock is wrong", "Set the clock."),
     "InvalidBucketName": (
@@ -65,9 +72,15 @@ FAILURES = {
     "NoCredentialsError": ("no AWS credentials were found", _CREDENTIALS),
     "PartialCredentialsError": ("the AWS credentials are not complete", _CREDENTIALS),
     "CredentialRetrievalError": ("the AWS credentials cannot be read", _CREDENTIALS),
-    "TokenRetrievalError": ("the AWS sign-in token cannot be read", "Sign in again: aws sso login."),
+    "TokenRetrievalError": (
+        "the AWS sign-in token cannot be read",
+        "Sign in again: aws sso login.",
+    ),
     "SSOError": ("the AWS sign-in has expired", "Sign in again: aws sso login."),
-    "ProfileNotFound": ("the profile of AWS_PROFILE does not exist", "Set AWS_PROFILE to one that does."),
+    "ProfileNotFound": (
+        "the profile of AWS_PROFILE does not exist",
+        "Set AWS_PROFILE to one that does.",
+    ),
     "ConfigParseError": ("the AWS configuration file cannot be read", "Mend ~/.aws/config."),
     "EndpointConnectionError": (
         "the endpoint cannot be reached",
@@ -78,11 +91,17 @@ FAILURES = {
         "Check the network, and AWS_ENDPOINT_URL (unset it for AWS itself).",
     ),
     "ProxyConnectionError": ("the proxy cannot be reached", "Check HTTPS_PROXY and NO_PROXY."),
-    "SSLError": ("the endpoint's certificate is not trusted", "Set AWS_CA_BUNDLE to its authority."),
+    "SSLError": (
+        "the endpoint's certificate is not trusted",
+        "Set AWS_CA_BUNDLE to its authority.",
+    ),
     "ReadTimeoutError": ("the endpoint stopped answering", "Try again; check the network."),
     "HTTPClientError": ("the connection broke", "Try again; check the network."),
-    "InvalidRegionError": ("AWS_REGION is not a region name", "Set AWS_REGION to the bucket's region."),
-    "NoRegionError": ("no region is set", "Set AWS_REGION to the bucket's region."),
+    "InvalidRegionError": (
+        "AWS_DEFAULT_REGION is not a region name",
+        "Set AWS_DEFAULT_REGION to the bucket's region.",
+    ),
+    "NoRegionError": ("no region is set", "Set AWS_DEFAULT_REGION to the bucket's region."),
     "ParamValidationError": (
         "the bucket or key is not valid",
         "Set datastore_root to s3://bucket/prefix.",
@@ -91,7 +110,12 @@ FAILURES = {
 }
 
 
-_BROKEN = {"ResponseStreamingError", "IncompleteReadError", "ReadTimeoutError", "ConnectionClosedError"}
+_BROKEN = {
+    "ResponseStreamingError",
+    "IncompleteReadError",
+    "ReadTimeoutError",
+    "ConnectionClosedError",
+}
 
 
 def is_broken_connection(error: BaseException) -> bool:
@@ -135,7 +159,7 @@ def translated(error: BaseException, url: str, key: str) -> CondaFlowError | Non
 
 @contextlib.contextmanager
 def reporting(url: str, key: str) -> Iterator[None]:
-    """Turns what botocore and boto3 raise inside into ``NotInDatastore`` or ``DatastoreUnavailable``."""
+    """What botocore and boto3 raise inside comes out as an error of ours, with it as the cause."""
     try:
         yield
     except CondaFlowError:

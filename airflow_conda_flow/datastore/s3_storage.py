@@ -6,6 +6,7 @@ survive a fork.
 
 from __future__ import annotations
 
+import hashlib
 import os
 import threading
 from typing import TYPE_CHECKING, Any
@@ -13,8 +14,10 @@ from urllib.parse import urlsplit
 
 from airflow_conda_flow.errors import NotInDatastore, SettingError
 
+from .atomic_file import new_file_beside
+from .digest import corrupt
 from .s3_errors import MISSING_KEY, answer_code, reporting
-from .s3_transfer import download_ranges, read_object, transfer_config
+from .s3_transfer import RangedDownload, read_object, transfer_config
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -69,7 +72,7 @@ class S3Storage:
         return self.read_with_age(key)[0]
 
     def read_with_age(self, key: str) -> tuple[bytes, float]:
-        """The bytes under ``key``, and the seconds since they were written by the server's clock."""
+        """The bytes under ``key``, and the seconds since they were written (server's clock)."""
         with reporting(self.url, key):
             data, answer = read_object(self.client, self._name(key))
         return data, _age(answer)
@@ -81,7 +84,8 @@ class S3Storage:
 
     def write_if_absent(self, key: str, data: bytes) -> bool:
         """True if ``data`` was put under ``key``, False if the key was there already."""
-        if self._first_write_wins is False and self.exists(key):
+        # A store that ignores the condition must not overwrite what has been there for long.
+        if not self.keeps_first_write and self.exists(key):
             return False
         return self._put_conditionally(key, data)
 
@@ -90,7 +94,7 @@ class S3Storage:
             for attempt in range(_CONFLICTS):
                 try:
                     self.client.put_object(**self._name(key), Body=data, IfNoneMatch="*")
-                except self.client.exceptions.ClientError as error:
+                except self.client.exceptions.ClientError as error:  # noqa: PERF203  a few
                     code = answer_code(error)
                     if code in {"PreconditionFailed", "412"}:
                         return False
@@ -143,8 +147,13 @@ class S3Storage:
         self, key: str, path: Path, sha256: str | None = None, progress: Progress | None = None
     ) -> None:
         """Makes ``path`` a file of the key's bytes, in parallel ranges if it is large."""
-        with reporting(self.url, key):
-            download_ranges(self, self._name(key), key, path, sha256, progress)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        digest = None if sha256 is None else hashlib.sha256()
+        with reporting(self.url, key), new_file_beside(path) as (temporary, fd):
+            RangedDownload(self.client, self._name(key), fd, progress).run(digest)
+            if digest is not None and digest.hexdigest() != sha256:
+                raise corrupt(self.url, key, expected=str(sha256), got=digest.hexdigest())
+            os.replace(temporary, path)  # noqa: PTH105
 
     def exists(self, key: str) -> bool:
         """True if there are bytes under ``key``."""
@@ -167,7 +176,7 @@ class S3Storage:
     def list_names(self, folder: str) -> list[str]:
         """The names directly in ``folder``, sorted; empty if it is not there."""
         start = self._prefix + folder
-        names = set()
+        names: set[str] = set()
         for page in self._pages(folder, Delimiter="/"):
             names.update(entry["Key"].removeprefix(start) for entry in page.get("Contents", ()))
             names.update(
@@ -227,8 +236,8 @@ def _make_client() -> Any:
         connect_timeout=10,
         read_timeout=60,
         tcp_keepalive=True,
-        # The default since botocore 1.36 sends checksum trailers that other S3 implementations refuse,
-        # and hashes every upload once more. Our bytes are verified by SHA-256 when they are read.
+        # The default since botocore 1.36 sends checksum trailers that other S3 implementations
+        # refuse, and hashes every upload once more. We verify SHA-256 when we read.
         request_checksum_calculation="when_required",
         response_checksum_validation="when_required",
         # Buckets as host names need a DNS entry each, which servers behind a custom endpoint lack.

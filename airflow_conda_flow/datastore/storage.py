@@ -1,9 +1,9 @@
 """What every storage can do: bytes under keys, written whole or not at all.
 
-A *key* is a relative path with ``/`` between its parts, as ``layout.py`` makes them. No part starts
-with a dot: such names belong to the storage (temporary files, scratch directories).
-Two implementations: ``local_storage.py`` (a directory) and ``s3_storage.py``. One contract suite runs
-against both (``tests/datastore/test_storage_contract.py``).
+A *key* is a relative path with ``/`` between its parts, as ``layout.py`` makes them. No part
+starts with a dot: such names belong to the storage (temporary files, scratch directories).
+Two implementations: ``local_storage.py`` (a directory) and ``s3_storage.py``. One contract suite
+runs against both (``tests/datastore/test_storage_contract.py``).
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ class Storage(Protocol):
         """The bytes under ``key``; ``NotInDatastore`` if there are none."""
 
     def read_with_age(self, key: str) -> tuple[bytes, float]:
-        """The bytes under ``key``, and the seconds since they were written by the storage's clock."""
+        """The bytes under ``key``, and the seconds since they were written (storage's clock)."""
 
     def write_bytes(self, key: str, data: bytes) -> None:
         """Puts ``data`` under ``key``, in place of what was there."""
@@ -50,7 +50,7 @@ class Storage(Protocol):
         """
 
     def first_write_wins(self, key: str, data: bytes) -> bool:
-        """True if ``write_if_absent`` never overwrites; called by a writer just told True for these."""
+        """True if ``write_if_absent`` never overwrites here; asked by who was just told True."""
 
     @property
     def keeps_first_write(self) -> bool:
@@ -60,7 +60,7 @@ class Storage(Protocol):
         """Puts the file's bytes under ``key``; the file stays."""
 
     def move_in(self, path: Path, key: str) -> None:
-        """Puts the file's bytes under ``key``; the file is gone. No copy where it can be avoided."""
+        """Puts the file's bytes under ``key``; the file is gone. No copy where that is possible."""
 
     def download(
         self, key: str, path: Path, sha256: str | None = None, progress: Progress | None = None
@@ -80,7 +80,7 @@ class Storage(Protocol):
         """Every key that starts with ``prefix``, sorted by folder."""
 
     def list_names(self, folder: str) -> list[str]:
-        """The names directly in ``folder``, sorted, keys and folders alike; empty if it is not there."""
+        """The names directly in ``folder``, sorted, of keys and folders; empty if it is missing."""
 
     def local_path(self, key: str) -> Path | None:
-        """The file that holds the key's bytes on this machine, None where the storage is remote."""
+        """The file of the key's bytes on this machine, None where the storage is remote."""
