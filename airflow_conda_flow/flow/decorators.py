@@ -1,0 +1,126 @@
+"""What every decorator of a step or of a flow class has in common.
+
+A decorator is plain data: its name, its attributes, and where it stands in the flow file. What it
+means is decided by whoever reads it (``environments/`` for conda, ``compute/`` for pods).
+A new decorator is one new file with a subclass.
+"""
+
+import sys
+
+from airflow_conda_flow.errors import FlowDefinitionError
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from types import FrameType
+    from typing import Any, NoReturn
+
+OUR_PACKAGE = "airflow_conda_flow."
+
+
+class Decorator(object):
+    """A decorator with keyword attributes.
+
+    Subclasses set ``name`` and ``defaults``, and check their attributes in ``check``.
+
+    Raises:
+        FlowDefinitionError: an attribute is unknown or wrong; names the decorator's line.
+    """
+
+    name = ""
+    defaults = {}  # type: dict[str, Any]
+
+    def __init__(self, **attributes):
+        # type: (**Any) -> None
+        frame = calling_frame()
+        self.file = frame.f_code.co_filename
+        self.line = frame.f_lineno
+        for key in attributes:
+            if key not in self.defaults:
+                self.fail(
+                    "@%s has no attribute %r.%s It takes: %s."
+                    % (self.name, key, nearest(key, self.defaults), ", ".join(self.defaults))
+                )
+        self.given = dict(attributes)
+        self.attributes = dict(self.defaults, **attributes)
+        self.check()
+
+    def check(self):
+        # type: () -> None
+        """Raise if an attribute is wrong."""
+
+    def fail(self, message):
+        # type: (str) -> NoReturn
+        """Raise a ``FlowDefinitionError`` at the decorator's line."""
+        raise FlowDefinitionError(message, self.file, self.line)
+
+
+class StepDecorator(Decorator):
+    """A decorator of a step; stands above or below ``@step``."""
+
+    def __call__(self, method):
+        # type: (Any) -> Any
+        if isinstance(method, type) or not callable(method):
+            self.fail("@%s stands on a step, a method of the flow; found it on %s." % (
+                self.name, getattr(method, "__name__", repr(method))))
+        attached = getattr(method, "decorators", [])
+        if any(other.name == self.name for other in attached):
+            self.fail("@%s stands twice on %r; keep one." % (self.name, method.__name__))
+        method.decorators = attached + [self]
+        return method
+
+
+class FlowDecorator(Decorator):
+    """A decorator of the flow class."""
+
+    def __call__(self, flow_class):
+        # type: (Any) -> Any
+        if not isinstance(flow_class, type):
+            self.fail("@%s stands on the flow class; found it on %s." % (
+                self.name, getattr(flow_class, "__name__", repr(flow_class))))
+        own = flow_class.__dict__.get("flow_decorators", [])
+        if any(other.name == self.name for other in own):
+            self.fail("@%s stands twice on %s; keep one." % (self.name, flow_class.__name__))
+        flow_class.flow_decorators = own + [self]
+        return flow_class
+
+
+def decorator_function(decorator_class):
+    # type: (Any) -> Any
+    """The function that users write, so that ``@name`` and ``@name(...)`` both work."""
+
+    def decorate(*positional, **attributes):
+        # type: (*Any, **Any) -> Any
+        if len(positional) == 1 and not attributes and callable(positional[0]):
+            return decorator_class()(positional[0])
+        if positional:
+            decorator_class().fail(
+                "@%s takes its attributes by name, such as @%s(%s=...)."
+                % (decorator_class.name, decorator_class.name, next(iter(decorator_class.defaults)))
+            )
+        return decorator_class(**attributes)
+
+    decorate.__name__ = decorate.__qualname__ = decorator_class.name
+    decorate.__doc__ = decorator_class.__doc__
+    return decorate
+
+
+def calling_frame():
+    # type: () -> FrameType
+    """The innermost frame that is not this package's: the user's line."""
+    frame = sys._getframe(1)  # noqa: SLF001 - the documented way without importing inspect
+    while frame.f_back is not None and frame.f_globals.get("__name__", "").startswith(OUR_PACKAGE):
+        frame = frame.f_back
+    return frame
+
+
+def nearest(word, known):
+    # type: (str, Any) -> str
+    """``" Did you mean 'x'?"`` for the nearest of some names, or nothing.
+
+    >>> nearest("librarys", ["libraries", "python"])
+    " Did you mean 'libraries'?"
+    """
+    import difflib  # noqa: PLC0415 - only where something is wrong already
+
+    matches = difflib.get_close_matches(word, list(known), n=1)
+    return " Did you mean %r?" % matches[0] if matches else ""
