@@ -5,7 +5,12 @@ Libraries are pinned exactly, because a range would be another environment next 
 
 import re
 
-from airflow_conda_flow.flow.decorators import FlowDecorator, StepDecorator, decorator_function
+from airflow_conda_flow.flow.decorators import (
+    Decorator,
+    FlowDecorator,
+    StepDecorator,
+    decorator_function,
+)
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -16,7 +21,7 @@ _VERSION = re.compile(r"^(\d+!)?\d[A-Za-z0-9_.]*(\+[A-Za-z0-9_.]+)?$")
 _PYTHON = re.compile(r"^\d+\.\d+\.\d+([a-z]+\d+)?$")
 
 
-class _CondaAttributes(object):
+class _CondaAttributes(Decorator):
     """The attributes that both decorators take, and their checks."""
 
     defaults = {
@@ -25,12 +30,6 @@ class _CondaAttributes(object):
         "python": None,
         "disabled": None,
     }  # type: dict[str, Any]
-    name = ""
-    attributes = {}  # type: dict[str, Any]
-
-    def fail(self, message):
-        # type: (str) -> Any
-        raise NotImplementedError
 
     def check(self):
         # type: () -> None

@@ -1,0 +1,176 @@
+"""``FlowSpec``: the class that users subclass, and the seam to what runs its steps.
+
+A flow object does nothing by itself. While a step runs, ``_task`` holds an object of the runtime
+(``runtime/task.py``) that loads artifacts and takes the transition.
+"""
+
+import sys
+
+from airflow_conda_flow.flow.steps import is_step
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+    from typing import Any, Protocol
+
+    class Task(Protocol):
+        """What a flow object asks of the task that it is part of."""
+
+        input: Any
+        index: int | None
+
+        def load(self, name):
+            # type: (str) -> Any
+            """The artifact of that name; ``MissingArtifact`` if there is none."""
+
+        def foreach_stack(self):
+            # type: () -> list[tuple[int, int, Any]]
+            """(index, number of splits, value) of every foreach around the task."""
+
+        def transition(self, flow, targets, foreach, condition):
+            # type: (FlowSpec, tuple[Any, ...], str | None, str | None) -> None
+            """Take what ``self.next`` says."""
+
+        def merge(self, flow, inputs, include, exclude):
+            # type: (FlowSpec, Any, Iterable[str], Iterable[str]) -> None
+            """Give the flow object the artifacts on which the inputs agree."""
+
+
+in_step_process = False
+"""True in a step process, where a flow file is loaded for one step and starts nothing."""
+
+_OWN = frozenset(["_task"])
+
+
+class FlowSpec(object):
+    """A flow: subclass it, and write its steps as methods with ``@step``.
+
+    ``self.x = value`` in a step makes an artifact that later steps read as ``self.x``.
+    """
+
+    _task = None  # type: Task | None
+    flow_decorators = []  # type: list[Any]
+
+    def __init__(self, use_cli=True):
+        # type: (bool) -> None
+        if use_cli and not in_step_process and type(self).__module__ == "__main__":
+            from airflow_conda_flow.cli.main import main  # noqa: PLC0415 - not in a step process
+
+            sys.exit(main(type(self)))
+
+    @classmethod
+    def dag(cls, **kwargs):
+        # type: (**Any) -> Any
+        """The Airflow DAG of this flow; ``dag = MyFlow.dag(schedule=...)`` ends a flow file.
+
+        Nothing is imported, and None returned, where the file is run as a program, where it is
+        loaded inside a step process, and where Airflow is not installed.
+
+        Args:
+            kwargs: keywords of Airflow's ``DAG``, and those of ``compile_dag``.
+
+        Raises:
+            FlowDefinitionError: the flow is wrong, or a keyword is.
+        """
+        if in_step_process or cls.__module__ == "__main__":
+            return None
+        import importlib  # noqa: PLC0415 - not in a step process
+        import importlib.util  # noqa: PLC0415 - not in a step process
+
+        if importlib.util.find_spec("airflow") is None:
+            return None
+        compiler = importlib.import_module("airflow_conda_flow.airflow.compiler")
+        return compiler.compile_dag(cls, **kwargs)
+
+    def next(self, *targets, **options):
+        # type: (*Any, **Any) -> None
+        """Say which steps come next; the last statement of every step but the last step.
+
+        ``self.next(self.a)`` goes on, ``self.next(self.a, self.b)`` splits into branches,
+        ``self.next(self.a, foreach="items")`` runs ``a`` for each of ``self.items``, and
+        ``self.next({"x": self.a, "y": self.b}, condition="name")`` takes the step that
+        ``self.name`` says.
+
+        Raises:
+            TransitionError: the graph does not allow it, or the attribute that it names is wrong.
+        """
+        foreach = options.pop("foreach", None)
+        condition = options.pop("condition", None)
+        if options:
+            raise TypeError("self.next() has no option %r." % next(iter(options)))
+        self._running_task("self.next()").transition(self, targets, foreach, condition)
+
+    @property
+    def input(self):
+        # type: () -> Any
+        """The value of this split, in a foreach; None outside."""
+        return self._running_task("self.input").input
+
+    @property
+    def index(self):
+        # type: () -> int | None
+        """The number of this split, from 0, in a foreach; None outside."""
+        return self._running_task("self.index").index
+
+    def foreach_stack(self):
+        # type: () -> list[tuple[int, int, Any]]
+        """(index, number of splits, value) of every foreach around this task, outermost first."""
+        return self._running_task("self.foreach_stack()").foreach_stack()
+
+    def merge_artifacts(self, inputs, exclude=(), include=()):
+        # type: (Any, Iterable[str], Iterable[str]) -> None
+        """Take over the artifacts on which all inputs of a join agree.
+
+        Args:
+            inputs: the join's ``inputs``.
+            exclude: names to leave out.
+            include: if given, the only names to take.
+
+        Raises:
+            MergeError: inputs differ in a name that the join has not assigned itself, or a name of
+                ``include`` is missing.
+        """
+        self._running_task("self.merge_artifacts()").merge(self, inputs, include, exclude)
+
+    def load_artifact(self, name):
+        # type: (str) -> Any
+        """The artifact of that name, read once and kept."""
+        try:
+            return self.__dict__[name]
+        except KeyError:
+            value = self.__dict__[name] = self._running_task("self.%s" % name).load(name)
+            return value
+
+    def __getattr__(self, name):
+        # type: (str) -> Any
+        if self._task is None or name.startswith("__"):
+            raise AttributeError("%s has no attribute %r" % (type(self).__name__, name))
+        return self.load_artifact(name)
+
+    def __setattr__(self, name, value):
+        # type: (str, Any) -> None
+        if name not in _OWN:
+            self._refuse_class_attribute(name)
+        object.__setattr__(self, name, value)
+
+    def _refuse_class_attribute(self, name):
+        # type: (str) -> None
+        held = getattr(type(self), name, None)
+        if held is None or hasattr(held, "__set__"):
+            return
+        if is_step(held):
+            raise AttributeError(
+                "%r is a step of %s. Assign to another attribute of self."
+                % (name, type(self).__name__)
+            )
+        if not name.startswith("_"):
+            raise AttributeError(
+                "%r is an attribute of the class %s, and those do not change during a run. "
+                "Assign to another attribute of self." % (name, type(self).__name__)
+            )
+
+    def _running_task(self, what):
+        # type: (str) -> Task
+        if self._task is None:
+            raise RuntimeError("%s works inside a running step alone." % what)
+        return self._task

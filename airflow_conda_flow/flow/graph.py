@@ -1,0 +1,176 @@
+"""The step graph: what follows what, as plain data that can be stored and read back."""
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+KINDS = ("linear", "split", "foreach", "switch", "end")
+
+
+class StepNode(object):
+    """One step and its transition.
+
+    Attributes:
+        name: the step's name.
+        kind: how it goes on: ``linear``, ``split``, ``foreach``, ``switch``, or ``end`` for not at all.
+        out_steps: the steps that ``self.next`` names, in that order.
+        in_steps: the steps that lead here, in the order of the file.
+        foreach: the attribute that a foreach runs over, else None.
+        condition: the attribute that a switch reads, else None.
+        switch_cases: step by the value of the condition; empty but for a switch.
+        is_join: whether the step takes ``inputs``.
+        split_parents: the splits that are open around the step, outermost first.
+        matching_join: of a split or a foreach, the join that closes it.
+        file: the file that the step is written in.
+        line: the line of its ``def``.
+        next_line: the line of its ``self.next``, or None.
+        doc: its docstring.
+        text_problems: (message, line) of what is wrong with how the step is written.
+        structure_problems: (message, line) of where splits and joins do not balance.
+    """
+
+    def __init__(self, name, kind="end", is_join=False, file="", line=0, doc=""):
+        # type: (str, str, bool, str, int, str) -> None
+        self.name = name
+        self.kind = kind
+        self.is_join = is_join
+        self.file = file
+        self.line = line
+        self.doc = doc
+        self.next_line = None  # type: int | None
+        self.out_steps = []  # type: list[str]
+        self.in_steps = []  # type: list[str]
+        self.foreach = None  # type: str | None
+        self.condition = None  # type: str | None
+        self.switch_cases = {}  # type: dict[Any, str]
+        self.split_parents = []  # type: list[str]
+        self.matching_join = None  # type: str | None
+        self.text_problems = []  # type: list[tuple[str, int]]
+        self.structure_problems = []  # type: list[tuple[str, int]]
+
+    def to_dict(self):
+        # type: () -> dict[str, Any]
+        """The node as JSON; the switch's cases as pairs, since their values need not be texts."""
+        return {
+            "name": self.name,
+            "kind": self.kind,
+            "out_steps": self.out_steps,
+            "in_steps": self.in_steps,
+            "foreach": self.foreach,
+            "condition": self.condition,
+            "switch_cases": [list(pair) for pair in self.switch_cases.items()],
+            "is_join": self.is_join,
+            "split_parents": self.split_parents,
+            "matching_join": self.matching_join,
+            "line": self.line,
+            "doc": self.doc,
+        }
+
+    @classmethod
+    def from_dict(cls, data):
+        # type: (dict[str, Any]) -> StepNode
+        """The inverse of ``to_dict``."""
+        node = cls(data["name"], data["kind"], data["is_join"], "", data["line"], data["doc"])
+        node.out_steps = list(data["out_steps"])
+        node.in_steps = list(data["in_steps"])
+        node.foreach = data["foreach"]
+        node.condition = data["condition"]
+        node.switch_cases = {case: step for case, step in data["switch_cases"]}
+        node.split_parents = list(data["split_parents"])
+        node.matching_join = data["matching_join"]
+        return node
+
+
+class FlowGraph(object):
+    """The steps of a flow.
+
+    Attributes:
+        name: the flow's name.
+        file: the flow file.
+        line: the line of the class.
+        doc: the docstring of the class.
+        steps: node by name, in the order of the file.
+    """
+
+    start = "start"
+    end = "end"
+
+    def __init__(self, name, steps, file="", line=0, doc=""):
+        # type: (str, list[StepNode], str, int, str) -> None
+        self.name = name
+        self.file = file
+        self.line = line
+        self.doc = doc
+        self.steps = {node.name: node for node in steps}
+        for node in self.steps.values():
+            node.in_steps = []
+        for node in self.steps.values():
+            for target in node.out_steps:
+                if target in self.steps and node.name not in self.steps[target].in_steps:
+                    self.steps[target].in_steps.append(node.name)
+
+    def topological(self):
+        # type: () -> list[StepNode]
+        """The steps in an order in which they can run; of those that could, the first written first.
+
+        A step that leads back to itself counts once.
+        """
+        waiting = {
+            node.name: sum(1 for before in node.in_steps if before != node.name)
+            for node in self.steps.values()
+        }
+        ordered = []  # type: list[StepNode]
+        ready = [name for name, count in waiting.items() if count == 0]
+        while ready:
+            node = self.steps[ready.pop(0)]
+            ordered.append(node)
+            for target in node.out_steps:
+                if target != node.name and target in waiting:
+                    waiting[target] -= 1
+                    if waiting[target] == 0:
+                        ready.append(target)
+        return ordered
+
+    def descendants(self, step):
+        # type: (str) -> set[str]
+        """The names of all steps that can come after a step."""
+        found = set()  # type: set[str]
+        open_steps = list(self.steps[step].out_steps)
+        while open_steps:
+            name = open_steps.pop()
+            if name not in found:
+                found.add(name)
+                open_steps.extend(self.steps[name].out_steps)
+        return found
+
+    def split_of(self, join):
+        # type: (str) -> StepNode
+        """The split or foreach that a join closes."""
+        for node in self.steps.values():
+            if node.matching_join == join:
+                return node
+        raise LookupError("Step %r closes no split." % join)
+
+    def foreach_depth(self, step):
+        # type: (str) -> int
+        """How many foreach surround a step: the length of its tasks' index paths."""
+        return sum(
+            1 for name in self.steps[step].split_parents if self.steps[name].kind == "foreach"
+        )
+
+    def to_dict(self):
+        # type: () -> dict[str, Any]
+        """The graph as JSON, without its file."""
+        return {
+            "name": self.name,
+            "line": self.line,
+            "doc": self.doc,
+            "steps": [node.to_dict() for node in self.steps.values()],
+        }
+
+    @classmethod
+    def from_dict(cls, data):
+        # type: (dict[str, Any]) -> FlowGraph
+        """The inverse of ``to_dict``."""
+        nodes = [StepNode.from_dict(node) for node in data["steps"]]
+        return cls(data["name"], nodes, "", data["line"], data["doc"])

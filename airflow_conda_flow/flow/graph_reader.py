@@ -1,0 +1,273 @@
+"""Reads the step graph from a flow's source, without running any of it.
+
+The class is looked at for its methods (so that inherited steps count); the text of each method is
+parsed for its ``self.next(...)``. What cannot be understood becomes a problem of the step, for the
+linter to report.
+"""
+
+import ast
+import linecache
+
+from airflow_conda_flow.flow.decorators import nearest
+from airflow_conda_flow.flow.flowspec import FlowSpec
+from airflow_conda_flow.flow.graph import FlowGraph, StepNode
+from airflow_conda_flow.flow.steps import is_step
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+_FORMS = (
+    "self.next(self.a), self.next(self.a, self.b), self.next(self.a, foreach='items') or "
+    "self.next({'x': self.a, 'y': self.b}, condition='name')"
+)
+
+
+def read_graph(flow_class):
+    # type: (Any) -> FlowGraph
+    """The graph of a flow class, in the order in which its steps are written.
+
+    A step of a subclass takes the place of the same step of its base.
+    """
+    sources = _Sources()
+    file, line = _place_of_class(flow_class, sources)
+    nodes = {}  # type: dict[str, StepNode]
+    for owner in reversed(flow_class.__mro__):
+        if owner is FlowSpec or owner is object:
+            continue
+        for name, member in vars(owner).items():
+            if is_step(member):
+                nodes[name] = _read_step(name, member, sources)
+            else:
+                nodes.pop(name, None)
+    from airflow_conda_flow.flow.split_structure import add_split_structure  # noqa: PLC0415
+
+    graph = FlowGraph(flow_class.__name__, list(nodes.values()), file, line, flow_class.__doc__ or "")
+    add_split_structure(graph)
+    return graph
+
+
+class _Sources(object):
+    """Parsed files, and the functions and classes in them by name and first line."""
+
+    def __init__(self):
+        # type: () -> None
+        self._definitions = {}  # type: dict[str, dict[tuple[str, int], ast.AST]]
+
+    def definition(self, file, name, line):
+        # type: (str, str, int) -> ast.AST | None
+        """The definition of that name whose first line, decorators counted, is ``line``."""
+        return self._of(file).get((name, line))
+
+    def class_line(self, file, name):
+        # type: (str, str) -> int
+        """The line of the last class of that name in a file; 0 if there is none."""
+        lines = [
+            node.lineno
+            for (known, _), node in self._of(file).items()
+            if known == name and isinstance(node, ast.ClassDef)
+        ]
+        return max(lines) if lines else 0
+
+    def _of(self, file):
+        # type: (str) -> dict[tuple[str, int], Any]
+        if file not in self._definitions:
+            text = "".join(linecache.getlines(file))
+            found = {}
+            for node in ast.walk(ast.parse(text)):
+                if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)):
+                    first = min([node.lineno] + [d.lineno for d in node.decorator_list])
+                    found[node.name, first] = node
+            self._definitions[file] = found
+        return self._definitions[file]
+
+
+def _place_of_class(flow_class, sources):
+    # type: (Any, _Sources) -> tuple[str, int]
+    import sys  # noqa: PLC0415
+
+    module = sys.modules.get(flow_class.__module__)
+    file = getattr(module, "__file__", None)
+    if file is None:
+        codes = [member.__code__ for member in vars(flow_class).values() if hasattr(member, "__code__")]
+        file = codes[0].co_filename if codes else ""
+    return file, sources.class_line(file, flow_class.__name__) if file else 0
+
+
+def _read_step(name, method, sources):
+    # type: (str, Any, _Sources) -> StepNode
+    while hasattr(method, "__wrapped__"):
+        method = method.__wrapped__
+    code = method.__code__
+    node = StepNode(name, "end", code.co_argcount > 1, code.co_filename, code.co_firstlineno)
+    node.doc = method.__doc__ or ""
+    definition = sources.definition(code.co_filename, code.co_name, code.co_firstlineno)
+    if definition is None:
+        node.text_problems.append(("The source of step %r cannot be read." % name, node.line))
+        return node
+    if isinstance(definition, ast.AsyncFunctionDef):
+        node.text_problems.append(("Step %r is async; write a plain def." % name, node.line))
+        return node
+    node.line = _def_line(definition, code.co_filename)
+    _read_arguments(node, definition)
+    _read_transition(node, definition)
+    return node
+
+
+def _def_line(definition, file):
+    # type: (Any, str) -> int
+    """The line of ``def``; before Python 3.8 the syntax tree gives the first decorator's."""
+    line = definition.lineno  # type: int
+    while not linecache.getline(file, line).lstrip().startswith("def") and line < definition.body[0].lineno:
+        line += 1
+    return line
+
+
+def _read_arguments(node, definition):
+    # type: (StepNode, Any) -> None
+    arguments = [argument.arg for argument in definition.args.args]
+    if len(arguments) not in (1, 2) or definition.args.kwonlyargs or definition.args.vararg:
+        node.text_problems.append(
+            (
+                "Step %r takes (%s); a step takes (self), and a join (self, inputs)."
+                % (node.name, ", ".join(arguments)),
+                node.line,
+            )
+        )
+
+
+def _read_transition(node, definition):
+    # type: (StepNode, Any) -> None
+    me = definition.args.args[0].arg if definition.args.args else "self"
+    calls = [call for call in _calls_outside_functions(definition) if _is_next(call, me)]
+    if not calls:
+        return
+    node.next_line = calls[0].lineno
+    last = definition.body[-1]
+    if len(calls) > 1:
+        node.text_problems.append(
+            (
+                "Step %r calls self.next() twice. Call it once, as the last statement; "
+                "for a choice write self.next({'x': self.a, 'y': self.b}, condition='name')." % node.name,
+                calls[1].lineno,
+            )
+        )
+    elif not (isinstance(last, ast.Expr) and last.value is calls[0]):
+        node.text_problems.append(
+            (
+                "self.next() is not the last statement of step %r. Move it to the end of the step, "
+                "outside any if, loop or try." % node.name,
+                calls[0].lineno,
+            )
+        )
+    _read_call(node, calls[0], me)
+
+
+def _read_call(node, call, me):
+    # type: (StepNode, Any, str) -> None
+    options = {}  # type: dict[str, Any]
+    for keyword in call.keywords:
+        if keyword.arg not in ("foreach", "condition"):
+            _problem(
+                node,
+                call,
+                "self.next() has no option %r.%s" % (
+                    keyword.arg or "**", nearest(keyword.arg or "", ["foreach", "condition"])),
+            )
+            return
+        options[keyword.arg] = _text(keyword.value)
+        if options[keyword.arg] is None:
+            _problem(
+                node,
+                call,
+                "%s of self.next() is not a text. Write the name of an attribute, such as %s='items'."
+                % (keyword.arg, keyword.arg),
+            )
+            return
+    node.foreach = options.get("foreach")
+    node.condition = options.get("condition")
+    if len(call.args) == 1 and isinstance(call.args[0], ast.Dict):
+        _read_switch(node, call, me)
+        return
+    node.out_steps = _targets(node, call, call.args, me)
+    if node.condition is not None:
+        _problem(node, call, "condition= goes with a dict of steps. Write %s." % _FORMS)
+    elif not call.args:
+        _problem(node, call, "self.next() names no step. Write %s." % _FORMS)
+    elif node.foreach is not None:
+        node.kind = "foreach"
+        if len(call.args) > 1:
+            _problem(node, call, "A foreach has one target; self.next() names %d." % len(call.args))
+    elif len(set(node.out_steps)) < len(node.out_steps):
+        _problem(node, call, "self.next() names a step twice.")
+    else:
+        node.kind = "linear" if len(node.out_steps) == 1 else "split"
+
+
+def _read_switch(node, call, me):
+    # type: (StepNode, Any, str) -> None
+    node.kind = "switch"
+    cases = call.args[0]
+    targets = _targets(node, call, cases.values, me)
+    if node.condition is None or node.foreach is not None:
+        _problem(node, call, "A dict of steps goes with condition=. Write %s." % _FORMS)
+    for key, target in zip(cases.keys, targets):
+        try:
+            node.switch_cases[ast.literal_eval(key)] = target
+        except (ValueError, TypeError):
+            _problem(node, call, "A case of the switch in step %r is not a constant." % node.name)
+    node.out_steps = sorted(set(targets), key=targets.index)
+
+
+def _targets(node, call, arguments, me):
+    # type: (StepNode, Any, list[Any], str) -> list[str]
+    names = []
+    for argument in arguments:
+        if (
+            isinstance(argument, ast.Attribute)
+            and isinstance(argument.value, ast.Name)
+            and argument.value.id == me
+        ):
+            names.append(argument.attr)
+        else:
+            _problem(node, call, "self.next() names something that is not a step. Write %s." % _FORMS)
+    return names
+
+
+def _problem(node, call, message):
+    # type: (StepNode, Any, str) -> None
+    node.text_problems.append((message, call.lineno))
+
+
+def _calls_outside_functions(definition):
+    # type: (Any) -> list[Any]
+    calls = []
+    open_nodes = list(definition.body)
+    while open_nodes:
+        node = open_nodes.pop(0)
+        if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef, ast.Lambda, ast.ClassDef)):
+            continue
+        if isinstance(node, ast.Call):
+            calls.append(node)
+        open_nodes.extend(ast.iter_child_nodes(node))
+    return sorted(calls, key=lambda call: call.lineno)
+
+
+def _is_next(call, me):
+    # type: (Any, str) -> bool
+    function = call.func
+    return (
+        isinstance(function, ast.Attribute)
+        and function.attr == "next"
+        and isinstance(function.value, ast.Name)
+        and function.value.id == me
+    )
+
+
+def _text(node):
+    # type: (Any) -> str | None
+    try:
+        value = ast.literal_eval(node)
+    except (ValueError, TypeError):
+        return None
+    return value if isinstance(value, str) else None

@@ -1,0 +1,188 @@
+"""Checks a step graph before anything runs; each problem is one message with file and line."""
+
+from airflow_conda_flow.errors import FlowDefinitionError
+from airflow_conda_flow.flow.decorators import nearest
+from airflow_conda_flow.flow.flowspec import FlowSpec
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from airflow_conda_flow.flow.graph import FlowGraph, StepNode
+
+RESERVED_STEP_NAMES = frozenset(
+    [name for name in vars(FlowSpec) if not name.startswith("_")] + ["inputs", "name"]
+)
+"""What a step cannot be called: the names that a flow object has already."""
+
+
+def check_graph(graph):
+    # type: (FlowGraph) -> None
+    """Raise ``FlowDefinitionError`` for the first problem of the graph, if there is one."""
+    problems = find_problems(graph)
+    if problems:
+        raise problems[0]
+
+
+def find_problems(graph):
+    # type: (FlowGraph) -> list[FlowDefinitionError]
+    """Every problem of the graph, those that explain others first."""
+    checks = (
+        _names,
+        _start_and_end,
+        _texts,
+        _missing_transitions,
+        _targets,
+        _start_and_end_edges,
+        _cycles,
+        _unreachable,
+        _structure,
+    )
+    problems = []  # type: list[FlowDefinitionError]
+    for check in checks:
+        problems.extend(
+            FlowDefinitionError(message, file or graph.file, line)
+            for message, file, line in check(graph)
+        )
+        if problems and check in (_names, _start_and_end, _texts, _targets, _cycles):
+            break
+    return problems
+
+
+def _names(graph):
+    # type: (FlowGraph) -> list[tuple[str, str, int]]
+    found = []
+    for node in graph.steps.values():
+        if node.name.startswith("_"):
+            found.append(_at(node, "Step %r is private; a step's name starts with a letter." % node.name))
+        elif node.name in RESERVED_STEP_NAMES:
+            found.append(
+                _at(node, "%r cannot be the name of a step: every flow has self.%s already. "
+                    "Write another name." % (node.name, node.name))
+            )
+    return found
+
+
+def _start_and_end(graph):
+    # type: (FlowGraph) -> list[tuple[str, str, int]]
+    if not graph.steps:
+        return [("%s has no steps. Mark its methods with @step." % graph.name, graph.file, graph.line)]
+    return [
+        (
+            "%s has no step %r.%s Every flow begins with start and ends with end."
+            % (graph.name, name, nearest(name, graph.steps)),
+            graph.file,
+            graph.line,
+        )
+        for name in (graph.start, graph.end)
+        if name not in graph.steps
+    ]
+
+
+def _texts(graph):
+    # type: (FlowGraph) -> list[tuple[str, str, int]]
+    return [
+        (message, node.file, line)
+        for node in graph.steps.values()
+        for message, line in node.text_problems
+    ]
+
+
+def _missing_transitions(graph):
+    # type: (FlowGraph) -> list[tuple[str, str, int]]
+    return [
+        _at(node, "Step %r does not call self.next(). Write self.next(self.some_step) "
+            "as its last statement." % node.name)
+        for node in graph.steps.values()
+        if node.next_line is None and node.name != graph.end
+    ]
+
+
+def _targets(graph):
+    # type: (FlowGraph) -> list[tuple[str, str, int]]
+    return [
+        (
+            "Step %r goes on to %r, which is not a step of %s.%s"
+            % (node.name, target, graph.name, nearest(target, graph.steps)),
+            node.file,
+            node.next_line or node.line,
+        )
+        for node in graph.steps.values()
+        for target in node.out_steps
+        if target not in graph.steps
+    ]
+
+
+def _start_and_end_edges(graph):
+    # type: (FlowGraph) -> list[tuple[str, str, int]]
+    start, end = graph.steps[graph.start], graph.steps[graph.end]
+    found = []
+    if end.next_line is not None:
+        found.append((
+            "Step 'end' calls self.next(); the flow ends with it. Remove that line.",
+            end.file,
+            end.next_line,
+        ))
+    if start.is_join:
+        found.append(_at(start, "Step 'start' takes inputs, but nothing comes before it. "
+                         "Write def start(self)."))
+    return found
+
+
+def _cycles(graph):
+    # type: (FlowGraph) -> list[tuple[str, str, int]]
+    ordered = {node.name for node in graph.topological()}
+    looping = {}
+    for name, node in graph.steps.items():
+        if name in node.out_steps and node.kind != "switch":
+            looping[name] = [name, name]
+        elif name not in ordered and name in graph.descendants(name):
+            looping[name] = _way_back(graph, name)
+    if not looping:
+        return []
+    way = min(looping.values(), key=len)
+    node = graph.steps[way[0]]
+    return [(
+        "The steps go round in a circle: %s. Steps run once; for a loop use foreach, or a switch "
+        "that leads back to its own step." % " -> ".join(way),
+        node.file,
+        node.next_line or node.line,
+    )]
+
+
+def _way_back(graph, name):
+    # type: (FlowGraph, str) -> list[str]
+    """The shortest way from a step back to itself."""
+    ways = [[name]]
+    seen = set()  # type: set[str]
+    while ways:
+        way = ways.pop(0)
+        for target in graph.steps[way[-1]].out_steps:
+            if target == name:
+                return way + [name]
+            if target not in seen:
+                seen.add(target)
+                ways.append(way + [target])
+    raise LookupError(name)
+
+
+def _unreachable(graph):
+    # type: (FlowGraph) -> list[tuple[str, str, int]]
+    reachable = graph.descendants(graph.start) | {graph.start}
+    return [
+        _at(node, "Nothing leads to step %r. Name it in some step's self.next(), or remove it." % node.name)
+        for node in graph.steps.values()
+        if node.name not in reachable
+    ]
+
+
+def _structure(graph):
+    # type: (FlowGraph) -> list[tuple[str, str, int]]
+    return [
+        (message, node.file, line)
+        for node in graph.topological()
+        for message, line in node.structure_problems
+    ]
+
+
+def _at(node, message):
+    # type: (StepNode, str) -> tuple[str, str, int]
+    return (message, node.file, node.line)

@@ -1,0 +1,138 @@
+"""Which splits are open around each step, and which join closes each: the nesting of the graph.
+
+A walk from ``start`` carries the stack of open splits, each with the branch that was taken. Steps
+that are reached with stacks that disagree are where splits and joins do not balance; they are
+recorded as problems of the step.
+"""
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from airflow_conda_flow.flow.graph import FlowGraph, StepNode
+
+    Stack = tuple[tuple[str, str], ...]
+
+
+def add_split_structure(graph):
+    # type: (FlowGraph) -> None
+    """Set ``split_parents`` and ``matching_join`` of every step; add a problem where they clash."""
+    walk = _Walk(graph)
+    if graph.start in graph.steps:
+        walk.run()
+
+
+class _Walk(object):
+    def __init__(self, graph):
+        # type: (FlowGraph) -> None
+        self.steps = graph.steps
+        self.first = graph.start
+        self.stacks = {}  # type: dict[str, Stack]
+        self.arrived = {}  # type: dict[tuple[str, Stack, str], set[str]]
+
+    def run(self):
+        # type: () -> None
+        seen = set()  # type: set[tuple[str, Stack]]
+        open_steps = [(self.first, ())]  # type: list[tuple[str, Stack]]
+        while open_steps:
+            item = open_steps.pop(0)
+            if item in seen or item[0] not in self.steps:
+                continue
+            seen.add(item)
+            inside = self._enter(self.steps[item[0]], item[1])
+            if inside is not None:
+                open_steps.extend(self._leave(self.steps[item[0]], inside))
+        self._check_joins()
+
+    def _enter(self, node, stack):
+        # type: (StepNode, Stack) -> Stack | None
+        """The stack inside a step; None where the walk ends."""
+        if node.is_join:
+            if not stack:
+                _problem(
+                    node,
+                    "Step %r takes inputs, but no split or foreach is open before it. "
+                    "Write def %s(self)." % (node.name, node.name),
+                )
+                return None
+            split, branch = stack[-1]
+            if self.steps[split].kind == "foreach" and branch == node.name:
+                _problem(
+                    node,
+                    "Step %r is both the body and the join of the foreach in %r. "
+                    "Put a step without inputs between them." % (node.name, split),
+                )
+                return None
+            self.arrived.setdefault((node.name, stack[:-1], split), set()).add(branch)
+            stack = stack[:-1]
+        before = self.stacks.setdefault(node.name, stack)
+        if before != stack:
+            self._clash(node, before, stack)
+            return None
+        node.split_parents = [split for split, _ in stack]
+        return stack
+
+    def _leave(self, node, stack):
+        # type: (StepNode, Stack) -> list[tuple[str, Stack]]
+        if node.kind in ("split", "foreach"):
+            return [(target, stack + ((node.name, target),)) for target in node.out_steps]
+        if not node.out_steps and stack and node.name == "end":
+            _problem(
+                node,
+                "The %s in step %r is never joined. Add a step with (self, inputs) before end."
+                % (_what(self.steps[stack[-1][0]]), stack[-1][0]),
+            )
+        return [(target, stack) for target in node.out_steps if target != node.name]
+
+    def _clash(self, node, one, other):
+        # type: (StepNode, Stack, Stack) -> None
+        for (split, branch), (other_split, other_branch) in zip(one, other):
+            if split == other_split and branch != other_branch and not node.is_join:
+                _problem(
+                    node,
+                    "Branches %r and %r of the split in %r come together in step %r, which takes no "
+                    "inputs. Write def %s(self, inputs)."
+                    % (branch, other_branch, split, node.name, node.name),
+                )
+                return
+        deeper = max(one, other, key=len)
+        _problem(
+            node,
+            "Splits and joins do not balance at step %r: it is reached with the split in %r open, "
+            "and without. Join that split before."
+            % (node.name, deeper[-1][0] if deeper else self.first),
+        )
+
+    def _check_joins(self):
+        # type: () -> None
+        for (join, _, split), branches in sorted(self.arrived.items()):
+            node, opener = self.steps[join], self.steps[split]
+            missing = [branch for branch in opener.out_steps if branch not in branches]
+            if missing:
+                _problem(
+                    node,
+                    "Step %r joins only %s of the split in %r; %s does not come together there. "
+                    "Every branch of a split ends in the same join."
+                    % (join, _names(sorted(branches)), split, _names(missing)),
+                )
+            elif opener.matching_join in (None, join):
+                opener.matching_join = join
+            else:
+                _problem(
+                    node,
+                    "The %s in step %r is joined in %r and in %r; keep one."
+                    % (_what(opener), split, opener.matching_join, join),
+                )
+
+
+def _what(node):
+    # type: (StepNode) -> str
+    return "foreach" if node.kind == "foreach" else "split"
+
+
+def _names(names):
+    # type: (list[str]) -> str
+    return " and ".join(repr(name) for name in names)
+
+
+def _problem(node, message):
+    # type: (StepNode, str) -> None
+    node.structure_problems.append((message, node.line))
