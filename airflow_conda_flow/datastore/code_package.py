@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
 MAX_BYTES = 100 * 1024 * 1024
 MAX_FILES = 20_000
-_MAX_ENTRIES = 300_000  # looked at, packed or not: a flow file in a home directory ends here
+MAX_ENTRIES = 300_000  # looked at, packed or not: a flow file in a home directory ends here
 
 _SKIPPED_NAMES = {"__pycache__", "site-packages", "node_modules"}
 # A directory that holds one of these is a virtual environment, a conda prefix, a cache.
@@ -107,8 +107,8 @@ class _Tree:
         top = name.split("/", 1)[0] + "/" if name else "./"
         self.files[top] += 1
         self.bytes[top] += size
-        if self._seen > _MAX_ENTRIES:
-            raise self.too_large(f"more than {_MAX_ENTRIES:,} files and directories")
+        if self._seen > MAX_ENTRIES:
+            raise self.too_large(f"more than {MAX_ENTRIES:,} files and directories")
         if self.files.total() > MAX_FILES:
             raise self.too_large(f"more than {MAX_FILES:,} .py files")
         if self.bytes.total() > MAX_BYTES:

@@ -97,6 +97,7 @@ class S3Storage:
                 except self.client.exceptions.ClientError as error:  # noqa: PERF203  a few
                     code = answer_code(error)
                     if code in {"PreconditionFailed", "412"}:
+                        self._first_write_wins = True
                         return False
                     if code == "NotImplemented":
                         return self._put_after_look(key, data)
