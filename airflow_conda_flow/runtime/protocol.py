@@ -1,0 +1,102 @@
+"""The messages between a runner and its step process: one JSON object a line.
+
+    runner → step   task       first and once: everything that the step process needs
+    step → runner   fetch      wants an artifact's file; answered by ``artifact`` or ``error``
+    step → runner   publish    has written an artifact's file; not answered
+    step → runner   done       the step returned: its artifacts and its transition
+    step → runner   failed     the step raised: the exception as plain data
+
+Both ends import this file, so both speak the version that it states.
+"""
+
+import json
+import os
+
+VERSION = 1
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+    Message = dict[str, Any]
+
+
+class MessageStream(object):
+    """Messages over a file descriptor of a connected socket; used by one thread at a time."""
+
+    def __init__(self, descriptor):
+        # type: (int) -> None
+        self._reader = os.fdopen(descriptor, "rb")
+        self._descriptor = descriptor
+
+    def send(self, message):
+        # type: (Message) -> None
+        """Write one message whole."""
+        data = memoryview(encode(message))
+        while data:
+            data = data[os.write(self._descriptor, data) :]
+
+    def receive(self):
+        # type: () -> Message | None
+        """The next message; None when the other end is gone."""
+        line = self._reader.readline()
+        return decode(line) if line.endswith(b"\n") else None
+
+
+def encode(message):
+    # type: (Message) -> bytes
+    """One line of ASCII JSON.
+
+    >>> encode({"type": "fetch", "size": 1})
+    b'{"type":"fetch","size":1}\\n'
+    """
+    return json.dumps(message, separators=(",", ":")).encode("ascii") + b"\n"
+
+
+def decode(line):
+    # type: (bytes) -> Message
+    """The inverse of ``encode``."""
+    message = json.loads(line.decode("ascii"))  # type: Message
+    return message
+
+
+def task(**values):
+    # type: (**Any) -> Message
+    """What the step process needs to know; ``runner/task_message.py`` says what that is."""
+    return dict(values, type="task", version=VERSION)
+
+
+def fetch(ref):
+    # type: (Message) -> Message
+    """Ask for the file of an artifact."""
+    return {"type": "fetch", "sha256": ref["sha256"], "size": ref["size"]}
+
+
+def artifact(path):
+    # type: (str) -> Message
+    """The answer to ``fetch``: a verified file that stays as it is."""
+    return {"type": "artifact", "path": path}
+
+
+def error(message):
+    # type: (str) -> Message
+    """The other answer to ``fetch``: why there is no file."""
+    return {"type": "error", "message": message}
+
+
+def publish(path, ref):
+    # type: (str, Message) -> Message
+    """Say that an artifact's file is complete, and whose it is now."""
+    return {"type": "publish", "path": path, "sha256": ref["sha256"], "size": ref["size"]}
+
+
+def done(artifacts, transition):
+    # type: (Message, Message | None) -> Message
+    """Say that the step returned; every artifact named was published, or stored before."""
+    return {"type": "done", "artifacts": artifacts, "transition": transition}
+
+
+def failed(exception):
+    # type: (Message) -> Message
+    """Say that the step raised."""
+    return {"type": "failed", "exception": exception}

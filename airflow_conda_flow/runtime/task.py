@@ -1,0 +1,171 @@
+"""One task inside its step process: the object behind ``self`` while a step runs."""
+
+from airflow_conda_flow.errors import MergeError, MissingArtifact, TransitionError
+from airflow_conda_flow.flow.decorators import nearest
+from airflow_conda_flow.runtime.inputs import Input, Inputs
+from airflow_conda_flow.runtime.store import ArtifactClient
+from airflow_conda_flow.runtime.transition import read_transition
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+    from typing import Any
+
+    from airflow_conda_flow.runtime.protocol import Message, MessageStream
+
+_OURS = frozenset(["_task"])
+
+
+class StepTask(object):
+    """Loads artifacts, takes the transition, and gathers the outputs of one task.
+
+    Args:
+        message: the ``task`` message.
+        stream: the way to the runner.
+    """
+
+    def __init__(self, message, stream):
+        # type: (Message, MessageStream) -> None
+        self._step = message["step"]
+        self._node = message["node"]
+        self._client = ArtifactClient(
+            stream, message["scratch"], message["pickle_protocol"], self._step
+        )
+        self._namespace = dict(message["namespace"])
+        self._loaded = {}  # type: dict[str, Any]
+        self._stack = message["foreach_stack"]
+        self._split_value = []  # type: list[Any]
+        self.inputs = None  # type: Inputs | None
+        if message["inputs"] is not None:
+            self.inputs = Inputs([Input(each, self._client) for each in message["inputs"]])
+        self._transition = None  # type: Message | None
+
+    # What a flow object asks for.
+
+    @property
+    def index(self):
+        # type: () -> int | None
+        """The number of the innermost split."""
+        return self._stack[-1]["index"] if self._stack else None
+
+    @property
+    def input(self):
+        # type: () -> Any
+        """The value of the innermost split, read once."""
+        if not self._stack:
+            return None
+        if not self._split_value:
+            self._split_value.append(self._value_of(self._stack[-1]))
+        return self._split_value[0]
+
+    def foreach_stack(self):
+        # type: () -> list[tuple[int, int, Any]]
+        """(index, number of splits, value) of every foreach around the task."""
+        outer = [
+            (frame["index"], frame["num_splits"], self._value_of(frame))
+            for frame in self._stack[:-1]
+        ]
+        if not self._stack:
+            return outer
+        inner = self._stack[-1]
+        return outer + [(inner["index"], inner["num_splits"], self.input)]
+
+    def load(self, name):
+        # type: (str) -> Any
+        """The artifact of that name.
+
+        Raises:
+            MissingArtifact: no earlier step assigned it.
+        """
+        ref = self._namespace.get(name)
+        if ref is None:
+            hint = nearest(name, self._namespace)
+            if self.inputs is not None and not hint:
+                hint = " In a join, read it from inputs, or call self.merge_artifacts(inputs)."
+            raise MissingArtifact(
+                "Step %r reads self.%s, which no step before it has assigned.%s"
+                % (self._step, name, hint)
+            )
+        value = self._client.load(ref)
+        self._loaded[name] = (value, ref)
+        return value
+
+    def transition(self, flow, targets, foreach, condition):
+        # type: (Any, tuple[Any, ...], str | None, str | None) -> None
+        """Take what ``self.next`` says, once."""
+        if self._transition is not None:
+            raise TransitionError("Step %r called self.next() twice." % self._step)
+        self._transition = read_transition(
+            flow, self._step, self._node, targets, foreach, condition
+        )
+
+    def merge(self, flow, inputs, include, exclude):
+        # type: (Any, Any, Iterable[str], Iterable[str]) -> None
+        """Take over the artifacts on which all inputs agree; compared by digest, none is read."""
+        if self.inputs is None:
+            raise MergeError("merge_artifacts() works in a join; step %r is none." % self._step)
+        wanted, unwanted = set(include), set(exclude)
+        if wanted and unwanted:
+            raise MergeError("merge_artifacts() takes include or exclude, not both.")
+        refs = {}  # type: dict[str, dict[str, Message]]
+        for each in inputs:
+            for name, ref in each._refs.items():  # noqa: SLF001 - our own class
+                refs.setdefault(name, {})[ref["sha256"]] = ref
+        missing = sorted(wanted - set(refs))
+        if missing:
+            raise MergeError(
+                "merge_artifacts(include=...) names %s, which no input has." % ", ".join(missing)
+            )
+        names = (wanted or set(refs)) - unwanted - set(vars(flow)) - set(self._namespace)
+        differing = sorted(name for name in names if len(refs[name]) > 1)
+        if differing:
+            raise MergeError(
+                "merge_artifacts() cannot decide: the inputs of step %r differ in %s. "
+                "Assign self.%s before the call, or name it in exclude=[...]."
+                % (self._step, ", ".join(differing), differing[0])
+            )
+        for name in names:
+            (self._namespace[name],) = refs[name].values()
+
+    # What the step process asks for.
+
+    def finish(self, flow):
+        # type: (Any) -> tuple[Message, Message | None]
+        """Store what the step assigned or changed; returns all artifacts and the transition.
+
+        Raises:
+            TransitionError: the step did not call ``self.next``.
+            UnpicklableArtifact: a value cannot be stored.
+        """
+        if self._transition is None and self._node["kind"] != "end":
+            raise TransitionError(
+                "Step %r ended without calling self.next()." % self._step
+            )
+        artifacts = dict(self._namespace)
+        for name, value in vars(flow).items():
+            if name not in _OURS:
+                artifacts[name] = self._stored(name, value)
+        transition = self._transition
+        if transition is not None and transition["foreach"] is not None:
+            transition["splits"] = self._splits_ref(transition, artifacts)
+        return artifacts, transition
+
+    def _stored(self, name, value):
+        # type: (str, Any) -> Message
+        if name in self._loaded:
+            original, ref = self._loaded[name]
+            if self._client.is_unchanged(value, original, ref):
+                return ref  # type: ignore[no-any-return]
+        return self._client.store(name, value)
+
+    def _splits_ref(self, transition, artifacts):
+        # type: (Message, Message) -> Message
+        """Where the splits' values are: the attribute itself, or a list made of it."""
+        values = transition.pop("values")
+        if values is None:
+            return artifacts[transition["foreach"]]  # type: ignore[no-any-return]
+        return self._client.store(transition["foreach"], values)
+
+    def _value_of(self, frame):
+        # type: (Message) -> Any
+        return self._client.load(frame["splits"])[frame["index"]]

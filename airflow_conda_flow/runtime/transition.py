@@ -1,0 +1,107 @@
+"""What a call of ``self.next`` means, checked against the graph."""
+
+from airflow_conda_flow.errors import TransitionError
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+    from airflow_conda_flow.runtime.protocol import Message
+
+_INDEXABLE = (list, tuple, range)
+_LONGEST_NAME = 60
+
+
+def read_transition(flow, step, node, targets, foreach, condition):
+    # type: (Any, str, Message, tuple[Any, ...], str | None, str | None) -> Message
+    """The transition, as the task manifest holds it, and for a foreach the ``values`` to store.
+
+    ``values`` is None where the attribute itself can be indexed.
+
+    Raises:
+        TransitionError: the call is not what the graph says, or the attribute it names is wrong.
+    """
+    chosen = None
+    if condition is not None:
+        chosen = _chosen(flow, step, targets, condition)
+        names = [chosen]
+        allowed = chosen in node["out_steps"]
+    else:
+        names = [_name(step, target) for target in targets]
+        allowed = names == node["out_steps"]
+    if not allowed or foreach != node["foreach"] or condition != node["condition"]:
+        raise TransitionError(
+            "Step %r calls self.next() with what its source does not say: %s instead of %s."
+            % (step, ", ".join(names), ", ".join(node["out_steps"]) or "nothing")
+        )
+    transition = {
+        "next": names,
+        "foreach": foreach,
+        "num_splits": None,
+        "split_names": None,
+        "condition": condition,
+        "chosen": chosen,
+    }  # type: Message
+    if foreach is not None:
+        values, made = _splits(flow, step, foreach)
+        transition["num_splits"] = len(values)
+        transition["split_names"] = [
+            _split_name(index, value) for index, value in enumerate(values)
+        ]
+        transition["values"] = values if made else None
+    return transition
+
+
+def _name(step, target):
+    # type: (str, Any) -> str
+    try:
+        return target.__func__.__name__  # type: ignore[no-any-return]
+    except AttributeError:
+        raise TransitionError(
+            "Step %r calls self.next() with %r, which is not a step. Write self.next(self.some_step)."
+            % (step, target)
+        ) from None
+
+
+def _chosen(flow, step, targets, condition):
+    # type: (Any, str, tuple[Any, ...], str) -> str
+    cases = targets[0]
+    value = getattr(flow, condition)
+    if value not in cases:
+        raise TransitionError(
+            "The switch in step %r has no case for self.%s = %r. It has: %s."
+            % (step, condition, value, ", ".join(repr(case) for case in cases))
+        )
+    return _name(step, cases[value])
+
+
+def _splits(flow, step, foreach):
+    # type: (Any, str, str) -> tuple[Any, bool]
+    """The values of a foreach, and whether a list had to be made of them."""
+    try:
+        value = getattr(flow, foreach)
+    except AttributeError as cause:
+        raise TransitionError(
+            "The foreach of step %r runs over self.%s, which is not assigned." % (step, foreach)
+        ) from cause
+    try:
+        values = value if isinstance(value, _INDEXABLE) else list(value)
+    except TypeError:
+        raise TransitionError(
+            "The foreach of step %r runs over self.%s, which is a %s. Make it a list."
+            % (step, foreach, type(value).__name__)
+        ) from None
+    if len(values) == 0:
+        raise TransitionError(
+            "The foreach of step %r has nothing to run over: self.%s is empty." % (step, foreach)
+        )
+    return values, values is not value
+
+
+def _split_name(index, value):
+    # type: (int, Any) -> str
+    if isinstance(value, (str, int, float, bool)):
+        text = str(value)
+        if 0 < len(text) <= _LONGEST_NAME and text.isprintable():
+            return text
+    return str(index)
