@@ -32,9 +32,14 @@ ANSWERS = {
         "access denied",
         "Allow s3:GetObject, s3:PutObject and s3:ListBucket there, or set AWS_PROFILE to who may.",
     ),
+    # The answer to a HEAD has no body, so no reason either.
     "403": (
         "access denied",
-        "Allow s3:GetObject, s3:PutObject and s3:ListBucket there, or set AWS_PROFILE to who may.",
+        "Check the credentials (AWS_PROFILE) and that they allow s3:GetObject and s3:PutObject.",
+    ),
+    "400": (
+        "the request was refused",
+        "Check the credentials (AWS_PROFILE, AWS_SESSION_TOKEN) and AWS_DEFAULT_REGION.",
     ),
     "AllAccessDisabled": ("access is disabled", "Ask the owner of the bucket."),
     "AccountProblem": ("the account has a problem", "Ask the owner of the bucket."),

@@ -32,6 +32,7 @@ class S3Storage:
     """Keys are object keys below the prefix of ``url``, which is ``s3://bucket/prefix``."""
 
     kind = "s3"
+    page_size = 1000  # keys an answer to a listing holds: S3 gives no more
 
     def __init__(self, url: str, client: Any = None) -> None:
         self.bucket, self._prefix = _parts(url)
@@ -189,7 +190,10 @@ class S3Storage:
     def _pages(self, prefix: str, **options: str) -> Iterator[dict[str, Any]]:
         with reporting(self.url, prefix):
             pages = self.client.get_paginator("list_objects_v2").paginate(
-                Bucket=self.bucket, Prefix=self._prefix + prefix, **options
+                Bucket=self.bucket,
+                Prefix=self._prefix + prefix,
+                PaginationConfig={"PageSize": self.page_size},
+                **options,
             )
             try:
                 yield from pages
@@ -245,4 +249,12 @@ def _make_client() -> Any:
         s3={"addressing_style": "path" if custom else "auto"},
     )
     # A session of our own: boto3's default session is shared and not thread-safe while it is made.
-    return boto3.session.Session().client("s3", config=config)
+    session = boto3.session.Session()
+    try:
+        return session.client("s3", config=config)
+    except ValueError as error:
+        if custom is None:
+            raise
+        raise SettingError(
+            f"AWS_ENDPOINT_URL is {custom!r}: expected a URL with http:// or https://."
+        ) from error

@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import hashlib
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
+
 from airflow_conda_flow.datastore.datastore import Datastore, open_datastore
 
 from .s3_servers import moto_s3, rclone_s3
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from pathlib import Path
 
     from airflow_conda_flow.datastore.storage import Storage
 

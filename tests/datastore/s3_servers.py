@@ -32,7 +32,7 @@ SECRET_KEY = "testsecret"  # noqa: S105  the test servers' own
 
 @dataclass(frozen=True)
 class S3Server:
-    """A running server. ``honours_conditions``: a conditional put of a key that exists is refused."""
+    """A running server. ``honours_conditions``: it refuses a conditional put of a key it has."""
 
     name: str
     endpoint: str

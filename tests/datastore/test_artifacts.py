@@ -10,6 +10,7 @@ import threading
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
+
 from airflow_conda_flow.datastore import digest, layout
 from airflow_conda_flow.datastore.artifacts import ArtifactStore
 from airflow_conda_flow.errors import CorruptData, NotInDatastore
@@ -91,7 +92,7 @@ def test_publish_mends_a_truncated_artifact(published, make_datastore):
 
 
 def test_publish_refuses_a_wrong_digest(datastore):
-    """A file that does not have the digest it is published under is refused, and nothing is stored."""
+    """A file without the digest that it is published under is refused, and nothing is stored."""
     with pytest.raises(CorruptData, match="was to be published as artifacts/"):
         datastore.artifacts.publish(scratch_file(datastore.artifacts, b"other"), sha256(DATA))
     assert not datastore.storage.exists(KEY)
@@ -106,7 +107,7 @@ def test_missing_artifact(datastore):
 
 @pytest.mark.parametrize("damage", [DATA[:-1] + b"?", DATA[:10], b""])
 def test_corrupt_artifact(published, make_datastore, damage):
-    """A damaged artifact is CorruptData naming the key and the digest expected, and is not cached."""
+    """A damaged artifact is CorruptData naming key and digest, and is not cached."""
     if (path := published.storage.local_path(KEY)) is not None:
         overwrite(path, damage)
     else:

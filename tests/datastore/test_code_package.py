@@ -8,12 +8,16 @@ import os
 import subprocess
 import sys
 import zipfile
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
+
 from airflow_conda_flow.datastore import code_package, layout
 from airflow_conda_flow.datastore.datastore import open_datastore
 from airflow_conda_flow.errors import CorruptData, DatastoreError, NotInDatastore
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 KEPT = ("flow.py", "near.py", "build/made.py", "package/__init__.py", "package/sub/deep.py")
 LEFT_OUT = (

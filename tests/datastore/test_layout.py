@@ -5,6 +5,7 @@ from __future__ import annotations
 import doctest
 
 import pytest
+
 from airflow_conda_flow.datastore import layout, manifests
 
 DIGEST = "ab" * 32

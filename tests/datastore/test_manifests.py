@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 
 import pytest
+
 from airflow_conda_flow.datastore import layout, logs, manifests
 from airflow_conda_flow.datastore.local_storage import LocalStorage
 from airflow_conda_flow.errors import CorruptData, DatastoreError, NotInDatastore

@@ -1,4 +1,4 @@
-"""Publishing once: everyone ends up with the first publisher's bytes, also from several processes."""
+"""Publishing once: everyone ends up with the first publisher's bytes, in any process."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import sys
 import time
 
 import pytest
+
 from airflow_conda_flow.datastore import publish
 from airflow_conda_flow.datastore.local_storage import LocalStorage
 from airflow_conda_flow.datastore.publish import publish_once, read_published
@@ -38,7 +39,7 @@ def test_first_publisher_wins(storage):
 
 @pytest.mark.parametrize("processes", [4])
 def test_processes_converge(datastore_root, storage, processes):
-    """Processes that publish different bytes at once all get the same ones: those that are stored."""
+    """Processes that publish different bytes at once all get the same: those that are stored."""
     keys = 3
     command = [sys.executable, "-c", PUBLISHER, *datastore_root]
     publishers = [
@@ -104,7 +105,7 @@ def test_key_that_never_settles(tmp_path, monkeypatch):
     storage.keeps_first_write = False
     storage.write_bytes("key", b"data")
     monkeypatch.setattr(publish, "_PATIENCE", 0.0)
-    with pytest.raises(DatastoreUnavailable, match="key in the datastore .* keeps changing"):
+    with pytest.raises(DatastoreUnavailable, match=r"key in the datastore .* keeps changing"):
         read_published(storage, "key")
 
 
