@@ -1,0 +1,303 @@
+"""One attempt of one task, from outside its environment: gather, run, publish, commit."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import sys
+import threading
+from collections.abc import Callable, Mapping
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass, field
+from datetime import datetime, timezone
+from pathlib import Path
+from typing import Any
+
+from airflow_conda_flow.datastore import code_package
+from airflow_conda_flow.datastore.datastore import Datastore
+from airflow_conda_flow.datastore.logs import write_log
+from airflow_conda_flow.datastore.manifests import (
+    read_run_manifest,
+    read_task_manifest,
+    write_task_manifest,
+)
+from airflow_conda_flow.environments.environments import Environments
+from airflow_conda_flow.errors import CondaFlowError
+from airflow_conda_flow.flow.graph import FlowGraph
+from airflow_conda_flow.flow.index_path import task_id
+from airflow_conda_flow.runner.runtime_root import runtime_root
+from airflow_conda_flow.runner.step_environ import conda_command, conda_environ, plain_command
+from airflow_conda_flow.runner.step_process import ProcessEnd, run_step_process
+from airflow_conda_flow.runner.task_message import task_message
+from airflow_conda_flow.runtime import protocol
+
+Manifest = dict[str, Any]
+_PUBLISHED_AT_ONCE = 1024 * 1024
+
+
+@dataclass(frozen=True)
+class TaskRequest:
+    """Which attempt of which task is to be run.
+
+    Attributes:
+        flow: the flow's name.
+        run_id: the run's id.
+        step: the step's name.
+        indices: the index path.
+        attempt: from 0.
+        code_dir: where the flow file is; None extracts the run's code package.
+        run_manifest: the run's manifest; None reads it.
+        python: the interpreter for steps without an environment; None is this one.
+    """
+
+    flow: str
+    run_id: str
+    step: str
+    indices: tuple[int, ...] = ()
+    attempt: int = 0
+    code_dir: Path | None = None
+    run_manifest: Manifest | None = None
+    python: str | None = None
+
+
+@dataclass(frozen=True)
+class TaskResult:
+    """How an attempt ended.
+
+    Attributes:
+        ok: whether its outputs are published.
+        manifest: what was committed.
+        exception: type, message and traceback of the failure, as texts; None if ok.
+        cancelled: whether it was ended from outside.
+    """
+
+    ok: bool
+    manifest: Manifest
+    exception: dict[str, Any] | None = None
+    cancelled: bool = False
+
+
+Output = Callable[[str, str], None]
+"""Called with ``stdout`` or ``stderr`` and a line without its newline."""
+
+
+@dataclass
+class ManifestReader:
+    """Reads task manifests of one run, each once."""
+
+    datastore: Datastore
+    flow: str
+    run_id: str
+    known: dict[tuple[str, tuple[int, ...]], Manifest] = field(default_factory=dict)
+
+    def __call__(self, step: str, indices: tuple[int, ...]) -> Manifest | None:
+        """The manifest of a finished task, or None."""
+        key = (step, indices)
+        if key not in self.known:
+            manifest = read_task_manifest(
+                self.datastore.storage, self.flow, self.run_id, step, task_id(indices)
+            )
+            if manifest is None:
+                return None
+            self.known[key] = manifest
+        return self.known[key]
+
+
+def run_attempt(
+    request: TaskRequest,
+    datastore: Datastore,
+    environments: Environments,
+    output: Output,
+    on_start: Callable[[int], None] = lambda _pid: None,
+    cancel: threading.Event | None = None,
+) -> TaskResult:
+    """Run one attempt in the calling thread and commit its manifest, done or failed.
+
+    A step that fails gives a result that says so, and so does an environment that cannot be made.
+
+    Args:
+        request: which attempt.
+        datastore: where inputs come from and outputs go to.
+        environments: where environments come from.
+        output: takes the lines that the step prints, as they come.
+        on_start: called with the pid of the step process.
+        cancel: when set, the attempt ends early.
+
+    Raises:
+        DatastoreError: the manifests cannot be read or written.
+    """
+    run = request.run_manifest or read_run_manifest(
+        datastore.storage, request.flow, request.run_id
+    )
+    attempt = _Attempt(request, run, datastore, environments, output)
+    return attempt.run(on_start, cancel or threading.Event())
+
+
+class _Attempt:
+    """The course of one attempt; also the exchange with its step process."""
+
+    def __init__(
+        self,
+        request: TaskRequest,
+        run: Manifest,
+        datastore: Datastore,
+        environments: Environments,
+        output: Output,
+    ) -> None:
+        self._request = request
+        self._run = run
+        self._datastore = datastore
+        self._environments = environments
+        self._output = output
+        self._logs = {"stdout": bytearray(), "stderr": bytearray()}
+        self._started = _now()
+        self._publishing: list[Future[None]] = []
+        self._publisher: ThreadPoolExecutor | None = None
+
+    def run(self, on_start: Callable[[int], None], cancel: threading.Event) -> TaskResult:
+        scratch = self._datastore.artifacts.scratch_dir()
+        try:
+            try:
+                end = self._run_process(scratch, on_start, cancel)
+                self._finish_publishing()
+            except (CondaFlowError, OSError) as error:
+                return self._commit(None, _as_exception(error), cancelled=cancel.is_set())
+        finally:
+            if self._publisher is not None:
+                self._publisher.shutdown()
+            shutil.rmtree(scratch, ignore_errors=True)
+        if end.last is not None and end.last["type"] == "done":
+            return self._commit(end.last, None)
+        exception = end.last["exception"] if end.last is not None else _death(end)
+        return self._commit(None, exception, cancelled=end.cancelled)
+
+    def _run_process(
+        self, scratch: Path, on_start: Callable[[int], None], cancel: threading.Event
+    ) -> ProcessEnd:
+        request, run = self._request, self._run
+        code_dir = request.code_dir or code_package.extract(
+            self._datastore.storage, run["code"]["sha256"], self._datastore.cache_dir
+        )
+        message = task_message(
+            FlowGraph.from_dict(run["graph"]),
+            run,
+            request.step,
+            request.indices,
+            request.attempt,
+            ManifestReader(self._datastore, request.flow, request.run_id),
+            code_dir,
+            scratch,
+        )
+        command, environ = self._command()
+        return run_step_process(command, environ, message, self, on_start, cancel)
+
+    def _command(self) -> tuple[list[str], Mapping[str, str] | None]:
+        root = runtime_root(self._datastore.cache_dir)
+        main = root / "airflow_conda_flow" / "runtime" / "main.py"
+        environment = self._run["environments"].get(self._request.step)
+        if environment is None:
+            return plain_command(self._request.python or sys.executable, main), None
+        prefix = self._environments.prefix_for(environment["id"], environment["platform"])
+        return conda_command(prefix, main), conda_environ(os.environ, prefix)
+
+    # The exchange.
+
+    def answer(self, message: Mapping[str, Any]) -> dict[str, Any] | None:
+        """Give an artifact's file, or take one."""
+        if message["type"] == "publish":
+            self._publish(Path(message["path"]), message["sha256"], message["size"])
+            return None
+        try:
+            path = self._datastore.artifacts.fetch(message["sha256"], message["size"])
+        except CondaFlowError as error:
+            return protocol.error(str(error))
+        return protocol.artifact(str(path))
+
+    def line(self, stream: str, data: bytes) -> None:
+        """Keep a line for the log and pass it on."""
+        self._logs[stream] += data
+        self._output(stream, data.decode("utf-8", "replace").rstrip("\r\n"))
+
+    def _publish(self, path: Path, sha256: str, size: int) -> None:
+        """Small files at once; large ones beside the step, which goes on pickling."""
+        if size < _PUBLISHED_AT_ONCE and self._datastore.storage.kind == "local":
+            self._datastore.artifacts.publish(path, sha256)
+            return
+        if self._publisher is None:
+            self._publisher = ThreadPoolExecutor(4, thread_name_prefix="publish")
+        self._publishing.append(
+            self._publisher.submit(self._datastore.artifacts.publish, path, sha256)
+        )
+
+    def _finish_publishing(self) -> None:
+        for future in self._publishing:
+            future.result()
+
+    # The commit.
+
+    def _commit(
+        self,
+        done: Mapping[str, Any] | None,
+        exception: dict[str, Any] | None,
+        *,
+        cancelled: bool = False,
+    ) -> TaskResult:
+        if exception is not None:
+            self._logs["stderr"] += exception["traceback"].encode("utf-8", "surrogateescape")
+        self._write_logs()
+        request = self._request
+        environment = self._run["environments"].get(request.step)
+        manifest = {
+            "version": 1,
+            "flow": request.flow,
+            "run_id": request.run_id,
+            "step": request.step,
+            "task_id": task_id(request.indices),
+            "attempt": request.attempt,
+            "status": "failed" if done is None else "done",
+            "started": self._started,
+            "finished": _now(),
+            "artifacts": {} if done is None else done["artifacts"],
+            "transition": None if done is None else done["transition"],
+            "exception": exception,
+            "environment": environment["id"] if environment else None,
+            "python": environment["python"] if environment else None,
+        }
+        write_task_manifest(self._datastore.storage, manifest)
+        return TaskResult(done is not None, manifest, exception, cancelled)
+
+    def _write_logs(self) -> None:
+        for stream, data in self._logs.items():
+            if data:
+                write_log(
+                    self._datastore.storage,
+                    self._request.flow,
+                    self._request.run_id,
+                    self._request.step,
+                    task_id(self._request.indices),
+                    self._request.attempt,
+                    stream,
+                    bytes(data),
+                )
+
+
+def _as_exception(error: BaseException) -> dict[str, Any]:
+    return {"type": type(error).__name__, "message": str(error), "traceback": f"{error}\n"}
+
+
+def _death(end: ProcessEnd) -> dict[str, Any]:
+    """What to say of a process that ended without a word."""
+    if end.cancelled:
+        message = "The task was ended before it finished."
+    elif end.return_code < 0:
+        name = signal.Signals(-end.return_code).name
+        hint = " Often that is the machine running out of memory." if name == "SIGKILL" else ""
+        message = f"The step's process was killed by {name}.{hint}"
+    else:
+        message = f"The step's process ended with exit code {end.return_code} before the step did."
+    return {"type": "TaskFailed", "message": message, "traceback": f"{message}\n"}
+
+
+def _now() -> str:
+    return datetime.now(timezone.utc).isoformat(timespec="microseconds")

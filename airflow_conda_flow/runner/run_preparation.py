@@ -1,0 +1,145 @@
+"""What happens once before the first task of a run: environments, code package, run manifest."""
+
+from __future__ import annotations
+
+import getpass
+import os
+import platform
+from collections.abc import Mapping, Sequence
+from datetime import datetime, timezone
+from pathlib import Path
+from typing import Any, Literal
+
+from airflow_conda_flow.datastore import code_package
+from airflow_conda_flow.datastore.datastore import Datastore
+from airflow_conda_flow.datastore.manifests import write_run_manifest
+from airflow_conda_flow.environments.environments import Environments
+from airflow_conda_flow.environments.platform import current_platform
+from airflow_conda_flow.environments.spec import EnvironmentSpec
+from airflow_conda_flow.flow.definition import FlowDefinition
+from airflow_conda_flow.runtime import pickling
+
+_BUFFERS_SINCE = (3, 8)  # https://peps.python.org/pep-0574/
+Manifest = dict[str, Any]
+
+
+def prepare_run(
+    definition: FlowDefinition,
+    *,
+    datastore: Datastore,
+    environments: Environments,
+    channels: Sequence[str],
+    run_id: str,
+    parameters: Mapping[str, Any],
+    origin: Literal["local", "airflow"],
+    environment: Literal["conda", "local"],
+    tags: Sequence[str] = (),
+) -> Manifest:
+    """Resolve every environment, store the code package, and commit the run's manifest.
+
+    Doing it again for the same run id writes the manifest again; tasks that start later use it.
+
+    Args:
+        definition: the flow.
+        datastore: where the run is kept.
+        environments: resolves and caches environments.
+        channels: the conda channels, best first.
+        run_id: the run's id.
+        parameters: the value of every parameter, by attribute.
+        origin: who runs the tasks.
+        environment: ``conda`` gives every step its own environment, ``local`` none.
+        tags: the run's tags.
+
+    Returns:
+        the run manifest, as docs/architecture.md shows it.
+    """
+    wanted = _step_environments(definition, environment)
+    specs = {
+        step: EnvironmentSpec(
+            python=each["python"],
+            libraries=each["libraries"],
+            channels=tuple(channels),
+            platform=current_platform(),
+        )
+        for step, each in wanted.items()
+        if each is not None
+    }
+    environments.resolve_all(specs)
+    package = code_package.build(definition.file)
+    code_package.publish(datastore.storage, package)
+    protocols = _pickle_protocols(definition, wanted)
+    manifest = {
+        "version": 1,
+        "flow": definition.name,
+        "run_id": run_id,
+        "created": datetime.now(timezone.utc).isoformat(timespec="microseconds"),
+        "origin": origin,
+        "username": username(),
+        "tags": list(tags),
+        "graph": definition.graph.to_dict(),
+        "code": {"sha256": package.sha256, "flow_file": package.flow_file},
+        "environment": environment,
+        "environments": {
+            step: {"python": spec.python, "id": spec.id, "platform": spec.platform}
+            for step, spec in specs.items()
+        },
+        "pickle_protocols": protocols,
+        "parameters": _store_parameters(datastore, parameters, protocols[definition.graph.start]),
+    }
+    write_run_manifest(datastore.storage, manifest)
+    return manifest
+
+
+def username() -> str:
+    """Who runs this process, as Metaflow's users name themselves."""
+    for variable in ("METAFLOW_USER", "SUDO_USER", "USERNAME", "USER"):
+        name = os.environ.get(variable)
+        if name and name != "root":
+            return name
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):
+        return "unknown"
+
+
+def _step_environments(
+    definition: FlowDefinition, environment: Literal["conda", "local"]
+) -> dict[str, Any]:
+    if environment == "local":
+        return dict.fromkeys(definition.graph.steps)
+    return definition.step_environments(platform.python_version())
+
+
+def _pickle_protocols(definition: FlowDefinition, wanted: Mapping[str, Any]) -> dict[str, int]:
+    """For each step the newest protocol that it and every later step can read."""
+    old = {
+        step
+        for step, each in wanted.items()
+        if each is not None and _version(each["python"]) < _BUFFERS_SINCE
+    }
+    return {
+        step: 4 if ({step} | definition.graph.descendants(step)) & old else 5
+        for step in definition.graph.steps
+    }
+
+
+def _version(python: str) -> tuple[int, int]:
+    major, minor = python.split(".")[:2]
+    return int(major), int(minor)
+
+
+def _store_parameters(
+    datastore: Datastore, parameters: Mapping[str, Any], protocol: int
+) -> dict[str, Any]:
+    scratch = datastore.artifacts.scratch_dir()
+    refs = {}
+    try:
+        for number, (name, value) in enumerate(parameters.items()):
+            path: Path = scratch / str(number)
+            refs[name] = pickling.dump_to_file(value, str(path), protocol)
+            datastore.artifacts.publish(path, refs[name]["sha256"])
+    finally:
+        for left in scratch.iterdir():
+            left.unlink()
+        scratch.rmdir()
+    return refs

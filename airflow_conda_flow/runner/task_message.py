@@ -1,0 +1,105 @@
+"""The ``task`` message: everything that a step process needs, gathered from manifests."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from airflow_conda_flow.errors import TaskFailed
+from airflow_conda_flow.flow.graph import FlowGraph
+from airflow_conda_flow.flow.index_path import task_id
+from airflow_conda_flow.flow.lineage import parents
+from airflow_conda_flow.runtime import protocol
+
+Manifest = dict[str, Any]
+ManifestOf = Callable[[str, tuple[int, ...]], Manifest | None]
+
+
+def task_message(
+    graph: FlowGraph,
+    run: Manifest,
+    step: str,
+    indices: tuple[int, ...],
+    attempt: int,
+    manifest_of: ManifestOf,
+    code_dir: Path,
+    scratch: Path,
+) -> dict[str, Any]:
+    """The first message to a step process.
+
+    Raises:
+        TaskFailed: a task that this one reads from has not finished.
+    """
+    node = graph.steps[step]
+    try:
+        sources = parents(graph, step, indices, manifest_of)
+        inputs = [_finished(run, key, manifest_of) for key in sources]
+        stack = _foreach_stack(graph, step, indices, manifest_of)
+    except LookupError as error:
+        raise TaskFailed(f"Task {step}/{task_id(indices)} cannot start: {error}") from error
+    return protocol.task(
+        flow=run["flow"],
+        flow_file=run["code"]["flow_file"],
+        code_dir=str(code_dir),
+        step=step,
+        node={
+            name: value
+            for name, value in node.to_dict().items()
+            if name in {"kind", "out_steps", "foreach", "condition"}
+        },
+        namespace=run["parameters"] if node.is_join or not inputs else inputs[0]["artifacts"],
+        inputs=[
+            {name: each[name] for name in ("step", "task_id", "artifacts")} for each in inputs
+        ]
+        if node.is_join
+        else None,
+        foreach_stack=stack,
+        pickle_protocol=run["pickle_protocols"][step],
+        scratch=str(scratch),
+        current={
+            "flow_name": run["flow"],
+            "run_id": run["run_id"],
+            "step_name": step,
+            "task_id": task_id(indices),
+            "retry_count": attempt,
+            "origin_run_id": run.get("origin_run_id"),
+            "pathspec": f"{run['flow']}/{run['run_id']}/{step}/{task_id(indices)}",
+            "namespace": f"user:{run['username']}",
+            "username": run["username"],
+            "tags": run["tags"],
+            "parameter_names": sorted(run["parameters"]),
+            "tempdir": str(scratch),
+        },
+    )
+
+
+def _finished(run: Manifest, key: tuple[str, tuple[int, ...]], manifest_of: ManifestOf) -> Manifest:
+    manifest = manifest_of(*key)
+    if manifest is None:
+        raise LookupError(
+            f"task {run['flow']}/{run['run_id']}/{key[0]}/{task_id(key[1])} has not finished."
+        )
+    return manifest
+
+
+def _foreach_stack(
+    graph: FlowGraph, step: str, indices: tuple[int, ...], manifest_of: ManifestOf
+) -> list[dict[str, Any]]:
+    foreaches = [
+        name for name in graph.steps[step].split_parents if graph.steps[name].kind == "foreach"
+    ]
+    stack = []
+    for depth, name in enumerate(foreaches):
+        manifest = manifest_of(name, indices[:depth])
+        if manifest is None:
+            raise LookupError(f"the foreach in step {name!r} has not finished.")
+        transition = manifest["transition"]
+        stack.append(
+            {
+                "index": indices[depth],
+                "num_splits": transition["num_splits"],
+                "splits": transition["splits"],
+            }
+        )
+    return stack
