@@ -82,7 +82,7 @@ class LocalRun:
             tags=self._options.tags,
             environment=self._options.environment,
         )
-        code_dir = Path(definition.file).absolute().parent
+        code_dir = Path(definition.file).parent
 
         def run_task(
             key: tuple[str, tuple[int, ...]], lines: TaskLines, cancel: threading.Event
