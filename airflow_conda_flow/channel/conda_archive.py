@@ -1,0 +1,124 @@
+"""Writes ``.conda`` files, the same bytes for the same content.
+
+Format: https://docs.conda.io/projects/conda-build/en/stable/resources/package-spec.html
+"""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import json
+import os
+import secrets
+import tarfile
+import zipfile
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import zstandard
+
+_EPOCH = (1980, 1, 1, 0, 0, 0)
+_LEVEL = 6
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One file or link of a package.
+
+    Attributes:
+        path: where it goes, relative to the prefix.
+        data: its bytes; empty for a link.
+        executable: whether it may be run.
+        link: the target of a symbolic link, else None.
+        placeholder: text in the data that stands for the prefix, else None.
+    """
+
+    path: str
+    data: bytes = b""
+    executable: bool = False
+    link: str | None = None
+    placeholder: str | None = None
+
+
+@dataclass
+class CondaPackage:
+    """A package before it is written.
+
+    Attributes:
+        index: the content of ``info/index.json``.
+        entries: its files.
+        link: the content of ``info/link.json``, for ``noarch: python``.
+    """
+
+    index: dict[str, Any]
+    entries: list[Entry] = field(default_factory=list)
+    link: dict[str, Any] | None = None
+
+    @property
+    def file_name(self) -> str:
+        """Such as ``numpy-1.26.4-py311_0.conda``."""
+        return "{name}-{version}-{build}.conda".format(**self.index)
+
+
+def write_conda(package: CondaPackage, folder: Path) -> Path:
+    """Write the package into a channel's platform folder; it appears whole."""
+    entries = sorted(package.entries, key=lambda entry: entry.path)
+    stem = package.file_name.removesuffix(".conda")
+    folder.mkdir(parents=True, exist_ok=True)
+    target = folder / package.file_name
+    temporary = folder / f".{package.file_name}.{os.getpid()}-{secrets.token_hex(4)}"
+    try:
+        with zipfile.ZipFile(temporary, "w", zipfile.ZIP_STORED) as archive:
+            members = {
+                "metadata.json": json.dumps({"conda_pkg_format_version": 2}).encode(),
+                f"pkg-{stem}.tar.zst": _tar(entries),
+                f"info-{stem}.tar.zst": _tar(_info(package, entries)),
+            }
+            for name, data in members.items():
+                archive.writestr(zipfile.ZipInfo(name, _EPOCH), data)
+        temporary.replace(target)
+    finally:
+        temporary.unlink(missing_ok=True)
+    return target
+
+
+def _info(package: CondaPackage, entries: list[Entry]) -> list[Entry]:
+    documents: dict[str, Any] = {
+        "index.json": package.index,
+        "paths.json": {"paths": [_path(entry) for entry in entries], "paths_version": 1},
+        "about.json": {},
+    }
+    if package.link is not None:
+        documents["link.json"] = package.link
+    return [
+        Entry(f"info/{name}", json.dumps(document, indent=1, sort_keys=True).encode())
+        for name, document in sorted(documents.items())
+    ] + [Entry("info/files", "".join(f"{entry.path}\n" for entry in entries).encode())]
+
+
+def _path(entry: Entry) -> dict[str, Any]:
+    described: dict[str, Any] = {
+        "_path": entry.path,
+        "path_type": "hardlink" if entry.link is None else "softlink",
+        "sha256": hashlib.sha256(entry.data).hexdigest(),
+        "size_in_bytes": len(entry.data),
+    }
+    if entry.placeholder is not None:
+        described.update(file_mode="text", prefix_placeholder=entry.placeholder)
+    return described
+
+
+def _tar(entries: list[Entry]) -> bytes:
+    stream = io.BytesIO()
+    with tarfile.open(fileobj=stream, mode="w", format=tarfile.PAX_FORMAT) as archive:
+        for entry in entries:
+            member = tarfile.TarInfo(entry.path)
+            member.mode = 0o755 if entry.executable else 0o644
+            if entry.link is not None:
+                member.type, member.linkname = tarfile.SYMTYPE, entry.link
+                archive.addfile(member)
+            else:
+                member.size = len(entry.data)
+                archive.addfile(member, io.BytesIO(entry.data))
+    return zstandard.ZstdCompressor(level=_LEVEL).compress(stream.getvalue())

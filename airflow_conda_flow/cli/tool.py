@@ -1,0 +1,47 @@
+"""The ``airflow-conda-flow`` command: what has to do with no one flow."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Sequence
+
+from airflow_conda_flow._version import __version__
+from airflow_conda_flow.cli import channel
+from airflow_conda_flow.cli.parser import FlowArgumentParser
+from airflow_conda_flow.errors import CondaFlowError
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the command; returns the exit code, and ends with 2 for a usage error."""
+    parser = FlowArgumentParser(prog="airflow-conda-flow", description="Tools around flows.")
+    parser.add_argument("--version", action="version", version=f"%(prog)s {__version__}")
+    commands = parser.add_subparsers(
+        title="commands", metavar="COMMAND", required=True, parser_class=FlowArgumentParser
+    )
+    channel.add_commands(commands)
+    arguments = _parse(parser, argv)
+    try:
+        code: int = arguments.execute(arguments)
+    except CondaFlowError as error:
+        sys.stderr.write(f"{error}\n")
+        return 1
+    except KeyboardInterrupt:
+        sys.stderr.write("Interrupted.\n")
+        return 1
+    return code
+
+
+def _parse(parser: FlowArgumentParser, argv: Sequence[str] | None) -> argparse.Namespace:
+    """The arguments; requirements may stand before options and behind, which argparse cannot do."""
+    arguments, rest = parser.parse_known_args(argv)
+    options = [word for word in rest if word.startswith("-")]
+    if options or (rest and not hasattr(arguments, "requirements")):
+        parser.error(f"unrecognized arguments: {' '.join(options or rest)}")
+    if rest:
+        arguments.requirements.extend(rest)
+    return arguments
+
+
+if __name__ == "__main__":
+    sys.exit(main())
