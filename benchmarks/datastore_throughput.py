@@ -26,7 +26,7 @@ from airflow_conda_flow.datastore import digest
 from airflow_conda_flow.datastore.datastore import open_datastore
 from tests.datastore.s3_servers import run_moto, run_rclone
 
-REPEATS = 5
+REPEATS = 3
 
 
 def seconds(action) -> float:
@@ -43,9 +43,7 @@ def measure_local(source: Path, folder: Path, sha256: str):
     for number in range(REPEATS):
         copy = folder / "copy"
         up = seconds(lambda: subprocess.run(["cp", str(source), str(copy)], check=True))
-        down = seconds(
-            lambda: subprocess.run(["cp", str(copy), str(folder / "back")], check=True)
-        )
+        down = seconds(lambda: subprocess.run(["cp", str(copy), str(folder / "back")], check=True))
         copies.append((up, down))
         store = open_datastore("local", folder / f"root-{number}", folder / "cache")
         scratch = store.artifacts.scratch_dir() / "artifact"

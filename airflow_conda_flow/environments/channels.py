@@ -1,0 +1,33 @@
+"""What the name of a channel stands for."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+_ALIAS = "https://conda.anaconda.org"
+
+
+def channel_url(channel: str) -> str:
+    """The URL of a channel: a name is one of anaconda.org (or ``CONDA_CHANNEL_ALIAS``), a path a directory.
+
+    >>> channel_url("conda-forge")
+    'https://conda.anaconda.org/conda-forge'
+    >>> channel_url("/srv/channel/")
+    'file:///srv/channel'
+    """
+    if "://" in channel:
+        return channel.rstrip("/")
+    if channel.startswith(("/", "./", "../", "~")):
+        return Path(channel).expanduser().absolute().as_uri()
+    return f"{os.environ.get('CONDA_CHANNEL_ALIAS', _ALIAS).rstrip('/')}/{channel}"
+
+
+def split_library(name: str) -> tuple[str | None, str]:
+    """The channel, if any, and the package of a library's name.
+
+    >>> split_library("bioconda::samtools"), split_library("NumPy")
+    (('bioconda', 'samtools'), (None, 'numpy'))
+    """
+    channel, separator, package = name.rpartition("::")
+    return (channel if separator else None), package.lower()

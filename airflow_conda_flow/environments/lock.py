@@ -1,0 +1,108 @@
+"""``Lock``: every package of one solve, with where it is and what its bytes hash to."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import asdict, dataclass
+from functools import cached_property
+from urllib.parse import unquote
+
+from airflow_conda_flow.errors import CorruptData
+
+VERSION = 1
+
+
+@dataclass(frozen=True)
+class LockedPackage:
+    """One package of a lock.
+
+    Attributes:
+        name: the package's name.
+        version: its version.
+        build: its build string.
+        build_number: its build number.
+        subdir: the channel's folder that it is in, such as ``noarch``.
+        url: where it was found.
+        sha256: of the archive, in hex.
+        size: of the archive, in bytes.
+        channel: the channel's URL.
+        depends: what it depends on, as the channel says.
+        noarch: ``python``, ``generic`` or None.
+        python_site_packages_path: of a Python that keeps libraries elsewhere, else None.
+        stated: whether the spec names it.
+    """
+
+    name: str
+    version: str
+    build: str
+    build_number: int
+    subdir: str
+    url: str
+    sha256: str
+    size: int
+    channel: str
+    depends: tuple[str, ...]
+    noarch: str | None
+    python_site_packages_path: str | None
+    stated: bool
+
+    @property
+    def file_name(self) -> str:
+        """The archive's file name."""
+        return unquote(self.url.rsplit("/", 1)[-1])
+
+
+@dataclass(frozen=True)
+class Lock:
+    """The packages of one environment, by name.
+
+    Attributes:
+        spec_id: the id of the spec that was solved.
+        platform: the platform that it is for.
+        packages: stated and transitive.
+    """
+
+    spec_id: str
+    platform: str
+    packages: tuple[LockedPackage, ...]
+
+    def to_bytes(self) -> bytes:
+        """Canonical JSON: the same lock gives the same bytes."""
+        content = {
+            "version": VERSION,
+            "spec_id": self.spec_id,
+            "platform": self.platform,
+            "packages": [asdict(each) for each in sorted(self.packages, key=lambda p: p.name)],
+        }
+        return json.dumps(content, sort_keys=True, indent=1).encode("ascii")
+
+    @classmethod
+    def from_bytes(cls, data: bytes) -> Lock:
+        """The inverse of ``to_bytes``.
+
+        Raises:
+            CorruptData: the bytes are no lock, or one of a later version of this package.
+        """
+        try:
+            content = json.loads(data)
+            if content["version"] != VERSION:
+                raise CorruptData(
+                    f"A lock has version {content['version']}; this package reads {VERSION}. "
+                    "Upgrade airflow-conda-flow."
+                )
+            packages = tuple(
+                LockedPackage(**{**each, "depends": tuple(each["depends"])})
+                for each in content["packages"]
+            )
+            return cls(content["spec_id"], content["platform"], packages)
+        except (KeyError, TypeError, ValueError) as error:
+            if isinstance(error, CorruptData):
+                raise
+            raise CorruptData(f"A lock cannot be read: {error!r}.") from error
+
+    @cached_property
+    def digest(self) -> str:
+        """What the prefix is called: which bytes are in it, and nothing else."""
+        names = sorted(f"{each.sha256} {each.file_name}" for each in self.packages)
+        return hashlib.sha256("\n".join(names).encode()).hexdigest()

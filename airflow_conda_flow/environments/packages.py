@@ -1,0 +1,150 @@
+"""The archives of conda packages: fetched, verified, kept on this machine and mirrored to S3."""
+
+from __future__ import annotations
+
+import shutil
+import threading
+import urllib.error
+import urllib.request
+from collections.abc import Iterable
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+from airflow_conda_flow.datastore import layout
+from airflow_conda_flow.datastore.digest import file_sha256
+from airflow_conda_flow.datastore.local_storage import LocalStorage
+from airflow_conda_flow.datastore.storage import Storage
+from airflow_conda_flow.environments.lock import LockedPackage
+from airflow_conda_flow.environments.progress import Progress
+from airflow_conda_flow.errors import CorruptData, NotInDatastore, PackageError
+
+_SIDE_BY_SIDE = 8
+_CHUNK = 1024 * 1024
+_TIMEOUT_SECONDS = 60
+
+
+class PackageStore:
+    """The packages of this machine, with a remote storage behind it if there is one.
+
+    Args:
+        local: the cache directory.
+        remote: the S3 datastore, or None.
+        progress: told of bytes.
+    """
+
+    def __init__(self, local: LocalStorage, remote: Storage | None, progress: Progress) -> None:
+        self._local = local
+        self._remote = remote
+        self._progress = progress
+        self._mutex = threading.Lock()
+        self._fetching: dict[str, threading.Lock] = {}
+
+    def fetch(self, packages: Iterable[LockedPackage]) -> dict[str, Path]:
+        """A verified archive of every package, by its sha256.
+
+        One that is damaged here is fetched again: from the datastore, else from where the lock says.
+
+        Raises:
+            PackageError: a package cannot be had, or its bytes are not what was locked.
+        """
+        wanted = list({each.sha256: each for each in packages}.values())
+        missing = [each for each in wanted if not self._is_sound(each)]
+        self._progress.expect(sum(each.size for each in missing))
+        with ThreadPoolExecutor(_SIDE_BY_SIDE, thread_name_prefix="fetch") as pool:
+            list(pool.map(self._fetch_once, missing))
+        self._progress.finish()
+        return {each.sha256: self.path(each) for each in wanted}
+
+    def mirror(self, packages: Iterable[LockedPackage]) -> None:
+        """Put the packages into the remote storage; what is there is not sent again."""
+        if self._remote is None:
+            return
+        remote = self._remote
+        wanted = list({each.sha256: each for each in packages}.values())
+
+        def put(package: LockedPackage) -> None:
+            key = layout.package(package.sha256, package.file_name)
+            path = self.path(package)
+            if remote.size(key) != path.stat().st_size:
+                remote.upload(path, key)
+
+        with ThreadPoolExecutor(_SIDE_BY_SIDE, thread_name_prefix="mirror") as pool:
+            list(pool.map(put, wanted))
+
+    def path(self, package: LockedPackage) -> Path:
+        """Where the archive is on this machine, once it was fetched."""
+        return self._local.local_path(layout.package(package.sha256, package.file_name))
+
+    def _is_sound(self, package: LockedPackage) -> bool:
+        path = self.path(package)
+        try:
+            if path.stat().st_size == package.size and file_sha256(path) == package.sha256:
+                return True
+        except FileNotFoundError:
+            return False
+        self._progress.say(f"    {package.file_name} in the cache is damaged; fetching it again")
+        path.unlink(missing_ok=True)
+        return False
+
+    def _fetch_once(self, package: LockedPackage) -> None:
+        with self._mutex:
+            mutex = self._fetching.setdefault(package.sha256, threading.Lock())
+        with mutex:
+            if self.path(package).exists():
+                return
+            if self._from_remote(package):
+                return
+            self._from_channel(package)
+
+    def _from_remote(self, package: LockedPackage) -> bool:
+        if self._remote is None:
+            return False
+        key = layout.package(package.sha256, package.file_name)
+        self.path(package).parent.mkdir(parents=True, exist_ok=True)
+        try:
+            self._remote.download(key, self.path(package), package.sha256, self._progress.advance)
+        except NotInDatastore:
+            return False
+        except CorruptData as error:
+            self._progress.say(f"    {error} Trying the channel.")
+            return False
+        return True
+
+    def _from_channel(self, package: LockedPackage) -> None:
+        key = layout.package(package.sha256, package.file_name)
+        target = self.path(package)
+        target.parent.mkdir(parents=True, exist_ok=True)
+        partial = target.with_name(f".{target.name}.{threading.get_ident():x}.part")
+        try:
+            self._download(package, partial)
+            got = file_sha256(partial)
+            if got != package.sha256:
+                raise PackageError(
+                    f"The package {package.url} is not what was locked: its sha256 is {got}, "
+                    f"expected {package.sha256}. It was not installed. If the channel was rebuilt, "
+                    "ask for another version, or clear the cache and the lock."
+                )
+            self._local.move_in(partial, key)
+        finally:
+            partial.unlink(missing_ok=True)
+
+    def _download(self, package: LockedPackage, path: Path) -> None:
+        try:
+            with (
+                urllib.request.urlopen(package.url, timeout=_TIMEOUT_SECONDS) as source,  # noqa: S310 - channels may be files
+                path.open("wb") as target,
+            ):
+                while chunk := source.read(_CHUNK):
+                    target.write(chunk)
+                    self._progress.advance(len(chunk))
+        except (urllib.error.URLError, OSError, ValueError) as error:
+            reason = getattr(error, "reason", None) or error
+            raise PackageError(
+                f"The package {package.url} cannot be fetched: {reason}. It is not in "
+                f"{self._remote.url if self._remote else 'the cache of this machine'} either."
+            ) from error
+
+
+def discard(path: Path) -> None:
+    """Remove a folder, or what is left of it."""
+    shutil.rmtree(path, ignore_errors=True)

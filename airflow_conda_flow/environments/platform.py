@@ -1,0 +1,30 @@
+"""Which conda platform this machine is."""
+
+from __future__ import annotations
+
+import platform
+import sys
+
+from airflow_conda_flow.errors import SettingError
+
+_PLATFORMS = {
+    ("linux", "x86_64"): "linux-64",
+    ("linux", "aarch64"): "linux-aarch64",
+    ("linux", "ppc64le"): "linux-ppc64le",
+    ("darwin", "x86_64"): "osx-64",
+    ("darwin", "arm64"): "osx-arm64",
+}
+
+
+def current_platform() -> str:
+    """The platform of this machine, such as ``linux-64``."""
+    key = (sys.platform, platform.machine())
+    if key not in _PLATFORMS:
+        raise SettingError(f"There are no conda environments for {key[0]} on {key[1]}.")
+    return _PLATFORMS[key]
+
+
+def glibc_version() -> str:
+    """The version of glibc here, or that of the oldest supported Linux where there is none."""
+    name, version = platform.libc_ver()
+    return version if name == "glibc" else "2.28"

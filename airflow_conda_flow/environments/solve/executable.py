@@ -1,0 +1,109 @@
+"""Solves with a ``conda``, ``mamba`` or ``micromamba`` executable, by a dry run that prints JSON."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import tempfile
+from collections.abc import Mapping
+from typing import Any
+
+from airflow_conda_flow.environments.channels import channel_url, split_library
+from airflow_conda_flow.environments.lock import Lock, LockedPackage
+from airflow_conda_flow.environments.spec import EnvironmentSpec
+from airflow_conda_flow.errors import ResolverNotFound, SolveError
+
+
+class ExecutableSolver:
+    """Asks an executable on PATH.
+
+    Raises:
+        ResolverNotFound: there is none of that name.
+    """
+
+    def __init__(self, name: str) -> None:
+        found = shutil.which(name)
+        if found is None:
+            raise ResolverNotFound(
+                f"The dependency resolver {name!r} is not installed: no such program is on PATH. "
+                "Install it, or set METAFLOW_CONDA_DEPENDENCY_RESOLVER (the setting resolver) "
+                "to rattler, which needs nothing."
+            )
+        self._name = name
+        self._program = found
+
+    def solve(self, specs: Mapping[str, EnvironmentSpec]) -> dict[str, Lock]:
+        """The lock of each spec, by label."""
+        return {label: self._solve(label, spec) for label, spec in specs.items()}
+
+    def _solve(self, label: str, spec: EnvironmentSpec) -> Lock:
+        stated = {"python": spec.python}
+        texts = [f"python=={spec.python}"]
+        for name, version in spec.libraries.items():
+            channel, package = split_library(name)
+            stated[package] = version
+            prefix = "" if channel is None else f"{channel_url(channel)}::"
+            texts.append(f"{prefix}{package}=={version}")
+        answer = self._ask(label, spec, texts)
+        packages = tuple(
+            _package(each, stated) for each in answer.get("actions", {}).get("FETCH", [])
+        )
+        if not packages:
+            raise SolveError(
+                f"{self._name} found no packages for the environment of {label}: "
+                f"{answer.get('message') or answer.get('error') or 'its answer lists none'}."
+            )
+        return Lock(spec.id, spec.platform, packages)
+
+    def _ask(self, label: str, spec: EnvironmentSpec, texts: list[str]) -> dict[str, Any]:
+        with tempfile.TemporaryDirectory(prefix="airflow-conda-flow-") as empty:
+            # Packages that are cached already would be missing from the answer.
+            environ = {
+                **os.environ,
+                "CONDA_PKGS_DIRS": f"{empty}/pkgs",
+                "CONDA_SUBDIR": spec.platform,
+            }
+            channels = [word for each in spec.channels for word in ("-c", channel_url(each))]
+            done = subprocess.run(
+                [self._program, "create", "--dry-run", "--json", "--yes", "--override-channels"]
+                + ["--prefix", f"{empty}/prefix", *channels, *texts],
+                capture_output=True,
+                text=True,
+                check=False,
+                env=environ,
+            )
+        try:
+            answer: dict[str, Any] = json.loads(done.stdout)
+        except ValueError:
+            answer = {"error": done.stderr.strip() or done.stdout.strip()}
+        if done.returncode:
+            reason = answer.get("message") or answer.get("error") or f"exit code {done.returncode}"
+            problems = answer.get("solver_problems") or []
+            raise SolveError(
+                f"{self._name} cannot solve the environment of {label}: "
+                + "\n  ".join([str(reason), *map(str, problems)])
+            )
+        return answer
+
+
+def _package(record: Mapping[str, Any], stated: Mapping[str, str]) -> LockedPackage:
+    if not record.get("sha256"):
+        raise SolveError(f"The resolver gives no sha256 for {record.get('fn')}.")
+    url: str = record["url"]
+    return LockedPackage(
+        name=record["name"],
+        version=record["version"],
+        build=record.get("build_string") or record["build"],
+        build_number=record["build_number"],
+        subdir=record["subdir"],
+        url=url,
+        sha256=record["sha256"],
+        size=record["size"],
+        channel=url.rsplit("/", 2)[0],
+        depends=tuple(record.get("depends", ())),
+        noarch=record.get("noarch") or None,
+        python_site_packages_path=record.get("python_site_packages_path"),
+        stated=record["name"] in stated,
+    )

@@ -1,0 +1,190 @@
+"""Solves with py-rattler, in this process."""
+
+from __future__ import annotations
+
+import asyncio
+import difflib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import NoReturn
+
+import rattler
+from rattler.exceptions import (
+    FetchRepoDataError,
+    GatewayError,
+    InvalidMatchSpecError,
+    SolverError,
+)
+
+from airflow_conda_flow.environments.channels import channel_url, split_library
+from airflow_conda_flow.environments.lock import Lock, LockedPackage
+from airflow_conda_flow.environments.platform import current_platform, glibc_version
+from airflow_conda_flow.environments.spec import EnvironmentSpec
+from airflow_conda_flow.errors import ChannelError, SolveError
+
+_MOST_VERSIONS = 6
+
+
+class RattlerSolver:
+    """Solves specs side by side; the repodata of a channel is fetched once.
+
+    Args:
+        cache_dir: where repodata is kept.
+    """
+
+    def __init__(self, cache_dir: Path) -> None:
+        self._cache_dir = cache_dir
+
+    def solve(self, specs: Mapping[str, EnvironmentSpec]) -> dict[str, Lock]:
+        """The lock of each spec, by label."""
+        return asyncio.run(self._solve_all(specs))
+
+    async def _solve_all(self, specs: Mapping[str, EnvironmentSpec]) -> dict[str, Lock]:
+        gateway = rattler.Gateway(
+            cache_dir=self._cache_dir,
+            default_config=rattler.SourceConfig(sharded_enabled=False),
+        )
+        locks = await asyncio.gather(
+            *(_Solve(gateway, label, spec).lock() for label, spec in specs.items())
+        )
+        return dict(zip(specs, locks, strict=True))
+
+
+class _Solve:
+    """One spec being solved."""
+
+    def __init__(self, gateway: rattler.Gateway, label: str, spec: EnvironmentSpec) -> None:
+        self._gateway = gateway
+        self._label = label
+        self._spec = spec
+        self._versions = {"python": spec.python}
+        own_channels = []
+        for name, version in spec.libraries.items():
+            channel, package = split_library(name)
+            self._versions[package] = version
+            if channel is not None:
+                own_channels.append((package, channel))
+        self._own_channel = dict(own_channels)
+        urls = [channel_url(each) for each in (*spec.channels, *self._own_channel.values())]
+        self._channels = [rattler.Channel(url) for url in dict.fromkeys(urls)]
+        self._platforms: list[str] = [spec.platform, "noarch"]
+
+    async def lock(self) -> Lock:
+        try:
+            records = await rattler.solve(
+                self._channels,
+                [self._match(name, version) for name, version in self._versions.items()],
+                gateway=self._gateway,
+                platforms=self._platforms,  # type: ignore[arg-type]
+                virtual_packages=_virtual_packages(self._spec.platform),
+            )
+        except SolverError as error:
+            await self._explain(error)
+        except (GatewayError, FetchRepoDataError, OSError) as error:
+            self._blame_channel(error)
+        except InvalidMatchSpecError as error:
+            raise SolveError(f"The environment of {self._label} cannot be asked for: {error}") from error
+        packages = tuple(self._package(record) for record in records)
+        return Lock(self._spec.id, self._spec.platform, packages)
+
+    def _match(self, name: str, version: str) -> rattler.MatchSpec:
+        channel = self._own_channel.get(name)
+        prefix = "" if channel is None else f"{channel_url(channel)}::"
+        return rattler.MatchSpec(f"{prefix}{name} =={version}")
+
+    def _package(self, record: rattler.RepoDataRecord) -> LockedPackage:
+        if record.sha256 is None:
+            raise ChannelError(
+                f"The channel {record.channel} gives no sha256 for {record.file_name}; "
+                "its packages cannot be verified. Index it again, or use another channel."
+            )
+        noarch = record.noarch
+        kind = "python" if noarch.python else "generic" if noarch.generic else None
+        return LockedPackage(
+            name=record.name.normalized,
+            version=str(record.version),
+            build=str(record.build),
+            build_number=record.build_number,
+            subdir=str(record.subdir),
+            url=record.url,
+            sha256=record.sha256.hex(),
+            size=record.size or 0,
+            channel=record.channel or "",
+            depends=tuple(record.depends),
+            noarch=kind,
+            python_site_packages_path=record.python_site_packages_path,
+            stated=record.name.normalized in self._versions,
+        )
+
+    async def _explain(self, error: SolverError) -> NoReturn:
+        """Say which library is the trouble, and what there is instead."""
+        for name, version in self._versions.items():
+            known = await self._known_versions(name)
+            if not known:
+                raise SolveError(await self._unknown(name, version)) from error
+            if not any(rattler.Version(version) == rattler.Version(each) for each in known):
+                raise SolveError(
+                    f"The environment of {self._label} cannot be solved: {self._where()} has no "
+                    f"{name} {version} for {self._spec.platform}. It has: "
+                    f"{', '.join(_nearest_versions(version, known))}."
+                ) from error
+        reason = str(error).removeprefix("Cannot solve the request because of: ").strip()
+        stated = ", ".join(f"{name} {version}" for name, version in self._versions.items())
+        raise SolveError(
+            f"The environment of {self._label} cannot be solved: {stated} do not go together.\n"
+            f"{reason}\nChange one of these versions."
+        ) from error
+
+    async def _known_versions(self, name: str) -> list[str]:
+        found = await self._gateway.query(
+            self._channels, self._platforms, [name], recursive=False  # type: ignore[arg-type]
+        )
+        versions = {str(record.version) for records in found for record in records}
+        return sorted(versions, key=rattler.Version)
+
+    async def _unknown(self, name: str, version: str) -> str:
+        names = await self._gateway.names(self._channels, self._platforms)  # type: ignore[arg-type]
+        near = difflib.get_close_matches(name, [each.normalized for each in names], n=3)
+        hint = f" Did you mean {' or '.join(near)}?" if near else ""
+        return (
+            f"The environment of {self._label} cannot be solved: {self._where()} has no package "
+            f"{name!r} (asked for: {version}).{hint}"
+        )
+
+    def _blame_channel(self, error: Exception) -> NoReturn:
+        reason = str(error).strip().splitlines()
+        raise ChannelError(
+            f"The environment of {self._label} cannot be solved, because {self._where()} cannot be "
+            f"read: {reason[0]}{f' ({reason[-1]})' if len(reason) > 1 else ''}. "
+            "Is the address right, and can this machine reach it? "
+            "Channels are set by CONDA_CHANNELS, or the setting channels."
+        ) from error
+
+    def _where(self) -> str:
+        urls = [channel.base_url.rstrip("/") for channel in self._channels]
+        return f"the channel {urls[0]}" if len(urls) == 1 else f"none of the channels {', '.join(urls)}"
+
+
+def _nearest_versions(version: str, known: list[str]) -> list[str]:
+    """The known versions around the one that was asked for."""
+    if len(known) <= _MOST_VERSIONS:
+        return known
+    asked = rattler.Version(version)
+    below = sum(1 for each in known if rattler.Version(each) < asked)
+    start = min(max(0, below - _MOST_VERSIONS // 2), len(known) - _MOST_VERSIONS)
+    return known[start : start + _MOST_VERSIONS]
+
+
+def _virtual_packages(platform: str) -> list[rattler.GenericVirtualPackage]:
+    versions: dict[str, str] = {"__unix": "0"}
+    if platform.startswith("linux"):
+        glibc = glibc_version() if platform == current_platform() else "2.28"
+        versions.update(__linux="5.10", __glibc=glibc)
+    elif platform.startswith("osx"):
+        versions["__osx"] = "13.0"
+    return [
+        rattler.GenericVirtualPackage(
+            rattler.PackageName(name), rattler.Version(version), rattler.BuildString("0")
+        )
+        for name, version in versions.items()
+    ]

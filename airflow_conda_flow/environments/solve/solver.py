@@ -1,0 +1,43 @@
+"""What every solver is, and which one a setting names."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Protocol
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
+
+    from airflow_conda_flow.environments.lock import Lock
+    from airflow_conda_flow.environments.spec import EnvironmentSpec
+
+
+class Solver(Protocol):
+    """Solves specs."""
+
+    def solve(self, specs: Mapping[str, EnvironmentSpec]) -> dict[str, Lock]:
+        """The lock of each spec, by the label that messages use for it.
+
+        Raises:
+            SolveError: a spec cannot be satisfied.
+            ChannelError: a channel cannot be read.
+        """
+
+
+def make_solver(resolver: str, cache_dir: Path) -> Solver:
+    """The solver of that name.
+
+    Raises:
+        ResolverNotFound: no executable of that name is on PATH.
+    """
+    if resolver == "rattler":
+        from airflow_conda_flow.environments.solve.rattler import (  # noqa: PLC0415 - heavy
+            RattlerSolver,
+        )
+
+        return RattlerSolver(cache_dir / "repodata")
+    from airflow_conda_flow.environments.solve.executable import (  # noqa: PLC0415 - seldom used
+        ExecutableSolver,
+    )
+
+    return ExecutableSolver(resolver)
