@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
-import asyncio
 import tempfile
-from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from airflow_conda_flow.channel.conda_archive import CondaPackage, write_conda
-from airflow_conda_flow.channel.interpreters import Interpreter
+from airflow_conda_flow.channel.conda_archive import write_conda
+from airflow_conda_flow.channel.index_files import index_channel
 from airflow_conda_flow.channel.python_package import python_package
 from airflow_conda_flow.channel.requirements import check_requirements, closures, download
 from airflow_conda_flow.channel.wheel_package import wheel_package
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from airflow_conda_flow.channel.conda_archive import CondaPackage
+    from airflow_conda_flow.channel.interpreters import Interpreter
 
 
 def build_channel(
@@ -32,13 +37,14 @@ def build_channel(
 
     Raises:
         SettingError: a requirement cannot be had.
+        ChannelError: the channel's index cannot be made.
     """
     check_requirements(requirements)
     for interpreter in interpreters:
         _add(directory, python_package(interpreter), report)
         if requirements:
             _add_wheels(directory, interpreter, requirements, report)
-    _index(directory)
+    index_channel(directory)
 
 
 def _add_wheels(
@@ -63,10 +69,3 @@ def _add(directory: Path, package: CondaPackage, report: Callable[[str], None]) 
         return
     path = write_conda(package, folder)
     report(f"{package.file_name} ({path.stat().st_size / 1e6:.1f} MB)")
-
-
-def _index(directory: Path) -> None:
-    from rattler.index import index_fs  # noqa: PLC0415 - the one use of it
-
-    (directory / "noarch").mkdir(parents=True, exist_ok=True)
-    asyncio.run(index_fs(directory))

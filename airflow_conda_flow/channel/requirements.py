@@ -50,9 +50,7 @@ def download(requirements: Sequence[str], interpreter: Interpreter, folder: Path
         SettingError: pip finds no such version, or no wheel of it for this interpreter.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    environ = {
-        name: value for name, value in os.environ.items() if not name.startswith("PYTHON")
-    }
+    environ = {name: value for name, value in os.environ.items() if not name.startswith("PYTHON")}
     done = subprocess.run(
         [interpreter.executable, "-m", "pip", "download", "--disable-pip-version-check"]
         + ["--quiet", "--only-binary=:all:", "--dest", folder, *requirements],

@@ -32,7 +32,9 @@ def wheel_package(wheel: Path, interpreter: Interpreter) -> CondaPackage:
     name, version, _, tags = parse_wheel_filename(wheel.name)
     pure = all(tag.platform == "any" for tag in tags)
     with zipfile.ZipFile(wheel) as archive:
-        info = next(n.split("/")[0] for n in archive.namelist() if n.endswith(".dist-info/METADATA"))
+        info = next(
+            n.split("/")[0] for n in archive.namelist() if n.endswith(".dist-info/METADATA")
+        )
         metadata = HeaderParser().parsestr(archive.read(f"{info}/METADATA").decode("utf-8"))
         entry_points = _entry_points(archive, info)
         site = "site-packages" if pure else f"lib/python{interpreter.minor}/site-packages"
@@ -98,15 +100,16 @@ def _entry_points(archive: zipfile.ZipFile, info: str) -> dict[str, str]:
     parser.read_string(text)
     if not parser.has_section("console_scripts"):
         return {}
-    return {
-        name: target.split("[")[0].strip() for name, target in parser.items("console_scripts")
-    }
+    return {name: target.split("[")[0].strip() for name, target in parser.items("console_scripts")}
 
 
 def _script(script: str, target: str) -> Entry:
     module, _, call = target.partition(":")
     text = _SCRIPT.format(
-        prefix=_PLACEHOLDER, module=module.strip(), name=call.split(".")[0].strip(), call=call.strip()
+        prefix=_PLACEHOLDER,
+        module=module.strip(),
+        name=call.split(".")[0].strip(),
+        call=call.strip(),
     )
     return Entry(f"bin/{script}", text.encode(), executable=True, placeholder=_PLACEHOLDER)
 

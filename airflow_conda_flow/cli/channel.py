@@ -22,7 +22,11 @@ def add_commands(commands: Any) -> None:
         "--python", action="append", default=[], metavar="X.Y", help="may be given again"
     )
     build.add_argument(
-        "--python-from", action="append", default=[], type=Path, metavar="PATH",
+        "--python-from",
+        action="append",
+        default=[],
+        type=Path,
+        metavar="PATH",
         help="an interpreter to pack",
     )
     build.set_defaults(execute=_build)

@@ -1,0 +1,32 @@
+"""Fixtures that every folder of tests may use: a conda channel, and two kinds of S3."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+from .datastore.s3_servers import moto_s3, rclone_s3
+from .served_channel import ServedChannel, cached_channel, find_pythons
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+__all__ = ["moto_s3", "rclone_s3"]
+
+
+@pytest.fixture(scope="session")
+def channel() -> Iterator[ServedChannel]:
+    """A conda channel over HTTP, with several Pythons and two versions of scikit-learn and six."""
+    pythons = find_pythons()
+    served = ServedChannel(cached_channel(pythons), pythons)
+    yield served
+    served.stop()
+
+
+@pytest.fixture(autouse=True)
+def _channel_runs_again(request) -> Iterator[None]:
+    """A test that stopped the channel leaves it running for the next one."""
+    yield
+    if "channel" in request.fixturenames:
+        request.getfixturevalue("channel").start()
