@@ -48,6 +48,11 @@ def remember(path: Path, sha256: str) -> None:
     _known[_state(path)] = sha256
 
 
+def forget() -> None:
+    """Forgets every digest, as a new process would begin."""
+    _known.clear()
+
+
 def corrupt(url: str, key: str, expected: str, got: str) -> CorruptData:
     """The error for bytes that do not match their SHA-256."""
     return CorruptData(

@@ -19,8 +19,8 @@ _T = TypeVar("_T")
 
 PART = 16 * 1024 * 1024
 _WORKERS = 8
-# Measured with eight threads on two cores, verified: 700 MB/s with blocks of 1 MB, less than half of
-# that with 256 kB (threads waking each other) or 16 MB (malloc maps and unmaps each one).
+# Measured with eight threads on two cores, verified: 700 MB/s with blocks of 1 MB, less than half
+# of that with 256 kB (threads waking each other) or 16 MB (malloc maps and unmaps each one).
 _BLOCK = 1024 * 1024
 _TRIES = 3
 _RANGE_NOT_SATISFIABLE = 416

@@ -126,7 +126,11 @@ class _Conversation:
                 self._link.sendall(encode(task))
             except BrokenPipeError:
                 pass  # it died at once; its return code says why
-            self._converse()
+            try:
+                self._converse()
+            except BaseException:
+                self._end_group(signal.SIGKILL)
+                raise
         return_code = self._process.wait()
         self._end_group(signal.SIGKILL)
         return ProcessEnd(self._last, return_code, self._cancelled_at is not None)

@@ -1,0 +1,151 @@
+"""Compiles a flow into an Airflow DAG: one task that prepares the run, and one for each step.
+
+Parsing solves nothing and reads no network; it costs reading the flow's source.
+"""
+
+from __future__ import annotations
+
+import sys
+from typing import Any, Literal
+
+from airflow.sdk import DAG
+
+from airflow_conda_flow.airflow.identity import dag_id_of
+from airflow_conda_flow.airflow.operators import FanOutOperator, PrepareOperator, StepOperator
+from airflow_conda_flow.airflow.parameters import airflow_param
+from airflow_conda_flow.errors import FlowDefinitionError
+from airflow_conda_flow.flow.decorators import nearest
+from airflow_conda_flow.flow.definition import FlowDefinition, read_flow
+from airflow_conda_flow.flow.graph import StepNode
+
+_PREPARE = "prepare"
+
+
+def compile_dag(
+    flow_class: type[Any],
+    *,
+    dag_id: str | None = None,
+    environment: Literal["conda", "local"] = "conda",
+    **dag_keywords: Any,
+) -> DAG:
+    """The DAG of a flow.
+
+    Args:
+        flow_class: the flow.
+        dag_id: the DAG's id; ``LinearFlow`` is ``linear_flow`` where none is given.
+        environment: ``conda`` runs every step in its own environment, ``local`` in the worker's
+            interpreter.
+        dag_keywords: keywords of Airflow's ``DAG``; ``params`` is added to the flow's parameters.
+
+    Raises:
+        FlowDefinitionError: the flow is wrong, or a keyword is.
+    """
+    definition = read_flow(flow_class)
+    if environment not in {"conda", "local"}:
+        raise FlowDefinitionError(
+            f"{definition.name}.dag(environment={environment!r}): write 'conda' or 'local'.",
+            *_dag_line(definition),
+        )
+    params = {each.name: airflow_param(each) for each in definition.parameters}
+    params.update(dag_keywords.pop("params", None) or {})
+    dag_keywords.setdefault("doc_md", definition.graph.doc or None)
+    dag = _make_dag(definition, dag_id or dag_id_of(definition.name), params, dag_keywords)
+    dag.fileloc = definition.file
+    _Tasks(definition, dag, environment).add()
+    return dag
+
+
+def _make_dag(
+    definition: FlowDefinition, dag_id: str, params: dict[str, Any], keywords: dict[str, Any]
+) -> DAG:
+    try:
+        return DAG(dag_id, params=params, **keywords)
+    except (TypeError, ValueError) as error:
+        known = [*DAG.__init__.__annotations__, "environment"]
+        wrong = next((name for name in keywords if name not in known), None)
+        hint = "" if wrong is None else f" {wrong!r} is no keyword of a DAG.{nearest(wrong, known)}"
+        raise FlowDefinitionError(
+            f"{definition.name}.dag(...):{hint or f' {error}'}", *_dag_line(definition)
+        ) from error
+
+
+def _dag_line(definition: FlowDefinition) -> tuple[str, int]:
+    """The line of the flow file that asks for the DAG."""
+    frame = sys._getframe(1)  # noqa: SLF001 - the documented way without importing inspect
+    while frame is not None:
+        if frame.f_code.co_filename == definition.graph.file:
+            return definition.file, frame.f_lineno
+        frame = frame.f_back  # type: ignore[assignment]
+    return definition.file, definition.graph.line
+
+
+class _Tasks:
+    """Adds the tasks of one flow to its DAG."""
+
+    def __init__(
+        self, definition: FlowDefinition, dag: DAG, environment: Literal["conda", "local"]
+    ) -> None:
+        self._definition = definition
+        self._graph = definition.graph
+        self._dag = dag
+        self._environment = environment
+        self._tasks: dict[str, Any] = {}
+        self._splits: dict[str, Any] = {}
+
+    def add(self) -> None:
+        prepare = PrepareOperator(
+            task_id=self._free_name(_PREPARE),
+            flow_class=self._definition.flow_class,
+            environment=self._environment,
+            dag=self._dag,
+        )
+        for node in self._graph.topological():
+            self._refuse_switch(node)
+            task = self._step(node)
+            self._tasks[node.name] = task
+            upstream = [self._tasks[name] for name in node.in_steps] or [prepare]
+            task.set_upstream(upstream)
+
+    def _step(self, node: StepNode) -> Any:
+        keywords = {"flow": self._definition.name, "step": node.name, "kind": node.kind}
+        common: dict[str, Any] = {
+            "task_id": node.name,
+            "doc_md": node.doc or None,
+            "dag": self._dag,
+            "do_xcom_push": node.kind == "foreach",
+        }
+        foreaches = [
+            name for name in node.split_parents if self._graph.steps[name].kind == "foreach"
+        ]
+        if not foreaches:
+            return StepOperator(**common, **keywords)
+        return StepOperator.partial(
+            **common, **keywords, map_index_template="{{ split_name }}"
+        ).expand(indices=self._splits_of(foreaches))
+
+    def _splits_of(self, foreaches: list[str]) -> Any:
+        """The index paths to map over: what the innermost foreach gave, in one list."""
+        innermost = foreaches[-1]
+        if innermost not in self._splits:
+            output = self._tasks[innermost].output
+            if len(foreaches) > 1:
+                output = FanOutOperator(
+                    task_id=self._free_name(f"{innermost}_splits"), splits=output, dag=self._dag
+                ).output
+            self._splits[innermost] = output
+        return self._splits[innermost]
+
+    def _free_name(self, wanted: str) -> str:
+        """A task id that no step has."""
+        while wanted in self._graph.steps:
+            wanted += "_"
+        return wanted
+
+    def _refuse_switch(self, node: StepNode) -> None:
+        if node.kind == "switch":
+            raise FlowDefinitionError(
+                f"Step {node.name!r} is a switch, which this version runs on the command line but not "
+                "in a DAG. Write the choice inside a step.",
+                node.file,
+                node.next_line,
+            )

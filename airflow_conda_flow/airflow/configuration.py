@@ -1,0 +1,51 @@
+"""The settings under Airflow: its section ``[conda_flow]`` below everything that is set elsewhere."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from airflow_conda_flow.datastore.artifacts import ArtifactStore
+from airflow_conda_flow.datastore.datastore import Datastore, open_datastore
+from airflow_conda_flow.environments.environments import Environments
+from airflow_conda_flow.environments.progress import Progress
+from airflow_conda_flow.settings import OPTIONS, Settings, load_settings
+
+SECTION = "conda_flow"
+
+
+def airflow_settings() -> Settings:
+    """The settings in force in this Airflow process."""
+    from airflow.sdk.configuration import conf  # noqa: PLC0415 - reads the configuration
+
+    return load_settings(
+        fallbacks={
+            option.name: conf.get(SECTION, option.name, fallback=None) for option in OPTIONS
+        }
+    )
+
+
+def open_stores(settings: Settings, progress: Progress) -> tuple[Datastore, Environments]:
+    """The datastore and the environments of the settings, with the connection's credentials."""
+    if settings.datastore == "s3" and settings.aws_conn_id:
+        datastore = _with_connection(settings)
+    else:
+        datastore = open_datastore(
+            settings.datastore, settings.datastore_root, settings.cache_dir
+        )
+    environments = Environments(
+        settings.cache_dir,
+        storage=datastore.storage if settings.datastore == "s3" else None,
+        resolver=settings.resolver,
+        progress=progress,
+    )
+    return datastore, environments
+
+
+def _with_connection(settings: Settings) -> Datastore:
+    from airflow.providers.amazon.aws.hooks.s3 import S3Hook  # noqa: PLC0415 - heavy
+
+    from airflow_conda_flow.datastore.s3_storage import S3Storage  # noqa: PLC0415 - heavy
+
+    client: Any = S3Hook(aws_conn_id=settings.aws_conn_id).get_conn()
+    storage = S3Storage(settings.datastore_root, client)
+    return Datastore(storage, ArtifactStore(storage, settings.cache_dir), settings.cache_dir)

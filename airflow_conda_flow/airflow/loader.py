@@ -1,0 +1,106 @@
+"""DAGs from a folder of flow files that do not mention Airflow."""
+
+from __future__ import annotations
+
+import importlib.util
+import logging
+import sys
+from collections.abc import Iterator, MutableMapping
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+from airflow.sdk import DAG, BaseOperator
+from airflow.sdk.exceptions import AirflowFailException
+
+from airflow_conda_flow.airflow.compiler import compile_dag
+from airflow_conda_flow.airflow.identity import dag_id_of
+from airflow_conda_flow.flow.flowspec import FlowSpec
+
+_log = logging.getLogger(__name__)
+
+
+def load_flows(folder: str | Path, namespace: MutableMapping[str, Any], **dag_keywords: Any) -> None:
+    """Put a DAG of every flow in a folder's ``.py`` files into a DAG file's globals.
+
+    A DAG file that loads a folder beside it is two lines::
+
+        from airflow_conda_flow.airflow.loader import load_flows
+        load_flows("/opt/flows", globals(), tags=["flows"])
+
+    A file that cannot be loaded does not hide the others: it shows as a DAG of its name, tagged
+    ``broken flow``, whose text and only task say what is wrong.
+
+    Args:
+        folder: where the flow files are.
+        namespace: the DAG file's ``globals()``.
+        dag_keywords: given to every DAG.
+
+    Raises:
+        NotADirectoryError: there is no such folder.
+    """
+    root = Path(folder)
+    if not root.is_dir():
+        raise NotADirectoryError(f"load_flows: there is no folder {root}.")
+    for path in sorted(root.glob("*.py")):
+        if "FlowSpec" not in path.read_text(encoding="utf-8", errors="replace"):
+            continue
+        try:
+            dags = [compile_dag(each, **dag_keywords) for each in _flows_in(path)]
+        except Exception as error:  # noqa: BLE001 - a user's file may raise anything
+            _log.error("The flow file %s cannot be loaded: %s", path, error)  # noqa: TRY400
+            dags = [_broken(path, error)]
+        for dag in dags:
+            namespace[dag.dag_id] = dag
+
+
+def _flows_in(path: Path) -> Iterator[type[FlowSpec]]:
+    module = _load(path)
+    for member in vars(module).values():
+        if (
+            isinstance(member, type)
+            and issubclass(member, FlowSpec)
+            and member is not FlowSpec
+            and member.__module__ == module.__name__
+        ):
+            yield member
+
+
+def _load(path: Path) -> ModuleType:
+    """The module of a flow file, under a name that no other module has."""
+    name = f"airflow_conda_flow_loaded_{path.stem}"
+    spec = importlib.util.spec_from_file_location(name, path)
+    if spec is None or spec.loader is None:
+        raise ImportError(f"{path} is no Python file.")
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[name] = module
+    sys.path.insert(0, str(path.parent))
+    try:
+        spec.loader.exec_module(module)
+    finally:
+        sys.path.remove(str(path.parent))
+    return module
+
+
+class BrokenFlowOperator(BaseOperator):
+    """Fails with what is wrong with a flow file.
+
+    Args:
+        problem: the message.
+    """
+
+    def __init__(self, *, problem: str, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.problem = problem
+
+    def execute(self, context: Any) -> None:
+        """Fail without a retry."""
+        del context
+        raise AirflowFailException(self.problem)
+
+
+def _broken(path: Path, error: Exception) -> DAG:
+    problem = f"{path} cannot be loaded: {error}"
+    dag = DAG(dag_id_of(path.stem), schedule=None, tags=["broken flow"], doc_md=problem)
+    BrokenFlowOperator(task_id="import_error", problem=problem, dag=dag)
+    return dag
