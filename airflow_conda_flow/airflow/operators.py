@@ -171,7 +171,8 @@ class FanOutOperator(BaseOperator):
     def execute(self, context: Context) -> list[list[int]]:
         """The index paths of all splits, in order."""
         del context
-        return [list(path) for paths in self.splits for path in paths]
+        # A slice asks once for all; iterating would ask, and log an error, one past the end.
+        return [list(path) for paths in self.splits[:] for path in paths]
 
 
 class _LogProgress:

@@ -1,4 +1,6 @@
-"""Builds a conda channel from PyPI's wheels and the interpreters at hand, where no channel can be reached.
+"""Builds a conda channel from PyPI's wheels and the interpreters at hand.
 
-Runs in the ``airflow-conda-flow channel`` command; nothing at run time depends on it.
+For places that reach no channel.
+
+It runs in the ``airflow-conda-flow channel`` command; nothing at run time depends on it.
 """

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from airflow_conda_flow.channel.conda_archive import write_conda
 from airflow_conda_flow.channel.index_files import index_channel
 from airflow_conda_flow.channel.python_package import python_package
-from airflow_conda_flow.channel.requirements import check_requirements, closures, download
+from airflow_conda_flow.channel.requirements import closures, download
 from airflow_conda_flow.channel.wheel_package import wheel_package
 
 if TYPE_CHECKING:
@@ -39,23 +39,22 @@ def build_channel(
         SettingError: a requirement cannot be had.
         ChannelError: the channel's index cannot be made.
     """
-    check_requirements(requirements)
+    resolved_together = [closure for closure in closures(requirements) if closure]
     for interpreter in interpreters:
         _add(directory, python_package(interpreter), report)
-        if requirements:
-            _add_wheels(directory, interpreter, requirements, report)
+        _add_wheels(directory, interpreter, resolved_together, report)
     index_channel(directory)
 
 
 def _add_wheels(
     directory: Path,
     interpreter: Interpreter,
-    requirements: Sequence[str],
+    resolved_together: Sequence[list[str]],
     report: Callable[[str], None],
 ) -> None:
     wheels: dict[str, Path] = {}
     with tempfile.TemporaryDirectory(prefix="airflow-conda-flow-") as work:
-        for number, closure in enumerate(closures(requirements)):
+        for number, closure in enumerate(resolved_together):
             for wheel in download(closure, interpreter, Path(work) / str(number)):
                 wheels[wheel.name] = wheel
         for wheel in wheels.values():

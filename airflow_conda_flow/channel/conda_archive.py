@@ -12,14 +12,18 @@ import os
 import secrets
 import tarfile
 import zipfile
-from dataclasses import dataclass, field
-from pathlib import Path
-from typing import Any
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
 
 import zstandard
 
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+    from pathlib import Path
+
 _EPOCH = (1980, 1, 1, 0, 0, 0)
-_LEVEL = 6
+# Measured on numpy (65 MB): level 3 takes 0.3 s, 6 0.8 s and is 9 % smaller; .tar.bz2 5 s.
+_LEVEL = 3
 
 
 @dataclass(frozen=True)
@@ -41,18 +45,18 @@ class Entry:
     placeholder: str | None = None
 
 
-@dataclass
+@dataclass(frozen=True)
 class CondaPackage:
     """A package before it is written.
 
     Attributes:
         index: the content of ``info/index.json``.
-        entries: its files.
+        read_entries: gives its files; called only if the package is written.
         link: the content of ``info/link.json``, for ``noarch: python``.
     """
 
     index: dict[str, Any]
-    entries: list[Entry] = field(default_factory=list)
+    read_entries: Callable[[], Iterable[Entry]]
     link: dict[str, Any] | None = None
 
     @property
@@ -63,7 +67,7 @@ class CondaPackage:
 
 def write_conda(package: CondaPackage, folder: Path) -> Path:
     """Write the package into a channel's platform folder; it appears whole."""
-    entries = sorted(package.entries, key=lambda entry: entry.path)
+    entries = sorted(package.read_entries(), key=lambda entry: entry.path)
     stem = package.file_name.removesuffix(".conda")
     folder.mkdir(parents=True, exist_ok=True)
     target = folder / package.file_name

@@ -35,7 +35,7 @@ def _main(directory: str) -> None:
 
     code = 0
     try:
-        asyncio.run(index_fs(directory))
+        asyncio.run(index_fs(Path(directory)))
     except Exception as error:  # noqa: BLE001 - the parent raises it
         sys.stderr.write(f"{error}\n")
         code = 1

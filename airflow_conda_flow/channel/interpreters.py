@@ -15,7 +15,8 @@ from airflow_conda_flow.errors import SettingError
 _ASK = (
     "import json, platform, sys, sysconfig;"
     "print(json.dumps([platform.python_version(), sys.base_prefix,"
-    " sysconfig.get_path('stdlib'), sysconfig.get_config_var('INSTSONAME') or '']))"
+    " sysconfig.get_path('stdlib'), sysconfig.get_config_var('INSTSONAME') or ''])"
+    " if sys.implementation.name == 'cpython' else '')"
 )
 
 

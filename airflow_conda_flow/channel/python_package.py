@@ -3,39 +3,39 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+import subprocess
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from airflow_conda_flow.channel.conda_archive import CondaPackage, Entry
-from airflow_conda_flow.channel.interpreters import Interpreter
 from airflow_conda_flow.channel.platform import SUBDIR, platform_fields
 
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from airflow_conda_flow.channel.interpreters import Interpreter
+
 _LEFT_OUT = frozenset(
-    ["__pycache__", "dist-packages", "idlelib", "site-packages", "test", "turtledemo"]
+    ["__pycache__", "dist-packages", "idlelib", "site-packages", "test", "tests", "turtledemo"]
 )
 _LEFT_OUT_FILES = frozenset(["sitecustomize.py", "EXTERNALLY-MANAGED"])
+# A distribution's Python has places of its own for libraries. In a prefix there is one place.
+_DISTRIBUTION_PATCHES = {
+    "site.py": [(b"dist-packages", b"site-packages")],
+    "sysconfig.py": [
+        (b"prefix_scheme = 'posix_local'", b"prefix_scheme = 'posix_prefix'"),
+        (b"prefix_scheme = 'deb_system'", b"prefix_scheme = 'posix_prefix'"),
+    ],
+}
+_SYSTEM_PREFIX = Path("/usr")
 
 
 def python_package(interpreter: Interpreter) -> CondaPackage:
-    """The interpreter as a package: program, standard library, shared library; relocatable.
+    """The interpreter as a package: program, standard library, shared libraries; relocatable.
 
-    System libraries (OpenSSL, libffi, ...) that it is linked to are not in it: the machines that it
-    runs on have them as this one does. A distribution's own places for packages (Debian's
-    ``dist-packages``) are turned into the prefix's ``site-packages``.
+    Shared libraries of the interpreter's own installation come along. Those of the system (libc,
+    OpenSSL, ...) do not: the machines that it runs on have them as this one does.
     """
-    minor = interpreter.minor
-    library = f"lib/python{minor}"
-    entries = [
-        Entry(f"bin/python{minor}", _program(interpreter), executable=True),
-        Entry("bin/python3", link=f"python{minor}"),
-        Entry("bin/python", link=f"python{minor}"),
-        Entry(f"{library}/site-packages/README.txt", b"Libraries of this environment.\n"),
-    ]
-    for name, path in _files(interpreter.stdlib):
-        entries.append(_stdlib_entry(f"{library}/{name}", path, interpreter))
-    shared = interpreter.base_prefix / "lib" / interpreter.shared_library
-    if interpreter.shared_library.endswith((".so", ".so.1.0")) and shared.is_file():
-        entries.append(Entry(f"lib/{shared.name}", shared.read_bytes(), executable=True))
     return CondaPackage(
         {
             "name": "python",
@@ -47,13 +47,26 @@ def python_package(interpreter: Interpreter) -> CondaPackage:
             "subdir": SUBDIR,
             **platform_fields(),
         },
-        entries,
+        lambda: _entries(interpreter),
     )
+
+
+def _entries(interpreter: Interpreter) -> Iterator[Entry]:
+    minor = interpreter.minor
+    library = f"lib/python{minor}"
+    yield Entry(f"bin/python{minor}", _program(interpreter), executable=True)
+    yield Entry("bin/python3", link=f"python{minor}")
+    yield Entry("bin/python", link=f"python{minor}")
+    yield Entry(f"{library}/site-packages/README.txt", b"Libraries of this environment.\n")
+    for name, path in _files(interpreter.stdlib):
+        yield _stdlib_entry(f"{library}/{name}", path, interpreter)
+    for path in _own_shared_libraries(interpreter):
+        yield Entry(f"lib/{path.name}", path.read_bytes(), executable=True)
 
 
 def _program(interpreter: Interpreter) -> bytes:
     """The program's bytes, looking for its library beside itself instead of where it was built."""
-    path = interpreter.base_prefix / "bin" / f"python{interpreter.minor}"
+    path = _program_path(interpreter)
     data = path.read_bytes()
     built_for = str(interpreter.base_prefix / "lib").encode() + b"\0"
     beside = b"$ORIGIN/../lib\0"
@@ -62,25 +75,49 @@ def _program(interpreter: Interpreter) -> bytes:
     return data.replace(built_for, beside.ljust(len(built_for), b"\0"))
 
 
+def _program_path(interpreter: Interpreter) -> Path:
+    return interpreter.base_prefix / "bin" / f"python{interpreter.minor}"
+
+
 def _files(stdlib: Path) -> Iterator[tuple[str, Path]]:
     for folder, folders, files in os.walk(stdlib):
         folders[:] = sorted(
             name for name in folders if name not in _LEFT_OUT and not name.startswith("config-")
         )
-        if Path(folder).name in {"tests", "idle_test"}:
-            continue
         for name in sorted(files):
             path = Path(folder) / name
             if name not in _LEFT_OUT_FILES and path.is_file() and not name.endswith(".pyc"):
                 yield str(path.relative_to(stdlib)), path
 
 
-def _stdlib_entry(name: str, path: Path, interpreter: Interpreter) -> Entry:
+def _stdlib_entry(place: str, path: Path, interpreter: Interpreter) -> Entry:
     data = path.read_bytes()
-    if path.name == "site.py":
-        data = data.replace(b"dist-packages", b"site-packages")
+    if interpreter.base_prefix == _SYSTEM_PREFIX:
+        for old, new in _DISTRIBUTION_PATCHES.get(path.name, []):
+            data = data.replace(old, new)
     executable = os.access(path, os.X_OK)
     prefix = str(interpreter.base_prefix)
-    if path.name.startswith("_sysconfigdata") and prefix != "/usr":
-        return Entry(name, data, executable, placeholder=prefix)
-    return Entry(name, data, executable)
+    # "/usr" is in the names of other folders too; nothing but build settings is lost.
+    if path.name.startswith("_sysconfigdata") and interpreter.base_prefix != _SYSTEM_PREFIX:
+        return Entry(place, data, executable, placeholder=prefix)
+    return Entry(place, data, executable)
+
+
+def _own_shared_libraries(interpreter: Interpreter) -> list[Path]:
+    """Shared libraries of the interpreter's installation that its program and modules load."""
+    if interpreter.base_prefix == _SYSTEM_PREFIX:
+        return []
+    lib = interpreter.base_prefix / "lib"
+    found = {lib / interpreter.shared_library} if interpreter.shared_library else set()
+    binaries = [_program_path(interpreter), *(interpreter.stdlib / "lib-dynload").glob("*.so")]
+    listed = subprocess.run(
+        ["ldd", *binaries],  # noqa: S607 - part of libc, wherever that is
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    for line in listed.stdout.splitlines():
+        words = line.split()
+        if "=>" in words and words[-2].startswith(f"{lib}/"):
+            found.add(Path(words[-2]))
+    return sorted(path for path in found if path.is_file() and ".so" in path.name)

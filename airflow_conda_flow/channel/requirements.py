@@ -4,25 +4,33 @@ from __future__ import annotations
 
 import os
 import subprocess
-from collections.abc import Iterator, Sequence
+import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from packaging.requirements import InvalidRequirement, Requirement
 from packaging.utils import canonicalize_name
 
-from airflow_conda_flow.channel.interpreters import Interpreter
-from airflow_conda_flow.errors import SettingError
+from airflow_conda_flow.errors import ChannelError, SettingError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from airflow_conda_flow.channel.interpreters import Interpreter
 
 
-def check_requirements(texts: Sequence[str]) -> None:
-    """Raise ``SettingError`` for the first text that is not a requirement."""
-    for text in texts:
-        try:
-            Requirement(text)
-        except InvalidRequirement as error:
-            raise SettingError(
-                f"{text!r} is not a requirement. Write name==version, such as numpy==1.26.4."
-            ) from error
+def parse_requirement(text: str) -> Requirement:
+    """The requirement that a text states.
+
+    Raises:
+        SettingError: the text states none.
+    """
+    try:
+        return Requirement(text)
+    except InvalidRequirement as error:
+        raise SettingError(
+            f"{text!r} is not a requirement. Write name==version, such as numpy==1.26.4."
+        ) from error
 
 
 def closures(texts: Sequence[str]) -> Iterator[list[str]]:
@@ -30,10 +38,13 @@ def closures(texts: Sequence[str]) -> Iterator[list[str]]:
 
     A library that is named in several versions gives one set for each of them, with every library
     that is named once.
+
+    >>> list(closures(["a==1", "a==2", "b==3"]))
+    [['b==3', 'a==1'], ['b==3', 'a==2']]
     """
     by_name: dict[str, list[str]] = {}
-    for text in texts:
-        by_name.setdefault(canonicalize_name(Requirement(text).name), []).append(text)
+    for text in dict.fromkeys(texts):
+        by_name.setdefault(canonicalize_name(parse_requirement(text).name), []).append(text)
     single = [versions[0] for versions in by_name.values() if len(versions) == 1]
     several = [versions for versions in by_name.values() if len(versions) > 1]
     if not several:
@@ -48,21 +59,37 @@ def download(requirements: Sequence[str], interpreter: Interpreter, folder: Path
 
     Raises:
         SettingError: pip finds no such version, or no wheel of it for this interpreter.
+        ChannelError: there is no pip that works for this interpreter.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    environ = {name: value for name, value in os.environ.items() if not name.startswith("PYTHON")}
-    done = subprocess.run(
-        [interpreter.executable, "-m", "pip", "download", "--disable-pip-version-check"]
-        + ["--quiet", "--only-binary=:all:", "--dest", folder, *requirements],
-        capture_output=True,
-        text=True,
-        check=False,
-        env=environ,
+    done = _run(
+        [*_pip(interpreter), "download", "--disable-pip-version-check", "--quiet"]
+        + ["--only-binary=:all:", "--dest", str(folder), *requirements]
     )
     if done.returncode:
-        lines = [line for line in done.stderr.splitlines() if line.startswith("ERROR:")]
+        lines = [line for line in done.stderr.splitlines() if line.lstrip().startswith("ERROR:")]
         reason = "\n  ".join(lines or done.stderr.strip().splitlines()[-3:])
         raise SettingError(
-            f"pip of Python {interpreter.version} cannot get {' '.join(requirements)}:\n  {reason}"
+            f"PyPI has no wheels for Python {interpreter.version} that satisfy"
+            f" {' '.join(requirements)}. pip says:\n  {reason}"
         )
     return sorted(folder.glob("*.whl"))
+
+
+def _pip(interpreter: Interpreter) -> list[str]:
+    """How to run pip as that interpreter: its own pip, or else the running interpreter's."""
+    own = [str(interpreter.executable), "-m", "pip"]
+    lent = [sys.executable, "-m", "pip", "--python", str(interpreter.executable)]
+    for command in (own, lent):
+        if _run([*command, "--version"]).returncode == 0:
+            return command
+    raise ChannelError(
+        f"Python {interpreter.version} has no pip, and this Python has none that can stand in. "
+        f"Install one: {sys.executable} -m ensurepip"
+    )
+
+
+def _run(command: list[str]) -> subprocess.CompletedProcess[str]:
+    # PYTHONPATH and its like are for the running interpreter, not for another version's pip.
+    environ = {name: value for name, value in os.environ.items() if not name.startswith("PYTHON")}
+    return subprocess.run(command, capture_output=True, text=True, check=False, env=environ)

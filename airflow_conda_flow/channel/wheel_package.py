@@ -6,17 +6,31 @@ Wheels: https://packaging.python.org/en/latest/specifications/binary-distributio
 from __future__ import annotations
 
 import configparser
+import csv
+import io
 import zipfile
+from dataclasses import dataclass
 from email.parser import HeaderParser
-from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
-from packaging.requirements import Requirement
-from packaging.specifiers import SpecifierSet
-from packaging.utils import canonicalize_name, parse_wheel_filename
+from packaging.utils import parse_wheel_filename
 
 from airflow_conda_flow.channel.conda_archive import CondaPackage, Entry
-from airflow_conda_flow.channel.interpreters import Interpreter
-from airflow_conda_flow.channel.platform import MACHINE, SUBDIR, platform_fields
+from airflow_conda_flow.channel.match_specs import (
+    depend_on_python,
+    depends,
+    python_of_minor,
+    version_spec,
+)
+from airflow_conda_flow.channel.platform import SUBDIR, platform_fields
+from airflow_conda_flow.errors import PackageError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from email.message import Message
+    from pathlib import Path
+
+    from airflow_conda_flow.channel.interpreters import Interpreter
 
 _PLACEHOLDER = "/opt/placeholder_" + "p" * 200
 _SCRIPT = """#!{prefix}/bin/python
@@ -27,70 +41,136 @@ if __name__ == "__main__":
 """
 
 
-def wheel_package(wheel: Path, interpreter: Interpreter) -> CondaPackage:
-    """The package of a wheel: ``noarch`` if it is pure, else for the interpreter's minor version."""
-    name, version, _, tags = parse_wheel_filename(wheel.name)
-    pure = all(tag.platform == "any" for tag in tags)
-    with zipfile.ZipFile(wheel) as archive:
-        info = next(
-            n.split("/")[0] for n in archive.namelist() if n.endswith(".dist-info/METADATA")
-        )
-        metadata = HeaderParser().parsestr(archive.read(f"{info}/METADATA").decode("utf-8"))
-        entry_points = _entry_points(archive, info)
-        site = "site-packages" if pure else f"lib/python{interpreter.minor}/site-packages"
-        entries = [
-            _entry(archive, member, info, site, pure=pure)
-            for member in archive.infolist()
-            if not member.is_dir() and member.filename != f"{info}/RECORD.jws"
-        ]
-    entries.append(Entry(f"{site}/{info}/INSTALLER", b"conda\n"))
-    abi = interpreter.minor.replace(".", "")
-    index = {
+@dataclass(frozen=True)
+class _Wheel:
+    """What a wheel says of itself, and where its files go."""
+
+    path: Path
+    info: str
+    metadata: Message
+    scripts: dict[str, str]
+    pure: bool
+    minor: str
+
+    @property
+    def site(self) -> str:
+        """The libraries' folder; in a ``noarch`` package the client adds what stands before it."""
+        return "site-packages" if self.pure else f"lib/python{self.minor}/site-packages"
+
+    def place(self, member: str) -> str:
+        """Where a member goes, relative to the prefix."""
+        top = self.info.removesuffix(".dist-info") + ".data/"
+        if not member.startswith(top):
+            return f"{self.site}/{member}"
+        kind, _, rest = member[len(top) :].partition("/")
+        name = self.info.split("-")[0]
+        folders = {
+            "purelib": self.site,
+            "platlib": self.site,
+            "scripts": "python-scripts" if self.pure else "bin",
+            "headers": f"include/python{self.minor}/{name}",
+            "data": "",
+        }
+        if kind not in folders:
+            raise PackageError(f"{self.path.name} has files of an unknown kind: {member}")
+        return f"{folders[kind]}/{rest}".lstrip("/")
+
+
+def wheel_package(path: Path, interpreter: Interpreter) -> CondaPackage:
+    """The package of a wheel: ``noarch`` if it is pure, else for the interpreter's minor version.
+
+    A pure wheel whose dependencies are not the same for every Python gives a ``noarch`` package
+    that is for the interpreter's minor version alone.
+
+    Raises:
+        PackageError: the file is not a wheel.
+    """
+    name, version, _, _ = parse_wheel_filename(path.name)
+    wheel = _open(path, interpreter)
+    required = wheel.metadata.get_all("Requires-Dist") or []
+    for_any_python = wheel.pure and not depend_on_python(required)
+    requires_python = wheel.metadata.get("Requires-Python") or ""
+    python = (
+        f"python {version_spec(requires_python)}".strip()
+        if for_any_python
+        else python_of_minor(interpreter)
+    )
+    index: dict[str, Any] = {
         "name": str(name),
         "version": str(version),
-        "build": "py_0" if pure else f"py{abi}_0",
+        "build": "py_0" if for_any_python else f"py{interpreter.minor.replace('.', '')}_0",
         "build_number": 0,
-        "depends": [
-            _python_dependency(metadata.get("Requires-Python"), interpreter, pure=pure),
-            *_dependencies(metadata.get_all("Requires-Dist") or [], interpreter),
-        ],
-        "license": (metadata.get("License-Expression") or "unknown"),
+        "depends": [python, *depends(required, interpreter)],
+        "license": wheel.metadata.get("License-Expression") or "unknown",
     }
-    if pure:
-        index.update(subdir="noarch", noarch="python")
-        points = [f"{script} = {target}" for script, target in entry_points.items()]
-        link = {
-            "noarch": {"type": "python", "entry_points": points},
-            "package_metadata_version": 1,
-        }
-        return CondaPackage(index, entries, link)
-    index.update(subdir=SUBDIR, **platform_fields())
-    entries.extend(_script(script, target) for script, target in entry_points.items())
-    return CondaPackage(index, entries)
+    if not wheel.pure:
+        index.update(subdir=SUBDIR, **platform_fields())
+        return CondaPackage(index, lambda: _entries(wheel))
+    index.update(subdir="noarch", noarch="python")
+    points = [f"{script} = {target}" for script, target in wheel.scripts.items()]
+    link = {"noarch": {"type": "python", "entry_points": points}, "package_metadata_version": 1}
+    return CondaPackage(index, lambda: _entries(wheel), link)
 
 
-def _entry(
-    archive: zipfile.ZipFile, member: zipfile.ZipInfo, info: str, site: str, *, pure: bool
-) -> Entry:
-    data = archive.read(member)
-    executable = bool((member.external_attr >> 16) & 0o111)
-    top = info.removesuffix(".dist-info") + ".data/"
-    if not member.filename.startswith(top):
-        return Entry(f"{site}/{member.filename}", data, executable)
-    kind, _, rest = member.filename[len(top) :].partition("/")
-    if kind in {"purelib", "platlib"}:
-        return Entry(f"{site}/{rest}", data, executable)
-    if kind == "scripts":
-        folder = "python-scripts" if pure else "bin"
-        if data.startswith(b"#!python"):
-            data = f"#!{_PLACEHOLDER}/bin/python".encode() + data[len(b"#!python") :]
-            return Entry(f"{folder}/{rest}", data, executable=True, placeholder=_PLACEHOLDER)
-        return Entry(f"{folder}/{rest}", data, executable=True)
-    folder = {"headers": "include", "data": ""}[kind]
-    return Entry(f"{folder}/{rest}".lstrip("/"), data, executable)
+def _open(path: Path, interpreter: Interpreter) -> _Wheel:
+    try:
+        with zipfile.ZipFile(path) as archive:
+            names = archive.namelist()
+            metadata_name = next(name for name in names if name.endswith(".dist-info/METADATA"))
+            info = metadata_name.partition("/")[0]
+            metadata = HeaderParser().parsestr(archive.read(metadata_name).decode("utf-8"))
+            wheel = HeaderParser().parsestr(archive.read(f"{info}/WHEEL").decode("utf-8"))
+            scripts = _scripts(archive, info)
+    except (zipfile.BadZipFile, StopIteration, KeyError) as error:
+        raise PackageError(f"{path.name} is not a wheel: {error or 'no METADATA'}") from error
+    pure = all(tag.endswith("-any") for tag in wheel.get_all("Tag") or [])
+    return _Wheel(path, info, metadata, scripts, pure, interpreter.minor)
 
 
-def _entry_points(archive: zipfile.ZipFile, info: str) -> dict[str, str]:
+def _entries(wheel: _Wheel) -> Iterator[Entry]:
+    with zipfile.ZipFile(wheel.path) as archive:
+        for member in archive.infolist():
+            if member.is_dir() or member.filename == f"{wheel.info}/INSTALLER":
+                continue
+            data = archive.read(member)
+            if member.filename == f"{wheel.info}/RECORD":
+                data = _record(wheel, data)
+            yield _entry(wheel.place(member.filename), data, member)
+    yield Entry(f"{wheel.site}/{wheel.info}/INSTALLER", b"conda\n")
+    if not wheel.pure:
+        for script, target in wheel.scripts.items():
+            yield _script(script, target)
+
+
+def _entry(place: str, data: bytes, member: zipfile.ZipInfo) -> Entry:
+    if not place.startswith(("bin/", "python-scripts/")):
+        return Entry(place, data, bool((member.external_attr >> 16) & 0o111))
+    if not data.startswith(b"#!python"):
+        return Entry(place, data, executable=True)
+    # An installer is to put the real interpreter there.
+    rest = data.partition(b"\n")[2]
+    data = f"#!{_PLACEHOLDER}/bin/python\n".encode() + rest
+    return Entry(place, data, executable=True, placeholder=_PLACEHOLDER)
+
+
+def _record(wheel: _Wheel, record: bytes) -> bytes:
+    """The list of installed files, for ``importlib.metadata``: places instead of member names."""
+    rows = []
+    for name, *rest in csv.reader(io.StringIO(record.decode("utf-8"))):
+        place = wheel.place(name)
+        if place.startswith(f"{wheel.site}/"):
+            rows.append([place[len(wheel.site) + 1 :], *rest])
+        else:
+            installed = place.replace("python-scripts/", "bin/", 1)
+            rows.append([f"../../../{installed}", "", ""])
+    rows.append([f"{wheel.info}/INSTALLER", "", ""])
+    text = io.StringIO()
+    csv.writer(text, lineterminator="\n").writerows(rows)
+    return text.getvalue().encode()
+
+
+def _scripts(archive: zipfile.ZipFile, info: str) -> dict[str, str]:
+    """Console scripts by name: ``module:function``."""
     try:
         text = archive.read(f"{info}/entry_points.txt").decode("utf-8")
     except KeyError:
@@ -105,53 +185,6 @@ def _entry_points(archive: zipfile.ZipFile, info: str) -> dict[str, str]:
 
 def _script(script: str, target: str) -> Entry:
     module, _, call = target.partition(":")
-    text = _SCRIPT.format(
-        prefix=_PLACEHOLDER,
-        module=module.strip(),
-        name=call.split(".")[0].strip(),
-        call=call.strip(),
-    )
+    name = call.split(".")[0].strip()
+    text = _SCRIPT.format(prefix=_PLACEHOLDER, module=module.strip(), name=name, call=call.strip())
     return Entry(f"bin/{script}", text.encode(), executable=True, placeholder=_PLACEHOLDER)
-
-
-def _python_dependency(requires: str | None, interpreter: Interpreter, *, pure: bool) -> str:
-    if not pure:
-        major, minor = interpreter.minor.split(".")
-        return f"python >={major}.{minor},<{major}.{int(minor) + 1}.0a0"
-    return f"python {_version_spec(SpecifierSet(requires))}" if requires else "python"
-
-
-def _dependencies(requirements: list[str], interpreter: Interpreter) -> list[str]:
-    environment = {
-        "extra": "",
-        "implementation_name": "cpython",
-        "implementation_version": interpreter.version,
-        "os_name": "posix",
-        "platform_machine": MACHINE,
-        "platform_python_implementation": "CPython",
-        "platform_system": "Linux",
-        "python_full_version": interpreter.version,
-        "python_version": interpreter.minor,
-        "sys_platform": "linux",
-    }
-    depends = []
-    for text in requirements:
-        requirement = Requirement(text)
-        if requirement.marker is None or requirement.marker.evaluate(environment):
-            name = canonicalize_name(requirement.name)
-            depends.append(f"{name} {_version_spec(requirement.specifier)}".strip())
-    return sorted(set(depends))
-
-
-def _version_spec(specifiers: SpecifierSet) -> str:
-    """A conda version spec that allows what the PEP 440 specifiers allow."""
-    parts = []
-    for specifier in specifiers:
-        operator, version = specifier.operator, specifier.version
-        if operator == "===" or (operator == "==" and not version.endswith(".*")):
-            parts.append(f"=={version}")
-        elif operator == "==":
-            parts.append(version)
-        else:
-            parts.append(f"{operator}{version}")
-    return ",".join(sorted(parts))

@@ -154,6 +154,7 @@ class _Attempt:
         self._started = _now()
         self._publishing: list[Future[None]] = []
         self._publisher: ThreadPoolExecutor | None = None
+        self._split_name: str | None = None
 
     def run(self, on_start: Callable[[int], None], cancel: threading.Event) -> TaskResult:
         scratch = self._datastore.artifacts.scratch_dir()
@@ -189,6 +190,8 @@ class _Attempt:
             code_dir,
             scratch,
         )
+        if message["foreach_stack"]:
+            self._split_name = message["foreach_stack"][-1]["name"]
         command, environ = self._command()
         return run_step_process(command, environ, message, self, on_start, cancel)
 
@@ -255,6 +258,7 @@ class _Attempt:
             "step": request.step,
             "task_id": task_id(request.indices),
             "attempt": request.attempt,
+            "split_name": self._split_name,
             "status": "failed" if done is None else "done",
             "started": self._started,
             "finished": _now(),

@@ -100,6 +100,7 @@ def _foreach_stack(
                 "index": indices[depth],
                 "num_splits": transition["num_splits"],
                 "splits": transition["splits"],
+                "name": transition["split_names"][indices[depth]],
             }
         )
     return stack
