@@ -183,9 +183,7 @@ class _Lookup:
         option = _BY_NAME[name]
         text, source = self._first(option, (*option.aliases, *extra_aliases))
         if option.choices and text not in option.choices:
-            raise SettingError(
-                f"{source} is {text!r}; it takes one of: {', '.join(option.choices)}."
-            )
+            raise SettingError(f"{source} is {text!r}; it takes one of: {', '.join(option.choices)}.")
         return text, source
 
     def _first(self, option: Option, aliases: tuple[str, ...]) -> tuple[str, str]:
@@ -222,8 +220,7 @@ def _datastore_root(datastore: str, lookup: _Lookup) -> str:
         return root.rstrip("/")
     if "://" in root:
         raise SettingError(
-            f"{source} is {root!r}; a local datastore takes a directory. "
-            "For S3, set --datastore s3."
+            f"{source} is {root!r}; a local datastore takes a directory. For S3, set --datastore s3."
         )
     return str(Path(root or f"{HOME}/datastore").expanduser().absolute())
 

@@ -6,6 +6,7 @@ Parsing solves nothing and reads no network; it costs reading the flow's source.
 from __future__ import annotations
 
 import sys
+from types import FrameType
 from typing import Any, Literal
 
 from airflow.sdk import DAG
@@ -59,7 +60,7 @@ def _make_dag(
     definition: FlowDefinition, dag_id: str, params: dict[str, Any], keywords: dict[str, Any]
 ) -> DAG:
     try:
-        return DAG(dag_id, params=params, **keywords)
+        return DAG(dag_id, params=params, **keywords)  # noqa: AIR002 - the flow's author gives it
     except (TypeError, ValueError) as error:
         known = [*DAG.__init__.__annotations__, "environment"]
         wrong = next((name for name in keywords if name not in known), None)
@@ -71,20 +72,19 @@ def _make_dag(
 
 def _dag_line(definition: FlowDefinition) -> tuple[str, int]:
     """The line of the flow file that asks for the DAG."""
-    frame = sys._getframe(1)  # noqa: SLF001 - the documented way without importing inspect
+    # The documented way to a caller without importing inspect.
+    frame: FrameType | None = sys._getframe(1)  # noqa: SLF001
     while frame is not None:
         if frame.f_code.co_filename == definition.graph.file:
             return definition.file, frame.f_lineno
-        frame = frame.f_back  # type: ignore[assignment]
+        frame = frame.f_back
     return definition.file, definition.graph.line
 
 
 class _Tasks:
     """Adds the tasks of one flow to its DAG."""
 
-    def __init__(
-        self, definition: FlowDefinition, dag: DAG, environment: Literal["conda", "local"]
-    ) -> None:
+    def __init__(self, definition: FlowDefinition, dag: DAG, environment: Literal["conda", "local"]) -> None:
         self._definition = definition
         self._graph = definition.graph
         self._dag = dag
@@ -107,21 +107,19 @@ class _Tasks:
             task.set_upstream(upstream)
 
     def _step(self, node: StepNode) -> Any:
-        keywords = {"flow": self._definition.name, "step": node.name, "kind": node.kind}
+        keywords: dict[str, Any] = {"flow": self._definition.name, "step": node.name, "kind": node.kind}
         common: dict[str, Any] = {
             "task_id": node.name,
             "doc_md": node.doc or None,
             "dag": self._dag,
             "do_xcom_push": node.kind == "foreach",
         }
-        foreaches = [
-            name for name in node.split_parents if self._graph.steps[name].kind == "foreach"
-        ]
+        foreaches = [name for name in node.split_parents if self._graph.steps[name].kind == "foreach"]
         if not foreaches:
             return StepOperator(**common, **keywords)
-        return StepOperator.partial(
-            **common, **keywords, map_index_template="{{ split_name }}"
-        ).expand(indices=self._splits_of(foreaches))
+        return StepOperator.partial(**common, **keywords, map_index_template="{{ split_name }}").expand(
+            indices=self._splits_of(foreaches)
+        )
 
     def _splits_of(self, foreaches: list[str]) -> Any:
         """The index paths to map over: what the innermost foreach gave, in one list."""

@@ -18,9 +18,7 @@ def airflow_settings() -> Settings:
     from airflow.sdk.configuration import conf  # noqa: PLC0415 - reads the configuration
 
     return load_settings(
-        fallbacks={
-            option.name: conf.get(SECTION, option.name, fallback=None) for option in OPTIONS
-        }
+        fallbacks={option.name: conf.get(SECTION, option.name, fallback=None) for option in OPTIONS}
     )
 
 
@@ -29,9 +27,7 @@ def open_stores(settings: Settings, progress: Progress) -> tuple[Datastore, Envi
     if settings.datastore == "s3" and settings.aws_conn_id:
         datastore = _with_connection(settings)
     else:
-        datastore = open_datastore(
-            settings.datastore, settings.datastore_root, settings.cache_dir
-        )
+        datastore = open_datastore(settings.datastore, settings.datastore_root, settings.cache_dir)
     environments = Environments(
         settings.cache_dir,
         storage=datastore.storage if settings.datastore == "s3" else None,

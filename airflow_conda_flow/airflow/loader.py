@@ -48,7 +48,7 @@ def load_flows(folder: str | Path, namespace: MutableMapping[str, Any], **dag_ke
         try:
             dags = [compile_dag(each, **dag_keywords) for each in _flows_in(path)]
         except Exception as error:  # noqa: BLE001 - a user's file may raise anything
-            _log.error("The flow file %s cannot be loaded: %s", path, error)  # noqa: TRY400
+            _log.error("The flow file %s cannot be loaded: %s", path, error)
             dags = [_broken(path, error)]
         for dag in dags:
             namespace[dag.dag_id] = dag

@@ -91,9 +91,7 @@ def wheel_package(path: Path, interpreter: Interpreter) -> CondaPackage:
     for_any_python = wheel.pure and not depend_on_python(required)
     requires_python = wheel.metadata.get("Requires-Python") or ""
     python = (
-        f"python {version_spec(requires_python)}".strip()
-        if for_any_python
-        else python_of_minor(interpreter)
+        f"python {version_spec(requires_python)}".strip() if for_any_python else python_of_minor(interpreter)
     )
     index: dict[str, Any] = {
         "name": str(name),

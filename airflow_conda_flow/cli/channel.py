@@ -18,9 +18,7 @@ def add_commands(commands: Any) -> None:
     )
     build.add_argument("directory", type=Path, metavar="DIR")
     build.add_argument("requirements", nargs="*", metavar="NAME==VERSION")
-    build.add_argument(
-        "--python", action="append", default=[], metavar="X.Y", help="may be given again"
-    )
+    build.add_argument("--python", action="append", default=[], metavar="X.Y", help="may be given again")
     build.add_argument(
         "--python-from",
         action="append",

@@ -18,8 +18,8 @@ Execute = Callable[[argparse.Namespace, FlowDefinition], int]
 class FlowArgumentParser(argparse.ArgumentParser):
     """An argument parser whose usage errors name the nearest thing that exists."""
 
-    def __init__(self, *args: Any, **kwargs: Any) -> None:
-        super().__init__(*args, allow_abbrev=False, **kwargs)
+    def __init__(self, **kwargs: Any) -> None:
+        super().__init__(allow_abbrev=False, **kwargs)
 
     def error(self, message: str) -> NoReturn:
         """Print one message and end with exit code 2."""
@@ -29,7 +29,7 @@ class FlowArgumentParser(argparse.ArgumentParser):
     def nearest_option(self, word: str) -> str:
         """``" Did you mean --x?"`` for an option that is nearly ``word``, or nothing."""
         known = [option for action in self._actions for option in action.option_strings]
-        nearest = difflib.get_close_matches(word.split("=")[0], known, n=1)
+        nearest = difflib.get_close_matches(word.split("=", maxsplit=1)[0], known, n=1)
         return f" Did you mean {nearest[0]}?" if nearest else ""
 
 

@@ -77,9 +77,7 @@ def execute(arguments: argparse.Namespace, definition: FlowDefinition) -> int:
     return 1
 
 
-def _parameter_values(
-    arguments: argparse.Namespace, definition: FlowDefinition
-) -> Mapping[str, Any]:
+def _parameter_values(arguments: argparse.Namespace, definition: FlowDefinition) -> Mapping[str, Any]:
     texts = {
         parameter.name: text
         for parameter in definition.parameters

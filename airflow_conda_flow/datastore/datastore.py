@@ -60,9 +60,7 @@ def _open_storage(kind: str, root: str | Path | None) -> Storage:
     if kind != "local":
         raise SettingError(f"datastore is {kind!r}: expected one of {', '.join(map(repr, KINDS))}.")
     if not text:
-        raise SettingError(
-            "datastore is 'local', but datastore_root is not set: set it to a directory."
-        )
+        raise SettingError("datastore is 'local', but datastore_root is not set: set it to a directory.")
     if "://" in text:
         raise SettingError(
             f"datastore_root is {text!r}: expected a directory for the datastore 'local'. "

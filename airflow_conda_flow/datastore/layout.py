@@ -84,9 +84,7 @@ def task_manifest(flow: str, run_id: str, step: str, task_id: str, attempt: int)
     return f"{task_folder(flow, run_id, step, task_id)}{attempt}{TASK_MANIFEST_SUFFIX}"
 
 
-def task_log(  # noqa: PLR0913, PLR0917  the coordinates of an attempt
-    flow: str, run_id: str, step: str, task_id: str, attempt: int, stream: str
-) -> str:
+def task_log(flow: str, run_id: str, step: str, task_id: str, attempt: int, stream: str) -> str:
     """The key of what one attempt wrote to ``stream``: ``"stdout"`` or ``"stderr"``."""
     return f"{task_folder(flow, run_id, step, task_id)}{attempt}.{stream}"
 

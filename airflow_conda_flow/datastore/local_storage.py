@@ -184,9 +184,7 @@ class LocalStorage:
             yield opened
 
 
-def _copy(
-    source: int, target: int, digest: hashlib._Hash | None, progress: Progress | None
-) -> None:
+def _copy(source: int, target: int, digest: hashlib._Hash | None, progress: Progress | None) -> None:
     while block := os.read(source, _BLOCK):
         if digest is not None:
             digest.update(block)
@@ -215,21 +213,16 @@ def _writing(storage: LocalStorage, key: str) -> Iterator[None]:
         raise _unavailable(storage, "write", key, error) from error
 
 
-def _unavailable(
-    storage: LocalStorage, verb: str, key: str, error: OSError
-) -> DatastoreUnavailable:
+def _unavailable(storage: LocalStorage, verb: str, key: str, error: OSError) -> DatastoreUnavailable:
     return DatastoreUnavailable(
-        f"The datastore {storage.url} cannot {verb} {key}: {error.strerror}. "
-        f"{_advice(storage.root, error)}"
+        f"The datastore {storage.url} cannot {verb} {key}: {error.strerror}. {_advice(storage.root, error)}"
     )
 
 
 def _advice(root: Path, error: OSError) -> str:
     if error.errno in {errno.ENOSPC, errno.EDQUOT}:
         free = shutil.disk_usage(root).free if root.exists() else 0
-        return (
-            f"{free // 2**20} MB are free there: make room, or set datastore_root to another disk."
-        )
+        return f"{free // 2**20} MB are free there: make room, or set datastore_root to another disk."
     if error.errno in {errno.EACCES, errno.EPERM, errno.EROFS}:
         return "Make the directory writable for this user, or set datastore_root to another one."
     return "Set datastore_root to another directory if this one cannot be mended."

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 STREAMS = ("stdout", "stderr")
 
 
-def write_log(  # noqa: PLR0913, PLR0917  the coordinates of an attempt
+def write_log(
     storage: Storage,
     flow: str,
     run_id: str,
@@ -28,7 +28,7 @@ def write_log(  # noqa: PLR0913, PLR0917  the coordinates of an attempt
     storage.write_bytes(layout.task_log(flow, run_id, step, task_id, attempt, stream), data)
 
 
-def read_log(  # noqa: PLR0913, PLR0917  the coordinates of an attempt
+def read_log(
     storage: Storage, flow: str, run_id: str, step: str, task_id: str, attempt: int, stream: str
 ) -> bytes:
     """What the attempt wrote to ``stream``; empty if it wrote nothing or has not ended."""

@@ -115,9 +115,7 @@ def _supersede(storage: Storage, manifest: Manifest) -> None:
         storage.write_bytes(key, canonical_json({**first, _SUPERSEDED_BY: manifest["attempt"]}))
 
 
-def read_task_manifest(
-    storage: Storage, flow: str, run_id: str, step: str, task_id: str
-) -> Manifest | None:
+def read_task_manifest(storage: Storage, flow: str, run_id: str, step: str, task_id: str) -> Manifest | None:
     """The manifest of the latest attempt that is done, None if there is none. One or two reads."""
     try:
         first = _read(storage, layout.task_manifest(flow, run_id, step, task_id, 0))
@@ -143,9 +141,7 @@ def read_task_manifests(
         return list(pool.map(read, tasks))
 
 
-def list_attempts(
-    storage: Storage, flow: str, run_id: str, step: str, task_id: str
-) -> list[Manifest]:
+def list_attempts(storage: Storage, flow: str, run_id: str, step: str, task_id: str) -> list[Manifest]:
     """The manifests of all attempts that left one, done or failed, by attempt."""
     folder = layout.task_folder(flow, run_id, step, task_id)
     suffix = layout.TASK_MANIFEST_SUFFIX

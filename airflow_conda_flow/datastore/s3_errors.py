@@ -18,8 +18,7 @@ if TYPE_CHECKING:
 MISSING_KEY = {"NoSuchKey", "404", "NotFound"}
 
 _CREDENTIALS = (
-    "Set AWS_PROFILE, or AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, "
-    "or run where a role is attached."
+    "Set AWS_PROFILE, or AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or run where a role is attached."
 )
 
 # Error code of an S3 answer -> (what is wrong, what to do).

@@ -95,7 +95,7 @@ class S3Storage:
             for attempt in range(_CONFLICTS):
                 try:
                     self.client.put_object(**self._name(key), Body=data, IfNoneMatch="*")
-                except self.client.exceptions.ClientError as error:  # noqa: PERF203  a few
+                except self.client.exceptions.ClientError as error:
                     code = answer_code(error)
                     if code in {"PreconditionFailed", "412"}:
                         self._first_write_wins = True
@@ -182,8 +182,7 @@ class S3Storage:
         for page in self._pages(folder, Delimiter="/"):
             names.update(entry["Key"].removeprefix(start) for entry in page.get("Contents", ()))
             names.update(
-                entry["Prefix"].removeprefix(start).rstrip("/")
-                for entry in page.get("CommonPrefixes", ())
+                entry["Prefix"].removeprefix(start).rstrip("/") for entry in page.get("CommonPrefixes", ())
             )
         return sorted(name for name in names if name and not name.startswith("."))
 

@@ -32,9 +32,7 @@ def transfer_config() -> Any:
         TransferConfig,
     )
 
-    return TransferConfig(
-        multipart_threshold=PART, multipart_chunksize=PART, max_concurrency=_WORKERS
-    )
+    return TransferConfig(multipart_threshold=PART, multipart_chunksize=PART, max_concurrency=_WORKERS)
 
 
 def read_object(client: Any, name: dict[str, str]) -> tuple[bytes, dict[str, Any]]:
@@ -56,9 +54,7 @@ class RangedDownload:
     meanwhile is an error, never a mixture.
     """
 
-    def __init__(
-        self, client: Any, name: dict[str, str], fd: int, progress: Progress | None
-    ) -> None:
+    def __init__(self, client: Any, name: dict[str, str], fd: int, progress: Progress | None) -> None:
         self._client = client
         self._name = name
         self._fd = fd
@@ -96,9 +92,7 @@ class RangedDownload:
     def _range(self, start: int) -> int:
         last = min(start + PART, self._size) - 1
         span = f"bytes={start}-{last}"
-        return self._save(
-            self._client.get_object(**self._name, Range=span, IfMatch=self._etag), start
-        )
+        return self._save(self._client.get_object(**self._name, Range=span, IfMatch=self._etag), start)
 
     def _save(self, answer: dict[str, Any], position: int) -> int:
         """Writes the answer's bytes at ``position`` of the file; the position behind them."""
@@ -124,7 +118,7 @@ def _retrying(read: Callable[[], _T]) -> _T:
     for left in reversed(range(_TRIES)):
         try:
             return read()
-        except Exception as error:  # noqa: PERF203  once per megabytes
+        except Exception as error:
             if not left or not is_broken_connection(error):
                 raise
     raise AssertionError  # the last try returned or raised

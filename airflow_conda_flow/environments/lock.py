@@ -92,8 +92,7 @@ class Lock:
                     "Upgrade airflow-conda-flow."
                 )
             packages = tuple(
-                LockedPackage(**{**each, "depends": tuple(each["depends"])})
-                for each in content["packages"]
+                LockedPackage(**{**each, "depends": tuple(each["depends"])}) for each in content["packages"]
             )
             return cls(content["spec_id"], content["platform"], packages)
         except (KeyError, TypeError, ValueError) as error:

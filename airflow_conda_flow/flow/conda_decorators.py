@@ -71,8 +71,7 @@ class _CondaAttributes(Decorator):
             )
         if library_key(name) == "python":
             self.fail(
-                '@%s: the version of Python has its own attribute. Write python="%s".'
-                % (self.name, version)
+                '@%s: the version of Python has its own attribute. Write python="%s".' % (self.name, version)
             )
         if not isinstance(version, str):
             self.fail(

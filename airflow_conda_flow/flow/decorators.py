@@ -59,9 +59,12 @@ class StepDecorator(Decorator):
 
     def __call__(self, method):
         # type: (Any) -> Any
+        """Attach the decorator to a step; the method stays what it was."""
         if isinstance(method, type) or not callable(method):
-            self.fail("@%s stands on a step, a method of the flow; found it on %s." % (
-                self.name, getattr(method, "__name__", repr(method))))
+            self.fail(
+                "@%s stands on a step, a method of the flow; found it on %s."
+                % (self.name, getattr(method, "__name__", repr(method)))
+            )
         attached = getattr(method, "decorators", [])
         if any(other.name == self.name for other in attached):
             self.fail("@%s stands twice on %r; keep one." % (self.name, method.__name__))
@@ -74,13 +77,16 @@ class FlowDecorator(Decorator):
 
     def __call__(self, flow_class):
         # type: (Any) -> Any
+        """Attach the decorator to a flow class; the class stays what it was."""
         if not isinstance(flow_class, type):
-            self.fail("@%s stands on the flow class; found it on %s." % (
-                self.name, getattr(flow_class, "__name__", repr(flow_class))))
+            self.fail(
+                "@%s stands on the flow class; found it on %s."
+                % (self.name, getattr(flow_class, "__name__", repr(flow_class)))
+            )
         own = flow_class.__dict__.get("flow_decorators", [])
         if any(other.name == self.name for other in own):
             self.fail("@%s stands twice on %s; keep one." % (self.name, flow_class.__name__))
-        flow_class.flow_decorators = own + [self]
+        flow_class.flow_decorators = own + [self]  # type: ignore[attr-defined]
         return flow_class
 
 

@@ -160,8 +160,7 @@ class FlowSpec(object):
             return
         if is_step(held):
             raise AttributeError(
-                "%r is a step of %s. Assign to another attribute of self."
-                % (name, type(self).__name__)
+                "%r is a step of %s. Assign to another attribute of self." % (name, type(self).__name__)
             )
         if not name.startswith("_"):
             raise AttributeError(

@@ -75,7 +75,7 @@ class StepNode(object):
         node.in_steps = list(data["in_steps"])
         node.foreach = data["foreach"]
         node.condition = data["condition"]
-        node.switch_cases = {case: step for case, step in data["switch_cases"]}
+        node.switch_cases = dict(data["switch_cases"])
         node.split_parents = list(data["split_parents"])
         node.matching_join = data["matching_join"]
         return node
@@ -154,9 +154,7 @@ class FlowGraph(object):
     def foreach_depth(self, step):
         # type: (str) -> int
         """How many foreach surround a step: the length of its tasks' index paths."""
-        return sum(
-            1 for name in self.steps[step].split_parents if self.steps[name].kind == "foreach"
-        )
+        return sum(1 for name in self.steps[step].split_parents if self.steps[name].kind == "foreach")
 
     def to_dict(self):
         # type: () -> dict[str, Any]

@@ -73,7 +73,7 @@ class _Sources(object):
         # type: (str) -> dict[tuple[str, int], Any]
         if file not in self._definitions:
             text = "".join(linecache.getlines(file))
-            found = {}
+            found = {}  # type: dict[tuple[str, int], ast.AST]
             for node in ast.walk(ast.parse(text)):
                 if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)):
                     first = min([node.lineno] + [d.lineno for d in node.decorator_list])
@@ -171,8 +171,8 @@ def _read_call(node, call, me):
             _problem(
                 node,
                 call,
-                "self.next() has no option %r.%s" % (
-                    keyword.arg or "**", nearest(keyword.arg or "", ["foreach", "condition"])),
+                "self.next() has no option %r.%s"
+                % (keyword.arg or "**", nearest(keyword.arg or "", ["foreach", "condition"])),
             )
             return
         options[keyword.arg] = _text(keyword.value)

@@ -50,14 +50,13 @@ def parents(graph, step, indices, manifest_of):
     ]
 
 
-def next_tasks(graph, step, indices, transition):
-    # type: (FlowGraph, str, tuple[int, ...], Any) -> list[TaskKey]
+def next_tasks(graph, indices, transition):
+    # type: (FlowGraph, tuple[int, ...], Any) -> list[TaskKey]
     """The tasks that a finished task leads to; a join is among them for each of its inputs.
 
     Args:
         graph: the flow's graph.
-        step: the finished task's step.
-        indices: its index path.
+        indices: the finished task's index path.
         transition: what its manifest says of ``self.next()``.
     """
     if transition is None:

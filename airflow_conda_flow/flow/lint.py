@@ -39,8 +39,7 @@ def find_problems(graph):
     problems = []  # type: list[FlowDefinitionError]
     for check in checks:
         problems.extend(
-            FlowDefinitionError(message, file or graph.file, line)
-            for message, file, line in check(graph)
+            FlowDefinitionError(message, file or graph.file, line) for message, file, line in check(graph)
         )
         if problems and check in (_names, _start_and_end, _texts, _targets, _cycles):
             break
@@ -55,8 +54,11 @@ def _names(graph):
             found.append(_at(node, "Step %r is private; a step's name starts with a letter." % node.name))
         elif node.name in RESERVED_STEP_NAMES:
             found.append(
-                _at(node, "%r cannot be the name of a step: every flow has self.%s already. "
-                    "Write another name." % (node.name, node.name))
+                _at(
+                    node,
+                    "%r cannot be the name of a step: every flow has self.%s already. "
+                    "Write another name." % (node.name, node.name),
+                )
             )
     return found
 
@@ -80,17 +82,18 @@ def _start_and_end(graph):
 def _texts(graph):
     # type: (FlowGraph) -> list[tuple[str, str, int]]
     return [
-        (message, node.file, line)
-        for node in graph.steps.values()
-        for message, line in node.text_problems
+        (message, node.file, line) for node in graph.steps.values() for message, line in node.text_problems
     ]
 
 
 def _missing_transitions(graph):
     # type: (FlowGraph) -> list[tuple[str, str, int]]
     return [
-        _at(node, "Step %r does not call self.next(). Write self.next(self.some_step) "
-            "as its last statement." % node.name)
+        _at(
+            node,
+            "Step %r does not call self.next(). Write self.next(self.some_step) "
+            "as its last statement." % node.name,
+        )
         for node in graph.steps.values()
         if node.next_line is None and node.name != graph.end
     ]
@@ -116,14 +119,17 @@ def _start_and_end_edges(graph):
     start, end = graph.steps[graph.start], graph.steps[graph.end]
     found = []
     if end.next_line is not None:
-        found.append((
-            "Step 'end' calls self.next(); the flow ends with it. Remove that line.",
-            end.file,
-            end.next_line,
-        ))
+        found.append(
+            (
+                "Step 'end' calls self.next(); the flow ends with it. Remove that line.",
+                end.file,
+                end.next_line,
+            )
+        )
     if start.is_join:
-        found.append(_at(start, "Step 'start' takes inputs, but nothing comes before it. "
-                         "Write def start(self)."))
+        found.append(
+            _at(start, "Step 'start' takes inputs, but nothing comes before it. Write def start(self).")
+        )
     return found
 
 
@@ -140,12 +146,14 @@ def _cycles(graph):
         return []
     way = min(looping.values(), key=len)
     node = graph.steps[way[0]]
-    return [(
-        "The steps go round in a circle: %s. Steps run once; for a loop use foreach, or a switch "
-        "that leads back to its own step." % " -> ".join(way),
-        node.file,
-        node.next_line or node.line,
-    )]
+    return [
+        (
+            "The steps go round in a circle: %s. Steps run once; for a loop use foreach, or a switch "
+            "that leads back to its own step." % " -> ".join(way),
+            node.file,
+            node.next_line or node.line,
+        )
+    ]
 
 
 def _way_back(graph, name):

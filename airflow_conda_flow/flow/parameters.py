@@ -85,8 +85,7 @@ class Parameter(object):
             return self._convert(text)
         except (TypeError, ValueError):
             raise ParameterError(
-                "Parameter %r takes %s; got %r."
-                % (self.name, _EXPECTED[self.type_name], text)
+                "Parameter %r takes %s; got %r." % (self.name, _EXPECTED[self.type_name], text)
             ) from None
 
     def value(self, context=None):
@@ -135,9 +134,7 @@ class Parameter(object):
         try:
             return self._convert(default)
         except (TypeError, ValueError):
-            return self._fail(
-                "has the default %r, but its type is %s." % (default, self.type_name)
-            )
+            return self._fail("has the default %r, but its type is %s." % (default, self.type_name))
 
     def _check_name(self):
         # type: () -> None

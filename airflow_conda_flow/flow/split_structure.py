@@ -97,8 +97,7 @@ class _Walk(object):
         _problem(
             node,
             "Splits and joins do not balance at step %r: it is reached with the split in %r open, "
-            "and without. Join that split before."
-            % (node.name, deeper[-1][0] if deeper else self.first),
+            "and without. Join that split before." % (node.name, deeper[-1][0] if deeper else self.first),
         )
 
     def _check_joins(self):

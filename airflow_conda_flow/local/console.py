@@ -15,9 +15,7 @@ class Console:
     failure) goes to ``err``, so that a pipe on standard output holds the run alone.
     """
 
-    def __init__(
-        self, out: TextIO | None = None, err: TextIO | None = None, *, quiet: bool = False
-    ) -> None:
+    def __init__(self, out: TextIO | None = None, err: TextIO | None = None, *, quiet: bool = False) -> None:
         self._out = sys.stdout if out is None else out
         self._err = sys.stderr if err is None else err
         self._quiet = quiet

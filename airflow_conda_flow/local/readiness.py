@@ -50,7 +50,7 @@ class Readiness:
         if transition.get("num_splits") is not None:
             self._num_splits[step, indices] = transition["num_splits"]
         ready = []
-        for key in next_tasks(self._graph, step, indices, transition):
+        for key in next_tasks(self._graph, indices, transition):
             if not self._graph.steps[key[0]].is_join:
                 ready.append(key)
                 continue

@@ -51,9 +51,7 @@ class LocalRun:
         self._definition = definition
         self._options = options
         self._console = console
-        self._datastore = open_datastore(
-            settings.datastore, settings.datastore_root, settings.cache_dir
-        )
+        self._datastore = open_datastore(settings.datastore, settings.datastore_root, settings.cache_dir)
         self._environments = Environments(
             settings.cache_dir,
             storage=self._datastore.storage if settings.datastore == "s3" else None,
@@ -107,14 +105,10 @@ class LocalRun:
             if result.ok:
                 return TaskOutcome(ok=True, transition=result.manifest["transition"])
             exception = result.exception or {}
-            return TaskOutcome(
-                ok=False, failure=exception.get("traceback") or exception.get("message")
-            )
+            return TaskOutcome(ok=False, failure=exception.get("traceback") or exception.get("message"))
 
         self._console.run_line(f"Workflow starting (run-id {self.run_id}):")
-        yield Scheduler(
-            definition.graph, self.run_id, run_task, self._console, self._options.max_workers
-        )
+        yield Scheduler(definition.graph, self.run_id, run_task, self._console, self._options.max_workers)
 
 
 def _declares_conda(definition: FlowDefinition) -> bool:

@@ -127,9 +127,7 @@ def run_attempt(
     Raises:
         DatastoreError: the manifests cannot be read or written.
     """
-    run = request.run_manifest or read_run_manifest(
-        datastore.storage, request.flow, request.run_id
-    )
+    run = request.run_manifest or read_run_manifest(datastore.storage, request.flow, request.run_id)
     attempt = _Attempt(request, run, datastore, environments, output)
     return attempt.run(on_start, cancel or threading.Event())
 
@@ -229,9 +227,7 @@ class _Attempt:
             return
         if self._publisher is None:
             self._publisher = ThreadPoolExecutor(4, thread_name_prefix="publish")
-        self._publishing.append(
-            self._publisher.submit(self._datastore.artifacts.publish, path, sha256)
-        )
+        self._publishing.append(self._publisher.submit(self._datastore.artifacts.publish, path, sha256))
 
     def _finish_publishing(self) -> None:
         for future in self._publishing:

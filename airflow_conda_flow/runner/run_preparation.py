@@ -102,9 +102,7 @@ def username() -> str:
         return "unknown"
 
 
-def _step_environments(
-    definition: FlowDefinition, environment: Literal["conda", "local"]
-) -> dict[str, Any]:
+def _step_environments(definition: FlowDefinition, environment: Literal["conda", "local"]) -> dict[str, Any]:
     if environment == "local":
         return dict.fromkeys(definition.graph.steps)
     return definition.step_environments(platform.python_version())
@@ -128,9 +126,7 @@ def _version(python: str) -> tuple[int, int]:
     return int(major), int(minor)
 
 
-def _store_parameters(
-    datastore: Datastore, parameters: Mapping[str, Any], protocol: int
-) -> dict[str, Any]:
+def _store_parameters(datastore: Datastore, parameters: Mapping[str, Any], protocol: int) -> dict[str, Any]:
     scratch = datastore.artifacts.scratch_dir()
     refs = {}
     try:

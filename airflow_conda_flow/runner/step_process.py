@@ -110,9 +110,7 @@ class _Conversation:
         self._cancel = cancel
         self._cancelled_at: float | None = None
         self._last: Message | None = None
-        self._rest: dict[str, bytearray] = {
-            name: bytearray() for name in ("link", "stdout", "stderr")
-        }
+        self._rest: dict[str, bytearray] = {name: bytearray() for name in ("link", "stdout", "stderr")}
         self._selector = selectors.DefaultSelector()
 
     def hold(self, task: Message) -> ProcessEnd:
@@ -172,7 +170,7 @@ class _Conversation:
         self._rest[name] = bytearray(tail)
         for line in lines:
             if name == "link":
-                self._take(decode(line))
+                self._take(decode(bytes(line)))
             else:
                 self._exchange.line(name, bytes(line) + b"\n")
 

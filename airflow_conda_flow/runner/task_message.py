@@ -49,9 +49,7 @@ def task_message(
             if name in {"kind", "out_steps", "foreach", "condition"}
         },
         namespace=run["parameters"] if node.is_join or not inputs else inputs[0]["artifacts"],
-        inputs=[
-            {name: each[name] for name in ("step", "task_id", "artifacts")} for each in inputs
-        ]
+        inputs=[{name: each[name] for name in ("step", "task_id", "artifacts")} for each in inputs]
         if node.is_join
         else None,
         foreach_stack=stack,
@@ -77,18 +75,14 @@ def task_message(
 def _finished(run: Manifest, key: tuple[str, tuple[int, ...]], manifest_of: ManifestOf) -> Manifest:
     manifest = manifest_of(*key)
     if manifest is None:
-        raise LookupError(
-            f"task {run['flow']}/{run['run_id']}/{key[0]}/{task_id(key[1])} has not finished."
-        )
+        raise LookupError(f"task {run['flow']}/{run['run_id']}/{key[0]}/{task_id(key[1])} has not finished.")
     return manifest
 
 
 def _foreach_stack(
     graph: FlowGraph, step: str, indices: tuple[int, ...], manifest_of: ManifestOf
 ) -> list[dict[str, Any]]:
-    foreaches = [
-        name for name in graph.steps[step].split_parents if graph.steps[name].kind == "foreach"
-    ]
+    foreaches = [name for name in graph.steps[step].split_parents if graph.steps[name].kind == "foreach"]
     stack = []
     for depth, name in enumerate(foreaches):
         manifest = manifest_of(name, indices[:depth])

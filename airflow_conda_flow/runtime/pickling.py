@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
 _FOOTER = struct.Struct("<QQ8s")
 _MAGIC = b"ACFBUF1\n"
+_FIRST_WITH_BUFFERS = 5
 _ALIGNMENT = 64
 _LEAST_BUFFER = 64 * 1024
 _CHUNK = 8 * 1024 * 1024
@@ -120,7 +121,7 @@ class _Sink(object):
 
 def _dump(value, sink, protocol):
     # type: (Any, _Sink, int) -> None
-    if protocol < 5:
+    if protocol < _FIRST_WITH_BUFFERS:
         pickle.Pickler(sink, protocol).dump(value)
         return
     views = []  # type: list[memoryview]

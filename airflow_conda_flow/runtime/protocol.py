@@ -45,10 +45,10 @@ class MessageStream(object):
 
 def encode(message):
     # type: (Message) -> bytes
-    """One line of ASCII JSON.
+    r"""One line of ASCII JSON.
 
     >>> encode({"type": "fetch", "size": 1})
-    b'{"type":"fetch","size":1}\\n'
+    b'{"type":"fetch","size":1}\n'
     """
     return json.dumps(message, separators=(",", ":")).encode("ascii") + b"\n"
 
@@ -56,8 +56,7 @@ def encode(message):
 def decode(line):
     # type: (bytes) -> Message
     """The inverse of ``encode``."""
-    message = json.loads(line.decode("ascii"))  # type: Message
-    return message
+    return json.loads(line.decode("ascii"))  # type: ignore[no-any-return]
 
 
 def task(**values):

@@ -28,9 +28,7 @@ class StepTask(object):
         # type: (Message, MessageStream) -> None
         self._step = message["step"]
         self._node = message["node"]
-        self._client = ArtifactClient(
-            stream, message["scratch"], message["pickle_protocol"], self._step
-        )
+        self._client = ArtifactClient(stream, message["scratch"], message["pickle_protocol"], self._step)
         self._namespace = dict(message["namespace"])
         self._loaded = {}  # type: dict[str, Any]
         self._stack = message["foreach_stack"]
@@ -61,10 +59,7 @@ class StepTask(object):
     def foreach_stack(self):
         # type: () -> list[tuple[int, int, Any]]
         """(index, number of splits, value) of every foreach around the task."""
-        outer = [
-            (frame["index"], frame["num_splits"], self._value_of(frame))
-            for frame in self._stack[:-1]
-        ]
+        outer = [(frame["index"], frame["num_splits"], self._value_of(frame)) for frame in self._stack[:-1]]
         if not self._stack:
             return outer
         inner = self._stack[-1]
@@ -83,8 +78,7 @@ class StepTask(object):
             if self.inputs is not None and not hint:
                 hint = " In a join, read it from inputs, or call self.merge_artifacts(inputs)."
             raise MissingArtifact(
-                "Step %r reads self.%s, which no step before it has assigned.%s"
-                % (self._step, name, hint)
+                "Step %r reads self.%s, which no step before it has assigned.%s" % (self._step, name, hint)
             )
         value = self._client.load(ref)
         self._loaded[name] = (value, ref)
@@ -95,9 +89,7 @@ class StepTask(object):
         """Take what ``self.next`` says, once."""
         if self._transition is not None:
             raise TransitionError("Step %r called self.next() twice." % self._step)
-        self._transition = read_transition(
-            flow, self._step, self._node, targets, foreach, condition
-        )
+        self._transition = read_transition(flow, self._step, self._node, targets, foreach, condition)
 
     def merge(self, flow, inputs, include, exclude):
         # type: (Any, Any, Iterable[str], Iterable[str]) -> None
@@ -138,9 +130,7 @@ class StepTask(object):
             UnpicklableArtifact: a value cannot be stored.
         """
         if self._transition is None and self._node["kind"] != "end":
-            raise TransitionError(
-                "Step %r ended without calling self.next()." % self._step
-            )
+            raise TransitionError("Step %r ended without calling self.next()." % self._step)
         artifacts = dict(self._namespace)
         for name, value in vars(flow).items():
             if name not in _OURS:

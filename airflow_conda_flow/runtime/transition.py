@@ -45,9 +45,7 @@ def read_transition(flow, step, node, targets, foreach, condition):
     if foreach is not None:
         values, made = _splits(flow, step, foreach)
         transition["num_splits"] = len(values)
-        transition["split_names"] = [
-            _split_name(index, value) for index, value in enumerate(values)
-        ]
+        transition["split_names"] = [_split_name(index, value) for index, value in enumerate(values)]
         transition["values"] = values if made else None
     return transition
 

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 ACCESS_KEY = "testkey"
-SECRET_KEY = "testsecret"  # noqa: S105  the test servers' own
+SECRET_KEY = "testsecret"
 
 
 @dataclass(frozen=True)

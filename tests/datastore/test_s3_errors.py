@@ -199,9 +199,7 @@ def all_subclasses(kind):
         yield from all_subclasses(below)
 
 
-@pytest.mark.parametrize(
-    "kind", sorted(set(all_subclasses(botocore.exceptions.BotoCoreError)), key=str)
-)
+@pytest.mark.parametrize("kind", sorted(set(all_subclasses(botocore.exceptions.BotoCoreError)), key=str))
 def test_every_botocore_exception(kind):
     """Whatever botocore raises has a meaning, also what it comes to raise in a later version."""
     error = kind.__new__(kind)

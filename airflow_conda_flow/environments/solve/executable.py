@@ -47,9 +47,7 @@ class ExecutableSolver:
             prefix = "" if channel is None else f"{channel_url(channel)}::"
             texts.append(f"{prefix}{package}=={version}")
         answer = self._ask(label, spec, texts)
-        packages = tuple(
-            _package(each, stated) for each in answer.get("actions", {}).get("FETCH", [])
-        )
+        packages = tuple(_package(each, stated) for each in answer.get("actions", {}).get("FETCH", []))
         if not packages:
             raise SolveError(
                 f"{self._name} found no packages for the environment of {label}: "

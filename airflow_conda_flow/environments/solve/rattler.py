@@ -6,7 +6,7 @@ import asyncio
 import difflib
 from collections.abc import Mapping
 from pathlib import Path
-from typing import NoReturn
+from typing import Any, NoReturn
 
 import rattler
 from rattler.exceptions import (
@@ -44,9 +44,7 @@ class RattlerSolver:
             cache_dir=self._cache_dir,
             default_config=rattler.SourceConfig(sharded_enabled=False),
         )
-        locks = await asyncio.gather(
-            *(_Solve(gateway, label, spec).lock() for label, spec in specs.items())
-        )
+        locks = await asyncio.gather(*(_Solve(gateway, label, spec).lock() for label, spec in specs.items()))
         return dict(zip(specs, locks, strict=True))
 
 
@@ -67,7 +65,7 @@ class _Solve:
         self._own_channel = dict(own_channels)
         urls = [channel_url(each) for each in (*spec.channels, *self._own_channel.values())]
         self._channels = [rattler.Channel(url) for url in dict.fromkeys(urls)]
-        self._platforms: list[str] = [spec.platform, "noarch"]
+        self._platforms: list[Any] = [spec.platform, "noarch"]
 
     async def lock(self) -> Lock:
         try:
@@ -75,7 +73,7 @@ class _Solve:
                 self._channels,
                 [self._match(name, version) for name, version in self._versions.items()],
                 gateway=self._gateway,
-                platforms=self._platforms,  # type: ignore[arg-type]
+                platforms=self._platforms,
                 virtual_packages=_virtual_packages(self._spec.platform),
             )
         except SolverError as error:
@@ -137,13 +135,16 @@ class _Solve:
 
     async def _known_versions(self, name: str) -> list[str]:
         found = await self._gateway.query(
-            self._channels, self._platforms, [name], recursive=False  # type: ignore[arg-type]
+            self._channels,
+            self._platforms,
+            [name],
+            recursive=False,
         )
         versions = {str(record.version) for records in found for record in records}
         return sorted(versions, key=rattler.Version)
 
     async def _unknown(self, name: str, version: str) -> str:
-        names = await self._gateway.names(self._channels, self._platforms)  # type: ignore[arg-type]
+        names = await self._gateway.names(self._channels, self._platforms)
         near = difflib.get_close_matches(name, [each.normalized for each in names], n=3)
         hint = f" Did you mean {' or '.join(near)}?" if near else ""
         return (
