@@ -9,6 +9,7 @@ Other rooms: ``from tests.datastore.s3_servers import moto_s3, rclone_s3`` in a 
 from __future__ import annotations
 
 import contextlib
+import functools
 import os
 import secrets
 import shutil
@@ -59,8 +60,9 @@ class S3Server:
         for name, value in self.environment.items():
             monkeypatch.setenv(name, value)
 
+    @functools.cache  # noqa: B019  a few servers, as long as the tests
     def make_client(self):
-        """A plain boto3 client of this server."""
+        """A plain boto3 client of this server, always the same one."""
         return boto3.session.Session().client(
             "s3",
             endpoint_url=self.endpoint,
