@@ -8,6 +8,7 @@ A new decorator is one new file with a subclass.
 import sys
 
 from airflow_conda_flow.errors import FlowDefinitionError
+from airflow_conda_flow.flow.plain_errors import show_plainly
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -51,6 +52,7 @@ class Decorator(object):
     def fail(self, message):
         # type: (str) -> NoReturn
         """Raise a ``FlowDefinitionError`` at the decorator's line."""
+        show_plainly()
         raise FlowDefinitionError(message, self.file, self.line)
 
 

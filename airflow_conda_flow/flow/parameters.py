@@ -5,6 +5,7 @@ import re
 
 from airflow_conda_flow.errors import FlowDefinitionError, ParameterError
 from airflow_conda_flow.flow.decorators import calling_frame
+from airflow_conda_flow.flow.plain_errors import show_plainly
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -159,6 +160,7 @@ class Parameter(object):
 
     def _fail(self, message):
         # type: (str) -> Any
+        show_plainly()
         raise FlowDefinitionError("Parameter %r %s" % (self.name, message), self.file, self.line)
 
 

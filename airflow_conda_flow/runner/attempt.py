@@ -30,6 +30,7 @@ from airflow_conda_flow.runner.runtime_root import runtime_root
 from airflow_conda_flow.runner.step_environ import conda_command, conda_environ, plain_command
 from airflow_conda_flow.runner.step_process import ProcessEnd, run_step_process
 from airflow_conda_flow.runner.task_message import task_message
+from airflow_conda_flow.runtime import main as runtime_main
 from airflow_conda_flow.runtime import protocol
 
 Manifest = dict[str, Any]
@@ -194,12 +195,13 @@ class _Attempt:
         return run_step_process(command, environ, message, self, on_start, cancel)
 
     def _command(self) -> tuple[list[str], Mapping[str, str] | None]:
-        root = runtime_root(self._datastore.cache_dir)
-        main = root / "airflow_conda_flow" / "runtime" / "main.py"
         environment = self._run["environments"].get(self._request.step)
         if environment is None:
-            return plain_command(self._request.python or sys.executable, main), None
+            # This interpreter has the package already; a second copy would only hide it.
+            return plain_command(self._request.python or sys.executable, Path(runtime_main.__file__)), None
         prefix = self._environments.prefix_for(environment["id"], environment["platform"])
+        root = runtime_root(self._datastore.cache_dir)
+        main = root / "airflow_conda_flow" / "runtime" / "main.py"
         return conda_command(prefix, main), conda_environ(os.environ, prefix)
 
     # The exchange.

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from pathlib import Path
 
-_DROPPED_PREFIXES = ("PYTHON", "CONDA_", "_CONDA_", "_CE_", "MAMBA_", "PIP_", "UV_")
+_DROPPED_PREFIXES = ("PYTHON", "CONDA_", "_CONDA_", "_CE_", "MAMBA_")
 _DROPPED = frozenset(["VIRTUAL_ENV", "VIRTUAL_ENV_PROMPT", "__PYVENV_LAUNCHER__", "LD_PRELOAD"])
 _C_LOCALES = frozenset(["", "C", "POSIX"])
 
@@ -36,10 +36,10 @@ def conda_environ(environ: Mapping[str, str], prefix: Path) -> dict[str, str]:
 
 
 def conda_command(prefix: Path, main: Path) -> list[str]:
-    """The start of the command line in a conda environment: isolated, unbuffered, UTF-8."""
-    return [str(prefix / "bin" / "python"), "-I", "-u", "-X", "utf8", str(main)]
+    """The start of the command line in a conda environment: isolated, and UTF-8 everywhere."""
+    return [str(prefix / "bin" / "python"), "-I", "-X", "utf8", str(main)]
 
 
 def plain_command(python: str, main: Path) -> list[str]:
     """The start of the command line in an interpreter that is not ours to isolate."""
-    return [python, "-u", str(main)]
+    return [python, str(main)]

@@ -46,7 +46,7 @@ def task_message(
         node={
             name: value
             for name, value in node.to_dict().items()
-            if name in {"kind", "out_steps", "foreach", "condition"}
+            if name in {"kind", "out_steps", "foreach", "condition", "line"}
         },
         namespace=run["parameters"] if node.is_join or not inputs else inputs[0]["artifacts"],
         inputs=[{name: each[name] for name in ("step", "task_id", "artifacts")} for each in inputs]

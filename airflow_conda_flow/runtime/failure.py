@@ -23,22 +23,34 @@ def describe(error):
     _strip(summary, set())
     return {
         "type": type(error).__name__,
-        "message": str(error),
-        "traceback": "".join(summary.format()),
+        "message": _text(error),
+        "traceback": _without_empty_headers("".join(summary.format())),
     }
 
 
 def _exit_as_error(error):
     # type: (SystemExit) -> BaseException
-    replacement = RuntimeError(
-        "The step called sys.exit(%r). A step ends by returning, and fails by raising." % (error.code,)
+    from airflow_conda_flow.errors import TaskFailed  # noqa: PLC0415 - only where something failed
+
+    replacement = TaskFailed(
+        "The step called sys.exit(%s). A step ends by returning, and fails by raising an exception."
+        % ("" if error.code is None else repr(error.code))
     )
+    replacement.__suppress_context__ = True
     return replacement.with_traceback(error.__traceback__)
+
+
+def _text(error):
+    # type: (BaseException) -> str
+    try:
+        return str(error)
+    except Exception:  # noqa: BLE001 - a broken __str__ must not hide that the step failed
+        return "<the exception's __str__ failed>"
 
 
 def _strip(summary, seen):
     # type: (Any, set[int]) -> None
-    """Drop the frames of this package and of the import machinery, also of causes."""
+    """Drop the frames of this package and of the import machinery, also of causes and of groups."""
     if summary is None or id(summary) in seen:
         return
     seen.add(id(summary))
@@ -47,8 +59,23 @@ def _strip(summary, seen):
     summary.stack.extend(kept)
     _strip(summary.__cause__, seen)
     _strip(summary.__context__, seen)
+    for part in getattr(summary, "exceptions", None) or ():
+        _strip(part, seen)
 
 
 def _is_users(filename):
     # type: (str) -> bool
     return not (os.path.abspath(filename).startswith(_OURS) or filename.startswith("<frozen importlib"))
+
+
+def _without_empty_headers(text):
+    # type: (str) -> str
+    """Drop ``Traceback (most recent call last):`` where no frame is left below it."""
+    lines = text.splitlines(True)
+    kept = []
+    for number, line in enumerate(lines):
+        below = lines[number + 1 :][:1]
+        if line == "Traceback (most recent call last):\n" and below and not below[0].startswith("  "):
+            continue
+        kept.append(line)
+    return "".join(kept)

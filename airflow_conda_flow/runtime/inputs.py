@@ -12,24 +12,24 @@ if TYPE_CHECKING:
 
 
 class Input(object):
-    """One finished task; its artifacts are attributes, read on first touch."""
+    """One finished task; its artifacts are attributes, read on first touch.
 
-    def __init__(self, description, artifacts):
+    What is not an artifact has a mangled name, so that an artifact may have any name.
+    """
+
+    def __init__(self, description, client):
         # type: (Message, ArtifactClient) -> None
-        self.__dict__["_refs"] = description["artifacts"]
-        self.__dict__["_step"] = description["step"]
-        self.__dict__["_task_id"] = description["task_id"]
-        self.__dict__["_client"] = artifacts
+        self.__dict__["_Input__description"] = description
+        self.__dict__["_Input__client"] = client
 
     def __getattr__(self, name):
         # type: (str) -> Any
-        ref = self._refs.get(name)
-        if ref is None or name.startswith("__"):
-            raise MissingArtifact(
-                "Task %s/%s has no artifact %r. It has: %s."
-                % (self._step, self._task_id, name, ", ".join(sorted(self._refs)) or "none")
-            )
-        value = self.__dict__[name] = self._client.load(ref)
+        ref = self.__description["artifacts"].get(name) if not name.startswith("__") else None
+        if ref is None:
+            names = ", ".join(sorted(self.__description["artifacts"]))
+            names = ", ".join(sorted(self.__description["artifacts"])) or "none"
+            raise MissingArtifact("Task %s has no artifact %r. It has: %s." % (task_of(self), name, names))
+        value = self.__dict__[name] = self.__client.load(ref, "%s of task %s" % (name, task_of(self)))
         return value
 
     def __setattr__(self, name, value):
@@ -38,11 +38,31 @@ class Input(object):
 
     def __dir__(self):
         # type: () -> list[str]
-        return sorted(self._refs)
+        return sorted(self.__description["artifacts"])
 
     def __repr__(self):
         # type: () -> str
-        return "<Input %s/%s>" % (self._step, self._task_id)
+        return "<Input %s>" % task_of(self)
+
+
+def refs_of(given):
+    # type: (Input) -> dict[str, Message]
+    """The references of an input's artifacts, by name."""
+    refs = given.__dict__["_Input__description"]["artifacts"]  # type: dict[str, Message]
+    return refs
+
+
+def step_of(given):
+    # type: (Input) -> str
+    """The step that an input's task is of."""
+    step = given.__dict__["_Input__description"]["step"]  # type: str
+    return step
+
+
+def task_of(given):
+    # type: (Input) -> str
+    """The step and task id of an input, such as ``train/3``."""
+    return "%s/%s" % (step_of(given), given.__dict__["_Input__description"]["task_id"])
 
 
 class Inputs(object):
@@ -51,7 +71,7 @@ class Inputs(object):
     def __init__(self, inputs):
         # type: (list[Input]) -> None
         self._inputs = inputs
-        self._by_step = {each._step: each for each in inputs}  # noqa: SLF001 - our own class
+        self._by_step = {step_of(each): each for each in inputs}
 
     def __iter__(self):
         # type: () -> Iterator[Input]
@@ -67,10 +87,7 @@ class Inputs(object):
 
     def __getattr__(self, step):
         # type: (str) -> Input
-        try:
-            return self.__dict__["_by_step"][step]  # type: ignore[no-any-return]
-        except KeyError:
-            raise AttributeError(
-                "inputs has no step %r. It has: %s."
-                % (step, ", ".join(sorted(self.__dict__.get("_by_step", ()))))
-            ) from None
+        by_step = self.__dict__.get("_by_step", {})  # type: dict[str, Input]
+        if step in by_step:
+            return by_step[step]
+        raise AttributeError("inputs has no step %r. It has: %s." % (step, ", ".join(sorted(by_step))))

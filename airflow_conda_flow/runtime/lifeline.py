@@ -2,6 +2,9 @@
 
 The runner holds the writing end of a pipe. When that closes, the kernel signals the process group
 (``F_SETOWN`` and ``F_SETSIG``, see fcntl(2)); no thread is needed, so that a step may still fork.
+Where the kernel cannot do that, a thread waits for the end of the pipe.
+
+A child that starts a session of its own leaves the group, and is not ended.
 """
 
 import fcntl
@@ -17,14 +20,23 @@ def hold(descriptor):
         descriptor: the reading end; the writing end is with the runner alone.
     """
     os.set_inheritable(descriptor, False)
-    if not hasattr(fcntl, "F_SETSIG"):
+    if not _ask_kernel(descriptor):
         _watch(descriptor)
-        return
-    fcntl.fcntl(descriptor, fcntl.F_SETOWN, -os.getpgid(0))
-    fcntl.fcntl(descriptor, fcntl.F_SETSIG, signal.SIGKILL)
+
+
+def _ask_kernel(descriptor):
+    # type: (int) -> bool
+    if not hasattr(fcntl, "F_SETSIG"):
+        return False
+    try:
+        fcntl.fcntl(descriptor, fcntl.F_SETOWN, -os.getpgid(0))
+        fcntl.fcntl(descriptor, fcntl.F_SETSIG, signal.SIGKILL)
+    except OSError:  # sandboxed kernels have the names alone
+        return False
     flags = fcntl.fcntl(descriptor, fcntl.F_GETFL)
     fcntl.fcntl(descriptor, fcntl.F_SETFL, flags | os.O_ASYNC | os.O_NONBLOCK)
     _end_if_closed(descriptor)
+    return True
 
 
 def _end_if_closed(descriptor):

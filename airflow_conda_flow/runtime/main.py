@@ -2,6 +2,8 @@
 
 Started as ``python .../airflow_conda_flow/runtime/main.py SOCKET LIFE_LINE`` with two inherited file
 descriptors: one end of a socket pair, and the reading end of a pipe that nobody writes to.
+
+A process that the step spawns with ``multiprocessing`` imports this file too, as ``__mp_main__``.
 """
 
 import os
@@ -15,37 +17,61 @@ if TYPE_CHECKING:
 def main(arguments):
     # type: (list[str]) -> None
     """Run one task; the outcome goes to the runner, not into the exit code."""
-    root = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
-    _replace_script_directory(root)
+    _replace_script_directory()
+    import faulthandler  # noqa: PLC0415 - a process that only spawns from here needs none of it
+
     from airflow_conda_flow.runtime import lifeline, protocol  # noqa: PLC0415 - path is set just now
 
-    lifeline.hold(int(arguments[1]))
-    stream = protocol.MessageStream(int(arguments[0]))
+    link, life_line = (int(each) for each in arguments)
+    lifeline.hold(life_line)
+    os.set_inheritable(link, False)
+    _buffer_lines()
+    faulthandler.enable()
+    stream = protocol.MessageStream(link)
     message = stream.receive()
     if message is None:
         return
-    stream.send(_outcome(message, stream))
+    own = os.getpid()
+    outcome = _outcome(message, stream)
+    if os.getpid() == own:  # else the step forked, and its child came back from the step too
+        stream.send(outcome)
 
 
-def _replace_script_directory(root):
-    # type: (str) -> None
+def _replace_script_directory():
+    # type: () -> None
     """Make this package importable last, and the folder of this file not at all."""
     own = os.path.dirname(os.path.abspath(__file__))
     sys.path[:] = [entry for entry in sys.path if os.path.abspath(entry) != own]
-    sys.path.append(root)
+    sys.path.append(os.path.dirname(os.path.dirname(own)))
+
+
+def _buffer_lines():
+    # type: () -> None
+    """Let the runner see every line as soon as it is printed."""
+    for name in ("stdout", "stderr"):
+        stream = getattr(sys, name)
+        if hasattr(stream, "reconfigure"):
+            stream.reconfigure(line_buffering=True)
+            continue
+        import io  # noqa: PLC0415 - Python 3.6, whose encoding is ASCII in many containers
+
+        stream = io.TextIOWrapper(stream.detach(), "utf-8", "backslashreplace", line_buffering=True)
+        setattr(sys, name, stream)
+        setattr(sys, "__%s__" % name, stream)
 
 
 def _outcome(message, stream):
     # type: (dict[str, Any], Any) -> dict[str, Any]
     from airflow_conda_flow.runtime import protocol  # noqa: PLC0415 - path is set by main
 
+    python = "%d.%d.%d" % sys.version_info[:3]
     try:
         artifacts, transition = _run(message, stream)
     except BaseException as error:  # noqa: BLE001 - whatever the step raises is its failure
         from airflow_conda_flow.runtime import failure  # noqa: PLC0415 - only where something failed
 
-        return protocol.failed(failure.describe(error))
-    return protocol.done(artifacts, transition)
+        return protocol.failed(failure.describe(error), python)
+    return protocol.done(artifacts, transition, python)
 
 
 def _run(message, stream):
@@ -75,6 +101,7 @@ def _load_flow(code_dir, flow_file, name):
     """The flow class; its module has the file's name, so that later steps find its classes."""
     sys.path.insert(0, code_dir)
     path = os.path.join(code_dir, flow_file)
+    sys.argv[:] = [path]
     module_name = os.path.splitext(flow_file)[0]
     if module_name.isidentifier() and module_name not in sys.modules:
         module = __import__(module_name)
@@ -89,5 +116,15 @@ def _load_flow(code_dir, flow_file, name):
     return getattr(module, name)
 
 
+def _join_step():
+    # type: () -> None
+    """Keep a flow file from compiling its DAG in a process that the step spawned."""
+    import airflow_conda_flow.flow.flowspec as flowspec  # noqa: PLC0415 - the parent set the path
+
+    flowspec.in_step_process = True
+
+
 if __name__ == "__main__":
     main(sys.argv[1:])
+elif __name__ == "__mp_main__":
+    _join_step()

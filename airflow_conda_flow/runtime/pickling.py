@@ -30,6 +30,7 @@ _LEAST_BUFFER = 64 * 1024
 _CHUNK = 8 * 1024 * 1024
 _READ_WHOLE = 1024 * 1024
 _PREVIEW = 80
+_LONGEST_INT = 200  # bits; Python refuses to write out very long ones
 
 
 def dump_to_file(value, path, protocol):
@@ -159,10 +160,16 @@ def _read_footer(stream, size):
 
 def _preview(value):
     # type: (Any) -> str | None
-    """A short text of a plain value, for people who list artifacts."""
-    if isinstance(value, str):
+    """A short text of a plain value, for people who list artifacts.
+
+    Subclasses are left out: their ``repr`` may be anything, and may fail.
+    """
+    if type(value) is str:
         value = value[:_PREVIEW]
-    elif value is not None and not isinstance(value, (bool, int, float)):
+    elif type(value) is int:
+        if value.bit_length() > _LONGEST_INT:
+            return None
+    elif value is not None and type(value) not in {bool, float}:
         return None
     text = repr(value)
     return text if len(text) <= _PREVIEW else text[: _PREVIEW - 1] + "…"

@@ -89,13 +89,13 @@ def publish(path, ref):
     return {"type": "publish", "path": path, "sha256": ref["sha256"], "size": ref["size"]}
 
 
-def done(artifacts, transition):
-    # type: (Message, Message | None) -> Message
+def done(artifacts, transition, python):
+    # type: (Message, Message | None, str) -> Message
     """Say that the step returned; every artifact named was published, or stored before."""
-    return {"type": "done", "artifacts": artifacts, "transition": transition}
+    return {"type": "done", "artifacts": artifacts, "transition": transition, "python": python}
 
 
-def failed(exception):
-    # type: (Message) -> Message
-    """Say that the step raised."""
-    return {"type": "failed", "exception": exception}
+def failed(exception, python):
+    # type: (Message, str) -> Message
+    """Say that the step raised; ``python`` is the version that it ran on."""
+    return {"type": "failed", "exception": exception, "python": python}

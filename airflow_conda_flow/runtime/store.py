@@ -1,8 +1,9 @@
 """The artifacts of one task, as the step process sees them: read on first touch, written at the end."""
 
+import _thread
 import os
 
-from airflow_conda_flow.errors import CondaFlowError, UnpicklableArtifact
+from airflow_conda_flow.errors import ArtifactError, CondaFlowError, UnpicklableArtifact
 from airflow_conda_flow.runtime import pickling, protocol
 
 TYPE_CHECKING = False
@@ -12,6 +13,7 @@ if TYPE_CHECKING:
     from airflow_conda_flow.runtime.protocol import Message, MessageStream
 
 _IMMUTABLE = (type(None), bool, int, float, complex, str, bytes)
+_MOST_PARTS = 1000
 
 
 class ArtifactClient(object):
@@ -31,11 +33,34 @@ class ArtifactClient(object):
         self._protocol = pickle_protocol
         self._step = step
         self._written = 0
+        self._pid = os.getpid()
+        self._mutex = _thread.allocate_lock()  # a step may read artifacts from threads of its own
 
-    def load(self, ref):
-        # type: (Message) -> Any
-        """The value of a stored artifact."""
-        return pickling.load_from_file(self._path(ref))
+    def __reduce__(self):
+        # type: () -> Any
+        raise TypeError("a flow, and an input of a join, is no value; take the attributes that you need")
+
+    def load(self, ref, name):
+        # type: (Message, str) -> Any
+        """The value of a stored artifact.
+
+        Args:
+            ref: which artifact.
+            name: what messages call it.
+
+        Raises:
+            ArtifactError: this step's environment cannot unpickle it.
+        """
+        path = self._path(ref)
+        try:
+            return pickling.load_from_file(path)
+        except MemoryError:
+            raise
+        except Exception as cause:
+            raise ArtifactError(
+                "%s, a %s, cannot be read in step %r: %s.%s"
+                % (name, ref["type"], self._step, str(cause).rstrip("."), _hint(cause))
+            ) from cause
 
     def store(self, name, value):
         # type: (str, Any) -> Message
@@ -48,7 +73,7 @@ class ArtifactClient(object):
         self._written += 1
         try:
             ref = pickling.dump_to_file(value, path, self._protocol)
-        except MemoryError:
+        except (MemoryError, OSError):
             raise
         except Exception as cause:
             os.unlink(path)
@@ -67,56 +92,76 @@ class ArtifactClient(object):
         """
         if ref["protocol"] > self._protocol:
             return False
-        if value is original and isinstance(value, _IMMUTABLE):
+        if value is original and type(value) in _IMMUTABLE:
             return True
         try:
             now = pickling.digest(value, ref["protocol"])
             if now == ref["sha256"]:
                 return True
             # Equal values may pickle differently (a set's order): compare with a fresh copy.
-            return now == pickling.digest(self.load(ref), ref["protocol"])
+            return now == pickling.digest(self.load(ref, ""), ref["protocol"])
         except Exception:  # noqa: BLE001 - what cannot be compared is stored, and fails there
             return False
 
     def _path(self, ref):
         # type: (Message) -> str
-        self._stream.send(protocol.fetch(ref))
-        answer = self._stream.receive()
+        if os.getpid() != self._pid:
+            raise ArtifactError(
+                "An artifact is read for the first time in a process that step %r started. "
+                "Read it in the step itself, and hand the value over." % self._step
+            )
+        with self._mutex:
+            self._stream.send(protocol.fetch(ref))
+            answer = self._stream.receive()
         if answer is None:
             raise CondaFlowError("The runner of this step is gone.")
         if answer["type"] == "error":
             raise CondaFlowError(answer["message"])
-        return answer["path"]  # type: ignore[no-any-return]
+        path = answer["path"]  # type: str
+        return path
 
     def _explain(self, name, value, cause):
         # type: (str, Any, Exception) -> str
-        place, culprit = _find_unpicklable(value, self._protocol)
+        place, culprit = _find_unpicklable(value, self._protocol, set())
         inner = ""
         if place:
-            inner = ", at self.%s%s: %s" % (name, place, pickling.type_name(culprit))
+            inner = ", and self.%s%s, a %s, cannot be pickled" % (name, place, pickling.type_name(culprit))
         return (
-            "self.%s of step %r cannot be stored: its type is %s%s (%s). "
+            "self.%s of step %r cannot be stored: it is a %s%s (%s). "
             "Assign something that can be pickled, or keep it in a plain variable."
-            % (name, self._step, pickling.type_name(value), inner, cause)
+            % (name, self._step, pickling.type_name(value), inner, str(cause).rstrip("."))
         )
 
 
-def _find_unpicklable(value, pickle_protocol):
-    # type: (Any, int) -> tuple[str, Any]
+def _hint(cause):
+    # type: (Exception) -> str
+    if isinstance(cause, ImportError):
+        return " Give this step the library that defines it, with @conda(libraries={...})."
+    if isinstance(cause, AttributeError):
+        return " The step that wrote it had another version of the module; give both the same."
+    return ""
+
+
+def _find_unpicklable(value, pickle_protocol, seen):
+    # type: (Any, int, set[int]) -> tuple[str, Any]
     """Where inside dicts, lists, tuples and attributes the value that cannot be pickled is."""
-    if isinstance(value, dict):
-        parts = [("[%r]" % (key,), item) for key, item in value.items()]
-    elif isinstance(value, (list, tuple)):
-        parts = [("[%d]" % number, item) for number, item in enumerate(value)]
-    else:
-        state = getattr(value, "__dict__", None)
-        parts = [(".%s" % key, item) for key, item in state.items()] if isinstance(state, dict) else []
-    if callable(value):
+    if callable(value) or id(value) in seen:
         return "", value
-    for place, item in parts[:1000]:
+    seen.add(id(value))
+    for place, item in _parts(value)[:_MOST_PARTS]:
         try:
             pickling.digest(item, pickle_protocol)
         except Exception:  # noqa: BLE001 - any failure marks the place
-            inner, culprit = _find_unpicklable(item, pickle_protocol)
+            inner, culprit = _find_unpicklable(item, pickle_protocol, seen)
             return place + inner, culprit
     return "", value
+
+
+def _parts(value):
+    # type: (Any) -> list[tuple[str, Any]]
+    if isinstance(value, dict):
+        return [("[%.80r]" % (key,), item) for key, item in value.items()]
+    if isinstance(value, (list, tuple)):
+        return [("[%d]" % number, item) for number, item in enumerate(value)]
+    state = getattr(value, "__dict__", None)
+    return [(".%s" % key, item) for key, item in state.items()] if isinstance(state, dict) else []

@@ -2,7 +2,7 @@
 
 from airflow_conda_flow.errors import MergeError, MissingArtifact, TransitionError
 from airflow_conda_flow.flow.decorators import nearest
-from airflow_conda_flow.runtime.inputs import Input, Inputs
+from airflow_conda_flow.runtime.inputs import Input, Inputs, refs_of, task_of
 from airflow_conda_flow.runtime.store import ArtifactClient
 from airflow_conda_flow.runtime.transition import read_transition
 
@@ -28,6 +28,7 @@ class StepTask(object):
         # type: (Message, MessageStream) -> None
         self._step = message["step"]
         self._node = message["node"]
+        self._file = message["flow_file"]
         self._client = ArtifactClient(stream, message["scratch"], message["pickle_protocol"], self._step)
         self._namespace = dict(message["namespace"])
         self._loaded = {}  # type: dict[str, Any]
@@ -80,7 +81,7 @@ class StepTask(object):
             raise MissingArtifact(
                 "Step %r reads self.%s, which no step before it has assigned.%s" % (self._step, name, hint)
             )
-        value = self._client.load(ref)
+        value = self._client.load(ref, "self.%s" % name)
         self._loaded[name] = (value, ref)
         return value
 
@@ -99,25 +100,42 @@ class StepTask(object):
         wanted, unwanted = set(include), set(exclude)
         if wanted and unwanted:
             raise MergeError("merge_artifacts() takes include or exclude, not both.")
-        refs = {}  # type: dict[str, dict[str, Message]]
+        refs = {}  # type: dict[str, dict[str, tuple[Message, Input]]]
         for each in inputs:
-            for name, ref in each._refs.items():  # noqa: SLF001 - our own class
-                refs.setdefault(name, {})[ref["sha256"]] = ref
-        missing = sorted(wanted - set(refs))
+            for name, ref in refs_of(each).items():
+                refs.setdefault(name, {}).setdefault(ref["sha256"], (ref, each))
+        assigned = set(vars(flow)) | set(self._namespace)
+        missing = sorted(wanted - set(refs) - assigned)
         if missing:
             raise MergeError(
-                "merge_artifacts(include=...) names %s, which no input has." % ", ".join(missing)
+                "merge_artifacts(include=...) names %s, which no input of step %r has.%s"
+                % (", ".join(missing), self._step, nearest(missing[0], refs))
             )
-        names = (wanted or set(refs)) - unwanted - set(vars(flow)) - set(self._namespace)
+        names = (wanted or set(refs)) - unwanted - assigned
         differing = sorted(name for name in names if len(refs[name]) > 1)
         if differing:
-            raise MergeError(
-                "merge_artifacts() cannot decide: the inputs of step %r differ in %s. "
-                "Assign self.%s before the call, or name it in exclude=[...]."
-                % (self._step, ", ".join(differing), differing[0])
-            )
+            raise MergeError(self._conflict(differing, refs[differing[0]]))
         for name in names:
-            (self._namespace[name],) = refs[name].values()
+            ((self._namespace[name], _),) = refs[name].values()
+
+    def _conflict(self, names, refs):
+        # type: (list[str], dict[str, tuple[Message, Input]]) -> str
+        (one, first), (other, second) = list(refs.values())[:2]
+        return (
+            "merge_artifacts() cannot decide: the inputs of step %r differ in %s. "
+            "self.%s is %s in task %s, and %s in task %s. "
+            "Assign self.%s before the call, or name it in exclude=[...]."
+            % (
+                self._step,
+                ", ".join(names),
+                names[0],
+                one["preview"] or "a " + one["type"],
+                task_of(first),
+                other["preview"] or "another " + other["type"],
+                task_of(second),
+                names[0],
+            )
+        )
 
     # What the step process asks for.
 
@@ -130,7 +148,12 @@ class StepTask(object):
             UnpicklableArtifact: a value cannot be stored.
         """
         if self._transition is None and self._node["kind"] != "end":
-            raise TransitionError("Step %r ended without calling self.next()." % self._step)
+            raise TransitionError(
+                "Step %r ended without calling self.next(). Every way through it has to end with "
+                "self.next(%s)." % (self._step, ", ".join("self." + name for name in self._node["out_steps"])),
+                file=self._file,
+                line=self._node["line"],
+            )
         artifacts = dict(self._namespace)
         for name, value in vars(flow).items():
             if name not in _OURS:
@@ -158,4 +181,4 @@ class StepTask(object):
 
     def _value_of(self, frame):
         # type: (Message) -> Any
-        return self._client.load(frame["splits"])[frame["index"]]
+        return self._client.load(frame["splits"], "The list behind self.input")[frame["index"]]

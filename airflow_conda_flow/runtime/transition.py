@@ -9,7 +9,9 @@ if TYPE_CHECKING:
     from airflow_conda_flow.runtime.protocol import Message
 
 _INDEXABLE = (list, tuple, range)
+_NAMES_ITSELF = (str, int, float, bool)
 _LONGEST_NAME = 60
+_LONGEST_INT = 200  # bits; Python refuses to write out very long ones
 
 
 def read_transition(flow, step, node, targets, foreach, condition):
@@ -65,7 +67,11 @@ def _chosen(flow, step, targets, condition):
     # type: (Any, str, tuple[Any, ...], str) -> str
     cases = targets[0]
     value = getattr(flow, condition)
-    if value not in cases:
+    try:
+        known = value in cases
+    except TypeError:  # it cannot be hashed
+        known = False
+    if not known:
         raise TransitionError(
             "The switch in step %r has no case for self.%s = %r. It has: %s."
             % (step, condition, value, ", ".join(repr(case) for case in cases))
@@ -78,10 +84,11 @@ def _splits(flow, step, foreach):
     """The values of a foreach, and whether a list had to be made of them."""
     try:
         value = getattr(flow, foreach)
-    except AttributeError as cause:
+    except AttributeError:
         raise TransitionError(
-            "The foreach of step %r runs over self.%s, which is not assigned." % (step, foreach)
-        ) from cause
+            "The foreach of step %r runs over self.%s, which is not assigned. "
+            "Assign a list to it before self.next()." % (step, foreach)
+        ) from None
     try:
         values = value if isinstance(value, _INDEXABLE) else list(value)
     except TypeError:
@@ -98,7 +105,7 @@ def _splits(flow, step, foreach):
 
 def _split_name(index, value):
     # type: (int, Any) -> str
-    if isinstance(value, (str, int, float, bool)):
+    if type(value) in _NAMES_ITSELF and not (type(value) is int and value.bit_length() > _LONGEST_INT):
         text = str(value)
         if 0 < len(text) <= _LONGEST_NAME and text.isprintable():
             return text

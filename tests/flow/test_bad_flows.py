@@ -1,0 +1,501 @@
+"""Every mistake in a flow file gives one message with file and line, before anything runs."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+import textwrap
+
+import pytest
+
+HEAD = "from airflow_conda_flow import FlowSpec, JSONType, Parameter, conda, conda_base, step\n"
+END = """
+    @step
+    def end(self):
+        pass
+"""
+
+# What is wrong, the class's text (line 2 of the file is its first line), the line, and the message.
+MISTAKES = [
+    (
+        "no start",
+        """
+class F(FlowSpec):
+    @step
+    def begin(self):
+        self.next(self.end)
+"""
+        + END,
+        2,
+        r"F has no step 'start'\.",
+    ),
+    (
+        "no end",
+        """
+class F(FlowSpec):
+    @step
+    def start(self):
+        self.next(self.finish)
+    @step
+    def finish(self):
+        pass
+""",
+        2,
+        r"F has no step 'end'\.",
+    ),
+    (
+        "no steps at all",
+        "class F(FlowSpec):\n    pass\n",
+        2,
+        r"F has no steps\. Mark its methods with @step\.",
+    ),
+    (
+        "a step without self.next",
+        """
+class F(FlowSpec):
+    @step
+    def start(self):
+        self.x = 1
+"""
+        + END,
+        4,
+        r"Step 'start' does not call self\.next\(\)",
+    ),
+    (
+        "self.next inside an if",
+        """
+class F(FlowSpec):
+    @step
+    def start(self):
+        if True:
+            self.next(self.end)
+"""
+        + END,
+        6,
+        r"self\.next\(\) is not the last statement of step 'start'",
+    ),
+    (
+        "two self.next",
+        """
+class F(FlowSpec):
+    @step
+    def start(self):
+        self.next(self.end)
+        self.next(self.end)
+"""
+        + END,
+        6,
+        r"Step 'start' calls self\.next\(\) twice",
+    ),
+    (
+        "self.next without a step",
+        """
+class F(FlowSpec):
+    @step
+    def start(self):
+        self.next()
+"""
+        + END,
+        5,
+        r"self\.next\(\) names no step",
+    ),
+    (
+        "self.next with something else",
+        """
+class F(FlowSpec):
+    @step
+    def start(self):
+        self.next("end")
+"""
+        + END,
+        5,
+        r"self\.next\(\) names something that is not a step",
+    ),
+    (
+        "an unknown option",
+        """
+class F(FlowSpec):
+    @step
+    def start(self):
+        self.next(self.end, for_each="x")
+"""
+        + END,
+        5,
+        r"self\.next\(\) has no option 'for_each'\. Did you mean 'foreach'\?",
+    ),
+    (
+        "an unknown target",
+        """
+class F(FlowSpec):
+    @step
+    def start(self):
+        self.next(self.ende)
+"""
+        + END,
+        5,
+        r"Step 'start' goes on to 'ende', which is not a step of F\. Did you mean 'end'\?",
+    ),
+    (
+        "a cycle",
+        """
+class F(FlowSpec):
+    @step
+    def start(self):
+        self.next(self.a)
+    @step
+    def a(self):
+        self.next(self.b)
+    @step
+    def b(self):
+        self.next(self.a)
+"""
+        + END,
+        8,
+        r"The steps go round in a circle: a -> b -> a",
+    ),
+    (
+        "an unreachable step",
+        """
+class F(FlowSpec):
+    @step
+    def start(self):
+        self.next(self.end)
+    @step
+    def lost(self):
+        self.next(self.end)
+"""
+        + END,
+        7,
+        r"Nothing leads to step 'lost'",
+    ),
+    (
+        "a join without inputs",
+        """
+class F(FlowSpec):
+    @step
+    def start(self):
+        self.next(self.a, self.b)
+    @step
+    def a(self):
+        self.next(self.join)
+    @step
+    def b(self):
+        self.next(self.join)
+    @step
+    def join(self):
+        self.next(self.end)
+"""
+        + END,
+        13,
+        r"Branches 'a' and 'b' of the split in 'start' come together in step 'join', which takes no inputs",
+    ),
+    (
+        "a split that is never joined",
+        """
+class F(FlowSpec):
+    @step
+    def start(self):
+        self.items = [1]
+        self.next(self.a, foreach="items")
+    @step
+    def a(self):
+        self.next(self.end)
+"""
+        + END,
+        12,
+        r"The foreach in step 'start' is never joined",
+    ),
+    (
+        "a branch that misses the join",
+        """
+class F(FlowSpec):
+    @step
+    def start(self):
+        self.next(self.a, self.b, self.c)
+    @step
+    def a(self):
+        self.next(self.j)
+    @step
+    def b(self):
+        self.next(self.j)
+    @step
+    def c(self):
+        self.next(self.k)
+    @step
+    def j(self, inputs):
+        self.next(self.k)
+    @step
+    def k(self, inputs):
+        self.next(self.end)
+"""
+        + END,
+        16,
+        r"Step 'j' joins only 'a' and 'b' of the split in 'start'; 'c' does not come together there",
+    ),
+    (
+        "inputs without a split",
+        """
+class F(FlowSpec):
+    @step
+    def start(self):
+        self.next(self.a)
+    @step
+    def a(self, inputs):
+        self.next(self.end)
+"""
+        + END,
+        7,
+        r"Step 'a' takes inputs, but no split or foreach is open before it",
+    ),
+    (
+        "a foreach over two steps",
+        """
+class F(FlowSpec):
+    @step
+    def start(self):
+        self.next(self.a, self.end, foreach="x")
+    @step
+    def a(self):
+        self.next(self.end)
+"""
+        + END,
+        5,
+        r"A foreach has one target",
+    ),
+    (
+        "a foreach over something that is not a name",
+        """
+class F(FlowSpec):
+    @step
+    def start(self):
+        self.next(self.end, foreach=[1])
+"""
+        + END,
+        5,
+        r"foreach of self\.next\(\) is not a text",
+    ),
+    (
+        "a reserved name",
+        """
+class F(FlowSpec):
+    @step
+    def start(self):
+        self.next(self.input)
+    @step
+    def input(self):
+        self.next(self.end)
+"""
+        + END,
+        7,
+        r"'input' cannot be the name of a step",
+    ),
+    (
+        "a private name",
+        """
+class F(FlowSpec):
+    @step
+    def start(self):
+        self.next(self._hidden)
+    @step
+    def _hidden(self):
+        self.next(self.end)
+"""
+        + END,
+        7,
+        r"Step '_hidden' is private",
+    ),
+    (
+        "a next after the end",
+        """
+class F(FlowSpec):
+    @step
+    def start(self):
+        self.next(self.end)
+    @step
+    def end(self):
+        self.next(self.start)
+""",
+        8,
+        r"Step 'end' calls self\.next\(\); the flow ends with it",
+    ),
+    (
+        "a duplicate parameter",
+        """
+class F(FlowSpec):
+    a = Parameter("alpha", default=1)
+    b = Parameter("Alpha", default=2)
+    @step
+    def start(self):
+        self.next(self.end)
+"""
+        + END,
+        4,
+        r"Parameter 'Alpha' stands twice, also in line 3",
+    ),
+    (
+        "a parameter that is an option",
+        """
+class F(FlowSpec):
+    a = Parameter("max-workers", default=1)
+    @step
+    def start(self):
+        self.next(self.end)
+"""
+        + END,
+        3,
+        r"Parameter 'max-workers' is an option of every run",
+    ),
+    (
+        "a parameter named like a step",
+        """
+class F(FlowSpec):
+    start_ = Parameter("start", default=1)
+    @step
+    def start(self):
+        self.next(self.end)
+"""
+        + END,
+        3,
+        r"Parameter 'start' has the name of a step",
+    ),
+    (
+        "a default of another type",
+        'class F(FlowSpec):\n    a = Parameter("a", type=int, default="many")\n' + END,
+        3,
+        r"Parameter 'a' has the default 'many', but its type is int",
+    ),
+    (
+        "a range",
+        """
+class F(FlowSpec):
+    @conda(libraries={"pandas": ">=1.0"})
+    @step
+    def start(self):
+        self.next(self.end)
+"""
+        + END,
+        3,
+        r"@conda: 'pandas' is pinned to '>=1\.0'; .*exactly one version\. Write \{\"pandas\": \"1\.0\"\}",
+    ),
+    (
+        "a wildcard",
+        'class F(FlowSpec):\n    @conda(libraries={"pandas": "1.*"})\n    @step\n    def start(self):\n        self.next(self.end)\n'
+        + END,
+        3,
+        r"'pandas' is pinned to '1\.\*'",
+    ),
+    (
+        "an empty version",
+        'class F(FlowSpec):\n    @conda(libraries={"pandas": ""})\n    @step\n    def start(self):\n        self.next(self.end)\n'
+        + END,
+        3,
+        r"'pandas' is pinned to ''",
+    ),
+    (
+        "a version that is a number",
+        'class F(FlowSpec):\n    @conda(libraries={"pandas": 2.2})\n    @step\n    def start(self):\n        self.next(self.end)\n'
+        + END,
+        3,
+        r"the version of 'pandas' is 2\.2, not a string\. Write \{\"pandas\": \"2\.2\"\}",
+    ),
+    (
+        "a range on the class",
+        '@conda_base(libraries={"pandas": "~=2.2"})\nclass F(FlowSpec):\n    @step\n    def start(self):\n        self.next(self.end)\n'
+        + END,
+        2,
+        r"@conda_base: 'pandas' is pinned to '~=2\.2'",
+    ),
+    (
+        "half a Python",
+        'class F(FlowSpec):\n    @conda(python="3.11")\n    @step\n    def start(self):\n        self.next(self.end)\n'
+        + END,
+        3,
+        r"python is '3\.11'; write all three numbers",
+    ),
+    (
+        "a misspelt attribute",
+        'class F(FlowSpec):\n    @conda(library={"a": "1"})\n    @step\n    def start(self):\n        self.next(self.end)\n'
+        + END,
+        3,
+        r"@conda has no attribute 'library'\. Did you mean 'libraries'\?",
+    ),
+    (
+        "the same library twice",
+        'class F(FlowSpec):\n    @conda(libraries={"a": "1"}, packages={"a": "2"})\n    @step\n    def start(self):\n        self.next(self.end)\n'
+        + END,
+        3,
+        r"@conda gives 'a' twice, as '1' and '2'",
+    ),
+    (
+        "a decorator on what is no step",
+        'class F(FlowSpec):\n    @conda(libraries={"a": "1"})\n    def helper(self):\n        pass\n    @step\n    def start(self):\n        self.next(self.end)\n'
+        + END,
+        3,
+        r"'helper' has @conda but is not a step\. Add @step",
+    ),
+    (
+        "no file",
+        'class F(FlowSpec):\n    @conda(disabled="no")\n    @step\n    def start(self):\n        self.next(self.end)\n'
+        + END,
+        3,
+        r"disabled is 'no'; write True or False",
+    ),
+]
+
+
+@pytest.mark.parametrize(("text", "line", "message"), [m[1:] for m in MISTAKES], ids=[m[0] for m in MISTAKES])
+def test_a_mistake_names_file_line_and_what_is_wrong(tmp_path, text, line, message):
+    """`run` prints one message, no traceback, exits 1 and leaves nothing behind."""
+    flow = tmp_path / "bad_flow.py"
+    flow.write_text(HEAD + text.lstrip("\n") + '\nif __name__ == "__main__":\n    F()\n')
+    home = tmp_path / "home"
+    done = subprocess.run(
+        [sys.executable, flow, "run"],
+        capture_output=True,
+        text=True,
+        env={"HOME": str(home), "PATH": "/usr/bin:/bin"},
+        check=False,
+    )
+    said = done.stderr.strip()
+    assert done.returncode == 1
+    assert done.stdout == ""
+    assert f"{flow}:{line}: " in said, done.stderr
+    assert re.search(message, said), said
+    assert not home.exists()
+
+
+def test_a_switch_joins_without_inputs(tmp_path):
+    """Arms of a switch come together in a plain step."""
+    flow = tmp_path / "switch_flow.py"
+    flow.write_text(
+        HEAD
+        + textwrap.dedent("""
+        class F(FlowSpec):
+            @step
+            def start(self):
+                self.way = "b"
+                self.next({"a": self.a, "b": self.b}, condition="way")
+            @step
+            def a(self):
+                self.next(self.end)
+            @step
+            def b(self):
+                self.taken = "b"
+                self.next(self.end)
+            @step
+            def end(self):
+                print("taken:", self.taken)
+        if __name__ == "__main__":
+            F()
+        """)
+    )
+    done = subprocess.run(
+        [sys.executable, flow, "run"],
+        capture_output=True,
+        text=True,
+        env={"HOME": str(tmp_path), "PATH": "/usr/bin:/bin"},
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    assert "taken: b" in done.stdout
