@@ -9,7 +9,7 @@ import socket
 import subprocess
 import threading
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -19,7 +19,7 @@ Message = dict[str, Any]
 _POLL_SECONDS = 0.1
 _GRACE_SECONDS = 5.0
 _DRAIN_SECONDS = 0.5
-_CHUNK = 65536
+_CHUNK = 256 * 1024
 _LONGEST_LINE = 1024 * 1024
 
 
@@ -86,12 +86,50 @@ def run_step_process(
         finally:
             theirs.close()
             os.close(life_line)
-        on_start(process.pid)
         with process:
-            return _Conversation(process, ours, exchange, cancel).hold(task)
+            conversation = _Conversation(process, ours, exchange, cancel)
+            try:
+                on_start(process.pid)
+                return conversation.hold(task)
+            finally:
+                conversation.end_group(signal.SIGKILL)
     finally:
         os.close(held)
         ours.close()
+
+
+class LineReader:
+    """Cuts the bytes that come from a descriptor into lines, however they arrive.
+
+    Args:
+        longest: a line that grows past it is cut; None cuts no line.
+    """
+
+    def __init__(self, longest: int | None) -> None:
+        self._longest = longest
+        self._parts: list[bytes] = []
+        self._size = 0
+
+    def feed(self, data: bytes) -> Iterator[bytes]:
+        """The lines that these bytes complete, each with its newline."""
+        *lines, tail = data.split(b"\n")
+        for line in lines:
+            yield self._whole(line + b"\n")
+        if tail:
+            self._parts.append(tail)
+            self._size += len(tail)
+        if self._longest is not None and self._size > self._longest:
+            yield self._whole(b"")
+
+    def rest(self) -> bytes:
+        """What is left when no more bytes come."""
+        return self._whole(b"")
+
+    def _whole(self, end: bytes) -> bytes:
+        line = b"".join([*self._parts, end])
+        self._parts.clear()
+        self._size = 0
+        return line
 
 
 class _Conversation:
@@ -109,8 +147,10 @@ class _Conversation:
         self._exchange = exchange
         self._cancel = cancel
         self._cancelled_at: float | None = None
+        self._ended_at: float | None = None
         self._last: Message | None = None
-        self._rest: dict[str, bytearray] = {name: bytearray() for name in ("link", "stdout", "stderr")}
+        self._messages = LineReader(longest=None)
+        self._lines = {name: LineReader(_LONGEST_LINE) for name in ("stdout", "stderr")}
         self._selector = selectors.DefaultSelector()
 
     def hold(self, task: Message) -> ProcessEnd:
@@ -120,37 +160,45 @@ class _Conversation:
             assert self._process.stderr is not None  # noqa: S101 - both are pipes
             self._selector.register(self._process.stdout, selectors.EVENT_READ, "stdout")
             self._selector.register(self._process.stderr, selectors.EVENT_READ, "stderr")
-            try:
-                self._link.sendall(encode(task))
-            except BrokenPipeError:
-                pass  # it died at once; its return code says why
-            try:
-                self._converse()
-            except BaseException:
-                self._end_group(signal.SIGKILL)
-                raise
-        return_code = self._process.wait()
-        self._end_group(signal.SIGKILL)
-        return ProcessEnd(self._last, return_code, self._cancelled_at is not None)
+            self._send(task)
+            while not self._is_over():
+                self._turn()
+        for stream, reader in self._lines.items():
+            if rest := reader.rest():
+                self._exchange.line(stream, rest)
+        return ProcessEnd(self._last, self._process.wait(), self._cancelled_at is not None)
 
-    def _converse(self) -> None:
-        """Until every stream is closed; children that keep one open are not waited for."""
-        ended_at: float | None = None
-        while self._selector.get_map():
-            ready = self._selector.select(_POLL_SECONDS)
-            for key, _ in ready:
-                self._read(key)
-            if self._cancel.is_set():
-                self._end_early()
-            if ended_at is None and self._process.poll() is not None:
-                ended_at = time.monotonic()
-            if ended_at is not None and not ready:
-                break
-            if ended_at is not None and time.monotonic() - ended_at > _DRAIN_SECONDS:
-                break
-        for stream in ("stdout", "stderr"):
-            if self._rest[stream]:
-                self._exchange.line(stream, bytes(self._rest[stream]))
+    def end_group(self, number: signal.Signals) -> None:
+        """Send a signal to the process and to those of its children that stayed in its group."""
+        try:
+            os.killpg(self._process.pid, number)
+        except (ProcessLookupError, PermissionError):
+            pass  # nothing of it is left
+
+    def _turn(self) -> None:
+        # With no stream left to read the process is about to end: look often.
+        ready = self._selector.select(_POLL_SECONDS if self._selector.get_map() else 0)
+        for key, _ in ready:
+            self._read(key)
+        if self._cancel.is_set():
+            self._end_early()
+        if self._ended_at is None:
+            self._note_end(wait=not self._selector.get_map())
+        elif not ready:
+            self._ended_at -= _DRAIN_SECONDS  # nothing more comes from a child that holds a stream open
+
+    def _note_end(self, *, wait: bool) -> None:
+        try:
+            self._process.wait(_POLL_SECONDS if wait else 0)
+        except subprocess.TimeoutExpired:
+            return
+        self._ended_at = time.monotonic()
+
+    def _is_over(self) -> bool:
+        """Whether the process has ended and its streams too; a child that keeps one open is not waited for."""
+        if self._ended_at is None:
+            return False
+        return not self._selector.get_map() or time.monotonic() - self._ended_at > _DRAIN_SECONDS
 
     def _read(self, key: selectors.SelectorKey) -> None:
         try:
@@ -159,20 +207,12 @@ class _Conversation:
             data = b""
         if not data:
             self._selector.unregister(key.fileobj)
-            return
-        name: str = key.data
-        rest = self._rest[name]
-        rest += data
-        *lines, tail = rest.split(b"\n")
-        if name != "link" and len(tail) > _LONGEST_LINE:
-            lines.append(tail)
-            tail = bytearray()
-        self._rest[name] = bytearray(tail)
-        for line in lines:
-            if name == "link":
-                self._take(decode(bytes(line)))
-            else:
-                self._exchange.line(name, bytes(line) + b"\n")
+        elif key.data == "link":
+            for line in self._messages.feed(data):
+                self._take(decode(line))
+        else:
+            for line in self._lines[key.data].feed(data):
+                self._exchange.line(key.data, line)
 
     def _take(self, message: Message) -> None:
         if message["type"] in {"done", "failed"}:
@@ -180,20 +220,17 @@ class _Conversation:
             return
         answer = self._exchange.answer(message)
         if answer is not None:
-            try:
-                self._link.sendall(encode(answer))
-            except BrokenPipeError:
-                pass  # it died while it waited; its return code says why
+            self._send(answer)
+
+    def _send(self, message: Message) -> None:
+        try:
+            self._link.sendall(encode(message))
+        except (BrokenPipeError, ConnectionResetError):
+            pass  # it died; its return code says why
 
     def _end_early(self) -> None:
         if self._cancelled_at is None:
             self._cancelled_at = time.monotonic()
-            self._end_group(signal.SIGTERM)
+            self.end_group(signal.SIGTERM)
         elif time.monotonic() - self._cancelled_at > _GRACE_SECONDS:
-            self._end_group(signal.SIGKILL)
-
-    def _end_group(self, number: signal.Signals) -> None:
-        try:
-            os.killpg(self._process.pid, number)
-        except (ProcessLookupError, PermissionError):
-            pass  # nothing of it is left
+            self.end_group(signal.SIGKILL)
