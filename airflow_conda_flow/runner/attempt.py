@@ -9,23 +9,20 @@ import sys
 import threading
 from collections.abc import Callable, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
 
 from airflow_conda_flow.datastore import code_package
 from airflow_conda_flow.datastore.datastore import Datastore
-from airflow_conda_flow.datastore.logs import write_log
-from airflow_conda_flow.datastore.manifests import (
-    read_run_manifest,
-    read_task_manifest,
-    write_task_manifest,
-)
+from airflow_conda_flow.datastore.manifests import read_run_manifest, write_task_manifest
 from airflow_conda_flow.environments.environments import Environments
 from airflow_conda_flow.errors import CondaFlowError
 from airflow_conda_flow.flow.graph import FlowGraph
 from airflow_conda_flow.flow.index_path import task_id
+from airflow_conda_flow.runner.attempt_log import AttemptLog, shown
+from airflow_conda_flow.runner.manifest_reader import ManifestReader
 from airflow_conda_flow.runner.runtime_root import runtime_root
 from airflow_conda_flow.runner.step_environ import conda_command, conda_environ, plain_command
 from airflow_conda_flow.runner.step_process import ProcessEnd, run_step_process
@@ -83,28 +80,6 @@ Output = Callable[[str, str], None]
 """Called with ``stdout`` or ``stderr`` and a line without its newline."""
 
 
-@dataclass
-class ManifestReader:
-    """Reads task manifests of one run, each once."""
-
-    datastore: Datastore
-    flow: str
-    run_id: str
-    known: dict[tuple[str, tuple[int, ...]], Manifest] = field(default_factory=dict)
-
-    def __call__(self, step: str, indices: tuple[int, ...]) -> Manifest | None:
-        """The manifest of a finished task, or None."""
-        key = (step, indices)
-        if key not in self.known:
-            manifest = read_task_manifest(
-                self.datastore.storage, self.flow, self.run_id, step, task_id(indices)
-            )
-            if manifest is None:
-                return None
-            self.known[key] = manifest
-        return self.known[key]
-
-
 def run_attempt(
     request: TaskRequest,
     datastore: Datastore,
@@ -149,7 +124,6 @@ class _Attempt:
         self._datastore = datastore
         self._environments = environments
         self._output = output
-        self._logs = {"stdout": bytearray(), "stderr": bytearray()}
         self._started = _now()
         self._publishing: list[Future[None]] = []
         self._publisher: ThreadPoolExecutor | None = None
@@ -157,20 +131,27 @@ class _Attempt:
 
     def run(self, on_start: Callable[[int], None], cancel: threading.Event) -> TaskResult:
         scratch = self._datastore.artifacts.scratch_dir()
+        self._log = AttemptLog(scratch)
+        try:
+            return self._run_and_commit(scratch, on_start, cancel)
+        finally:
+            self._log.close()
+            shutil.rmtree(scratch, ignore_errors=True)
+
+    def _run_and_commit(
+        self, scratch: Path, on_start: Callable[[int], None], cancel: threading.Event
+    ) -> TaskResult:
         try:
             try:
                 end = self._run_process(scratch, on_start, cancel)
                 self._finish_publishing()
-            except (CondaFlowError, OSError) as error:
-                return self._commit(None, _as_exception(error), cancelled=cancel.is_set())
-        finally:
-            if self._publisher is not None:
-                self._publisher.shutdown()
-            shutil.rmtree(scratch, ignore_errors=True)
-        if end.last is not None and end.last["type"] == "done":
-            return self._commit(end.last, None)
-        exception = end.last["exception"] if end.last is not None else _death(end)
-        return self._commit(None, exception, cancelled=end.cancelled)
+            finally:
+                if self._publisher is not None:
+                    self._publisher.shutdown()
+        except (CondaFlowError, OSError) as error:
+            return self._commit({}, _as_exception(error), cancelled=cancel.is_set())
+        last = end.last or {"type": "failed", "exception": _death(end)}
+        return self._commit(last, last.get("exception"), cancelled=end.cancelled)
 
     def _run_process(
         self, scratch: Path, on_start: Callable[[int], None], cancel: threading.Event
@@ -179,15 +160,18 @@ class _Attempt:
         code_dir = request.code_dir or code_package.extract(
             self._datastore.storage, run["code"]["sha256"], self._datastore.cache_dir
         )
+        tempdir = scratch / "tempdir"
+        tempdir.mkdir()
         message = task_message(
             FlowGraph.from_dict(run["graph"]),
             run,
             request.step,
             request.indices,
             request.attempt,
-            ManifestReader(self._datastore, request.flow, request.run_id),
+            ManifestReader(self._datastore.storage, request.flow, request.run_id),
             code_dir,
             scratch,
+            tempdir,
         )
         if message["foreach_stack"]:
             self._split_name = message["foreach_stack"][-1]["name"]
@@ -219,8 +203,8 @@ class _Attempt:
 
     def line(self, stream: str, data: bytes) -> None:
         """Keep a line for the log and pass it on."""
-        self._logs[stream] += data
-        self._output(stream, data.decode("utf-8", "replace").rstrip("\r\n"))
+        self._log.add(stream, data)
+        self._output(stream, shown(data))
 
     def _publish(self, path: Path, sha256: str, size: int) -> None:
         """Small files at once; large ones beside the step, which goes on pickling."""
@@ -238,50 +222,37 @@ class _Attempt:
     # The commit.
 
     def _commit(
-        self,
-        done: Mapping[str, Any] | None,
-        exception: dict[str, Any] | None,
-        *,
-        cancelled: bool = False,
+        self, last: Mapping[str, Any], exception: dict[str, Any] | None, *, cancelled: bool
     ) -> TaskResult:
-        if exception is not None:
-            self._logs["stderr"] += exception["traceback"].encode("utf-8", "surrogateescape")
-        self._write_logs()
+        """Store the logs, then the manifest: its being there is the commit.
+
+        Args:
+            last: the process's last message, or what stands for it.
+            exception: why the attempt failed; None if it is done.
+            cancelled: whether it was ended from outside.
+        """
         request = self._request
+        coordinates = (request.flow, request.run_id, request.step, task_id(request.indices))
+        if exception is not None:
+            self._log.add("stderr", exception["traceback"].encode("utf-8", "backslashreplace"))
+        self._log.store(self._datastore.storage, *coordinates, request.attempt)
         environment = self._run["environments"].get(request.step)
         manifest = {
             "version": 1,
-            "flow": request.flow,
-            "run_id": request.run_id,
-            "step": request.step,
-            "task_id": task_id(request.indices),
+            **dict(zip(("flow", "run_id", "step", "task_id"), coordinates, strict=True)),
             "attempt": request.attempt,
             "split_name": self._split_name,
-            "status": "failed" if done is None else "done",
+            "status": "done" if exception is None else "failed",
             "started": self._started,
             "finished": _now(),
-            "artifacts": {} if done is None else done["artifacts"],
-            "transition": None if done is None else done["transition"],
+            "artifacts": last.get("artifacts", {}),
+            "transition": last.get("transition"),
             "exception": exception,
             "environment": environment["id"] if environment else None,
-            "python": environment["python"] if environment else None,
+            "python": last.get("python") or (environment["python"] if environment else None),
         }
         write_task_manifest(self._datastore.storage, manifest)
-        return TaskResult(done is not None, manifest, exception, cancelled)
-
-    def _write_logs(self) -> None:
-        for stream, data in self._logs.items():
-            if data:
-                write_log(
-                    self._datastore.storage,
-                    self._request.flow,
-                    self._request.run_id,
-                    self._request.step,
-                    task_id(self._request.indices),
-                    self._request.attempt,
-                    stream,
-                    bytes(data),
-                )
+        return TaskResult(exception is None, manifest, exception, cancelled and exception is not None)
 
 
 def _as_exception(error: BaseException) -> dict[str, Any]:

@@ -195,7 +195,7 @@ class _Conversation:
         self._ended_at = time.monotonic()
 
     def _is_over(self) -> bool:
-        """Whether the process has ended and its streams too; a child that keeps one open is not waited for."""
+        """Whether process and streams have ended; a child that keeps a stream open is not waited for."""
         if self._ended_at is None:
             return False
         return not self._selector.get_map() or time.monotonic() - self._ended_at > _DRAIN_SECONDS

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -10,10 +9,8 @@ from airflow_conda_flow.errors import TaskFailed
 from airflow_conda_flow.flow.graph import FlowGraph
 from airflow_conda_flow.flow.index_path import task_id
 from airflow_conda_flow.flow.lineage import parents
+from airflow_conda_flow.runner.manifest_reader import Manifest, ManifestReader
 from airflow_conda_flow.runtime import protocol
-
-Manifest = dict[str, Any]
-ManifestOf = Callable[[str, tuple[int, ...]], Manifest | None]
 
 
 def task_message(
@@ -22,11 +19,23 @@ def task_message(
     step: str,
     indices: tuple[int, ...],
     attempt: int,
-    manifest_of: ManifestOf,
+    manifest_of: ManifestReader,
     code_dir: Path,
     scratch: Path,
+    tempdir: Path,
 ) -> dict[str, Any]:
     """The first message to a step process.
+
+    Args:
+        graph: the flow's graph.
+        run: the run's manifest.
+        step: the task's step.
+        indices: the task's index path.
+        attempt: from 0.
+        manifest_of: gives the manifests of the tasks before it.
+        code_dir: where the flow file is.
+        scratch: where the step process writes artifacts, for the runner to publish.
+        tempdir: a directory for the step's own files.
 
     Raises:
         TaskFailed: a task that this one reads from has not finished.
@@ -34,6 +43,7 @@ def task_message(
     node = graph.steps[step]
     try:
         sources = parents(graph, step, indices, manifest_of)
+        manifest_of.read_all(sources)
         inputs = [_finished(run, key, manifest_of) for key in sources]
         stack = _foreach_stack(graph, step, indices, manifest_of)
     except LookupError as error:
@@ -67,12 +77,12 @@ def task_message(
             "username": run["username"],
             "tags": run["tags"],
             "parameter_names": sorted(run["parameters"]),
-            "tempdir": str(scratch),
+            "tempdir": str(tempdir),
         },
     )
 
 
-def _finished(run: Manifest, key: tuple[str, tuple[int, ...]], manifest_of: ManifestOf) -> Manifest:
+def _finished(run: Manifest, key: tuple[str, tuple[int, ...]], manifest_of: ManifestReader) -> Manifest:
     manifest = manifest_of(*key)
     if manifest is None:
         raise LookupError(f"task {run['flow']}/{run['run_id']}/{key[0]}/{task_id(key[1])} has not finished.")
@@ -80,7 +90,7 @@ def _finished(run: Manifest, key: tuple[str, tuple[int, ...]], manifest_of: Mani
 
 
 def _foreach_stack(
-    graph: FlowGraph, step: str, indices: tuple[int, ...], manifest_of: ManifestOf
+    graph: FlowGraph, step: str, indices: tuple[int, ...], manifest_of: ManifestReader
 ) -> list[dict[str, Any]]:
     foreaches = [name for name in graph.steps[step].split_parents if graph.steps[name].kind == "foreach"]
     stack = []

@@ -117,8 +117,7 @@ class ArtifactClient(object):
             raise CondaFlowError("The runner of this step is gone.")
         if answer["type"] == "error":
             raise CondaFlowError(answer["message"])
-        path = answer["path"]  # type: str
-        return path
+        return answer["path"]  # type: ignore[no-any-return]
 
     def _explain(self, name, value, cause):
         # type: (str, Any, Exception) -> str

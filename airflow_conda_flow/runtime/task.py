@@ -150,7 +150,8 @@ class StepTask(object):
         if self._transition is None and self._node["kind"] != "end":
             raise TransitionError(
                 "Step %r ended without calling self.next(). Every way through it has to end with "
-                "self.next(%s)." % (self._step, ", ".join("self." + name for name in self._node["out_steps"])),
+                "self.next(%s)."
+                % (self._step, ", ".join("self." + name for name in self._node["out_steps"])),
                 file=self._file,
                 line=self._node["line"],
             )

@@ -1,0 +1,49 @@
+"""What an attempt's process prints: kept in files while it runs, stored when it ends."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import BinaryIO
+
+from airflow_conda_flow.datastore import layout
+from airflow_conda_flow.datastore.storage import Storage
+
+
+class AttemptLog:
+    """Two logs, ``stdout`` and ``stderr``, on the disk: a step may print more than memory holds.
+
+    Args:
+        folder: where the files are; they appear with their first line.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._files: dict[str, BinaryIO] = {}
+
+    def add(self, stream: str, data: bytes) -> None:
+        """Append bytes to the log of ``stdout`` or ``stderr``."""
+        file = self._files.get(stream)
+        if file is None:
+            file = self._files[stream] = (self._folder / stream).open("wb")
+        file.write(data)
+
+    def store(self, storage: Storage, flow: str, run_id: str, step: str, task_id: str, attempt: int) -> None:
+        """Put the logs that have a line into the datastore; nothing can be added after that."""
+        for stream, file in self._files.items():
+            file.close()
+            key = layout.task_log(flow, run_id, step, task_id, attempt, stream)
+            storage.upload(Path(file.name), key)
+
+    def close(self) -> None:
+        """Close the files, stored or not."""
+        for file in self._files.values():
+            file.close()
+
+
+def shown(data: bytes) -> str:
+    r"""A line as a terminal shows it: of a progress bar that overwrites itself, its last state.
+
+    >>> shown(b"10%\r20%\r\n"), shown(b"caf\xe9\n")
+    ('20%', 'caf�')
+    """
+    return data.decode("utf-8", "replace").rstrip("\r\n").rpartition("\r")[2]
