@@ -68,6 +68,9 @@ def _program(interpreter: Interpreter) -> bytes:
     """The program's bytes, looking for its library beside itself instead of where it was built."""
     path = _program_path(interpreter)
     data = path.read_bytes()
+    if interpreter.base_prefix == _SYSTEM_PREFIX:
+        # site.py is frozen into the program from Python 3.11 on; both names are equally long.
+        return data.replace(b"dist-packages", b"site-packages")
     built_for = str(interpreter.base_prefix / "lib").encode() + b"\0"
     beside = b"$ORIGIN/../lib\0"
     if len(beside) > len(built_for):

@@ -68,12 +68,16 @@ def download(requirements: Sequence[str], interpreter: Interpreter, folder: Path
     )
     if done.returncode:
         lines = [line for line in done.stderr.splitlines() if line.lstrip().startswith("ERROR:")]
-        reason = "\n  ".join(lines or done.stderr.strip().splitlines()[-3:])
+        reason = "\n  ".join(lines or _telling_lines(done.stderr)[-2:])
         raise SettingError(
             f"PyPI has no wheels for Python {interpreter.version} that satisfy"
             f" {' '.join(requirements)}. pip says:\n  {reason}"
         )
     return sorted(folder.glob("*.whl"))
+
+
+def _telling_lines(text: str) -> list[str]:
+    return [line.strip() for line in text.splitlines() if line and "is ignored" not in line]
 
 
 def _pip(interpreter: Interpreter) -> list[str]:

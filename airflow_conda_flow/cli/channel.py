@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import re
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +19,14 @@ def add_commands(commands: Any) -> None:
     )
     build.add_argument("directory", type=Path, metavar="DIR")
     build.add_argument("requirements", nargs="*", metavar="NAME==VERSION")
-    build.add_argument("--python", action="append", default=[], metavar="X.Y", help="may be given again")
+    build.add_argument(
+        "--python",
+        action="append",
+        default=[],
+        type=_version,
+        metavar="X.Y",
+        help="a Python to pack, and to get wheels for; X.Y or X.Y.Z; may be given again",
+    )
     build.add_argument(
         "--python-from",
         action="append",
@@ -27,12 +35,18 @@ def add_commands(commands: Any) -> None:
         metavar="PATH",
         help="an interpreter to pack",
     )
-    build.set_defaults(execute=_build)
+    build.set_defaults(execute=_build, command_parser=build)
     serve = actions.add_parser("serve", help="serve a channel over HTTP")
     serve.add_argument("directory", type=Path, metavar="DIR")
     serve.add_argument("--host", default="127.0.0.1")
     serve.add_argument("--port", type=int, default=8000)
     serve.set_defaults(execute=_serve)
+
+
+def _version(text: str) -> str:
+    if not re.fullmatch(r"3\.\d+(\.\d+\w*)?", text):
+        raise argparse.ArgumentTypeError(f"{text!r} is not a Python version, such as 3.11 or 3.11.7")
+    return text
 
 
 def _build(arguments: argparse.Namespace) -> int:
@@ -42,14 +56,14 @@ def _build(arguments: argparse.Namespace) -> int:
         inspect,
     )
 
+    if not (arguments.python or arguments.python_from):
+        arguments.command_parser.error("say which Python it is for, such as --python 3.11")
     interpreters = [find_interpreter(version) for version in arguments.python]
     for path in arguments.python_from:
         interpreter = inspect(path)
         if interpreter is None:
-            raise SettingError(f"{path} is not a Python interpreter that runs here.")
+            raise SettingError(f"{path} is not a CPython interpreter that runs here.")
         interpreters.append(interpreter)
-    if not interpreters:
-        raise SettingError("Say which Python the channel is for, such as --python 3.11.")
     build_channel(arguments.directory, interpreters, arguments.requirements, print)
     print(f"The channel is at {arguments.directory.absolute()}")
     return 0
@@ -58,7 +72,12 @@ def _build(arguments: argparse.Namespace) -> int:
 def _serve(arguments: argparse.Namespace) -> int:
     from airflow_conda_flow.channel.serve import make_server  # noqa: PLC0415 - not for build
 
+    if not arguments.directory.is_dir():
+        raise SettingError(
+            f"There is no channel at {arguments.directory}. "
+            f"Make one: airflow-conda-flow channel build {arguments.directory} --python 3.11"
+        )
     with make_server(arguments.directory, arguments.host, arguments.port) as server:
-        print(f"Serving {arguments.directory} at http://{arguments.host}:{server.server_port}/")
+        print(f"Serving {arguments.directory} at http://{arguments.host}:{server.server_port}/", flush=True)
         server.serve_forever()
     return 0
