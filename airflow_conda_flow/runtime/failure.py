@@ -2,10 +2,13 @@
 
 import os
 
+from airflow_conda_flow.errors import CondaFlowError, TaskFailed
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
+_ERRORS = CondaFlowError.__module__ + "."
 _OURS = os.path.dirname(os.path.dirname(os.path.abspath(__file__))) + os.sep
 
 
@@ -21,17 +24,17 @@ def describe(error):
         error = _exit_as_error(error)
     summary = traceback.TracebackException(type(error), error, error.__traceback__)
     _strip(summary, set())
+    if isinstance(error, CondaFlowError) and summary.__cause__ and not summary.__cause__.stack:
+        summary.__cause__ = None  # the message says it already
     return {
         "type": type(error).__name__,
         "message": _text(error),
-        "traceback": _without_empty_headers("".join(summary.format())),
+        "traceback": _tidy("".join(summary.format())),
     }
 
 
 def _exit_as_error(error):
     # type: (SystemExit) -> BaseException
-    from airflow_conda_flow.errors import TaskFailed  # noqa: PLC0415 - only where something failed
-
     replacement = TaskFailed(
         "The step called sys.exit(%s). A step ends by returning, and fails by raising an exception."
         % ("" if error.code is None else repr(error.code))
@@ -68,14 +71,14 @@ def _is_users(filename):
     return not (os.path.abspath(filename).startswith(_OURS) or filename.startswith("<frozen importlib"))
 
 
-def _without_empty_headers(text):
+def _tidy(text):
     # type: (str) -> str
-    """Drop ``Traceback (most recent call last):`` where no frame is left below it."""
+    """Drop ``Traceback (most recent call last):`` where no frame is left, and our module's name."""
     lines = text.splitlines(True)
     kept = []
     for number, line in enumerate(lines):
         below = lines[number + 1 :][:1]
         if line == "Traceback (most recent call last):\n" and below and not below[0].startswith("  "):
             continue
-        kept.append(line)
+        kept.append(line[len(_ERRORS) :] if line.startswith(_ERRORS) else line)
     return "".join(kept)

@@ -124,9 +124,9 @@ class ArtifactClient(object):
         place, culprit = _find_unpicklable(value, self._protocol, set())
         inner = ""
         if place:
-            inner = ", and self.%s%s, a %s, cannot be pickled" % (name, place, pickling.type_name(culprit))
+            inner = ", at self.%s%s: %s" % (name, place, pickling.type_name(culprit))
         return (
-            "self.%s of step %r cannot be stored: it is a %s%s (%s). "
+            "self.%s of step %r cannot be stored: its type is %s%s (%s). "
             "Assign something that can be pickled, or keep it in a plain variable."
             % (name, self._step, pickling.type_name(value), inner, str(cause).rstrip("."))
         )
