@@ -264,12 +264,19 @@ def _death(end: ProcessEnd) -> dict[str, Any]:
     if end.cancelled:
         message = "The task was ended before it finished."
     elif end.return_code < 0:
-        name = signal.Signals(-end.return_code).name
+        name = _signal_name(-end.return_code)
         hint = " Often that is the machine running out of memory." if name == "SIGKILL" else ""
         message = f"The step's process was killed by {name}.{hint}"
     else:
         message = f"The step's process ended with exit code {end.return_code} before the step did."
     return {"type": "TaskFailed", "message": message, "traceback": f"{message}\n"}
+
+
+def _signal_name(number: int) -> str:
+    try:
+        return signal.Signals(number).name
+    except ValueError:  # a real-time signal
+        return f"signal {number}"
 
 
 def _now() -> str:

@@ -18,20 +18,24 @@ _ROOMS = ("flow", "runtime")
 _FILES = ("__init__.py", "errors.py")
 
 
-@cache
 def runtime_root(cache_dir: Path) -> Path:
     """The directory to put on a step's ``sys.path``; made once per version of the sources."""
-    sources = _sources()
-    digest = hashlib.sha256()
-    for name, data in sources.items():
-        digest.update(f"{name}\0{len(data)}\0".encode())
-        digest.update(data)
-    target = cache_dir / "runtime" / digest.hexdigest()[:32]
+    target = cache_dir / "runtime" / _digest()[:32]
     if not target.is_dir():
-        _make(target, sources)
+        _make(target)
     return target
 
 
+@cache
+def _digest() -> str:
+    digest = hashlib.sha256()
+    for name, data in _sources().items():
+        digest.update(f"{name}\0{len(data)}\0".encode())
+        digest.update(data)
+    return digest.hexdigest()
+
+
+@cache
 def _sources() -> dict[str, bytes]:
     paths = [_PACKAGE / name for name in _FILES]
     for room in _ROOMS:
@@ -39,15 +43,16 @@ def _sources() -> dict[str, bytes]:
     return {str(path.relative_to(_PACKAGE.parent)): path.read_bytes() for path in paths}
 
 
-def _make(target: Path, sources: dict[str, bytes]) -> None:
+def _make(target: Path) -> None:
     temporary = target.with_name(f".{target.name}.{os.getpid()}-{secrets.token_hex(4)}")
-    for name, data in sources.items():
-        path = temporary / name
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_bytes(data)
     try:
+        for name, data in _sources().items():
+            path = temporary / name
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_bytes(data)
         temporary.rename(target)
     except OSError:
-        shutil.rmtree(temporary)
-        if not target.is_dir():
+        if not target.is_dir():  # else another process was first
             raise
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
