@@ -13,6 +13,8 @@ from airflow_conda_flow.datastore import layout
 from airflow_conda_flow.datastore.local_storage import LocalStorage
 from airflow_conda_flow.datastore.publish import publish_once, read_published
 from airflow_conda_flow.datastore.storage import Storage
+from airflow_conda_flow.environments.bytecode import compile_modules
+from airflow_conda_flow.environments.file_mutex import held
 from airflow_conda_flow.environments.lock import Lock
 from airflow_conda_flow.environments.packages import PackageStore, discard
 from airflow_conda_flow.environments.progress import Progress, Silence
@@ -20,7 +22,8 @@ from airflow_conda_flow.environments.solve.solver import make_solver
 from airflow_conda_flow.environments.spec import EnvironmentSpec
 from airflow_conda_flow.errors import EnvironmentFailure, SettingError
 
-_LONGEST_PREFIX = 200
+# Packages are built for a path of this many characters, which every other one replaces.
+_LONGEST_PREFIX = 255
 
 
 class Environments:
@@ -31,6 +34,7 @@ class Environments:
         storage: the S3 datastore that keeps locks and archives for everybody, or None.
         resolver: what solves.
         progress: told how resolving and downloading go.
+        compile_bytecode: compile the modules of every prefix that is made.
     """
 
     def __init__(
@@ -39,11 +43,14 @@ class Environments:
         storage: Storage | None = None,
         resolver: str = "rattler",
         progress: Progress | None = None,
+        *,
+        compile_bytecode: bool = False,
     ) -> None:
         self._cache_dir = Path(cache_dir)
         self._local = LocalStorage(self._cache_dir)
         self._storage = storage
         self._resolver = resolver
+        self._compile_bytecode = compile_bytecode
         self._progress = progress or Silence()
         self._packages = PackageStore(self._local, storage, self._progress)
         self._mutex = threading.Lock()
@@ -171,13 +178,23 @@ class Environments:
                 f"would be at {len(str(prefix))} characters, and {_LONGEST_PREFIX} is the most that "
                 "packages can be made for. Set cache_dir to a shorter one."
             )
+        with held(prefix.with_name(f".{prefix.name}.mutex")) as alone:
+            if prefix.is_dir():
+                return
+            if alone:
+                for left_by_a_killed_process in prefix.parent.glob(f".{prefix.name}.*-*"):
+                    discard(left_by_a_killed_process)
+            self._install(lock, prefix)
+
+    def _install(self, lock: Lock, prefix: Path) -> None:
         archives = self._packages.fetch(lock.packages)
-        prefix.parent.mkdir(parents=True, exist_ok=True)
         temporary = prefix.with_name(f".{prefix.name}.{os.getpid()}-{secrets.token_hex(4)}")
         from airflow_conda_flow.environments.rattler_link import link  # noqa: PLC0415 - heavy
 
         try:
             link(lock, archives, temporary, prefix, self._cache_dir / "extracted")
+            if self._compile_bytecode:
+                compile_modules(temporary)
             temporary.rename(prefix)
         except OSError:
             if not prefix.is_dir():  # else another process was first

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+import os
+import secrets
 import shutil
 import threading
-import urllib.error
-import urllib.request
 from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -16,11 +16,9 @@ from airflow_conda_flow.datastore.local_storage import LocalStorage
 from airflow_conda_flow.datastore.storage import Storage
 from airflow_conda_flow.environments.lock import LockedPackage
 from airflow_conda_flow.environments.progress import Progress
-from airflow_conda_flow.errors import CorruptData, NotInDatastore, PackageError
+from airflow_conda_flow.errors import CorruptData, DatastoreError, NotInDatastore, PackageError
 
 _SIDE_BY_SIDE = 8
-_CHUNK = 1024 * 1024
-_TIMEOUT_SECONDS = 60
 
 
 class PackageStore:
@@ -78,7 +76,7 @@ class PackageStore:
     def _is_sound(self, package: LockedPackage) -> bool:
         path = self.path(package)
         try:
-            if path.stat().st_size == package.size and file_sha256(path) == package.sha256:
+            if package.size in {0, path.stat().st_size} and file_sha256(path) == package.sha256:
                 return True
         except FileNotFoundError:
             return False
@@ -92,32 +90,46 @@ class PackageStore:
         with mutex:
             if self.path(package).exists():
                 return
-            if self._from_remote(package):
-                return
-            self._from_channel(package)
+            try:
+                if self._from_remote(package):
+                    return
+            except CorruptData as error:
+                self._progress.say(f"    {error} Trying the channel.")
+                self._from_channel(package)
+                self._mend_remote(package)
+            else:
+                self._from_channel(package)
 
     def _from_remote(self, package: LockedPackage) -> bool:
         if self._remote is None:
             return False
         key = layout.package(package.sha256, package.file_name)
-        self.path(package).parent.mkdir(parents=True, exist_ok=True)
         try:
             self._remote.download(key, self.path(package), package.sha256, self._progress.advance)
         except NotInDatastore:
             return False
-        except CorruptData as error:
-            self._progress.say(f"    {error} Trying the channel.")
-            return False
         return True
 
+    def _mend_remote(self, package: LockedPackage) -> None:
+        """Put a sound archive in the place of a damaged one, if we may."""
+        assert self._remote is not None  # noqa: S101 - it gave us the damaged one
+        try:
+            self._remote.upload(self.path(package), layout.package(package.sha256, package.file_name))
+        except DatastoreError as error:
+            self._progress.say(f"    {package.file_name} stays damaged in the datastore: {error}")
+
     def _from_channel(self, package: LockedPackage) -> None:
+        from airflow_conda_flow.environments.download import (  # noqa: PLC0415 - heavy, and seldom needed
+            DownloadFailed,
+            download,
+        )
+
         key = layout.package(package.sha256, package.file_name)
         target = self.path(package)
         target.parent.mkdir(parents=True, exist_ok=True)
-        partial = target.with_name(f".{target.name}.{threading.get_ident():x}.part")
+        partial = target.with_name(f".{target.name}.{os.getpid()}-{secrets.token_hex(4)}.part")
         try:
-            self._download(package, partial)
-            got = file_sha256(partial)
+            got = download(package.url, partial, package.size, self._progress.advance)
             if got != package.sha256:
                 raise PackageError(
                     f"The package {package.url} is not what was locked: its sha256 is {got}, "
@@ -125,24 +137,13 @@ class PackageStore:
                     "ask for another version, or clear the cache and the lock."
                 )
             self._local.move_in(partial, key)
-        finally:
-            partial.unlink(missing_ok=True)
-
-    def _download(self, package: LockedPackage, path: Path) -> None:
-        try:
-            with (
-                urllib.request.urlopen(package.url, timeout=_TIMEOUT_SECONDS) as source,  # noqa: S310 - channels may be files
-                path.open("wb") as target,
-            ):
-                while chunk := source.read(_CHUNK):
-                    target.write(chunk)
-                    self._progress.advance(len(chunk))
-        except (urllib.error.URLError, OSError, ValueError) as error:
-            reason = getattr(error, "reason", None) or error
+        except DownloadFailed as error:
             raise PackageError(
-                f"The package {package.url} cannot be fetched: {reason}. It is not in "
+                f"The package {package.url} cannot be fetched: {error}. It is not in "
                 f"{self._remote.url if self._remote else 'the cache of this machine'} either."
             ) from error
+        finally:
+            partial.unlink(missing_ok=True)
 
 
 def discard(path: Path) -> None:

@@ -7,8 +7,20 @@ from collections.abc import Mapping
 from pathlib import Path
 
 import rattler
+from rattler.exceptions import (
+    CacheDirError,
+    ExtractError,
+    InstallerError,
+    IoError,
+    LinkError,
+    TransactionError,
+)
+from rattler.package_cache import PackageCache, PackageCacheLayer, ValidationMode
 
 from airflow_conda_flow.environments.lock import Lock, LockedPackage
+from airflow_conda_flow.errors import EnvironmentFailure
+
+_FAILURES = (CacheDirError, ExtractError, InstallerError, IoError, LinkError, TransactionError)
 
 
 def link(lock: Lock, archives: Mapping[str, Path], target: Path, final: Path, cache: Path) -> None:
@@ -20,18 +32,32 @@ def link(lock: Lock, archives: Mapping[str, Path], target: Path, final: Path, ca
         target: a directory that does not exist.
         final: the path that is written into its files.
         cache: where extracted packages are kept, to be linked again.
+
+    Raises:
+        EnvironmentFailure: a package is malformed, or the disk refuses.
     """
-    records = [_record(each, archives[each.sha256]) for each in lock.packages]
-    asyncio.run(
-        rattler.install(
-            records,
-            target,
-            cache_dir=cache,
-            platform=rattler.Subdir(lock.platform),
-            alternative_target_prefix=final,
-            # With its progress bars py-rattler may abort the process at exit.
-            show_progress=False,
-        )
+    try:
+        asyncio.run(_install(lock, archives, target, final, cache))
+    except _FAILURES as error:
+        reason = ": ".join(dict.fromkeys(str(error).split("\n")))
+        raise EnvironmentFailure(
+            f"The environment {final} cannot be made of its {len(lock.packages)} packages: {reason}. "
+            "Is there room on the disk, and may this user write there? The setting cache_dir names the place."
+        ) from error
+
+
+async def _install(lock: Lock, archives: Mapping[str, Path], target: Path, final: Path, cache: Path) -> None:
+    # Files of a prefix are hard links to those of the cache: a step may have written to them. So every
+    # extracted package is checked against its own list of digests, and extracted again if it differs.
+    checked = PackageCacheLayer(cache).with_validation_mode(ValidationMode.full())
+    await rattler.install(
+        [_record(each, archives[each.sha256]) for each in lock.packages],
+        target,
+        package_cache=PackageCache.from_layers([checked]),
+        platform=rattler.Subdir(lock.platform),
+        alternative_target_prefix=final,
+        # With its progress bars py-rattler may abort the process at exit.
+        show_progress=False,
     )
 
 

@@ -1,0 +1,83 @@
+"""Downloads one archive from a channel, hashing it on the way. Imported only when something is fetched."""
+
+from __future__ import annotations
+
+import hashlib
+import http.client
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Callable
+from pathlib import Path
+
+_CHUNK = 1024 * 1024
+_TIMEOUT_SECONDS = 60
+_PAUSES_SECONDS = (0.5, 2.0)
+_PASSING_STATUS = {408, 429, 500, 502, 503, 504}
+
+
+class DownloadFailed(OSError):
+    """The archive did not come; says why in a few words."""
+
+
+def download(url: str, path: Path, size: int, advance: Callable[[int], None]) -> str:
+    """The sha256, in hex, of the archive that is now at ``path``.
+
+    What may pass (a cut connection, a server that is overloaded) is tried again.
+
+    Args:
+        url: http, https or file.
+        path: is written, from its beginning at each try.
+        size: how many bytes are expected; 0 if that is not known.
+        advance: told of bytes; negative when a try was in vain.
+
+    Raises:
+        DownloadFailed: no try gave the whole archive.
+    """
+    for pause in (*_PAUSES_SECONDS, None):
+        came = 0
+
+        def count(more: int) -> None:
+            nonlocal came
+            came += more  # noqa: B023 - of this try
+            advance(more)
+
+        try:
+            return _stream(url, path, size, count)
+        except (OSError, ValueError, http.client.HTTPException) as error:
+            advance(-came)
+            if pause is None or not _may_pass(error):
+                raise DownloadFailed(_reason(error)) from error
+        time.sleep(pause)
+    raise AssertionError("the last try returns or raises")
+
+
+def _stream(url: str, path: Path, size: int, advance: Callable[[int], None]) -> str:
+    digest = hashlib.sha256()
+    came = 0
+    with (
+        urllib.request.urlopen(url, timeout=_TIMEOUT_SECONDS) as source,  # noqa: S310 - channels may be files
+        path.open("wb") as target,
+    ):
+        while chunk := source.read(_CHUNK):
+            digest.update(chunk)
+            target.write(chunk)
+            came += len(chunk)
+            advance(len(chunk))
+    if came < size:
+        raise ConnectionAbortedError(f"it ended after {came} of {size} bytes")
+    return digest.hexdigest()
+
+
+def _may_pass(error: Exception) -> bool:
+    if isinstance(error, urllib.error.HTTPError):
+        return error.code in _PASSING_STATUS
+    cause = error.reason if isinstance(error, urllib.error.URLError) else error
+    passing = (TimeoutError, ConnectionResetError, ConnectionAbortedError, http.client.HTTPException)
+    return isinstance(cause, passing)
+
+
+def _reason(error: Exception) -> str:
+    if isinstance(error, urllib.error.HTTPError):
+        return f"the server answers {error.code} {error.reason}"
+    return str(getattr(error, "reason", None) or error)
