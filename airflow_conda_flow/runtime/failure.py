@@ -80,5 +80,8 @@ def _tidy(text):
         below = lines[number + 1 :][:1]
         if line == "Traceback (most recent call last):\n" and below and not below[0].startswith("  "):
             continue
-        kept.append(line[len(_ERRORS) :] if line.startswith(_ERRORS) else line)
+        if line.startswith(_ERRORS):
+            kept.append(line[len(_ERRORS) :])
+        else:
+            kept.append(line)
     return "".join(kept)

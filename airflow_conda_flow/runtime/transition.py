@@ -91,6 +91,8 @@ def _splits(flow, step, foreach):
         ) from None
     try:
         values = value if isinstance(value, _INDEXABLE) else list(value)
+        if iter(value) is value:  # it is used up now, so the list takes its place
+            vars(flow)[foreach] = value = values
     except TypeError:
         raise TransitionError(
             "The foreach of step %r runs over self.%s, which is a %s. Make it a list."
