@@ -2,13 +2,30 @@
 
 from __future__ import annotations
 
+import atexit
+import os
 import sys
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, NoReturn
 
 from airflow_conda_flow.cli.parser import build_parser, parse
 from airflow_conda_flow.errors import CondaFlowError
 from airflow_conda_flow.flow.definition import read_flow
+
+
+def run_as_program(flow_class: type[Any]) -> NoReturn:
+    """Run the command line of a flow and end the process with its exit code.
+
+    Where py-rattler was loaded the interpreter is not torn down: its native code may crash then, and
+    a crash must not fail a run whose work is done.
+    """
+    code = main(flow_class)
+    if "rattler" not in sys.modules:
+        sys.exit(code)
+    atexit._run_exitfuncs()  # noqa: SLF001 - what sys.exit would do
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(code)
 
 
 def main(flow_class: type[Any], argv: Sequence[str] | None = None) -> int:

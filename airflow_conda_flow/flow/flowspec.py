@@ -54,9 +54,9 @@ class FlowSpec(object):
     def __init__(self, use_cli=True):
         # type: (bool) -> None
         if use_cli and not in_step_process and type(self).__module__ == "__main__":
-            from airflow_conda_flow.cli.main import main  # noqa: PLC0415 - not in a step process
+            from airflow_conda_flow.cli.main import run_as_program  # noqa: PLC0415 - not in a step process
 
-            sys.exit(main(type(self)))
+            run_as_program(type(self))
 
     @classmethod
     def dag(cls, **kwargs):

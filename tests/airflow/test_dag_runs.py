@@ -1,0 +1,161 @@
+"""DAG runs of compiled flows, with real steps in real environments."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import signal
+import subprocess
+import time
+
+import pytest
+
+from ..cli.test_run import NESTED
+from .conftest import AIRFLOW
+
+FLOW = """
+class AFlow(FlowSpec):
+    word = Parameter("word", default="hello", help="a word")
+    many = Parameter("many", type=JSONType, default=[1])
+    @conda(libraries={"six": "1.16.0"})
+    @step
+    def start(self):
+        import six
+        self.seen = [six.__version__, self.word, self.many]
+        self.next(self.end)
+    @step
+    def end(self):
+        try:
+            import airflow
+        except ModuleNotFoundError as error:
+            print("as it should be:", error)
+        print("SEEN", ascii(self.seen))
+
+dag = AFlow.dag(schedule=None)
+"""
+WORD = 'it\'s "$HOME" `id`\n\té😀'
+
+
+def test_dags_test_runs_a_flow_with_parameters(machine):
+    """`airflow dags test` runs each step in its own environment; values arrive byte for byte."""
+    machine.flow(FLOW, folder=machine.dags)
+    conf = json.dumps({"word": WORD, "many": {"a": [None]}})
+    done = machine.airflow("dags", "test", "a_flow", "--conf", conf)
+    assert done.returncode == 0, done.stdout
+    assert f"SEEN {ascii(['1.16.0', WORD, {'a': [None]}])}" in done.stdout
+    assert "as it should be: No module named 'airflow'" in done.stdout
+    assert {m["status"] for m in machine.manifests().values()} == {"done"}
+
+
+def test_nested_foreach_gives_the_same_artifacts_as_a_local_run(machine):
+    """Dynamic task mapping over two levels: the same values, by hash, as `python flow.py run`."""
+    flow = machine.flow(NESTED + "\ndag = AFlow.dag(schedule=None)\n", folder=machine.dags)
+    done = machine.airflow("dags", "test", "a_flow")
+    assert done.returncode == 0, done.stdout
+    in_airflow = machine.manifests()
+    os.rename(machine.datastore, machine.home / "airflow-datastore")
+    assert machine.run(flow, "--environment=conda", "run").returncode == 0
+    local = machine.manifests()
+    assert len(local) == 27
+    assert {key: _hashes(value) for key, value in in_airflow.items()} == {
+        key: _hashes(value) for key, value in local.items()
+    }
+
+
+def _hashes(manifest):
+    return {name: ref["sha256"] for name, ref in manifest["artifacts"].items()}
+
+
+def test_a_failing_step_fails_its_task_with_the_users_traceback(machine):
+    """The log shows the flow's own lines, and the DAG run fails."""
+    machine.flow(FLOW.replace('print("SEEN"', 'raise ValueError("on purpose")  #'), folder=machine.dags)
+    done = machine.airflow("dags", "test", "a_flow")
+    assert "ValueError: on purpose" in done.stdout
+    assert re.search(r'File ".*a_flow\.py", line 18, in end', done.stdout), done.stdout
+    assert "runtime/main.py" not in done.stdout
+    assert machine.manifests()["end/0"]["status"] == "failed"
+
+
+def test_an_environment_that_cannot_be_solved_fails_the_prepare_task(machine):
+    """The solver's message is the task's failure, and no step starts."""
+    machine.flow(FLOW.replace('"1.16.0"}', '"9.9"}'), folder=machine.dags)
+    done = machine.airflow("dags", "test", "a_flow")
+    assert "The environment of step start cannot be solved" in done.stdout
+    assert "It has: 1.16.0, 1.17.0." in done.stdout
+    assert not machine.datastore.joinpath("flows").exists()
+
+
+@pytest.mark.timeout(280)
+def test_the_scheduler_runs_a_triggered_flow(machine):
+    """`airflow standalone` and a trigger: mapped tasks, a retry as a new attempt, and success."""
+    machine.flow(
+        """
+class AFlow(FlowSpec):
+    words = Parameter("words", default="a b")
+    @step
+    def start(self):
+        self.items = self.words.split()
+        self.next(self.body, foreach="items")
+    @step
+    def body(self):
+        if current.retry_count == 0 and self.input == "y":
+            raise RuntimeError("the first attempt fails")
+        self.done = self.input * 2
+        self.next(self.join)
+    @step
+    def join(self, inputs):
+        self.all = [each.done for each in inputs]
+        self.next(self.end)
+    @step
+    def end(self):
+        print(self.all)
+
+from datetime import timedelta
+dag = AFlow.dag(schedule=None, default_args={"retries": 1, "retry_delay": timedelta(seconds=1)})
+""",
+        folder=machine.dags,
+    )
+    port = str(20000 + os.getpid() % 20000)
+    machine.environ.update(
+        PATH=f"{AIRFLOW.parent}:{machine.environ['PATH']}",
+        AIRFLOW__API__PORT=port,
+        AIRFLOW__API__BASE_URL=f"http://127.0.0.1:{port}",
+        AIRFLOW__CORE__EXECUTION_API_SERVER_URL=f"http://127.0.0.1:{port}/execution/",
+        AIRFLOW__TRIGGERER__DEFAULT_CAPACITY="10",
+        AIRFLOW__LOGGING__WORKER_LOG_SERVER_PORT=str(int(port) + 1),
+        AIRFLOW__LOGGING__TRIGGER_LOG_SERVER_PORT=str(int(port) + 2),
+    )
+    log = (machine.home / "standalone.log").open("w")
+    standalone = subprocess.Popen(
+        [str(AIRFLOW), "standalone"],
+        env=machine.environ,
+        cwd=machine.home,
+        stdout=log,
+        stderr=subprocess.STDOUT,
+        start_new_session=True,
+    )
+    try:
+        deadline = time.monotonic() + 200
+        while machine.airflow("dags", "unpause", "a_flow", "--yes").returncode:
+            assert time.monotonic() < deadline, (machine.home / "standalone.log").read_text()[-3000:]
+            time.sleep(1)
+        conf = json.dumps({"words": "x y z"})
+        machine.airflow("dags", "trigger", "a_flow", "--run-id", "one", "--conf", conf)
+        while not list(machine.datastore.glob("flows/AFlow/one-*/end/0/0.json")):
+            assert time.monotonic() < deadline, (machine.home / "standalone.log").read_text()[-3000:]
+            time.sleep(0.5)
+    finally:
+        os.killpg(standalone.pid, signal.SIGTERM)
+        try:
+            standalone.wait(15)
+        except subprocess.TimeoutExpired:
+            os.killpg(standalone.pid, signal.SIGKILL)
+            standalone.wait()
+        log.close()
+    assert machine.manifests()["end/0"]["artifacts"]["all"]["type"] == "builtins.list"
+    (run,) = (machine.datastore / "flows/AFlow").iterdir()
+    retried = sorted(path.name for path in run.glob("body/1/*.json"))
+    assert retried == ["0.json", "1.json"]
+    assert json.loads((run / "body/1/1.json").read_text())["status"] == "done"
+    assert json.loads((run / "body/0/0.json").read_text())["split_name"] == "x"
