@@ -125,6 +125,8 @@ def test_an_artifact_is_never_overwritten(tmp_path):
 
 
 class Loud(str):
+    __slots__ = ()
+
     def __repr__(self):
         raise RuntimeError
 

@@ -1,0 +1,147 @@
+"""Step processes on every interpreter at hand, old ones and those of conda environments."""
+
+from __future__ import annotations
+
+import pytest
+
+from airflow_conda_flow.environments.environments import Environments
+from airflow_conda_flow.environments.platform import current_platform
+from airflow_conda_flow.environments.spec import EnvironmentSpec
+
+from ..attempt_machine import old_python, one_step
+
+VERSIONS = ["3.6", "3.7", "3.8", "3.9", "3.10", "3.11", "3.12", "3.13"]
+RELAY = """
+import sys
+
+class Point(object):
+    def __init__(self, x):
+        self.x = x
+    def __eq__(self, other):
+        return self.x == other.x
+    __hash__ = None
+
+class AFlow(FlowSpec):
+    @step
+    def start(self):
+        self.seen = [sys.version_info[:2]]
+        self.a_dict = {"caf\\xe9": [1, 2.5, None], (1, 2): b"bytes"}
+        self.a_list = [True, "x" * 100000, 2 ** 70]
+        self.a_set = {"a", "b", frozenset([1])}
+        self.a_point = Point({"deep": Point(1)})
+        self.next(self.one)
+%s
+    @step
+    def end(self):
+        self.seen = self.seen + [sys.version_info[:2]]
+        assert self.a_dict == {"caf\\xe9": [1, 2.5, None], (1, 2): b"bytes"}
+        assert self.a_list == [True, "x" * 100000, 2 ** 70]
+        assert self.a_set == {"a", "b", frozenset([1])}
+        assert self.a_point == Point({"deep": Point(1)})
+        print("caf\\xe9", current.step_name)
+"""
+MIDDLE = """
+    @step
+    def {name}(self):
+        self.seen = self.seen + [sys.version_info[:2]]
+        self.a_dict, self.a_list, self.a_set, self.a_point
+        self.next(self.{next})
+"""
+
+
+def test_values_go_through_many_pythons_and_back(make_run):
+    """From 3.6 over newer Pythons to 3.6 again, nothing changes, and what is read is not written."""
+    versions = ["3.6", "3.8", "3.11", "3.13", "3.6"]
+    pythons = [old_python(version) for version in versions]
+    if None in pythons:
+        pytest.skip("not all of these interpreters are here")
+    names = ["start", "one", "two", "three", "end"]
+    middle = "".join(MIDDLE.format(name=a, next=b) for a, b in zip(names[1:], names[2:], strict=False))
+    run = make_run(RELAY % middle)
+    run.manifest["pickle_protocols"] = dict.fromkeys(names, 4)
+    results = [run.done(name, python=python) for name, python in zip(names, pythons, strict=True)]
+    assert [f"{major}.{minor}" for major, minor in run.value(results[-1], "seen")] == versions
+    for name in ("a_dict", "a_list", "a_set", "a_point"):
+        assert results[-1].manifest["artifacts"][name] == results[0].manifest["artifacts"][name]
+    assert run.printed() == ["café end"]
+    assert [result.manifest["python"].rpartition(".")[0] for result in results] == versions
+
+
+@pytest.mark.parametrize("version", VERSIONS)
+def test_a_step_process_on_each_python(make_run, version):
+    """Steps, joins, failures and output work on it, with nothing installed beside it."""
+    python = old_python(version)
+    if python is None:
+        pytest.skip("no such interpreter here")
+    run = make_run(
+        one_step("""
+            import sys, warnings
+            self.version = list(sys.version_info[:2])
+            self.encoding = sys.stdout.encoding.lower()
+            print("one"); print("two", file=sys.stderr)
+        """)
+    )
+    run.manifest["pickle_protocols"] = {"start": 4, "end": 4}
+    result = run.done("start", python=python)
+    assert ".".join(map(str, run.value(result, "version"))) == version
+    assert sorted(run.lines) == [("stderr", "two"), ("stdout", "one")]
+    run.done("end", python=python)
+
+
+@pytest.fixture(scope="module")
+def numpy_python(channel, tmp_path_factory):
+    """The interpreter of a conda environment with numpy."""
+    environments = Environments(tmp_path_factory.mktemp("cache"))
+    spec = EnvironmentSpec(
+        python=channel.python,
+        libraries={"numpy": "1.26.4"},
+        channels=(channel.url,),
+        platform=current_platform(),
+    )
+    return str(environments.materialise(environments.resolve(spec, "numpy")) / "bin" / "python")
+
+
+ARRAYS = """
+class AFlow(FlowSpec):
+    @step
+    def start(self):
+        import numpy
+        self.big = numpy.arange(1_000_000.0)
+        self.columns = numpy.asfortranarray(numpy.ones((500, 500)))
+        self.strided = self.big[::2]
+        self.few = numpy.arange(3)
+        self.scalar = numpy.float64(1.5)
+        self.frozen = numpy.ones(100_000)
+        self.frozen.flags.writeable = False
+        self.next(self.middle)
+    @step
+    def middle(self):
+        self.next(self.end)
+    @step
+    def end(self):
+        import numpy
+        assert numpy.array_equal(self.big, numpy.arange(1_000_000.0))
+        assert self.columns.flags.f_contiguous and self.columns.sum() == 250_000
+        assert numpy.array_equal(self.strided, numpy.arange(0, 1_000_000.0, 2))
+        assert list(self.few) == [0, 1, 2] and self.scalar == 1.5
+        self.mapped = b"artifacts/" in open("/proc/self/maps", "rb").read()
+        self.big_again = self.big
+        self.columns[0, 0] = 7
+        self.writable = [self.big.flags.writeable, self.frozen.flags.writeable]
+"""
+
+
+@pytest.mark.parametrize("protocol", [4, 5])
+def test_arrays(make_run, numpy_python, protocol):
+    """They come back equal and writable; with protocol 5 mapped, not copied; unchanged ones are kept."""
+    run = make_run(ARRAYS)
+    run.manifest["pickle_protocols"] = dict.fromkeys(["start", "middle", "end"], protocol)
+    before = run.done("start", python=numpy_python).manifest["artifacts"]
+    old = (old_python("3.6") if protocol == 4 else None) or numpy_python
+    assert run.done("middle", python=old).manifest["artifacts"] == before
+    end = run.done("end", python=numpy_python)
+    after = end.manifest["artifacts"]
+    assert {name for name in before if before[name] != after[name]} == {"columns"}
+    assert after["big_again"] == before["big"]
+    assert run.value(end, "mapped") is (protocol == 5)
+    assert run.value(end, "writable") == ([True, False] if protocol == 5 else [True, True])
