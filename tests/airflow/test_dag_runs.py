@@ -54,7 +54,7 @@ def test_nested_foreach_gives_the_same_artifacts_as_a_local_run(machine):
     done = machine.airflow("dags", "test", "a_flow")
     assert done.returncode == 0, done.stdout
     in_airflow = machine.manifests()
-    os.rename(machine.datastore, machine.home / "airflow-datastore")
+    machine.datastore.rename(machine.home / "airflow-datastore")
     assert machine.run(flow, "--environment=conda", "run").returncode == 0
     local = machine.manifests()
     assert len(local) == 27
@@ -137,11 +137,10 @@ dag = AFlow.dag(schedule=None, default_args={"retries": 1, "retry_delay": timede
     )
     try:
         deadline = time.monotonic() + 200
-        while machine.airflow("dags", "unpause", "a_flow", "--yes").returncode:
+        trigger = ("dags", "trigger", "a_flow", "--run-id", "one", "--conf", '{"words": "x y z"}')
+        while machine.airflow(*trigger).returncode:  # until the DAG is known
             assert time.monotonic() < deadline, (machine.home / "standalone.log").read_text()[-3000:]
-            time.sleep(1)
-        conf = json.dumps({"words": "x y z"})
-        machine.airflow("dags", "trigger", "a_flow", "--run-id", "one", "--conf", conf)
+        machine.airflow("dags", "unpause", "a_flow", "--yes")
         while not list(machine.datastore.glob("flows/AFlow/one-*/end/0/0.json")):
             assert time.monotonic() < deadline, (machine.home / "standalone.log").read_text()[-3000:]
             time.sleep(0.5)
