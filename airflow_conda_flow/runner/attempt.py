@@ -16,6 +16,7 @@ from typing import Any
 
 from airflow_conda_flow.datastore import code_package
 from airflow_conda_flow.datastore.datastore import Datastore
+from airflow_conda_flow.datastore.digest import remember
 from airflow_conda_flow.datastore.manifests import read_run_manifest, write_task_manifest
 from airflow_conda_flow.environments.environments import Environments
 from airflow_conda_flow.errors import CondaFlowError
@@ -208,6 +209,7 @@ class _Attempt:
 
     def _publish(self, path: Path, sha256: str, size: int) -> None:
         """Small files at once; large ones beside the step, which goes on pickling."""
+        remember(path, sha256)  # the step process hashed exactly what it wrote
         if size < _PUBLISHED_AT_ONCE and self._datastore.storage.kind == "local":
             self._datastore.artifacts.publish(path, sha256)
             return

@@ -27,7 +27,7 @@ _MAGIC = b"ACFBUF1\n"
 _FIRST_WITH_BUFFERS = 5
 _ALIGNMENT = 64
 _LEAST_BUFFER = 64 * 1024
-_CHUNK = 8 * 1024 * 1024
+_CHUNK = 256 * 1024
 _READ_WHOLE = 1024 * 1024
 _PREVIEW = 80
 _LONGEST_INT = 200  # bits; Python refuses to write out very long ones
@@ -96,28 +96,30 @@ class _Sink(object):
 
     def write(self, data):
         # type: (Any) -> int
-        count = data.nbytes if isinstance(data, memoryview) else len(data)
-        self.size += count
-        if self.stream is None or count < _CHUNK:
+        if len(data) <= _CHUNK:
+            self._take(data)
+        elif self.stream is None:
             self.digest.update(data)
-            if self.stream is not None:
-                self.stream.write(data)
         else:
-            self._write_beside_hashing(data)
-        return count
+            self._write_in_chunks(memoryview(data))
+        self.size += len(data)
+        return len(data)
 
-    def _write_beside_hashing(self, data):
+    def _write_in_chunks(self, view):
+        # type: (memoryview) -> None
+        """Each chunk is hashed and written while it is in the processor's cache.
+
+        From a copy: another thread of the step may change the value meanwhile, and then what is
+        hashed must still be what is written.
+        """
+        for start in range(0, len(view), _CHUNK):
+            self._take(view[start : start + _CHUNK].tobytes())
+
+    def _take(self, data):
         # type: (Any) -> None
-        import threading  # noqa: PLC0415 - not needed by most artifacts
-
-        hashing = threading.Thread(target=self.digest.update, args=(data,))
-        hashing.start()
-        try:
-            view = memoryview(data)
-            for start in range(0, len(view), _CHUNK):
-                self.stream.write(view[start : start + _CHUNK])  # type: ignore[union-attr]
-        finally:
-            hashing.join()
+        self.digest.update(data)
+        if self.stream is not None:
+            self.stream.write(data)
 
 
 def _dump(value, sink, protocol):
