@@ -209,8 +209,7 @@ def test_a_warm_cache_needs_no_channel(machine, channel, tmp_path):
     first = machine.run(machine.flow(DECLARED), "--environment=conda", "run")
     assert "Resolving" in first.stderr
     channel.stop()
-    for prefix in (machine.cache / "prefixes").iterdir():
-        shutil.rmtree(prefix)
+    shutil.rmtree(machine.cache / "prefixes")
     again = machine.run(machine.flow(DECLARED, folder=tmp_path / "other"), "--environment=conda", "run")
     assert again.returncode == 0, again.stdout + again.stderr
     assert "Resolving" not in again.stderr
@@ -273,7 +272,7 @@ def test_two_first_runs_at_once_have_one_lock(machine, tmp_path):
             output = process.stdout.read()
         assert process.returncode == 0, output
     assert len(list(machine.cache.glob("environments/*/*.lock"))) == 2
-    assert len(list((machine.cache / "prefixes").iterdir())) == 2
+    assert len(list((machine.cache / "prefixes").glob("*/bin/python"))) == 2
 
 
 @pytest.mark.parametrize(
