@@ -14,7 +14,8 @@ def compile_modules(prefix: Path) -> bool:
     A prefix that its steps may write to needs this not: Python keeps what it compiles at the first
     import. Compiling all that nobody may import costs more there than it saves.
     """
-    command = [prefix / "bin" / "python", "-I", "-m", "compileall", "-q", "-q", "-j", "2", prefix / "lib"]
+    python, library = str(prefix / "bin" / "python"), str(prefix / "lib")
+    command = [python, "-I", "-m", "compileall", "-q", "-q", "-j", "2", library]
     try:
         done = subprocess.run(
             command,

@@ -34,14 +34,15 @@ def download(url: str, path: Path, size: int, advance: Callable[[int], None]) ->
     Raises:
         DownloadFailed: no try gave the whole archive.
     """
+    came = 0
+
+    def count(more: int) -> None:
+        nonlocal came
+        came += more
+        advance(more)
+
     for pause in (*_PAUSES_SECONDS, None):
         came = 0
-
-        def count(more: int) -> None:
-            nonlocal came
-            came += more  # noqa: B023 - of this try
-            advance(more)
-
         try:
             return _stream(url, path, size, count)
         except (OSError, ValueError, http.client.HTTPException) as error:

@@ -26,6 +26,7 @@ print(Environments(Path(sys.argv[1])).prefix_for(sys.argv[2], sys.argv[3]))
 
 
 def start_materialising(cache_dir: Path, spec) -> subprocess.Popen[str]:
+    """A process that makes the prefix of a spec that was resolved."""
     return subprocess.Popen(
         [sys.executable, "-c", MATERIALISE, str(cache_dir), spec.id, spec.platform],
         stdout=subprocess.PIPE,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import difflib
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NoReturn
@@ -13,6 +14,8 @@ from rattler.exceptions import (
     FetchRepoDataError,
     GatewayError,
     InvalidMatchSpecError,
+    InvalidPackageNameError,
+    InvalidVersionError,
     SolverError,
 )
 
@@ -68,6 +71,7 @@ class _Solve:
         self._platforms: list[Any] = [spec.platform, "noarch"]
 
     async def lock(self) -> Lock:
+        self._check_words()
         try:
             records = await rattler.solve(
                 self._channels,
@@ -80,10 +84,20 @@ class _Solve:
             await self._explain(error)
         except (GatewayError, FetchRepoDataError, OSError) as error:
             self._blame_channel(error)
-        except InvalidMatchSpecError as error:
-            raise SolveError(f"The environment of {self._label} cannot be asked for: {error}") from error
         packages = tuple(self._package(record) for record in records)
         return Lock(self._spec.id, self._spec.platform, packages)
+
+    def _check_words(self) -> None:
+        for name, version in self._versions.items():
+            try:
+                rattler.PackageName(name)
+                rattler.Version(version)
+                self._match(name, version)
+            except (InvalidPackageNameError, InvalidVersionError, InvalidMatchSpecError) as error:
+                raise SolveError(
+                    f"The environment of {self._label} cannot be solved: {name!r} {version!r} is not a "
+                    f"package and its version ({error}). Write such as 'numpy': '1.26.4'."
+                ) from error
 
     def _match(self, name: str, version: str) -> rattler.MatchSpec:
         channel = self._own_channel.get(name)
@@ -122,20 +136,27 @@ class _Solve:
                 raise SolveError(await self._unknown(name, version)) from error
             if not any(rattler.Version(version) == rattler.Version(each) for each in known):
                 raise SolveError(
-                    f"The environment of {self._label} cannot be solved: {self._where()} has no "
-                    f"{name} {version} for {self._spec.platform}. It has: "
+                    f"The environment of {self._label} cannot be solved: "
+                    f"{self._lacks(name, f'{name} {version}')}. There is: "
                     f"{', '.join(_nearest_versions(version, known))}."
                 ) from error
         reason = str(error).removeprefix("Cannot solve the request because of: ").strip()
-        stated = ", ".join(f"{name} {version}" for name, version in self._versions.items())
+        named = set(re.findall(r"[\w.-]+", reason))
+        at_odds = [name for name in self._versions if name in named] or list(self._versions)
+        stated = " and ".join(f"{name} {self._versions[name]}" for name in at_odds)
+        trouble = "do not go together" if len(at_odds) > 1 else "cannot be installed"
         raise SolveError(
-            f"The environment of {self._label} cannot be solved: {stated} do not go together.\n"
+            f"The environment of {self._label} cannot be solved: {stated} {trouble}.\n"
             f"{reason}\nChange one of these versions."
         ) from error
 
+    def _channels_of(self, name: str) -> list[rattler.Channel]:
+        own = self._own_channel.get(name)
+        return self._channels if own is None else [rattler.Channel(channel_url(own))]
+
     async def _known_versions(self, name: str) -> list[str]:
         found = await self._gateway.query(
-            self._channels,
+            self._channels_of(name),
             self._platforms,
             [name],
             recursive=False,
@@ -144,26 +165,36 @@ class _Solve:
         return sorted(versions, key=rattler.Version)
 
     async def _unknown(self, name: str, version: str) -> str:
-        names = await self._gateway.names(self._channels, self._platforms)
+        names = await self._gateway.names(self._channels_of(name), self._platforms)
         near = difflib.get_close_matches(name, [each.normalized for each in names], n=3)
         hint = f" Did you mean {' or '.join(near)}?" if near else ""
         return (
-            f"The environment of {self._label} cannot be solved: {self._where()} has no package "
-            f"{name!r} (asked for: {version}).{hint}"
+            f"The environment of {self._label} cannot be solved: "
+            f"{self._lacks(name, f'package {name!r}')} (asked for: {version}).{hint}"
         )
 
     def _blame_channel(self, error: Exception) -> NoReturn:
-        reason = str(error).strip().splitlines()
+        text = str(error)
+        urls = [_url(channel) for channel in self._channels]
+        blamed = [url for url in urls if url in text] or urls
+        reason = text.strip().splitlines() or [repr(error)]
         raise ChannelError(
-            f"The environment of {self._label} cannot be solved, because {self._where()} cannot be "
-            f"read: {reason[0]}{f' ({reason[-1]})' if len(reason) > 1 else ''}. "
+            f"The environment of {self._label} cannot be solved, because the channel "
+            f"{' or '.join(blamed)} cannot be read: "
+            f"{reason[0]}{f' ({reason[-1]})' if len(reason) > 1 else ''}. "
             "Is the address right, and can this machine reach it? "
             "Channels are set by CONDA_CHANNELS, or the setting channels."
         ) from error
 
-    def _where(self) -> str:
-        urls = [channel.base_url.rstrip("/") for channel in self._channels]
-        return f"the channel {urls[0]}" if len(urls) == 1 else f"none of the channels {', '.join(urls)}"
+    def _lacks(self, name: str, what: str) -> str:
+        urls = [_url(channel) for channel in self._channels_of(name)]
+        if len(urls) == 1:
+            return f"the channel {urls[0]} has no {what} for {self._spec.platform}"
+        return f"none of the channels {', '.join(urls)} has {what} for {self._spec.platform}"
+
+
+def _url(channel: rattler.Channel) -> str:
+    return channel.base_url.rstrip("/")
 
 
 def _nearest_versions(version: str, known: list[str]) -> list[str]:
