@@ -12,6 +12,8 @@ from airflow.sdk.exceptions import AirflowException, AirflowFailException
 
 from airflow_conda_flow.airflow.configuration import airflow_settings, open_stores
 from airflow_conda_flow.airflow.identity import attempt_of, flow_run_id
+from airflow_conda_flow.airflow.parameters import given_values
+from airflow_conda_flow.datastore.manifests import read_run_manifest
 from airflow_conda_flow.errors import (
     CondaFlowError,
     FlowDefinitionError,
@@ -21,8 +23,8 @@ from airflow_conda_flow.errors import (
     SolveError,
 )
 from airflow_conda_flow.flow.definition import read_flow
-from airflow_conda_flow.runner.attempt import TaskRequest, run_attempt
-from airflow_conda_flow.runner.run_preparation import prepare_run, username
+from airflow_conda_flow.runner.attempt import TaskRequest, TaskResult, run_attempt
+from airflow_conda_flow.runner.run_preparation import first_attempt, prepare_run, username
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
@@ -62,15 +64,19 @@ class PrepareOperator(BaseOperator):
         settings = airflow_settings()
         datastore, environments = open_stores(settings, _LogProgress(self))
         run_id = flow_run_id(self.dag_id, context["run_id"])
+        first_try = attempt_of(context["ti"].try_number) == 0
         manifest = prepare_run(
             definition,
             datastore=datastore,
             environments=environments,
             channels=settings.channels,
             run_id=run_id,
-            parameters=definition.parameter_values(_given(context["params"]), username()),
+            parameters=definition.parameter_values(
+                given_values(definition.parameters, context["params"], self.dag.params), username()
+            ),
             origin="airflow",
             environment=self.environment,
+            first_attempt=first_attempt(datastore.storage, definition.name, run_id, is_new=first_try),
         )
         self.log.info("Prepared run %s/%s in %s", definition.name, run_id, datastore.storage.url)
         for step, environment in manifest["environments"].items():
@@ -103,37 +109,46 @@ class StepOperator(BaseOperator):
         self.step = step
         self.kind = kind
         self.indices = indices
-        self._cancel = threading.Event()
+        self._cancel: threading.Event | None = None
 
     def execute(self, context: Context) -> list[list[int]] | None:
         """Run the step's next attempt; a foreach returns the index paths of its splits."""
-        datastore, environments = open_stores(airflow_settings(), _LogProgress(self))
-        request = TaskRequest(
-            flow=self.flow,
-            run_id=flow_run_id(self.dag_id, context["run_id"]),
-            step=self.step,
-            indices=tuple(self.indices),
-            attempt=attempt_of(context["ti"].try_number),
-            python=sys.executable,
-        )
+        # Not made earlier: Airflow copies operators, and a mutex cannot be copied.
+        self._cancel = threading.Event()
         try:
-            result = run_attempt(
-                request,
-                datastore,
-                environments,
-                output=lambda _stream, line: self.log.info("%s", line),
-                cancel=self._cancel,
-            )
+            result = self._run(context, self._cancel)
         except CondaFlowError as error:
             raise AirflowException(str(error)) from None
+        self._name_split(context, result.manifest)
         if not result.ok:
             self._fail(result.exception or {})
-        self._name_split(context, result.manifest)
         return self._splits(result.manifest["transition"])
 
     def on_kill(self) -> None:
         """End the step's process and its children."""
-        self._cancel.set()
+        if self._cancel is not None:
+            self._cancel.set()
+
+    def _run(self, context: Context, cancel: threading.Event) -> TaskResult:
+        datastore, environments = open_stores(airflow_settings(), _LogProgress(self))
+        run_id = flow_run_id(self.dag_id, context["run_id"])
+        run = read_run_manifest(datastore.storage, self.flow, run_id)
+        request = TaskRequest(
+            flow=self.flow,
+            run_id=run_id,
+            step=self.step,
+            indices=tuple(self.indices),
+            attempt=attempt_of(context["ti"].try_number, run["first_attempt"]),
+            run_manifest=run,
+            python=sys.executable,
+        )
+        return run_attempt(
+            request,
+            datastore,
+            environments,
+            output=lambda _stream, line: self.log.info("%s", line),
+            cancel=cancel,
+        )
 
     def _fail(self, exception: Mapping[str, Any]) -> None:
         for line in exception.get("traceback", "").splitlines():
@@ -202,8 +217,3 @@ class _LogProgress:
         if self._bytes:
             self._log.info("Fetched %.1f MB", self._bytes / 1e6)
             self._bytes = 0
-
-
-def _given(params: Mapping[str, Any]) -> dict[str, Any]:
-    """The parameters that have a value; the others have their defaults."""
-    return {name: value for name, value in params.items() if value is not None}

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import json
+from collections.abc import Collection, Iterable, Mapping
 from typing import Any
 
 from airflow.sdk import Param
 
-from airflow_conda_flow.flow.parameters import Parameter
+from airflow_conda_flow.flow.parameters import JSONType, Parameter
 
 _SCHEMA_TYPES = {
     "str": ["string"],
@@ -33,3 +35,34 @@ def airflow_param(parameter: Parameter) -> Param:
 
 def _plain(types: list[str]) -> str | list[str]:
     return types[0] if len(types) == 1 else types
+
+
+def given_values(
+    parameters: Iterable[Parameter], params: Mapping[str, Any], declared: Collection[str]
+) -> dict[str, Any]:
+    """What a DAG run was given for the flow's parameters, by name; the others have their defaults.
+
+    A name that neither the flow nor the DAG knows stays, to be refused: it is a misspelt one.
+
+    Args:
+        parameters: the flow's.
+        params: the DAG run's params.
+        declared: the names of the DAG's params.
+    """
+    known = {each.name: each for each in parameters}
+    return {
+        name: _as_given(known[name], value) if name in known else value
+        for name, value in params.items()
+        if value is not None and (name in known or name not in declared)
+    }
+
+
+def _as_given(parameter: Parameter, value: Any) -> Any:
+    """The value for ``Parameter.convert``: a text that is no JSON is itself the JSON value."""
+    if parameter.type is not JSONType or not isinstance(value, str):
+        return value
+    try:
+        json.loads(value)
+    except ValueError:
+        return json.dumps(value)
+    return value

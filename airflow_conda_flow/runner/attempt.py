@@ -59,6 +59,26 @@ class TaskRequest:
     run_manifest: Manifest | None = None
     python: str | None = None
 
+    def to_dict(self) -> dict[str, Any]:
+        """What names the attempt, as JSON; what is found anew on every machine is left out."""
+        return {
+            "flow": self.flow,
+            "run_id": self.run_id,
+            "step": self.step,
+            "indices": list(self.indices),
+            "attempt": self.attempt,
+        }
+
+    @classmethod
+    def from_dict(cls, data: Mapping[str, Any]) -> TaskRequest:
+        """The inverse of ``to_dict``.
+
+        >>> request = TaskRequest("AFlow", "1", "train", (3, 1), attempt=2)
+        >>> TaskRequest.from_dict(request.to_dict()) == request
+        True
+        """
+        return cls(data["flow"], data["run_id"], data["step"], tuple(data["indices"]), data["attempt"])
+
 
 @dataclass(frozen=True)
 class TaskResult:

@@ -7,15 +7,17 @@ import os
 import platform
 from collections.abc import Mapping, Sequence
 from datetime import datetime, timezone
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any, Literal
 
-from airflow_conda_flow.datastore import code_package
+from airflow_conda_flow.datastore import code_package, layout
 from airflow_conda_flow.datastore.datastore import Datastore
-from airflow_conda_flow.datastore.manifests import write_run_manifest
+from airflow_conda_flow.datastore.manifests import read_run_manifest, write_run_manifest
+from airflow_conda_flow.datastore.storage import Storage
 from airflow_conda_flow.environments.environments import Environments
 from airflow_conda_flow.environments.platform import current_platform
 from airflow_conda_flow.environments.spec import EnvironmentSpec
+from airflow_conda_flow.errors import NotInDatastore
 from airflow_conda_flow.flow.definition import FlowDefinition
 from airflow_conda_flow.runtime import pickling
 
@@ -34,6 +36,7 @@ def prepare_run(
     origin: Literal["local", "airflow"],
     environment: Literal["conda", "local"],
     tags: Sequence[str] = (),
+    first_attempt: int = 0,
 ) -> Manifest:
     """Resolve every environment, store the code package, and commit the run's manifest.
 
@@ -49,6 +52,7 @@ def prepare_run(
         origin: who runs the tasks.
         environment: ``conda`` gives every step its own environment, ``local`` none.
         tags: the run's tags.
+        first_attempt: the number of every task's first attempt.
 
     Returns:
         the run manifest, as docs/architecture.md shows it.
@@ -84,10 +88,34 @@ def prepare_run(
             for step, spec in specs.items()
         },
         "pickle_protocols": protocols,
+        "first_attempt": first_attempt,
         "parameters": _store_parameters(datastore, parameters, protocols[definition.graph.start]),
     }
     write_run_manifest(datastore.storage, manifest)
     return manifest
+
+
+def first_attempt(storage: Storage, flow: str, run_id: str, *, is_new: bool) -> int:
+    """The number of every task's first attempt in a run whose id an orchestrator gives.
+
+    An orchestrator can forget a run and make it again under the same id. The tasks of the new one
+    then go on counting where the old one ended, or they would take its outputs for their own.
+
+    Args:
+        storage: where the run is kept.
+        flow: the flow's name.
+        run_id: the run's id.
+        is_new: whether the orchestrator prepares the run for the first time.
+    """
+    try:
+        before = read_run_manifest(storage, flow, run_id)
+    except NotInDatastore:
+        return 0
+    if not is_new:
+        return int(before.get("first_attempt", 0))
+    manifests = (PurePosixPath(key) for key in storage.list_keys(layout.run_folder(flow, run_id)))
+    attempts = (int(key.stem) for key in manifests if key.suffix == ".json" and key.stem.isdigit())
+    return max(attempts, default=-1) + 1
 
 
 def username() -> str:

@@ -91,8 +91,6 @@ def _run(message, stream):
         method()
     else:
         method(task.inputs)
-    sys.stdout.flush()
-    sys.stderr.flush()
     return task.finish(flow)
 
 

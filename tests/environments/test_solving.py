@@ -62,8 +62,7 @@ def test_a_directory_is_a_channel(make_environments, make_spec, channel, form):
 MESSAGES = [
     (
         {"numpy": "1.20.0"},
-        r"The environment of step start cannot be solved: the channel \S+ has no numpy 1\.20\.0 "
-        r"for \S+\. There is: 1\.26\.4\.",
+        r"of step start cannot be solved: the channel \S+ has no numpy 1\.20\.0 for \S+\. There is: 1\.26\.4\.",
     ),
     ({"nunpy": "1.26.4"}, r"step start .* has no package 'nunpy' .*\. Did you mean numpy\?"),
     ({"scikit_learn": "1.5.2"}, r"has no package 'scikit_learn' .*Did you mean scikit-learn\?"),

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+
 import pytest
 
 from airflow_conda_flow.environments.environments import Environments
@@ -56,7 +58,7 @@ def test_values_go_through_many_pythons_and_back(make_run):
     if None in pythons:
         pytest.skip("not all of these interpreters are here")
     names = ["start", "one", "two", "three", "end"]
-    middle = "".join(MIDDLE.format(name=a, next=b) for a, b in zip(names[1:], names[2:], strict=False))
+    middle = "".join(MIDDLE.format(name=a, next=b) for a, b in itertools.pairwise(names[1:]))
     run = make_run(RELAY % middle)
     run.manifest["pickle_protocols"] = dict.fromkeys(names, 4)
     results = [run.done(name, python=python) for name, python in zip(names, pythons, strict=True)]

@@ -13,7 +13,12 @@ from typing import Any
 from airflow_conda_flow.environments.channels import channel_url, split_library
 from airflow_conda_flow.environments.lock import Lock, LockedPackage
 from airflow_conda_flow.environments.spec import EnvironmentSpec
-from airflow_conda_flow.errors import ResolverNotFound, SolveError
+from airflow_conda_flow.errors import ChannelError, ResolverNotFound, SolveError
+
+# What conda calls them in its JSON.
+_CHANNEL_FAILURES = frozenset(
+    ["ChannelDenied", "CondaHTTPError", "CondaSSLError", "ProxyError", "UnavailableInvalidChannel"]
+)
 
 
 class ExecutableSolver:
@@ -47,7 +52,8 @@ class ExecutableSolver:
             prefix = "" if channel is None else f"{channel_url(channel)}::"
             texts.append(f"{prefix}{package}=={version}")
         answer = self._ask(label, spec, texts)
-        packages = tuple(_package(each, stated) for each in answer.get("actions", {}).get("FETCH", []))
+        records = answer.get("actions", {}).get("FETCH", [])
+        packages = tuple(self._package(each, stated) for each in records)
         if not packages:
             raise SolveError(
                 f"{self._name} found no packages for the environment of {label}: "
@@ -78,6 +84,11 @@ class ExecutableSolver:
             answer = {"error": done.stderr.strip() or done.stdout.strip()}
         if done.returncode:
             reason = answer.get("message") or answer.get("error") or f"exit code {done.returncode}"
+            if answer.get("exception_name") in _CHANNEL_FAILURES:
+                raise ChannelError(
+                    f"{self._name} cannot solve the environment of {label}, because a channel cannot be "
+                    f"read: {reason}. Channels are set by CONDA_CHANNELS, or the setting channels."
+                )
             problems = answer.get("solver_problems") or []
             raise SolveError(
                 f"{self._name} cannot solve the environment of {label}: "
@@ -85,23 +96,23 @@ class ExecutableSolver:
             )
         return answer
 
-
-def _package(record: Mapping[str, Any], stated: Mapping[str, str]) -> LockedPackage:
-    if not record.get("sha256"):
-        raise SolveError(f"The resolver gives no sha256 for {record.get('fn')}.")
-    url: str = record["url"]
-    return LockedPackage(
-        name=record["name"],
-        version=record["version"],
-        build=record.get("build_string") or record["build"],
-        build_number=record["build_number"],
-        subdir=record["subdir"],
-        url=url,
-        sha256=record["sha256"],
-        size=record["size"],
-        channel=url.rsplit("/", 2)[0],
-        depends=tuple(record.get("depends", ())),
-        noarch=record.get("noarch") or None,
-        python_site_packages_path=record.get("python_site_packages_path"),
-        stated=record["name"] in stated,
-    )
+    def _package(self, record: Mapping[str, Any], stated: Mapping[str, str]) -> LockedPackage:
+        for needed in ("sha256", "url"):
+            if not record.get(needed):
+                raise SolveError(f"{self._name} gives no {needed} for {record.get('fn') or record}.")
+        url: str = record["url"]
+        return LockedPackage(
+            name=record["name"],
+            version=record["version"],
+            build=record.get("build_string") or record["build"],
+            build_number=record["build_number"],
+            subdir=record["subdir"],
+            url=url,
+            sha256=record["sha256"],
+            size=record["size"],
+            channel=url.rsplit("/", 2)[0],
+            depends=tuple(record.get("depends", ())),
+            noarch=record.get("noarch") or None,
+            python_site_packages_path=record.get("python_site_packages_path"),
+            stated=record["name"] in stated,
+        )
