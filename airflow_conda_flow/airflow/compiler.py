@@ -12,8 +12,10 @@ from typing import Any, Literal
 from airflow.sdk import DAG
 
 from airflow_conda_flow.airflow.identity import dag_id_of
-from airflow_conda_flow.airflow.operators import FanOutOperator, PrepareOperator, StepOperator
+from airflow_conda_flow.airflow.operators import FanOutOperator, PrepareOperator
 from airflow_conda_flow.airflow.parameters import airflow_param
+from airflow_conda_flow.airflow.step_operator import step_operator_class
+from airflow_conda_flow.compute.compute import compute_name
 from airflow_conda_flow.errors import FlowDefinitionError
 from airflow_conda_flow.flow.decorators import nearest
 from airflow_conda_flow.flow.definition import FlowDefinition, read_flow
@@ -107,7 +109,14 @@ class _Tasks:
             task.set_upstream(upstream)
 
     def _step(self, node: StepNode) -> Any:
-        keywords: dict[str, Any] = {"flow": self._definition.name, "step": node.name, "kind": node.kind}
+        decorators = self._definition.decorators[node.name]
+        operator = step_operator_class(compute_name(node.name, decorators))
+        keywords: dict[str, Any] = {
+            "flow": self._definition.name,
+            "step": node.name,
+            "kind": node.kind,
+            "decorators": decorators,
+        }
         common: dict[str, Any] = {
             "task_id": node.name,
             "doc_md": node.doc or None,
@@ -116,8 +125,8 @@ class _Tasks:
         }
         foreaches = [name for name in node.split_parents if self._graph.steps[name].kind == "foreach"]
         if not foreaches:
-            return StepOperator(**common, **keywords)
-        return StepOperator.partial(**common, **keywords, map_index_template="{{ split_name }}").expand(
+            return operator(**common, **keywords)
+        return operator.partial(**common, **keywords, map_index_template="{{ split_name }}").expand(
             indices=self._splits_of(foreaches)
         )
 

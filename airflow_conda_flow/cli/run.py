@@ -32,6 +32,14 @@ def add_arguments(parser: argparse.ArgumentParser, definition: FlowDefinition) -
         "--tag", action="append", default=[], metavar="TAG", help="a tag of the run; may be given again"
     )
     parser.add_argument("--run-id-file", metavar="FILE", help="write the run's id to this file")
+    parser.add_argument(
+        "--with",
+        dest="decorators",
+        action="append",
+        default=[],
+        metavar="DECORATOR",
+        help="give every step a decorator, such as kubernetes or retry:times=3; may be given again",
+    )
     if definition.parameters:
         group = parser.add_argument_group("parameters of the flow")
         for parameter in definition.parameters:
@@ -45,6 +53,7 @@ def add_arguments(parser: argparse.ArgumentParser, definition: FlowDefinition) -
 
 def execute(arguments: argparse.Namespace, definition: FlowDefinition) -> int:
     """Run the flow; 0 when every task finished, else 1."""
+    definition.attach(arguments.decorators)
     settings = load_settings(
         {
             name: getattr(arguments, name)

@@ -3,6 +3,7 @@
 import os
 
 from airflow_conda_flow.errors import FlowDefinitionError, ParameterError
+from airflow_conda_flow.flow.attached_decorators import attach_everywhere, attached_decorators
 from airflow_conda_flow.flow.environment_spec import declares_conda, step_environments
 from airflow_conda_flow.flow.flowspec import FlowSpec
 from airflow_conda_flow.flow.graph_reader import read_graph
@@ -12,7 +13,7 @@ from airflow_conda_flow.flow.steps import is_step
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
     from typing import Any
 
     from airflow_conda_flow.flow.graph import FlowGraph
@@ -65,6 +66,7 @@ class FlowDefinition(object):
         parameters: its parameters, in the order of the class.
         flow_class: the class itself.
         declares_conda: whether it has a conda decorator.
+        decorators: attributes by decorator name by step, conda's left out.
     """
 
     def __init__(self, flow_class, graph, parameters):
@@ -75,6 +77,12 @@ class FlowDefinition(object):
         self.parameters = parameters
         self.flow_class = flow_class
         self.declares_conda = declares_conda(flow_class)
+        self.decorators = attached_decorators(flow_class)
+
+    def attach(self, texts):
+        # type: (Sequence[str]) -> None
+        """Give every step the decorators that ``--with`` names, as ``attach_everywhere`` reads them."""
+        self.decorators = attach_everywhere(self.decorators, texts)
 
     def step_environments(self, default_python):
         # type: (str) -> dict[str, Any]

@@ -25,10 +25,10 @@ class Console:
         """Print a line of the run itself, such as ``Done!``."""
         self._write(self._out, f"{_now()} {text}\n")
 
-    def task_line(self, pathspec: str, pid: int | None, text: str) -> None:
+    def task_line(self, pathspec: str, process: str | None, text: str) -> None:
         """Print a line about a task, or a line that the task printed."""
-        process = "" if pid is None else f" (pid {pid})"
-        self._write(self._out, f"{_now()} [{pathspec}{process}] {text}\n")
+        suffix = "" if process is None else f" ({process})"
+        self._write(self._out, f"{_now()} [{pathspec}{suffix}] {text}\n")
 
     def note(self, text: str) -> None:
         """Print a line about the run for the person at the terminal, unless quiet."""

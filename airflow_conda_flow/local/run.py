@@ -13,13 +13,14 @@ from pathlib import Path
 from typing import Any, Literal
 
 from airflow_conda_flow._version import __version__
+from airflow_conda_flow.compute.compute import RunContext, check_reachable, compute_name, make_compute
 from airflow_conda_flow.datastore.datastore import open_datastore
 from airflow_conda_flow.environments.environments import Environments
 from airflow_conda_flow.environments.progress import open_progress
 from airflow_conda_flow.flow.definition import FlowDefinition
 from airflow_conda_flow.local.console import Console
 from airflow_conda_flow.local.scheduler import Scheduler, TaskLines, TaskOutcome
-from airflow_conda_flow.runner.attempt import TaskRequest, run_attempt
+from airflow_conda_flow.runner.attempt import TaskRequest
 from airflow_conda_flow.runner.run_preparation import prepare_run
 from airflow_conda_flow.settings import Settings
 
@@ -58,7 +59,7 @@ class LocalRun:
             resolver=settings.resolver,
             progress=open_progress(sys.stderr),
         )
-        self._channels = settings.channels
+        self._settings = settings
 
     @contextmanager
     def prepared(self) -> Iterator[Scheduler]:
@@ -69,35 +70,29 @@ class LocalRun:
         )
         if self._options.environment == "local" and _declares_conda(definition):
             self._console.note("Note: @conda has no effect without --environment=conda.")
+        places = {step: compute_name(step, each) for step, each in definition.decorators.items()}
+        check_reachable(places.values(), self._settings)
         manifest = prepare_run(
             definition,
             datastore=self._datastore,
             environments=self._environments,
-            channels=self._channels,
+            channels=self._settings.channels,
             run_id=self.run_id,
             parameters=self._options.parameters,
             origin="local",
             tags=self._options.tags,
             environment=self._options.environment,
         )
-        code_dir = Path(definition.file).parent
+        context = RunContext(
+            manifest, self._datastore, self._environments, self._settings, Path(definition.file).parent
+        )
+        computes = {name: make_compute(name, context) for name in set(places.values())}
 
         def run_task(
             key: tuple[str, tuple[int, ...]], lines: TaskLines, cancel: threading.Event
         ) -> TaskOutcome:
-            result = run_attempt(
-                TaskRequest(
-                    flow=definition.name,
-                    run_id=self.run_id,
-                    step=key[0],
-                    indices=key[1],
-                    attempt=0,
-                    code_dir=code_dir,
-                    run_manifest=manifest,
-                    python=sys.executable,
-                ),
-                self._datastore,
-                self._environments,
+            result = computes[places[key[0]]].run(
+                TaskRequest(definition.name, self.run_id, *key),
                 output=lambda _stream, text: lines.line(text),
                 on_start=lines.started,
                 cancel=cancel,

@@ -47,18 +47,18 @@ class TaskLines:
     """Prints the lines of one task under its name."""
 
     def __init__(self, console: Console, pathspec: str) -> None:
-        self.pid: int | None = None
+        self.process: str | None = None
         self._console = console
         self._pathspec = pathspec
 
-    def started(self, pid: int) -> None:
-        """Say that the task has a process now."""
-        self.pid = pid
+    def started(self, process: str) -> None:
+        """Say that the task runs now, and as what: ``pid 123``."""
+        self.process = process
         self.line("Task is starting.")
 
     def line(self, text: str) -> None:
         """Print one line of the task, or about it."""
-        self._console.task_line(self._pathspec, self.pid, text)
+        self._console.task_line(self._pathspec, self.process, text)
 
 
 RunTask = Callable[[TaskKey, TaskLines, threading.Event], TaskOutcome]

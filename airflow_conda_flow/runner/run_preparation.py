@@ -81,6 +81,7 @@ def prepare_run(
         "username": username(),
         "tags": list(tags),
         "graph": definition.graph.to_dict(),
+        "decorators": definition.decorators,
         "code": {"sha256": package.sha256, "flow_file": package.flow_file},
         "environment": environment,
         "environments": {

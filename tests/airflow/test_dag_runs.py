@@ -82,7 +82,7 @@ def test_an_environment_that_cannot_be_solved_fails_the_prepare_task(machine):
     machine.flow(FLOW.replace('"1.16.0"}', '"9.9"}'), folder=machine.dags)
     done = machine.airflow("dags", "test", "a_flow")
     assert "The environment of step start cannot be solved" in done.stdout
-    assert "It has: 1.16.0, 1.17.0." in done.stdout
+    assert "There is: 1.16.0, 1.17.0." in done.stdout
     assert not machine.datastore.joinpath("flows").exists()
 
 

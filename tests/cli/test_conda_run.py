@@ -278,8 +278,11 @@ def test_two_first_runs_at_once_have_one_lock(machine, tmp_path):
 @pytest.mark.parametrize(
     ("conda", "message"),
     [
-        ('libraries={"sixx": "1.0"}', "has no package 'sixx' (asked for: 1.0). Did you mean six?"),
-        ('libraries={"six": "9.9"}', "has no six 9.9 for linux-64. It has: 1.16.0, 1.17.0."),
+        (
+            'libraries={"sixx": "1.0"}',
+            "has no package 'sixx' for linux-64 (asked for: 1.0). Did you mean six?",
+        ),
+        ('libraries={"six": "9.9"}', "has no six 9.9 for linux-64. There is: 1.16.0, 1.17.0."),
         ('python="3.4.1"', "has no python 3.4.1"),
         (
             'python="{old}", libraries={"scikit-learn": "1.5.2"}',

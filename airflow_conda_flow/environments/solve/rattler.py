@@ -121,7 +121,7 @@ class _Solve:
             url=record.url,
             sha256=record.sha256.hex(),
             size=record.size or 0,
-            channel=record.channel or "",
+            channel=(record.channel or "").rstrip("/"),
             depends=tuple(record.depends),
             noarch=kind,
             python_site_packages_path=record.python_site_packages_path,

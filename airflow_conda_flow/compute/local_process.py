@@ -1,0 +1,45 @@
+"""Tasks as processes of this machine: the runner is this process."""
+
+from __future__ import annotations
+
+import sys
+import threading
+from collections.abc import Callable
+from dataclasses import replace
+
+from airflow_conda_flow.compute.compute import RunContext
+from airflow_conda_flow.runner.attempt import Output, TaskRequest, TaskResult, run_attempt
+
+
+class LocalProcess:
+    """Runs attempts in the calling thread's process.
+
+    Args:
+        context: the run.
+    """
+
+    def __init__(self, context: RunContext) -> None:
+        self._context = context
+
+    def run(
+        self,
+        request: TaskRequest,
+        output: Output,
+        on_start: Callable[[str], None],
+        cancel: threading.Event,
+    ) -> TaskResult:
+        """Run one attempt to its end; see ``Compute.run``."""
+        context = self._context
+        return run_attempt(
+            replace(
+                request,
+                code_dir=context.code_dir,
+                run_manifest=dict(context.manifest),
+                python=sys.executable,
+            ),
+            context.datastore,
+            context.environments,
+            output=output,
+            on_start=lambda pid: on_start(f"pid {pid}"),
+            cancel=cancel,
+        )
