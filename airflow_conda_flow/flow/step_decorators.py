@@ -1,7 +1,11 @@
 """Every step decorator that ``--with`` can add, by name. A new one is a new file and a line here."""
 
+from airflow_conda_flow.flow.resources_decorator import ResourcesDecorator
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from airflow_conda_flow.flow.decorators import StepDecorator
 
-STEP_DECORATORS = {}  # type: dict[str, type[StepDecorator]]
+STEP_DECORATORS = {
+    "resources": ResourcesDecorator,
+}  # type: dict[str, type[StepDecorator]]

@@ -1,0 +1,72 @@
+"""Amounts of processor and memory, as people write them: numbers, or Kubernetes quantities.
+
+https://kubernetes.io/docs/reference/kubernetes-api/common-definitions/quantity/
+"""
+
+import re
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+_NUMBER = re.compile(r"^\d+(\.\d+)?$")
+_QUANTITY = re.compile(r"^(\d+(?:\.\d+)?)([kKMGTP]i?)$")
+_MILLI = re.compile(r"^(\d+)m$")
+_STEPS = ("k", "M", "G", "T", "P")
+
+
+def megabytes(amount):
+    # type: (Any) -> float | None
+    """An amount of memory in MB (a million bytes), or None where it is no amount.
+
+    A number, or a text that is one, counts MB.
+
+    >>> megabytes(4096), megabytes("512"), megabytes("4G"), megabytes("1Gi"), megabytes("4 GB")
+    (4096.0, 512.0, 4000.0, 1073.741824, None)
+    """
+    if not isinstance(amount, str):
+        return _number(amount)
+    if _NUMBER.match(amount):
+        return float(amount)
+    found = _QUANTITY.match(amount)
+    if not found:
+        return None
+    number, unit = found.groups()
+    base = 1024.0 if unit.endswith("i") else 1000.0
+    power = _STEPS.index(unit[0].replace("K", "k")) + 1
+    return float(number) * float(base**power) / 1e6
+
+
+def cores(amount):
+    # type: (Any) -> float | None
+    """An amount of processor in cores, or None where it is no amount.
+
+    >>> cores(2), cores("0.5"), cores("250m"), cores("many")
+    (2.0, 0.5, 0.25, None)
+    """
+    if not isinstance(amount, str):
+        return _number(amount)
+    if _NUMBER.match(amount):
+        return float(amount)
+    found = _MILLI.match(amount)
+    return int(found.group(1)) / 1000.0 if found else None
+
+
+def count(amount):
+    # type: (Any) -> float | None
+    """A whole number of devices, or None where it is not one.
+
+    >>> count(2), count("1"), count(1.5), count(True)
+    (2.0, 1.0, None, None)
+    """
+    if isinstance(amount, str) and amount.isdigit():
+        return float(amount)
+    number = _number(amount)
+    return number if number is not None and number == int(number) else None
+
+
+def _number(amount):
+    # type: (Any) -> float | None
+    if isinstance(amount, bool) or not isinstance(amount, (int, float)):
+        return None
+    return float(amount) if 0 <= amount < float("inf") else None

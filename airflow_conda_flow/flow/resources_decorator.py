@@ -1,0 +1,89 @@
+"""``@resources``: what a step needs of the machine that runs it, wherever that is."""
+
+from airflow_conda_flow.flow.amounts import cores, count, megabytes
+from airflow_conda_flow.flow.decorators import Decorator, StepDecorator, decorator_function
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+    from typing import Any
+
+    Measure = Callable[[Any], float | None]
+
+RESOURCES = {
+    "cpu": None,
+    "memory": None,
+    "disk": None,
+    "gpu": None,
+    "shared_memory": None,
+}  # type: dict[str, Any]
+"""The attributes that ``@resources`` shares with the decorators that send a step elsewhere."""
+
+_MEASURES = {
+    "cpu": cores,
+    "memory": megabytes,
+    "disk": megabytes,
+    "gpu": count,
+    "shared_memory": megabytes,
+}  # type: dict[str, Measure]
+_EXPECTED = {
+    "cpu": 'a number of cores above 0, such as cpu=2 or cpu="500m"',
+    "memory": 'MB above 0, or a quantity, such as memory=4096 or memory="4Gi"',
+    "disk": 'MB above 0, or a quantity, such as disk=10240 or disk="10Gi"',
+    "gpu": "a whole number, such as gpu=1",
+    "shared_memory": 'MB above 0, or a quantity, such as shared_memory=64 or shared_memory="64Mi"',
+}
+
+
+def check_resources(decorator):
+    # type: (Decorator) -> None
+    """Raise at the decorator's line if one of ``RESOURCES`` is not an amount."""
+    for name in RESOURCES:
+        amount = decorator.attributes[name]
+        if amount is None:
+            continue
+        measured = _MEASURES[name](amount)
+        if measured is None or (measured == 0 and name != "gpu"):
+            decorator.fail("@%s: %s is %r; write %s." % (decorator.name, name, amount, _EXPECTED[name]))
+
+
+def merge_resources(decorators, name):
+    # type: (Mapping[str, Mapping[str, Any]], str) -> dict[str, Any]
+    """What a step needs: of ``@resources`` and the decorator ``name`` the larger of each amount.
+
+    What neither gives is None. An amount stays as it was written.
+
+    >>> merged = merge_resources({"resources": {"memory": "1Gi"}, "batch": {"memory": 500}}, "batch")
+    >>> merged["memory"]
+    '1Gi'
+    """
+    layers = [decorators.get("resources") or {}, decorators.get(name) or {}]
+    merged = {}
+    for key, measure in _MEASURES.items():
+        given = [layer[key] for layer in layers if layer.get(key) is not None]
+        # All were checked at their lines; 0.0 is for the type checker.
+        merged[key] = max(given, key=lambda amount: measure(amount) or 0.0) if given else None
+    return merged
+
+
+class ResourcesDecorator(StepDecorator):
+    """What a step needs of the machine that runs it; a local process takes what there is.
+
+    Args:
+        cpu: cores.
+        memory: MB, or a quantity such as ``4Gi``.
+        disk: MB, or a quantity.
+        gpu: a number of devices.
+        shared_memory: the size of ``/dev/shm`` in MB, or a quantity.
+    """
+
+    name = "resources"
+    defaults = dict(RESOURCES)
+
+    def check(self):
+        # type: () -> None
+        """Raise unless every attribute is an amount."""
+        check_resources(self)
+
+
+resources = decorator_function(ResourcesDecorator)
