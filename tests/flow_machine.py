@@ -7,6 +7,8 @@ import os
 import subprocess
 import sys
 import textwrap
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 KEPT = ("PATH", "LANG", "LC_ALL", "TMPDIR", "SSL_CERT_FILE", "REQUESTS_CA_BUNDLE")
@@ -55,17 +57,21 @@ class Machine:
             timeout=240,
         )
 
-    def start(self, flow: Path, *words: str) -> subprocess.Popen[str]:
-        """Start a flow file in a process group of its own."""
-        return subprocess.Popen(
+    @contextmanager
+    def started(self, flow: Path, *words: str) -> Iterator[subprocess.Popen[str]]:
+        """A flow file that runs while the block does; what is left of it at the block's end is killed."""
+        with subprocess.Popen(
             self.command(flow, *words),
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,
             env=self.environ,
             cwd=self.home,
-            start_new_session=True,
-        )
+        ) as process:
+            try:
+                yield process
+            finally:
+                process.kill()
 
     @property
     def datastore(self) -> Path:

@@ -6,7 +6,9 @@ import json
 import shutil
 import subprocess
 import sys
+import time
 import venv
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
@@ -266,11 +268,13 @@ def test_a_damaged_package_is_never_linked(machine, channel, damage):
 def test_two_first_runs_at_once_have_one_lock(machine, tmp_path):
     """Both succeed, with one lock and one prefix for each environment, and nothing left over."""
     flow = machine.flow(DECLARED)
-    processes = [machine.start(flow, "--environment=conda", "run") for _ in range(2)]
-    for process in processes:
-        with process:
+    with ExitStack() as stack:
+        processes = [
+            stack.enter_context(machine.started(flow, "--environment=conda", "run")) for _ in range(2)
+        ]
+        for process in processes:
             output = process.stdout.read()
-        assert process.returncode == 0, output
+            assert process.wait(10) == 0, output
     assert len(list(machine.cache.glob("environments/*/*.lock"))) == 2
     assert len(list((machine.cache / "prefixes").glob("*/bin/python"))) == 2
 
@@ -334,13 +338,8 @@ def test_a_killed_first_run_leaves_no_half_environment(machine):
     """Whatever the moment, what is there afterwards is whole, and the next run succeeds."""
     flow = machine.flow(DECLARED)
     for delay in (0.5, 0.7, 0.9, 1.1):
-        process = machine.start(flow, "--environment=conda", "run")
-        with process:
-            try:
-                process.wait(delay)
-            except subprocess.TimeoutExpired:
-                process.kill()
-            process.stdout.read()
+        with machine.started(flow, "--environment=conda", "run"):
+            time.sleep(delay)
         for prefix in (machine.cache / "prefixes").glob("[!.]*"):
             python = next((prefix / "bin").glob("python3.*"))
             assert subprocess.run([python, "-I", "-c", "import json, ssl"], check=False).returncode == 0

@@ -350,8 +350,8 @@ class AFlow(FlowSpec):
         self.next(self.body, foreach="items")
     @step
     def body(self):
-        child = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(300)", "MARK"])
-        print("sleeping", child.pid)
+        code = "import time; print('sleeping', flush=True); time.sleep(300)"
+        subprocess.Popen([sys.executable, "-c", code, "MARK"])
         time.sleep(300)
         self.next(self.join)
     @step
@@ -367,8 +367,7 @@ class AFlow(FlowSpec):
 def test_no_process_is_left_behind(machine, number):
     """However the run ends, its steps and their children end with it."""
     mark = f"mark-{os.getpid()}-{time.time_ns()}"
-    process = machine.start(machine.flow(SLEEPING.replace("MARK", mark)), "run")
-    with process:
+    with machine.started(machine.flow(SLEEPING.replace("MARK", mark)), "run") as process:
         seen = ""
         while seen.count("sleeping") < 2:
             line = process.stdout.readline()
@@ -377,7 +376,7 @@ def test_no_process_is_left_behind(machine, number):
         assert _processes(mark) == 2
         process.send_signal(number)
         rest = process.stdout.read()
-        assert process.wait(20) == (-number if number == signal.SIGKILL else 1)
+        assert process.wait(10) == (-number if number == signal.SIGKILL else 1)
     deadline = time.monotonic() + 5
     while _processes(mark) and time.monotonic() < deadline:
         time.sleep(0.05)
