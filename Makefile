@@ -7,7 +7,7 @@ CACHE := .cache
 
 export UV_LINK_MODE = copy
 
-.PHONY: demo test setup lint clean
+.PHONY: demo test setup lint image clean
 
 setup: $(VENV)/.ready
 
@@ -23,6 +23,10 @@ $(VENV)/.ready: pyproject.toml
 
 demo: setup
 	@demo/run $(BIN) $(CACHE)/demo
+
+# The runner image for Kubernetes and Batch, such as: make image BASE=python:3.12-slim IMAGE=registry/runner:1
+image: setup
+	@$(BIN)/python docker/build.py $(if $(BASE),--base $(BASE)) $(if $(IMAGE),--image $(IMAGE))
 
 lint: setup
 	$(BIN)/ruff check .

@@ -51,7 +51,7 @@ class AttemptMachine:
         file = folder / name
         file.write_text(IMPORTS + textwrap.dedent(text), encoding="utf-8")
         self.manifest = prepare_run(
-            read_flow(_load(file).AFlow),
+            read_flow(load_flow_module(file).AFlow),
             datastore=datastore,
             environments=self.environments,
             channels=["unused"],
@@ -121,7 +121,8 @@ class AFlow(FlowSpec):
 """
 
 
-def _load(file: Path) -> Any:
+def load_flow_module(file: Path) -> Any:
+    """The module of a flow file."""
     spec = importlib.util.spec_from_file_location("flow_under_test", file)
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)

@@ -126,6 +126,17 @@ def read_task_manifest(storage: Storage, flow: str, run_id: str, step: str, task
     return first if first["status"] == DONE else None
 
 
+def read_attempt(
+    storage: Storage, flow: str, run_id: str, step: str, task_id: str, attempt: int
+) -> Manifest | None:
+    """The manifest of one attempt, done or failed; None if it left none."""
+    try:
+        manifest = _read(storage, layout.task_manifest(flow, run_id, step, task_id, attempt))
+    except NotInDatastore:
+        return None
+    return None if manifest["status"] == _LOST else manifest
+
+
 def read_task_manifests(
     storage: Storage, flow: str, run_id: str, tasks: Iterable[tuple[str, str]]
 ) -> list[Manifest | None]:

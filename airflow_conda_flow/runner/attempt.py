@@ -23,6 +23,7 @@ from airflow_conda_flow.errors import CondaFlowError
 from airflow_conda_flow.flow.graph import FlowGraph
 from airflow_conda_flow.flow.index_path import task_id
 from airflow_conda_flow.runner.attempt_log import AttemptLog, shown
+from airflow_conda_flow.runner.failed_attempt import as_exception
 from airflow_conda_flow.runner.manifest_reader import ManifestReader
 from airflow_conda_flow.runner.runtime_root import runtime_root
 from airflow_conda_flow.runner.step_environ import conda_command, conda_environ, plain_command
@@ -170,7 +171,7 @@ class _Attempt:
                 if self._publisher is not None:
                     self._publisher.shutdown()
         except (CondaFlowError, OSError) as error:
-            return self._commit({}, _as_exception(error), cancelled=cancel.is_set())
+            return self._commit({}, as_exception(error), cancelled=cancel.is_set())
         last = end.last or {"type": "failed", "exception": _death(end)}
         return self._commit(last, last.get("exception"), cancelled=end.cancelled)
 
@@ -201,12 +202,14 @@ class _Attempt:
 
     def _command(self) -> tuple[list[str], Mapping[str, str] | None]:
         environment = self._run["environments"].get(self._request.step)
-        if environment is None:
+        if environment is None and self._request.python in {None, sys.executable}:
             # This interpreter has the package already; a second copy would only hide it.
-            return plain_command(self._request.python or sys.executable, Path(runtime_main.__file__)), None
-        prefix = self._environments.prefix_for(environment["id"], environment["platform"])
+            return plain_command(sys.executable, Path(runtime_main.__file__)), None
         root = runtime_root(self._datastore.cache_dir)
         main = root / "airflow_conda_flow" / "runtime" / "main.py"
+        if environment is None:
+            return plain_command(str(self._request.python), main), None
+        prefix = self._environments.prefix_for(environment["id"], environment["platform"])
         return conda_command(prefix, main), conda_environ(os.environ, prefix)
 
     # The exchange.
@@ -275,10 +278,6 @@ class _Attempt:
         }
         write_task_manifest(self._datastore.storage, manifest)
         return TaskResult(exception is None, manifest, exception, cancelled and exception is not None)
-
-
-def _as_exception(error: BaseException) -> dict[str, Any]:
-    return {"type": type(error).__name__, "message": str(error), "traceback": f"{error}\n"}
 
 
 def _death(end: ProcessEnd) -> dict[str, Any]:
