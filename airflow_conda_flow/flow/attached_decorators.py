@@ -9,28 +9,25 @@ import json
 from airflow_conda_flow.errors import SettingError
 from airflow_conda_flow.flow.decorators import nearest
 from airflow_conda_flow.flow.step_decorators import STEP_DECORATORS
-from airflow_conda_flow.flow.steps import is_step, step_decorators
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from typing import Any
 
+    from airflow_conda_flow.flow.flow_draft import FlowDraft
+
     Attached = dict[str, dict[str, dict[str, Any]]]
     """Attributes by decorator name by step."""
 
 
-def attached_decorators(flow_class):
-    # type: (Any) -> Attached
+def attached_decorators(draft):
+    # type: (FlowDraft) -> Attached
     """Attributes by decorator name by step, as JSON; conda's are merged elsewhere and left out."""
-    attached = {}  # type: Attached
-    for name in dir(flow_class):
-        method = getattr(flow_class, name)
-        if is_step(method):
-            attached[name] = {
-                each.name: dict(each.attributes) for each in step_decorators(method) if each.name != "conda"
-            }
-    return attached
+    return {
+        step: {each.name: dict(each.attributes) for each in decorators if each.name != "conda"}
+        for step, decorators in draft.step_decorators.items()
+    }
 
 
 def attach_everywhere(attached, texts):

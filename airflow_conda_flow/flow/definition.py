@@ -5,10 +5,9 @@ import os
 from airflow_conda_flow.errors import FlowDefinitionError, ParameterError
 from airflow_conda_flow.flow.attached_decorators import attach_everywhere, attached_decorators
 from airflow_conda_flow.flow.environment_spec import declares_conda, step_environments
-from airflow_conda_flow.flow.flowspec import FlowSpec
+from airflow_conda_flow.flow.flow_draft import FlowDraft
 from airflow_conda_flow.flow.graph_reader import read_graph
 from airflow_conda_flow.flow.lint import check_graph
-from airflow_conda_flow.flow.parameters import Parameter
 from airflow_conda_flow.flow.steps import is_step
 
 TYPE_CHECKING = False
@@ -17,6 +16,7 @@ if TYPE_CHECKING:
     from typing import Any
 
     from airflow_conda_flow.flow.graph import FlowGraph
+    from airflow_conda_flow.flow.parameters import Parameter
 
 RESERVED_PARAMETER_NAMES = frozenset(
     [
@@ -69,15 +69,16 @@ class FlowDefinition(object):
         decorators: attributes by decorator name by step, conda's left out.
     """
 
-    def __init__(self, flow_class, graph, parameters):
-        # type: (Any, FlowGraph, list[Parameter]) -> None
+    def __init__(self, draft, graph):
+        # type: (FlowDraft, FlowGraph) -> None
         self.name = graph.name
         self.file = os.path.abspath(graph.file)
         self.graph = graph
-        self.parameters = parameters
-        self.flow_class = flow_class
-        self.declares_conda = declares_conda(flow_class)
-        self.decorators = attached_decorators(flow_class)
+        self.parameters = list(draft.parameters.values())
+        self.flow_class = draft.flow_class
+        self.declares_conda = declares_conda(draft)
+        self.decorators = attached_decorators(draft)
+        self._draft = draft
 
     def attach(self, texts):
         # type: (Sequence[str]) -> None
@@ -87,7 +88,7 @@ class FlowDefinition(object):
     def step_environments(self, default_python):
         # type: (str) -> dict[str, Any]
         """The environment of every step, as ``environment_spec.step_environments`` gives it."""
-        return step_environments(self.flow_class, default_python)
+        return step_environments(self._draft, default_python)
 
     def parameter_values(self, given, user_name=""):
         # type: (Mapping[str, Any], str) -> dict[str, Any]
@@ -132,7 +133,9 @@ def read_flow(flow_class):
     graph = read_graph(flow_class)
     _check_decorators(flow_class)
     check_graph(graph)
-    return FlowDefinition(flow_class, graph, _read_parameters(flow_class, graph))
+    draft = FlowDraft(flow_class)
+    _check_parameters(draft, graph)
+    return FlowDefinition(draft, graph)
 
 
 def _check_decorators(flow_class):
@@ -144,19 +147,10 @@ def _check_decorators(flow_class):
             attached[0].fail("%r has @%s but is not a step. Add @step." % (name, attached[0].name))
 
 
-def _read_parameters(flow_class, graph):
-    # type: (Any, FlowGraph) -> list[Parameter]
-    by_attribute = {}  # type: dict[str, Parameter]
-    for owner in reversed(flow_class.__mro__):
-        if owner is FlowSpec or owner is object:
-            continue
-        for attribute, member in vars(owner).items():
-            if isinstance(member, Parameter):
-                by_attribute[attribute] = member
-            else:
-                by_attribute.pop(attribute, None)
+def _check_parameters(draft, graph):
+    # type: (FlowDraft, FlowGraph) -> None
     names = {}  # type: dict[str, Parameter]
-    for parameter in by_attribute.values():
+    for attribute, parameter in draft.parameters.items():
         plain = parameter.name.lower().replace("-", "_")
         if plain in names:
             _fail(
@@ -166,10 +160,9 @@ def _read_parameters(flow_class, graph):
             )
         if plain in RESERVED_PARAMETER_NAMES:
             _fail(parameter, "%r is an option of every run. Rename it." % parameter.name)
-        if parameter.attribute in graph.steps or parameter.name in graph.steps:
+        if attribute in graph.steps or parameter.name in graph.steps:
             _fail(parameter, "%r has the name of a step. Rename it." % parameter.name)
         names[plain] = parameter
-    return list(by_attribute.values())
 
 
 def _fail(parameter, message):

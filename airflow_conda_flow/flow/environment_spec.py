@@ -1,51 +1,40 @@
 """What each step of a flow says about its environment: its own decorators over its class's."""
 
 from airflow_conda_flow.flow.conda_decorators import merge
-from airflow_conda_flow.flow.flowspec import FlowSpec
-from airflow_conda_flow.flow.steps import is_step, step_decorators
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
+    from airflow_conda_flow.flow.flow_draft import FlowDraft
 
-def step_environments(flow_class, default_python):
-    # type: (Any, str) -> dict[str, Any]
+
+def step_environments(draft, default_python):
+    # type: (FlowDraft, str) -> dict[str, Any]
     """The environment of every step: ``{"python": ..., "libraries": {...}}``, or None if disabled.
 
     Args:
-        flow_class: the flow.
+        draft: the flow.
         default_python: the version of Python for steps that name none, such as ``3.11.7``.
     """
-    base = _base_layers(flow_class)
-    environments = {}
-    for name in dir(flow_class):
-        method = getattr(flow_class, name)
-        if is_step(method):
-            environments[name] = merge(base + _conda_layers(method), default_python)
-    return environments
+    base = _base_layers(draft)
+    return {
+        step: merge(base + _conda_layers(decorators), default_python)
+        for step, decorators in draft.step_decorators.items()
+    }
 
 
-def declares_conda(flow_class):
-    # type: (Any) -> bool
+def declares_conda(draft):
+    # type: (FlowDraft) -> bool
     """Whether any decorator of the flow is about conda."""
-    members = [getattr(flow_class, name) for name in dir(flow_class)]
-    return bool(_base_layers(flow_class)) or any(
-        _conda_layers(member) for member in members if is_step(member)
-    )
+    return bool(_base_layers(draft)) or any(map(_conda_layers, draft.step_decorators.values()))
 
 
-def _base_layers(flow_class):
-    # type: (Any) -> list[Any]
-    return [
-        decorator
-        for owner in reversed(flow_class.__mro__)
-        if issubclass(owner, FlowSpec) or "flow_decorators" in vars(owner)
-        for decorator in vars(owner).get("flow_decorators", [])
-        if decorator.name == "conda_base"
-    ]
+def _base_layers(draft):
+    # type: (FlowDraft) -> list[Any]
+    return [each for each in draft.flow_decorators if each.name == "conda_base"]
 
 
-def _conda_layers(method):
-    # type: (Any) -> list[Any]
-    return [decorator for decorator in step_decorators(method) if decorator.name == "conda"]
+def _conda_layers(decorators):
+    # type: (list[Any]) -> list[Any]
+    return [each for each in decorators if each.name == "conda"]
