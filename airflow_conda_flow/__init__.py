@@ -6,8 +6,19 @@ Standard library only, Python 3.6 and later: this file is shipped into step envi
 from airflow_conda_flow.flow.conda_decorators import conda, conda_base
 from airflow_conda_flow.flow.current_run import current
 from airflow_conda_flow.flow.flowspec import FlowSpec
+from airflow_conda_flow.flow.kubernetes_decorator import kubernetes
 from airflow_conda_flow.flow.parameters import JSONType, Parameter
 from airflow_conda_flow.flow.resources_decorator import resources
 from airflow_conda_flow.flow.steps import step
 
-__all__ = ["FlowSpec", "JSONType", "Parameter", "conda", "conda_base", "current", "resources", "step"]
+__all__ = [
+    "FlowSpec",
+    "JSONType",
+    "Parameter",
+    "conda",
+    "conda_base",
+    "current",
+    "kubernetes",
+    "resources",
+    "step",
+]

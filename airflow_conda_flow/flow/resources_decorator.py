@@ -31,7 +31,7 @@ _EXPECTED = {
     "memory": 'MB above 0, or a quantity, such as memory=4096 or memory="4Gi"',
     "disk": 'MB above 0, or a quantity, such as disk=10240 or disk="10Gi"',
     "gpu": "a whole number, such as gpu=1",
-    "shared_memory": 'MB above 0, or a quantity, such as shared_memory=64 or shared_memory="64Mi"',
+    "shared_memory": 'MiB above 0, or a quantity, such as shared_memory=64 or shared_memory="64Mi"',
 }
 
 
@@ -74,7 +74,7 @@ class ResourcesDecorator(StepDecorator):
         memory: MB, or a quantity such as ``4Gi``.
         disk: MB, or a quantity.
         gpu: a number of devices.
-        shared_memory: the size of ``/dev/shm`` in MB, or a quantity.
+        shared_memory: the size of ``/dev/shm`` in MiB, or a quantity.
     """
 
     name = "resources"
