@@ -113,7 +113,9 @@ def test_bad_values_name_their_line(attributes, message):
         kubernetes(**attributes)
     assert raised.value.message.startswith(f"@kubernetes: {message}")
     assert raised.value.file == __file__
-    assert Path(__file__).read_text().splitlines()[raised.value.line - 1].strip() == "kubernetes(**attributes)"
+    assert (
+        Path(__file__).read_text().splitlines()[raised.value.line - 1].strip() == "kubernetes(**attributes)"
+    )
 
 
 def test_from_the_command_line():
