@@ -93,7 +93,7 @@ def copy_shared_libraries(target: Path) -> None:
         if target not in path.parents:
             shutil.copy2(os.path.realpath(path), lib / path.name)
     (loader,) = (path for path in found if path.name.startswith(("ld-linux", "ld64")))
-    (lib / "ld.so").symlink_to(loader.name)
+    (lib / loader.name).rename(lib / "ld.so")
 
 
 def compile_modules(target: Path) -> None:

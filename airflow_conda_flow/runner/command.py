@@ -1,4 +1,4 @@
-"""The command line of the runner in a container: ``runner run '<request as JSON>'``.
+"""The command line of the runner in a container, first of all ``runner run '<request as JSON>'``.
 
 Settings come from environment variables alone: ``CONDA_FLOW_*`` for ours, ``AWS_*`` and the rest of
 boto3's default chain for credentials. docs/containers.md is the contract.
@@ -10,18 +10,22 @@ import json
 import os
 import sys
 from collections.abc import Sequence
+from pathlib import Path
 from typing import NoReturn
 
 from airflow_conda_flow._version import __version__
 from airflow_conda_flow.errors import CondaFlowError, SettingError
 from airflow_conda_flow.runner.attempt import TaskRequest
 from airflow_conda_flow.runner.container import CANNOT_RUN, run_in_container
+from airflow_conda_flow.runner.home import install
 
 _USAGE_ERROR = 2
 _USAGE = """Usage: runner run REQUEST
+       runner install DIRECTORY
        runner --version
 
 REQUEST is a JSON object: {"flow": "AFlow", "run_id": "1", "step": "start", "indices": [], "attempt": 0}
+DIRECTORY is where the runner copies itself to, for a container that has none.
 """
 
 
@@ -39,6 +43,9 @@ def main(argv: Sequence[str]) -> int:
         match list(argv):
             case ["run", text]:
                 return run_in_container(_request(text))
+            case ["install", directory]:
+                install(Path(directory))
+                return 0
             case ["--version"]:
                 print(__version__)
                 return 0
