@@ -3,6 +3,7 @@
 Standard library only, Python 3.6 and later: this file is shipped into step environments.
 """
 
+from airflow_conda_flow.flow.batch_decorator import batch
 from airflow_conda_flow.flow.conda_decorators import conda, conda_base
 from airflow_conda_flow.flow.current_run import current
 from airflow_conda_flow.flow.flowspec import FlowSpec
@@ -15,6 +16,7 @@ __all__ = [
     "FlowSpec",
     "JSONType",
     "Parameter",
+    "batch",
     "conda",
     "conda_base",
     "current",
