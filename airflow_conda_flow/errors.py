@@ -16,6 +16,11 @@
     ├── ArtifactError
     │   ├── UnpicklableArtifact (TypeError)
     │   └── MissingArtifact (AttributeError)
+    ├── ClientError
+    │   ├── ObjectNotFound (LookupError)   no such flow, run, step, task or artifact
+    │   ├── NamespaceMismatch (LookupError) there is one, but in another namespace
+    │   ├── InvalidPathspec (ValueError)   not the name of such an object
+    │   └── TaggingError (ValueError)      a tag is malformed, or may not be changed
     ├── TransitionError (ValueError)       self.next() was called with what the graph does not allow
     ├── MergeError (ValueError)            merge_artifacts() cannot decide
     └── TaskFailed (RuntimeError)          a task ended without its outputs
@@ -106,6 +111,26 @@ class UnpicklableArtifact(ArtifactError, TypeError):
 
 class MissingArtifact(ArtifactError, AttributeError):
     """A step reads an artifact that no earlier step assigned."""
+
+
+class ClientError(CondaFlowError):
+    """A past run cannot be read as asked."""
+
+
+class ObjectNotFound(ClientError, LookupError):
+    """There is no such flow, run, step, task or artifact."""
+
+
+class NamespaceMismatch(ClientError, LookupError):
+    """The object exists, but not in the namespace that is selected."""
+
+
+class InvalidPathspec(ClientError, ValueError):
+    """A text does not name an object of that kind."""
+
+
+class TaggingError(ClientError, ValueError):
+    """A tag is malformed, or may not be changed."""
 
 
 class TransitionError(CondaFlowError, ValueError):

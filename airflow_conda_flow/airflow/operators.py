@@ -21,7 +21,8 @@ from airflow_conda_flow.errors import (
     SolveError,
 )
 from airflow_conda_flow.flow.definition import read_flow
-from airflow_conda_flow.runner.run_preparation import first_attempt, prepare_run, username
+from airflow_conda_flow.flow.username import username
+from airflow_conda_flow.runner.run_preparation import first_attempt, prepare_run
 
 if TYPE_CHECKING:
     from airflow.sdk import Context

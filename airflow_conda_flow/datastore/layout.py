@@ -3,6 +3,7 @@
     flows/<Flow>/<run>/run.json                        run manifest
     flows/<Flow>/<run>/<step>/<task id>/<attempt>.json task manifest
     flows/<Flow>/<run>/<step>/<task id>/<attempt>.stdout|stderr
+    tags/<Flow>/<run>/<time>-<random>.json             one change of the run's tags
     artifacts/<first two hex digits>/<sha256>          serialized values
     code/<sha256>.zip                                  code packages
     environments/<platform>/<spec id>.lock             locks
@@ -87,6 +88,26 @@ def task_manifest(flow: str, run_id: str, step: str, task_id: str, attempt: int)
 def task_log(flow: str, run_id: str, step: str, task_id: str, attempt: int, stream: str) -> str:
     """The key of what one attempt wrote to ``stream``: ``"stdout"`` or ``"stderr"``."""
     return f"{task_folder(flow, run_id, step, task_id)}{attempt}.{stream}"
+
+
+def tag_folders(flow: str) -> str:
+    """The folder with a folder for every run whose tags were changed."""
+    return f"tags/{part(flow)}/"
+
+
+def tag_folder(flow: str, run_id: str) -> str:
+    """The folder with every change of a run's tags."""
+    return f"{tag_folders(flow)}{part(run_id)}/"
+
+
+def tag_change(flow: str, run_id: str, name: str) -> str:
+    """The key of one change of a run's tags; names sort by time."""
+    return f"{tag_folder(flow, run_id)}{name}.json"
+
+
+def locks(platform: str = "") -> str:
+    """The folder with a folder for every platform, or that of one platform's locks."""
+    return f"environments/{part(platform)}/" if platform else "environments/"
 
 
 def artifact(sha256: str) -> str:

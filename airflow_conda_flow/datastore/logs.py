@@ -1,7 +1,13 @@
-"""What an attempt's process wrote, stored when the attempt ends."""
+"""What an attempt's process wrote, stored when the attempt ends.
+
+Each line is stored with the time at which it came before it, in UTC: ``2026-11-24T19:05:33.488689Z``
+and a space.
+"""
 
 from __future__ import annotations
 
+import re
+from datetime import datetime, timezone
 from typing import TYPE_CHECKING
 
 from airflow_conda_flow.errors import NotInDatastore
@@ -12,6 +18,12 @@ if TYPE_CHECKING:
     from .storage import Storage
 
 STREAMS = ("stdout", "stderr")
+_STAMP = re.compile(rb"^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}Z ", re.MULTILINE)
+
+
+def stamp() -> bytes:
+    """What stands before a line that comes now."""
+    return datetime.now(timezone.utc).strftime("%Y-%m-%dT%H:%M:%S.%fZ ").encode("ascii")
 
 
 def write_log(
@@ -32,6 +44,13 @@ def read_log(
     storage: Storage, flow: str, run_id: str, step: str, task_id: str, attempt: int, stream: str
 ) -> bytes:
     """What the attempt wrote to ``stream``; empty if it wrote nothing or has not ended."""
+    return _STAMP.sub(b"", read_stamped_log(storage, flow, run_id, step, task_id, attempt, stream))
+
+
+def read_stamped_log(
+    storage: Storage, flow: str, run_id: str, step: str, task_id: str, attempt: int, stream: str
+) -> bytes:
+    """The same, each line with its time before it."""
     try:
         return storage.read_bytes(layout.task_log(flow, run_id, step, task_id, attempt, stream))
     except NotInDatastore:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import getpass
 import sys
 import threading
 import time
@@ -18,6 +17,7 @@ from airflow_conda_flow.datastore.datastore import open_datastore
 from airflow_conda_flow.environments.environments import Environments
 from airflow_conda_flow.environments.progress import open_progress
 from airflow_conda_flow.flow.definition import FlowDefinition
+from airflow_conda_flow.flow.username import username
 from airflow_conda_flow.local.console import Console
 from airflow_conda_flow.local.scheduler import Scheduler, TaskLines, TaskOutcome
 from airflow_conda_flow.runner.attempt import TaskRequest
@@ -66,7 +66,7 @@ class LocalRun:
         """Resolve environments, store the code package, then give the scheduler of the run."""
         definition = self._definition
         self._console.note(
-            f"airflow-conda-flow {__version__} executing {definition.name} for user:{_username()}"
+            f"airflow-conda-flow {__version__} executing {definition.name} for user:{username()}"
         )
         if self._options.environment == "local" and _declares_conda(definition):
             self._console.note("Note: @conda has no effect without --environment=conda.")
@@ -108,10 +108,3 @@ class LocalRun:
 
 def _declares_conda(definition: FlowDefinition) -> bool:
     return definition.declares_conda
-
-
-def _username() -> str:
-    try:
-        return getpass.getuser()
-    except (KeyError, OSError):
-        return "unknown"

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from airflow_conda_flow.datastore import code_package
+from airflow_conda_flow.datastore.catalogue import RunCatalogue
 from airflow_conda_flow.datastore.datastore import Datastore
 from airflow_conda_flow.datastore.digest import remember
 from airflow_conda_flow.datastore.manifests import read_run_manifest, write_task_manifest
@@ -215,15 +216,23 @@ class _Attempt:
     # The exchange.
 
     def answer(self, message: Mapping[str, Any]) -> dict[str, Any] | None:
-        """Give an artifact's file, or take one."""
+        """Give an artifact's file, or take one, or say what is known of past runs."""
         if message["type"] == "publish":
             self._publish(Path(message["path"]), message["sha256"], message["size"])
             return None
+        if message["type"] == "ask":
+            return self._told(message)
         try:
             path = self._datastore.artifacts.fetch(message["sha256"], message["size"])
         except CondaFlowError as error:
             return protocol.error(str(error))
         return protocol.artifact(str(path))
+
+    def _told(self, message: Mapping[str, Any]) -> dict[str, Any]:
+        try:
+            return protocol.answer(RunCatalogue(self._datastore).call(message["call"], message["arguments"]))
+        except CondaFlowError as error:
+            return protocol.error(str(error), type(error).__name__)
 
     def line(self, stream: str, data: bytes) -> None:
         """Keep a line for the log and pass it on."""

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from airflow_conda_flow.datastore import layout
+from airflow_conda_flow.datastore.logs import stamp
 from airflow_conda_flow.datastore.storage import Storage
 
 
@@ -19,13 +20,24 @@ class AttemptLog:
     def __init__(self, folder: Path) -> None:
         self._folder = folder
         self._files: dict[str, BinaryIO] = {}
+        self._amid_line: set[str] = set()
 
     def add(self, stream: str, data: bytes) -> None:
-        """Append bytes to the log of ``stdout`` or ``stderr``."""
+        """Append bytes to the log of ``stdout`` or ``stderr``; each line that begins gets the time."""
+        if not data:
+            return
         file = self._files.get(stream)
         if file is None:
             file = self._files[stream] = (self._folder / stream).open("wb")
-        file.write(data)
+        now = stamp()
+        for line in data.splitlines(keepends=True) if b"\n" in data[:-1] else (data,):
+            if stream not in self._amid_line:
+                file.write(now)
+            file.write(line)
+            if line.endswith(b"\n"):
+                self._amid_line.discard(stream)
+            else:
+                self._amid_line.add(stream)
 
     def store(self, storage: Storage, flow: str, run_id: str, step: str, task_id: str, attempt: int) -> None:
         """Put the logs that have a line into the datastore; nothing can be added after that."""

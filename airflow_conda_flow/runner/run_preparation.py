@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import getpass
-import os
 import platform
 from collections.abc import Mapping, Sequence
 from datetime import datetime, timezone
@@ -14,11 +12,13 @@ from airflow_conda_flow.datastore import code_package, layout
 from airflow_conda_flow.datastore.datastore import Datastore
 from airflow_conda_flow.datastore.manifests import read_run_manifest, write_run_manifest
 from airflow_conda_flow.datastore.storage import Storage
+from airflow_conda_flow.datastore.tags import checked_tags, origin_tags
 from airflow_conda_flow.environments.environments import Environments
 from airflow_conda_flow.environments.platform import current_platform
 from airflow_conda_flow.environments.spec import EnvironmentSpec
 from airflow_conda_flow.errors import NotInDatastore
 from airflow_conda_flow.flow.definition import FlowDefinition
+from airflow_conda_flow.flow.username import username
 from airflow_conda_flow.runtime import pickling
 
 _BUFFERS_SINCE = (3, 8)  # https://peps.python.org/pep-0574/
@@ -72,14 +72,16 @@ def prepare_run(
     package = code_package.build(definition.file)
     code_package.publish(datastore.storage, package)
     protocols = _pickle_protocols(definition, wanted)
+    created = datetime.now(timezone.utc)
     manifest = {
         "version": 1,
         "flow": definition.name,
         "run_id": run_id,
-        "created": datetime.now(timezone.utc).isoformat(timespec="microseconds"),
+        "created": created.isoformat(timespec="microseconds"),
         "origin": origin,
         "username": username(),
-        "tags": list(tags),
+        "tags": checked_tags(tags),
+        "system_tags": origin_tags(username(), origin, created, platform.python_version()),
         "graph": definition.graph.to_dict(),
         "decorators": definition.decorators,
         "code": {"sha256": package.sha256, "flow_file": package.flow_file},
@@ -117,18 +119,6 @@ def first_attempt(storage: Storage, flow: str, run_id: str, *, is_new: bool) -> 
     manifests = (PurePosixPath(key) for key in storage.list_keys(layout.run_folder(flow, run_id)))
     attempts = (int(key.stem) for key in manifests if key.suffix == ".json" and key.stem.isdigit())
     return max(attempts, default=-1) + 1
-
-
-def username() -> str:
-    """Who runs this process, as Metaflow's users name themselves."""
-    for variable in ("METAFLOW_USER", "SUDO_USER", "USERNAME", "USER"):
-        name = os.environ.get(variable)
-        if name and name != "root":
-            return name
-    try:
-        return getpass.getuser()
-    except (KeyError, OSError):
-        return "unknown"
 
 
 def _step_environments(definition: FlowDefinition, environment: Literal["conda", "local"]) -> dict[str, Any]:

@@ -27,7 +27,7 @@ def main(arguments):
     os.set_inheritable(link, False)
     _buffer_lines()
     faulthandler.enable()
-    stream = protocol.MessageStream(link)
+    stream = protocol.running = protocol.MessageStream(link)
     message = stream.receive()
     if message is None:
         return

@@ -2,6 +2,7 @@
 
     runner → step   task       first and once: everything that the step process needs
     step → runner   fetch      wants an artifact's file; answered by ``artifact`` or ``error``
+    step → runner   ask        wants to know of past runs; answered by ``answer`` or ``error``
     step → runner   publish    has written an artifact's file; not answered
     step → runner   done       the step returned: its artifacts and its transition
     step → runner   failed     the step raised: the exception as plain data
@@ -9,8 +10,11 @@
 Both ends import this file, so both speak the version that it states.
 """
 
+import _thread
 import json
 import os
+
+from airflow_conda_flow.errors import CondaFlowError
 
 VERSION = 1
 
@@ -21,20 +25,50 @@ if TYPE_CHECKING:
     Message = dict[str, Any]
 
 
+running = None  # type: MessageStream | None
+"""The way to the runner, in a step process; None elsewhere."""
+
+
 class MessageStream(object):
-    """Messages over a file descriptor of a connected socket; used by one thread at a time."""
+    """Messages over a file descriptor of a connected socket.
+
+    Any thread may send and request; one at a time receives.
+    """
 
     def __init__(self, descriptor):
         # type: (int) -> None
         self._reader = os.fdopen(descriptor, "rb")
         self._descriptor = descriptor
+        self._pid = os.getpid()
+        self._writing = _thread.allocate_lock()
+        self._asking = _thread.allocate_lock()
 
     def send(self, message):
         # type: (Message) -> None
         """Write one message whole."""
         data = memoryview(encode(message))
-        while data:
-            data = data[os.write(self._descriptor, data) :]
+        with self._writing:
+            while data:
+                data = data[os.write(self._descriptor, data) :]
+
+    def request(self, message):
+        # type: (Message) -> Message
+        """Write one message and wait for its answer.
+
+        Raises:
+            CondaFlowError: the runner is gone, or this is not the process that it started.
+        """
+        if os.getpid() != self._pid:
+            raise CondaFlowError(
+                "A process that a step started cannot ask the step's runner. Ask in the step itself, and "
+                "hand the value over."
+            )
+        with self._asking:
+            self.send(message)
+            answer = self.receive()
+        if answer is None:
+            raise CondaFlowError("The runner of this step is gone.")
+        return answer
 
     def receive(self):
         # type: () -> Message | None
@@ -77,10 +111,16 @@ def artifact(path):
     return {"type": "artifact", "path": path}
 
 
-def error(message):
-    # type: (str) -> Message
-    """The other answer to ``fetch``: why there is no file."""
-    return {"type": "error", "message": message}
+def answer(value):
+    # type: (Any) -> Message
+    """The answer to ``ask``."""
+    return {"type": "answer", "value": value}
+
+
+def error(message, error_type="CondaFlowError"):
+    # type: (str, str) -> Message
+    """The other answer to ``fetch`` and ``ask``: what went wrong, and which of our errors it is."""
+    return {"type": "error", "message": message, "error": error_type}
 
 
 def publish(path, ref):

@@ -1,6 +1,5 @@
 """The artifacts of one task, as the step process sees them: read on first touch, written at the end."""
 
-import _thread
 import os
 
 from airflow_conda_flow.errors import ArtifactError, CondaFlowError, UnpicklableArtifact
@@ -34,7 +33,6 @@ class ArtifactClient(object):
         self._step = step
         self._written = 0
         self._pid = os.getpid()
-        self._mutex = _thread.allocate_lock()  # a step may read artifacts from threads of its own
 
     def __reduce__(self):
         # type: () -> Any
@@ -110,11 +108,7 @@ class ArtifactClient(object):
                 "An artifact is read for the first time in a process that step %r started. "
                 "Read it in the step itself, and hand the value over." % self._step
             )
-        with self._mutex:
-            self._stream.send(protocol.fetch(ref))
-            answer = self._stream.receive()
-        if answer is None:
-            raise CondaFlowError("The runner of this step is gone.")
+        answer = self._stream.request(protocol.fetch(ref))
         if answer["type"] == "error":
             raise CondaFlowError(answer["message"])
         return answer["path"]  # type: ignore[no-any-return]

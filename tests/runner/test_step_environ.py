@@ -87,11 +87,11 @@ def test_a_conda_interpreter_is_isolated(tmp_path):
     assert not {"", str(tmp_path)} & set(path)
 
 
-def test_the_runtime_root_holds_the_language_and_the_runtime_alone(tmp_path):
+def test_the_runtime_root_holds_what_needs_the_standard_library_alone(tmp_path):
     """Nothing else of this package can be imported from it."""
     root = runtime_root(tmp_path)
     names = {path.name for path in (root / "airflow_conda_flow").iterdir()}
-    assert names == {"__init__.py", "errors.py", "flow", "runtime"}
+    assert names == {"__init__.py", "client", "errors.py", "flow", "runtime"}
     assert [path.name for path in root.iterdir()] == ["airflow_conda_flow"]
 
 

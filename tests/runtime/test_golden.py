@@ -33,7 +33,8 @@ class AFlow(FlowSpec):
         self.next(self.end)
     @step
     def end(self):
-        raise ValueError(self.texts)
+        from airflow_conda_flow import get_metadata
+        raise ValueError(self.texts, get_metadata())
 """
 TASKS = [("start",), ("each", 0), ("each", 1), ("join",), ("end",)]
 
@@ -94,8 +95,8 @@ def test_a_conversation(conversations, task):
 def test_every_message_is_in_a_golden_file(conversations):
     """No kind of message goes unrecorded; ``error`` is what a missing artifact is answered with."""
     kinds = {message["type"] for said in conversations.values() for _, message in said}
-    assert kinds == {"task", "fetch", "artifact", "publish", "done", "failed"}
-    assert protocol.error("why") == {"type": "error", "message": "why"}
+    assert kinds == {"task", "fetch", "artifact", "publish", "ask", "answer", "done", "failed"}
+    assert protocol.error("why") == {"type": "error", "message": "why", "error": "CondaFlowError"}
 
 
 def test_a_message_is_one_line_of_ascii():

@@ -1,0 +1,105 @@
+"""``DataArtifact``: one value that a task stored."""
+
+from airflow_conda_flow.client.stored_object import StoredObject
+from airflow_conda_flow.errors import ArtifactError
+from airflow_conda_flow.runtime import pickling
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from datetime import datetime
+    from typing import Any
+
+
+class DataArtifact(StoredObject):
+    """One artifact of a task: ``DataArtifact("TrainFlow/1795547131171801/start/0/model")``."""
+
+    depth = 5
+
+    @classmethod
+    def _known(cls, task, name, ref):
+        # type: (StoredObject, str, dict[str, Any]) -> DataArtifact
+        made = cls._of(task, name, task._attempt)  # type: DataArtifact
+        made._ref = ref
+        return made
+
+    @property
+    def data(self):
+        # type: () -> Any
+        """The value, read from the datastore each time.
+
+        Raises:
+            ArtifactError: this interpreter cannot unpickle it.
+        """
+        ref = self.ref
+        path = self._catalogue.call("artifact", [ref["sha256"], ref["size"]])
+        try:
+            return pickling.load_from_file(path)
+        except MemoryError:
+            raise
+        except Exception as cause:
+            raise ArtifactError(
+                "%r, a %s, cannot be read here: %s.%s"
+                % (self, ref["type"], str(cause).rstrip("."), _hint(cause))
+            ) from cause
+
+    @property
+    def sha(self):
+        # type: () -> str
+        """The SHA-256 of its bytes, in hex."""
+        return str(self.ref["sha256"])
+
+    @property
+    def size(self):
+        # type: () -> int
+        """The number of its bytes in the datastore."""
+        return int(self.ref["size"])
+
+    @property
+    def artifact_name(self):
+        # type: () -> str
+        """Its name."""
+        return self.id
+
+    @property
+    def ref(self):
+        # type: () -> dict[str, Any]
+        """What a manifest holds of it: ``sha256``, ``size``, ``type``, ``protocol``, ``preview``."""
+        if "_ref" not in self.__dict__:
+            self._load()
+        return self._ref
+
+    @property
+    def created_at(self):
+        # type: () -> datetime
+        """When the task that it is read from finished."""
+        return self.parent.finished_at  # type: ignore[no-any-return]
+
+    finished_at = created_at
+
+    def _load(self):
+        # type: () -> None
+        ref = self.parent.manifest["artifacts"].get(self.id)
+        if ref is None:
+            raise self._missing()
+        self._ref = ref  # type: dict[str, Any]
+
+    def _children(self):
+        # type: () -> Iterator[StoredObject]
+        return iter(())
+
+    def _child(self, name):
+        # type: (str) -> None
+        """None: an artifact consists of nothing."""
+
+
+def _hint(cause):
+    # type: (Exception) -> str
+    if isinstance(cause, ImportError):
+        return (
+            " It takes the libraries and the modules of the flow that the step had: task.environment and "
+            "run.code name them."
+        )
+    if isinstance(cause, ValueError):
+        return " A later Python wrote it; read it with that one."
+    return ""

@@ -1,0 +1,137 @@
+"""``Flow``: all runs of a flow; and ``Metaflow``, all flows."""
+
+from airflow_conda_flow.client import scope
+from airflow_conda_flow.client.past_run import Run
+from airflow_conda_flow.client.stored_object import BATCH, StoredObject, local_time
+from airflow_conda_flow.errors import NamespaceMismatch, ObjectNotFound
+from airflow_conda_flow.flow.decorators import nearest
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from datetime import datetime
+    from typing import Any
+
+_FIRST_BATCH = 8
+
+
+class Metaflow(object):
+    """All flows of the datastore; those with a run in the namespace when iterated."""
+
+    def __iter__(self):
+        # type: () -> Iterator[Flow]
+        for name in scope.catalogue().call("flows", []):
+            try:
+                yield Flow(name)
+            except (NamespaceMismatch, ObjectNotFound):
+                continue
+
+    def __getitem__(self, name):
+        # type: (str) -> Flow
+        if name not in self:
+            raise KeyError(name)
+        return Flow(name)
+
+    def __contains__(self, name):
+        # type: (object) -> bool
+        return name in scope.catalogue().call("flows", [])
+
+    def __repr__(self):
+        # type: () -> str
+        return "Metaflow()"
+
+    @property
+    def flows(self):
+        # type: () -> list[Flow]
+        """The flows that have a run in the namespace."""
+        return list(self)
+
+
+class Flow(StoredObject):
+    """All runs of a flow, the newest first: ``Flow("TrainFlow")``."""
+
+    depth = 1
+
+    @property
+    def latest_run(self):
+        # type: () -> Run | None
+        """The newest run in the namespace, whether it has finished or not; None if there is none."""
+        return next(self.runs(), None)
+
+    @property
+    def latest_successful_run(self):
+        # type: () -> Run | None
+        """The newest run in the namespace that succeeded; None if there is none."""
+        return next((run for run in self.runs() if run.successful), None)
+
+    @property
+    def created_at(self):
+        # type: () -> datetime | None
+        """When its oldest run started."""
+        run_ids = self._run_ids()
+        return local_time(self[run_ids[-1]]._run_record()["created"]) if run_ids else None
+
+    @property
+    def finished_at(self):
+        # type: () -> datetime | None
+        """When its newest run finished; None if it has not."""
+        latest = self.latest_run
+        return None if latest is None else latest.finished_at
+
+    def runs(self, *tags):
+        # type: (*str) -> Iterator[Run]
+        """The runs in the namespace that have all these tags, the newest first."""
+        return (run for run in iter(self) if run.tags.issuperset(tags))
+
+    def is_in_namespace(self):
+        # type: () -> bool
+        """Whether one of its runs is in the namespace."""
+        return self._namespace is None or any(run.is_in_namespace() for run in self._children())
+
+    def _load(self):
+        # type: () -> None
+        if not self._run_ids():
+            flows = self._catalogue.call("flows", [])
+            raise ObjectNotFound("%s%s" % (self._missing(), nearest(self.id, flows)))
+
+    def _run_ids(self):
+        # type: () -> list[str]
+        return self._catalogue.call("run_ids", [self.id])  # type: ignore[no-any-return]
+
+    def _children(self):
+        # type: () -> Iterator[Run]
+        run_ids = self._run_ids()
+        start, size = 0, _FIRST_BATCH  # most ask for the newest alone
+        while start < len(run_ids):
+            batch = run_ids[start : start + size]
+            for run_id, record in zip(batch, self._catalogue.call("runs", [self.id, batch])):
+                if record is not None:
+                    yield Run._known(self, run_id, record)
+            start, size = start + size, BATCH
+
+    def _child(self, name):
+        # type: (str) -> Run | None
+        record = self._catalogue.call("run", [self.id, name])
+        return None if record is None else Run._known(self, name, record)
+
+    @property
+    def tags(self):
+        # type: () -> frozenset[str]
+        """The tags of all of its runs."""
+        return frozenset(tag for run in self._children() for tag in run.tags)
+
+    @property
+    def user_tags(self):
+        # type: () -> frozenset[str]
+        """The tags that people gave any of its runs."""
+        return frozenset(tag for run in self._children() for tag in run.user_tags)
+
+    @property
+    def system_tags(self):
+        # type: () -> frozenset[str]
+        """The system tags of all of its runs."""
+        return frozenset(tag for run in self._children() for tag in run.system_tags)
+
+    def _run_record(self):
+        # type: () -> dict[str, Any]
+        raise TypeError("A flow is no run.")

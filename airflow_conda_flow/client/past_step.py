@@ -1,0 +1,91 @@
+"""``Step``: all tasks of one step of a run."""
+
+from airflow_conda_flow.client.past_task import Task
+from airflow_conda_flow.client.stored_object import BATCH, StoredObject
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from datetime import datetime
+    from typing import Any
+
+
+class Step(StoredObject):
+    """One step of a run: ``Step("TrainFlow/1795547131171801/start")``; its tasks in the order of splits."""
+
+    depth = 3
+
+    @property
+    def task(self):
+        # type: () -> Task | None
+        """Its only task, or the first one where a foreach made many; None if none has ended."""
+        return next(iter(self), None)
+
+    def tasks(self, *tags):
+        # type: (*str) -> Iterator[Task]
+        """Its tasks that have ended; none if the run lacks one of the tags."""
+        return iter(self) if self.tags.issuperset(tags) else iter(())
+
+    @property
+    def created_at(self):
+        # type: () -> datetime | None
+        """When the first of its tasks started."""
+        return min((task.created_at for task in self), default=None)
+
+    @property
+    def finished_at(self):
+        # type: () -> datetime | None
+        """When the last of its tasks that have ended did."""
+        return max((task.finished_at for task in self), default=None)
+
+    @property
+    def parent_steps(self):
+        # type: () -> Iterator[Step]
+        """The steps before it that have run."""
+        return self._of_run(self.parent.graph.steps[self.id].in_steps)
+
+    @property
+    def child_steps(self):
+        # type: () -> Iterator[Step]
+        """The steps after it that have run."""
+        return self._of_run(self.parent.graph.steps[self.id].out_steps)
+
+    @property
+    def environment_info(self):
+        # type: () -> dict[str, Any] | None
+        """The environment of its tasks as plain data; None if they had none of their own."""
+        task = self.task
+        return None if task is None else task.environment_info
+
+    def _of_run(self, names):
+        # type: (list[str]) -> Iterator[Step]
+        return (step for step in map(self.parent._child, names) if step is not None)
+
+    def _task_ids(self):
+        # type: () -> list[str]
+        return self._catalogue.call("task_ids", list(self._parts))  # type: ignore[no-any-return]
+
+    def _load(self):
+        # type: () -> None
+        self._run_record()  # says first if the run itself is missing
+        if not self._task_ids():
+            raise self._missing()
+
+    def _read(self, task_ids):
+        # type: (list[str]) -> Iterator[Task]
+        """The tasks among these that have ended."""
+        first_attempt = self._run_record().get("first_attempt", 0)
+        for start in range(0, len(task_ids), BATCH):
+            batch = task_ids[start : start + BATCH]
+            manifests = self._catalogue.call("tasks", list(self._parts) + [batch, first_attempt])
+            for task_id, manifest in zip(batch, manifests):
+                if manifest is not None:
+                    yield Task._known(self, task_id, manifest)
+
+    def _children(self):
+        # type: () -> Iterator[Task]
+        return self._read(self._task_ids())
+
+    def _child(self, name):
+        # type: (str) -> Task | None
+        return next(self._read([name]), None)

@@ -1,0 +1,317 @@
+"""``Task``: one execution of a step, with what it printed and what it made."""
+
+import re
+from collections import namedtuple
+from datetime import datetime, timezone
+
+from airflow_conda_flow.client.data_artifact import DataArtifact
+from airflow_conda_flow.client.stored_object import StoredObject, local_time
+from airflow_conda_flow.client.task_data import TaskData
+from airflow_conda_flow.client.task_environment import TaskEnvironment
+from airflow_conda_flow.client.task_exception import TaskException
+from airflow_conda_flow.client.task_metadata import task_metadata
+from airflow_conda_flow.errors import InvalidPathspec
+from airflow_conda_flow.flow import index_path, lineage
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from typing import Any
+
+    from airflow_conda_flow.client.run_code import RunCode
+    from airflow_conda_flow.client.task_metadata import Metadata
+
+_TIME = re.compile(r"(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6})Z (.*)", re.DOTALL)
+
+
+class Task(StoredObject):
+    """One task of a run: ``Task("TrainFlow/1795547131171801/start/0")``; its artifacts.
+
+    A task is there once an attempt of it has ended. Without ``attempt`` it is the attempt that
+    counts: the one that succeeded, else the last.
+    """
+
+    depth = 4
+
+    @classmethod
+    def _known(cls, step, task_id, manifest):
+        # type: (StoredObject, str, dict[str, Any]) -> Task
+        made = cls._of(step, task_id)  # type: Task
+        made._manifest = manifest
+        return made
+
+    # What became of it.
+
+    @property
+    def finished(self):
+        # type: () -> bool
+        """Whether it has succeeded; a task that failed may be tried again."""
+        return bool(self.manifest["status"] == "done")
+
+    @property
+    def successful(self):
+        # type: () -> bool
+        """Whether it has succeeded."""
+        return self.finished
+
+    @property
+    def exception(self):
+        # type: () -> TaskException | None
+        """Why it failed; None if it did not."""
+        exception = self.manifest.get("exception")
+        return None if exception is None else TaskException(exception)
+
+    @property
+    def created_at(self):
+        # type: () -> datetime
+        """When the attempt started, in this machine's time zone."""
+        return local_time(self.manifest["started"])
+
+    @property
+    def finished_at(self):
+        # type: () -> datetime
+        """When the attempt ended, in this machine's time zone."""
+        return local_time(self.manifest["finished"])
+
+    @property
+    def current_attempt(self):
+        # type: () -> int
+        """The number of the attempt, from 0."""
+        return int(self.manifest["attempt"])
+
+    @property
+    def manifest(self):
+        # type: () -> dict[str, Any]
+        """What the datastore holds of the attempt, as docs/architecture.md shows it."""
+        if "_manifest" not in self.__dict__:
+            self._load()
+        return self._manifest
+
+    # What it made.
+
+    @property
+    def data(self):
+        # type: () -> TaskData
+        """Its artifacts as attributes, each read on first touch: ``task.data.x``."""
+        return TaskData(self)
+
+    @property
+    def artifacts(self):
+        # type: () -> Any
+        """A named tuple of its artifacts, without their values."""
+        names = self._public_names()
+        made = namedtuple("Artifacts", names, rename=True)  # type: ignore[misc]  # the names are data
+        return made(*(self._artifact(name) for name in names))
+
+    @property
+    def stdout(self):
+        # type: () -> str
+        """What it wrote to standard output."""
+        return self._text("stdout")
+
+    @property
+    def stderr(self):
+        # type: () -> str
+        """What it wrote to standard error; the traceback too, if it failed."""
+        return self._text("stderr")
+
+    @property
+    def stdout_size(self):
+        # type: () -> int
+        """The number of bytes that it wrote to standard output."""
+        return len(self.stdout.encode("utf-8"))
+
+    @property
+    def stderr_size(self):
+        # type: () -> int
+        """The number of bytes that it wrote to standard error."""
+        return len(self.stderr.encode("utf-8"))
+
+    def loglines(self, stream, as_strings=True):
+        # type: (str, bool) -> Iterator[tuple[datetime | None, Any]]
+        """(time, line) of all that it wrote to ``stdout`` or ``stderr``; as bytes if not as texts.
+
+        The time is in this machine's time zone.
+        """
+        for line in self._log(stream).split("\n"):
+            moment, text = _timed(line)
+            if moment is not None or text:
+                yield moment, text if as_strings else text.encode("utf-8")
+
+    # What it is.
+
+    @property
+    def index(self):
+        # type: () -> int | None
+        """The number of the innermost split, from 0; None outside a foreach."""
+        path = self._indices()
+        return path[-1] if path else None
+
+    @property
+    def code(self):
+        # type: () -> RunCode
+        """The sources of its run."""
+        return self.parent.parent.code  # type: ignore[no-any-return]
+
+    @property
+    def runtime_name(self):
+        # type: () -> str
+        """What ran it: ``dev`` for the command line, or ``airflow``."""
+        return self.parent.parent.runtime_name  # type: ignore[no-any-return]
+
+    @property
+    def environment(self):
+        # type: () -> TaskEnvironment | None
+        """The locked conda environment that it ran in; None if it had none of its own."""
+        spec_id = self.manifest.get("environment")
+        if spec_id is None:
+            return None
+        environments = self._run_record()["environments"]
+        platform = (environments.get(self._parts[2]) or {}).get("platform") or next(
+            (each["platform"] for each in environments.values() if each), "linux-64"
+        )
+        return TaskEnvironment(self._catalogue, spec_id, platform, self.manifest.get("python"))
+
+    @property
+    def environment_info(self):
+        # type: () -> dict[str, Any] | None
+        """Its environment as plain data; None if it had none of its own."""
+        environment = self.environment
+        return None if environment is None else environment.to_dict()
+
+    @property
+    def metadata(self):
+        # type: () -> list[Metadata]
+        """What is known of it, each fact with its name."""
+        return task_metadata(self)
+
+    @property
+    def metadata_dict(self):
+        # type: () -> dict[str, str]
+        """What is known of it, by name."""
+        return {each.name: each.value for each in self.metadata}
+
+    @property
+    def origin_pathspec(self):
+        # type: () -> str | None
+        """The task that it was cloned from by ``resume``; None if it ran."""
+        cloned = self.manifest.get("cloned_from")
+        if cloned is None:
+            return None
+        return "/".join((self._parts[0], cloned["run_id"]) + self._parts[2:])
+
+    # What was before and after it.
+
+    @property
+    def parent_tasks(self):
+        # type: () -> Iterator[Task]
+        """The tasks whose outputs were its inputs."""
+        return self._tasks(self._parents())
+
+    @property
+    def child_tasks(self):
+        # type: () -> Iterator[Task]
+        """The tasks that it led to and that have ended."""
+        return self._tasks(self._next())
+
+    @property
+    def parent_task_pathspecs(self):
+        # type: () -> Iterator[str]
+        """The pathspecs of ``parent_tasks``, without reading them."""
+        return (self._pathspec_of(key) for key in self._parents())
+
+    @property
+    def child_task_pathspecs(self):
+        # type: () -> Iterator[str]
+        """The pathspecs of ``child_tasks``."""
+        return (task.pathspec for task in self.child_tasks)
+
+    def _indices(self):
+        # type: () -> tuple[int, ...]
+        """The index path; a task id that stands for none is outside of every foreach."""
+        graph = self.parent.parent.graph
+        return index_path.indices(self.id, graph.foreach_depth(self._parts[2]))
+
+    def _parents(self):
+        # type: () -> list[tuple[str, tuple[int, ...]]]
+        return lineage.parents(self.parent.parent.graph, self._parts[2], self._indices(), self._manifest_of)
+
+    def _next(self):
+        # type: () -> list[tuple[str, tuple[int, ...]]]
+        return lineage.next_tasks(self.parent.parent.graph, self._indices(), self.manifest["transition"])
+
+    def _manifest_of(self, step, indices):
+        # type: (str, tuple[int, ...]) -> dict[str, Any] | None
+        found = self.parent.parent._child(step)
+        task = None if found is None else found._child(index_path.task_id(indices))
+        return task.manifest if task is not None and task.finished else None
+
+    def _tasks(self, keys):
+        # type: (list[tuple[str, tuple[int, ...]]]) -> Iterator[Task]
+        by_step = {}  # type: dict[str, list[str]]
+        for step, indices in keys:
+            by_step.setdefault(step, []).append(index_path.task_id(indices))
+        for step, task_ids in by_step.items():
+            found = self.parent.parent._child(step)
+            if found is not None:
+                for task in found._read(task_ids):
+                    yield task
+
+    def _pathspec_of(self, key):
+        # type: (tuple[str, tuple[int, ...]]) -> str
+        return "/".join(self._parts[:2] + (key[0], index_path.task_id(key[1])))
+
+    # What it consists of.
+
+    def _load(self):
+        # type: () -> None
+        first_attempt = self._run_record().get("first_attempt", 0)
+        flow, run_id, step, task_id = self._parts
+        if self._attempt is None:
+            (found,) = self._catalogue.call("tasks", [flow, run_id, step, [task_id], first_attempt])
+        else:
+            attempts = self._catalogue.call("attempts", [flow, run_id, step, task_id, first_attempt])
+            found = next((each for each in attempts if each["attempt"] == self._attempt), None)
+        if found is None:
+            raise self._missing()
+        self._manifest = found  # type: dict[str, Any]
+
+    def _public_names(self):
+        # type: () -> list[str]
+        return [name for name in self.manifest["artifacts"] if not name.startswith("_")]
+
+    def _artifact(self, name):
+        # type: (str) -> DataArtifact
+        return DataArtifact._known(self, name, self.manifest["artifacts"][name])
+
+    def _children(self):
+        # type: () -> Iterator[DataArtifact]
+        return (self._artifact(name) for name in self._public_names())
+
+    def _child(self, name):
+        # type: (str) -> DataArtifact | None
+        return self._artifact(name) if name in self.manifest["artifacts"] else None
+
+    def _log(self, stream):
+        # type: (str) -> str
+        if stream not in {"stdout", "stderr"}:
+            raise InvalidPathspec("loglines(%r): write 'stdout' or 'stderr'." % stream)
+        flow, run_id, step, task_id = self._parts
+        where = self.manifest.get("cloned_from") or self.manifest
+        run_id = where["run_id"]
+        arguments = [flow, run_id, step, task_id, where["attempt"], stream]
+        return self._catalogue.call("log", arguments)  # type: ignore[no-any-return]
+
+    def _text(self, stream):
+        # type: (str) -> str
+        return "\n".join(_timed(line)[1] for line in self._log(stream).split("\n"))
+
+
+def _timed(line):
+    # type: (str) -> tuple[datetime | None, str]
+    """The time that a line of a log was written, in this machine's zone, and its text."""
+    found = _TIME.match(line)
+    if found is None:
+        return None, line
+    moment = datetime.strptime(found.group(1), "%Y-%m-%dT%H:%M:%S.%f")  # noqa: DTZ007 - next line
+    return moment.replace(tzinfo=timezone.utc).astimezone().replace(tzinfo=None), found.group(2)

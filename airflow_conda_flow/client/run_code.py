@@ -1,0 +1,90 @@
+"""``RunCode``: the sources that a run runs."""
+
+import os
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from tempfile import TemporaryDirectory
+    from typing import Any
+
+    from airflow_conda_flow.client.scope import Catalogue
+
+
+class RunCode(object):
+    """The code package of a run.
+
+    Attributes:
+        sha256: the SHA-256 of the package, in hex.
+        script_name: the path of the flow file in it.
+    """
+
+    def __init__(self, catalogue, sha256, flow_file):
+        # type: (Catalogue, str, str) -> None
+        self.sha256 = sha256
+        self.script_name = flow_file
+        self._catalogue = catalogue
+
+    @property
+    def path(self):
+        # type: () -> str
+        """A directory of this machine's cache with its files; read it, don't change it."""
+        return self._catalogue.call("code", [self.sha256])  # type: ignore[no-any-return]
+
+    @property
+    def files(self):
+        # type: () -> list[str]
+        """The paths of its files in it, sorted."""
+        root = self.path
+        return sorted(
+            os.path.relpath(os.path.join(folder, name), root)
+            for folder, _, names in os.walk(root)
+            if os.path.basename(folder) != "__pycache__"
+            for name in names
+        )
+
+    @property
+    def flowspec(self):
+        # type: () -> str
+        """The text of the flow file."""
+        with open(os.path.join(self.path, self.script_name), encoding="utf-8") as file:
+            return file.read()
+
+    @property
+    def info(self):
+        # type: () -> dict[str, Any]
+        """What it is, as plain data."""
+        return {"sha256": self.sha256, "script": self.script_name, "files": self.files}
+
+    @property
+    def tarball(self):
+        # type: () -> Any
+        """Its files as an open ``tarfile.TarFile``."""
+        import io  # noqa: PLC0415 - seldom needed
+        import tarfile  # noqa: PLC0415 - seldom needed
+
+        root, buffer = self.path, io.BytesIO()
+        with tarfile.open(fileobj=buffer, mode="w") as archive:
+            for name in self.files:
+                archive.add(os.path.join(root, name), name)
+        buffer.seek(0)
+        return tarfile.open(fileobj=buffer)
+
+    def extract(self):
+        # type: () -> TemporaryDirectory[str]
+        """A temporary directory with a copy of its files; it goes when the object does."""
+        import shutil  # noqa: PLC0415 - seldom needed
+        import tempfile  # noqa: PLC0415 - seldom needed
+
+        folder, root = tempfile.TemporaryDirectory(), self.path
+        for name in self.files:
+            target = os.path.join(folder.name, name)
+            if not os.path.isdir(os.path.dirname(target)):
+                os.makedirs(os.path.dirname(target))
+            shutil.copyfile(os.path.join(root, name), target)
+        return folder
+
+    def __str__(self):
+        # type: () -> str
+        return "<RunCode %s %s>" % (self.script_name, self.sha256[:12])
+
+    __repr__ = __str__

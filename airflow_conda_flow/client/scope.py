@@ -1,0 +1,137 @@
+"""Where the client looks, and whose runs it shows: the datastore and the namespace.
+
+Both hold for the whole process. Inside a step the datastore is the one of the step's own run, read
+through its runner: a step environment holds no storage libraries.
+"""
+
+from airflow_conda_flow.errors import ClientError, SettingError
+from airflow_conda_flow.flow.current_run import current
+from airflow_conda_flow.flow.username import username
+from airflow_conda_flow.runtime import protocol
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any, Protocol
+
+    class Catalogue(Protocol):
+        """Answers questions about runs; ``datastore/catalogue.py`` has the methods that may be called."""
+
+        def call(self, name, arguments):
+            # type: (str, list[Any]) -> Any
+            """The result of the method of that name."""
+
+
+_DEFAULT = "the default"
+_selected = {"namespace": _DEFAULT, "metadata": None}  # type: dict[str, str | None]
+_open = {}  # type: dict[str | None, Catalogue]
+
+
+def namespace(name):
+    # type: (str | None) -> str | None
+    """Show runs with this tag alone, such as ``user:jane``; None shows all. Returns the name."""
+    _selected["namespace"] = name or None
+    return get_namespace()
+
+
+def get_namespace():
+    # type: () -> str | None
+    """The namespace in force; None if all runs are shown."""
+    name = _selected["namespace"]
+    if name != _DEFAULT:
+        return name
+    if "namespace" in current:
+        return current.namespace or None
+    return "user:%s" % username()
+
+
+def default_namespace():
+    # type: () -> str | None
+    """Go back to the namespace of the current user, or of the run around; returns it."""
+    _selected["namespace"] = _DEFAULT
+    return get_namespace()
+
+
+def metadata(where):
+    # type: (str) -> str
+    """Read another datastore from now on; returns its name as ``get_metadata`` gives it.
+
+    Args:
+        where: ``local`` or ``s3`` for that of the settings, a directory, ``s3://bucket/prefix``, or
+            what ``get_metadata`` gave: ``local@/a/directory``.
+
+    Raises:
+        SettingError: it is none of these.
+    """
+    before = _selected["metadata"]
+    _selected["metadata"] = where
+    try:
+        return get_metadata()
+    except Exception:
+        _selected["metadata"] = before
+        raise
+
+
+def default_metadata():
+    # type: () -> str
+    """Go back to the datastore of the settings, or of the run around; returns its name."""
+    _selected["metadata"] = None
+    return get_metadata()
+
+
+def get_metadata():
+    # type: () -> str
+    """The datastore that is read, such as ``local@/home/jane/.airflow-conda-flow/datastore``."""
+    return catalogue().call("describe", [])  # type: ignore[no-any-return]
+
+
+def catalogue(where=None):
+    # type: (str | None) -> Catalogue
+    """What answers questions about the runs of a datastore; of the selected one if none is named."""
+    if where is None:
+        where = _selected["metadata"]
+    known = _open.get(where)
+    if known is None:
+        known = _open[where] = _opened(where)
+    return known
+
+
+def _opened(where):
+    # type: (str | None) -> Catalogue
+    if protocol.running is not None:
+        from airflow_conda_flow.client.runner_catalogue import RunnerCatalogue  # noqa: PLC0415 - in steps
+
+        runners = RunnerCatalogue(protocol.running)
+        if where is None or where == runners.call("describe", []):
+            return runners
+    try:
+        from airflow_conda_flow.datastore.catalogue import RunCatalogue  # noqa: PLC0415 - not in steps
+        from airflow_conda_flow.datastore.datastore import open_datastore  # noqa: PLC0415 - not in steps
+        from airflow_conda_flow.settings import load_settings  # noqa: PLC0415 - not in steps
+    except ImportError:
+        raise ClientError(
+            "A step's own environment reads past runs through its runner, in the datastore of its run "
+            "and in the step's own process. Read other runs in a step with @conda(disabled=True)."
+        ) from None
+    settings = load_settings(_overrides(where))
+    return RunCatalogue(open_datastore(settings.datastore, settings.datastore_root, settings.cache_dir))
+
+
+def _overrides(where):
+    # type: (str | None) -> dict[str, str | None]
+    """The settings that a name of a datastore stands for.
+
+    >>> _overrides("s3@s3://b/x") == _overrides("s3://b/x")
+    True
+    """
+    if where is None:
+        return {}
+    kind, _, root = where.partition("@")
+    if kind in {"local", "s3"}:
+        return {"datastore": kind, "datastore_root": root or None}
+    if where.startswith("s3://"):
+        return {"datastore": "s3", "datastore_root": where}
+    if where.startswith(("/", "./", "../", "~")):
+        return {"datastore": "local", "datastore_root": where}
+    raise SettingError(
+        "metadata(%r) names no datastore. Write 'local', 's3', a directory, or 's3://bucket/prefix'." % where
+    )

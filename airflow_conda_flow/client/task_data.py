@@ -1,0 +1,49 @@
+"""``TaskData``: the artifacts of a task as attributes."""
+
+from airflow_conda_flow.errors import MissingArtifact
+from airflow_conda_flow.flow.decorators import nearest
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+
+class TaskData(object):
+    """Gives each artifact's value on first touch, and keeps it.
+
+    Args:
+        task: the task.
+    """
+
+    def __init__(self, task):
+        # type: (Any) -> None
+        self.__dict__["_TaskData__task"] = task
+
+    def __getattr__(self, name):
+        # type: (str) -> Any
+        if name.startswith("__"):
+            raise AttributeError(name)
+        if name not in self.__task.manifest["artifacts"]:
+            names = self.__task._public_names()
+            raise MissingArtifact(
+                "%r has no artifact %r.%s It has: %s."
+                % (self.__task, name, nearest(name, names), ", ".join(names) or "none")
+            )
+        value = self.__dict__[name] = self.__task._artifact(name).data
+        return value
+
+    def __contains__(self, name):
+        # type: (object) -> bool
+        return name in self.__task.manifest["artifacts"]
+
+    def __dir__(self):
+        # type: () -> list[str]
+        return sorted(set(super().__dir__()) | set(self.__task._public_names()))
+
+    def __repr__(self):
+        # type: () -> str
+        return "<TaskData: %s>" % ", ".join(self.__task._public_names())
+
+    def __reduce__(self):
+        # type: () -> Any
+        return TaskData, (self.__task,)

@@ -1,0 +1,41 @@
+"""``TaskException``: why a task failed, as it was written down."""
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+
+class TaskException(object):
+    """The exception that ended a task; its text is the traceback, of the flow's own frames.
+
+    Attributes:
+        type: the name of its class, such as ``ValueError``.
+        exception: its message.
+        stacktrace: its traceback.
+    """
+
+    def __init__(self, described):
+        # type: (dict[str, Any]) -> None
+        self.type = described["type"]
+        self.exception = described["message"]
+        self.stacktrace = described["traceback"]
+
+    @property
+    def message(self):
+        # type: () -> str
+        """Its message."""
+        return str(self.exception)
+
+    @property
+    def traceback(self):
+        # type: () -> str
+        """Its traceback."""
+        return str(self.stacktrace)
+
+    def __str__(self):
+        # type: () -> str
+        return self.traceback
+
+    def __repr__(self):
+        # type: () -> str
+        return "<%s: %s>" % (self.type, self.exception)

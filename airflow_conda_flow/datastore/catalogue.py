@@ -1,0 +1,186 @@
+"""``RunCatalogue``: what can be asked of the runs in a datastore, as plain data.
+
+Everything that it takes and gives is JSON, so that a step process, which has neither storages nor
+their libraries, can ask its runner.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from datetime import datetime
+from typing import Any, TypeVar
+
+from airflow_conda_flow.errors import NotInDatastore, ObjectNotFound
+
+from . import code_package, layout
+from .datastore import Datastore
+from .local_storage import LocalStorage
+from .logs import read_stamped_log
+from .manifests import (
+    Manifest,
+    list_attempts,
+    list_flows,
+    list_runs,
+    list_steps,
+    list_tasks,
+    read_run_manifest,
+    read_task_manifest,
+)
+from .publish import read_published
+from .tags import change_tags, system_tags, user_tags
+
+_READERS = 16
+_MICROSECONDS = re.compile(r"\d{16}")
+"""Ids of local runs are the time of their start, so that nothing need be read to sort them."""
+
+_Item = TypeVar("_Item")
+_Found = TypeVar("_Found")
+
+
+class RunCatalogue:
+    """Reads runs, and changes their tags. Thread-safe.
+
+    Args:
+        datastore: where the runs are.
+    """
+
+    CALLS = frozenset(
+        {
+            "artifact", "attempts", "change_tags", "code", "describe", "flows", "lock", "log",
+            "run", "run_ids", "runs", "steps", "task_ids", "tasks",
+        }
+    )  # fmt: skip
+
+    def __init__(self, datastore: Datastore) -> None:
+        self._datastore = datastore
+        self._storage = datastore.storage
+
+    def call(self, name: str, arguments: Sequence[Any]) -> Any:
+        """The result of the method of that name."""
+        if name not in self.CALLS:
+            raise ValueError(f"A catalogue has no {name!r}.")
+        return getattr(self, name)(*arguments)
+
+    def describe(self) -> str:
+        """Which datastore it is, such as ``local@/home/a/.airflow-conda-flow/datastore``."""
+        return f"{self._storage.kind}@{self._storage.url}"
+
+    def flows(self) -> list[str]:
+        """The names of all flows that have runs."""
+        return list_flows(self._storage)
+
+    def run_ids(self, flow: str) -> list[str]:
+        """The ids of a flow's runs, the newest first."""
+        started: dict[str, str] = {}
+        other = []
+        for run_id in list_runs(self._storage, flow):
+            if _MICROSECONDS.fullmatch(run_id):
+                started[run_id] = run_id
+            else:
+                other.append(run_id)
+        for run_id, run in zip(
+            other, self._each(other, lambda each: self._manifest(flow, each)), strict=True
+        ):
+            if run is not None:
+                started[run_id] = str(_microseconds(run["created"]))
+        return sorted(started, key=lambda run_id: (started[run_id], run_id), reverse=True)
+
+    def run(self, flow: str, run_id: str) -> Manifest | None:
+        """The manifest of a run with its tags of now, None if there is no such run."""
+        run = self._manifest(flow, run_id)
+        return None if run is None else self._with_tags(run)
+
+    def runs(self, flow: str, run_ids: Sequence[str]) -> list[Manifest | None]:
+        """``run`` of each."""
+        return self._each(run_ids, lambda run_id: self.run(flow, run_id))
+
+    def steps(self, flow: str, run_id: str) -> list[str]:
+        """The steps of which a task has ended."""
+        return list_steps(self._storage, flow, run_id)
+
+    def task_ids(self, flow: str, run_id: str, step: str) -> list[str]:
+        """The ids of the step's tasks that have ended, in the order of their splits."""
+        return sorted(list_tasks(self._storage, flow, run_id, step), key=_by_number)
+
+    def tasks(
+        self, flow: str, run_id: str, step: str, task_ids: Sequence[str], first_attempt: int
+    ) -> list[Manifest | None]:
+        """The manifest of each task: of the attempt that is done, else of the last one.
+
+        Args:
+            flow: the flow's name.
+            run_id: the run's id.
+            step: the step's name.
+            task_ids: which tasks.
+            first_attempt: earlier attempts were another run's of the same id.
+        """
+
+        def read(task_id: str) -> Manifest | None:
+            done = read_task_manifest(self._storage, flow, run_id, step, task_id)
+            if done is not None and done["attempt"] >= first_attempt:
+                return done
+            attempts = self.attempts(flow, run_id, step, task_id, first_attempt)
+            return attempts[-1] if attempts else None
+
+        return self._each(task_ids, read)
+
+    def attempts(self, flow: str, run_id: str, step: str, task_id: str, first_attempt: int) -> list[Manifest]:
+        """The manifests of all attempts of a task that have ended."""
+        found = list_attempts(self._storage, flow, run_id, step, task_id)
+        return [each for each in found if each["attempt"] >= first_attempt]
+
+    def log(self, flow: str, run_id: str, step: str, task_id: str, attempt: int, stream: str) -> str:
+        """What an attempt wrote to ``stdout`` or ``stderr``, each line with its time."""
+        data = read_stamped_log(self._storage, flow, run_id, step, task_id, attempt, stream)
+        return data.decode("utf-8", "replace")
+
+    def artifact(self, sha256: str, size: int) -> str:
+        """The path of a verified file with an artifact's bytes."""
+        return str(self._datastore.artifacts.fetch(sha256, size))
+
+    def code(self, sha256: str) -> str:
+        """The path of a directory with the files of a code package; not to be changed."""
+        return str(code_package.extract(self._storage, sha256, self._datastore.cache_dir))
+
+    def lock(self, platform: str, spec_id: str) -> dict[str, Any] | None:
+        """The lock of an environment, None where neither datastore nor cache has it."""
+        key = layout.lock(platform, spec_id)
+        data = read_published(self._storage, key)
+        if data is None:
+            data = read_published(LocalStorage(self._datastore.cache_dir), key)
+        return None if data is None else dict(json.loads(data))
+
+    def change_tags(self, flow: str, run_id: str, add: Sequence[str], remove: Sequence[str]) -> list[str]:
+        """Remove and add tags of a run as one change; returns those that people gave it now."""
+        run = self._manifest(flow, run_id)
+        if run is None:
+            raise ObjectNotFound(f"Run('{flow}/{run_id}') does not exist in {self.describe()}.")
+        return change_tags(self._storage, run, add, remove)
+
+    def _manifest(self, flow: str, run_id: str) -> Manifest | None:
+        try:
+            return read_run_manifest(self._storage, flow, run_id)
+        except NotInDatastore:
+            return None
+
+    def _with_tags(self, run: Manifest) -> Manifest:
+        return {**run, "system_tags": system_tags(run), "user_tags": user_tags(self._storage, run)}
+
+    def _each(self, items: Sequence[_Item], read: Callable[[_Item], _Found]) -> list[_Found]:
+        """What each gives, in order; side by side where requests take time."""
+        if self._storage.kind == "local" or len(items) < 2:  # noqa: PLR2004  nothing to overlap
+            return [read(item) for item in items]
+        with ThreadPoolExecutor(min(_READERS, len(items))) as pool:
+            return list(pool.map(read, items))
+
+
+def _microseconds(created: str) -> int:
+    return int(datetime.fromisoformat(created).timestamp() * 1_000_000)
+
+
+def _by_number(task_id: str) -> tuple[tuple[int, int | str], ...]:
+    """``10`` after ``9``; whatever is no number after all numbers."""
+    return tuple((0, int(each)) if each.isdigit() else (1, each) for each in task_id.split("-"))

@@ -1,0 +1,130 @@
+"""The tags of a run: those that it started with, and every change since.
+
+A run's manifest never changes. Each change is an object of its own, so that changes made at the same
+time are all kept, on any storage; read in the order of their names, which is that of time, they give
+the tags of now. Whoever changes tags first reads what is there, and its change comes after it.
+"""
+
+from __future__ import annotations
+
+import json
+import secrets
+import time
+from collections.abc import Collection, Iterable, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from datetime import datetime
+from typing import Any
+
+from airflow_conda_flow._version import __version__
+from airflow_conda_flow.errors import TaggingError
+
+from . import layout
+from .manifests import canonical_json
+from .storage import Storage
+
+_LONGEST = 500
+_SIDE_BY_SIDE = 16
+
+
+def checked_tags(tags: Iterable[str]) -> list[str]:
+    """The tags, if each may be one.
+
+    Raises:
+        TaggingError: one is no text, empty, or longer than 500 characters.
+    """
+    if isinstance(tags, (str, bytes)) or not isinstance(tags, Iterable):
+        raise TaggingError(f"Tags come as a list of texts; got {tags!r}.")
+    found = list(tags)
+    for tag in found:
+        if not isinstance(tag, str):
+            raise TaggingError(f"A tag is a text; got {tag!r}, a {type(tag).__name__}.")
+        if not tag:
+            raise TaggingError("A tag must not be empty.")
+        if len(tag) > _LONGEST:
+            raise TaggingError(f"A tag has at most {_LONGEST} characters; {tag[:20]!r}… has {len(tag)}.")
+        if not tag.isprintable():
+            raise TaggingError(f"A tag holds no line breaks or control characters; got {tag!r}.")
+    return found
+
+
+def system_tags(run: Mapping[str, Any]) -> list[str]:
+    """The tags that say where a run comes from; nobody can take them away."""
+    if "system_tags" in run:
+        return list(run["system_tags"])
+    return origin_tags(run["username"], run["origin"], datetime.fromisoformat(run["created"]))
+
+
+def origin_tags(username: str, origin: str, created: datetime, python: str | None = None) -> list[str]:
+    """The system tags of a run that starts.
+
+    Args:
+        username: who starts it.
+        origin: ``local``, which is called ``dev`` as the field does, or ``airflow``.
+        created: when.
+        python: the version of the interpreter that starts it.
+    """
+    tags = [
+        f"user:{username}",
+        f"runtime:{'dev' if origin == 'local' else origin}",
+        f"date:{created:%Y-%m-%d}",
+        f"airflow_conda_flow_version:{__version__}",
+    ]
+    return [*tags, f"python_version:{python}"] if python else tags
+
+
+def user_tags(storage: Storage, run: Mapping[str, Any]) -> list[str]:
+    """The tags that people gave a run, sorted."""
+    names = storage.list_names(layout.tag_folder(run["flow"], run["run_id"]))
+    return _replay(run, _changes(storage, run["flow"], run["run_id"], names))
+
+
+def change_tags(
+    storage: Storage, run: Mapping[str, Any], add: Collection[str], remove: Collection[str]
+) -> list[str]:
+    """Takes tags away, then adds some, as one change; returns the tags that people gave the run now.
+
+    A tag that is there already, or is not there, stays as it is.
+
+    Raises:
+        TaggingError: a tag is malformed, or a system tag is to be removed.
+    """
+    add, remove = checked_tags(add), checked_tags(remove)
+    fixed = set(system_tags(run))
+    if forbidden := sorted(fixed.intersection(remove)):
+        raise TaggingError(f"{', '.join(forbidden)}: system tags cannot be removed.")
+    flow, run_id = run["flow"], run["run_id"]
+    names = storage.list_names(layout.tag_folder(flow, run_id))
+    changes = _changes(storage, flow, run_id, names)
+    change = {"add": sorted(set(add) - fixed), "remove": sorted(set(remove))}
+    before = _replay(run, changes)
+    after = _replay(run, [*changes, change])
+    if after != before:
+        key = layout.tag_change(flow, run_id, _name_after(names))
+        storage.write_bytes(key, canonical_json({"version": 1, **change}))
+    return after
+
+
+def _name_after(names: list[str]) -> str:
+    last = int(names[-1].partition("-")[0]) if names else 0
+    return f"{max(time.time_ns(), last + 1):020d}-{secrets.token_hex(4)}"
+
+
+def _changes(storage: Storage, flow: str, run_id: str, names: list[str]) -> list[Mapping[str, Any]]:
+    folder = layout.tag_folder(flow, run_id)
+
+    def read(name: str) -> Mapping[str, Any]:
+        change: Mapping[str, Any] = json.loads(storage.read_bytes(folder + name))
+        return change
+
+    if len(names) < 2 or storage.kind == "local":  # noqa: PLR2004  nothing to overlap
+        return [read(name) for name in names]
+    with ThreadPoolExecutor(min(_SIDE_BY_SIDE, len(names))) as pool:
+        return list(pool.map(read, names))
+
+
+def _replay(run: Mapping[str, Any], changes: Iterable[Mapping[str, Any]]) -> list[str]:
+    tags = set(run["tags"]) - set(system_tags(run))
+    for change in changes:
+        tags -= set(change["remove"])
+        tags |= set(change["add"])
+    return sorted(tags)

@@ -1,0 +1,117 @@
+"""Reading past runs inside a step: through the runner, in whatever environment the step has."""
+
+from __future__ import annotations
+
+import pytest
+
+from ..flow_machine import Machine
+
+MAKER = """
+DECORATOR
+class MakerFlow(FlowSpec):
+    @step
+    def start(self):
+        self.genres = {"a": [1, 2]}
+        print("made")
+        self.next(self.end)
+    @step
+    def end(self):
+        pass
+"""
+READER = """
+class AFlow(FlowSpec):
+    DECORATOR
+    @step
+    def start(self):
+        import sys
+        from airflow_conda_flow import Flow, Run, get_metadata, get_namespace
+        from airflow_conda_flow.errors import ObjectNotFound
+        print("metadata", get_metadata(), get_namespace(), sys.version_info[:2])
+        run = Flow("MakerFlow").latest_successful_run
+        self.genres = run.data.genres
+        self.run = run
+        run.add_tag("read")
+        print("tags", sorted(run.user_tags), repr(run["start"].task.stdout), len(run.code.flowspec) > 100)
+        try:
+            Run("MakerFlow/1")
+        except ObjectNotFound as error:
+            print("error", error)
+        assert "boto3" not in sys.modules
+        self.next(self.end)
+    @step
+    def end(self):
+        print("read", self.genres, self.run.data.genres, self.run)
+"""
+
+
+def _maker(machine: Machine, *words: str, decorator: str = "") -> None:
+    flow = machine.flow(MAKER.replace("DECORATOR", decorator), name="maker_flow.py")
+    flow.write_text(flow.read_text().replace("AFlow()", "MakerFlow()"))
+    done = machine.run(flow, *words, "run")
+    assert done.returncode == 0, done.stdout
+
+
+@pytest.fixture
+def machine(tmp_path, channel) -> Machine:
+    """A machine with the test channel."""
+    return Machine(tmp_path / "home", channel.url)
+
+
+@pytest.mark.parametrize("python", ["3.6", "3.8", "3.11", None])
+def test_past_runs_are_read_in_a_step(machine, channel, python):
+    """In an environment of its own, where nothing of ours but the standard library is, and without."""
+    if python is not None and python not in channel.pythons:
+        pytest.skip("no such interpreter here")
+    decorator = f"@conda(python={channel.pythons[python]!r})" if python else ""
+    words = ["--environment=conda"] if python else []
+    _maker(machine, *words, decorator=decorator.replace("conda", "conda_base"))
+    flow = machine.flow(READER.replace("DECORATOR", decorator))
+    done = machine.run(flow, *words, "run")
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert f"] metadata local@{machine.datastore} user:tester" in done.stdout
+    assert "] tags ['read'] 'made\\n' True" in done.stdout
+    assert f"] error Run('MakerFlow/1') does not exist in local@{machine.datastore}." in done.stdout
+    assert "] read {'a': [1, 2]} {'a': [1, 2]} Run('MakerFlow/" in done.stdout
+
+
+@pytest.mark.parametrize("kind", ["moto", "rclone"])
+def test_past_runs_in_s3_are_read_in_a_step(machine, request, kind):
+    """The step has neither boto3 nor credentials; its runner has."""
+    server = request.getfixturevalue(f"{kind}_s3")
+    machine.environ.update(server.environment)
+    words = ["--datastore=s3", f"--datastore-root={server.make_root()}"]
+    _maker(machine, *words)
+    flow = machine.flow(READER.replace("DECORATOR", "@conda()"))
+    done = machine.run(flow, "--environment=conda", *words, "run")
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "] tags ['read'] 'made\\n' True" in done.stdout
+    assert "] read {'a': [1, 2]} {'a': [1, 2]} Run('MakerFlow/" in done.stdout
+
+
+def test_a_process_that_the_step_started_cannot_ask(machine):
+    """It says so, in place of waiting for an answer that another process gets."""
+    _maker(machine)
+    flow = machine.flow("""
+import multiprocessing
+def read():
+    from airflow_conda_flow import Flow
+    from airflow_conda_flow.errors import CondaFlowError
+    try:
+        Flow("MakerFlow")
+    except CondaFlowError as error:
+        print("child", error)
+class AFlow(FlowSpec):
+    @step
+    def start(self):
+        from airflow_conda_flow import Flow
+        Flow("MakerFlow")
+        child = multiprocessing.get_context("fork").Process(target=read)
+        child.start()
+        child.join()
+        self.next(self.end)
+    @step
+    def end(self):
+        pass
+""")
+    done = machine.run(flow, "run")
+    assert "] child A process that a step started cannot ask the step's runner." in done.stdout, done.stdout
