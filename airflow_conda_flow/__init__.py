@@ -6,6 +6,7 @@ Standard library only, Python 3.6 and later: this file is shipped into step envi
 
 import sys
 
+from airflow_conda_flow.flow.batch_decorator import batch
 from airflow_conda_flow.flow.conda_decorators import conda, conda_base
 from airflow_conda_flow.flow.current_run import current
 from airflow_conda_flow.flow.flowspec import FlowSpec
@@ -41,6 +42,7 @@ __all__ = [
     "Run",
     "Step",
     "Task",
+    "batch",
     "conda",
     "conda_base",
     "current",
