@@ -16,40 +16,16 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
 from airflow_conda_flow.errors import SettingError
+from airflow_conda_flow.option import FoundText, Option
+from airflow_conda_flow.remote_options import KUBERNETES_OPTIONS, REMOTE_OPTIONS
 
 HOME = "~/.airflow-conda-flow"
-
-
-@dataclass(frozen=True)
-class Option:
-    """One setting as users see it.
-
-    Attributes:
-        name: its name in ``[conda_flow]`` and, with dashes, on the command line.
-        default: the text that stands for it where nobody sets it.
-        description: one paragraph for the reference pages.
-        aliases: other environment variables, also looked up in Metaflow's configuration file.
-        choices: the texts that are allowed; empty for any.
-        kind: the type shown in Airflow's reference.
-    """
-
-    name: str
-    default: str
-    description: str
-    aliases: tuple[str, ...] = ()
-    choices: tuple[str, ...] = ()
-    kind: str = "string"
-
-    @property
-    def environment_variable(self) -> str:
-        """The variable that sets it outside Airflow, such as ``CONDA_FLOW_DATASTORE``."""
-        return f"CONDA_FLOW_{self.name.upper()}"
 
 
 OPTIONS = (
@@ -91,6 +67,8 @@ OPTIONS = (
         "The Airflow connection that holds the credentials for an S3 datastore. "
         "Empty: boto3's default chain. Used under Airflow alone.",
     ),
+    *REMOTE_OPTIONS,
+    *KUBERNETES_OPTIONS,
 )
 _BY_NAME = {option.name: option for option in OPTIONS}
 _LOCAL_ROOT_ALIAS = "METAFLOW_DATASTORE_SYSROOT_LOCAL"
@@ -108,6 +86,7 @@ class Settings:
         channels: best first, never empty.
         resolver: ``rattler``, ``conda``, ``mamba`` or ``micromamba``.
         aws_conn_id: the name of an Airflow connection, or the empty string.
+        texts: every option by name, as it was written; those of a compute are read where they are used.
     """
 
     datastore: str
@@ -116,6 +95,7 @@ class Settings:
     channels: tuple[str, ...]
     resolver: str
     aws_conn_id: str = ""
+    texts: Mapping[str, FoundText] = field(default_factory=dict)
 
 
 def load_settings(
@@ -156,6 +136,7 @@ def load_settings(
         channels=channels,
         resolver=resolver,
         aws_conn_id=aws_conn_id,
+        texts={option.name: lookup.find(option.name) for option in OPTIONS},
     )
 
 
@@ -179,27 +160,29 @@ class _Lookup:
             self._metaflow = _metaflow_configuration(self.environ)
         return self._metaflow
 
-    def find(self, name: str, extra_aliases: tuple[str, ...] = ()) -> tuple[str, str]:
+    def find(self, name: str, extra_aliases: tuple[str, ...] = ()) -> FoundText:
         option = _BY_NAME[name]
-        text, source = self._first(option, (*option.aliases, *extra_aliases))
-        if option.choices and text not in option.choices:
-            raise SettingError(f"{source} is {text!r}; it takes one of: {', '.join(option.choices)}.")
-        return text, source
+        found = self._first(option, (*option.aliases, *extra_aliases))
+        if option.choices and found.text not in option.choices:
+            raise SettingError(
+                f"{found.source} is {found.text!r}; it takes one of: {', '.join(option.choices)}."
+            )
+        return found
 
-    def _first(self, option: Option, aliases: tuple[str, ...]) -> tuple[str, str]:
+    def _first(self, option: Option, aliases: tuple[str, ...]) -> FoundText:
         given = self.overrides.get(option.name)
         if given is not None:
-            return given, "--" + option.name.replace("_", "-")
+            return FoundText(given, "--" + option.name.replace("_", "-"))
         for variable in (option.environment_variable, *aliases):
             if self.environ.get(variable):
-                return self.environ[variable], f"The environment variable {variable}"
+                return FoundText(self.environ[variable], f"The environment variable {variable}")
         for key in aliases:
             if self.metaflow.get(key):
-                return str(self.metaflow[key]), f"{key} in {_metaflow_file(self.environ)}"
+                return FoundText(str(self.metaflow[key]), f"{key} in {_metaflow_file(self.environ)}")
         fallback = self.fallbacks.get(option.name)
         if fallback:
-            return fallback, f"The Airflow option [conda_flow] {option.name}"
-        return option.default, f"The default of {option.name}"
+            return FoundText(fallback, f"The Airflow option [conda_flow] {option.name}")
+        return FoundText(option.default, f"The default of {option.name}")
 
 
 def _datastore_root(datastore: str, lookup: _Lookup) -> str:
