@@ -71,14 +71,15 @@ KUBERNETES_OPTIONS = (
     Option(
         "kubernetes_namespace",
         "",
-        "The namespace of pods. Empty: that of the connection, the kubeconfig's context, or the pod that this "
-        "runs in.",
+        "The namespace of pods. Empty: that of the connection, of the kubeconfig's context, or of the pod "
+        "that this runs in.",
         aliases=("METAFLOW_KUBERNETES_NAMESPACE",),
     ),
     Option(
         "kubernetes_service_account",
         "",
-        "The service account of pods; one way to give them credentials for S3. Empty: the namespace's default.",
+        "The service account of pods; one way to give them credentials for S3. "
+        "Empty: the namespace's default.",
         aliases=("METAFLOW_KUBERNETES_SERVICE_ACCOUNT",),
     ),
     Option(

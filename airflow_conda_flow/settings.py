@@ -163,6 +163,8 @@ class _Lookup:
     def find(self, name: str, extra_aliases: tuple[str, ...] = ()) -> FoundText:
         option = _BY_NAME[name]
         found = self._first(option, (*option.aliases, *extra_aliases))
+        if option.choices == ("true", "false"):
+            found = found._replace(text=found.text.lower())  # Airflow writes True
         if option.choices and found.text not in option.choices:
             raise SettingError(
                 f"{found.source} is {found.text!r}; it takes one of: {', '.join(option.choices)}."
@@ -178,7 +180,9 @@ class _Lookup:
                 return FoundText(self.environ[variable], f"The environment variable {variable}")
         for key in aliases:
             if self.metaflow.get(key):
-                return FoundText(str(self.metaflow[key]), f"{key} in {_metaflow_file(self.environ)}")
+                value = self.metaflow[key]
+                text = value if isinstance(value, str) else json.dumps(value)
+                return FoundText(text, f"{key} in {_metaflow_file(self.environ)}")
         fallback = self.fallbacks.get(option.name)
         if fallback:
             return FoundText(fallback, f"The Airflow option [conda_flow] {option.name}")

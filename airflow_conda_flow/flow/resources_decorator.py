@@ -39,12 +39,19 @@ def check_resources(decorator):
     # type: (Decorator) -> None
     """Raise at the decorator's line if one of ``RESOURCES`` is not an amount."""
     for name in RESOURCES:
-        amount = decorator.attributes[name]
-        if amount is None:
-            continue
-        measured = _MEASURES[name](amount)
-        if measured is None or (measured == 0 and name != "gpu"):
-            decorator.fail("@%s: %s is %r; write %s." % (decorator.name, name, amount, _EXPECTED[name]))
+        value = decorator.attributes[name]
+        expected = None if value is None else check_amount(name, value)
+        if expected is not None:
+            decorator.fail("@%s: %s is %r; write %s." % (decorator.name, name, value, expected))
+
+
+def check_amount(name, value):
+    # type: (str, Any) -> str | None
+    """What to write instead of the value of one of ``RESOURCES``, or None where it is an amount."""
+    measured = _MEASURES[name](value)
+    if measured is None or (measured == 0 and name != "gpu"):
+        return _EXPECTED[name]
+    return None
 
 
 def merge_resources(decorators, name):

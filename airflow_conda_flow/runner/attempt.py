@@ -6,6 +6,7 @@ import os
 import shutil
 import signal
 import sys
+import tempfile
 import threading
 from collections.abc import Callable, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -183,8 +184,8 @@ class _Attempt:
         code_dir = request.code_dir or code_package.extract(
             self._datastore.storage, run["code"]["sha256"], self._datastore.cache_dir
         )
-        tempdir = scratch / "tempdir"
-        tempdir.mkdir()
+        # On Kubernetes a directory in memory may be for that.
+        tempdir = Path(tempfile.mkdtemp("", "task-", os.environ.get("CONDA_FLOW_TEMPDIR") or scratch))
         message = task_message(
             FlowGraph.from_dict(run["graph"]),
             run,

@@ -1,0 +1,250 @@
+"""The pod that runs one attempt of a step, as Kubernetes' JSON: computed, never asked for.
+
+The same pod is made from the command line and by Airflow. No credential stands in it: a service account,
+a Kubernetes secret or the node's role gives the runner what it needs for S3.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+import secrets
+from collections.abc import Mapping
+from typing import Any
+
+from airflow_conda_flow.compute.pod_attributes import DEFAULT_TMPFS_PATH, pod_attributes
+from airflow_conda_flow.compute.runner_environ import RUNNER
+from airflow_conda_flow.flow.amounts import megabytes
+from airflow_conda_flow.flow.index_path import task_id
+from airflow_conda_flow.flow.kubernetes_decorator import POD_SECURITY
+from airflow_conda_flow.runner.attempt import TaskRequest
+from airflow_conda_flow.settings import Settings
+
+CONTAINER = "base"
+"""The container of the step; Airflow's name for it."""
+LABEL = "airflow-conda-flow/"
+ATTEMPT = f"{LABEL}attempt"
+
+_RUNNER_HOME = "/opt/airflow-conda-flow"
+_RUNNER_VOLUME = "/runner"
+_NODE_CACHE = "/node-cache"
+_LABEL_VALUE = re.compile(r"^[A-Za-z0-9]([A-Za-z0-9_.-]{0,61}[A-Za-z0-9])?$")
+_READABLE = 40  # characters of a name or a label's value before its digest
+
+Manifest = dict[str, Any]
+
+
+def pod_manifest(
+    request: TaskRequest,
+    decorators: Mapping[str, Any],
+    settings: Settings,
+    environ: Mapping[str, str],
+) -> Manifest:
+    """The pod of an attempt.
+
+    Args:
+        request: which attempt.
+        decorators: the step's, attributes by name.
+        settings: the settings in force.
+        environ: the runner's environment variables, as ``runner_environ`` gives them.
+
+    Raises:
+        SettingError: a setting is not what its attribute takes.
+    """
+    attributes = pod_attributes(decorators, settings)
+    runner_image = settings.texts["kubernetes_runner_image"].text
+    image = attributes["image"] or runner_image
+    volumes = _Volumes(attributes)
+    init_containers = []
+    container = _container(image, attributes)
+    if image != runner_image:
+        volumes.add("runner", {"emptyDir": {}}, _RUNNER_HOME)
+        init_containers.append(
+            {
+                **_container(runner_image, attributes),
+                "name": "runner",
+                "command": [RUNNER, "install", _RUNNER_VOLUME],
+                "volumeMounts": [{"name": "runner", "mountPath": _RUNNER_VOLUME}],
+            }
+        )
+    container.update(
+        {
+            "name": CONTAINER,
+            "command": [RUNNER, "run", json.dumps(request.to_dict())],
+            "env": _env(environ, volumes.environ, attributes["env"] or {}),
+            "envFrom": [{"secretRef": {"name": name}} for name in attributes["secrets"] or ()],
+            "volumeMounts": volumes.mounts,
+            "ports": [{"containerPort": attributes["port"]}] if attributes["port"] else [],
+        }
+    )
+    _add_gpus(container["resources"], attributes)
+    return {
+        "apiVersion": "v1",
+        "kind": "Pod",
+        "metadata": _filled(
+            {
+                "name": pod_name(request),
+                "namespace": attributes["namespace"],
+                "labels": {**(attributes["labels"] or {}), **pod_labels(request)},
+                "annotations": {**(attributes["annotations"] or {}), f"{LABEL}task": _pathspec(request)},
+            }
+        ),
+        "spec": _filled(
+            {
+                "restartPolicy": "Never",
+                "initContainers": init_containers,
+                "containers": [_filled(container)],
+                "volumes": volumes.volumes,
+                "nodeSelector": attributes["node_selector"],
+                "tolerations": attributes["tolerations"],
+                "serviceAccountName": attributes["service_account"],
+                "imagePullSecrets": [{"name": name} for name in attributes["image_pull_secrets"] or ()],
+                "securityContext": _security(attributes, on_pod=True),
+                "hostNetwork": attributes["host_network"] or None,
+                # In the node's network, names of the cluster are found only if one asks for it.
+                "dnsPolicy": "ClusterFirstWithHostNet" if attributes["host_network"] else None,
+            }
+        ),
+    }
+
+
+def pod_name(request: TaskRequest) -> str:
+    """A name for a pod of that task: readable, allowed, and never the same twice."""
+    words = f"{request.flow}-{request.step}-{task_id(request.indices)}".lower()
+    readable = re.sub(r"[^a-z0-9]+", "-", words)[:_READABLE].strip("-")
+    return f"{readable}-{secrets.token_hex(5)}"
+
+
+def pod_labels(request: TaskRequest) -> dict[str, str]:
+    """The labels that find the pods of an attempt, a task, a step or a run."""
+    names = {
+        "flow": request.flow,
+        "run-id": request.run_id,
+        "step": request.step,
+        "task-id": task_id(request.indices),
+        "attempt": str(request.attempt),
+    }
+    return {LABEL + name: label_value(text) for name, text in names.items()}
+
+
+def label_value(text: str) -> str:
+    """A text as the value of a label: itself where it may be, else its beginning and a digest.
+
+    >>> label_value("AFlow"), label_value("a b/c")
+    ('AFlow', 'a-b-c-539138d5')
+    """
+    if _LABEL_VALUE.match(text):
+        return text
+    readable = re.sub(r"[^A-Za-z0-9]+", "-", text)[:_READABLE].strip("-")
+    return f"{readable}-{hashlib.sha256(text.encode()).hexdigest()[:8]}".lstrip("-")
+
+
+class _Volumes:
+    """The volumes of a pod, and where its container has them."""
+
+    def __init__(self, attributes: Mapping[str, Any]) -> None:
+        self.volumes: list[Manifest] = []
+        self.mounts: list[Manifest] = []
+        self.environ: dict[str, str] = {}
+        # The root file system may be read-only.
+        self.add("scratch", {"emptyDir": {}}, "/tmp")  # noqa: S108 - the container's
+        self._add_memory(attributes)
+        self._add_node_cache(attributes["node_cache"])
+        for claim, path in (attributes["persistent_volume_claims"] or {}).items():
+            name = f"claim-{hashlib.sha256(claim.encode()).hexdigest()[:12]}"
+            self.add(name, {"persistentVolumeClaim": {"claimName": claim}}, path)
+
+    def add(self, name: str, source: Manifest, path: str) -> None:
+        self.volumes.append({"name": name, **source})
+        self.mounts.append({"name": name, "mountPath": path})
+
+    def _add_memory(self, attributes: Mapping[str, Any]) -> None:
+        if attributes["shared_memory"] is not None:
+            self.add("shared-memory", _in_memory(attributes["shared_memory"], "Mi"), "/dev/shm")  # noqa: S108
+        size = attributes["tmpfs_size"]
+        if attributes["use_tmpfs"] is False or not (attributes["use_tmpfs"] or size):
+            return
+        if size is None:
+            half = (megabytes(attributes["memory"]) or 0) / 2
+            self.add("tmpfs", _in_memory(int(half), "M"), self._tmpfs_path(attributes))
+        else:
+            self.add("tmpfs", _in_memory(size, "Mi"), self._tmpfs_path(attributes))
+        if attributes["tmpfs_tempdir"] is not False:
+            self.environ["CONDA_FLOW_TEMPDIR"] = self._tmpfs_path(attributes)
+
+    @staticmethod
+    def _tmpfs_path(attributes: Mapping[str, Any]) -> str:
+        return attributes["tmpfs_path"] or DEFAULT_TMPFS_PATH
+
+    def _add_node_cache(self, cache: str | None) -> None:
+        if cache is None:
+            return
+        if cache.startswith("/"):
+            self.add("node-cache", {"hostPath": {"path": cache, "type": "Directory"}}, _NODE_CACHE)
+        else:
+            self.add("node-cache", {"persistentVolumeClaim": {"claimName": cache}}, _NODE_CACHE)
+        self.environ["CONDA_FLOW_CACHE_DIR"] = _NODE_CACHE
+
+
+def _container(image: str, attributes: Mapping[str, Any]) -> Manifest:
+    """What the containers of a pod have in common."""
+    wanted = {
+        "cpu": str(attributes["cpu"]),
+        "memory": _quantity(attributes["memory"], "M"),
+        "ephemeral-storage": _quantity(attributes["disk"], "M"),
+    }
+    return _filled(
+        {
+            "image": image,
+            "imagePullPolicy": attributes["image_pull_policy"],
+            "securityContext": _security(attributes, on_pod=False),
+            "resources": {
+                "requests": wanted,
+                "limits": dict(wanted) if attributes["qos"] == "Guaranteed" else {},
+            },
+        }
+    )
+
+
+def _add_gpus(resources: Manifest, attributes: Mapping[str, Any]) -> None:
+    if attributes["gpu"] and int(attributes["gpu"]):
+        vendor = attributes["gpu_vendor"]
+        name = vendor if "/" in vendor else f"{vendor}.com/gpu"
+        # Devices cannot be shared: what is asked for is the limit.
+        resources["limits"][name] = resources["requests"][name] = str(int(attributes["gpu"]))
+
+
+def _env(*layers: Mapping[str, str]) -> list[Manifest]:
+    merged: dict[str, str] = {}
+    for layer in layers:
+        merged.update(layer)
+    return [{"name": name, "value": value} for name, value in merged.items()]
+
+
+def _security(attributes: Mapping[str, Any], *, on_pod: bool) -> Manifest:
+    given = attributes["security_context"] or {}
+    return {name: value for name, value in given.items() if (name in POD_SECURITY) is on_pod}
+
+
+def _in_memory(size: Any, unit: str) -> Manifest:
+    return {"emptyDir": {"medium": "Memory", "sizeLimit": _quantity(size, unit)}}
+
+
+def _quantity(amount: Any, unit: str) -> str:
+    """An amount as Kubernetes writes it; a bare number counts ``unit``.
+
+    >>> _quantity(4096, "M"), _quantity("512", "Mi"), _quantity("4Gi", "M")
+    ('4096M', '512Mi', '4Gi')
+    """
+    text = str(amount)
+    return text if text[-1].isalpha() else text + unit
+
+
+def _filled(fields: Manifest) -> Manifest:
+    """The fields that hold something."""
+    return {name: value for name, value in fields.items() if value not in (None, [], {})}
+
+
+def _pathspec(request: TaskRequest) -> str:
+    return f"{request.flow}/{request.run_id}/{request.step}/{task_id(request.indices)}/{request.attempt}"
