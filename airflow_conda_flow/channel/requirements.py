@@ -81,10 +81,14 @@ def _telling_lines(text: str) -> list[str]:
 
 
 def _pip(interpreter: Interpreter) -> list[str]:
-    """How to run pip as that interpreter: its own pip, or else the running interpreter's."""
+    """How to run pip as that interpreter: its own pip, or one that another interpreter lends it.
+
+    Virtual environments that uv made have none; the interpreter under them often has.
+    """
+    target = ["-m", "pip", "--python", str(interpreter.executable)]
     own = [str(interpreter.executable), "-m", "pip"]
-    lent = [sys.executable, "-m", "pip", "--python", str(interpreter.executable)]
-    for command in (own, lent):
+    base = [str(interpreter.base_prefix / "bin" / f"python{interpreter.minor}"), *target]
+    for command in (own, base, [sys.executable, *target]):
         if _run([*command, "--version"]).returncode == 0:
             return command
     raise ChannelError(
@@ -96,4 +100,7 @@ def _pip(interpreter: Interpreter) -> list[str]:
 def _run(command: list[str]) -> subprocess.CompletedProcess[str]:
     # PYTHONPATH and its like are for the running interpreter, not for another version's pip.
     environ = {name: value for name, value in os.environ.items() if not name.startswith("PYTHON")}
-    return subprocess.run(command, capture_output=True, text=True, check=False, env=environ)
+    try:
+        return subprocess.run(command, capture_output=True, text=True, check=False, env=environ)
+    except OSError as error:
+        return subprocess.CompletedProcess(command, 127, "", str(error))
