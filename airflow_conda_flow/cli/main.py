@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import atexit
+import contextlib
 import os
 import sys
 from collections.abc import Sequence
@@ -16,15 +17,14 @@ from airflow_conda_flow.flow.definition import read_flow
 def run_as_program(flow_class: type[Any]) -> NoReturn:
     """Run the command line of a flow and end the process with its exit code.
 
-    Where py-rattler was loaded the interpreter is not torn down: its native code may crash then, and
-    a crash must not fail a run whose work is done.
+    The interpreter is not torn down. py-rattler's native code may crash then, and a crash must not fail
+    a run whose work is done; and it would wait for threads that wait for a connection.
     """
     code = main(flow_class)
-    if "rattler" not in sys.modules:
-        sys.exit(code)
     atexit._run_exitfuncs()  # noqa: SLF001 - what sys.exit would do
-    sys.stdout.flush()
-    sys.stderr.flush()
+    for stream in (sys.stdout, sys.stderr):
+        with contextlib.suppress(OSError, ValueError):  # nobody reads it any more
+            stream.flush()
     os._exit(code)
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 import signal
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from types import FrameType
@@ -15,7 +15,6 @@ from airflow_conda_flow.errors import ParameterError
 from airflow_conda_flow.flow.definition import FlowDefinition
 from airflow_conda_flow.local.console import Console
 from airflow_conda_flow.local.run import LocalRun, RunOptions
-from airflow_conda_flow.local.scheduler import Scheduler
 from airflow_conda_flow.settings import load_settings
 
 NAME = "run"
@@ -75,7 +74,11 @@ def execute(arguments: argparse.Namespace, definition: FlowDefinition) -> int:
     )
     if arguments.run_id_file:
         Path(arguments.run_id_file).write_text(run.run_id, encoding="utf-8")
-    with run.prepared() as scheduler, _interrupts(scheduler):
+    with (
+        _ended_by(signal.default_int_handler),
+        run.prepared() as scheduler,
+        _ended_by(lambda _number, _frame: scheduler.interrupt()),
+    ):
         outcome = scheduler.run()
     if outcome.ok:
         console.run_line("Done!")
@@ -120,17 +123,17 @@ def _positive(text: str) -> int:
 
 
 @contextmanager
-def _interrupts(scheduler: Scheduler) -> Iterator[None]:
-    """Ctrl-C, a closed terminal and SIGTERM end the run in order while the block runs."""
+def _ended_by(handler: Callable[[int, FrameType | None], object]) -> Iterator[None]:
+    """Ctrl-C, a closed terminal and SIGTERM call the handler while the block runs.
 
-    def interrupt(number: int, frame: FrameType | None) -> None:
-        del number, frame
-        scheduler.interrupt()
-
-    numbers = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
-    before = {number: signal.signal(number, interrupt) for number in numbers}
+    Those that are ignored stay so: ``nohup``, and a shell's background jobs.
+    """
+    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)}
+    heard = [number for number, handled_by in before.items() if handled_by is not signal.SIG_IGN]
+    for number in heard:
+        signal.signal(number, handler)
     try:
         yield
     finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
+        for number in heard:
+            signal.signal(number, before[number])

@@ -10,7 +10,7 @@ import urllib.request
 from collections.abc import Callable
 from pathlib import Path
 
-_CHUNK = 1024 * 1024
+_CHUNK = 128 * 1024  # on a slow line too, the bar moves and Ctrl-C is heard
 _TIMEOUT_SECONDS = 60
 _PAUSES_SECONDS = (0.5, 2.0)
 _PASSING_STATUS = {408, 429, 500, 502, 503, 504}

@@ -6,8 +6,8 @@ import os
 import secrets
 import shutil
 import threading
-from collections.abc import Iterable
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Iterable
+from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
 from pathlib import Path
 
 from airflow_conda_flow.datastore import layout
@@ -19,6 +19,11 @@ from airflow_conda_flow.environments.progress import Progress
 from airflow_conda_flow.errors import CorruptData, DatastoreError, NotInDatastore, PackageError
 
 _SIDE_BY_SIDE = 8
+_GIVE_UP_SECONDS = 1.0
+
+
+class _GivenUp(BaseException):
+    """Ends a fetch whose package nobody waits for any more; no ``except Exception`` tries it again."""
 
 
 class PackageStore:
@@ -48,9 +53,10 @@ class PackageStore:
         wanted = list({each.sha256: each for each in packages}.values())
         missing = [each for each in wanted if not self._is_sound(each)]
         self._progress.expect(sum(each.size for each in missing))
-        with ThreadPoolExecutor(_SIDE_BY_SIDE, thread_name_prefix="fetch") as pool:
-            list(pool.map(self._fetch_once, missing))
-        self._progress.finish()
+        try:
+            _side_by_side(self._fetch_once, missing)
+        finally:
+            self._progress.finish()
         return {each.sha256: self.path(each) for each in wanted}
 
     def mirror(self, packages: Iterable[LockedPackage]) -> None:
@@ -60,14 +66,13 @@ class PackageStore:
         remote = self._remote
         wanted = list({each.sha256: each for each in packages}.values())
 
-        def put(package: LockedPackage) -> None:
+        def put(package: LockedPackage, _given_up: threading.Event) -> None:
             key = layout.package(package.sha256, package.file_name)
             path = self.path(package)
             if remote.size(key) != path.stat().st_size:
                 remote.upload(path, key)
 
-        with ThreadPoolExecutor(_SIDE_BY_SIDE, thread_name_prefix="mirror") as pool:
-            list(pool.map(put, wanted))
+        _side_by_side(put, wanted)
 
     def path(self, package: LockedPackage) -> Path:
         """Where the archive is on this machine, once it was fetched."""
@@ -84,28 +89,33 @@ class PackageStore:
         path.unlink(missing_ok=True)
         return False
 
-    def _fetch_once(self, package: LockedPackage) -> None:
+    def _fetch_once(self, package: LockedPackage, given_up: threading.Event) -> None:
+        def advance(size: int) -> None:
+            if given_up.is_set():
+                raise _GivenUp
+            self._progress.advance(size)
+
         with self._mutex:
             mutex = self._fetching.setdefault(package.sha256, threading.Lock())
         with mutex:
             if self.path(package).exists():
                 return
             try:
-                if self._from_remote(package):
+                if self._from_remote(package, advance):
                     return
             except CorruptData as error:
                 self._progress.say(f"    {error} Trying the channel.")
-                self._from_channel(package)
+                self._from_channel(package, advance)
                 self._mend_remote(package)
             else:
-                self._from_channel(package)
+                self._from_channel(package, advance)
 
-    def _from_remote(self, package: LockedPackage) -> bool:
+    def _from_remote(self, package: LockedPackage, advance: Callable[[int], None]) -> bool:
         if self._remote is None:
             return False
         key = layout.package(package.sha256, package.file_name)
         try:
-            self._remote.download(key, self.path(package), package.sha256, self._progress.advance)
+            self._remote.download(key, self.path(package), package.sha256, advance)
         except NotInDatastore:
             return False
         return True
@@ -118,7 +128,7 @@ class PackageStore:
         except DatastoreError as error:
             self._progress.say(f"    {package.file_name} stays damaged in the datastore: {error}")
 
-    def _from_channel(self, package: LockedPackage) -> None:
+    def _from_channel(self, package: LockedPackage, advance: Callable[[int], None]) -> None:
         from airflow_conda_flow.environments.download import (  # noqa: PLC0415 - heavy, and seldom needed
             DownloadFailed,
             download,
@@ -129,7 +139,7 @@ class PackageStore:
         target.parent.mkdir(parents=True, exist_ok=True)
         partial = target.with_name(f".{target.name}.{os.getpid()}-{secrets.token_hex(4)}.part")
         try:
-            got = download(package.url, partial, package.size, self._progress.advance)
+            got = download(package.url, partial, package.size, advance)
             if got != package.sha256:
                 raise PackageError(
                     f"The package {package.url} is not what was locked: its sha256 is {got}, "
@@ -144,6 +154,26 @@ class PackageStore:
             ) from error
         finally:
             partial.unlink(missing_ok=True)
+
+
+def _side_by_side(
+    work: Callable[[LockedPackage, threading.Event], None], packages: Iterable[LockedPackage]
+) -> None:
+    """Do the work for each package; the first failure ends it for all.
+
+    After a failure or Ctrl-C the event that the work was given is set, and what does not end soon is left:
+    a connection that stands still.
+    """
+    given_up = threading.Event()
+    pool = ThreadPoolExecutor(_SIDE_BY_SIDE, thread_name_prefix="packages")
+    futures = [pool.submit(work, each, given_up) for each in packages]
+    try:
+        for future in wait(futures, return_when=FIRST_EXCEPTION).done:
+            future.result()
+    finally:
+        given_up.set()
+        pool.shutdown(wait=False, cancel_futures=True)
+        wait(futures, _GIVE_UP_SECONDS)
 
 
 def discard(path: Path) -> None:
