@@ -13,6 +13,7 @@
     │   ├── NotInDatastore (LookupError)   no such key, artifact, run or task
     │   ├── CorruptData (ValueError)       stored bytes do not match their sha256
     │   └── DatastoreUnavailable (OSError) the storage cannot be reached or refuses us
+    ├── ComputeUnavailable (OSError)       what runs tasks elsewhere cannot be reached or refuses us
     ├── ArtifactError
     │   ├── UnpicklableArtifact (TypeError)
     │   └── MissingArtifact (AttributeError)
@@ -99,6 +100,10 @@ class CorruptData(DatastoreError, ValueError):
 
 class DatastoreUnavailable(DatastoreError, OSError):
     """The storage behind the datastore cannot be reached, or refuses the request."""
+
+
+class ComputeUnavailable(CondaFlowError, OSError):
+    """The service that runs tasks elsewhere cannot be reached, or refuses the request."""
 
 
 class ArtifactError(CondaFlowError):

@@ -21,6 +21,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
+from airflow_conda_flow.batch_options import BATCH_OPTIONS
 from airflow_conda_flow.errors import SettingError
 from airflow_conda_flow.option import FoundText, Option
 from airflow_conda_flow.remote_options import KUBERNETES_OPTIONS, REMOTE_OPTIONS
@@ -69,6 +70,7 @@ OPTIONS = (
     ),
     *REMOTE_OPTIONS,
     *KUBERNETES_OPTIONS,
+    *BATCH_OPTIONS,
 )
 _BY_NAME = {option.name: option for option in OPTIONS}
 _LOCAL_ROOT_ALIAS = "METAFLOW_DATASTORE_SYSROOT_LOCAL"

@@ -98,4 +98,8 @@ def make_compute(name: str, context: RunContext) -> Compute:
         from airflow_conda_flow.compute.local_process import LocalProcess  # noqa: PLC0415 - one of many
 
         return LocalProcess(context)
+    if name == "batch":
+        from airflow_conda_flow.compute.batch import Batch  # noqa: PLC0415 - one of many
+
+        return Batch(context)
     raise SettingError(f"There is no compute {name!r}. There is: {', '.join((LOCAL, *REMOTE))}.")

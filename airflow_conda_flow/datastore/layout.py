@@ -8,6 +8,7 @@
     code/<sha256>.zip                                  code packages
     environments/<platform>/<spec id>.lock             locks
     packages/<sha256>/<file name>                      conda packages
+    jobs/<region>/<name>                               who registers a job definition of AWS Batch
 
 Names that come from outside (flow, run, step) are percent-encoded where they hold anything but
 letters, digits and ``_ - . ~ : + =``; ``name_of`` undoes it.
@@ -128,3 +129,8 @@ def lock(platform: str, spec_id: str) -> str:
 def package(sha256: str, file_name: str) -> str:
     """The key of a conda package."""
     return f"packages/{_digest(sha256)}/{part(file_name)}"
+
+
+def job_definition_claim(region: str, name: str) -> str:
+    """The key that whoever registers a job definition of AWS Batch puts first."""
+    return f"jobs/{part(region)}/{part(name)}"

@@ -1,0 +1,159 @@
+"""Tasks as jobs of AWS Batch, submitted by this process."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from airflow_conda_flow.compute.batch_board import JobBoard
+from airflow_conda_flow.compute.batch_failure import describe_failure, failure_reason
+from airflow_conda_flow.compute.batch_follow import JobNews, follow
+from airflow_conda_flow.compute.batch_log import JobLog, Pace
+from airflow_conda_flow.compute.batch_plan import StepPlan, job_arguments, plan_step, step_region
+from airflow_conda_flow.compute.batch_service import BatchService, Job
+from airflow_conda_flow.compute.compute import RunContext
+from airflow_conda_flow.compute.remote_attempt import attempt_result, stored_lines
+from airflow_conda_flow.errors import SettingError
+from airflow_conda_flow.runner.attempt import Output, TaskRequest, TaskResult
+from airflow_conda_flow.settings import Settings
+
+
+@dataclass(frozen=True)
+class BatchRegion:
+    """What waits for jobs in one region have in common.
+
+    Attributes:
+        service: Batch there.
+        board: the jobs that run.
+        logs: boto3's client for CloudWatch's logs there.
+        pace: of readings there.
+    """
+
+    service: BatchService
+    board: JobBoard
+    logs: Any
+    pace: Pace
+
+    @classmethod
+    def of_clients(cls, batch: Any, logs: Any) -> BatchRegion:
+        """Of boto3's clients for ``batch`` and ``logs``."""
+        service = BatchService(batch)
+        return cls(service, JobBoard(service), logs, Pace())
+
+    def news(self, job_id: str, log_group: str | None, interval: float) -> JobNews:
+        """What is new of a job."""
+        log = JobLog(self.logs, log_group, self.pace) if log_group else None
+        return JobNews(job_id, self.board, log, interval)
+
+
+class Batch:
+    """Runs attempts as jobs.
+
+    Args:
+        context: the run.
+
+    Raises:
+        SettingError: a step of the run cannot be a job as it is: something is missing, or does not fit.
+        ComputeUnavailable: Batch cannot be asked.
+    """
+
+    def __init__(self, context: RunContext) -> None:
+        self._context = context
+        self._storage = context.datastore.storage
+        self._interval = poll_interval(context.settings)
+        self._regions: dict[str | None, BatchRegion] = {}
+        self._plans: dict[str, tuple[BatchRegion, StepPlan]] = {}
+        for step, decorators in context.manifest["decorators"].items():
+            if "batch" in decorators:
+                region = self._region(step_region(decorators, context.settings))
+                plan = plan_step(step, decorators, context.settings, self._storage, region.service)
+                self._plans[step] = region, plan
+
+    def _region(self, name: str | None) -> BatchRegion:
+        if name not in self._regions:
+            self._regions[name] = _connect(name)
+        return self._regions[name]
+
+    def run(
+        self,
+        request: TaskRequest,
+        output: Output,
+        on_start: Callable[[str], None],
+        cancel: threading.Event,
+    ) -> TaskResult:
+        """Run one attempt to its end; see ``Compute.run``."""
+        region, plan = self._plans[request.step]
+        arn = region.service.register(plan.definition, self._storage)
+        root = self._context.settings.datastore_root
+        job_id = region.service.submit(**job_arguments(plan, arn, request, root))
+        on_start(f"job {job_id}")
+        news = region.news(job_id, plan.log_group, self._interval)
+        job = follow(job_id, region.service, region.board, news, lambda text: output("stdout", text), cancel)
+        if not news.has_printed:
+            for stream, line in stored_lines(self._storage, request):
+                output(stream, line)
+        return conclude_job(self._storage, request, job, job_id, cancelled=cancel.is_set())
+
+
+def conclude_job(
+    storage: Any, request: TaskRequest, job: Job | None, job_id: str, *, cancelled: bool = False
+) -> TaskResult:
+    """The result of an attempt whose job has ended.
+
+    Args:
+        storage: where the run is kept.
+        request: the attempt.
+        job: its job; None if Batch never knew it.
+        job_id: the job's id.
+        cancelled: whether it was told to end.
+    """
+    if job is None:
+        lost = f"Batch does not know the job {job_id}."
+    elif job["status"] == "SUCCEEDED":
+        lost = f"Batch job {job_id} ended well, but its container is not our runner: it left no manifest."
+    elif cancelled:
+        lost = f"Batch job {job_id} was ended with the run."
+    else:
+        lost = describe_failure(job)
+    result = attempt_result(storage, request, lost, cancelled=cancelled)
+    if result.ok or job is None or cancelled or result.exception is None:
+        return result
+    return _with_reason(result, job)
+
+
+def _with_reason(result: TaskResult, job: Job) -> TaskResult:
+    """The result, with what AWS alone knows of the failure."""
+    exception = dict(result.exception or {})
+    if failure_reason(job) and (line := describe_failure(job)) not in str(exception.get("message")):
+        exception["traceback"] = f"{exception.get('traceback', '')}{line}\n"
+        exception["message"] = f"{line} {exception.get('message', '')}".rstrip()
+    return TaskResult(result.ok, result.manifest, exception, result.cancelled)
+
+
+def poll_interval(settings: Settings) -> float:
+    """Seconds between two looks at jobs."""
+    option = settings.texts["batch_poll_interval"]
+    try:
+        seconds = float(option.text)
+    except ValueError:
+        seconds = 0.0
+    if not seconds > 0:
+        raise SettingError(f"{option.source} is {option.text!r}; write seconds above 0, such as 5.")
+    return seconds
+
+
+def _connect(region: str | None) -> BatchRegion:
+    import boto3  # type: ignore[import-untyped]  # noqa: PLC0415 - heavy
+    from botocore.config import Config  # type: ignore[import-untyped]  # noqa: PLC0415 - heavy
+
+    from airflow_conda_flow.compute.batch_errors import reporting  # noqa: PLC0415 - beside boto3
+
+    # Adaptive: slows down by itself where AWS says that requests are too many.
+    config = Config(retries={"mode": "adaptive", "max_attempts": 10}, connect_timeout=10, read_timeout=60)
+    with reporting("connect"):
+        session = boto3.session.Session(region_name=region)
+        return BatchRegion.of_clients(
+            session.client("batch", config=config), session.client("logs", config=config)
+        )

@@ -1,0 +1,71 @@
+"""What a failure of AWS Batch or CloudWatch means in a person's words: one table, and what to set."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from collections.abc import Iterator
+
+from airflow_conda_flow.datastore.s3_errors import FAILURES, answer_code
+from airflow_conda_flow.errors import ComputeUnavailable, CondaFlowError
+
+_CREDENTIALS = (
+    "Set AWS_PROFILE, or AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or aws_conn_id under Airflow."
+)
+
+# Error code of an answer -> (what is wrong, what to do).
+ANSWERS = {
+    "AccessDeniedException": ("access denied", "docs/batch.md lists the permissions that are needed."),
+    "AccessDenied": ("access denied", "docs/batch.md lists the permissions that are needed."),
+    "UnrecognizedClientException": ("the access key is not known there", _CREDENTIALS),
+    "InvalidClientTokenId": ("the access key is not known there", _CREDENTIALS),
+    "InvalidSignatureException": ("the secret key is wrong", _CREDENTIALS),
+    "ExpiredTokenException": ("the session token has expired", "Sign in again, or renew AWS_SESSION_TOKEN."),
+    "ExpiredToken": ("the session token has expired", "Sign in again, or renew AWS_SESSION_TOKEN."),
+    "TooManyRequestsException": ("too many requests", "Raise batch_poll_interval, or lower --max-workers."),
+    "ThrottlingException": ("too many requests", "Raise batch_poll_interval, or lower --max-workers."),
+    "ServerException": ("the service failed", "Try again later."),
+}
+THROTTLED = {"TooManyRequestsException", "ThrottlingException", "Throttling", "RequestLimitExceeded"}
+MISSING_LOG = {"ResourceNotFoundException"}
+
+
+def translated(error: BaseException, doing: str) -> CondaFlowError | None:
+    """Our error for a botocore one; None if it is none of theirs.
+
+    Args:
+        error: what was raised.
+        doing: what it kept us from, such as ``submit a job to the queue 'flows'``.
+    """
+    code = answer_code(error)
+    if code is not None:
+        # The rest of a refusal is AWS's own words: they name what it did not like.
+        said = str(getattr(error, "response", {}).get("Error", {}).get("Message", "")).strip().rstrip(".")
+        wrong, fix = ANSWERS.get(code, (said or f"the answer was {code}", ""))
+        if code in ANSWERS and said:
+            wrong = f"{wrong} ({said})"
+    else:
+        meaning = next(
+            (FAILURES[kind.__name__] for kind in type(error).__mro__ if kind.__name__ in FAILURES), None
+        )
+        if meaning is None:
+            return None
+        wrong, fix = meaning
+        if type(error).__name__ in {"NoRegionError", "InvalidRegionError"}:
+            fix = "Set CONDA_FLOW_BATCH_REGION, or AWS_DEFAULT_REGION, or write @batch(region=...)."
+    endpoint = os.environ.get("AWS_ENDPOINT_URL_BATCH") or os.environ.get("AWS_ENDPOINT_URL")
+    via = f" at {endpoint} (AWS_ENDPOINT_URL)" if endpoint else ""
+    return ComputeUnavailable(f"AWS Batch{via}: cannot {doing}: {wrong}. {fix}".rstrip())
+
+
+@contextlib.contextmanager
+def reporting(doing: str) -> Iterator[None]:
+    """What botocore raises inside comes out as an error of ours, with it as the cause."""
+    try:
+        yield
+    except CondaFlowError:
+        raise
+    except Exception as error:
+        if (ours := translated(error, doing)) is None:
+            raise
+        raise ours from error

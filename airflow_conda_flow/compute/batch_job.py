@@ -1,0 +1,273 @@
+"""What a job on AWS Batch is: its definition, its name and its overrides, as pure functions of a step.
+
+A definition holds everything that a step's tasks have in common, and is named by the hash of its content,
+so that the same step makes the same one wherever it is submitted from. What differs from task to task, the
+request, is all that the overrides hold. Neither holds credentials.
+https://docs.aws.amazon.com/batch/latest/APIReference/API_RegisterJobDefinition.html
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import math
+import re
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from airflow_conda_flow.compute.batch_amounts import fargate_size, mebibytes
+from airflow_conda_flow.datastore.manifests import canonical_json
+from airflow_conda_flow.errors import SettingError
+from airflow_conda_flow.flow.amounts import cores, count, megabytes
+from airflow_conda_flow.flow.index_path import task_id
+from airflow_conda_flow.runner.attempt import TaskRequest
+
+Definition = dict[str, Any]
+"""The arguments of ``register_job_definition``."""
+
+TMPFS_PATH = "/metaflow_temp"
+TEMPDIR_VARIABLE = "CONDA_FLOW_TEMPDIR"
+MOST_OVERRIDES = 8192
+"""Bytes that Batch takes for the overrides of a job."""
+DEFAULT_LOG_GROUP = "/aws/batch/job"
+_NAME_LENGTH = 128
+_UNSAFE = re.compile(r"[^A-Za-z0-9]+")
+_EC2_ONLY = (
+    "gpu",
+    "shared_memory",
+    "max_swap",
+    "swappiness",
+    "use_tmpfs",
+    "tmpfs_size",
+    "host_volumes",
+    "inferentia",
+    "efa",
+    "privileged",
+)
+
+
+def job_definition(
+    step: str,
+    attributes: Mapping[str, Any],
+    environ: Mapping[str, str],
+    command: Sequence[str],
+    *,
+    fargate: bool,
+) -> Definition:
+    """The definition for the tasks of a step, with its name.
+
+    Args:
+        step: the step's name, for messages.
+        attributes: those of ``@batch`` and ``@resources`` together, settings among them.
+        environ: the runner's environment variables.
+        command: what the container starts where a job says nothing else.
+        fargate: whether the queue's jobs run on Fargate; else they run on EC2.
+
+    Raises:
+        SettingError: the queue cannot run what the step asks for, or something it needs is missing.
+    """
+    _check(step, attributes, fargate=fargate)
+    variables = dict(environ)
+    if _tmpfs(attributes) and attributes["tmpfs_tempdir"] is not False:
+        variables[TEMPDIR_VARIABLE] = attributes["tmpfs_path"] or TMPFS_PATH
+    container: dict[str, Any] = {
+        "image": attributes["image"],
+        "command": list(command),
+        "environment": [{"name": name, "value": variables[name]} for name in sorted(variables)],
+        "resourceRequirements": _requirements(step, attributes, fargate=fargate),
+        **_roles(attributes),
+        **_volumes(attributes),
+        **_logging(attributes),
+    }
+    if fargate:
+        container.update(_fargate(attributes))
+    elif parameters := _linux_parameters(attributes):
+        container["linuxParameters"] = parameters
+    if attributes["privileged"]:
+        container["privileged"] = True
+    definition = {
+        "type": "container",
+        "platformCapabilities": ["FARGATE" if fargate else "EC2"],
+        "containerProperties": container,
+        "retryStrategy": {"attempts": 1},  # a retry is a new attempt, with a manifest of its own
+        "propagateTags": True,
+    }
+    digest = hashlib.sha256(canonical_json(definition)).hexdigest()
+    return {"jobDefinitionName": f"airflow-conda-flow-{digest[:32]}", **definition}
+
+
+def _check(step: str, attributes: Mapping[str, Any], *, fargate: bool) -> None:
+    """Raise if the kind of machine behind the queue cannot give what the step asks for."""
+    if not attributes["image"]:
+        raise SettingError(
+            f"Step {step!r} has @batch but no image. Give it one, @batch(image=...), or set "
+            "CONDA_FLOW_BATCH_IMAGE: the runner image (docs/containers.md), or any image with glibc."
+        )
+    if not fargate:
+        if attributes["ephemeral_storage"]:
+            raise SettingError(
+                f"Step {step!r} has @batch(ephemeral_storage=...), which Fargate alone gives; its queue runs "
+                "on EC2. Remove it: the disk is that of the instance."
+            )
+        return
+    for name in _EC2_ONLY:
+        if attributes[name]:
+            raise SettingError(
+                f"Step {step!r} asks for {name}={attributes[name]!r}, which Fargate does not give; its queue "
+                "runs on Fargate. Remove it, or name a queue on EC2 with queue=."
+            )
+    if not attributes["execution_role"]:
+        raise SettingError(
+            f"Step {step!r} runs on Fargate, which needs an execution role. Set "
+            "CONDA_FLOW_BATCH_EXECUTION_ROLE, or write @batch(execution_role=...). See "
+            "https://docs.aws.amazon.com/batch/latest/userguide/execution-IAM-role.html."
+        )
+
+
+def _requirements(step: str, attributes: Mapping[str, Any], *, fargate: bool) -> list[dict[str, str]]:
+    processors = cores(attributes["cpu"]) or 0.0
+    memory = mebibytes(attributes["memory"])
+    if fargate:
+        processors, memory = fargate_size(step, processors, memory)
+    else:
+        processors = math.ceil(processors)  # EC2 gives whole ones
+    needs = [("VCPU", f"{processors:g}"), ("MEMORY", str(memory))]
+    if gpus := count(attributes["gpu"]):
+        needs.append(("GPU", f"{gpus:g}"))
+    return [{"type": kind, "value": value} for kind, value in needs]
+
+
+def _roles(attributes: Mapping[str, Any]) -> dict[str, str]:
+    roles = {"jobRoleArn": attributes["iam_role"], "executionRoleArn": attributes["execution_role"]}
+    return {name: role for name, role in roles.items() if role}
+
+
+def _fargate(attributes: Mapping[str, Any]) -> dict[str, Any]:
+    parameters: dict[str, Any] = {"networkConfiguration": {"assignPublicIp": "ENABLED"}}
+    storage = attributes["ephemeral_storage"]
+    if storage is None and attributes["disk"] is not None:
+        storage = math.ceil((megabytes(attributes["disk"]) or 0) * 1e6 / 2**30)
+    if storage and storage > 20:  # noqa: PLR2004 - GiB that Fargate gives in any case
+        parameters["ephemeralStorage"] = {"sizeInGiB": storage}
+    return parameters
+
+
+def _tmpfs(attributes: Mapping[str, Any]) -> bool:
+    return bool(attributes["use_tmpfs"] or attributes["tmpfs_size"])
+
+
+def _linux_parameters(attributes: Mapping[str, Any]) -> dict[str, Any]:
+    parameters: dict[str, Any] = {}
+    if attributes["shared_memory"] is not None:
+        parameters["sharedMemorySize"] = mebibytes(attributes["shared_memory"])
+    if attributes["max_swap"] is not None:
+        parameters["maxSwap"] = attributes["max_swap"]
+    if attributes["swappiness"] is not None:
+        parameters["swappiness"] = attributes["swappiness"]
+    if _tmpfs(attributes):
+        size = attributes["tmpfs_size"]
+        tmpfs = {
+            "containerPath": attributes["tmpfs_path"] or TMPFS_PATH,
+            "size": mebibytes(attributes["memory"]) // 2 if size is None else mebibytes(size),
+            # The runner's user writes there, whoever it is.
+            "mountOptions": ["rw", "exec", "mode=1777"],
+        }
+        parameters["tmpfs"] = [tmpfs]
+    if devices := _devices(attributes):
+        parameters["devices"] = devices
+    return parameters
+
+
+def _devices(attributes: Mapping[str, Any]) -> list[dict[str, Any]]:
+    neuron = [f"/dev/neuron{number}" for number in range(attributes["inferentia"] or 0)]
+    adapters = [f"/dev/infiniband/uverbs{number}" for number in range(attributes["efa"] or 0)]
+    read_write = ["READ", "WRITE"]
+    return [
+        {"hostPath": path, "containerPath": path, "permissions": permissions}
+        for paths, permissions in ((neuron, read_write), (adapters, [*read_write, "MKNOD"]))
+        for path in paths
+    ]
+
+
+def _volumes(attributes: Mapping[str, Any]) -> dict[str, Any]:
+    volumes, mounts = [], []
+
+    def mount(name: str, path: str, volume: dict[str, Any]) -> None:
+        volumes.append({"name": name, **volume})
+        mounts.append({"sourceVolume": name, "containerPath": path, "readOnly": False})
+
+    for number, text in enumerate(attributes["host_volumes"] or ()):
+        source, _, path = text.partition(":")
+        mount(f"host-{number}", path or source, {"host": {"sourcePath": source}})
+    for number, text in enumerate(attributes["efs_volumes"] or ()):
+        system, _, path = text.partition(":")
+        configuration = {"fileSystemId": system, "transitEncryption": "ENABLED"}
+        mount(f"efs-{number}", path or f"/mnt/{system}", {"efsVolumeConfiguration": configuration})
+    return {"volumes": volumes, "mountPoints": mounts} if volumes else {}
+
+
+def _logging(attributes: Mapping[str, Any]) -> dict[str, Any]:
+    driver, options = attributes["log_driver"], _log_options(attributes)
+    if not driver and not options:
+        return {}
+    configuration: dict[str, Any] = {"logDriver": driver or "awslogs"}
+    if options:
+        configuration["options"] = options
+    return {"logConfiguration": configuration}
+
+
+def _log_options(attributes: Mapping[str, Any]) -> dict[str, str]:
+    pairs = (text.partition(":") for text in attributes["log_options"] or ())
+    return {name: value for name, _, value in pairs}
+
+
+def log_group(definition: Definition) -> str | None:
+    """The CloudWatch group that takes the output of the definition's jobs; None where it goes elsewhere."""
+    logging = definition["containerProperties"].get("logConfiguration") or {"logDriver": "awslogs"}
+    if logging["logDriver"] != "awslogs":
+        return None
+    return str(logging.get("options", {}).get("awslogs-group", DEFAULT_LOG_GROUP))
+
+
+def job_family(request: TaskRequest, datastore_root: str) -> str:
+    """What the names of the jobs of all attempts of one task begin with, and no other job's."""
+    task = (datastore_root, request.flow, request.run_id, request.step, task_id(request.indices))
+    digest = hashlib.sha256("\0".join(task).encode()).hexdigest()
+    readable = "-".join((request.flow, request.run_id, request.step, task_id(request.indices)))
+    return f"{_UNSAFE.sub('-', readable).strip('-')[: _NAME_LENGTH - 40]}-{digest[:16]}-"
+
+
+def job_name(request: TaskRequest, datastore_root: str) -> str:
+    """The name of the job of an attempt, the same wherever it is asked for.
+
+    >>> job_name(TaskRequest("AFlow", "a run", "train", (3,), 1), "s3://bucket")
+    'AFlow-a-run-train-3-8bc7d632d9847a95-1'
+    """
+    return f"{job_family(request, datastore_root)}{request.attempt}"
+
+
+def attempt_of_job(name: str) -> int:
+    """The attempt that a job of that name runs."""
+    return int(name.rpartition("-")[2])
+
+
+def job_overrides(command: Sequence[str]) -> dict[str, Any]:
+    """The overrides of one job: its command, and nothing else.
+
+    Raises:
+        SettingError: they are longer than Batch takes.
+    """
+    overrides = {"command": list(command)}
+    size = len(json.dumps(overrides).encode())
+    if size > MOST_OVERRIDES:
+        raise SettingError(
+            f"The request of a task is {size} bytes long; Batch takes {MOST_OVERRIDES}. "
+            "Give the run a shorter id, or the flow and its step shorter names."
+        )
+    return overrides
+
+
+def job_parameters(request: TaskRequest) -> dict[str, str]:
+    """What Batch's console shows of a job: which attempt it is."""
+    names = {"flow": request.flow, "run_id": request.run_id, "step": request.step}
+    return {**names, "task_id": task_id(request.indices), "attempt": str(request.attempt)}

@@ -1,0 +1,88 @@
+"""One attempt as a job of AWS Batch: everything that is to be known before it is submitted."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from airflow_conda_flow.compute.batch_attributes import batch_attributes
+from airflow_conda_flow.compute.batch_job import (
+    Definition,
+    job_definition,
+    job_name,
+    job_overrides,
+    job_parameters,
+    log_group,
+)
+from airflow_conda_flow.compute.batch_service import BatchService
+from airflow_conda_flow.compute.runner_environ import RUNNER, runner_environ
+from airflow_conda_flow.datastore.storage import Storage
+from airflow_conda_flow.errors import SettingError
+from airflow_conda_flow.runner.attempt import TaskRequest
+from airflow_conda_flow.settings import Settings
+
+
+@dataclass(frozen=True)
+class StepPlan:
+    """What the jobs of one step have in common.
+
+    Attributes:
+        queue: the job queue.
+        definition: registered before the first job.
+        tags: the jobs' tags.
+        log_group: the CloudWatch group of their output; None where it goes elsewhere.
+    """
+
+    queue: str
+    definition: Definition
+    tags: Mapping[str, str]
+    log_group: str | None
+
+
+def step_region(decorators: Mapping[str, Any], settings: Settings) -> str | None:
+    """The region of a step's queue; None for the connection's, or that of boto3's default chain."""
+    region: str | None = batch_attributes(decorators, settings)["region"]
+    return region
+
+
+def plan_step(
+    step: str, decorators: Mapping[str, Any], settings: Settings, storage: Storage, service: BatchService
+) -> StepPlan:
+    """What the jobs of a step have in common.
+
+    Raises:
+        SettingError: something is missing, or the queue cannot run what the step asks for.
+        ComputeUnavailable: Batch cannot be asked about the queue.
+    """
+    attributes = batch_attributes(decorators, settings)
+    queue = attributes["queue"]
+    if not queue:
+        raise SettingError(
+            f"Step {step!r} has @batch but no job queue. Write @batch(queue=...), or set "
+            "CONDA_FLOW_BATCH_QUEUE."
+        )
+    environ = runner_environ(settings, storage)
+    environ.setdefault("AWS_DEFAULT_REGION", service.region)
+    definition = job_definition(
+        step, attributes, environ, [RUNNER, "--version"], fargate=service.is_on_fargate(queue)
+    )
+    return StepPlan(queue, definition, attributes["aws_batch_tags"] or {}, log_group(definition))
+
+
+def job_arguments(
+    plan: StepPlan, definition_arn: str, request: TaskRequest, datastore_root: str
+) -> dict[str, Any]:
+    """The arguments of ``submit_job`` for an attempt."""
+    command = [RUNNER, "run", json.dumps(request.to_dict())]
+    arguments = {
+        "jobName": job_name(request, datastore_root),
+        "jobQueue": plan.queue,
+        "jobDefinition": definition_arn,
+        "containerOverrides": job_overrides(command),
+        "parameters": job_parameters(request),
+    }
+    if plan.tags:
+        arguments["tags"] = dict(plan.tags)
+    return arguments
