@@ -20,7 +20,7 @@ HERE = Path(__file__).parent
 REPOSITORY = HERE.parent
 CONTEXT = REPOSITORY / "build" / "image"
 PACKAGE = "airflow-conda-flow"
-FILES = ("Dockerfile", "install_runner.py", "runner", "runner.py")
+FILES = (HERE / "Dockerfile", REPOSITORY / PACKAGE.replace("-", "_") / "runner" / "self_contained.py")
 ASK = "import json, platform, sys; print(json.dumps([list(sys.version_info[:2]), platform.machine()]))"
 OLDEST_PYTHON = [3, 10]
 
@@ -36,8 +36,8 @@ def main() -> None:
     CONTEXT.mkdir(parents=True)
     run(sys.executable, "-m", "build", "--wheel", "--outdir", str(CONTEXT / "package"), str(REPOSITORY))
     download_wheels(CONTEXT / "wheels", version, machine)
-    for name in FILES:
-        shutil.copy2(HERE / name, CONTEXT / name)
+    for file in FILES:
+        shutil.copy2(file, CONTEXT / file.name)
     build_argument = f"BASE={arguments.base}"
     run("docker", "build", "--build-arg", build_argument, "--tag", arguments.image, str(CONTEXT))
     run("docker", "run", "--rm", arguments.image)

@@ -9,6 +9,8 @@
     environments/<platform>/<spec id>.lock             locks
     packages/<sha256>/<file name>                      conda packages
     jobs/<region>/<name>                               who registers a job definition of AWS Batch
+    runners/<platform>/<runner id>.json                which archive is the runner of that id
+    runners/<platform>/<sha256>.tar.gz                 runners, for images that hold none
 
 Names that come from outside (flow, run, step) are percent-encoded where they hold anything but
 letters, digits and ``_ - . ~ : + =``; ``name_of`` undoes it.
@@ -134,3 +136,13 @@ def package(sha256: str, file_name: str) -> str:
 def job_definition_claim(region: str, name: str) -> str:
     """The key that whoever registers a job definition of AWS Batch puts first."""
     return f"jobs/{part(region)}/{part(name)}"
+
+
+def runner_pointer(platform: str, runner_id: str) -> str:
+    """The key of the JSON that says which archive is the runner of that id."""
+    return f"runners/{part(platform)}/{_digest(runner_id)}.json"
+
+
+def runner_archive(platform: str, sha256: str) -> str:
+    """The key of a runner, packed; its name is what the bootstrap verifies."""
+    return f"runners/{part(platform)}/{_digest(sha256)}.tar.gz"

@@ -16,16 +16,23 @@ from typing import NoReturn
 from airflow_conda_flow._version import __version__
 from airflow_conda_flow.errors import CondaFlowError, SettingError
 from airflow_conda_flow.runner.attempt import TaskRequest
-from airflow_conda_flow.runner.container import CANNOT_RUN, run_in_container
+from airflow_conda_flow.runner.container import (
+    CANNOT_RUN,
+    container_settings,
+    open_container_datastore,
+    run_in_container,
+)
 from airflow_conda_flow.runner.home import install
 
 _USAGE_ERROR = 2
 _USAGE = """Usage: runner run REQUEST
        runner install DIRECTORY
+       runner publish
        runner --version
 
 REQUEST is a JSON object: {"flow": "AFlow", "run_id": "1", "step": "start", "indices": [], "attempt": 0}
 DIRECTORY is where the runner copies itself to, for a container that has none.
+publish puts the runner into the datastore, for images that hold none.
 """
 
 
@@ -46,6 +53,9 @@ def main(argv: Sequence[str]) -> int:
             case ["install", directory]:
                 install(Path(directory))
                 return 0
+            case ["publish"]:
+                print(_publish())
+                return 0
             case ["--version"]:
                 print(__version__)
                 return 0
@@ -54,6 +64,13 @@ def main(argv: Sequence[str]) -> int:
         return CANNOT_RUN
     sys.stderr.write(_USAGE)
     return _USAGE_ERROR
+
+
+def _publish() -> str:
+    from airflow_conda_flow.runner.archive import published_runner  # noqa: PLC0415 - seldom wanted
+
+    storage = open_container_datastore(container_settings()).storage
+    return f"{storage.url}/{published_runner(storage)}"
 
 
 def _request(text: str) -> TaskRequest:

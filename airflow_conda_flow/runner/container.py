@@ -37,8 +37,8 @@ def run_in_container(request: TaskRequest) -> int:
     Raises:
         SettingError: the environment variables name no S3 datastore.
     """
-    settings = _settings()
-    datastore = open_datastore(settings.datastore, settings.datastore_root, SCRATCH)
+    settings = container_settings()
+    datastore = open_container_datastore(settings)
     ending = _Ending(request, datastore)
     try:
         result = run_attempt(
@@ -127,7 +127,8 @@ class _Ending:
         os._exit(_ENDED_BY_SIGNAL + number)
 
 
-def _settings() -> Settings:
+def container_settings() -> Settings:
+    """The settings in force in a container, where S3 is the only datastore."""
     # A user without a home, as containers often have, has no configuration file either.
     os.environ.setdefault("HOME", "/")
     environ = {**os.environ, "CONDA_FLOW_CACHE_DIR": os.environ.get("CONDA_FLOW_CACHE_DIR") or SCRATCH}
@@ -138,3 +139,8 @@ def _settings() -> Settings:
             "CONDA_FLOW_DATASTORE_ROOT=s3://bucket/prefix in it."
         )
     return settings
+
+
+def open_container_datastore(settings: Settings) -> Datastore:
+    """The datastore of the settings; what comes from it is kept where this container alone writes."""
+    return open_datastore(settings.datastore, settings.datastore_root, SCRATCH)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import subprocess
 from collections.abc import Callable
 from pathlib import Path
@@ -15,6 +14,7 @@ from airflow_conda_flow.datastore.manifests import read_attempt
 from airflow_conda_flow.environments.environments import Environments
 from airflow_conda_flow.flow.definition import read_flow
 from airflow_conda_flow.runner.attempt import TaskRequest
+from airflow_conda_flow.runner.container_command import RUNNER, run_words
 from airflow_conda_flow.runner.run_preparation import prepare_run
 from airflow_conda_flow.runtime import pickling
 
@@ -22,7 +22,6 @@ from ..attempt_machine import IMPORTS, load_flow_module
 from ..datastore.s3_servers import S3Server
 from ..real_parts import docker
 
-RUNNER = "/opt/airflow-conda-flow/bin/runner"
 HARDENED = ("--read-only", "--tmpfs", "/tmp:mode=1777,exec,size=2g", "--cap-drop", "ALL", "--memory", "1g")
 
 
@@ -32,12 +31,17 @@ class ContainerRun:
     Attributes:
         manifest: the run's manifest.
         root: the datastore's.
+    image: what containers are made of.
+    program: the start of their command.
+        image: what containers are made of.
+        program: the start of their command.
         environ: the variables that a container gets.
     """
 
     def __init__(self, server: S3Server, image: str, folder: Path, text: str, channels: list[str]) -> None:
         self.root = server.make_root()
         self.image = image
+        self.program = [RUNNER]
         self.environ = {
             **{name: value for name, value in server.environment.items() if not value.startswith("/")},
             "CONDA_FLOW_DATASTORE": "s3",
@@ -63,9 +67,18 @@ class ContainerRun:
         self, step: str, *indices: int, attempt: int = 0, options: tuple[str, ...] = HARDENED
     ) -> list[str]:
         """The words after ``docker`` that run one attempt."""
-        request = json.dumps(TaskRequest("AFlow", "1", step, indices, attempt).to_dict())
+        request = TaskRequest("AFlow", "1", step, indices, attempt)
         variables = [word for name, value in self.environ.items() for word in ("--env", f"{name}={value}")]
-        return ["run", "--rm", "--network=host", *options, *variables, self.image, RUNNER, "run", request]
+        return [
+            "run",
+            "--rm",
+            "--network=host",
+            *options,
+            *variables,
+            self.image,
+            *self.program,
+            *run_words(request),
+        ]
 
     def attempt(self, step: str, *indices: int, **options: Any) -> subprocess.CompletedProcess[str]:
         """Run one attempt to its end, however it ends."""

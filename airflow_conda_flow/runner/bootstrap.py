@@ -1,0 +1,213 @@
+"""Fetches the runner from S3 into a container whose image has none, and becomes it.
+
+Handed to the image's own Python as a text: ``python3 -I -c TEXT run '<request>'``. So: the standard
+library alone, Python 3.6 and later, and nothing of this package.
+
+Environment variables: ``CONDA_FLOW_RUNNER``, the s3:// URL of the archive, whose file name is its
+sha256; ``AWS_*`` for endpoint and region. Credentials come from where boto3 looks too: the
+environment, the container's endpoint (ECS, Batch, Fargate), the instance's (IMDSv2).
+"""
+
+import hashlib
+import hmac
+import json
+import os
+import shutil
+import signal
+import sys
+import tarfile
+import tempfile
+import time
+import urllib.error
+import urllib.parse
+import urllib.request
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+CANNOT_RUN = 3
+HINT = "or base the image on the runner image, as docs/containers.md says."
+METADATA = "http://169.254.169.254"
+CONTAINER = "http://169.254.170.2"
+TRIES = 4
+PASSING = (429, 500, 502, 503, 504)
+
+
+def credentials():
+    # type: () -> tuple[str, str, str | None]
+    """Access key, secret key and session token or None; nothing of them is ever printed."""
+    env = os.environ.get  # type: Any
+    if env("AWS_ACCESS_KEY_ID") and env("AWS_SECRET_ACCESS_KEY"):
+        return env("AWS_ACCESS_KEY_ID"), env("AWS_SECRET_ACCESS_KEY"), env("AWS_SESSION_TOKEN")
+    url = env("AWS_CONTAINER_CREDENTIALS_FULL_URI")
+    if env("AWS_CONTAINER_CREDENTIALS_RELATIVE_URI"):
+        url = CONTAINER + env("AWS_CONTAINER_CREDENTIALS_RELATIVE_URI")
+    if url:
+        token = env("AWS_CONTAINER_AUTHORIZATION_TOKEN")
+        if env("AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE"):
+            with open(env("AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE")) as file:
+                token = file.read().strip()
+        answer = json.loads(small(url, {"Authorization": token} if token else {}))
+    else:
+        base = env("AWS_EC2_METADATA_SERVICE_ENDPOINT", METADATA).rstrip("/") + "/latest/"
+        token = small(base + "api/token", {"X-aws-ec2-metadata-token-ttl-seconds": "300"}, "PUT")
+        headers = {"X-aws-ec2-metadata-token": token}
+        roles = base + "meta-data/iam/security-credentials/"
+        answer = json.loads(small(roles + small(roles, headers).split()[0], headers))
+    return answer["AccessKeyId"], answer["SecretAccessKey"], answer["Token"]
+
+
+def small(url, headers, method="GET"):
+    # type: (str, dict[str, str], str) -> str
+    """The text that a service of this machine answers."""
+    request = urllib.request.Request(url, headers=headers, method=method)
+    # Whatever proxy there is, it does not lead to this machine's own services.
+    opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+    with opener.open(request, timeout=5) as answer:
+        return str(answer.read().decode())
+
+
+def open_object(bucket, key, region, keys):
+    # type: (str, str, str, tuple[str, str, str | None]) -> Any
+    """The answer to a GET, signed: https://docs.aws.amazon.com/AmazonS3/latest/API/sig-v4-header-based-auth.html."""
+    endpoint = os.environ.get("AWS_ENDPOINT_URL_S3") or os.environ.get("AWS_ENDPOINT_URL")
+    path = "/" + urllib.parse.quote(key, safe="/-_.~")
+    if endpoint or "." in bucket:
+        path = "/" + bucket + path
+    if not endpoint:
+        suffix = "amazonaws.com.cn" if region.startswith("cn-") else "amazonaws.com"
+        endpoint = "https://%ss3.%s.%s" % ("" if "." in bucket else bucket + ".", region, suffix)
+    endpoint = endpoint.rstrip("/")
+    access, secret, token = keys
+    now = time.strftime("%Y%m%dT%H%M%SZ", time.gmtime())
+    headers = {
+        "host": urllib.parse.urlsplit(endpoint).netloc,
+        "x-amz-content-sha256": "UNSIGNED-PAYLOAD",
+        "x-amz-date": now,
+    }
+    if token:
+        headers["x-amz-security-token"] = token
+    names = ";".join(sorted(headers))
+    lines = ["%s:%s\n" % item for item in sorted(headers.items())]
+    canonical = "\n".join(["GET", path, "", "".join(lines), names, headers["x-amz-content-sha256"]])
+    scope = "%s/%s/s3/aws4_request" % (now[:8], region)
+    text = "\n".join(["AWS4-HMAC-SHA256", now, scope, hashlib.sha256(canonical.encode()).hexdigest()])
+    signature = ("AWS4" + secret).encode()
+    for part in scope.split("/") + [text]:
+        signature = hmac.new(signature, part.encode(), hashlib.sha256).digest()
+    headers["Authorization"] = "AWS4-HMAC-SHA256 Credential=%s/%s, SignedHeaders=%s, Signature=%s" % (
+        access,
+        scope,
+        names,
+        "".join("%02x" % byte for byte in signature),
+    )
+    return urllib.request.urlopen(urllib.request.Request(endpoint + path, headers=headers), timeout=60)
+
+
+def open_anywhere(bucket, key):
+    # type: (str, str) -> Any
+    """The answer, also where the bucket turns out to be in another region."""
+    keys = credentials()
+    region = os.environ.get("AWS_REGION") or os.environ.get("AWS_DEFAULT_REGION") or "us-east-1"
+    try:
+        return open_object(bucket, key, region, keys)
+    except urllib.error.HTTPError as error:
+        right = error.headers.get("x-amz-bucket-region", region)
+        if right == region:
+            raise
+        return open_object(bucket, key, right, keys)
+
+
+class Hashed:
+    """A stream that hashes what is read from it."""
+
+    def __init__(self, stream):
+        # type: (Any) -> None
+        self.stream, self.digest = stream, hashlib.sha256()
+
+    def read(self, size):
+        # type: (int) -> bytes
+        """The next bytes."""
+        data = self.stream.read(size)  # type: bytes
+        self.digest.update(data)
+        return data
+
+    def check(self, sha256):
+        # type: (str) -> None
+        """Raise OSError if what was read is something else."""
+        if self.digest.hexdigest() != sha256:
+            raise OSError("its sha256 is %s" % self.digest.hexdigest())
+
+
+def unpack(bucket, key, sha256, target):
+    # type: (str, str, str, str) -> None
+    """Make ``target`` the directory in the archive; nothing in it is used before all is verified."""
+    folder = os.path.dirname(target)
+    os.makedirs(folder, exist_ok=True)
+    temporary = tempfile.mkdtemp(dir=folder, prefix=".runner-")
+    try:
+        with open_anywhere(bucket, key) as answer:
+            stream = Hashed(answer)  # type: Any
+            with tarfile.open(fileobj=stream, mode="r|gz") as archive:
+                options = {"filter": "tar"} if hasattr(tarfile, "tar_filter") else {}  # type: Any
+                archive.extractall(temporary, **options)
+            while stream.read(1 << 20):
+                pass
+        stream.check(sha256)
+        os.chmod(temporary, 0o755)
+        os.rename(temporary, target)
+    except BaseException:
+        shutil.rmtree(temporary, ignore_errors=True)
+        raise
+
+
+def fetch(url, target):
+    # type: (str, str) -> None
+    """Unpack the archive into ``target``, trying again what may pass."""
+    bucket, _, key = url[len("s3://") :].partition("/")
+    sha256 = key.rpartition("/")[2].partition(".")[0]
+    for left in reversed(range(TRIES)):
+        try:
+            unpack(bucket, key, sha256, target)
+        except urllib.error.HTTPError as error:
+            if not left or error.code not in PASSING:
+                raise OSError("S3 answers %d %s" % (error.code, error.reason)) from error
+        except (OSError, EOFError, tarfile.TarError):
+            if not left:
+                raise
+        else:
+            return
+        time.sleep(0.5 * 2 ** (TRIES - 1 - left))
+
+
+def main(arguments):
+    # type: (list[str]) -> int
+    """Become the runner, or end with one line and exit code 3."""
+    signal.signal(signal.SIGTERM, lambda number, _frame: os._exit(128 + number))
+    url = os.environ["CONDA_FLOW_RUNNER"]
+    target = os.path.join(
+        tempfile.gettempdir(), "airflow-conda-flow", "runner-" + url.rpartition("/")[2][:32]
+    )
+    runner = os.path.join(target, "bin", "runner")
+    try:
+        if not os.path.exists(runner):
+            fetch(url, target)
+    except (OSError, ValueError, KeyError, IndexError, EOFError, tarfile.TarError) as error:
+        sys.stderr.write(
+            "The runner %s cannot be fetched: %s. Look at the container's credentials. %s\n"
+            % (url, error, HINT)
+        )
+        return CANNOT_RUN
+    try:
+        os.execv(runner, [runner] + arguments)
+    except OSError as error:
+        message = (
+            "The runner in %s cannot be started: %s. Is it on a file system without programs (noexec)? %s\n"
+        )
+        sys.stderr.write(message % (target, error, "Set TMPDIR to another one. " + HINT))
+    return CANNOT_RUN
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
