@@ -195,7 +195,7 @@ def main(arguments):
             fetch(url, target)
     except (OSError, ValueError, KeyError, IndexError, EOFError, tarfile.TarError) as error:
         sys.stderr.write(
-            "The runner %s cannot be fetched: %s. Look at the container's credentials. %s\n"
+            "The runner %s cannot be fetched: %s. Look at the container's credentials, %s\n"
             % (url, error, HINT)
         )
         return CANNOT_RUN
