@@ -11,6 +11,7 @@ from airflow_conda_flow.flow.conda_decorators import conda, conda_base
 from airflow_conda_flow.flow.current_run import current
 from airflow_conda_flow.flow.flowspec import FlowSpec
 from airflow_conda_flow.flow.kubernetes_decorator import kubernetes
+from airflow_conda_flow.flow.parallel_decorator import parallel
 from airflow_conda_flow.flow.parameters import JSONType, Parameter
 from airflow_conda_flow.flow.resources_decorator import resources
 from airflow_conda_flow.flow.steps import step
@@ -53,6 +54,7 @@ __all__ = [
     "kubernetes",
     "metadata",
     "namespace",
+    "parallel",
     "resources",
     "step",
 ]

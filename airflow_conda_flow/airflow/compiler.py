@@ -6,6 +6,7 @@ Parsing solves nothing and reads no network; it costs reading the flow's source.
 from __future__ import annotations
 
 import sys
+from collections.abc import Sequence
 from types import FrameType
 from typing import Any, Literal
 
@@ -102,10 +103,11 @@ class _Tasks:
             dag=self._dag,
         )
         for node in self._graph.topological():
-            self._refuse_switch(node)
+            self._refuse_num_parallel(node)
             task = self._step(node)
             self._tasks[node.name] = task
-            upstream = [self._tasks[name] for name in node.in_steps] or [prepare]
+            # A step that leads back to itself is one task, whose attempt goes round.
+            upstream = [self._tasks[name] for name in node.in_steps if name != node.name] or [prepare]
             task.set_upstream(upstream)
 
     def _step(self, node: StepNode) -> Any:
@@ -122,10 +124,14 @@ class _Tasks:
             "doc_md": node.doc or None,
             "dag": self._dag,
             "do_xcom_push": node.kind == "foreach",
+            **self._trigger_rule(node.in_steps),
         }
         foreaches = [name for name in node.split_parents if self._graph.steps[name].kind == "foreach"]
         if not foreaches:
-            return operator(**common, **keywords)
+            task = operator(**common, **keywords)
+            if node.kind == "switch":
+                task.left_out = self._left_out(node)
+            return task
         return operator.partial(**common, **keywords, map_index_template="{{ split_name }}").expand(
             indices=self._splits_of(foreaches)
         )
@@ -137,7 +143,11 @@ class _Tasks:
             output = self._tasks[innermost].output
             if len(foreaches) > 1:
                 output = FanOutOperator(
-                    task_id=self._free_name(f"{innermost}_splits"), splits=output, dag=self._dag
+                    task_id=self._free_name(f"{innermost}_splits"),
+                    splits=output,
+                    what=f"The foreach of step {innermost!r}, over all tasks of that step,",
+                    dag=self._dag,
+                    **self._trigger_rule([innermost]),
                 ).output
             self._splits[innermost] = output
         return self._splits[innermost]
@@ -148,11 +158,30 @@ class _Tasks:
             wanted += "_"
         return wanted
 
-    def _refuse_switch(self, node: StepNode) -> None:
-        if node.kind == "switch":
+    def _trigger_rule(self, upstream: Sequence[str]) -> dict[str, str]:
+        """The keyword for a task after these steps: those of them that a switch left out do not hold it up.
+
+        Where all of them were left out, so is the task. Inside a foreach the task that gave the splits
+        is upstream too, so a task that was left out for some splits alone does not hide the others.
+        """
+        if any(self._graph.steps[name].conditional for name in upstream):
+            return {"trigger_rule": "none_failed_min_one_success"}
+        return {}
+
+    def _left_out(self, node: StepNode) -> dict[str, list[str]]:
+        """For each arm of a switch the tasks right behind the switch that are skipped if it is chosen."""
+        left_out = {}
+        for chosen in node.out_steps:
+            on_the_way = self._graph.descendants(chosen) | {chosen, node.name}
+            left_out[chosen] = [name for name in node.out_steps if name not in on_the_way]
+        return left_out
+
+    def _refuse_num_parallel(self, node: StepNode) -> None:
+        if node.num_parallel:
             raise FlowDefinitionError(
-                f"Step {node.name!r} is a switch, which this version runs on the command line but not "
-                "in a DAG. Write the choice inside a step.",
+                f"Step {node.name!r} says num_parallel. Tasks that run at once and know of each other run "
+                "on the command line; Airflow does not start mapped tasks together. Write foreach=, "
+                "or start the nodes inside one step.",
                 node.file,
                 node.next_line,
             )

@@ -12,6 +12,7 @@ from airflow_conda_flow.airflow.configuration import airflow_settings, open_stor
 from airflow_conda_flow.airflow.identity import attempt_of, flow_run_id
 from airflow_conda_flow.airflow.log_progress import LogProgress
 from airflow_conda_flow.airflow.parameters import given_values
+from airflow_conda_flow.airflow.step_operator import check_width
 from airflow_conda_flow.errors import (
     CondaFlowError,
     FlowDefinitionError,
@@ -91,17 +92,21 @@ class FanOutOperator(BaseOperator):
 
     Args:
         splits: what the tasks of the mapped step returned.
+        what: what to call the splits where there are too many.
     """
 
     template_fields: Sequence[str] = ("splits",)
     ui_color = "#eeeeee"
 
-    def __init__(self, *, splits: Any, **kwargs: Any) -> None:
+    def __init__(self, *, splits: Any, what: str, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.splits = splits
+        self.what = what
 
     def execute(self, context: Context) -> list[list[int]]:
         """The index paths of all splits, in order."""
         del context
         # A slice asks once for all; iterating would ask, and log an error, one past the end.
-        return [list(path) for paths in self.splits[:] for path in paths]
+        splits = [list(path) for paths in self.splits[:] for path in paths]
+        check_width(self.what, len(splits))
+        return splits

@@ -6,10 +6,16 @@ import sys
 import threading
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 from airflow.sdk import BaseOperator
-from airflow.sdk.exceptions import AirflowException
+from airflow.sdk.exceptions import (
+    AirflowException,
+    AirflowFailException,
+    AirflowSkipException,
+    DownstreamTasksSkipped,
+)
 
 from airflow_conda_flow.airflow.configuration import airflow_settings, open_stores
 from airflow_conda_flow.airflow.identity import attempt_of, flow_run_id
@@ -19,7 +25,10 @@ from airflow_conda_flow.datastore.datastore import Datastore
 from airflow_conda_flow.datastore.manifests import read_run_manifest
 from airflow_conda_flow.environments.environments import Environments
 from airflow_conda_flow.errors import CondaFlowError
+from airflow_conda_flow.flow.graph import FlowGraph
+from airflow_conda_flow.flow.lineage import is_taken
 from airflow_conda_flow.runner.attempt import TaskRequest, TaskResult, run_attempt
+from airflow_conda_flow.runner.manifest_reader import ManifestReader
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
@@ -32,6 +41,19 @@ def step_operator_class(compute: str) -> type[Any]:
     raise ValueError(f"There is no operator for steps on {compute}.")
 
 
+def check_width(what: str, num_splits: int) -> None:
+    """Raise ``AirflowFailException`` if Airflow would not map a task over that many splits."""
+    from airflow.sdk.configuration import conf  # noqa: PLC0415 - reads the configuration
+
+    most = conf.getint("core", "max_map_length", fallback=1024)
+    if num_splits > most:
+        raise AirflowFailException(
+            f"{what} has {num_splits} splits, and Airflow maps a task over {most} at most. Set "
+            f"[core] max_map_length, or AIRFLOW__CORE__MAX_MAP_LENGTH, to {num_splits} or more, for the "
+            "API server too."
+        )
+
+
 class StepTask:
     """Which attempt of which step an operator runs, and what its end means for Airflow.
 
@@ -42,18 +64,26 @@ class StepTask:
         step: the step's name.
         kind: how the step goes on.
         indices: the index path of the task; mapped inside a foreach.
+        left_out: of a switch outside any foreach, the tasks to skip by the step that was chosen.
     """
 
     flow: str
     step: str
     kind: str
     indices: Sequence[int]
+    left_out: Mapping[str, Sequence[str]] = MappingProxyType({})
 
     def open(self, context: Context) -> tuple[TaskRequest, Datastore, Environments]:
-        """The attempt that Airflow's try stands for, and the stores of the settings."""
+        """The attempt that Airflow's try stands for, and the stores of the settings.
+
+        Raises:
+            AirflowSkipException: a switch leads this split another way; Airflow itself cannot skip
+                one split of a mapped task.
+        """
         datastore, environments = open_stores(airflow_settings(), LogProgress(self.log))  # type: ignore[attr-defined]
         run_id = flow_run_id(self.dag_id, context["run_id"])  # type: ignore[attr-defined]
         run = read_run_manifest(datastore.storage, self.flow, run_id)
+        self._skip_unless_taken(context, run, ManifestReader(datastore.storage, self.flow, run_id))
         request = TaskRequest(
             flow=self.flow,
             run_id=run_id,
@@ -65,11 +95,32 @@ class StepTask:
         return request, datastore, environments
 
     def conclude(self, context: Context, result: TaskResult) -> list[list[int]] | None:
-        """Fail, or give what Airflow needs to go on: for a foreach the index paths of its splits."""
+        """Fail, or give what Airflow needs to go on: for a foreach the index paths of its splits.
+
+        Raises:
+            AirflowException: the step failed.
+            AirflowFailException: its foreach has more splits than Airflow maps.
+            DownstreamTasksSkipped: it is done, and these tasks are on the arms that it did not choose.
+        """
         self._name_split(context, result.manifest)
         if not result.ok:
             self._fail(result.exception or {})
-        return self._splits(result.manifest["transition"])
+        transition = result.manifest["transition"]
+        if left_out := self.left_out.get((transition or {}).get("chosen") or ""):
+            raise DownstreamTasksSkipped(tasks=list(left_out))  # type: ignore[no-untyped-call]
+        return self._splits(transition)
+
+    def _skip_unless_taken(
+        self, context: Context, run: Mapping[str, Any], manifest_of: ManifestReader
+    ) -> None:
+        graph = FlowGraph.from_dict(dict(run["graph"]))
+        try:
+            taken = is_taken(graph, self.step, tuple(self.indices), manifest_of)
+        except LookupError as error:
+            raise AirflowException(f"Step {self.step} cannot start: {error}") from error
+        if not taken:
+            self._name_split(context, {})
+            raise AirflowSkipException(f"A switch before step {self.step} chose another way.")
 
     def _fail(self, exception: Mapping[str, Any]) -> None:
         for line in exception.get("traceback", "").splitlines():
@@ -87,6 +138,7 @@ class StepTask:
     def _splits(self, transition: Mapping[str, Any] | None) -> list[list[int]] | None:
         if transition is None or transition["foreach"] is None:
             return None
+        check_width(f"The foreach of step {self.step!r}", transition["num_splits"])
         return [[*self.indices, index] for index in range(transition["num_splits"])]
 
 

@@ -28,6 +28,13 @@ def add_arguments(parser: argparse.ArgumentParser, definition: FlowDefinition) -
         "--max-workers", type=_positive, default=16, metavar="N", help="tasks at once (default 16)"
     )
     parser.add_argument(
+        "--max-num-splits",
+        type=_positive,
+        default=100,
+        metavar="N",
+        help="how many splits a foreach may have (default 100)",
+    )
+    parser.add_argument(
         "--tag", action="append", default=[], metavar="TAG", help="a tag of the run; may be given again"
     )
     parser.add_argument("--run-id-file", metavar="FILE", help="write the run's id to this file")
@@ -69,6 +76,7 @@ def execute(arguments: argparse.Namespace, definition: FlowDefinition) -> int:
             parameters=parameters,
             tags=tuple(arguments.tag),
             max_workers=arguments.max_workers,
+            max_num_splits=arguments.max_num_splits,
         ),
         console,
     )

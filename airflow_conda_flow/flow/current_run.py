@@ -1,5 +1,7 @@
 """``current``: what a step may know of the run that it is part of."""
 
+from collections import namedtuple
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
@@ -18,7 +20,14 @@ NAMES = (
     "parameter_names",
     "tempdir",
     "is_running_flow",
+    "parallel",
+    "is_parallel",
 )
+
+Parallel = namedtuple(  # noqa: PYI024 - every step process would pay for importing typing
+    "Parallel", ["main_ip", "num_nodes", "node_index", "control_task_id"]
+)
+"""The nodes of a ``num_parallel``, and which of them this task is; node 0 is the main one."""
 
 
 class Current(object):
@@ -37,6 +46,8 @@ class Current(object):
     def _set(self, **values):
         # type: (**Any) -> None
         self._values = dict(values, is_running_flow=True)
+        if "parallel" in values:
+            self._values["parallel"] = Parallel(**values["parallel"])
 
     def get(self, name, default=None):
         # type: (str, Any) -> Any

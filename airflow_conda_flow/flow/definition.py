@@ -142,8 +142,8 @@ def _check_decorators(flow_class):
     # type: (Any) -> None
     for name in dir(flow_class):
         member = getattr(flow_class, name, None)
-        attached = getattr(member, "decorators", ())
-        if attached and callable(member) and not is_step(member):
+        attached = getattr(member, "decorators", ()) if callable(member) else ()
+        if attached and not is_step(member):
             attached[0].fail("%r has @%s but is not a step. Add @step." % (name, attached[0].name))
 
 

@@ -27,8 +27,8 @@ if TYPE_CHECKING:
             # type: () -> list[tuple[int, int, Any]]
             """(index, number of splits, value) of every foreach around the task."""
 
-        def transition(self, flow, targets, foreach, condition):
-            # type: (FlowSpec, tuple[Any, ...], str | None, str | None) -> None
+        def transition(self, flow, targets, foreach, condition, num_parallel=None):
+            # type: (FlowSpec, tuple[Any, ...], str | None, str | None, Any) -> None
             """Take what ``self.next`` says."""
 
         def merge(self, flow, inputs, include, exclude):
@@ -87,18 +87,20 @@ class FlowSpec(object):
         """Say which steps come next; the last statement of every step but the last step.
 
         ``self.next(self.a)`` goes on, ``self.next(self.a, self.b)`` splits into branches,
-        ``self.next(self.a, foreach="items")`` runs ``a`` for each of ``self.items``, and
-        ``self.next({"x": self.a, "y": self.b}, condition="name")`` takes the step that
-        ``self.name`` says.
+        ``self.next(self.a, foreach="items")`` runs ``a`` for each of ``self.items``,
+        ``self.next(self.a, num_parallel=4)`` runs ``a``, which has ``@parallel``, four times at once,
+        and ``self.next({"x": self.a, "y": self.b}, condition="name")`` takes the step that
+        ``self.name`` says; that may be the step itself, which then runs again.
 
         Raises:
             TransitionError: the graph does not allow it, or the attribute that it names is wrong.
         """
         foreach = options.pop("foreach", None)
         condition = options.pop("condition", None)
+        num_parallel = options.pop("num_parallel", None)
         if options:
             raise TypeError("self.next() has no option %r." % next(iter(options)))
-        self._running_task("self.next()").transition(self, targets, foreach, condition)
+        self._running_task("self.next()").transition(self, targets, foreach, condition, num_parallel)
 
     @property
     def input(self):

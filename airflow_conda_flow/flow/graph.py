@@ -15,10 +15,16 @@ class StepNode(object):
         kind: how it goes on: ``linear``, ``split``, ``foreach``, ``switch``, or ``end`` for not at all.
         out_steps: the steps that ``self.next`` names, in that order.
         in_steps: the steps that lead here, in the order of the file.
-        foreach: the attribute that a foreach runs over, else None.
+        foreach: the attribute that a foreach runs over; None where there is no foreach, where its name
+            is known at run time alone, and for ``num_parallel``.
         condition: the attribute that a switch reads, else None.
         switch_cases: step by the value of the condition; empty but for a switch.
         is_join: whether the step takes ``inputs``.
+        is_start: whether ``@step(start=True)`` says that the flow begins here.
+        is_end: whether ``@step(end=True)`` says that the flow ends here.
+        is_parallel: whether the step has ``@parallel``.
+        num_parallel: whether the step's foreach is a ``num_parallel``, whose tasks run at once.
+        conditional: whether a switch decides if the step runs.
         split_parents: the splits that are open around the step, outermost first.
         matching_join: of a split or a foreach, the join that closes it.
         file: the file that the step is written in.
@@ -37,6 +43,11 @@ class StepNode(object):
         self.file = file
         self.line = line
         self.doc = doc
+        self.is_start = False
+        self.is_end = False
+        self.is_parallel = False
+        self.num_parallel = False
+        self.conditional = False
         self.next_line = None  # type: int | None
         self.out_steps = []  # type: list[str]
         self.in_steps = []  # type: list[str]
@@ -60,6 +71,8 @@ class StepNode(object):
             "condition": self.condition,
             "switch_cases": [list(pair) for pair in self.switch_cases.items()],
             "is_join": self.is_join,
+            "num_parallel": self.num_parallel,
+            "conditional": self.conditional,
             "split_parents": self.split_parents,
             "matching_join": self.matching_join,
             "line": self.line,
@@ -76,6 +89,8 @@ class StepNode(object):
         node.foreach = data["foreach"]
         node.condition = data["condition"]
         node.switch_cases = dict(data["switch_cases"])
+        node.num_parallel = data.get("num_parallel", False)
+        node.conditional = data.get("conditional", False)
         node.split_parents = list(data["split_parents"])
         node.matching_join = data["matching_join"]
         return node
@@ -84,16 +99,18 @@ class StepNode(object):
 class FlowGraph(object):
     """The steps of a flow.
 
+    It begins with the step that is marked as the start, or else is called ``start``, and ends
+    likewise; a flow of one step does both in it.
+
     Attributes:
         name: the flow's name.
+        start: the name of the first step.
+        end: the name of the last step.
         file: the flow file.
         line: the line of the class.
         doc: the docstring of the class.
         steps: node by name, in the order of the file.
     """
-
-    start = "start"
-    end = "end"
 
     def __init__(self, name, steps, file="", line=0, doc=""):
         # type: (str, list[StepNode], str, int, str) -> None
@@ -102,6 +119,11 @@ class FlowGraph(object):
         self.line = line
         self.doc = doc
         self.steps = {node.name: node for node in steps}
+        self.start = _marked([node.name for node in steps if node.is_start], "start")
+        self.end = _marked([node.name for node in steps if node.is_end], "end")
+        if len(steps) == 1:
+            self.start = self.end = steps[0].name
+        self._split_of_join = {}  # type: dict[str, StepNode]
         for node in self.steps.values():
             node.in_steps = []
         for node in self.steps.values():
@@ -146,10 +168,13 @@ class FlowGraph(object):
     def split_of(self, join):
         # type: (str) -> StepNode
         """The split or foreach that a join closes."""
-        for node in self.steps.values():
-            if node.matching_join == join:
-                return node
-        raise LookupError("Step %r closes no split." % join)
+        if not self._split_of_join:
+            self._split_of_join = {
+                node.matching_join: node for node in self.steps.values() if node.matching_join
+            }
+        if join not in self._split_of_join:
+            raise LookupError("Step %r closes no split." % join)
+        return self._split_of_join[join]
 
     def foreach_depth(self, step):
         # type: (str) -> int
@@ -163,6 +188,8 @@ class FlowGraph(object):
             "name": self.name,
             "line": self.line,
             "doc": self.doc,
+            "start": self.start,
+            "end": self.end,
             "steps": [node.to_dict() for node in self.steps.values()],
         }
 
@@ -171,4 +198,12 @@ class FlowGraph(object):
         # type: (dict[str, Any]) -> FlowGraph
         """The inverse of ``to_dict``."""
         nodes = [StepNode.from_dict(node) for node in data["steps"]]
-        return cls(data["name"], nodes, "", data["line"], data["doc"])
+        graph = cls(data["name"], nodes, "", data["line"], data["doc"])
+        graph.start = data.get("start", graph.start)
+        graph.end = data.get("end", graph.end)
+        return graph
+
+
+def _marked(names, otherwise):
+    # type: (list[str], str) -> str
+    return names[0] if names else otherwise

@@ -11,16 +11,17 @@ import linecache
 from airflow_conda_flow.flow.decorators import nearest
 from airflow_conda_flow.flow.flowspec import FlowSpec
 from airflow_conda_flow.flow.graph import FlowGraph, StepNode
-from airflow_conda_flow.flow.steps import is_step
+from airflow_conda_flow.flow.steps import is_step, step_decorators
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
 _FORMS = (
-    "self.next(self.a), self.next(self.a, self.b), self.next(self.a, foreach='items') or "
-    "self.next({'x': self.a, 'y': self.b}, condition='name')"
+    "self.next(self.a), self.next(self.a, self.b), self.next(self.a, foreach='items'), "
+    "self.next(self.a, num_parallel=4) or self.next({'x': self.a, 'y': self.b}, condition='name')"
 )
+_OPTIONS = ("foreach", "condition", "num_parallel")
 
 
 def read_graph(flow_class):
@@ -72,6 +73,7 @@ class _Sources(object):
     def _of(self, file):
         # type: (str) -> dict[tuple[str, int], Any]
         if file not in self._definitions:
+            linecache.checkcache(file)  # a process that lives long may read a file again
             text = "".join(linecache.getlines(file))
             found = {}  # type: dict[tuple[str, int], ast.AST]
             for node in ast.walk(ast.parse(text)):
@@ -101,6 +103,9 @@ def _read_step(name, method, sources):
     code = method.__code__
     node = StepNode(name, "end", code.co_argcount > 1, code.co_filename, code.co_firstlineno)
     node.doc = method.__doc__ or ""
+    node.is_start = bool(getattr(method, "is_start_step", False))
+    node.is_end = bool(getattr(method, "is_end_step", False))
+    node.is_parallel = any(each.name == "parallel" for each in step_decorators(method))
     definition = sources.definition(code.co_filename, code.co_name, code.co_firstlineno)
     if definition is None:
         node.text_problems.append(("The source of step %r cannot be read." % name, node.line))
@@ -163,29 +168,38 @@ def _read_transition(node, definition):
     _read_call(node, calls[0], me)
 
 
-def _read_call(node, call, me):
-    # type: (StepNode, Any, str) -> None
-    options = {}  # type: dict[str, Any]
-    for keyword in call.keywords:
-        if keyword.arg not in ("foreach", "condition"):
-            _problem(
-                node,
-                call,
-                "self.next() has no option %r.%s"
-                % (keyword.arg or "**", nearest(keyword.arg or "", ["foreach", "condition"])),
-            )
-            return
-        options[keyword.arg] = _text(keyword.value)
-        if options[keyword.arg] is None:
+def _read_options(node, call):
+    # type: (StepNode, Any) -> dict[str, Any] | None
+    """The expressions of the options by name; None, and a problem of the step, where they are wrong."""
+    options = {keyword.arg: keyword.value for keyword in call.keywords}
+    unknown = [name for name in options if name not in _OPTIONS]
+    if unknown:
+        name = unknown[0] or ""
+        _problem(node, call, "self.next() has no option %r.%s" % (name or "**", nearest(name, _OPTIONS)))
+        return None
+    if len(options) > 1:
+        names = ["%s=" % name for name in options]
+        _problem(node, call, "self.next() takes one of %s; keep one." % " and ".join(names))
+        return None
+    for name in ("foreach", "condition"):
+        if name in options and not _may_be_text(name, options[name]):
             _problem(
                 node,
                 call,
                 "%s of self.next() is not a text. Write the name of an attribute, such as %s='items'."
-                % (keyword.arg, keyword.arg),
+                % (name, name),
             )
-            return
-    node.foreach = options.get("foreach")
-    node.condition = options.get("condition")
+            return None
+    return options
+
+
+def _read_call(node, call, me):
+    # type: (StepNode, Any, str) -> None
+    options = _read_options(node, call)
+    if options is None:
+        return
+    node.foreach = _text(options["foreach"]) if "foreach" in options else None
+    node.condition = _text(options["condition"]) if "condition" in options else None
     if len(call.args) == 1 and isinstance(call.args[0], ast.Dict):
         _read_switch(node, call, me)
         return
@@ -194,8 +208,9 @@ def _read_call(node, call, me):
         _problem(node, call, "condition= goes with a dict of steps. Write %s." % _FORMS)
     elif not call.args:
         _problem(node, call, "self.next() names no step. Write %s." % _FORMS)
-    elif node.foreach is not None:
+    elif options:
         node.kind = "foreach"
+        node.num_parallel = "num_parallel" in options
         if len(call.args) > 1:
             _problem(node, call, "A foreach has one target; self.next() names %d." % len(call.args))
     elif len(set(node.out_steps)) < len(node.out_steps):
@@ -209,14 +224,25 @@ def _read_switch(node, call, me):
     node.kind = "switch"
     cases = call.args[0]
     targets = _targets(node, call, cases.values, me)
-    if node.condition is None or node.foreach is not None:
+    if node.condition is None:
         _problem(node, call, "A dict of steps goes with condition=. Write %s." % _FORMS)
     for key, target in zip(cases.keys, targets):
+        name = _attribute_path(key, me)
+        if name is not None:
+            node.switch_cases[name] = target
+            continue
         try:
             node.switch_cases[ast.literal_eval(key)] = target
         except (ValueError, TypeError):
-            _problem(node, call, "A case of the switch in step %r is not a constant." % node.name)
+            _problem(
+                node,
+                call,
+                "A case of the switch in step %r is not a constant. Write a text, a number, or a value "
+                "of a Config, such as self.config.fast." % node.name,
+            )
     node.out_steps = sorted(set(targets), key=targets.index)
+    if not cases.keys:
+        _problem(node, call, "The switch in step %r has no cases. Write %s." % (node.name, _FORMS))
 
 
 def _targets(node, call, arguments, me):
@@ -262,6 +288,27 @@ def _is_next(call, me):
         and isinstance(function.value, ast.Name)
         and function.value.id == me
     )
+
+
+def _attribute_path(node, me):
+    # type: (Any, str) -> str | None
+    """``self.config.name`` for an expression of that form, whose value is known at run time alone."""
+    names = []  # type: list[str]
+    while isinstance(node, ast.Attribute):
+        names.insert(0, node.attr)
+        node = node.value
+    if isinstance(node, ast.Name) and node.id == me and names:
+        return ".".join(["self"] + names)
+    return None
+
+
+def _may_be_text(option, node):
+    # type: (str, Any) -> bool
+    """Whether a text is given, or for a foreach an expression that may give one."""
+    try:
+        return isinstance(ast.literal_eval(node), str)
+    except (ValueError, TypeError):
+        return option == "foreach"
 
 
 def _text(node):

@@ -31,23 +31,39 @@ def parents(graph, step, indices, manifest_of):
     node = graph.steps[step]
     if step == graph.start:
         return []
+    way = _Way(graph, manifest_of)
     candidates = [name for name in node.in_steps if name != step]
     if not node.is_join:
-        before = [(name, _indices_before(graph, name, indices)) for name in candidates]
-        return [_taken(step, before, manifest_of)]
+        return [way.taken(step, [(name, _indices_before(graph, name, indices)) for name in candidates])]
     split = graph.split_of(step)
     if split.kind == "foreach":
         manifest = manifest_of(split.name, indices)
         if manifest is None:
             raise LookupError("The foreach in step %r has not finished." % split.name)
         return [
-            _taken(step, [(name, indices + (index,)) for name in candidates], manifest_of)
+            way.taken(step, [(name, indices + (index,)) for name in candidates])
             for index in range(manifest["transition"]["num_splits"])
         ]
     return [
-        _taken(step, [(name, indices) for name in group], manifest_of)
+        way.taken(step, [(name, indices) for name in group])
         for group in _by_branch(graph, split.out_steps, candidates)
     ]
+
+
+def is_taken(graph, step, indices, manifest_of):
+    # type: (FlowGraph, str, tuple[int, ...], ManifestOf) -> bool
+    """Whether the switches before a task lead to it; true where there is no switch around its step.
+
+    Args:
+        graph: the flow's graph.
+        step: the task's step.
+        indices: the task's index path.
+        manifest_of: the manifest of a finished task, or None if that task did not run.
+
+    Raises:
+        LookupError: a switch that decides it has not finished.
+    """
+    return _Way(graph, manifest_of).is_taken(step, indices)
 
 
 def next_tasks(graph, indices, transition):
@@ -90,15 +106,63 @@ def _by_branch(graph, branches, candidates):
     return groups
 
 
-def _taken(step, candidates, manifest_of):
-    # type: (str, list[TaskKey], ManifestOf) -> TaskKey
-    """Of tasks that exclude one another, the one that ran and chose ``step``."""
-    if len(candidates) == 1:
-        return candidates[0]
-    for name, indices in candidates:
-        manifest = manifest_of(name, indices)
-        if manifest is not None and step in manifest["transition"]["next"]:
-            return (name, indices)
-    raise LookupError(
-        "None of the steps before %r has finished: %s." % (step, ", ".join(c[0] for c in candidates))
-    )
+class _Way(object):
+    """The way that a run took at its switches.
+
+    Only what the switches say counts, not which tasks have outputs: a task that was run again may
+    have chosen otherwise, and what an arm left behind then is no longer part of the run.
+    """
+
+    def __init__(self, graph, manifest_of):
+        # type: (FlowGraph, ManifestOf) -> None
+        self._graph = graph
+        self._manifest_of = manifest_of
+        self._known = {}  # type: dict[TaskKey, bool]
+
+    def taken(self, step, candidates):
+        # type: (str, list[TaskKey]) -> TaskKey
+        """Of tasks that exclude one another, the one that leads to ``step``."""
+        if len(candidates) == 1:
+            return candidates[0]
+        for name, indices in candidates:
+            if self._leads(name, indices, step):
+                return (name, indices)
+        raise LookupError(
+            "None of the steps before %r has finished: %s." % (step, ", ".join(c[0] for c in candidates))
+        )
+
+    def is_taken(self, step, indices):
+        # type: (str, tuple[int, ...]) -> bool
+        """Whether the run comes to this task."""
+        while self._graph.steps[step].conditional:
+            node = self._graph.steps[step]
+            before = [name for name in node.in_steps if name != step]
+            if node.is_join:
+                before = [self._graph.split_of(step).name]
+            elif len(before) > 1 or self._graph.steps[before[0]].kind == "switch":
+                return self._is_taken_from(before, step, indices)
+            else:
+                indices = _indices_before(self._graph, before[0], indices)
+            step = before[0]
+        return True
+
+    def _is_taken_from(self, before, step, indices):
+        # type: (list[str], str, tuple[int, ...]) -> bool
+        key = (step, indices)
+        if key not in self._known:
+            self._known[key] = any(
+                self._leads(name, _indices_before(self._graph, name, indices), step) for name in before
+            )
+        return self._known[key]
+
+    def _leads(self, before, indices, step):
+        # type: (str, tuple[int, ...], str) -> bool
+        """Whether the task before is part of the run and goes on to ``step``."""
+        if not self.is_taken(before, indices):
+            return False
+        if self._graph.steps[before].kind != "switch":
+            return True
+        manifest = self._manifest_of(before, indices)
+        if manifest is None:
+            raise LookupError("The switch in step %r has not finished." % before)
+        return step in manifest["transition"]["next"]

@@ -33,6 +33,8 @@ def find_problems(graph):
         _targets,
         _start_and_end_edges,
         _cycles,
+        _loops,
+        _parallel,
         _unreachable,
         _structure,
     )
@@ -67,16 +69,38 @@ def _start_and_end(graph):
     # type: (FlowGraph) -> list[tuple[str, str, int]]
     if not graph.steps:
         return [("%s has no steps. Mark its methods with @step." % graph.name, graph.file, graph.line)]
-    return [
-        (
-            "%s has no step %r.%s Every flow begins with start and ends with end."
-            % (graph.name, name, nearest(name, graph.steps)),
-            graph.file,
-            graph.line,
-        )
-        for name in (graph.start, graph.end)
-        if name not in graph.steps
-    ]
+    found = []
+    for name, word, marked in (
+        (graph.start, "start", [node for node in graph.steps.values() if node.is_start]),
+        (graph.end, "end", [node for node in graph.steps.values() if node.is_end]),
+    ):
+        if len(marked) > 1:
+            found.append(
+                _at(
+                    marked[1],
+                    "Step %r has @step(%s=True), and so has step %r. Keep one."
+                    % (marked[1].name, word, marked[0].name),
+                )
+            )
+        elif marked and name != word and word in graph.steps:
+            found.append(
+                _at(
+                    marked[0],
+                    "Step %r has @step(%s=True), and there is a step %r too. Rename that one, "
+                    "or remove %s=True." % (name, word, word, word),
+                )
+            )
+        elif name not in graph.steps:
+            found.append(
+                (
+                    "%s has no step %r.%s Every flow begins with start and ends with end; a step of "
+                    "another name says @step(%s=True)."
+                    % (graph.name, name, nearest(name, graph.steps), word),
+                    graph.file,
+                    graph.line,
+                )
+            )
+    return found
 
 
 def _texts(graph):
@@ -121,15 +145,92 @@ def _start_and_end_edges(graph):
     if end.next_line is not None:
         found.append(
             (
-                "Step 'end' calls self.next(); the flow ends with it. Remove that line.",
+                "Step %r calls self.next(); the flow ends with it. Remove that line." % end.name,
                 end.file,
                 end.next_line,
             )
         )
     if start.is_join:
         found.append(
-            _at(start, "Step 'start' takes inputs, but nothing comes before it. Write def start(self).")
+            _at(
+                start,
+                "Step %r takes inputs, but nothing comes before it. Write def %s(self)."
+                % (start.name, start.name),
+            )
         )
+    if end.is_join and end is not start:
+        found.append(
+            _at(
+                end,
+                "Step %r takes inputs; the last step joins nothing. Put a join before it, and write "
+                "def %s(self)." % (end.name, end.name),
+            )
+        )
+    return found
+
+
+def _loops(graph):
+    # type: (FlowGraph) -> list[tuple[str, str, int]]
+    """A step that leads back to itself has a way out, and reads from itself."""
+    found = []
+    for node in graph.steps.values():
+        if node.kind != "switch" or node.name not in node.out_steps:
+            continue
+        if node.is_join:
+            found.append(
+                _at(
+                    node,
+                    "Step %r takes inputs and leads back to itself, where it would have none. Put the "
+                    "loop in a step of its own after the join." % node.name,
+                )
+            )
+        if len(node.out_steps) == 1:
+            found.append(
+                (
+                    "Every case of the switch in step %r leads back to it; the loop never ends. Add a case "
+                    "that goes on to another step." % node.name,
+                    node.file,
+                    node.next_line or node.line,
+                )
+            )
+    return found
+
+
+def _parallel(graph):
+    # type: (FlowGraph) -> list[tuple[str, str, int]]
+    """``num_parallel`` leads to ``@parallel``, and ``@parallel`` to a join."""
+    found = []
+    for node in graph.steps.values():
+        line = node.next_line or node.line
+        if node.num_parallel and not graph.steps[node.out_steps[0]].is_parallel:
+            found.append(
+                (
+                    "Step %r says num_parallel, but step %r has no @parallel. Put @parallel on it."
+                    % (node.name, node.out_steps[0]),
+                    node.file,
+                    line,
+                )
+            )
+        if not node.is_parallel:
+            continue
+        found.extend(
+            _at(
+                node,
+                "Step %r has @parallel, but step %r leads to it without num_parallel. Write "
+                "self.next(self.%s, num_parallel=4) there." % (node.name, name, node.name),
+            )
+            for name in node.in_steps
+            if not graph.steps[name].num_parallel
+        )
+        if node.kind != "linear" or not graph.steps[node.out_steps[0]].is_join:
+            found.append(
+                (
+                    "Step %r has @parallel; a join comes right after it. Write self.next(self.join), and "
+                    "def join(self, inputs)." % node.name,
+                    node.file,
+                    line,
+                )
+            )
     return found
 
 

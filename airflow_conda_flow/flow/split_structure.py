@@ -3,6 +3,9 @@
 A walk from ``start`` carries the stack of open splits, each with the branch that was taken. Steps
 that are reached with stacks that disagree are where splits and joins do not balance; they are
 recorded as problems of the step.
+
+Where they do balance, the share of all ways through the flow that lead through a step says whether a
+switch decides if it runs.
 """
 
 TYPE_CHECKING = False
@@ -14,10 +17,40 @@ if TYPE_CHECKING:
 
 def add_split_structure(graph):
     # type: (FlowGraph) -> None
-    """Set ``split_parents`` and ``matching_join`` of every step; add a problem where they clash."""
+    """Set ``split_parents``, ``matching_join`` and ``conditional`` of every step.
+
+    Where splits and joins clash a problem is added to the step.
+    """
     walk = _Walk(graph)
     if graph.start in graph.steps:
         walk.run()
+    nodes = list(graph.steps.values())
+    if any(node.kind == "switch" for node in nodes) and not any(node.structure_problems for node in nodes):
+        _mark_conditional(graph)
+
+
+def _mark_conditional(graph):
+    # type: (FlowGraph) -> None
+    """Mark the steps that not every run comes to.
+
+    A step's share is 1 where every way leads through it. A switch shares what it has among its arms,
+    which exclude one another, so that where all of them meet their shares add up to it again. A join
+    has the share of its split.
+    """
+    from fractions import Fraction  # noqa: PLC0415 - few flows have a switch, and it is slow to load
+
+    split_of = {node.matching_join: node.name for node in graph.steps.values() if node.matching_join}
+    shares = dict.fromkeys(graph.steps, Fraction(0))
+    shares[graph.start] = Fraction(1)
+    for node in graph.topological():
+        arms = [name for name in node.out_steps if name in graph.steps and name != node.name]
+        share = shares[node.name] / len(arms) if node.kind == "switch" and arms else shares[node.name]
+        node.conditional = shares[node.name] != 1
+        for name in arms:
+            if name in split_of:
+                shares[name] = shares[split_of[name]]
+            else:
+                shares[name] += share
 
 
 class _Walk(object):
@@ -25,6 +58,7 @@ class _Walk(object):
         # type: (FlowGraph) -> None
         self.steps = graph.steps
         self.first = graph.start
+        self.last = graph.end
         self.stacks = {}  # type: dict[str, Stack]
         self.arrived = {}  # type: dict[tuple[str, Stack, str], set[str]]
 
@@ -74,11 +108,11 @@ class _Walk(object):
         # type: (StepNode, Stack) -> list[tuple[str, Stack]]
         if node.kind in ("split", "foreach"):
             return [(target, stack + ((node.name, target),)) for target in node.out_steps]
-        if not node.out_steps and stack and node.name == "end":
+        if not node.out_steps and stack and node.name == self.last:
             _problem(
                 node,
-                "The %s in step %r is never joined. Add a step with (self, inputs) before end."
-                % (_what(self.steps[stack[-1][0]]), stack[-1][0]),
+                "The %s in step %r is never joined. Add a step with (self, inputs) before %s."
+                % (_what(self.steps[stack[-1][0]]), stack[-1][0], node.name),
             )
         return [(target, stack) for target in node.out_steps if target != node.name]
 

@@ -10,17 +10,32 @@ if TYPE_CHECKING:
     Method = TypeVar("Method", bound=Callable[..., Any])
 
 
-def step(method):
-    # type: (Method) -> Method
-    """Mark a method of a ``FlowSpec`` as a step."""
-    method.is_step = True  # type: ignore[attr-defined]
-    return method
+def step(method=None, start=False, end=False, node_info=None):
+    # type: (Any, bool, bool, Any) -> Any
+    """Mark a method of a ``FlowSpec`` as a step.
+
+    Args:
+        method: the method; ``@step(start=True)`` gives the decorator that takes it.
+        start: the flow begins here, whatever the step is called.
+        end: the flow ends here, whatever the step is called.
+        node_info: what a tool of the author's wants to know of the step; kept, and not read.
+    """
+
+    def mark(method):
+        # type: (Method) -> Method
+        method.is_step = True  # type: ignore[attr-defined]
+        method.is_start_step = start  # type: ignore[attr-defined]
+        method.is_end_step = end  # type: ignore[attr-defined]
+        method.node_info = node_info or {}  # type: ignore[attr-defined]
+        return method
+
+    return mark if method is None else mark(method)
 
 
 def is_step(member):
     # type: (object) -> bool
     """Whether a member of a flow class is a step."""
-    return bool(getattr(member, "is_step", False)) and callable(member)
+    return callable(member) and bool(getattr(member, "is_step", False))
 
 
 def step_decorators(method):

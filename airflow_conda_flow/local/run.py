@@ -34,12 +34,14 @@ class RunOptions:
         parameters: the value of every parameter.
         tags: the run's tags.
         max_workers: how many tasks run at once.
+        max_num_splits: how many splits a foreach may have.
     """
 
     environment: Literal["conda", "local"]
     parameters: Mapping[str, Any]
     tags: tuple[str, ...]
     max_workers: int
+    max_num_splits: int = 100
 
 
 class LocalRun:
@@ -98,12 +100,24 @@ class LocalRun:
                 cancel=cancel,
             )
             if result.ok:
-                return TaskOutcome(ok=True, transition=result.manifest["transition"])
+                return _outcome(key[0], result.manifest["transition"], self._options.max_num_splits)
             exception = result.exception or {}
             return TaskOutcome(ok=False, failure=exception.get("traceback") or exception.get("message"))
 
         self._console.run_line(f"Workflow starting (run-id {self.run_id}):")
         yield Scheduler(definition.graph, self.run_id, run_task, self._console, self._options.max_workers)
+
+
+def _outcome(step: str, transition: dict[str, Any] | None, max_num_splits: int) -> TaskOutcome:
+    """Done, unless the task opens a foreach that is wider than the run allows."""
+    if transition is not None and (transition["num_splits"] or 0) > max_num_splits:
+        return TaskOutcome(
+            ok=False,
+            failure=f"The foreach of step {step!r} over self.{transition['foreach']} has "
+            f"{transition['num_splits']} splits, and this run allows {max_num_splits}. "
+            f"Give run --max-num-splits {transition['num_splits']}, or make it shorter.",
+        )
+    return TaskOutcome(ok=True, transition=transition)
 
 
 def _declares_conda(definition: FlowDefinition) -> bool:

@@ -15,6 +15,8 @@ from airflow_conda_flow.flow.index_path import task_id
 from airflow_conda_flow.local.console import Console
 from airflow_conda_flow.local.readiness import Readiness, TaskKey
 
+_MOST_THREADS = 10_000
+
 
 @dataclass
 class TaskOutcome:
@@ -88,6 +90,7 @@ class Scheduler:
         self._run_task = run_task
         self._console = console
         self._max_workers = max_workers
+        self._graph = graph
         self._readiness = Readiness(graph)
         self._ready: deque[TaskKey] = deque()
         self._running = 0
@@ -101,7 +104,8 @@ class Scheduler:
         """
         outcome = RunOutcome()
         self._ready.append(self._readiness.first())
-        with ThreadPoolExecutor(self._max_workers, thread_name_prefix="task") as pool:
+        # A thread is made when it is needed; a gang may be wider than max_workers.
+        with ThreadPoolExecutor(_MOST_THREADS, thread_name_prefix="task") as pool:
             while self._ready or self._running:
                 self._start_ready(pool)
                 self._take_one(outcome)
@@ -112,9 +116,14 @@ class Scheduler:
         self._ended.put(None)
 
     def _start_ready(self, pool: ThreadPoolExecutor) -> None:
-        while self._ready and self._running < self._max_workers:
+        while self._ready and (self._running < self._max_workers or self._is_in_gang(self._ready[0])):
             self._running += 1
             pool.submit(self._run_one, self._ready.popleft())
+
+    def _is_in_gang(self, key: TaskKey) -> bool:
+        """Whether a task waits for others of its step, so that all of them have to run at once."""
+        parents = self._graph.steps[key[0]].split_parents
+        return bool(parents) and self._graph.steps[parents[-1]].num_parallel
 
     def _run_one(self, key: TaskKey) -> None:
         lines = TaskLines(self._console, self._pathspec(key))

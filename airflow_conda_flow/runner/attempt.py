@@ -30,7 +30,7 @@ from airflow_conda_flow.runner.manifest_reader import ManifestReader
 from airflow_conda_flow.runner.runtime_root import runtime_root
 from airflow_conda_flow.runner.step_environ import conda_command, conda_environ, plain_command
 from airflow_conda_flow.runner.step_process import ProcessEnd, run_step_process
-from airflow_conda_flow.runner.task_message import task_message
+from airflow_conda_flow.runner.task_message import leads_back, next_round, task_message
 from airflow_conda_flow.runtime import main as runtime_main
 from airflow_conda_flow.runtime import protocol
 
@@ -200,7 +200,12 @@ class _Attempt:
         if message["foreach_stack"]:
             self._split_name = message["foreach_stack"][-1]["name"]
         command, environ = self._command()
-        return run_step_process(command, environ, message, self, on_start, cancel)
+        end = run_step_process(command, environ, message, self, on_start, cancel)
+        while end.last is not None and leads_back(request.step, end.last) and not cancel.is_set():
+            self._finish_publishing()
+            message = next_round(message, end.last)
+            end = run_step_process(command, environ, message, self, on_start, cancel)
+        return end
 
     def _command(self) -> tuple[list[str], Mapping[str, str] | None]:
         environment = self._run["environments"].get(self._request.step)
@@ -253,6 +258,7 @@ class _Attempt:
     def _finish_publishing(self) -> None:
         for future in self._publishing:
             future.result()
+        self._publishing.clear()
 
     # The commit.
 

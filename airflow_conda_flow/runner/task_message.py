@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import shutil
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +13,8 @@ from airflow_conda_flow.flow.index_path import task_id
 from airflow_conda_flow.flow.lineage import parents
 from airflow_conda_flow.runner.manifest_reader import Manifest, ManifestReader
 from airflow_conda_flow.runtime import protocol
+
+_ROUND = "round-"
 
 
 def task_message(
@@ -56,7 +60,7 @@ def task_message(
         node={
             name: value
             for name, value in node.to_dict().items()
-            if name in {"kind", "out_steps", "foreach", "condition", "line"}
+            if name in {"kind", "out_steps", "foreach", "condition", "num_parallel", "line"}
         },
         namespace=run["parameters"] if node.is_join or not inputs else inputs[0]["artifacts"],
         inputs=[{name: each[name] for name in ("step", "task_id", "artifacts")} for each in inputs]
@@ -66,6 +70,7 @@ def task_message(
         pickle_protocol=run["pickle_protocols"][step],
         scratch=str(scratch),
         current={
+            **_parallel(graph, step, stack),
             "flow_name": run["flow"],
             "run_id": run["run_id"],
             "step_name": step,
@@ -80,6 +85,49 @@ def task_message(
             "tempdir": str(tempdir),
         },
     )
+
+
+def leads_back(step: str, last: Mapping[str, Any]) -> bool:
+    """Whether the last message of a step process says that the step comes next again."""
+    transition = last.get("transition")
+    return transition is not None and transition["next"] == [step]
+
+
+def next_round(message: dict[str, Any], last: Mapping[str, Any]) -> dict[str, Any]:
+    """The first message to the next process of a step that leads back to itself.
+
+    The task stays the same; its artifacts are those that the round before ended with. They must be
+    published by now.
+
+    Args:
+        message: the first message of the round before.
+        last: the ``done`` message of the round before.
+    """
+    before = Path(message["scratch"])
+    number = int(before.name.removeprefix(_ROUND)) + 1 if before.name.startswith(_ROUND) else 1
+    root = before.parent if number > 1 else before
+    if number > 1:
+        shutil.rmtree(before)
+    scratch = root / f"{_ROUND}{number}"
+    scratch.mkdir()
+    return {**message, "namespace": last["artifacts"], "inputs": None, "scratch": str(scratch)}
+
+
+def _parallel(graph: FlowGraph, step: str, stack: list[dict[str, Any]]) -> dict[str, Any]:
+    """What ``current.parallel`` is made of, in a step of a ``num_parallel``."""
+    parents = graph.steps[step].split_parents
+    if not parents or not graph.steps[parents[-1]].num_parallel:
+        return {}
+    frame = stack[-1]
+    return {
+        "is_parallel": True,
+        "parallel": {
+            "main_ip": "127.0.0.1",
+            "num_nodes": frame["num_splits"],
+            "node_index": frame["index"],
+            "control_task_id": task_id((*(each["index"] for each in stack[:-1]), 0)),
+        },
+    }
 
 
 def _finished(run: Manifest, key: tuple[str, tuple[int, ...]], manifest_of: ManifestReader) -> Manifest:

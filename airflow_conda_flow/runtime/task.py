@@ -85,12 +85,14 @@ class StepTask(object):
         self._loaded[name] = (value, ref)
         return value
 
-    def transition(self, flow, targets, foreach, condition):
-        # type: (Any, tuple[Any, ...], str | None, str | None) -> None
+    def transition(self, flow, targets, foreach, condition, num_parallel=None):
+        # type: (Any, tuple[Any, ...], str | None, str | None, Any) -> None
         """Take what ``self.next`` says, once."""
         if self._transition is not None:
             raise TransitionError("Step %r called self.next() twice." % self._step)
-        self._transition = read_transition(flow, self._step, self._node, targets, foreach, condition)
+        self._transition = read_transition(
+            flow, self._step, self._node, targets, foreach, condition, num_parallel
+        )
 
     def merge(self, flow, inputs, include, exclude):
         # type: (Any, Any, Iterable[str], Iterable[str]) -> None

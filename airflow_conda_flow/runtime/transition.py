@@ -14,9 +14,11 @@ _LONGEST_NAME = 60
 _LONGEST_INT = 200  # bits; Python refuses to write out very long ones
 
 
-def read_transition(flow, step, node, targets, foreach, condition):
-    # type: (Any, str, Message, tuple[Any, ...], str | None, str | None) -> Message
+def read_transition(flow, step, node, targets, foreach, condition, num_parallel=None):
+    # type: (Any, str, Message, tuple[Any, ...], str | None, str | None, Any) -> Message
     """The transition, as the task manifest holds it, and for a foreach the ``values`` to store.
+
+    ``num_parallel`` is a foreach over the numbers of the nodes.
 
     ``values`` is None where the attribute itself can be indexed.
 
@@ -31,7 +33,18 @@ def read_transition(flow, step, node, targets, foreach, condition):
     else:
         names = [_name(step, target) for target in targets]
         allowed = names == node["out_steps"]
-    if not allowed or foreach != node["foreach"] or condition != node["condition"]:
+    if foreach is not None and not isinstance(foreach, str):
+        raise TransitionError(
+            "Step %r calls self.next() with foreach=%r. Write the name of an attribute." % (step, foreach)
+        )
+    is_foreach = foreach is not None or num_parallel is not None
+    if (
+        not allowed
+        or is_foreach != (node["kind"] == "foreach")
+        or (num_parallel is not None) != node["num_parallel"]
+        or node["foreach"] not in (None, foreach)
+        or condition != node["condition"]
+    ):
         raise TransitionError(
             "Step %r calls self.next() with what its source does not say: %s instead of %s."
             % (step, ", ".join(names), ", ".join(node["out_steps"]) or "nothing")
@@ -44,8 +57,12 @@ def read_transition(flow, step, node, targets, foreach, condition):
         "condition": condition,
         "chosen": chosen,
     }  # type: Message
-    if foreach is not None:
-        values, made = _splits(flow, step, foreach)
+    if is_foreach:
+        if foreach is None:
+            foreach = transition["foreach"] = "num_parallel"
+            values, made = _nodes(step, num_parallel), True
+        else:
+            values, made = _splits(flow, step, foreach)
         transition["num_splits"] = len(values)
         transition["split_names"] = [_split_name(index, value) for index, value in enumerate(values)]
         transition["values"] = values if made else None
@@ -103,6 +120,17 @@ def _splits(flow, step, foreach):
             "The foreach of step %r has nothing to run over: self.%s is empty." % (step, foreach)
         )
     return values, values is not value
+
+
+def _nodes(step, num_parallel):
+    # type: (str, Any) -> Any
+    """The numbers of the nodes of a ``num_parallel``."""
+    if type(num_parallel) is not int or num_parallel < 1:
+        raise TransitionError(
+            "Step %r calls self.next() with num_parallel=%r. Write a whole number from 1 up."
+            % (step, num_parallel)
+        )
+    return range(num_parallel)
 
 
 def _split_name(index, value):

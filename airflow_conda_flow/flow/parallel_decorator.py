@@ -1,0 +1,15 @@
+"""``@parallel``: the tasks of a step run at once and know of each other, as ``num_parallel`` asks."""
+
+from airflow_conda_flow.flow.decorators import StepDecorator, decorator_function
+
+
+class Parallel(StepDecorator):
+    """Marks the step that ``self.next(self.train, num_parallel=4)`` leads to.
+
+    In it ``current.parallel`` says how many nodes there are, and which of them the task is.
+    """
+
+    name = "parallel"
+
+
+parallel = decorator_function(Parallel)

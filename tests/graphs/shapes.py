@@ -1,0 +1,49 @@
+"""Every shape of a graph: the flow files of ``flows/``, and the parameters to run each with.
+
+Each flow checks its own values; whoever runs it compares what its tasks leave behind, by hash.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+FLOWS = Path(__file__).parent / "flows"
+
+SHAPES: list[tuple[str, dict[str, Any]]] = [
+    ("one_step", {}),
+    ("named_ends", {}),
+    ("branches", {}),
+    ("deep_foreach", {}),
+    ("foreach_in_branch", {}),
+    ("switch", {"way": "long"}),
+    ("switch", {"way": "short"}),
+    ("switch", {"way": "none"}),
+    ("switch_nested", {"number": 20}),
+    ("switch_nested", {"number": 3}),
+    ("switch_nested", {"number": 1}),
+    ("switch_nested", {"number": 2}),
+    ("switch_in_branch", {}),
+    ("switch_in_foreach", {}),
+    ("foreach_in_switch", {"way": "many"}),
+    ("foreach_in_switch", {"way": "both"}),
+    ("foreach_in_switch", {"way": "one"}),
+    ("foreach_in_switch_in_foreach", {}),
+    ("loop", {}),
+    ("loop_in_foreach", {}),
+    ("inherited", {"word": "word"}),
+    ("merging", {}),
+    ("unusual_source", {}),
+]
+"""The name of a flow file, which is its DAG's id too, and the parameters of a run."""
+
+
+def shape_name(shape: tuple[str, dict[str, Any]]) -> str:
+    """What a test of a shape is called."""
+    name, parameters = shape
+    return "-".join([name, *map(str, parameters.values())])
+
+
+def flow_name(name: str) -> str:
+    """The class in a flow file."""
+    return "".join(part.capitalize() for part in name.split("_"))
