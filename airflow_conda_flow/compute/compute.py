@@ -102,4 +102,8 @@ def make_compute(name: str, context: RunContext) -> Compute:
         from airflow_conda_flow.compute.batch import Batch  # noqa: PLC0415 - one of many
 
         return Batch(context)
+    if name == "kubernetes":
+        from airflow_conda_flow.compute.kubernetes import Kubernetes  # noqa: PLC0415 - one of many
+
+        return Kubernetes(context)
     raise SettingError(f"There is no compute {name!r}. There is: {', '.join((LOCAL, *REMOTE))}.")

@@ -101,7 +101,7 @@ class LocalRun:
             )
             if result.ok:
                 return _outcome(key[0], result.manifest["transition"], self._options.max_num_splits)
-            exception = result.exception or {}
+            exception = (not result.reported and result.exception) or {}
             return TaskOutcome(ok=False, failure=exception.get("traceback") or exception.get("message"))
 
         self._console.run_line(f"Workflow starting (run-id {self.run_id}):")

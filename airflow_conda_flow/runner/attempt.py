@@ -92,12 +92,14 @@ class TaskResult:
         manifest: what was committed.
         exception: type, message and traceback of the failure, as texts; None if ok.
         cancelled: whether it was ended from outside.
+        reported: whether the failure's traceback is among the lines that the attempt printed.
     """
 
     ok: bool
     manifest: Manifest
     exception: dict[str, Any] | None = None
     cancelled: bool = False
+    reported: bool = False
 
 
 Output = Callable[[str, str], None]

@@ -1,0 +1,152 @@
+"""What the state of a pod means, in one line: pure functions of what the cluster says of it.
+
+A pod is a ``V1Pod`` of the ``kubernetes`` library; this module does not import it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+from airflow_conda_flow.compute.pod_spec import CONTAINER
+
+_HOPELESS = frozenset({"InvalidImageName", "ErrImageNeverPull"})
+_NOT_PULLED = frozenset({"ErrImagePull", "ImagePullBackOff", "InvalidImageName", "ErrImageNeverPull"})
+_WRONG = frozenset({"CreateContainerConfigError", "CreateContainerError", "RunContainerError"})
+_PATIENCE = 30.0  # seconds for what may mend itself: a registry that is busy, a secret about to be made
+_ENDED = frozenset({"Succeeded", "Failed"})
+_TERMINATED = 143  # 128 + SIGTERM
+
+
+@dataclass(frozen=True)
+class Obstacle:
+    """Why a pod does not run yet.
+
+    Attributes:
+        message: one line.
+        patience: seconds after which the pod is given up; None where it may wait as long as any.
+    """
+
+    message: str
+    patience: float | None
+
+
+def is_over(pod: Any) -> bool:
+    """Whether the step's container has ended, or will never run."""
+    return pod.status.phase in _ENDED or _terminated(pod) is not None
+
+
+def has_started(pod: Any) -> bool:
+    """Whether the step's container runs or has run, so that it has a log."""
+    status = _status(pod)
+    return status is not None and (status.state.running is not None or status.state.terminated is not None)
+
+
+def exit_code(pod: Any) -> int | None:
+    """The exit code of the step's container, None where it has none."""
+    terminated = _terminated(pod)
+    return None if terminated is None else int(terminated.exit_code)
+
+
+def obstacle(pod: Any) -> Obstacle | None:
+    """What keeps a pod from running, if the cluster names it."""
+    name = pod.metadata.name
+    for status in _statuses(pod):
+        waiting = status.state.waiting
+        reason = waiting.reason if waiting else None
+        detail = _one_line(waiting.message) if waiting else ""
+        if reason in _NOT_PULLED:
+            patience = 0.0 if reason in _HOPELESS else _PATIENCE
+            return Obstacle(
+                f"Pod {name}: the image {status.image} cannot be pulled: {reason}{detail}", patience
+            )
+        if reason in _WRONG:
+            return Obstacle(f"Pod {name}: its container cannot be made: {reason}{detail}", _PATIENCE)
+    for condition in pod.status.conditions or ():
+        if condition.type == "PodScheduled" and condition.status == "False":
+            return Obstacle(f"Pod {name} waits for a node{_one_line(condition.message)}", None)
+    return None
+
+
+def is_scheduled(pod: Any) -> bool:
+    """Whether a node has taken the pod."""
+    return bool(pod.spec.node_name)
+
+
+def fate(pod: Any | None, name: str) -> str | None:
+    """What befell a pod beside the step's own end, in one line; None where there is nothing to say.
+
+    Args:
+        pod: its last known state; None where it is gone.
+        name: the pod's.
+    """
+    if pod is None:
+        return f"Pod {name} was deleted before its step ended."
+    terminated = _terminated(pod)
+    if terminated is not None and terminated.reason == "OOMKilled":
+        return (
+            f"Pod {name} ran out of memory and was killed (OOMKilled); {_memory(pod)}. Give the step more: "
+            "@resources(memory=...), in MB."
+        )
+    if pod.status.reason:
+        evicted = pod.status.reason == "Evicted"
+        what = f"was evicted from node {pod.spec.node_name}" if evicted else f"ended: {pod.status.reason}"
+        return f"Pod {name} {what}{_one_line(pod.status.message)}"
+    if terminated is None:
+        return _failed_before(pod) or f"Pod {name} ended before its container ran."
+    if terminated.exit_code == _TERMINATED or pod.metadata.deletion_timestamp:
+        return f"Pod {name} was ended from outside before its step ended."
+    return None
+
+
+def silent_end(pod: Any | None, name: str) -> str:
+    """What to say of a pod that left no manifest, where nothing befell it."""
+    code = None if pod is None else exit_code(pod)
+    return f"Pod {name} ended with exit code {code} and left no result; its lines above say why."
+
+
+def _failed_before(pod: Any) -> str | None:
+    """What an init container that failed says."""
+    for status in pod.status.init_container_statuses or ():
+        ended = status.state.terminated
+        if ended is not None and ended.exit_code != 0:
+            return (
+                f"The init container {status.name} of pod {pod.metadata.name} failed: {ended.reason}, "
+                f"exit code {ended.exit_code}{_one_line(ended.message)}"
+            )
+    return None
+
+
+def _memory(pod: Any) -> str:
+    (container,) = (each for each in pod.spec.containers if each.name == CONTAINER)
+    resources = container.resources
+    limit = ((resources and resources.limits) or {}).get("memory")
+    if limit:
+        return f"its limit was {limit}"
+    asked = ((resources and resources.requests) or {}).get("memory")
+    return f"it asked for {asked} and had no limit" if asked else "it had no limit"
+
+
+def _terminated(pod: Any) -> Any:
+    status = _status(pod)
+    return None if status is None else status.state.terminated
+
+
+def _status(pod: Any) -> Any:
+    return next((each for each in pod.status.container_statuses or () if each.name == CONTAINER), None)
+
+
+def _statuses(pod: Any) -> Iterator[Any]:
+    yield from pod.status.init_container_statuses or ()
+    yield from pod.status.container_statuses or ()
+
+
+def _one_line(message: str | None) -> str:
+    r"""A message of the cluster, to be put behind a word.
+
+    >>> _one_line("a\nb"), _one_line(None)
+    (': a b.', '.')
+    """
+    text = " ".join((message or "").split()).rstrip(".")
+    return f": {text}." if text else "."
