@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import shutil
-import signal
 import sys
 import tempfile
 import threading
@@ -27,6 +26,7 @@ from airflow_conda_flow.flow.index_path import task_id
 from airflow_conda_flow.runner.attempt_log import AttemptLog, shown
 from airflow_conda_flow.runner.failed_attempt import as_exception
 from airflow_conda_flow.runner.manifest_reader import ManifestReader
+from airflow_conda_flow.runner.process_death import describe_death
 from airflow_conda_flow.runner.runtime_root import runtime_root
 from airflow_conda_flow.runner.step_environ import conda_command, conda_environ, plain_command
 from airflow_conda_flow.runner.step_process import ProcessEnd, run_step_process
@@ -176,7 +176,7 @@ class _Attempt:
                     self._publisher.shutdown()
         except (CondaFlowError, OSError) as error:
             return self._commit({}, as_exception(error), cancelled=cancel.is_set())
-        last = end.last or {"type": "failed", "exception": _death(end)}
+        last = end.last or {"type": "failed", "exception": describe_death(end)}
         return self._commit(last, last.get("exception"), cancelled=end.cancelled)
 
     def _run_process(
@@ -296,26 +296,6 @@ class _Attempt:
         }
         write_task_manifest(self._datastore.storage, manifest)
         return TaskResult(exception is None, manifest, exception, cancelled and exception is not None)
-
-
-def _death(end: ProcessEnd) -> dict[str, Any]:
-    """What to say of a process that ended without a word."""
-    if end.cancelled:
-        message = "The task was ended before it finished."
-    elif end.return_code < 0:
-        name = _signal_name(-end.return_code)
-        hint = " Often that is the machine running out of memory." if name == "SIGKILL" else ""
-        message = f"The step's process was killed by {name}.{hint}"
-    else:
-        message = f"The step's process ended with exit code {end.return_code} before the step did."
-    return {"type": "TaskFailed", "message": message, "traceback": f"{message}\n"}
-
-
-def _signal_name(number: int) -> str:
-    try:
-        return signal.Signals(number).name
-    except ValueError:  # a real-time signal
-        return f"signal {number}"
 
 
 def _now() -> str:

@@ -31,10 +31,9 @@ class ContainerRun:
     Attributes:
         manifest: the run's manifest.
         root: the datastore's.
-    image: what containers are made of.
-    program: the start of their command.
         image: what containers are made of.
         program: the start of their command.
+        network: the network that they are in.
         environ: the variables that a container gets.
     """
 
@@ -42,6 +41,7 @@ class ContainerRun:
         self.root = server.make_root()
         self.image = image
         self.program = [RUNNER]
+        self.network = "host"
         self.environ = {
             **{name: value for name, value in server.environment.items() if not value.startswith("/")},
             "CONDA_FLOW_DATASTORE": "s3",
@@ -72,7 +72,7 @@ class ContainerRun:
         return [
             "run",
             "--rm",
-            "--network=host",
+            f"--network={self.network}",
             *options,
             *variables,
             self.image,

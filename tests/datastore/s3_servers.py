@@ -131,6 +131,7 @@ def run_rclone(directory: Path) -> contextlib.AbstractContextManager[S3Server]:
     objects = directory / "objects"
     objects.mkdir()
     command = [executable("rclone"), "serve", "s3", "--config", os.devnull]
+    command += ["--dir-cache-time", "0s"]  # another server may write to the same objects
     command += ["--auth-key", f"{ACCESS_KEY},{SECRET_KEY}", "--addr", f"127.0.0.1:{port}"]
     return running(server, [*command, str(objects)])
 
