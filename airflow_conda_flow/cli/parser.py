@@ -11,6 +11,7 @@ from typing import Any, NoReturn
 
 from airflow_conda_flow._version import __version__
 from airflow_conda_flow.flow.definition import FlowDefinition
+from airflow_conda_flow.settings import Settings, load_settings
 
 Execute = Callable[[argparse.Namespace, FlowDefinition], int]
 
@@ -31,6 +32,12 @@ class FlowArgumentParser(argparse.ArgumentParser):
         known = [option for action in self._actions for option in action.option_strings]
         nearest = difflib.get_close_matches(word.split("=", maxsplit=1)[0], known, n=1)
         return f" Did you mean {nearest[0]}?" if nearest else ""
+
+
+def chosen_settings(arguments: argparse.Namespace) -> Settings:
+    """The settings in force, with those of the command line."""
+    names = ("datastore", "datastore_root", "cache_dir", "channels", "resolver")
+    return load_settings({name: getattr(arguments, name) for name in names})
 
 
 def add_common_options(parser: argparse.ArgumentParser, *, inherited: bool) -> None:
@@ -60,7 +67,7 @@ def add_common_options(parser: argparse.ArgumentParser, *, inherited: bool) -> N
 
 def build_parser(definition: FlowDefinition, prog: str | None = None) -> FlowArgumentParser:
     """The parser of one flow's command line."""
-    from airflow_conda_flow.cli import check, run, show  # noqa: PLC0415 - they import this module
+    from airflow_conda_flow.cli import check, resume, run, show  # noqa: PLC0415 - they import this module
 
     parser = FlowArgumentParser(
         prog=prog or os.path.basename(sys.argv[0]),  # noqa: PTH119 - a name, not a path
@@ -69,10 +76,18 @@ def build_parser(definition: FlowDefinition, prog: str | None = None) -> FlowArg
     )
     parser.add_argument("--version", action="version", version=f"airflow-conda-flow {__version__}")
     add_common_options(parser, inherited=False)
+    parser.add_argument(
+        "--with",
+        dest="decorators_before",
+        action="append",
+        default=[],
+        metavar="DECORATOR",
+        help="give every step a decorator",
+    )
     commands = parser.add_subparsers(
         title="commands", dest="command", metavar="COMMAND", parser_class=FlowArgumentParser
     )
-    for module in (run, show, check):
+    for module in (run, resume, show, check):
         command = commands.add_parser(
             module.NAME,
             help=module.HELP,

@@ -10,12 +10,12 @@ from pathlib import Path
 from types import FrameType
 from typing import Any
 
-from airflow_conda_flow.cli.parser import FlowArgumentParser
-from airflow_conda_flow.errors import ParameterError
+from airflow_conda_flow.cli.parser import FlowArgumentParser, chosen_settings
+from airflow_conda_flow.errors import ParameterError, SettingError
 from airflow_conda_flow.flow.definition import FlowDefinition
 from airflow_conda_flow.local.console import Console
 from airflow_conda_flow.local.run import LocalRun, RunOptions
-from airflow_conda_flow.settings import load_settings
+from airflow_conda_flow.settings import Settings
 
 NAME = "run"
 HELP = "Run the flow on this machine."
@@ -24,6 +24,20 @@ _PARAMETER_PREFIX = "parameter:"
 
 def add_arguments(parser: argparse.ArgumentParser, definition: FlowDefinition) -> None:
     """Add the options of a run, and one option for each of the flow's parameters."""
+    add_run_options(parser)
+    if definition.parameters:
+        group = parser.add_argument_group("parameters of the flow")
+        for parameter in definition.parameters:
+            group.add_argument(
+                f"--{parameter.name}",
+                dest=_PARAMETER_PREFIX + parameter.name,
+                metavar=parameter.type_name.upper(),
+                help=_parameter_help(parameter),
+            )
+
+
+def add_run_options(parser: argparse.ArgumentParser) -> None:
+    """Add what ``run`` and ``resume`` have in common."""
     parser.add_argument(
         "--max-workers", type=_positive, default=16, metavar="N", help="tasks at once (default 16)"
     )
@@ -46,27 +60,38 @@ def add_arguments(parser: argparse.ArgumentParser, definition: FlowDefinition) -
         metavar="DECORATOR",
         help="give every step a decorator, such as kubernetes or retry:times=3; may be given again",
     )
-    if definition.parameters:
-        group = parser.add_argument_group("parameters of the flow")
-        for parameter in definition.parameters:
-            group.add_argument(
-                f"--{parameter.name}",
-                dest=_PARAMETER_PREFIX + parameter.name,
-                metavar=parameter.type_name.upper(),
-                help=_parameter_help(parameter),
-            )
+    parser.add_argument(
+        "--namespace",
+        metavar="TAG",
+        help="the tag of the past runs that the client shows in steps (default user:<you>); empty for all",
+    )
 
 
 def execute(arguments: argparse.Namespace, definition: FlowDefinition) -> int:
     """Run the flow; 0 when every task finished, else 1."""
-    definition.attach(arguments.decorators)
-    settings = load_settings(
-        {
-            name: getattr(arguments, name)
-            for name in ("datastore", "datastore_root", "cache_dir", "channels", "resolver")
-        }
-    )
+    definition.attach([*arguments.decorators_before, *arguments.decorators])
     parameters = _parameter_values(arguments, definition)
+    return start_run(arguments, definition, parameters, chosen_settings(arguments))
+
+
+def start_run(
+    arguments: argparse.Namespace,
+    definition: FlowDefinition,
+    parameters: Mapping[str, Any],
+    settings: Settings,
+    resumed: Mapping[str, Any] | None = None,
+    rerun: frozenset[str] = frozenset(),
+) -> int:
+    """Run the flow to its end; returns the exit code.
+
+    Args:
+        arguments: what ``add_run_options`` added.
+        definition: the flow, its decorators attached.
+        parameters: values by attribute.
+        settings: the settings in force.
+        resumed: the manifest of the run that this one resumes.
+        rerun: the steps that a resumed run runs again.
+    """
     console = Console(quiet=arguments.quiet)
     run = LocalRun(
         definition,
@@ -77,11 +102,14 @@ def execute(arguments: argparse.Namespace, definition: FlowDefinition) -> int:
             tags=tuple(arguments.tag),
             max_workers=arguments.max_workers,
             max_num_splits=arguments.max_num_splits,
+            namespace=arguments.namespace,
+            resumed=resumed,
+            rerun=rerun,
         ),
         console,
     )
     if arguments.run_id_file:
-        Path(arguments.run_id_file).write_text(run.run_id, encoding="utf-8")
+        _write_run_id(arguments.run_id_file, run.run_id)
     with (
         _ended_by(signal.default_int_handler),
         run.prepared() as scheduler,
@@ -95,6 +123,16 @@ def execute(arguments: argparse.Namespace, definition: FlowDefinition) -> int:
     for pathspec in outcome.failed:
         console.error(f"  Task {definition.name}/{pathspec} failed; its lines above say why.")
     return 1
+
+
+def _write_run_id(path: str, run_id: str) -> None:
+    try:
+        Path(path).write_text(run_id, encoding="utf-8")
+    except OSError as error:
+        raise SettingError(
+            f"--run-id-file {path} cannot be written: {error.strerror}. Name a file in a "
+            "directory that exists."
+        ) from error
 
 
 def _parameter_values(arguments: argparse.Namespace, definition: FlowDefinition) -> Mapping[str, Any]:

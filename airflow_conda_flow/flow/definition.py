@@ -12,7 +12,7 @@ from airflow_conda_flow.flow.steps import is_step
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Container, Mapping, Sequence
     from typing import Any
 
     from airflow_conda_flow.flow.graph import FlowGraph
@@ -89,6 +89,30 @@ class FlowDefinition(object):
         # type: (str) -> dict[str, Any]
         """The environment of every step, as ``environment_spec.step_environments`` gives it."""
         return step_environments(self._draft, default_python)
+
+    def added_parameter_values(self, known, user_name=""):
+        # type: (Container[str], str) -> dict[str, Any]
+        """The defaults of the parameters that a run before did not have, by attribute.
+
+        Args:
+            known: the attributes that it had.
+            user_name: who starts the run, for defaults that are functions.
+
+        Raises:
+            ParameterError: a required parameter was added.
+        """
+        values = {}
+        for parameter in self.parameters:
+            if parameter.attribute not in known:
+                if parameter.required:
+                    raise ParameterError(
+                        "Parameter %r is required, and the run to be resumed had none of that name. "
+                        "Give it a default, or start a new run." % parameter.name
+                    )
+                values[parameter.attribute] = parameter.value(
+                    DefaultContext(self.name, parameter.name, user_name)
+                )
+        return values
 
     def parameter_values(self, given, user_name=""):
         # type: (Mapping[str, Any], str) -> dict[str, Any]

@@ -18,7 +18,9 @@ from airflow_conda_flow.environments.environments import Environments
 from airflow_conda_flow.environments.progress import open_progress
 from airflow_conda_flow.flow.definition import FlowDefinition
 from airflow_conda_flow.flow.username import username
+from airflow_conda_flow.local.cloning import Cloning
 from airflow_conda_flow.local.console import Console
+from airflow_conda_flow.local.readiness import Readiness
 from airflow_conda_flow.local.scheduler import Scheduler, TaskLines, TaskOutcome
 from airflow_conda_flow.runner.attempt import TaskRequest
 from airflow_conda_flow.runner.run_preparation import prepare_run
@@ -35,6 +37,9 @@ class RunOptions:
         tags: the run's tags.
         max_workers: how many tasks run at once.
         max_num_splits: how many splits a foreach may have.
+        namespace: the tag of the runs that the client shows in steps; the user's if None.
+        resumed: the manifest of the run that this one resumes.
+        rerun: the steps that a resumed run runs again, whatever they have done.
     """
 
     environment: Literal["conda", "local"]
@@ -42,6 +47,9 @@ class RunOptions:
     tags: tuple[str, ...]
     max_workers: int
     max_num_splits: int = 100
+    namespace: str | None = None
+    resumed: Mapping[str, Any] | None = None
+    rerun: frozenset[str] = frozenset()
 
 
 class LocalRun:
@@ -84,6 +92,8 @@ class LocalRun:
             origin="local",
             tags=self._options.tags,
             environment=self._options.environment,
+            namespace=self._options.namespace,
+            resumed=self._options.resumed,
         )
         context = RunContext(
             manifest, self._datastore, self._environments, self._settings, Path(definition.file).parent
@@ -104,8 +114,30 @@ class LocalRun:
             exception = (not result.reported and result.exception) or {}
             return TaskOutcome(ok=False, failure=exception.get("traceback") or exception.get("message"))
 
+        if self._options.resumed is not None:
+            self._console.run_line(
+                "Gathering required information to resume run (this may take a bit of time)..."
+            )
         self._console.run_line(f"Workflow starting (run-id {self.run_id}):")
-        yield Scheduler(definition.graph, self.run_id, run_task, self._console, self._options.max_workers)
+        readiness, first = Readiness(definition.graph), None
+        if self._options.resumed is not None:
+            cloning = Cloning(
+                self._datastore,
+                dict(self._options.resumed),
+                manifest,
+                self._options.rerun,
+                self._options.max_num_splits,
+            )
+            first = cloning.clone(readiness, self._console)
+        yield Scheduler(
+            definition.graph,
+            self.run_id,
+            run_task,
+            self._console,
+            self._options.max_workers,
+            readiness,
+            first,
+        )
 
 
 def _outcome(step: str, transition: dict[str, Any] | None, max_num_splits: int) -> TaskOutcome:

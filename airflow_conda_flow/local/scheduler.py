@@ -5,7 +5,7 @@ from __future__ import annotations
 import queue
 import threading
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import Any
@@ -76,6 +76,8 @@ class Scheduler:
         run_task: runs one task to its end.
         console: where lines go.
         max_workers: how many tasks run at once.
+        readiness: what has finished before, in a run that is resumed.
+        first: the tasks to begin with; the first step's if None.
     """
 
     def __init__(
@@ -85,14 +87,16 @@ class Scheduler:
         run_task: RunTask,
         console: Console,
         max_workers: int,
+        readiness: Readiness | None = None,
+        first: Sequence[TaskKey] | None = None,
     ) -> None:
         self._run_id = run_id
         self._run_task = run_task
         self._console = console
         self._max_workers = max_workers
         self._graph = graph
-        self._readiness = Readiness(graph)
-        self._ready: deque[TaskKey] = deque()
+        self._readiness = readiness or Readiness(graph)
+        self._ready: deque[TaskKey] = deque([self._readiness.first()] if first is None else first)
         self._running = 0
         self._ended: queue.SimpleQueue[tuple[TaskKey, TaskOutcome] | None] = queue.SimpleQueue()
         self._cancel = threading.Event()
@@ -103,7 +107,6 @@ class Scheduler:
         After a failure or an interrupt no further task starts, and those that run are ended.
         """
         outcome = RunOutcome()
-        self._ready.append(self._readiness.first())
         # A thread is made when it is needed; a gang may be wider than max_workers.
         with ThreadPoolExecutor(_MOST_THREADS, thread_name_prefix="task") as pool:
             while self._ready or self._running:

@@ -37,6 +37,8 @@ def prepare_run(
     environment: Literal["conda", "local"],
     tags: Sequence[str] = (),
     first_attempt: int = 0,
+    namespace: str | None = None,
+    resumed: Mapping[str, Any] | None = None,
 ) -> Manifest:
     """Resolve every environment, store the code package, and commit the run's manifest.
 
@@ -53,6 +55,8 @@ def prepare_run(
         environment: ``conda`` gives every step its own environment, ``local`` none.
         tags: the run's tags.
         first_attempt: the number of every task's first attempt.
+        namespace: the tag of the runs that the client shows in steps; the user's if None.
+        resumed: the manifest of the run that this one resumes; it has that run's parameters.
 
     Returns:
         the run manifest, as docs/architecture.md shows it.
@@ -92,7 +96,12 @@ def prepare_run(
         },
         "pickle_protocols": protocols,
         "first_attempt": first_attempt,
-        "parameters": _store_parameters(datastore, parameters, protocols[definition.graph.start]),
+        "parameters": {
+            **_store_parameters(datastore, parameters, protocols[definition.graph.start]),
+            **(resumed["parameters"] if resumed else {}),
+        },
+        "namespace": f"user:{username()}" if namespace is None else namespace,
+        "origin_run_id": resumed["run_id"] if resumed else None,
     }
     write_run_manifest(datastore.storage, manifest)
     return manifest

@@ -78,7 +78,7 @@ def task_message(
             "retry_count": attempt,
             "origin_run_id": run.get("origin_run_id"),
             "pathspec": f"{run['flow']}/{run['run_id']}/{step}/{task_id(indices)}",
-            "namespace": f"user:{run['username']}",
+            "namespace": run.get("namespace", f"user:{run['username']}"),
             "username": run["username"],
             "tags": run["tags"],
             "parameter_names": sorted(run["parameters"]),
