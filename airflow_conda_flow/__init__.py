@@ -7,7 +7,7 @@ Standard library only, Python 3.6 and later: this file is shipped into step envi
 import sys
 
 from airflow_conda_flow.flow.batch_decorator import batch
-from airflow_conda_flow.flow.conda_decorators import conda, conda_base
+from airflow_conda_flow.flow.conda_decorators import conda, conda_base, pypi, pypi_base
 from airflow_conda_flow.flow.current_run import current
 from airflow_conda_flow.flow.flowspec import FlowSpec
 from airflow_conda_flow.flow.kubernetes_decorator import kubernetes
@@ -55,6 +55,8 @@ __all__ = [
     "metadata",
     "namespace",
     "parallel",
+    "pypi",
+    "pypi_base",
     "resources",
     "step",
 ]

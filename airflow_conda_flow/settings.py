@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -26,6 +27,7 @@ from airflow_conda_flow.errors import SettingError
 from airflow_conda_flow.option import FoundText, Option
 from airflow_conda_flow.remote_options import KUBERNETES_OPTIONS, REMOTE_OPTIONS
 
+_VERSION = re.compile(r"\d+(\.\d+)*")
 HOME = "~/.airflow-conda-flow"
 
 
@@ -63,6 +65,37 @@ OPTIONS = (
         choices=("rattler", "conda", "mamba", "micromamba"),
     ),
     Option(
+        "glibc",
+        "2.28",
+        "The version of glibc that Linux environments are solved for: the oldest of all machines "
+        "that run steps.",
+        aliases=("CONDA_OVERRIDE_GLIBC",),
+    ),
+    Option(
+        "cuda",
+        "",
+        "The version of CUDA that environments are solved for, such as 12.4. Empty: none.",
+        aliases=("CONDA_OVERRIDE_CUDA",),
+    ),
+    Option(
+        "osx",
+        "13.0",
+        "The version of macOS that environments for macOS are solved for.",
+        aliases=("CONDA_OVERRIDE_OSX",),
+    ),
+    Option(
+        "remote_platform",
+        "linux-64",
+        "The platform of steps on Kubernetes and Batch; steps on this machine have its own.",
+        choices=("linux-64", "linux-aarch64"),
+    ),
+    Option(
+        "channel_conn_id",
+        "",
+        "Airflow connections with the credentials for private channels, separated by commas. "
+        "Used under Airflow alone; elsewhere they come from netrc, rattler's or conda's own files.",
+    ),
+    Option(
         "aws_conn_id",
         "",
         "The Airflow connection that holds the credentials for an S3 datastore. "
@@ -87,6 +120,11 @@ class Settings:
         cache_dir: an absolute directory.
         channels: best first, never empty.
         resolver: ``rattler``, ``conda``, ``mamba`` or ``micromamba``.
+        glibc: the version of glibc that Linux environments are solved for.
+        cuda: the version of CUDA that environments are solved for, or the empty string.
+        osx: the version of macOS that environments are solved for.
+        remote_platform: the conda platform of steps on other machines.
+        channel_conn_id: names of Airflow connections, separated by commas, or the empty string.
         aws_conn_id: the name of an Airflow connection, or the empty string.
         texts: every option by name, as it was written; those of a compute are read where they are used.
     """
@@ -96,6 +134,11 @@ class Settings:
     cache_dir: Path
     channels: tuple[str, ...]
     resolver: str
+    glibc: str
+    cuda: str
+    osx: str
+    remote_platform: str
+    channel_conn_id: str = ""
     aws_conn_id: str = ""
     texts: Mapping[str, FoundText] = field(default_factory=dict)
 
@@ -131,12 +174,18 @@ def load_settings(
     cache_dir, _ = lookup.find("cache_dir")
     resolver, _ = lookup.find("resolver")
     aws_conn_id, _ = lookup.find("aws_conn_id")
+    channel_conn_id, _ = lookup.find("channel_conn_id")
     return Settings(
         datastore=datastore,
         datastore_root=_datastore_root(datastore, lookup),
         cache_dir=Path(cache_dir).expanduser().absolute(),
         channels=channels,
         resolver=resolver,
+        glibc=lookup.find_version("glibc"),
+        cuda=lookup.find_version("cuda"),
+        osx=lookup.find_version("osx"),
+        remote_platform=lookup.find("remote_platform")[0],
+        channel_conn_id=channel_conn_id,
         aws_conn_id=aws_conn_id,
         texts={option.name: lookup.find(option.name) for option in OPTIONS},
     )
@@ -172,6 +221,12 @@ class _Lookup:
                 f"{found.source} is {found.text!r}; it takes one of: {', '.join(option.choices)}."
             )
         return found
+
+    def find_version(self, name: str) -> str:
+        text, source = self.find(name)
+        if text and not _VERSION.fullmatch(text):
+            raise SettingError(f"{source} is {text!r}; it takes a version, such as 2.28.")
+        return text
 
     def _first(self, option: Option, aliases: tuple[str, ...]) -> FoundText:
         given = self.overrides.get(option.name)

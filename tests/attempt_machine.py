@@ -14,6 +14,7 @@ from airflow_conda_flow.flow.definition import read_flow
 from airflow_conda_flow.runner.attempt import TaskRequest, TaskResult, run_attempt
 from airflow_conda_flow.runner.run_preparation import prepare_run
 from airflow_conda_flow.runtime import pickling
+from airflow_conda_flow.settings import load_settings
 
 IMPORTS = "from airflow_conda_flow import FlowSpec, JSONType, Parameter, conda, conda_base, current, step\n"
 PYENV = Path("~/.pyenv/versions").expanduser()
@@ -54,7 +55,8 @@ class AttemptMachine:
             read_flow(load_flow_module(file).AFlow),
             datastore=datastore,
             environments=self.environments,
-            channels=["unused"],
+            settings=load_settings({"channels": "unused"}, environ={}),
+            platforms={},
             run_id="1",
             parameters=parameters or {},
             origin="local",

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from typing import Any
+from urllib.parse import urlsplit
 
 from airflow_conda_flow.datastore.artifacts import ArtifactStore
 from airflow_conda_flow.datastore.datastore import Datastore, open_datastore
+from airflow_conda_flow.environments.credentials import Credential, Credentials, basic, bearer
 from airflow_conda_flow.environments.environments import Environments
 from airflow_conda_flow.environments.progress import Progress
 from airflow_conda_flow.settings import OPTIONS, Settings, load_settings
@@ -33,6 +35,7 @@ def open_stores(settings: Settings, progress: Progress) -> tuple[Datastore, Envi
         storage=datastore.storage if settings.datastore == "s3" else None,
         resolver=settings.resolver,
         progress=progress,
+        credentials=Credentials.of_channels(settings.channels, _channel_connections(settings)),
     )
     return datastore, environments
 
@@ -45,3 +48,30 @@ def _with_connection(settings: Settings) -> Datastore:
     client: Any = S3Hook(aws_conn_id=settings.aws_conn_id).get_conn()
     storage = S3Storage(settings.datastore_root, client)
     return Datastore(storage, ArtifactStore(storage, settings.cache_dir), settings.cache_dir)
+
+
+def _channel_connections(settings: Settings) -> dict[str, Credential]:
+    """The credentials of the connections that ``channel_conn_id`` names, by host.
+
+    A connection with a login gives HTTP's basic authentication, one with a password alone a bearer token,
+    and one with ``{"token": ...}`` for its extra a token of anaconda.org's kind.
+    """
+    names = [each.strip() for each in settings.channel_conn_id.split(",") if each.strip()]
+    if not names:
+        return {}
+    from airflow.sdk import BaseHook  # noqa: PLC0415 - asks the API server
+
+    found: dict[str, Credential] = {}
+    for name in names:
+        connection = BaseHook.get_connection(name)
+        address = connection.host or ""
+        host = str(urlsplit(address if "://" in address else f"//{address}").netloc)
+        if connection.port and ":" not in host:
+            host = f"{host}:{connection.port}"
+        if token := connection.extra_dejson.get("token"):
+            found[host] = Credential({}, token)
+        elif connection.login:
+            found[host] = basic(connection.login, connection.password or "")
+        else:
+            found[host] = bearer(connection.password or "")
+    return found

@@ -13,6 +13,7 @@ from airflow_conda_flow.airflow.identity import attempt_of, flow_run_id
 from airflow_conda_flow.airflow.log_progress import LogProgress
 from airflow_conda_flow.airflow.parameters import given_values
 from airflow_conda_flow.airflow.step_operator import check_width
+from airflow_conda_flow.compute.compute import step_platforms
 from airflow_conda_flow.errors import (
     CondaFlowError,
     FlowDefinitionError,
@@ -68,7 +69,8 @@ class PrepareOperator(BaseOperator):
             definition,
             datastore=datastore,
             environments=environments,
-            channels=settings.channels,
+            settings=settings,
+            platforms=step_platforms(definition.decorators, settings),
             run_id=run_id,
             parameters=definition.parameter_values(
                 given_values(definition.parameters, context["params"], self.dag.params), username()

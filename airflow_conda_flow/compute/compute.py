@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
+from airflow_conda_flow.environments.platform import current_platform
+from airflow_conda_flow.environments.virtual_packages import check_this_machine
 from airflow_conda_flow.errors import FlowDefinitionError, SettingError
 
 if TYPE_CHECKING:
@@ -79,6 +81,21 @@ def compute_name(step: str, decorators: Mapping[str, Any]) -> str:
             f"Step {step!r} has both @{remote[0]} and @{remote[1]}; a step runs in one place. Keep one."
         )
     return remote[0] if remote else LOCAL
+
+
+def step_platforms(decorators: Mapping[str, Mapping[str, Any]], settings: Settings) -> dict[str, str]:
+    """The conda platform of every step: this machine's, or the setting's for steps elsewhere.
+
+    Raises:
+        SettingError: a step runs here, and this machine is older than environments are solved for.
+    """
+    places = {step: compute_name(step, each) for step, each in decorators.items()}
+    if LOCAL in places.values():
+        check_this_machine(settings)
+    return {
+        step: current_platform() if place == LOCAL else settings.remote_platform
+        for step, place in places.items()
+    }
 
 
 def check_reachable(names: Iterable[str], settings: Settings) -> None:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
+from airflow_conda_flow.environments.credentials import split_credential
+
 _ALIAS = "https://conda.anaconda.org"
 
 
@@ -31,3 +33,12 @@ def split_library(name: str) -> tuple[str | None, str]:
     """
     channel, separator, package = name.rpartition("::")
     return (channel if separator else None), package.lower()
+
+
+def public_channel(channel: str) -> str:
+    """A channel without the credentials that stand in its URL.
+
+    >>> public_channel("https://user:word@host/channel"), public_channel("conda-forge")
+    ('https://host/channel', 'conda-forge')
+    """
+    return split_credential(channel)[0] if "://" in channel else channel

@@ -7,8 +7,9 @@ import http.client
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
+from types import MappingProxyType
 
 _CHUNK = 128 * 1024  # on a slow line too, the bar moves and Ctrl-C is heard
 _TIMEOUT_SECONDS = 60
@@ -20,7 +21,13 @@ class DownloadFailed(OSError):
     """The archive did not come; says why in a few words."""
 
 
-def download(url: str, path: Path, size: int, advance: Callable[[int], None]) -> str:
+def download(
+    url: str,
+    path: Path,
+    size: int,
+    advance: Callable[[int], None],
+    headers: Mapping[str, str] = MappingProxyType({}),
+) -> str:
     """The sha256, in hex, of the archive that is now at ``path``.
 
     What may pass (a cut connection, a server that is overloaded) is tried again.
@@ -30,6 +37,7 @@ def download(url: str, path: Path, size: int, advance: Callable[[int], None]) ->
         path: is written, from its beginning at each try.
         size: how many bytes are expected; 0 if that is not known.
         advance: told of bytes; negative when a try was in vain.
+        headers: sent along, to the server that the URL names and to no other.
 
     Raises:
         DownloadFailed: no try gave the whole archive.
@@ -44,7 +52,7 @@ def download(url: str, path: Path, size: int, advance: Callable[[int], None]) ->
     for pause in (*_PAUSES_SECONDS, None):
         came = 0
         try:
-            return _stream(url, path, size, count)
+            return _stream(url, path, size, count, headers)
         except (OSError, ValueError, http.client.HTTPException) as error:
             advance(-came)
             if pause is None or not _may_pass(error):
@@ -53,11 +61,16 @@ def download(url: str, path: Path, size: int, advance: Callable[[int], None]) ->
     raise AssertionError("the last try returns or raises")
 
 
-def _stream(url: str, path: Path, size: int, advance: Callable[[int], None]) -> str:
+def _stream(
+    url: str, path: Path, size: int, advance: Callable[[int], None], headers: Mapping[str, str]
+) -> str:
+    request = urllib.request.Request(url)  # noqa: S310 - channels may be files
+    for name, value in headers.items():
+        request.add_unredirected_header(name, value)
     digest = hashlib.sha256()
     came = 0
     with (
-        urllib.request.urlopen(url, timeout=_TIMEOUT_SECONDS) as source,  # noqa: S310 - channels may be files
+        urllib.request.urlopen(request, timeout=_TIMEOUT_SECONDS) as source,  # noqa: S310 - channels may be files
         path.open("wb") as target,
     ):
         while chunk := source.read(_CHUNK):

@@ -7,6 +7,7 @@ import os
 import secrets
 import threading
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 
 from airflow_conda_flow.datastore import layout
@@ -14,12 +15,15 @@ from airflow_conda_flow.datastore.local_storage import LocalStorage
 from airflow_conda_flow.datastore.publish import publish_once, read_published
 from airflow_conda_flow.datastore.storage import Storage
 from airflow_conda_flow.environments.bytecode import compile_modules
+from airflow_conda_flow.environments.credentials import Credentials
 from airflow_conda_flow.environments.file_mutex import held
 from airflow_conda_flow.environments.lock import Lock
 from airflow_conda_flow.environments.packages import PackageStore, discard
 from airflow_conda_flow.environments.progress import Progress, Silence
+from airflow_conda_flow.environments.solve.pinned import lock_of_pinned
 from airflow_conda_flow.environments.solve.solver import make_solver
 from airflow_conda_flow.environments.spec import EnvironmentSpec
+from airflow_conda_flow.environments.wheels import install_wheels
 from airflow_conda_flow.errors import EnvironmentFailure, SettingError
 
 # Packages are built for a path of this many characters, which every other one replaces.
@@ -35,6 +39,7 @@ class Environments:
         resolver: what solves.
         progress: told how resolving and downloading go.
         compile_bytecode: compile the modules of every prefix that is made.
+        credentials: of private channels; those of this machine's own files when not given.
     """
 
     def __init__(
@@ -45,6 +50,7 @@ class Environments:
         progress: Progress | None = None,
         *,
         compile_bytecode: bool = False,
+        credentials: Credentials | None = None,
     ) -> None:
         self._cache_dir = Path(cache_dir)
         self._local = LocalStorage(self._cache_dir)
@@ -52,7 +58,8 @@ class Environments:
         self._resolver = resolver
         self._compile_bytecode = compile_bytecode
         self._progress = progress or Silence()
-        self._packages = PackageStore(self._local, storage, self._progress)
+        self._credentials = credentials or Credentials()
+        self._packages = PackageStore(self._local, storage, self._progress, self._credentials)
         self._mutex = threading.Lock()
         self._making: dict[str, threading.Lock] = {}
         self._prefixes: dict[tuple[str, str], Path] = {}
@@ -143,14 +150,24 @@ class Environments:
         return Lock.from_bytes(data)
 
     def _solve(self, specs: Mapping[str, EnvironmentSpec]) -> dict[str, Lock]:
-        solver = make_solver(self._resolver, self._cache_dir)
         for label, spec in specs.items():
-            stated = ", ".join(f"{name} {version}" for name, version in spec.libraries.items())
-            self._progress.say(
-                f"Resolving the environment of {label}: Python {spec.python}"
-                + (f", {stated}" if stated else "")
-            )
-        return {lock.spec_id: self._publish(lock) for lock in solver.solve(specs).values()}
+            self._progress.say(f"Resolving the environment of {label}: {_described(spec)}")
+        pinned = {label: spec for label, spec in specs.items() if spec.pinned}
+        free = {label: spec for label, spec in specs.items() if not spec.pinned}
+        locks = {label: lock_of_pinned(spec, self._packages) for label, spec in pinned.items()}
+        if free:
+            locks.update(make_solver(self._resolver, self._cache_dir, self._credentials).solve(free))
+        return {
+            spec.id: self._publish(self._with_pypi(label, spec, locks[label]))
+            for label, spec in specs.items()
+        }
+
+    def _with_pypi(self, label: str, spec: EnvironmentSpec, lock: Lock) -> Lock:
+        if not spec.pypi:
+            return lock
+        from airflow_conda_flow.environments.solve.pypi import resolve_pypi  # noqa: PLC0415 - seldom used
+
+        return replace(lock, packages=(*lock.packages, *resolve_pypi(label, spec, lock.packages)))
 
     def _publish(self, lock: Lock) -> Lock:
         """Fetch and mirror the packages, then publish the lock, or adopt the one that was first."""
@@ -193,6 +210,9 @@ class Environments:
 
         try:
             link(lock, archives, temporary, prefix, self._cache_dir / "extracted")
+            wheels = [each for each in lock.packages if each.kind == "pypi"]
+            if wheels:
+                install_wheels(wheels, archives, temporary, prefix, lock.python)
             if self._compile_bytecode:
                 compile_modules(temporary)
             temporary.rename(prefix)
@@ -201,6 +221,14 @@ class Environments:
                 raise
         finally:
             discard(temporary)
+
+
+def _described(spec: EnvironmentSpec) -> str:
+    if spec.pinned:
+        return f"{len(spec.pinned)} packages of a list"
+    stated = [f"Python {spec.python}", *(f"{name} {version}" for name, version in spec.libraries.items())]
+    stated.extend(f"{name} {version} from PyPI" for name, version in spec.pypi.items())
+    return ", ".join(stated)
 
 
 def _label(steps: list[str]) -> str:

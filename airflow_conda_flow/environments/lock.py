@@ -31,6 +31,7 @@ class LockedPackage:
         noarch: ``python``, ``generic`` or None.
         python_site_packages_path: of a Python that keeps libraries elsewhere, else None.
         stated: whether the spec names it.
+        kind: ``conda``, or ``pypi`` for a wheel.
     """
 
     name: str
@@ -46,11 +47,21 @@ class LockedPackage:
     noarch: str | None
     python_site_packages_path: str | None
     stated: bool
+    kind: str = "conda"
 
     @property
     def file_name(self) -> str:
         """The archive's file name."""
-        return unquote(self.url.rsplit("/", 1)[-1])
+        return file_name_of(self.url)
+
+
+def file_name_of(url: str) -> str:
+    """The file name at the end of an archive's URL.
+
+    >>> file_name_of("https://host/linux-64/a-1%2B2-0.conda#sha256=12")
+    'a-1+2-0.conda'
+    """
+    return unquote(url.split("#", 1)[0].split("?", 1)[0].rsplit("/", 1)[-1])
 
 
 @dataclass(frozen=True)
@@ -73,7 +84,7 @@ class Lock:
             "version": VERSION,
             "spec_id": self.spec_id,
             "platform": self.platform,
-            "packages": [asdict(each) for each in sorted(self.packages, key=lambda p: p.name)],
+            "packages": [asdict(each) for each in sorted(self.packages, key=lambda p: (p.name, p.kind))],
         }
         return json.dumps(content, sort_keys=True, indent=1).encode("ascii")
 
@@ -99,6 +110,11 @@ class Lock:
             if isinstance(error, CorruptData):
                 raise
             raise CorruptData(f"A lock cannot be read: {error!r}.") from error
+
+    @property
+    def python(self) -> str:
+        """The version of its Python."""
+        return next(each.version for each in self.packages if each.name == "python")
 
     @cached_property
     def digest(self) -> str:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
+import hashlib
 import os
 import secrets
 import shutil
 import threading
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
 from pathlib import Path
 
@@ -14,7 +16,8 @@ from airflow_conda_flow.datastore import layout
 from airflow_conda_flow.datastore.digest import file_sha256
 from airflow_conda_flow.datastore.local_storage import LocalStorage
 from airflow_conda_flow.datastore.storage import Storage
-from airflow_conda_flow.environments.lock import LockedPackage
+from airflow_conda_flow.environments.credentials import Credentials
+from airflow_conda_flow.environments.lock import LockedPackage, file_name_of
 from airflow_conda_flow.environments.progress import Progress
 from airflow_conda_flow.errors import CorruptData, DatastoreError, NotInDatastore, PackageError
 
@@ -33,10 +36,14 @@ class PackageStore:
         local: the cache directory.
         remote: the S3 datastore, or None.
         progress: told of bytes.
+        credentials: of private channels.
     """
 
-    def __init__(self, local: LocalStorage, remote: Storage | None, progress: Progress) -> None:
+    def __init__(
+        self, local: LocalStorage, remote: Storage | None, progress: Progress, credentials: Credentials
+    ) -> None:
         self._local = local
+        self._credentials = credentials
         self._remote = remote
         self._progress = progress
         self._mutex = threading.Lock()
@@ -77,6 +84,33 @@ class PackageStore:
     def path(self, package: LockedPackage) -> Path:
         """Where the archive is on this machine, once it was fetched."""
         return self._local.local_path(layout.package(package.sha256, package.file_name))
+
+    def take(self, url: str, sha256: str, md5: str) -> tuple[Path, str]:
+        """The archive of a URL, kept from now on, and its sha256.
+
+        Args:
+            url: where it is.
+            sha256: what its bytes hash to, or the empty string.
+            md5: likewise; one of the two is known.
+
+        Raises:
+            PackageError: it cannot be fetched, or is not what was expected.
+        """
+        if sha256:
+            kept = self._local.local_path(layout.package(sha256, file_name_of(url)))
+            if kept.exists() and file_sha256(kept) == sha256:
+                return kept, sha256
+        with self._downloaded(url, 0, self._progress.advance) as (partial, got):
+            expected = sha256 or md5
+            is_it = got if sha256 else hashlib.md5(partial.read_bytes()).hexdigest()  # noqa: S324 - conda's lists have it
+            if is_it != expected:
+                raise PackageError(
+                    f"The package {url} is not what the list says: its hash is {is_it}, expected {expected}. "
+                    "It was not installed."
+                )
+            key = layout.package(got, file_name_of(url))
+            self._local.move_in(partial, key)
+        return self._local.local_path(key), got
 
     def _is_sound(self, package: LockedPackage) -> bool:
         path = self.path(package)
@@ -129,27 +163,32 @@ class PackageStore:
             self._progress.say(f"    {package.file_name} stays damaged in the datastore: {error}")
 
     def _from_channel(self, package: LockedPackage, advance: Callable[[int], None]) -> None:
-        from airflow_conda_flow.environments.download import (  # noqa: PLC0415 - heavy, and seldom needed
-            DownloadFailed,
-            download,
-        )
-
-        key = layout.package(package.sha256, package.file_name)
-        target = self.path(package)
-        target.parent.mkdir(parents=True, exist_ok=True)
-        partial = target.with_name(f".{target.name}.{os.getpid()}-{secrets.token_hex(4)}.part")
-        try:
-            got = download(package.url, partial, package.size, advance)
+        with self._downloaded(package.url, package.size, advance) as (partial, got):
             if got != package.sha256:
                 raise PackageError(
                     f"The package {package.url} is not what was locked: its sha256 is {got}, "
                     f"expected {package.sha256}. It was not installed. If the channel was rebuilt, "
                     "ask for another version, or clear the cache and the lock."
                 )
-            self._local.move_in(partial, key)
+            self._local.move_in(partial, layout.package(package.sha256, package.file_name))
+
+    @contextlib.contextmanager
+    def _downloaded(self, url: str, size: int, advance: Callable[[int], None]) -> Iterator[tuple[Path, str]]:
+        """A file of what is at a URL, and its sha256; the file is removed unless it is moved away."""
+        from airflow_conda_flow.environments.download import (  # noqa: PLC0415 - heavy, and seldom needed
+            DownloadFailed,
+            download,
+        )
+
+        folder = self._local.root / "packages"
+        folder.mkdir(parents=True, exist_ok=True)
+        partial = folder / f".{file_name_of(url)}.{os.getpid()}-{secrets.token_hex(4)}.part"
+        asked, headers = self._credentials.request(url)
+        try:
+            yield partial, download(asked, partial, size, advance, headers)
         except DownloadFailed as error:
             raise PackageError(
-                f"The package {package.url} cannot be fetched: {error}. It is not in "
+                f"The package {url} cannot be fetched: {error}. It is not in "
                 f"{self._remote.url if self._remote else 'the cache of this machine'} either."
             ) from error
         finally:

@@ -51,7 +51,7 @@ async def _install(lock: Lock, archives: Mapping[str, Path], target: Path, final
     # extracted package is checked against its own list of digests, and extracted again if it differs.
     checked = PackageCacheLayer(cache).with_validation_mode(ValidationMode.full())
     await rattler.install(
-        [_record(each, archives[each.sha256]) for each in lock.packages],
+        [_record(each, archives[each.sha256]) for each in lock.packages if each.kind == "conda"],
         target,
         package_cache=PackageCache.from_layers([checked]),
         platform=rattler.Subdir(lock.platform),

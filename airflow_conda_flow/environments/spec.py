@@ -10,6 +10,26 @@ from functools import cached_property
 
 
 @dataclass(frozen=True)
+class PinnedUrl:
+    """One package of a complete list: where it is, and what its bytes hash to.
+
+    Attributes:
+        url: of a conda archive, or of a wheel.
+        sha256: in hex; empty if the list does not say.
+        md5: in hex; empty if the list does not say.
+    """
+
+    url: str
+    sha256: str = ""
+    md5: str = ""
+
+    @property
+    def is_wheel(self) -> bool:
+        """Whether it is a PyPI package."""
+        return self.url.split("#")[0].split("?")[0].endswith(".whl")
+
+
+@dataclass(frozen=True)
 class EnvironmentSpec:
     """Python, pinned libraries, channels and platform.
 
@@ -18,12 +38,18 @@ class EnvironmentSpec:
         libraries: exact versions by name; ``channel::name`` picks a channel.
         channels: best first; names, URLs or directories.
         platform: such as ``linux-64``.
+        pypi: exact versions of PyPI packages by name, extras in brackets.
+        virtual_packages: version by name, such as ``__glibc``: what the machine is taken to have.
+        pinned: a complete list of packages, which is not solved; else empty.
     """
 
     python: str
     libraries: Mapping[str, str] = field(hash=False)
     channels: tuple[str, ...]
     platform: str
+    pypi: Mapping[str, str] = field(default_factory=dict, hash=False)
+    virtual_packages: Mapping[str, str] = field(default_factory=dict, hash=False)
+    pinned: tuple[PinnedUrl, ...] = ()
 
     @cached_property
     def id(self) -> str:
@@ -34,11 +60,16 @@ class EnvironmentSpec:
         >>> a.id == b.id
         True
         """
-        content = {
+        content: dict[str, object] = {
             "python": self.python,
             "libraries": dict(self.libraries),
             "channels": list(self.channels),
             "platform": self.platform,
+            "virtual_packages": dict(self.virtual_packages),
         }
+        if self.pypi:
+            content["pypi"] = dict(self.pypi)
+        if self.pinned:
+            content["pinned"] = sorted([each.url, each.sha256, each.md5] for each in self.pinned)
         text = json.dumps(content, sort_keys=True, separators=(",", ":"), ensure_ascii=True)
         return hashlib.sha256(text.encode("ascii")).hexdigest()

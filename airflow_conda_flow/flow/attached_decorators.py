@@ -7,6 +7,7 @@ for attempts, ``local/`` and ``airflow/`` for retries.
 import json
 
 from airflow_conda_flow.errors import SettingError
+from airflow_conda_flow.flow.conda_decorators import STEP_NAMES
 from airflow_conda_flow.flow.decorators import nearest
 from airflow_conda_flow.flow.step_decorators import STEP_DECORATORS
 
@@ -23,9 +24,9 @@ if TYPE_CHECKING:
 
 def attached_decorators(draft):
     # type: (FlowDraft) -> Attached
-    """Attributes by decorator name by step, as JSON; conda's are merged elsewhere and left out."""
+    """Attributes by decorator name by step, as JSON; those of environments are left out."""
     return {
-        step: {each.name: dict(each.attributes) for each in decorators if each.name != "conda"}
+        step: {each.name: dict(each.attributes) for each in decorators if each.name not in STEP_NAMES}
         for step, decorators in draft.step_decorators.items()
     }
 

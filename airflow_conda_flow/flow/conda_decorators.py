@@ -1,8 +1,9 @@
-"""``@conda`` and ``@conda_base``: the environment that a step asks for, and their merge.
+"""``@conda``, ``@pypi`` and their ``_base`` forms: the environment that a step asks for, and their merge.
 
 Libraries are pinned exactly, because a range would be another environment next month.
 """
 
+import os
 import re
 
 from airflow_conda_flow.flow.decorators import (
@@ -19,17 +20,17 @@ if TYPE_CHECKING:
 _NAME = re.compile(r"^([A-Za-z0-9_.:/+-]+::)?[A-Za-z0-9_][A-Za-z0-9_.-]*$")
 _VERSION = re.compile(r"^(\d+!)?\d[A-Za-z0-9_.]*(\+[A-Za-z0-9_.]+)?$")
 _PYTHON = re.compile(r"^\d+\.\d+\.\d+([a-z]+\d+)?$")
+_PYPI_NAME = re.compile(r"^[A-Za-z0-9]([A-Za-z0-9._-]*[A-Za-z0-9])?(\[[A-Za-z0-9._, -]+\])?$")
+_PYPI_VERSION = re.compile(r"^(\d+!)?\d[A-Za-z0-9.]*(\+[A-Za-z0-9.]+)?$")
 
 
-class _CondaAttributes(Decorator):
-    """The attributes that both decorators take, and their checks."""
+class _EnvironmentAttributes(Decorator):
+    """What the four decorators have in common: pinned names, Python, disabled."""
 
-    defaults = {
-        "libraries": None,
-        "packages": None,
-        "python": None,
-        "disabled": None,
-    }  # type: dict[str, Any]
+    name_pattern = _NAME
+    version_pattern = _VERSION
+    name_form = '"pandas", or "channel::name"'
+    spelling = "libraries"
 
     def check(self):
         # type: () -> None
@@ -44,7 +45,7 @@ class _CondaAttributes(Decorator):
                         % (self.name, name, merged[name], version)
                     )
                 merged[name] = version
-        self.attributes["libraries"] = merged
+        self.attributes[self.spelling] = merged
         self._check_python(self.attributes["python"])
         disabled = self.attributes["disabled"]
         if disabled is not None and not isinstance(disabled, bool):
@@ -52,7 +53,7 @@ class _CondaAttributes(Decorator):
 
     def _mapping(self, spelling):
         # type: (str) -> dict[str, str]
-        value = self.attributes[spelling]
+        value = self.attributes.get(spelling)
         if value is None:
             return {}
         if not isinstance(value, dict):
@@ -64,10 +65,10 @@ class _CondaAttributes(Decorator):
 
     def _check_library(self, name, version):
         # type: (Any, Any) -> None
-        if not isinstance(name, str) or not _NAME.match(name):
+        if not isinstance(name, str) or not self.name_pattern.match(name):
             self.fail(
-                '@%s: %r is not the name of a library. Write a name such as "pandas", '
-                'or "channel::name".' % (self.name, name)
+                "@%s: %r is not the name of a library. Write a name such as %s."
+                % (self.name, name, self.name_form)
             )
         if library_key(name) == "python":
             self.fail(
@@ -78,7 +79,7 @@ class _CondaAttributes(Decorator):
                 '@%s: the version of %r is %r, not a string. Write {"%s": "%s"}.'
                 % (self.name, name, version, name, version if version else "1.2.3")
             )
-        if not _VERSION.match(version):
+        if not self.version_pattern.match(version):
             self.fail(
                 "@%s: %r is pinned to %r; a library is pinned to exactly one version. "
                 'Write {"%s": "%s"}.' % (self.name, name, version, name, _exact(version))
@@ -94,6 +95,60 @@ class _CondaAttributes(Decorator):
         )
 
 
+class _CondaAttributes(_EnvironmentAttributes):
+    """What ``@conda`` and ``@conda_base`` take."""
+
+    spelling = "libraries"
+    defaults = {
+        "libraries": None,
+        "packages": None,
+        "python": None,
+        "disabled": None,
+        "file": None,
+    }  # type: dict[str, Any]
+
+    def check(self):
+        # type: () -> None
+        """Raise also if ``file`` is not the name of a file; whether it is there is asked later."""
+        super().check()
+        file = self.attributes["file"]
+        if file is not None and (not isinstance(file, str) or not file):
+            self.fail(
+                "@%s: file is %r; write the name of an environment.yml, an explicit spec file or a "
+                "pixi.lock, as seen from the flow file." % (self.name, file)
+            )
+
+    @property
+    def path(self):
+        # type: () -> str | None
+        """The absolute path of ``file``; it is named as seen from the file of the decorator.
+
+        Raises:
+            FlowDefinitionError: there is no such file.
+        """
+        file = self.attributes["file"]
+        if file is None:
+            return None
+        path = os.path.join(os.path.dirname(os.path.abspath(self.file)), os.path.expanduser(file))
+        if not os.path.isfile(path):
+            self.fail("@%s: there is no file %s. Write its path as seen from this file." % (self.name, path))
+        return path
+
+
+class _PypiAttributes(_EnvironmentAttributes):
+    """What ``@pypi`` and ``@pypi_base`` take."""
+
+    spelling = "packages"
+    name_pattern = _PYPI_NAME
+    version_pattern = _PYPI_VERSION
+    name_form = '"pandas", or "uvicorn[standard]"'
+    defaults = {
+        "packages": None,
+        "python": None,
+        "disabled": None,
+    }  # type: dict[str, Any]
+
+
 class CondaDecorator(_CondaAttributes, StepDecorator):
     """The conda environment of a step.
 
@@ -102,6 +157,7 @@ class CondaDecorator(_CondaAttributes, StepDecorator):
         packages: another spelling of ``libraries``.
         python: the version of Python, such as ``3.11.7``; the launching interpreter's by default.
         disabled: run the step in the interpreter around it.
+        file: an ``environment.yml``, an explicit spec file or a ``pixi.lock`` beside the flow file.
     """
 
     name = "conda"
@@ -113,8 +169,31 @@ class CondaBaseDecorator(_CondaAttributes, FlowDecorator):
     name = "conda_base"
 
 
+class PypiDecorator(_PypiAttributes, StepDecorator):
+    """Packages from PyPI in the environment of a step, beside those of ``@conda``.
+
+    Args:
+        packages: exact versions by name.
+        python: the version of Python, such as ``3.11.7``.
+        disabled: run the step in the interpreter around it.
+    """
+
+    name = "pypi"
+
+
+class PypiBaseDecorator(_PypiAttributes, FlowDecorator):
+    """Packages from PyPI in the environments of all steps; takes what ``@pypi`` takes."""
+
+    name = "pypi_base"
+
+
 conda = decorator_function(CondaDecorator)
 conda_base = decorator_function(CondaBaseDecorator)
+pypi = decorator_function(PypiDecorator)
+pypi_base = decorator_function(PypiBaseDecorator)
+
+STEP_NAMES = ("conda", "pypi")
+BASE_NAMES = ("conda_base", "pypi_base")
 
 
 def library_key(name):
@@ -127,29 +206,55 @@ def library_key(name):
     return name.rsplit("::", 1)[-1].lower()
 
 
+def pypi_key(name):
+    # type: (str) -> str
+    """The normalized name of a PyPI package, its extras left out (PEP 503).
+
+    >>> pypi_key("Foo.Bar[x]")
+    'foo-bar'
+    """
+    return re.sub(r"[-_.]+", "-", name.split("[")[0]).lower()
+
+
 def merge(layers, default_python):
     # type: (list[Any], str) -> dict[str, Any] | None
     """The environment that decorators give together, or None where it is disabled.
 
     Args:
-        layers: ``@conda_base`` and ``@conda`` decorators, the most general first.
+        layers: decorators of the class and of the step, the most general first.
         default_python: the version of Python where no layer names one.
 
     Returns:
-        ``{"python": "3.11.7", "libraries": {...}}``.
+        ``{"python": "3.11.7", "python_stated": True, "libraries": {...}, "pypi": {...}, "file": None}``.
+
+    Raises:
+        FlowDefinitionError: a file that a decorator names is not there.
     """
     libraries = {}  # type: dict[str, tuple[str, str]]
-    python = default_python
+    packages = {}  # type: dict[str, tuple[str, str]]
+    python = None  # type: str | None
+    file = None  # type: str | None
     disabled = False
     for layer in layers:
-        for name, version in layer.attributes["libraries"].items():
+        for name, version in layer.attributes.get("libraries", {}).items():
             libraries[library_key(name)] = (name, version)
+        if layer.spelling == "packages":
+            for name, version in layer.attributes["packages"].items():
+                packages[pypi_key(name)] = (name, version)
+        else:
+            file = layer.path or file
         python = layer.attributes["python"] or python
         if layer.attributes["disabled"] is not None:
             disabled = layer.attributes["disabled"]
     if disabled:
         return None
-    return {"python": python, "libraries": dict(libraries[key] for key in sorted(libraries))}
+    return {
+        "python": python or default_python,
+        "python_stated": python is not None,
+        "libraries": dict(libraries[key] for key in sorted(libraries)),
+        "pypi": dict(packages[key] for key in sorted(packages)),
+        "file": file,
+    }
 
 
 def _exact(version):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 import threading
+from collections.abc import Callable
 from datetime import datetime
 from typing import TextIO
 
@@ -20,6 +21,11 @@ class Console:
         self._err = sys.stderr if err is None else err
         self._quiet = quiet
         self._mutex = threading.Lock()
+        self._reader_left: Callable[[], None] | None = None
+
+    def on_reader_left(self, act: Callable[[], None]) -> None:
+        """Call ``act`` once nobody reads what is printed any more, as behind ``| head``."""
+        self._reader_left = act
 
     def run_line(self, text: str) -> None:
         """Print a line of the run itself, such as ``Done!``."""
@@ -42,11 +48,19 @@ class Console:
     def _write(self, stream: TextIO, line: str) -> None:
         with self._mutex:
             try:
-                stream.write(line)
-            except UnicodeEncodeError:
-                encoding = stream.encoding or "ascii"
-                stream.write(line.encode(encoding, "backslashreplace").decode(encoding))
-            stream.flush()
+                self._write_encoded(stream, line)
+            except BrokenPipeError:
+                if self._reader_left is None:
+                    raise
+                self._reader_left()
+
+    def _write_encoded(self, stream: TextIO, line: str) -> None:
+        try:
+            stream.write(line)
+        except UnicodeEncodeError:
+            encoding = stream.encoding or "ascii"
+            stream.write(line.encode(encoding, "backslashreplace").decode(encoding))
+        stream.flush()
 
 
 def _now() -> str:

@@ -12,8 +12,15 @@ from pathlib import Path
 from typing import Any, Literal
 
 from airflow_conda_flow._version import __version__
-from airflow_conda_flow.compute.compute import RunContext, check_reachable, compute_name, make_compute
+from airflow_conda_flow.compute.compute import (
+    RunContext,
+    check_reachable,
+    compute_name,
+    make_compute,
+    step_platforms,
+)
 from airflow_conda_flow.datastore.datastore import open_datastore
+from airflow_conda_flow.environments.credentials import Credentials
 from airflow_conda_flow.environments.environments import Environments
 from airflow_conda_flow.environments.progress import open_progress
 from airflow_conda_flow.flow.definition import FlowDefinition
@@ -68,6 +75,7 @@ class LocalRun:
             storage=self._datastore.storage if settings.datastore == "s3" else None,
             resolver=settings.resolver,
             progress=open_progress(sys.stderr),
+            credentials=Credentials.of_channels(settings.channels),
         )
         self._settings = settings
 
@@ -86,7 +94,8 @@ class LocalRun:
             definition,
             datastore=self._datastore,
             environments=self._environments,
-            channels=self._settings.channels,
+            settings=self._settings,
+            platforms=step_platforms(definition.decorators, self._settings),
             run_id=self.run_id,
             parameters=self._options.parameters,
             origin="local",

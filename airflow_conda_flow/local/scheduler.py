@@ -106,6 +106,7 @@ class Scheduler:
 
         After a failure or an interrupt no further task starts, and those that run are ended.
         """
+        self._console.on_reader_left(self.interrupt)
         outcome = RunOutcome()
         # A thread is made when it is needed; a gang may be wider than max_workers.
         with ThreadPoolExecutor(_MOST_THREADS, thread_name_prefix="task") as pool:

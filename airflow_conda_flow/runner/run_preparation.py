@@ -14,12 +14,13 @@ from airflow_conda_flow.datastore.manifests import read_run_manifest, write_run_
 from airflow_conda_flow.datastore.storage import Storage
 from airflow_conda_flow.datastore.tags import checked_tags, origin_tags
 from airflow_conda_flow.environments.environments import Environments
-from airflow_conda_flow.environments.platform import current_platform
+from airflow_conda_flow.environments.requested import requested_spec
 from airflow_conda_flow.environments.spec import EnvironmentSpec
 from airflow_conda_flow.errors import NotInDatastore
 from airflow_conda_flow.flow.definition import FlowDefinition
 from airflow_conda_flow.flow.username import username
 from airflow_conda_flow.runtime import pickling
+from airflow_conda_flow.settings import Settings
 
 _BUFFERS_SINCE = (3, 8)  # https://peps.python.org/pep-0574/
 Manifest = dict[str, Any]
@@ -30,7 +31,8 @@ def prepare_run(
     *,
     datastore: Datastore,
     environments: Environments,
-    channels: Sequence[str],
+    settings: Settings,
+    platforms: Mapping[str, str],
     run_id: str,
     parameters: Mapping[str, Any],
     origin: Literal["local", "airflow"],
@@ -48,7 +50,8 @@ def prepare_run(
         definition: the flow.
         datastore: where the run is kept.
         environments: resolves and caches environments.
-        channels: the conda channels, best first.
+        settings: channels, and what machines are taken to have.
+        platforms: the conda platform of every step.
         run_id: the run's id.
         parameters: the value of every parameter, by attribute.
         origin: who runs the tasks.
@@ -63,19 +66,14 @@ def prepare_run(
     """
     wanted = _step_environments(definition, environment)
     specs = {
-        step: EnvironmentSpec(
-            python=each["python"],
-            libraries=each["libraries"],
-            channels=tuple(channels),
-            platform=current_platform(),
-        )
+        step: requested_spec(step, each, settings, platforms[step], _place(definition, step))
         for step, each in wanted.items()
         if each is not None
     }
     environments.resolve_all(specs)
     package = code_package.build(definition.file)
     code_package.publish(datastore.storage, package)
-    protocols = _pickle_protocols(definition, wanted)
+    protocols = _pickle_protocols(definition, specs)
     created = datetime.now(timezone.utc)
     manifest = {
         "version": 1,
@@ -136,13 +134,14 @@ def _step_environments(definition: FlowDefinition, environment: Literal["conda",
     return definition.step_environments(platform.python_version())
 
 
-def _pickle_protocols(definition: FlowDefinition, wanted: Mapping[str, Any]) -> dict[str, int]:
+def _place(definition: FlowDefinition, step: str) -> tuple[str, int]:
+    node = definition.graph.steps[step]
+    return node.file or definition.file, node.line
+
+
+def _pickle_protocols(definition: FlowDefinition, specs: Mapping[str, EnvironmentSpec]) -> dict[str, int]:
     """For each step the newest protocol that it and every later step can read."""
-    old = {
-        step
-        for step, each in wanted.items()
-        if each is not None and _version(each["python"]) < _BUFFERS_SINCE
-    }
+    old = {step for step, spec in specs.items() if _version(spec.python) < _BUFFERS_SINCE}
     return {
         step: 4 if ({step} | definition.graph.descendants(step)) & old else 5
         for step in definition.graph.steps

@@ -410,3 +410,29 @@ def test_importing_the_package_loads_nothing_heavy():
     ask = "import sys, airflow_conda_flow; print([m for m in ('airflow','boto3','kubernetes','rattler') if m in sys.modules])"
     done = subprocess.run([sys.executable, "-c", ask], capture_output=True, text=True, check=True)
     assert done.stdout == "[]\n"
+
+
+def test_a_run_whose_reader_leaves_ends(machine):
+    """Behind ``| head`` the run ends with its reader, and nothing of it is left."""
+    flow = machine.flow(
+        """
+        import time
+
+        class AFlow(FlowSpec):
+            @step
+            def start(self):
+                for number in range(600):
+                    print(number)
+                    time.sleep(0.1)
+                self.next(self.end)
+
+            @step
+            def end(self):
+                pass
+        """
+    )
+    with machine.start(flow, "run") as process:
+        while "Task is starting" not in process.stdout.readline():
+            pass
+        process.stdout.close()
+        assert process.wait(20) == 1

@@ -68,6 +68,7 @@ class ExecutableSolver:
                 **os.environ,
                 "CONDA_PKGS_DIRS": f"{empty}/pkgs",
                 "CONDA_SUBDIR": spec.platform,
+                **_overrides(spec),
             }
             channels = [word for each in spec.channels for word in ("-c", channel_url(each))]
             done = subprocess.run(
@@ -116,3 +117,13 @@ class ExecutableSolver:
             python_site_packages_path=record.get("python_site_packages_path"),
             stated=record["name"] in stated,
         )
+
+
+def _overrides(spec: EnvironmentSpec) -> dict[str, str]:
+    """Conda's variables for the virtual packages that it would detect.
+
+    https://docs.conda.io/projects/conda/en/stable/user-guide/tasks/manage-virtual.html
+    """
+    names = {"__glibc": "GLIBC", "__cuda": "CUDA", "__osx": "OSX", "__linux": "LINUX"}
+    given = {f"CONDA_OVERRIDE_{names[n]}": v for n, v in spec.virtual_packages.items() if n in names}
+    return {"CONDA_OVERRIDE_CUDA": "", **given}

@@ -8,6 +8,7 @@ import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NoReturn
+from urllib.parse import urlsplit
 
 import rattler
 from rattler.exceptions import (
@@ -18,10 +19,11 @@ from rattler.exceptions import (
     InvalidVersionError,
     SolverError,
 )
+from rattler.networking import AddHeadersMiddleware, Client, MirrorMiddleware
 
 from airflow_conda_flow.environments.channels import channel_url, split_library
+from airflow_conda_flow.environments.credentials import Credentials
 from airflow_conda_flow.environments.lock import Lock, LockedPackage
-from airflow_conda_flow.environments.platform import current_platform, glibc_version
 from airflow_conda_flow.environments.spec import EnvironmentSpec
 from airflow_conda_flow.errors import ChannelError, SolveError
 
@@ -33,10 +35,12 @@ class RattlerSolver:
 
     Args:
         cache_dir: where repodata is kept.
+        credentials: of private channels.
     """
 
-    def __init__(self, cache_dir: Path) -> None:
+    def __init__(self, cache_dir: Path, credentials: Credentials) -> None:
         self._cache_dir = cache_dir
+        self._credentials = credentials
 
     def solve(self, specs: Mapping[str, EnvironmentSpec]) -> dict[str, Lock]:
         """The lock of each spec, by label."""
@@ -46,9 +50,34 @@ class RattlerSolver:
         gateway = rattler.Gateway(
             cache_dir=self._cache_dir,
             default_config=rattler.SourceConfig(sharded_enabled=False),
+            client=self._client(specs),
         )
         locks = await asyncio.gather(*(_Solve(gateway, label, spec).lock() for label, spec in specs.items()))
         return dict(zip(specs, locks, strict=True))
+
+    def _client(self, specs: Mapping[str, EnvironmentSpec]) -> Client:
+        """A client that adds credentials to the requests for channels that have some."""
+        tokens = {}
+        by_host = {}
+        for url in {channel_url(each) for spec in specs.values() for each in _channel_names(spec)}:
+            asked, headers = self._credentials.request(url)
+            if asked != url:
+                tokens[f"{url}/"] = [f"{asked}/"]
+            if headers:
+                by_host[urlsplit(url).hostname or ""] = dict(headers)
+
+        def headers_of(host: str, _path: str) -> dict[str, str] | None:
+            return by_host.get(host)
+
+        middlewares: list[Any] = [AddHeadersMiddleware(headers_of)]
+        if tokens:
+            middlewares.insert(0, MirrorMiddleware(tokens))
+        return Client(middlewares)
+
+
+def _channel_names(spec: EnvironmentSpec) -> list[str]:
+    own = (split_library(name)[0] for name in spec.libraries)
+    return [*spec.channels, *(channel for channel in own if channel is not None)]
 
 
 class _Solve:
@@ -78,7 +107,7 @@ class _Solve:
                 [self._match(name, version) for name, version in self._versions.items()],
                 gateway=self._gateway,
                 platforms=self._platforms,
-                virtual_packages=_virtual_packages(self._spec.platform),
+                virtual_packages=_virtual_packages(self._spec.virtual_packages),
             )
         except SolverError as error:
             await self._explain(error)
@@ -182,7 +211,7 @@ class _Solve:
             f"The environment of {self._label} cannot be solved, because the channel "
             f"{' or '.join(blamed)} cannot be read: "
             f"{reason[0]}{f' ({reason[-1]})' if len(reason) > 1 else ''}. "
-            "Is the address right, and can this machine reach it? "
+            "Is the address right, may you read it, and can this machine reach it? "
             "Channels are set by CONDA_CHANNELS, or the setting channels."
         ) from error
 
@@ -207,13 +236,7 @@ def _nearest_versions(version: str, known: list[str]) -> list[str]:
     return known[start : start + _MOST_VERSIONS]
 
 
-def _virtual_packages(platform: str) -> list[rattler.GenericVirtualPackage]:
-    versions: dict[str, str] = {"__unix": "0"}
-    if platform.startswith("linux"):
-        glibc = glibc_version() if platform == current_platform() else "2.28"
-        versions.update(__linux="5.10", __glibc=glibc)
-    elif platform.startswith("osx"):
-        versions["__osx"] = "13.0"
+def _virtual_packages(versions: Mapping[str, str]) -> list[rattler.GenericVirtualPackage]:
     return [
         rattler.GenericVirtualPackage(
             rattler.PackageName(name), rattler.Version(version), rattler.BuildString("0")

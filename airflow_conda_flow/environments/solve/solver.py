@@ -8,6 +8,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
 
+    from airflow_conda_flow.environments.credentials import Credentials
     from airflow_conda_flow.environments.lock import Lock
     from airflow_conda_flow.environments.spec import EnvironmentSpec
 
@@ -24,7 +25,7 @@ class Solver(Protocol):
         """
 
 
-def make_solver(resolver: str, cache_dir: Path) -> Solver:
+def make_solver(resolver: str, cache_dir: Path, credentials: Credentials) -> Solver:
     """The solver of that name.
 
     Raises:
@@ -35,7 +36,7 @@ def make_solver(resolver: str, cache_dir: Path) -> Solver:
             RattlerSolver,
         )
 
-        return RattlerSolver(cache_dir / "repodata")
+        return RattlerSolver(cache_dir / "repodata", credentials)
     from airflow_conda_flow.environments.solve.executable import (  # noqa: PLC0415 - seldom used
         ExecutableSolver,
     )

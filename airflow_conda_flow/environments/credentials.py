@@ -1,0 +1,175 @@
+"""Credentials for private channels and indexes: found by host, added to requests, never stored.
+
+They are looked for, in this order, in what was handed in (Airflow connections), in the URL that a setting
+names, in rattler's file (``RATTLER_AUTH_FILE`` or ``~/.rattler/credentials.json``), in the tokens of
+``anaconda login``, and in netrc. URLs in specs, locks and messages never hold any.
+"""
+
+from __future__ import annotations
+
+import base64
+import json
+import netrc
+import os
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote, unquote, urlsplit, urlunsplit
+
+from airflow_conda_flow.errors import SettingError
+
+_RATTLER_FILE = "~/.rattler/credentials.json"
+# Where `anaconda login` keeps tokens: https://github.com/anaconda/anaconda-client
+_TOKEN_FOLDERS = ("~/.local/share/binstar", "~/.config/binstar", "~/Library/Application Support/binstar")
+
+
+@dataclass(frozen=True)
+class Credential:
+    """How one host is asked.
+
+    Attributes:
+        headers: to add to every request.
+        token: of anaconda.org's kind, which stands in the path.
+    """
+
+    headers: Mapping[str, str]
+    token: str = ""
+
+    def __repr__(self) -> str:
+        """Nothing that is secret."""
+        return "Credential(...)"
+
+
+def basic(username: str, password: str) -> Credential:
+    """HTTP's basic authentication."""
+    word = base64.b64encode(f"{username}:{password}".encode()).decode("ascii")
+    return Credential({"Authorization": f"Basic {word}"})
+
+
+def bearer(token: str) -> Credential:
+    """A bearer token."""
+    return Credential({"Authorization": f"Bearer {token}"})
+
+
+def split_credential(url: str) -> tuple[str, Credential | None]:
+    """The URL without its secrets, and those: of ``user:password@host`` or ``host/t/TOKEN/...``.
+
+    >>> split_credential("https://host/t/ab-12/channel")[0]
+    'https://host/channel'
+    >>> split_credential("https://user:word@host:81/channel")[0]
+    'https://host:81/channel'
+    """
+    parts = urlsplit(url)
+    found: Credential | None = None
+    path, netloc = parts.path, parts.netloc
+    if path.startswith("/t/"):
+        token, _, rest = path[3:].partition("/")
+        path, found = "/" + rest, Credential({}, token)
+    if "@" in netloc:
+        userinfo, _, netloc = netloc.rpartition("@")
+        username, _, password = userinfo.partition(":")
+        found = basic(unquote(username), unquote(password))
+    return urlunsplit((parts.scheme, netloc, path, parts.query, parts.fragment)), found
+
+
+class Credentials:
+    """The credentials of this process, by host.
+
+    Args:
+        given: by host, with its port if the URL has one; they win.
+        environ: the environment variables; this process's own when not given.
+    """
+
+    def __init__(
+        self, given: Mapping[str, Credential] | None = None, environ: Mapping[str, str] | None = None
+    ) -> None:
+        self._known: dict[str, Credential | None] = dict(given or {})
+        self._environ = os.environ if environ is None else environ
+        self._rattler: Mapping[str, Any] | None = None
+
+    @classmethod
+    def of_channels(
+        cls, channels: Iterable[str], given: Mapping[str, Credential] | None = None
+    ) -> Credentials:
+        """Those that were handed in, and those that stand in the URLs of channels."""
+        known = dict(given or {})
+        for channel in channels:
+            url, found = split_credential(channel) if "://" in channel else (channel, None)
+            if found is not None:
+                known.setdefault(urlsplit(url).netloc, found)
+        return cls(known)
+
+    def of(self, host: str) -> Credential | None:
+        """The credential for a host, such as ``host`` or ``host:8080``; None if there is none."""
+        if host not in self._known:
+            self._known[host] = (
+                self._from_rattler(host) or self._from_anaconda(host) or self._from_netrc(host)
+            )
+        return self._known[host]
+
+    def request(self, url: str) -> tuple[str, Mapping[str, str]]:
+        """What to ask for instead of a URL, and the headers to send along."""
+        parts = urlsplit(url)
+        found = self.of(parts.netloc) if parts.scheme in {"http", "https"} else None
+        if found is None:
+            return url, {}
+        if found.token:
+            url = urlunsplit(parts._replace(path=f"/t/{quote(found.token)}{parts.path}"))
+        return url, found.headers
+
+    def _from_rattler(self, host: str) -> Credential | None:
+        """What rattler's file says (https://rattler.build/latest/authentication_and_upload/)."""
+        if self._rattler is None:
+            self._rattler = self._rattler_file()
+        for name in (host, host.partition(":")[0], *_wildcards(host)):
+            if name in self._rattler:
+                return _rattler_credential(self._rattler[name])
+        return None
+
+    def _rattler_file(self) -> Mapping[str, Any]:
+        path = Path(self._environ.get("RATTLER_AUTH_FILE") or _RATTLER_FILE).expanduser()
+        try:
+            content = json.loads(path.read_text(encoding="utf-8"))
+        except FileNotFoundError:
+            return {}
+        except (OSError, ValueError) as error:
+            raise SettingError(
+                f"{path}, with the credentials for channels, cannot be read: {error}."
+            ) from error
+        return content if isinstance(content, dict) else {}
+
+    def _from_anaconda(self, host: str) -> Credential | None:
+        for folder in _TOKEN_FOLDERS:
+            for name in (host, f"api.{host.removeprefix('conda.')}"):
+                path = Path(folder).expanduser() / f"{quote(f'https://{name}', safe='')}.token"
+                try:
+                    return Credential({}, path.read_text(encoding="utf-8").strip())
+                except OSError:
+                    continue
+        return None
+
+    def _from_netrc(self, host: str) -> Credential | None:
+        path = Path(self._environ.get("NETRC") or "~/.netrc").expanduser()
+        try:
+            found = netrc.netrc(path).authenticators(host.partition(":")[0])
+        except FileNotFoundError:
+            return None
+        except (OSError, netrc.NetrcParseError) as error:
+            raise SettingError(f"{path} cannot be read: {error}.") from error
+        return None if found is None else basic(found[0], found[2] or "")
+
+
+def _wildcards(host: str) -> list[str]:
+    labels = host.partition(":")[0].split(".")
+    return ["*." + ".".join(labels[start:]) for start in range(len(labels))]
+
+
+def _rattler_credential(entry: Mapping[str, Any]) -> Credential | None:
+    if "BearerToken" in entry:
+        return bearer(entry["BearerToken"])
+    if "CondaToken" in entry:
+        return Credential({}, entry["CondaToken"])
+    if "BasicHTTP" in entry:
+        return basic(entry["BasicHTTP"]["username"], entry["BasicHTTP"]["password"])
+    return None

@@ -1,0 +1,204 @@
+"""Files that say what an environment holds: ``environment.yml``, an explicit spec file, ``pixi.lock``.
+
+An ``environment.yml`` is solved like a decorator's libraries, so every version in it is exact. The other
+two are complete lists of packages by URL, which are taken as they are.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, NoReturn
+
+from airflow_conda_flow.environments.spec import PinnedUrl
+from airflow_conda_flow.errors import FlowDefinitionError
+
+_DEPENDENCY = re.compile(
+    r"^(?P<name>([\w.:/+-]+::)?[\w][\w.-]*?)\s*(==?|\s)\s*(?P<version>\d[\w.!+]*)(?P<build>\s*=\s*\S+)?$"
+)
+_PYTHON_FILE = re.compile(r"^python-(\d+\.\d+\.\d+[a-z0-9]*)-[^-]+\.(conda|tar\.bz2)$")
+_HASH = re.compile(r"^(?:sha256:)?([0-9a-f]{64})$|^(?:md5:)?([0-9a-f]{32})$")
+
+
+@dataclass(frozen=True)
+class EnvironmentFile:
+    """What such a file says.
+
+    Attributes:
+        python: the version of Python; empty if an ``environment.yml`` names none.
+        libraries: exact versions by name.
+        channels: best first; empty if the file names none.
+        pypi: exact versions of PyPI packages by name.
+        pinned: the complete list of packages, of files that are one.
+    """
+
+    python: str = ""
+    libraries: dict[str, str] = field(default_factory=dict)
+    channels: tuple[str, ...] = ()
+    pypi: dict[str, str] = field(default_factory=dict)
+    pinned: tuple[PinnedUrl, ...] = ()
+
+
+def read_environment_file(path: str | Path, platform: str) -> EnvironmentFile:
+    """What a file says of an environment for a platform; its content tells which kind of file it is.
+
+    Raises:
+        FlowDefinitionError: names the file and the line, what is wrong, and what to write instead.
+    """
+    path = Path(path)
+    try:
+        text = path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise FlowDefinitionError(f"The file cannot be read: {error}.", str(path)) from error
+    if re.search(r"^@EXPLICIT\s*$", text, re.MULTILINE):
+        return _Explicit(path, text, platform).read()
+    if path.name.endswith(".lock"):
+        from airflow_conda_flow.environments.rattler_lock_file import (  # noqa: PLC0415 - heavy
+            read_pixi_lock,
+        )
+
+        pinned = read_pixi_lock(path, platform)
+        return EnvironmentFile(python=_python_of(path, pinned), pinned=pinned)
+    return _EnvironmentYml(path, text).read()
+
+
+class _EnvironmentYml:
+    """Reads an ``environment.yml``.
+
+    https://docs.conda.io/projects/conda/en/stable/user-guide/tasks/manage-environments.html
+    """
+
+    def __init__(self, path: Path, text: str) -> None:
+        self._path = path
+        self._text = text
+
+    def read(self) -> EnvironmentFile:
+        import yaml  # noqa: PLC0415 - only where a flow names such a file
+
+        try:
+            content = yaml.safe_load(self._text)
+        except yaml.YAMLError as error:
+            mark = getattr(error, "problem_mark", None)
+            line = mark.line + 1 if mark else None
+            raise FlowDefinitionError(
+                f"It is no YAML: {getattr(error, 'problem', error)}.", str(self._path), line
+            ) from error
+        if not isinstance(content, dict) or not isinstance(content.get("dependencies"), list):
+            self._fail(
+                "It is no environment.yml, explicit spec file or pixi.lock: an environment.yml has a list "
+                "of dependencies, an explicit spec file the line @EXPLICIT, and a pixi.lock ends in .lock.",
+                "",
+            )
+        libraries: dict[str, str] = {}
+        pypi: dict[str, str] = {}
+        for each in content["dependencies"]:
+            if isinstance(each, dict):
+                for requirement in each.get("pip") or []:
+                    pypi.update(self._requirement(requirement))
+            else:
+                libraries.update(self._dependency(each))
+        channels = tuple(str(each) for each in content.get("channels") or () if each != "nodefaults")
+        python = libraries.pop("python", "")
+        libraries.pop("pip", None)  # the pip that installs the pip section; we install it without
+        return EnvironmentFile(python=python, libraries=libraries, channels=channels, pypi=pypi)
+
+    def _dependency(self, text: Any) -> dict[str, str]:
+        if text == "pip":
+            return {"pip": ""}
+        match = _DEPENDENCY.match(str(text).strip())
+        if match is None or match["version"].endswith((".*", "*")):
+            name = re.split(r"[<>=!~\s\[]", str(text), maxsplit=1)[0]
+            self._fail(
+                f"{text!r} is not pinned to exactly one version. Write {name}=1.2.3.",
+                str(text),
+            )
+        if match["build"]:
+            self._fail(
+                f"{text!r} pins a build, which is another one on every platform. Leave it out, or name an "
+                "explicit spec file.",
+                str(text),
+            )
+        if match["name"].lower() == "python" and match["version"].count(".") != 2:  # noqa: PLR2004 - x.y.z
+            self._fail(f"{text!r}: write all three numbers of Python's version.", str(text))
+        return {match["name"].lower() if "::" not in match["name"] else match["name"]: match["version"]}
+
+    def _requirement(self, text: Any) -> dict[str, str]:
+        from packaging.requirements import InvalidRequirement, Requirement  # noqa: PLC0415 - see above
+
+        try:
+            requirement = Requirement(str(text))
+        except InvalidRequirement:
+            self._fail(f"{text!r} is no requirement. Write name==1.2.3.", str(text))
+        specifier = next(iter(requirement.specifier), None)
+        if (
+            specifier is None
+            or len(requirement.specifier) > 1
+            or specifier.operator != "=="
+            or "*" in specifier.version
+        ):
+            self._fail(
+                f"{text!r} is not pinned to exactly one version. Write {requirement.name}==1.2.3.", str(text)
+            )
+        extras = f"[{','.join(sorted(requirement.extras))}]" if requirement.extras else ""
+        return {requirement.name + extras: specifier.version}
+
+    def _fail(self, message: str, text: str) -> NoReturn:
+        lines = self._text.splitlines()
+        line = next((n for n, each in enumerate(lines, 1) if text and text in each), None)
+        raise FlowDefinitionError(message, str(self._path), line)
+
+
+class _Explicit:
+    """Reads an explicit spec file.
+
+    https://docs.conda.io/projects/conda/en/stable/user-guide/tasks/manage-environments.html
+    """
+
+    def __init__(self, path: Path, text: str, platform: str) -> None:
+        self._path = path
+        self._text = text
+        self._platform = platform
+
+    def read(self) -> EnvironmentFile:
+        pinned = []
+        for number, raw in enumerate(self._text.splitlines(), 1):
+            line = raw.strip()
+            if line and not line.startswith(("#", "@")):
+                pinned.append(self._package(line, number))
+        return EnvironmentFile(python=_python_of(self._path, tuple(pinned)), pinned=tuple(pinned))
+
+    def _package(self, line: str, number: int) -> PinnedUrl:
+        url, _, anchor = line.partition("#")
+        if "://" not in url or not url.endswith((".conda", ".tar.bz2")):
+            raise FlowDefinitionError(
+                f"{line!r} is not the URL of a conda package. Write https://.../linux-64/name-1.2-0.conda#sha256.",
+                str(self._path),
+                number,
+            )
+        subdir = url.rsplit("/", 2)[-2]
+        if subdir not in {"noarch", self._platform}:
+            raise FlowDefinitionError(
+                f"{url} is for {subdir}, and the step runs on {self._platform}. "
+                "Name a file for that platform.",
+                str(self._path),
+                number,
+            )
+        match = _HASH.match(anchor)
+        if match is None:
+            raise FlowDefinitionError(
+                f"{line!r} has no hash, so the package cannot be verified. "
+                "Write #sha256:... or #md5 behind it "
+                "(conda list --explicit --sha256).",
+                str(self._path),
+                number,
+            )
+        return PinnedUrl(url, match[1] or "", match[2] or "")
+
+
+def _python_of(path: Path, pinned: tuple[PinnedUrl, ...]) -> str:
+    for each in pinned:
+        match = _PYTHON_FILE.match(each.url.rsplit("/", 1)[-1])
+        if match:
+            return match[1]
+    raise FlowDefinitionError("It lists no Python, and a step needs one.", str(path))

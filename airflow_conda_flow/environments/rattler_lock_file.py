@@ -1,0 +1,47 @@
+"""Reads a ``pixi.lock``, with py-rattler."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import rattler
+from rattler import CondaLockedBinaryPackage, PypiLockedPackage
+
+from airflow_conda_flow.environments.spec import PinnedUrl
+from airflow_conda_flow.errors import FlowDefinitionError
+
+
+def read_pixi_lock(path: Path, platform: str) -> tuple[PinnedUrl, ...]:
+    """The packages of the default environment for a platform.
+
+    Raises:
+        FlowDefinitionError: it is no such file, has nothing for the platform, or names what is no archive.
+    """
+    try:
+        environment = rattler.LockFile.from_path(path).default_environment()
+    except Exception as error:  # py-rattler raises plain exceptions here
+        raise FlowDefinitionError(f"It is no pixi.lock that can be read: {error}.", str(path)) from error
+    platforms = {} if environment is None else {str(each.name): each for each in environment.platforms()}
+    if environment is None or platform not in platforms:
+        raise FlowDefinitionError(
+            f"Its default environment has nothing for {platform}, where the step runs. It has: "
+            f"{', '.join(sorted(platforms)) or 'none'}. "
+            "Add the platform to the pixi workspace and lock again.",
+            str(path),
+        )
+    packages = environment.packages(platforms[platform]) or []
+    return tuple(_pinned(each, path) for each in packages)
+
+
+def _pinned(package: rattler.LockedPackage, path: Path) -> PinnedUrl:
+    location = str(package.location)
+    hashes = package.hashes
+    if isinstance(package, (CondaLockedBinaryPackage, PypiLockedPackage)) and hashes and hashes.sha256:
+        url = location if "://" in location else (path.parent / location).absolute().as_uri()
+        if isinstance(package, CondaLockedBinaryPackage) or url.endswith(".whl"):
+            return PinnedUrl(url, sha256=hashes.sha256.hex())
+    raise FlowDefinitionError(
+        f"It names {location}, which is no archive with a sha256. Packages that are built from source "
+        "cannot be taken; publish them to a channel or an index.",
+        str(path),
+    )

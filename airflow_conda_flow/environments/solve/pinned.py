@@ -1,0 +1,55 @@
+"""From a complete list of packages to a lock: nothing is solved, every archive is fetched and read."""
+
+from __future__ import annotations
+
+from concurrent.futures import ThreadPoolExecutor
+
+from airflow_conda_flow.environments.lock import Lock, LockedPackage
+from airflow_conda_flow.environments.packages import PackageStore
+from airflow_conda_flow.environments.spec import EnvironmentSpec, PinnedUrl
+from airflow_conda_flow.environments.wheels import wheel_identity
+
+_SIDE_BY_SIDE = 8
+
+
+def lock_of_pinned(spec: EnvironmentSpec, packages: PackageStore) -> Lock:
+    """The lock of a spec whose packages are all given.
+
+    Raises:
+        PackageError: an archive cannot be fetched, is not what the list says, or is no package.
+    """
+    with ThreadPoolExecutor(_SIDE_BY_SIDE, thread_name_prefix="pinned") as pool:
+        return Lock(
+            spec.id, spec.platform, tuple(pool.map(lambda each: _locked(each, packages), spec.pinned))
+        )
+
+
+def _locked(pinned: PinnedUrl, packages: PackageStore) -> LockedPackage:
+    path, sha256 = packages.take(pinned.url, pinned.sha256, pinned.md5)
+    size = path.stat().st_size
+    if pinned.is_wheel:
+        name, version = wheel_identity(pinned.url)
+        return pypi_package(name, version, pinned.url, sha256, size, stated=True)
+    from airflow_conda_flow.environments.rattler_archive import read_archive  # noqa: PLC0415 - heavy
+
+    return read_archive(path, pinned.url, sha256, size)
+
+
+def pypi_package(name: str, version: str, url: str, sha256: str, size: int, *, stated: bool) -> LockedPackage:
+    """A wheel as a package of a lock."""
+    return LockedPackage(
+        name=name,
+        version=version,
+        build="",
+        build_number=0,
+        subdir="",
+        url=url,
+        sha256=sha256,
+        size=size,
+        channel="",
+        depends=(),
+        noarch=None,
+        python_site_packages_path=None,
+        stated=stated,
+        kind="pypi",
+    )
