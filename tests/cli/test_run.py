@@ -431,7 +431,7 @@ def test_a_run_whose_reader_leaves_ends(machine):
                 pass
         """
     )
-    with machine.start(flow, "run") as process:
+    with machine.started(flow, "run") as process:
         while "Task is starting" not in process.stdout.readline():
             pass
         process.stdout.close()
