@@ -24,7 +24,7 @@ from airflow_conda_flow.compute.compute import LOCAL
 from airflow_conda_flow.datastore.datastore import Datastore
 from airflow_conda_flow.datastore.manifests import read_run_manifest
 from airflow_conda_flow.environments.environments import Environments
-from airflow_conda_flow.errors import CondaFlowError
+from airflow_conda_flow.errors import CondaFlowError, TaskFailed
 from airflow_conda_flow.flow.graph import FlowGraph
 from airflow_conda_flow.flow.lineage import is_taken
 from airflow_conda_flow.runner.attempt import TaskRequest, TaskResult, run_attempt
@@ -38,6 +38,12 @@ def step_operator_class(compute: str) -> type[Any]:
     """The operator for steps of that compute."""
     if compute == LOCAL:
         return StepOperator
+    if compute == "kubernetes":
+        from airflow_conda_flow.airflow.kubernetes_operator import (  # noqa: PLC0415 - heavy
+            KubernetesStepOperator,
+        )
+
+        return KubernetesStepOperator
     raise ValueError(f"There is no operator for steps on {compute}.")
 
 
@@ -104,7 +110,7 @@ class StepTask:
         """
         self._name_split(context, result.manifest)
         if not result.ok:
-            self._fail(result.exception or {})
+            self._fail(result)
         transition = result.manifest["transition"]
         if left_out := self.left_out.get((transition or {}).get("chosen") or ""):
             raise DownstreamTasksSkipped(tasks=list(left_out))  # type: ignore[no-untyped-call]
@@ -122,12 +128,15 @@ class StepTask:
             self._name_split(context, {})
             raise AirflowSkipException(f"A switch before step {self.step} chose another way.")
 
-    def _fail(self, exception: Mapping[str, Any]) -> None:
-        for line in exception.get("traceback", "").splitlines():
-            self.log.error("%s", line)  # type: ignore[attr-defined]
-        raise AirflowException(
-            f"Step {self.step} failed: {exception.get('type')}: {exception.get('message')}"
-        )
+    def _fail(self, result: TaskResult) -> None:
+        exception = result.exception or {}
+        kind, message = exception.get("type"), exception.get("message")
+        if kind == TaskFailed.__name__:  # ours: its message is all that there is to say
+            raise AirflowException(f"Step {self.step} failed: {message}")
+        if not result.reported:
+            for line in exception.get("traceback", "").splitlines():
+                self.log.error("%s", line)  # type: ignore[attr-defined]
+        raise AirflowException(f"Step {self.step} failed: {kind}: {message}")
 
     def _name_split(self, context: Context, manifest: Mapping[str, Any]) -> None:
         """Give Airflow's UI the value of the split for a name, where it is a short one."""

@@ -8,7 +8,7 @@ from __future__ import annotations
 import contextlib
 import json
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -64,6 +64,13 @@ class Cluster:
                 if error.status == _NOT_FOUND:
                     return None
                 raise
+
+    def find_pods(self, namespace: str, labels: Mapping[str, str]) -> list[Any]:
+        """The pods with these labels."""
+        selector = ",".join(f"{name}={value}" for name, value in labels.items())
+        with _refusals(f"Pods cannot be looked for in the namespace {namespace}"):
+            found = _patiently(lambda: self.api.list_namespaced_pod(namespace, label_selector=selector))
+        return list(found.items)
 
     def delete_pod(self, name: str, namespace: str) -> None:
         """Tell the cluster to end a pod, if it is still there."""

@@ -11,9 +11,53 @@ from airflow_conda_flow.runner.attempt_log import shown
 
 _CONNECT_SECONDS = 10
 _SILENCE_SECONDS = 300  # a connection that gave nothing for so long is made anew: it may be dead
-_OVERLAP_SECONDS = 10  # read again on a new connection; what was there already is passed over
+OVERLAP_SECONDS = 10  # read again on a new connection; what was there already is passed over
 _PAUSE = 0.3
 _NOT_FOUND = 404
+
+
+class LogPosition:
+    """How far a log was read, so that a line read again is known.
+
+    Args:
+        text: what ``str`` gave of a position, to go on from there.
+    """
+
+    def __init__(self, text: str = "") -> None:
+        stamp, _, count = text.partition("#")
+        self._stamp = stamp
+        self._newest = _sortable(stamp)
+        self._count = int(count or 0)
+        self._reading: tuple[str, str] = ("", "")
+        self._number = 0
+
+    def __str__(self) -> str:
+        return f"{self._stamp}#{self._count}" if self._stamp else ""
+
+    def begin(self) -> None:
+        """Note that the log is read anew, from a line that may be known."""
+        self._reading, self._number = ("", ""), 0
+
+    def new_text(self, line: bytes) -> bytes | None:
+        """The text of a line that begins with its time, None if it was read before.
+
+        >>> position = LogPosition()
+        >>> position.new_text(b"2026-11-24T02:00:00.1Z one")
+        b'one'
+        >>> later = LogPosition(str(position))
+        >>> later.new_text(b"2026-11-24T02:00:00.1Z one")
+        >>> later.new_text(b"2026-11-24T02:00:00.1Z two")
+        b'two'
+        """
+        stamp, _, text = line.partition(b" ")
+        when = _sortable(stamp.decode("ascii", "replace"))
+        self._number = self._number + 1 if when == self._reading else 1
+        self._reading = when
+        if when < self._newest or (when == self._newest and self._number <= self._count):
+            return None
+        self._stamp = stamp.decode("ascii", "replace")
+        self._newest, self._count = when, self._number
+        return text
 
 
 class PodLog:
@@ -24,15 +68,22 @@ class PodLog:
         name: the pod's.
         namespace: the pod's.
         emit: takes each line, as a terminal shows it.
+        position: how much of it is known already.
     """
 
-    def __init__(self, api: Any, name: str, namespace: str, emit: Callable[[str], None]) -> None:
+    def __init__(
+        self,
+        api: Any,
+        name: str,
+        namespace: str,
+        emit: Callable[[str], None],
+        position: LogPosition | None = None,
+    ) -> None:
         self._api = api
         self._name = name
         self._namespace = namespace
         self._emit = emit
-        self._last: tuple[str, str] = ("", "")  # time of the newest line that was passed on
-        self._count = 0  # how many lines of that very time were
+        self._position = position or LogPosition()
         self._received: float | None = None
 
     def follow(self, is_over: Callable[[], bool], on_pause: Callable[[], object] = lambda: None) -> None:
@@ -64,7 +115,7 @@ class PodLog:
         options: dict[str, Any] = {}
         if self._received is not None:
             # By our own clock: the node's may differ.
-            options["since_seconds"] = int(time.monotonic() - self._received) + _OVERLAP_SECONDS
+            options["since_seconds"] = int(time.monotonic() - self._received) + OVERLAP_SECONDS
         answer = self._api.read_namespaced_pod_log(
             self._name,
             self._namespace,
@@ -76,17 +127,12 @@ class PodLog:
             **options,
         )
         try:
-            at_this_time, time_of_these = 0, ("", "")
+            self._position.begin()
             for line in _lines(answer):
-                stamp, _, text = line.partition(b" ")
-                when = _sortable(stamp)
-                at_this_time = at_this_time + 1 if when == time_of_these else 1
-                time_of_these = when
-                if when < self._last or (when == self._last and at_this_time <= self._count):
-                    continue
-                self._last, self._count = when, at_this_time
-                self._received = time.monotonic()
-                self._emit(shown(text))
+                text = self._position.new_text(line)
+                if text is not None:
+                    self._received = time.monotonic()
+                    self._emit(shown(text))
         finally:
             answer.release_conn()
 
@@ -101,11 +147,11 @@ def _lines(answer: Any) -> Iterator[bytes]:
         yield rest
 
 
-def _sortable(stamp: bytes) -> tuple[str, str]:
+def _sortable(stamp: str) -> tuple[str, str]:
     """A time of RFC 3339 in UTC, so that later ones compare greater: its zeros at the end are left out.
 
-    >>> _sortable(b"2026-11-24T02:00:00.12Z") > _sortable(b"2026-11-24T02:00:00.1Z")
+    >>> _sortable("2026-11-24T02:00:00.12Z") > _sortable("2026-11-24T02:00:00.1Z")
     True
     """
-    seconds, _, fraction = stamp.decode("ascii", "replace").rstrip("Z").partition(".")
+    seconds, _, fraction = stamp.rstrip("Z").partition(".")
     return seconds, fraction.ljust(9, "0")

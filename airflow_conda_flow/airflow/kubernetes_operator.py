@@ -1,0 +1,264 @@
+"""The operator of a step with ``@kubernetes``: one pod for each try."""
+
+from __future__ import annotations
+
+import json
+import threading
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta, timezone
+from types import SimpleNamespace
+from typing import TYPE_CHECKING, Any, ClassVar, cast
+
+from airflow.providers.cncf.kubernetes.operators.pod import KubernetesPodOperator
+from airflow.sdk.exceptions import AirflowException, AirflowFailException
+from kubernetes.client import ApiClient
+
+from airflow_conda_flow.airflow.configuration import airflow_settings
+from airflow_conda_flow.airflow.deferral import defers
+from airflow_conda_flow.airflow.kubernetes_trigger import StepPodTrigger
+from airflow_conda_flow.airflow.step_operator import StepTask
+from airflow_conda_flow.compute import pod_state
+from airflow_conda_flow.compute.kubernetes_cluster import Cluster
+from airflow_conda_flow.compute.pod_log import LogPosition
+from airflow_conda_flow.compute.pod_settings import startup_timeout
+from airflow_conda_flow.compute.pod_spec import ATTEMPT, CONTAINER, pod_labels, pod_manifest
+from airflow_conda_flow.compute.pod_watch import PodWatch
+from airflow_conda_flow.compute.remote_result import is_done, remote_result
+from airflow_conda_flow.compute.runner_environ import runner_environ
+from airflow_conda_flow.datastore.storage import Storage
+from airflow_conda_flow.errors import ComputeUnavailable, CondaFlowError, SettingError, TaskFailed
+from airflow_conda_flow.runner.attempt import TaskRequest
+from airflow_conda_flow.settings import Settings
+
+if TYPE_CHECKING:
+    from airflow.providers.cncf.kubernetes.hooks.kubernetes import KubernetesHook
+    from airflow.sdk import Context
+
+_LOOKS = 1.0  # seconds between two looks of the triggerer at a pod that starts
+_POLL = 2.0  # and at one that runs
+_LOG_INTERVAL = 5  # seconds between two readings of its log
+_DEADLINE_SLACK = timedelta(seconds=60)  # the trigger ends the pod; Airflow's own end of it must come later
+
+
+@dataclass(frozen=True)
+class _Work:
+    """One attempt, and what it takes to run it.
+
+    Attributes:
+        own: the attempt that Airflow's try stands for.
+        request: the attempt that the pod runs: of a pod that an earlier try left, that try's.
+        storage: where the run is kept.
+        settings: the settings in force.
+    """
+
+    own: TaskRequest
+    request: TaskRequest
+    storage: Storage
+    settings: Settings
+
+    def of_attempt(self, attempt: int) -> _Work:
+        """The same for a pod that runs that attempt."""
+        return replace(self, request=replace(self.own, attempt=attempt))
+
+
+class KubernetesStepOperator(StepTask, KubernetesPodOperator):
+    """Runs one step of a flow as a pod.
+
+    Args:
+        flow: the flow's name.
+        step: the step's name.
+        kind: how the step goes on.
+        decorators: the step's, attributes by name.
+        indices: the index path of the task; mapped inside a foreach.
+    """
+
+    # The pod is made of the step and the settings when the task runs; nothing of it is a template.
+    template_fields: Sequence[str] = ("indices",)
+    template_fields_renderers: ClassVar[dict[str, str]] = {}
+    ui_color = "#dcf0f5"
+
+    def __init__(
+        self,
+        *,
+        flow: str,
+        step: str,
+        kind: str,
+        decorators: Mapping[str, Any],
+        indices: Sequence[int] = (),
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(random_name_suffix=False, base_container_name=CONTAINER, deferrable=False, **kwargs)
+        self.flow = flow
+        self.step = step
+        self.kind = kind
+        self.decorators = decorators
+        self.indices = indices
+        self._cancel: threading.Event | None = None
+
+    def execute(self, context: Context) -> list[list[int]] | None:
+        """Run the step's next attempt in a pod, or wait for the pod of a try whose worker was lost."""
+        try:
+            return self._run(context, self._work(context), can_reattach=True)
+        except CondaFlowError as error:
+            raise _as_airflows(error) from None
+
+    def trigger_reentry(self, context: Context, event: dict[str, Any]) -> list[list[int]] | None:
+        """Go on after the triggerer waited for the pod."""
+        try:
+            work = self._work(context).of_attempt(event["attempt"])
+            self.pod = _named(event["name"], event["namespace"])
+            given_up = event["message"] if event["status"] == "timeout" else None
+            return self._watch(context, work, LogPosition(event.get("last_log_time") or ""), given_up)
+        except CondaFlowError as error:
+            raise _as_airflows(error) from None
+
+    def on_kill(self) -> None:
+        """Delete the pod."""
+        if self._cancel is not None:
+            self._cancel.set()
+        super().on_kill()
+
+    def build_pod_request_obj(self, context: Context | None = None, *, dry_run: bool = False) -> Any:
+        """The pod of the attempt, with the labels that Airflow gives pods and its ``pod_mutation_hook``."""
+        # XCom takes what execute returns; a sidecar for it is not wanted.
+        pushes, self.do_xcom_push = self.do_xcom_push, False
+        try:
+            return super().build_pod_request_obj(context, dry_run=dry_run)
+        finally:
+            self.do_xcom_push = pushes
+
+    def _work(self, context: Context) -> _Work:
+        """What is to be done; the settings count from now on."""
+        request, datastore, _ = self.open(context)
+        settings = airflow_settings()
+        self.kubernetes_conn_id = settings.texts["kubernetes_conn_id"].text or None
+        self.cluster_context = settings.texts["kubernetes_context"].text or None
+        self.startup_timeout_seconds = startup_timeout(settings)
+        return _Work(request, request, datastore.storage, settings)
+
+    def _run(self, context: Context, work: _Work, *, can_reattach: bool) -> list[list[int]] | None:
+        environ = runner_environ(work.settings, work.storage)
+        manifest = pod_manifest(work.request, self.decorators, work.settings, environ)
+        self.full_pod_spec = _model(manifest)
+        pod = self.build_pod_request_obj(context)
+        namespace = pod.metadata.namespace
+        found = self._unattended(context, work.request, namespace) if can_reattach else None
+        if found is not None:
+            self.log.info("Pod %s runs this step already; waiting for it.", found.metadata.name)
+            work = work.of_attempt(int(found.metadata.labels[ATTEMPT]))
+            pod = found
+        self.pod = pod
+        if found is None:
+            self.log.info("Making pod %s in namespace %s", pod.metadata.name, namespace)
+            self._cluster(namespace).create_pod(ApiClient().sanitize_for_serialization(pod))
+        if defers(work.settings) and not (found and pod_state.is_over(found)):
+            self._defer(context, work)
+        return self._watch(context, work)
+
+    def _pod(self) -> Any:
+        """The pod that this try made, or found."""
+        return self.pod
+
+    def _cluster(self, namespace: str) -> Cluster:
+        return Cluster(self.client, namespace)
+
+    def _unattended(self, context: Context, request: TaskRequest, namespace: str) -> Any | None:
+        """The pod that an earlier try of this task left: its worker was lost."""
+        if context["ti"].try_number <= 1:
+            return None
+        labels = {**pod_labels(request), **self._get_ti_pod_labels(context, include_try_number=False)}
+        del labels[ATTEMPT]
+        pods = self._cluster(namespace).find_pods(namespace, labels)
+        alive = [pod for pod in pods if pod.metadata.deletion_timestamp is None]
+        return max(alive, key=lambda pod: int(pod.metadata.labels[ATTEMPT]), default=None)
+
+    def _defer(self, context: Context, work: _Work) -> None:
+        self.convert_config_file_to_dict()  # type: ignore[no-untyped-call]
+        pod, hook = self._pod(), cast("KubernetesHook", self.hook)
+        end: dict[str, Any] = {}
+        timeout: timedelta | None = None
+        if self.execution_timeout is not None:
+            started = context["ti"].start_date or datetime.now(timezone.utc)
+            end["_execution_deadline"] = int(started.timestamp() + self.execution_timeout.total_seconds())
+            timeout = timedelta(seconds=max(0, end["_execution_deadline"] - time.time())) + _DEADLINE_SLACK
+        self.defer(
+            trigger=StepPodTrigger(
+                pod_name=pod.metadata.name,
+                pod_namespace=pod.metadata.namespace,
+                trigger_start_time=datetime.now(timezone.utc),
+                base_container_name=CONTAINER,
+                kubernetes_conn_id=self.kubernetes_conn_id,
+                connection_extras=hook.conn_extras,
+                cluster_context=self.cluster_context,
+                config_dict=self._config_dict,
+                poll_interval=_POLL,
+                startup_timeout=self.startup_timeout_seconds,
+                startup_check_interval=_LOOKS,
+                logging_interval=_LOG_INTERVAL,
+                trigger_kwargs={"attempt": work.request.attempt, **end},
+            ),
+            method_name="trigger_reentry",
+            timeout=timeout,
+        )
+
+    def _watch(
+        self,
+        context: Context,
+        work: _Work,
+        position: LogPosition | None = None,
+        given_up: str | None = None,
+    ) -> list[list[int]] | None:
+        """See the pod through to its end, in the worker.
+
+        Args:
+            context: Airflow's.
+            work: the attempt that the pod runs.
+            position: how much of its log was shown already.
+            given_up: why the triggerer does not wait for it any longer.
+        """
+        # Not made earlier: Airflow copies operators, and a mutex cannot be copied.
+        self._cancel = threading.Event()
+        metadata = self._pod().metadata
+        name, namespace = metadata.name, metadata.namespace
+        watch = PodWatch(
+            self._cluster(namespace),
+            name,
+            namespace,
+            lambda line: self.log.info("%s", line),
+            self.startup_timeout_seconds,
+            position,
+        )
+        try:
+            if given_up is not None:
+                raise TaskFailed(given_up)  # noqa: TRY301 - as if it had been noticed here
+            last = watch.watch(self._cancel, lambda: is_done(work.storage, work.request))
+            fate = pod_state.fate(last, name)
+        except (ComputeUnavailable, TaskFailed) as error:
+            last, fate = None, str(error)
+        finally:
+            watch.remove(wait=False)
+        if self._cancel.is_set():
+            fate = "The task was ended before it finished."
+        result = remote_result(work.storage, work.request, fate, pod_state.silent_end(last, name))
+        if not result.ok and work.request != work.own and not self._cancel.is_set():
+            self.log.info("Pod %s, of an earlier try, failed; this try has one of its own.", name)
+            return self._run(context, work.of_attempt(work.own.attempt), can_reattach=False)
+        return self.conclude(context, result)
+
+
+def _model(manifest: dict[str, Any]) -> Any:
+    """A pod of Kubernetes' JSON, as its client has it."""
+    return ApiClient().deserialize(SimpleNamespace(data=json.dumps(manifest)), "V1Pod")
+
+
+def _named(name: str, namespace: str) -> Any:
+    """What stands for a pod of which only that is known."""
+    return _model({"metadata": {"name": name, "namespace": namespace}, "spec": {"containers": []}})
+
+
+def _as_airflows(error: CondaFlowError) -> AirflowException:
+    """The exception for Airflow: a setting that is wrong fails without retries."""
+    kind = AirflowFailException if isinstance(error, SettingError) else AirflowException
+    return kind(str(error))

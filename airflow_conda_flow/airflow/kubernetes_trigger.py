@@ -1,0 +1,82 @@
+"""Waits in the triggerer for the pod of a step, and passes its log on."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from functools import cached_property
+from typing import Any
+
+from airflow.providers.cncf.kubernetes.triggers.pod import ContainerState, KubernetesPodTrigger
+from airflow.providers.cncf.kubernetes.utils.pod_manager import AsyncPodManager, PodLaunchTimeoutException
+
+from airflow_conda_flow.compute import pod_state
+from airflow_conda_flow.compute.pod_log import OVERLAP_SECONDS, LogPosition
+from airflow_conda_flow.compute.pod_spec import CONTAINER
+from airflow_conda_flow.compute.pod_start import PodStart
+from airflow_conda_flow.errors import TaskFailed
+from airflow_conda_flow.runner.attempt_log import shown
+
+
+class StepPodTrigger(KubernetesPodTrigger):
+    """The provider's trigger, but that every line of the log comes once and as it was printed.
+
+    The event's ``last_log_time`` is the text of a ``LogPosition``.
+    """
+
+    def serialize(self) -> tuple[str, dict[str, Any]]:
+        """This class and what makes it again."""
+        _, arguments = super().serialize()
+        return f"{__name__}.{type(self).__name__}", arguments
+
+    @cached_property
+    def pod_manager(self) -> AsyncPodManager:
+        """What reads the log."""
+        return _LinesOnce(async_hook=self.hook)
+
+    async def _wait_for_pod_start(self) -> ContainerState:
+        """Wait until the pod runs; say what keeps it, and give it up where nothing else helps."""
+        start = PodStart(self.startup_timeout)
+        while True:
+            pod = await self._get_pod()
+            if pod_state.has_started(pod) or pod_state.is_over(pod):
+                return self.define_pod_container_state(pod)
+            try:
+                news = start.look(pod)
+            except TaskFailed as error:
+                raise PodLaunchTimeoutException(str(error)) from None
+            if news is not None:
+                self.log.info("%s", news)
+            await asyncio.sleep(self.startup_check_interval)
+
+
+class _LinesOnce(AsyncPodManager):
+    """Reads what is new in a log."""
+
+    _received: float | None = None
+
+    async def fetch_container_logs_before_current_sec(
+        self, pod: Any, container_name: str, since_time: Any = None
+    ) -> Any:
+        """Log the new lines; gives the position behind them.
+
+        Args:
+            pod: whose log.
+            container_name: the step's container.
+            since_time: a position's text, None at first.
+        """
+        del container_name
+        position = LogPosition(since_time or "")
+        received, now = self._received, time.monotonic()
+        lines = await self._hook.read_logs(
+            name=pod.metadata.name,
+            namespace=pod.metadata.namespace,
+            container_name=CONTAINER,
+            since_seconds=None if received is None else int(now - received) + OVERLAP_SECONDS,
+        )
+        self._received = now
+        for line in lines:
+            text = position.new_text(line.encode("utf-8", "surrogateescape"))
+            if text is not None:
+                self.log.info("%s", shown(text))
+        return str(position) or None
