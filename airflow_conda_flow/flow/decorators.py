@@ -5,13 +5,16 @@ means is decided by whoever reads it (``environments/`` for conda, ``compute/`` 
 A new decorator is one new file with a subclass.
 """
 
+import copy
 import sys
 
 from airflow_conda_flow.errors import FlowDefinitionError
+from airflow_conda_flow.flow.delayed_value import NoValue, is_delayed, is_unpacked, resolve
 from airflow_conda_flow.flow.plain_errors import show_plainly
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from types import FrameType
     from typing import Any, NoReturn
 
@@ -35,15 +38,41 @@ class Decorator(object):
         frame = calling_frame()
         self.file = frame.f_code.co_filename
         self.line = frame.f_lineno
+        self.is_delayed = is_delayed(attributes)
+        self._take(attributes)
+
+    def resolved(self, configs):
+        # type: (Mapping[str, Any]) -> Decorator
+        """This decorator where none of its attributes waits for a config, else one that has them all.
+
+        Args:
+            configs: the values of the flow's configs, by name.
+
+        Raises:
+            FlowDefinitionError: a value cannot be had, or is wrong.
+        """
+        if not self.is_delayed:
+            return self
+        other = copy.copy(self)
+        other.is_delayed = False
+        try:
+            other._take(resolve(self.given, configs))  # noqa: SLF001 - a copy of this one
+        except NoValue as error:
+            self.fail("@%s: %s" % (self.name, error))
+        return other
+
+    def _take(self, attributes):
+        # type: (dict[str, Any]) -> None
         for key in attributes:
-            if key not in self.defaults:
+            if key not in self.defaults and not is_unpacked(key):
                 self.fail(
                     "@%s has no attribute %r.%s It takes: %s."
                     % (self.name, key, nearest(key, self.defaults), ", ".join(self.defaults))
                 )
         self.given = dict(attributes)
         self.attributes = dict(self.defaults, **attributes)
-        self.check()
+        if not self.is_delayed:
+            self.check()
 
     def check(self):
         # type: () -> None
@@ -109,6 +138,7 @@ def decorator_function(decorator_class):
 
     decorate.__name__ = decorate.__qualname__ = decorator_class.name
     decorate.__doc__ = decorator_class.__doc__
+    decorate.decorator_class = decorator_class  # type: ignore[attr-defined]
     return decorate
 
 

@@ -3,57 +3,48 @@
 import os
 
 from airflow_conda_flow.errors import FlowDefinitionError, ParameterError
-from airflow_conda_flow.flow.attached_decorators import attach_everywhere, attached_decorators
+from airflow_conda_flow.flow.attached_decorators import attached_decorators
+from airflow_conda_flow.flow.config_value import ConfigValue
+from airflow_conda_flow.flow.default_context import DefaultContext
 from airflow_conda_flow.flow.environment_spec import declares_conda, step_environments
 from airflow_conda_flow.flow.flow_draft import FlowDraft
 from airflow_conda_flow.flow.graph_reader import read_graph
 from airflow_conda_flow.flow.lint import check_graph
+from airflow_conda_flow.flow.recorded_decorators import recorded_decorators
 from airflow_conda_flow.flow.steps import is_step
+from airflow_conda_flow.flow.user_decorators import UserDecorator
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Container, Mapping, Sequence
     from typing import Any
 
+    from airflow_conda_flow.flow.attached_decorators import Attached
+    from airflow_conda_flow.flow.config_input import GivenConfigs
     from airflow_conda_flow.flow.graph import FlowGraph
     from airflow_conda_flow.flow.parameters import Parameter
 
 RESERVED_PARAMETER_NAMES = frozenset(
     [
-        "cache_dir",
-        "channels",
-        "datastore",
-        "datastore_root",
-        "environment",
+        "decospecs",
         "help",
+        "max_log_size",
         "max_num_splits",
         "max_workers",
         "namespace",
-        "quiet",
-        "resolver",
+        "obj",
+        "params",
+        "run_id",
         "run_id_file",
+        "runner_attribute_file",
         "tag",
-        "version",
+        "tags",
+        "task_id",
+        "user_namespace",
         "with",
     ]
 )
 """Parameters that would be another option of ``run``; compared without case, ``-`` as ``_``."""
-
-
-class DefaultContext(object):
-    """What a parameter's default function is given.
-
-    Attributes:
-        flow_name: the flow's name.
-        parameter_name: the parameter's name.
-        user_name: who starts the run.
-    """
-
-    def __init__(self, flow_name, parameter_name, user_name):
-        # type: (str, str, str) -> None
-        self.flow_name = flow_name
-        self.parameter_name = parameter_name
-        self.user_name = user_name
 
 
 class FlowDefinition(object):
@@ -64,9 +55,8 @@ class FlowDefinition(object):
         file: the absolute path of the flow file.
         graph: its checked step graph.
         parameters: its parameters, in the order of the class.
+        configs: the values of its configs, by attribute.
         flow_class: the class itself.
-        declares_conda: whether it has a conda decorator.
-        decorators: attributes by decorator name by step, conda's left out.
     """
 
     def __init__(self, draft, graph):
@@ -76,19 +66,42 @@ class FlowDefinition(object):
         self.graph = graph
         self.parameters = list(draft.parameters.values())
         self.flow_class = draft.flow_class
-        self.declares_conda = declares_conda(draft)
-        self.decorators = attached_decorators(draft)
+        self.configs = {each.attribute: draft.configs[each.name] for each in draft.config_options}
         self._draft = draft
+        self._is_complete = False
 
     def attach(self, texts):
         # type: (Sequence[str]) -> None
-        """Give every step the decorators that ``--with`` names, as ``attach_everywhere`` reads them."""
-        self.decorators = attach_everywhere(self.decorators, texts)
+        """Give every step the decorators that ``--with`` names, as ``FlowDraft.attach`` reads them.
+
+        It comes before anything is asked about decorators.
+        """
+        if self._is_complete and texts:
+            raise RuntimeError("attach() comes before the decorators of the flow are looked at.")
+        self._draft.attach(texts)
+
+    @property
+    def decorators(self):
+        # type: () -> Attached
+        """Attributes by decorator name by step, those of environments left out."""
+        return attached_decorators(self._completed())
+
+    @property
+    def declares_conda(self):
+        # type: () -> bool
+        """Whether it has a decorator of environments."""
+        return declares_conda(self._completed())
+
+    @property
+    def user_decorators(self):
+        # type: () -> dict[str, list[dict[str, Any]]]
+        """The users' step decorators of each step that has some, as its step process finds them."""
+        return recorded_decorators(self._completed())
 
     def step_environments(self, default_python):
         # type: (str) -> dict[str, Any]
         """The environment of every step, as ``environment_spec.step_environments`` gives it."""
-        return step_environments(self._draft, default_python)
+        return step_environments(self._completed(), default_python)
 
     def added_parameter_values(self, known, user_name=""):
         # type: (Container[str], str) -> dict[str, Any]
@@ -109,18 +122,17 @@ class FlowDefinition(object):
                         "Parameter %r is required, and the run to be resumed had none of that name. "
                         "Give it a default, or start a new run." % parameter.name
                     )
-                values[parameter.attribute] = parameter.value(
-                    DefaultContext(self.name, parameter.name, user_name)
-                )
+                values[parameter.attribute] = parameter.value(self._context(parameter, user_name))
         return values
 
-    def parameter_values(self, given, user_name=""):
-        # type: (Mapping[str, Any], str) -> dict[str, Any]
+    def parameter_values(self, given, user_name="", datastore="local"):
+        # type: (Mapping[str, Any], str, str) -> dict[str, Any]
         """The value of every parameter, by attribute.
 
         Args:
             given: texts or values by the parameter's name; what is not given has its default.
             user_name: who starts the run, for defaults that are functions.
+            datastore: the datastore's kind, likewise.
 
         Raises:
             ParameterError: a name is unknown, a value is wrong, or a required one is missing.
@@ -142,22 +154,41 @@ class FlowDefinition(object):
                     % (parameter.name, parameter.name, parameter.type_name.upper())
                 )
             else:
-                context = DefaultContext(self.name, parameter.name, user_name)
+                context = self._context(parameter, user_name, datastore)
                 values[parameter.attribute] = parameter.value(context)
         return values
 
+    def _context(self, parameter, user_name, datastore="local"):
+        # type: (Parameter, str, str) -> DefaultContext
+        configs = ConfigValue(self._draft.configs)
+        return DefaultContext(self.name, parameter.name, user_name, datastore, configs)
 
-def read_flow(flow_class):
-    # type: (Any) -> FlowDefinition
-    """The definition of a flow class; nothing of the flow runs.
+    def _completed(self):
+        # type: () -> FlowDraft
+        """The draft after the last mutator, which runs once."""
+        if not self._is_complete:
+            self._is_complete = True
+            self._draft.mutate()
+        return self._draft
+
+
+def read_flow(flow_class, given=None):
+    # type: (Any, GivenConfigs | None) -> FlowDefinition
+    """The definition of a flow class; nothing of the flow runs but its mutators.
+
+    Args:
+        flow_class: the flow.
+        given: what is given for its configs.
 
     Raises:
+        ParameterError: a given config is wrong, or a required one is missing.
         FlowDefinitionError: anything about the flow is wrong; names file and line.
     """
     graph = read_graph(flow_class)
     _check_decorators(flow_class)
     check_graph(graph)
-    draft = FlowDraft(flow_class)
+    draft = FlowDraft(flow_class, given)
+    draft.pre_mutate()
     _check_parameters(draft, graph)
     return FlowDefinition(draft, graph)
 
@@ -166,6 +197,8 @@ def _check_decorators(flow_class):
     # type: (Any) -> None
     for name in dir(flow_class):
         member = getattr(flow_class, name, None)
+        if isinstance(member, UserDecorator):
+            member.fail("stands above @step, or is not called; found it as %r." % name)
         attached = getattr(member, "decorators", ()) if callable(member) else ()
         if attached and not is_step(member):
             attached[0].fail("%r has @%s but is not a step. Add @step." % (name, attached[0].name))

@@ -1,35 +1,144 @@
 """``FlowDraft``: the decorators and parameters of a flow, while they may still change.
 
-Mutators and ``--with`` change the draft and never the class, so a flow can be read any number of times.
+Configs, mutators and ``--with`` change the draft and never the class, so a flow can be read any
+number of times, with other configs each time.
 """
 
+import copy
+
+from airflow_conda_flow.errors import CondaFlowError, FlowDefinitionError, SettingError
+from airflow_conda_flow.flow.config import Config, config_options, variable_of
+from airflow_conda_flow.flow.config_input import GivenConfigs, read_configs
+from airflow_conda_flow.flow.decorator_text import parse_decorator
+from airflow_conda_flow.flow.decorators import nearest
 from airflow_conda_flow.flow.flowspec import FlowSpec
 from airflow_conda_flow.flow.parameters import Parameter
+from airflow_conda_flow.flow.plain_errors import show_plainly
+from airflow_conda_flow.flow.step_decorators import STEP_DECORATORS, decorator_class
 from airflow_conda_flow.flow.steps import is_step, step_decorators
+from airflow_conda_flow.flow.user_decorators import (
+    StepMutator,
+    UserStepDecorator,
+    registered,
+    user_decorators,
+)
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from typing import Any
 
+    from airflow_conda_flow.flow.config import ConfigOptions
     from airflow_conda_flow.flow.decorators import Decorator
+    from airflow_conda_flow.flow.user_decorators import FlowMutator
 
 
 class FlowDraft(object):
     """What stands on a flow class, its steps and its attributes.
 
-    Attributes:
+    Args:
         flow_class: the class; it is only read.
+        given: what is given for its configs.
+
+    Attributes:
+        config_options: its configs, those of the bases first.
+        configs: their values, by name.
         flow_decorators: the decorators of the class, those of its bases first.
+        flow_mutators: the mutators of the class, those of its bases first.
         step_decorators: the decorators of each step, the innermost first, by the step's name.
+        user_decorators: those that users wrote, likewise.
         parameters: the parameters by attribute, those of the bases first.
+        removed: the attributes of parameters that a mutator removed.
+
+    Raises:
+        ParameterError: a given config is wrong, or a required one is missing.
+        FlowDefinitionError: anything that stands on the flow is wrong; names the line.
     """
 
-    def __init__(self, flow_class):
-        # type: (Any) -> None
+    def __init__(self, flow_class, given=None):
+        # type: (Any, GivenConfigs | None) -> None
         self.flow_class = flow_class
-        self.flow_decorators = _flow_decorators(flow_class)  # type: list[Decorator]
-        self.step_decorators = {name: step_decorators(method) for name, method in _steps(flow_class)}  # type: dict[str, list[Decorator]]
+        self.config_options = [config_options(each) for each in members_of(flow_class, Config).values()]  # type: list[ConfigOptions]
+        self.configs = read_configs(flow_class.__name__, self.config_options, given or GivenConfigs())
+        names = {variable_of(each): self.configs[each.name] for each in self.config_options}
+        for each in self.config_options:
+            names.setdefault(each.attribute, self.configs[each.name])
+        self.names = names
+        self.flow_decorators = [each.resolved(names) for each in _standing_on(flow_class, "flow_decorators")]  # type: list[Decorator]
+        self.flow_mutators = _copies(_standing_on(flow_class, "flow_mutators"))  # type: list[FlowMutator]
+        steps = _steps(flow_class)
+        self.step_decorators = {
+            name: [each.resolved(names) for each in step_decorators(method)] for name, method in steps
+        }  # type: dict[str, list[Decorator]]
+        self.user_decorators = {name: _copies(user_decorators(method)) for name, method in steps}  # type: dict[str, list[Any]]
         self.parameters = members_of(flow_class, Parameter)  # type: dict[str, Parameter]
+        self.removed = set()  # type: set[str]
+
+    def pre_mutate(self):
+        # type: () -> None
+        """Run the first half of every mutator, then settle the parameters."""
+        self._run_mutators("pre_mutate", may_add=True)
+        self.parameters = {
+            attribute: each.resolved(self.names) for attribute, each in self.parameters.items()
+        }
+
+    def attach(self, texts):
+        # type: (Sequence[str]) -> None
+        """Give every step these decorators; a step that has one of that name keeps its own.
+
+        Args:
+            texts: such as ``kubernetes`` or ``retry:times=3,minutes_between_retries=0``.
+
+        Raises:
+            SettingError: a text names no decorator, or is not of that form.
+            FlowDefinitionError: an attribute is unknown or wrong.
+        """
+        for text in texts:
+            name, attributes = parse_decorator(text, "--with %s" % text)
+            ours = decorator_class(name)
+            users = None if ours else registered(name, (UserStepDecorator, StepMutator))
+            if ours is not None:
+                made = ours(**attributes)
+                for decorators in self.step_decorators.values():
+                    if all(each.name != made.name for each in decorators):
+                        decorators.append(made)
+            elif users is not None:
+                for attached in self.user_decorators.values():
+                    if all(each.decorator_name != users.decorator_name for each in attached):
+                        attached.append(users(**attributes))
+            else:
+                raise SettingError(
+                    "--with %s: there is no decorator @%s.%s It takes: %s."
+                    % (text, name, nearest(name, STEP_DECORATORS), ", ".join(sorted(STEP_DECORATORS)))
+                )
+
+    def mutate(self):
+        # type: () -> None
+        """Run the second half of every mutator, then make the users' step decorators ready."""
+        self._run_mutators("mutate", may_add=False)
+        for attached in self.user_decorators.values():
+            for each in attached:
+                each.ready(self.names)
+
+    def _run_mutators(self, phase, may_add):
+        # type: (str, bool) -> None
+        if not self.flow_mutators and not any(self.user_decorators.values()):
+            return
+        from airflow_conda_flow.flow.mutable_flow import MutableFlow  # noqa: PLC0415 - only for mutators
+        from airflow_conda_flow.flow.mutable_step import MutableStep  # noqa: PLC0415 - only for mutators
+
+        def flow_for(mutator):
+            # type: (Any) -> MutableFlow
+            return MutableFlow(self, "%s.%s" % (mutator.name, phase), may_add)
+
+        for mutator in _growing(self.flow_mutators):
+            mutator.ready(self.names)
+            _call(mutator, phase, flow_for(mutator))
+        for step, attached in self.user_decorators.items():
+            for mutator in _growing(attached):
+                if isinstance(mutator, StepMutator):
+                    mutator.ready(self.names)
+                    _call(mutator, phase, MutableStep(flow_for(mutator), step))
 
 
 def members_of(flow_class, kind):
@@ -57,6 +166,46 @@ def _steps(flow_class):
     return [(name, member) for name, member in members if is_step(member)]
 
 
-def _flow_decorators(flow_class):
-    # type: (Any) -> list[Decorator]
-    return [each for owner in owners(flow_class) for each in vars(owner).get("flow_decorators", [])]
+def _standing_on(flow_class, attribute):
+    # type: (Any, str) -> list[Any]
+    return [each for owner in owners(flow_class) for each in vars(owner).get(attribute, [])]
+
+
+def _copies(decorators):
+    # type: (list[Any]) -> list[Any]
+    copies = [copy.copy(each) for each in decorators]
+    for each in copies:
+        each.stands_on_step = True
+    return copies
+
+
+def _growing(decorators):
+    # type: (list[Any]) -> Any
+    """The decorators of a list, those too that are added meanwhile."""
+    seen = []  # type: list[Any]
+    while True:
+        following = next((each for each in decorators if each not in seen), None)
+        if following is None:
+            return
+        seen.append(following)
+        yield following
+
+
+def _call(mutator, phase, target):
+    # type: (Any, str, Any) -> None
+    """Run a mutator's method; whatever it raises becomes an error at its line."""
+    method = getattr(mutator, phase)
+    try:
+        method(target)
+    except CondaFlowError:
+        raise
+    except Exception as error:
+        show_plainly()
+        file, line = mutator.file, mutator.line
+        trace = error.__traceback__
+        while trace is not None:
+            if trace.tb_frame.f_code.co_filename == method.__code__.co_filename:
+                file, line = trace.tb_frame.f_code.co_filename, trace.tb_lineno
+            trace = trace.tb_next
+        message = "%s.%s fails: %s: %s" % (mutator.name, phase, type(error).__name__, error)
+        raise FlowDefinitionError(message, file, line) from error

@@ -10,7 +10,7 @@ from airflow_conda_flow.flow.steps import is_step
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable
     from typing import Any, Protocol
 
     class Task(Protocol):
@@ -22,6 +22,10 @@ if TYPE_CHECKING:
         def load(self, name):
             # type: (str) -> Any
             """The artifact of that name; ``MissingArtifact`` if there is none."""
+
+        def parameter(self, attribute, load):
+            # type: (str, Callable[[Any], Any]) -> Any
+            """The value that ``load`` makes of the artifact of a parameter."""
 
         def foreach_stack(self):
             # type: () -> list[tuple[int, int, Any]]
@@ -133,6 +137,16 @@ class FlowSpec(object):
                 ``include`` is missing.
         """
         self._running_task("self.merge_artifacts()").merge(self, inputs, include, exclude)
+
+    def load_parameter(self, attribute, load):
+        # type: (str, Callable[[Any], Any]) -> Any
+        """The value of a parameter or a config, read once.
+
+        Args:
+            attribute: its name in the class.
+            load: makes the value of what is stored.
+        """
+        return self._running_task("self.%s" % attribute).parameter(attribute, load)
 
     def load_artifact(self, name):
         # type: (str) -> Any

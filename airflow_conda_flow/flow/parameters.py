@@ -1,31 +1,22 @@
 """``Parameter``: a value that is given when a run starts, and stays the same through the run."""
 
-import json
+import copy
 import re
 
 from airflow_conda_flow.errors import FlowDefinitionError, ParameterError
-from airflow_conda_flow.flow.decorators import calling_frame
+from airflow_conda_flow.flow.decorators import calling_frame, nearest
+from airflow_conda_flow.flow.delayed_value import NoValue, is_delayed, is_unpacked, resolve
+from airflow_conda_flow.flow.parameter_types import EXPECTED, NAMES, JSONType, convert, known_type, limits_of
 from airflow_conda_flow.flow.plain_errors import show_plainly
+
+__all__ = ["JSONType", "Parameter"]
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import Any
+    from collections.abc import Mapping
+    from typing import Any, NoReturn
 
 _NAME = re.compile(r"^[A-Za-z][A-Za-z0-9_-]*$")
-_TRUE = frozenset(["1", "true", "t", "yes", "y", "on"])
-_FALSE = frozenset(["0", "false", "f", "no", "n", "off"])
-
-
-class _JSONType(object):
-    """The type of a parameter whose text is JSON and whose value is what the JSON says."""
-
-    def __repr__(self):
-        # type: () -> str
-        return "JSONType"
-
-
-JSONType = _JSONType()
-_TYPE_NAMES = {str: "str", int: "int", float: "float", bool: "bool", JSONType: "JSON"}
 
 
 class Parameter(object):
@@ -34,14 +25,35 @@ class Parameter(object):
     Args:
         name: its name for users; the attribute of the class is its name in steps.
         default: the value where none is given, or a function of one argument that gives it.
-        type: ``str``, ``int``, ``float``, ``bool`` or ``JSONType``; from the default if not given.
+        type: ``str``, ``int``, ``float``, ``bool`` or ``JSONType``, or a type of click; from the
+            default if not given.
         help: one sentence.
-        required: whether a value must be given.
+        required: whether a value must be given; without effect where there is a default.
         show_default: whether the default shows in ``--help``.
+        multiple: whether it may be given more than once; its value is a tuple.
+        separator: what a text is split at; its value is a list of texts.
+        choices: the only values that it takes.
+        minimum: the smallest value.
+        maximum: the largest value.
+
+    Any of them may come from a config: ``Parameter("alpha", default=config.alpha)``.
 
     Raises:
-        FlowDefinitionError: the name, the type or the default is wrong; names the line.
+        FlowDefinitionError: an argument is wrong; names the line.
     """
+
+    options = {
+        "default": None,
+        "type": None,
+        "help": None,
+        "required": None,
+        "show_default": None,
+        "multiple": None,
+        "separator": None,
+        "choices": None,
+        "minimum": None,
+        "maximum": None,
+    }  # type: dict[str, Any]
 
     def __init__(
         self,
@@ -49,55 +61,97 @@ class Parameter(object):
         default=None,
         type=None,  # noqa: A002 - the field's own name for it
         help=None,  # noqa: A002 - the field's own name for it
-        required=False,
-        show_default=True,
+        required=None,
+        show_default=None,
+        **further,
     ):
-        # type: (str, Any, Any, str | None, bool, bool) -> None
-        frame = calling_frame()
-        self.file = frame.f_code.co_filename
-        self.line = frame.f_lineno
-        self.name = name
-        self.attribute = name
-        self.default = default
-        self.help = help
-        self.required = required
-        self.show_default = show_default
-        self._check_name()
-        self.type = self._type(type)
-        if required and default is not None:
-            self._fail("is required and has a default; keep one of the two.")
-        if default is not None and not callable(default):
-            self.default = self._checked_default(default)
+        # type: (str, Any, Any, str | None, bool | None, bool | None, **Any) -> None
+        self._begin(name)
+        stated = {
+            "default": default,
+            "type": type,
+            "help": help,
+            "required": required,
+            "show_default": show_default,
+        }
+        self._take(dict(further, **{key: value for key, value in stated.items() if value is not None}))
 
     @property
     def type_name(self):
         # type: () -> str
         """The type as users read it, such as ``int``."""
-        return _TYPE_NAMES[self.type]
+        return NAMES[self.type]
 
-    def convert(self, text):
+    def resolved(self, configs):
+        # type: (Mapping[str, Any]) -> Parameter
+        """This parameter where nothing of it waits for a config, else one that has everything.
+
+        Args:
+            configs: the values of the flow's configs, by name.
+
+        Raises:
+            FlowDefinitionError: a value cannot be had, or is wrong.
+        """
+        if not self.is_delayed:
+            return self
+        other = copy.copy(self)
+        try:
+            other._take(resolve(self.given, configs))  # noqa: SLF001 - a copy of this one
+        except NoValue as error:
+            self.fail("waits for a config: %s" % error)
+        return other
+
+    def convert(self, given):
         # type: (Any) -> Any
         """The value that a text stands for; a value of the right type stays.
 
         Raises:
-            ParameterError: the text is not one of the parameter's type.
+            ParameterError: it is of another type, or outside the limits.
         """
         try:
-            return self._convert(text)
+            return self._convert(given)
         except (TypeError, ValueError):
             raise ParameterError(
-                "Parameter %r takes %s; got %r." % (self.name, _EXPECTED[self.type_name], text)
+                "Parameter %r takes %s; got %r." % (self.name, self.expected, given)
             ) from None
+
+    @property
+    def expected(self):
+        # type: () -> str
+        """What it takes, in words, such as ``a whole number from 1 to 9``."""
+        words = EXPECTED[self.type_name]
+        if self.choices is not None:
+            words = "one of %s" % ", ".join(repr(choice) for choice in self.choices)
+        if self.minimum is not None:
+            words += " from %r" % self.minimum + ("" if self.maximum is not None else " up")
+        if self.maximum is not None:
+            words += " %s %r" % ("up to" if self.minimum is None else "to", self.maximum)
+        return words
 
     def value(self, context=None):
         # type: (Any) -> Any
-        """The default; where it is a function, what the function gives for ``context``."""
-        return self.convert_default(self.default(context)) if callable(self.default) else self.default
+        """The default; where it is a function, what the function gives for ``context``.
 
-    def convert_default(self, value):
+        Raises:
+            ParameterError: the function fails, or gives a value that the parameter does not take.
+        """
+        if not callable(self.default):
+            return self.default
+        try:
+            computed = self.default(context)
+        except Exception as error:
+            raise ParameterError(
+                "The default of parameter %r cannot be computed: %s: %s"
+                % (self.name, type(error).__name__, error),
+                self.file,
+                self.line,
+            ) from error
+        return None if computed is None else self.convert(computed)
+
+    def load(self, value):
         # type: (Any) -> Any
-        """What a computed default stands for; None stays None."""
-        return None if value is None else self.convert(value)
+        """What ``self.x`` is in a step, for the stored value."""
+        return value
 
     def __set_name__(self, owner, attribute):
         # type: (type, str) -> None
@@ -107,7 +161,7 @@ class Parameter(object):
         # type: (Any, type | None) -> Any
         if flow is None or flow._task is None:  # noqa: SLF001 - the flow is ours
             return self
-        return flow.load_artifact(self.attribute)
+        return flow.load_parameter(self.attribute, self.load)
 
     def __set__(self, flow, value):
         # type: (Any, Any) -> None
@@ -116,70 +170,132 @@ class Parameter(object):
             "Assign to another attribute of self." % self.attribute
         )
 
-    def _convert(self, given):
-        # type: (Any) -> Any
-        if self.type is JSONType:
-            return json.loads(given) if isinstance(given, str) else given
-        if self.type is bool:
-            return _boolean(given)
-        if self.type is str:
-            if not isinstance(given, str):
-                raise TypeError
-            return given
-        if isinstance(given, bool) or (self.type is int and isinstance(given, float)):
-            raise TypeError
-        return self.type(given)
+    def __repr__(self):
+        # type: () -> str
+        return "<%s %s>" % (type(self).__name__, self.name)
+
+    def fail(self, message):
+        # type: (str) -> NoReturn
+        """Raise a ``FlowDefinitionError`` at the line of the parameter."""
+        show_plainly()
+        raise FlowDefinitionError("Parameter %r %s" % (self.name, message), self.file, self.line)
+
+    # How it is made.
+
+    def _begin(self, name):
+        # type: (str) -> None
+        frame = calling_frame()
+        self.file = frame.f_code.co_filename
+        self.line = frame.f_lineno
+        self.name = name
+        self.attribute = name
+        if not isinstance(name, str) or not _NAME.match(name):
+            self.fail('is not a name. Write letters, digits and "_", such as "alpha".')
+
+    def _take(self, given):
+        # type: (dict[str, Any]) -> None
+        """Take the options, those that are left out as their defaults; delayed ones are checked later."""
+        for key in given:
+            if key not in self.options and not is_unpacked(key):
+                self.fail(
+                    "has no option %r.%s It takes: %s."
+                    % (key, nearest(key, self.options), ", ".join(self.options))
+                )
+        self.given = given
+        self.is_delayed = is_delayed(given)
+        everything = dict(self.options, **given)
+        self.default = everything["default"]
+        self.help = everything["help"]
+        self.show_default = everything["show_default"] is not False
+        self.required = bool(not self.is_delayed and everything["required"] and self.default is None)
+        self.type = str  # type: Any
+        self.multiple = False
+        self.separator = None  # type: str | None
+        self.choices = self.minimum = self.maximum = None  # type: Any
+        if not self.is_delayed:
+            self._settle(everything)
+
+    def _settle(self, options):
+        # type: (dict[str, Any]) -> None
+        """Take the type and what depends on it, and check the default."""
+        self.multiple = bool(options["multiple"])
+        self.type = self._type(options["type"])
+        limits = dict(limits_of(options["type"]), **{k: v for k, v in options.items() if v is not None})
+        self.separator = options["separator"]
+        if self.separator is not None and (not isinstance(self.separator, str) or not self.separator):
+            self.fail("has the separator %r; write a text such as ','." % (self.separator,))
+        if self.separator is not None and (self.type is not str or self.multiple):
+            self.fail("has a separator, which goes with a single text; its type is %s." % self.type_name)
+        self._take_limits(limits)
+        if self.default is not None and not callable(self.default):
+            self.default = self._checked_default(self.default)
+
+    def _take_limits(self, limits):
+        # type: (dict[str, Any]) -> None
+        choices = limits.get("choices")
+        if choices is not None:
+            if isinstance(choices, str) or not hasattr(choices, "__iter__") or not list(choices):
+                self.fail("has the choices %r; write a list of values." % (choices,))
+            self.choices = [self._checked("choice", choice) for choice in choices]
+        for name in ("minimum", "maximum"):
+            if limits.get(name) is not None:
+                if self.type not in (int, float):
+                    self.fail("has a %s, which goes with a number; its type is %s." % (name, self.type_name))
+                setattr(self, name, self._checked(name, limits[name]))
+
+    def _checked(self, what, value):
+        # type: (str, Any) -> Any
+        try:
+            return convert(self.type, value)
+        except (TypeError, ValueError):
+            return self.fail("has the %s %r, but its type is %s." % (what, value, self.type_name))
 
     def _checked_default(self, default):
         # type: (Any) -> Any
+        if self.type is str and isinstance(default, (bool, int, float)):
+            default = str(default)
         try:
             return self._convert(default)
         except (TypeError, ValueError):
-            return self._fail("has the default %r, but its type is %s." % (default, self.type_name))
-
-    def _check_name(self):
-        # type: () -> None
-        if not isinstance(self.name, str) or not _NAME.match(self.name):
-            self._fail('is not a name. Write letters, digits and "_", such as "alpha".')
+            if self.expected != EXPECTED[self.type_name]:
+                self.fail("has the default %r; it takes %s." % (default, self.expected))
+            return self.fail("has the default %r, but its type is %s." % (default, self.type_name))
 
     def _type(self, stated):
         # type: (Any) -> Any
         if stated is None:
             default = self.default
-            if default is None or callable(default):
+            if self.multiple and isinstance(default, (list, tuple)):
+                default = default[0] if default else None
+            if default is None or callable(default) or (self.given.get("separator") is not None):
                 return str
-            stated = JSONType if isinstance(default, (dict, list)) else type(default)
-        if stated is dict or stated is list:
-            return JSONType
-        if stated not in _TYPE_NAMES:
-            self._fail(
+            stated = type(default)
+        known = known_type(stated)
+        if known is None:
+            self.fail(
                 "has the type %r; write str, int, float, bool or JSONType."
                 % getattr(stated, "__name__", stated)
             )
-        return stated
+        return known
 
-    def _fail(self, message):
-        # type: (str) -> Any
-        show_plainly()
-        raise FlowDefinitionError("Parameter %r %s" % (self.name, message), self.file, self.line)
+    def _convert(self, given):
+        # type: (Any) -> Any
+        if self.multiple:
+            if isinstance(given, (str, dict)) or not hasattr(given, "__iter__"):
+                given = [given]
+            return tuple(self._convert_one(each) for each in given)
+        if self.separator is not None:
+            parts = given.split(self.separator) if isinstance(given, str) and given else list(given)
+            return [self._convert_one(part) for part in parts]
+        return self._convert_one(given)
 
-
-_EXPECTED = {
-    "str": "a text",
-    "int": "a whole number",
-    "float": "a number",
-    "bool": "true or false",
-    "JSON": "JSON",
-}
-
-
-def _boolean(given):
-    # type: (Any) -> bool
-    if isinstance(given, bool):
-        return given
-    word = given.strip().lower() if isinstance(given, str) else None
-    if word in _TRUE:
-        return True
-    if word in _FALSE:
-        return False
-    raise ValueError
+    def _convert_one(self, given):
+        # type: (Any) -> Any
+        value = convert(self.type, given)
+        if self.choices is not None and value not in self.choices:
+            raise ValueError
+        if self.minimum is not None and value < self.minimum:
+            raise ValueError
+        if self.maximum is not None and value > self.maximum:
+            raise ValueError
+        return value

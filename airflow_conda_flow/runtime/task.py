@@ -8,7 +8,7 @@ from airflow_conda_flow.runtime.transition import read_transition
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable
     from typing import Any
 
     from airflow_conda_flow.runtime.protocol import Message, MessageStream
@@ -32,6 +32,7 @@ class StepTask(object):
         self._client = ArtifactClient(stream, message["scratch"], message["pickle_protocol"], self._step)
         self._namespace = dict(message["namespace"])
         self._loaded = {}  # type: dict[str, Any]
+        self._parameters = {}  # type: dict[str, Any]
         self._stack = message["foreach_stack"]
         self._split_value = []  # type: list[Any]
         self.inputs = None  # type: Inputs | None
@@ -84,6 +85,13 @@ class StepTask(object):
         value = self._client.load(ref, "self.%s" % name)
         self._loaded[name] = (value, ref)
         return value
+
+    def parameter(self, attribute, load):
+        # type: (str, Callable[[Any], Any]) -> Any
+        """The value of a parameter or a config; what the step does to it stays in the step."""
+        if attribute not in self._parameters:
+            self._parameters[attribute] = load(self.load(attribute))
+        return self._parameters[attribute]
 
     def transition(self, flow, targets, foreach, condition, num_parallel=None):
         # type: (Any, tuple[Any, ...], str | None, str | None, Any) -> None

@@ -7,11 +7,11 @@ from pathlib import Path
 
 import pytest
 
-from airflow_conda_flow import batch
+from airflow_conda_flow import FlowSpec, batch, step
 from airflow_conda_flow.errors import FlowDefinitionError
 from airflow_conda_flow.flow import batch_values
-from airflow_conda_flow.flow.attached_decorators import attach_everywhere
 from airflow_conda_flow.flow.batch_decorator import ATTRIBUTES
+from airflow_conda_flow.flow.definition import read_flow
 from airflow_conda_flow.flow.resources_decorator import RESOURCES
 
 ROLE = "arn:aws:iam::123456789012:role/path/flows"
@@ -116,7 +116,18 @@ def test_a_wrong_value_names_its_line(attributes, message):
 
 def test_from_the_command_line():
     """`--with batch:...` gives what the decorator gives."""
-    attached = attach_everywhere({"start": {}}, ["batch:image=base:1,queue=q,cpu=2,host_volumes=/a:/b"])
-    attributes = attached["start"]["batch"]
+
+    class AFlow(FlowSpec):
+        @step
+        def start(self):
+            self.next(self.end)
+
+        @step
+        def end(self):
+            pass
+
+    definition = read_flow(AFlow)
+    definition.attach(["batch:image=base:1,queue=q,cpu=2,host_volumes=/a:/b"])
+    attributes = definition.decorators["start"]["batch"]
     assert attributes["host_volumes"] == ["/a:/b"]
     assert (attributes["image"], attributes["queue"], attributes["cpu"]) == ("base:1", "q", 2)

@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from airflow_conda_flow import kubernetes
+from airflow_conda_flow import FlowSpec, kubernetes, step
 from airflow_conda_flow.errors import FlowDefinitionError
 from airflow_conda_flow.flow import attribute_values
-from airflow_conda_flow.flow.attached_decorators import attach_everywhere
+from airflow_conda_flow.flow.definition import read_flow
 from airflow_conda_flow.flow.kubernetes_decorator import ATTRIBUTES
 from airflow_conda_flow.flow.resources_decorator import RESOURCES
 
@@ -120,10 +120,22 @@ def test_bad_values_name_their_line(attributes, message):
 
 def test_from_the_command_line():
     """`--with kubernetes:...` goes to every step that has no `@kubernetes` of its own."""
-    own = {"kubernetes": {"image": "mine"}}
+
+    class AFlow(FlowSpec):
+        @step
+        def start(self):
+            self.next(self.end)
+
+        @kubernetes(image="mine")
+        @step
+        def end(self):
+            pass
+
+    definition = read_flow(AFlow)
     text = 'kubernetes:image=base:1,cpu=2,memory=1Gi,labels={"a":"b"},secrets=x,host_network=true'
-    attached = attach_everywhere({"start": {}, "end": own}, [text])
-    assert attached["end"] == own
+    definition.attach([text])
+    attached = definition.decorators
+    assert attached["end"]["kubernetes"]["image"] == "mine"
     given = {name: value for name, value in attached["start"]["kubernetes"].items() if value is not None}
     assert given == {
         "image": "base:1",

@@ -1,0 +1,84 @@
+"""``ConfigValue``: the value of a ``Config``, a dict that cannot change and whose keys are attributes too."""
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any, NoReturn
+
+
+class ConfigValue(dict):  # type: ignore[type-arg]
+    """A dict of JSON values, read as ``value["key"]`` or as ``value.key``; so are the dicts inside it.
+
+    >>> ConfigValue({"a": [{"b": 1}]}).a[0].b
+    1
+    """
+
+    def __init__(self, data):
+        # type: (Any) -> None
+        super().__init__((key, wrapped(value)) for key, value in dict(data).items())
+
+    def __getattr__(self, name):
+        # type: (str) -> Any
+        try:
+            return self[name]
+        except KeyError:
+            raise AttributeError(
+                "The config has no key %r here. It has: %s."
+                % (name, ", ".join(str(key) for key in self) or "none")
+            ) from None
+
+    def __dir__(self):
+        # type: () -> list[str]
+        return sorted(set(dir(dict)) | {key for key in self if isinstance(key, str) and key.isidentifier()})
+
+    def to_dict(self):
+        # type: () -> dict[Any, Any]
+        """A plain dict of plain values, which may be changed."""
+        return {key: plain(value) for key, value in self.items()}
+
+    def copy(self):
+        # type: () -> ConfigValue
+        """An equal value."""
+        return ConfigValue(self)
+
+    def __copy__(self):
+        # type: () -> ConfigValue
+        return ConfigValue(self)
+
+    def __deepcopy__(self, memo):
+        # type: (Any) -> ConfigValue
+        return ConfigValue(self)
+
+    def __reduce__(self):
+        # type: () -> Any
+        return (ConfigValue, (self.to_dict(),))
+
+    def _refuse(self, *_arguments, **_keywords):
+        # type: (*Any, **Any) -> NoReturn
+        raise TypeError("A config does not change. Change a copy: config.to_dict().")
+
+    __setattr__ = _refuse
+    __delattr__ = _refuse
+    __setitem__ = _refuse
+    __delitem__ = _refuse
+    __ior__ = _refuse
+    clear = update = setdefault = pop = popitem = _refuse
+
+
+def wrapped(value):
+    # type: (Any) -> Any
+    """The value with every dict in it as a ``ConfigValue``."""
+    if isinstance(value, dict):
+        return ConfigValue(value)
+    if type(value) in (list, tuple):
+        return type(value)(wrapped(each) for each in value)
+    return value
+
+
+def plain(value):
+    # type: (Any) -> Any
+    """The value with every ``ConfigValue`` in it as a dict."""
+    if isinstance(value, dict):
+        return {key: plain(each) for key, each in value.items()}
+    if type(value) in (list, tuple):
+        return type(value)(plain(each) for each in value)
+    return value

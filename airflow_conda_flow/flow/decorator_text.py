@@ -1,0 +1,56 @@
+"""Decorators as texts, such as ``retry:times=3``: on the command line, in configs and in mutators."""
+
+import json
+
+from airflow_conda_flow.errors import SettingError
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+
+def parse_decorator(text, what=""):
+    # type: (str, str) -> tuple[str, dict[str, Any]]
+    r"""The name and the attributes of ``name:a=1,b=x``; a value is JSON where it can be, else a text.
+
+    Args:
+        text: the decorator.
+        what: what messages begin with; the text itself if empty.
+
+    Raises:
+        SettingError: it is not of that form.
+
+    >>> parse_decorator("batch:cpu=2,image=base:1,labels={\"a\": 1, \"b\": 2}")[1]["labels"]
+    {'a': 1, 'b': 2}
+    """
+    name, _, rest = text.partition(":")
+    found = {}  # type: dict[str, Any]
+    for piece in _pieces(rest):
+        key, equals, value = piece.partition("=")
+        if not equals or not key.strip():
+            raise SettingError("%s: %r is not of the form name=value." % (what or text, piece))
+        try:
+            found[key.strip()] = json.loads(value)
+        except ValueError:
+            found[key.strip()] = value
+    return name.strip(), found
+
+
+def _pieces(text):
+    # type: (str) -> list[str]
+    """Cut at commas outside brackets and quotes."""
+    pieces, depth, quoted, start = [], 0, False, 0
+    for position, character in enumerate(text):
+        if character == '"':
+            quoted = not quoted
+        elif quoted:
+            continue
+        elif character in "[{":
+            depth += 1
+        elif character in "]}":
+            depth -= 1
+        elif character == "," and depth == 0:
+            pieces.append(text[start:position])
+            start = position + 1
+    pieces.append(text[start:])
+    return [piece for piece in pieces if piece.strip()]

@@ -1,0 +1,31 @@
+"""What a function is given that computes a default when a run starts."""
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from typing import Any
+
+
+class DefaultContext(object):
+    """Where a default is computed.
+
+    Attributes:
+        flow_name: the flow's name.
+        parameter_name: the name of the parameter, or of the config.
+        user_name: who starts the run.
+        ds_type: the datastore's kind: ``local`` or ``s3``.
+        configs: the values of the flow's configs; None while configs themselves are read.
+    """
+
+    def __init__(self, flow_name, parameter_name, user_name="", ds_type="local", configs=None):
+        # type: (str, str, str, str, Mapping[str, Any] | None) -> None
+        self.flow_name = flow_name
+        self.parameter_name = parameter_name
+        self.user_name = user_name
+        self.ds_type = ds_type
+        self.configs = configs
+
+    def logger(self, text="", *_arguments, **_keywords):
+        # type: (Any, *Any, **Any) -> None
+        """Print a line for whoever starts the run."""
+        print(text)
