@@ -8,6 +8,7 @@ from airflow_conda_flow.flow.config_value import ConfigValue
 from airflow_conda_flow.flow.default_context import DefaultContext
 from airflow_conda_flow.flow.environment_spec import declares_conda, step_environments
 from airflow_conda_flow.flow.flow_draft import FlowDraft
+from airflow_conda_flow.flow.flowspec import FlowSpec
 from airflow_conda_flow.flow.graph_reader import read_graph
 from airflow_conda_flow.flow.lint import check_graph
 from airflow_conda_flow.flow.recorded_decorators import recorded_decorators
@@ -217,6 +218,12 @@ def _check_parameters(draft, graph):
             )
         if plain in RESERVED_PARAMETER_NAMES:
             _fail(parameter, "%r is an option of every run. Rename it." % parameter.name)
+        if hasattr(FlowSpec, attribute):
+            _fail(
+                parameter,
+                "%r cannot be self.%s, which every flow has already. Assign it to another name."
+                % (parameter.name, attribute),
+            )
         if attribute in graph.steps or parameter.name in graph.steps:
             _fail(parameter, "%r has the name of a step. Rename it." % parameter.name)
         names[plain] = parameter

@@ -110,6 +110,7 @@ class FlowGraph(object):
         line: the line of the class.
         doc: the docstring of the class.
         steps: node by name, in the order of the file.
+        class_problems: (message, file, line) of what is wrong with how the class is written.
     """
 
     def __init__(self, name, steps, file="", line=0, doc=""):
@@ -123,6 +124,7 @@ class FlowGraph(object):
         self.end = _marked([node.name for node in steps if node.is_end], "end")
         if len(steps) == 1:
             self.start = self.end = steps[0].name
+        self.class_problems = []  # type: list[tuple[str, str, int]]
         self._split_of_join = {}  # type: dict[str, StepNode]
         for node in self.steps.values():
             node.in_steps = []

@@ -8,6 +8,7 @@ linter to report.
 import ast
 import linecache
 
+from airflow_conda_flow.flow.class_text import twice_written
 from airflow_conda_flow.flow.decorators import nearest
 from airflow_conda_flow.flow.flowspec import FlowSpec
 from airflow_conda_flow.flow.graph import FlowGraph, StepNode
@@ -33,9 +34,11 @@ def read_graph(flow_class):
     sources = _Sources()
     file, line = _place_of_class(flow_class, sources)
     nodes = {}  # type: dict[str, StepNode]
+    problems = []  # type: list[tuple[str, str, int]]
     for owner in reversed(flow_class.__mro__):
         if owner is FlowSpec or owner is object:
             continue
+        problems.extend(_class_problems(owner, sources))
         for name, member in vars(owner).items():
             if is_step(member):
                 nodes[name] = _read_step(name, member, sources)
@@ -45,6 +48,7 @@ def read_graph(flow_class):
 
     graph = FlowGraph(flow_class.__name__, list(nodes.values()), file, line, flow_class.__doc__ or "")
     add_split_structure(graph)
+    graph.class_problems = problems
     return graph
 
 
@@ -60,15 +64,14 @@ class _Sources(object):
         """The definition of that name whose first line, decorators counted, is ``line``."""
         return self._of(file).get((name, line))
 
-    def class_line(self, file, name):
-        # type: (str, str) -> int
-        """The line of the last class of that name in a file; 0 if there is none."""
-        lines = [
-            node.lineno
-            for (known, _), node in self._of(file).items()
-            if known == name and isinstance(node, ast.ClassDef)
-        ]
-        return max(lines) if lines else 0
+    def class_definition(self, file, name):
+        # type: (str, str) -> ast.ClassDef | None
+        """The last class of that name in a file; None if there is none."""
+        found = None
+        for (known, _), node in self._of(file).items():
+            if known == name and isinstance(node, ast.ClassDef):
+                found = node if found is None or node.lineno > found.lineno else found
+        return found
 
     def _of(self, file):
         # type: (str) -> dict[tuple[str, int], Any]
@@ -93,7 +96,17 @@ def _place_of_class(flow_class, sources):
     if file is None:
         codes = [member.__code__ for member in vars(flow_class).values() if hasattr(member, "__code__")]
         file = codes[0].co_filename if codes else ""
-    return file, sources.class_line(file, flow_class.__name__) if file else 0
+    definition = sources.class_definition(file, flow_class.__name__) if file else None
+    return file, definition.lineno if definition else 0
+
+
+def _class_problems(owner, sources):
+    # type: (Any, _Sources) -> list[tuple[str, str, int]]
+    file, _ = _place_of_class(owner, sources)
+    definition = sources.class_definition(file, owner.__name__) if file else None
+    if definition is None:
+        return []
+    return [(message, file, line) for message, line in twice_written(owner, definition)]
 
 
 def _read_step(name, method, sources):
@@ -114,6 +127,10 @@ def _read_step(name, method, sources):
         node.text_problems.append(("Step %r is async; write a plain def." % name, node.line))
         return node
     node.line = _def_line(definition, code.co_filename)
+    for each in _outside_functions(definition, (ast.Yield, ast.YieldFrom)):
+        node.text_problems.append(
+            ("Step %r yields; a step returns nothing. Collect the values in self." % name, each.lineno)
+        )
     _read_arguments(node, definition)
     _read_transition(node, definition)
     return node
@@ -144,7 +161,7 @@ def _read_arguments(node, definition):
 def _read_transition(node, definition):
     # type: (StepNode, Any) -> None
     me = definition.args.args[0].arg if definition.args.args else "self"
-    calls = [call for call in _calls_outside_functions(definition) if _is_next(call, me)]
+    calls = [call for call in _outside_functions(definition, ast.Call) if _is_next(call, me)]
     if not calls:
         return
     node.next_line = calls[0].lineno
@@ -188,6 +205,12 @@ def _read_options(node, call):
                 call,
                 "%s of self.next() is not a text. Write the name of an attribute, such as %s='items'."
                 % (name, name),
+            )
+            return None
+        text = _text(options[name]) if name in options else None
+        if text is not None and not text.isidentifier():
+            _problem(
+                node, call, "%s of self.next() is %r, which is not the name of an attribute." % (name, text)
             )
             return None
     return options
@@ -265,18 +288,19 @@ def _problem(node, call, message):
     node.text_problems.append((message, call.lineno))
 
 
-def _calls_outside_functions(definition):
-    # type: (Any) -> list[Any]
-    calls = []
+def _outside_functions(definition, kind):
+    # type: (Any, Any) -> list[Any]
+    """The nodes of a kind in a function, in order, but not those in functions inside it."""
+    found = []
     open_nodes = list(definition.body)
     while open_nodes:
         node = open_nodes.pop(0)
         if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef, ast.Lambda, ast.ClassDef)):
             continue
-        if isinstance(node, ast.Call):
-            calls.append(node)
+        if isinstance(node, kind):
+            found.append(node)
         open_nodes.extend(ast.iter_child_nodes(node))
-    return sorted(calls, key=lambda call: call.lineno)
+    return sorted(found, key=lambda node: node.lineno)
 
 
 def _is_next(call, me):

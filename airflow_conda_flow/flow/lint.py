@@ -105,9 +105,10 @@ def _start_and_end(graph):
 
 def _texts(graph):
     # type: (FlowGraph) -> list[tuple[str, str, int]]
-    return [
+    texts = [
         (message, node.file, line) for node in graph.steps.values() for message, line in node.text_problems
     ]
+    return graph.class_problems + texts
 
 
 def _missing_transitions(graph):

@@ -366,6 +366,89 @@ class F(FlowSpec):
         r"Parameter 'a' has the default 'many', but its type is int",
     ),
     (
+        "a step that is written twice",
+        """
+class F(FlowSpec):
+    @step
+    def start(self):
+        self.next(self.end)
+    @step
+    def end(self):
+        pass
+    @step
+    def end(self):
+        print("other")
+""",
+        10,
+        r"'end' stands in F twice, also in line 7; the second one hides the first\.",
+    ),
+    (
+        "a step that a plain method hides",
+        """
+class F(FlowSpec):
+    @step
+    def start(self):
+        self.next(self.end)
+    def start(self):
+        pass
+"""
+        + END,
+        6,
+        r"'start' stands in F twice, also in line 4",
+    ),
+    (
+        "a parameter that is written twice",
+        """
+class F(FlowSpec):
+    alpha = Parameter("alpha", default=1)
+    alpha = Parameter("beta", default=2)
+    @step
+    def start(self):
+        self.next(self.end)
+"""
+        + END,
+        4,
+        r"'alpha' stands in F twice, also in line 3",
+    ),
+    (
+        "a parameter in the place of a word of the language",
+        """
+class F(FlowSpec):
+    input = Parameter("input", default=1)
+    @step
+    def start(self):
+        self.next(self.end)
+"""
+        + END,
+        3,
+        r"Parameter 'input' cannot be self\.input, which every flow has already",
+    ),
+    (
+        "a step that yields",
+        """
+class F(FlowSpec):
+    @step
+    def start(self):
+        yield 1
+        self.next(self.end)
+"""
+        + END,
+        5,
+        r"Step 'start' yields; a step returns nothing",
+    ),
+    (
+        "a foreach over what is no attribute",
+        """
+class F(FlowSpec):
+    @step
+    def start(self):
+        self.next(self.end, foreach="a b")
+"""
+        + END,
+        5,
+        r"foreach of self\.next\(\) is 'a b', which is not the name of an attribute",
+    ),
+    (
         "a range",
         """
 class F(FlowSpec):
