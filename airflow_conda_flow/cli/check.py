@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import platform
 
 from airflow_conda_flow.flow.definition import FlowDefinition
 
@@ -16,7 +17,12 @@ def add_arguments(parser: argparse.ArgumentParser, definition: FlowDefinition) -
 
 
 def execute(arguments: argparse.Namespace, definition: FlowDefinition) -> int:
-    """Print that the flow is in order; a flow that is not never gets here."""
+    """Print that the flow is in order; a flow that is not never gets here.
+
+    Raises:
+        FlowDefinitionError: what its decorators say of an environment does not hold.
+    """
     del arguments
+    definition.step_environments(platform.python_version())
     print(f"{definition.name}: {len(definition.graph.steps)} steps, the graph looks good.")
     return 0
