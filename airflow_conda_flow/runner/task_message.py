@@ -146,13 +146,15 @@ def _foreach_stack(
         manifest = manifest_of(name, indices[:depth])
         if manifest is None:
             raise LookupError(f"the foreach in step {name!r} has not finished.")
-        transition = manifest["transition"]
-        stack.append(
-            {
-                "index": indices[depth],
-                "num_splits": transition["num_splits"],
-                "splits": transition["splits"],
-                "name": transition["split_names"][indices[depth]],
-            }
-        )
+        transition, index = manifest["transition"], indices[depth]
+        frame = {
+            "index": index,
+            "num_splits": transition["num_splits"],
+            "splits": transition["splits"],
+            "name": transition["split_names"][index],
+        }
+        if "blocks" in transition:
+            block, frame["position"] = divmod(index, transition["block_length"])
+            frame["splits"] = transition["blocks"][block]
+        stack.append(frame)
     return stack

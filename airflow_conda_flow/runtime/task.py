@@ -14,6 +14,9 @@ if TYPE_CHECKING:
     from airflow_conda_flow.runtime.protocol import Message, MessageStream
 
 _OURS = frozenset(["_task"])
+_READ_WHOLE = 256 * 1024  # bytes of values that every split may read
+_BLOCK = 64 * 1024
+_MOST_BLOCKS = 200  # each is named in the manifest, which every split reads
 
 
 class StepTask(object):
@@ -171,7 +174,7 @@ class StepTask(object):
                 artifacts[name] = self._stored(name, value)
         transition = self._transition
         if transition is not None and transition["foreach"] is not None:
-            transition["splits"] = self._splits_ref(transition, artifacts)
+            self._store_splits(transition, artifacts)
         return artifacts, transition
 
     def _stored(self, name, value):
@@ -182,14 +185,39 @@ class StepTask(object):
                 return ref  # type: ignore[no-any-return]
         return self._client.store(name, value)
 
-    def _splits_ref(self, transition, artifacts):
-        # type: (Message, Message) -> Message
-        """Where the splits' values are: the attribute itself, or a list made of it."""
-        values = transition.pop("values")
-        if values is None:
-            return artifacts[transition["foreach"]]  # type: ignore[no-any-return]
-        return self._client.store(transition["foreach"], values)
+    def _store_splits(self, transition, artifacts):
+        # type: (Message, Message) -> None
+        """Say where the splits' values are: the attribute itself, or a list made of it.
+
+        A long one is stored in blocks too, so that a split need not read the values of all others.
+        """
+        name, values, made = transition["foreach"], transition.pop("values"), transition.pop("made")
+        ref = None if made else artifacts.get(name)  # an attribute of the class is no artifact
+        if ref is None:
+            ref = self._client.store(name, values)
+        transition["splits"] = ref
+        length = _block_length(len(values), ref["size"])
+        if length < len(values):
+            transition["block_length"] = length
+            transition["blocks"] = [
+                self._client.store(name, values[first : first + length])
+                for first in range(0, len(values), length)
+            ]
 
     def _value_of(self, frame):
         # type: (Message) -> Any
-        return self._client.load(frame["splits"], "The list behind self.input")[frame["index"]]
+        values = self._client.load(frame["splits"], "The list behind self.input")
+        return values[frame.get("position", frame["index"])]
+
+
+def _block_length(count, size):
+    # type: (int, int) -> int
+    """How many splits go into one block, for so many values of so many bytes together.
+
+    >>> _block_length(10000, 30000), _block_length(10000, 10000000), _block_length(3, 10**9)
+    (10000, 66, 1)
+    """
+    if size <= _READ_WHOLE:
+        return count
+    blocks = min(count, size // _BLOCK, _MOST_BLOCKS)
+    return -(-count // blocks)

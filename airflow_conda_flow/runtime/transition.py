@@ -18,9 +18,8 @@ def read_transition(flow, step, node, targets, foreach, condition, num_parallel=
     # type: (Any, str, Message, tuple[Any, ...], str | None, str | None, Any) -> Message
     """The transition, as the task manifest holds it, and for a foreach the ``values`` to store.
 
-    ``num_parallel`` is a foreach over the numbers of the nodes.
-
-    ``values`` is None where the attribute itself can be indexed.
+    ``num_parallel`` is a foreach over the numbers of the nodes. ``made`` says that the values are a list
+    made of the attribute, not the attribute itself.
 
     Raises:
         TransitionError: the call is not what the graph says, or the attribute it names is wrong.
@@ -65,7 +64,7 @@ def read_transition(flow, step, node, targets, foreach, condition, num_parallel=
             values, made = _splits(flow, step, foreach)
         transition["num_splits"] = len(values)
         transition["split_names"] = [_split_name(index, value) for index, value in enumerate(values)]
-        transition["values"] = values if made else None
+        transition["values"], transition["made"] = values, made
     return transition
 
 

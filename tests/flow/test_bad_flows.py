@@ -19,6 +19,189 @@ END = """
 # What is wrong, the class's text (line 2 of the file is its first line), the line, and the message.
 MISTAKES = [
     (
+        "two marked starts",
+        """
+class F(FlowSpec):
+    @step(start=True)
+    def a(self):
+        self.next(self.end)
+    @step(start=True)
+    def b(self):
+        self.next(self.end)
+"""
+        + END,
+        7,
+        r"Step 'b' has @step\(start=True\), and so has step 'a'\. Keep one\.",
+    ),
+    (
+        "a marked end beside end",
+        """
+class F(FlowSpec):
+    @step
+    def start(self):
+        self.next(self.last)
+    @step(end=True)
+    def last(self):
+        pass
+"""
+        + END,
+        7,
+        r"Step 'last' has @step\(end=True\), and there is a step 'end' too",
+    ),
+    (
+        "an end that joins",
+        """
+class F(FlowSpec):
+    @step
+    def start(self):
+        self.next(self.a, self.b)
+    @step
+    def a(self):
+        self.next(self.end)
+    @step
+    def b(self):
+        self.next(self.end)
+    @step
+    def end(self, inputs):
+        pass
+""",
+        13,
+        r"Step 'end' takes inputs; the last step joins nothing",
+    ),
+    (
+        "a loop without a way out",
+        """
+class F(FlowSpec):
+    @step
+    def start(self):
+        self.next(self.again)
+    @step
+    def again(self):
+        self.next({1: self.again, 2: self.again}, condition="x")
+"""
+        + END,
+        8,
+        r"Every case of the switch in step 'again' leads back to it",
+    ),
+    (
+        "a join that loops",
+        """
+class F(FlowSpec):
+    @step
+    def start(self):
+        self.next(self.a, self.b)
+    @step
+    def a(self):
+        self.next(self.join)
+    @step
+    def b(self):
+        self.next(self.join)
+    @step
+    def join(self, inputs):
+        self.next({1: self.join, 2: self.end}, condition="x")
+"""
+        + END,
+        13,
+        r"Step 'join' takes inputs and leads back to itself",
+    ),
+    (
+        "a switch without cases",
+        """
+class F(FlowSpec):
+    @step
+    def start(self):
+        self.next({}, condition="x")
+"""
+        + END,
+        5,
+        r"The switch in step 'start' has no cases",
+    ),
+    (
+        "a switch over a variable",
+        """
+class F(FlowSpec):
+    @step
+    def start(self):
+        self.next({HEAD: self.end}, condition="x")
+"""
+        + END,
+        5,
+        r"A case of the switch in step 'start' is not a constant",
+    ),
+    (
+        "a foreach with a condition",
+        """
+class F(FlowSpec):
+    @step
+    def start(self):
+        self.next(self.end, foreach="x", condition="y")
+"""
+        + END,
+        5,
+        r"self\.next\(\) takes one of foreach= and condition=; keep one\.",
+    ),
+    (
+        "num_parallel without @parallel",
+        """
+class F(FlowSpec):
+    @step
+    def start(self):
+        self.next(self.train, num_parallel=2)
+    @step
+    def train(self):
+        self.next(self.join)
+    @step
+    def join(self, inputs):
+        self.next(self.end)
+"""
+        + END,
+        5,
+        r"Step 'start' says num_parallel, but step 'train' has no @parallel",
+    ),
+    (
+        "@parallel without num_parallel",
+        """
+from airflow_conda_flow import parallel
+class F(FlowSpec):
+    @step
+    def start(self):
+        self.next(self.train, foreach="x")
+    @parallel
+    @step
+    def train(self):
+        self.next(self.join)
+    @step
+    def join(self, inputs):
+        self.next(self.end)
+"""
+        + END,
+        9,
+        r"Step 'train' has @parallel, but step 'start' leads to it without num_parallel",
+    ),
+    (
+        "@parallel without a join",
+        """
+from airflow_conda_flow import parallel
+class F(FlowSpec):
+    @step
+    def start(self):
+        self.next(self.train, num_parallel=2)
+    @parallel
+    @step
+    def train(self):
+        self.next(self.more)
+    @step
+    def more(self):
+        self.next(self.join)
+    @step
+    def join(self, inputs):
+        self.next(self.end)
+"""
+        + END,
+        10,
+        r"Step 'train' has @parallel; a join comes right after it",
+    ),
+    (
         "no start",
         """
 class F(FlowSpec):
