@@ -8,6 +8,7 @@ from rattler import Channel, LockChannel, LockFile, LockPlatform
 from airflow_conda_flow.environments.environment_file import read_environment_file
 from airflow_conda_flow.environments.platform import current_platform
 from airflow_conda_flow.environments.requested import requested_spec
+from airflow_conda_flow.environments.spec import EnvironmentSpec
 from airflow_conda_flow.errors import FlowDefinitionError, PackageError
 from airflow_conda_flow.settings import load_settings
 
@@ -113,6 +114,28 @@ def test_a_pixi_lock_is_taken_as_it_is(make_environments, make_spec, spec_of, tm
     written.to_path(tmp_path / "pixi.lock")
     lock = make_environments("another").resolve(spec_of(tmp_path / "pixi.lock"), "start")
     assert lock.digest == solved.digest
+
+
+def test_a_pixi_lock_with_wheels(make_environments, spec_of, tmp_path, channel):
+    """Its PyPI packages are taken too, verified by the lock's own sha256."""
+    solved = make_environments().resolve(
+        EnvironmentSpec(
+            channel.python, {}, (channel.url,), PLATFORM, {"tabulate": "0.9.0"}, {"__glibc": "2.28"}
+        ),
+        "start",
+    )
+    uses = [f"      - {each.kind}: {each.url}" for each in solved.packages]
+    entries = []
+    for each in solved.packages:
+        entries += [f"- {each.kind}: {each.url}", f"  sha256: {each.sha256}"]
+        entries += [f"  name: {each.name}", f"  version: {each.version}"] if each.kind == "pypi" else []
+    head = ["version: 6", "environments:", "  default:", "    channels:", f"    - url: {channel.url}/"]
+    head += ["    indexes:", "    - https://pypi.org/simple", "    packages:", f"      {PLATFORM}:"]
+    file = tmp_path / "pixi.lock"
+    file.write_text("\n".join([*head, *uses, "packages:", *entries]) + "\n")
+    lock = make_environments("another").resolve(spec_of(file), "start")
+    assert lock.digest == solved.digest
+    assert {each.name: each.kind for each in lock.packages}["tabulate"] == "pypi"
 
 
 @pytest.mark.parametrize(
