@@ -7,6 +7,7 @@ Standard library only, Python 3.6 and later: this file is shipped into step envi
 import sys
 
 from airflow_conda_flow.flow.batch_decorator import batch
+from airflow_conda_flow.flow.catch_decorator import catch
 from airflow_conda_flow.flow.conda_decorators import conda, conda_base, pypi, pypi_base
 from airflow_conda_flow.flow.current_run import current
 from airflow_conda_flow.flow.flowspec import FlowSpec
@@ -14,7 +15,9 @@ from airflow_conda_flow.flow.kubernetes_decorator import kubernetes
 from airflow_conda_flow.flow.parallel_decorator import parallel
 from airflow_conda_flow.flow.parameters import JSONType, Parameter
 from airflow_conda_flow.flow.resources_decorator import resources
+from airflow_conda_flow.flow.retry_decorator import retry
 from airflow_conda_flow.flow.steps import step
+from airflow_conda_flow.flow.timeout_decorator import timeout
 
 TYPE_CHECKING = False
 if TYPE_CHECKING or sys.version_info < (3, 7):
@@ -44,6 +47,7 @@ __all__ = [
     "Step",
     "Task",
     "batch",
+    "catch",
     "conda",
     "conda_base",
     "current",
@@ -58,7 +62,9 @@ __all__ = [
     "pypi",
     "pypi_base",
     "resources",
+    "retry",
     "step",
+    "timeout",
 ]
 
 _CLIENT = {

@@ -24,6 +24,7 @@
     │   └── TaggingError (ValueError)      a tag is malformed, or may not be changed
     ├── TransitionError (ValueError)       self.next() was called with what the graph does not allow
     ├── MergeError (ValueError)            merge_artifacts() cannot decide
+    ├── TimeoutException (TimeoutError)    a step ran for longer than its @timeout
     └── TaskFailed (RuntimeError)          a task ended without its outputs
 
 Standard library only, Python 3.6 and later: it is shipped into step environments.
@@ -144,6 +145,10 @@ class TransitionError(CondaFlowError, ValueError):
 
 class MergeError(CondaFlowError, ValueError):
     """``merge_artifacts()`` found values that differ, or names that do not exist."""
+
+
+class TimeoutException(CondaFlowError, TimeoutError):
+    """A step ran for longer than its ``@timeout`` allows."""
 
 
 class TaskFailed(CondaFlowError, RuntimeError):

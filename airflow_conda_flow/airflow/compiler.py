@@ -6,7 +6,8 @@ Parsing solves nothing and reads no network; it costs reading the flow's source.
 from __future__ import annotations
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from datetime import timedelta
 from types import FrameType
 from typing import Any, Literal
 
@@ -21,8 +22,12 @@ from airflow_conda_flow.errors import FlowDefinitionError
 from airflow_conda_flow.flow.decorators import nearest
 from airflow_conda_flow.flow.definition import FlowDefinition, read_flow
 from airflow_conda_flow.flow.graph import StepNode
+from airflow_conda_flow.flow.retry_decorator import retries
+from airflow_conda_flow.flow.timeout_decorator import timeout_seconds
 
 _PREPARE = "prepare"
+_SLACK = timedelta(minutes=15)
+"""The runner ends a step in time; Airflow's own limit also spans code, environment, pod and image."""
 
 
 def compile_dag(
@@ -84,6 +89,18 @@ def _dag_line(definition: FlowDefinition) -> tuple[str, int]:
     return definition.file, definition.graph.line
 
 
+def _attempts(decorators: Mapping[str, Any]) -> dict[str, Any]:
+    """What Airflow is told of ``@retry`` and ``@timeout``."""
+    keywords: dict[str, Any] = {}
+    if "retry" in decorators:
+        times, seconds = retries(decorators)
+        keywords.update(retries=times, retry_delay=timedelta(seconds=seconds))
+    limit = timeout_seconds(decorators)
+    if limit is not None:
+        keywords["execution_timeout"] = timedelta(seconds=limit) + _SLACK
+    return keywords
+
+
 class _Tasks:
     """Adds the tasks of one flow to its DAG."""
 
@@ -125,6 +142,7 @@ class _Tasks:
             "dag": self._dag,
             "do_xcom_push": node.kind == "foreach",
             **self._trigger_rule(node.in_steps),
+            **_attempts(decorators),
         }
         foreaches = [name for name in node.split_parents if self._graph.steps[name].kind == "foreach"]
         if not foreaches:

@@ -27,7 +27,7 @@ from airflow_conda_flow.environments.environments import Environments
 from airflow_conda_flow.errors import CondaFlowError, TaskFailed
 from airflow_conda_flow.flow.graph import FlowGraph
 from airflow_conda_flow.flow.lineage import is_taken
-from airflow_conda_flow.runner.attempt import TaskRequest, TaskResult, run_attempt
+from airflow_conda_flow.runner.attempt import TaskRequest, TaskResult, caught_outside, run_attempt
 from airflow_conda_flow.runner.manifest_reader import ManifestReader
 
 if TYPE_CHECKING:
@@ -96,6 +96,7 @@ class StepTask:
             step=self.step,
             indices=tuple(self.indices),
             attempt=attempt_of(context["ti"].try_number, run["first_attempt"]),
+            is_last=context["ti"].try_number > context["ti"].max_tries,
             run_manifest=run,
         )
         return request, datastore, environments
@@ -108,6 +109,10 @@ class StepTask:
             AirflowFailException: its foreach has more splits than Airflow maps.
             DownstreamTasksSkipped: it is done, and these tasks are on the arms that it did not choose.
         """
+        if not result.ok and not result.cancelled:
+            request, datastore, _ = self.open(context)
+            run = request.run_manifest or {}
+            result = caught_outside(request, run, datastore, result, self.log.error)  # type: ignore[attr-defined]
         self._name_split(context, result.manifest)
         if not result.ok:
             self._fail(result)

@@ -70,3 +70,32 @@ def _number(amount):
     if isinstance(amount, bool) or not isinstance(amount, (int, float)):
         return None
     return float(amount) if 0 <= amount < float("inf") else None
+
+
+def whole(value):
+    # type: (Any) -> int | None
+    """A whole number from 0 up, also as a text; None if it is none.
+
+    >>> whole(3), whole("3"), whole(-1), whole(2.5), whole(True)
+    (3, 3, None, None, None)
+    """
+    number = duration(value)
+    return int(number) if number is not None and number == int(number) else None
+
+
+def duration(value):
+    # type: (Any) -> float | None
+    """A finite number from 0 up, also as a text; None if it is none.
+
+    >>> duration(3), duration("0.5"), duration(-1), duration("nan"), duration("soon")
+    (3, 0.5, None, None, None)
+    """
+    if isinstance(value, str):
+        try:
+            value = float(value)
+        except ValueError:
+            return None
+        value = int(value) if value == value // 1 else value
+    if isinstance(value, bool) or not isinstance(value, (int, float)):
+        return None
+    return value if 0 <= value < float("inf") else None

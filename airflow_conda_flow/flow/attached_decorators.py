@@ -8,9 +8,12 @@ from airflow_conda_flow.flow.step_decorators import ENVIRONMENT_DECORATORS
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from typing import Any
 
+    from airflow_conda_flow.flow.decorators import Decorator
     from airflow_conda_flow.flow.flow_draft import FlowDraft
+    from airflow_conda_flow.flow.graph import FlowGraph
 
     Attached = dict[str, dict[str, dict[str, Any]]]
     """Attributes by decorator name by step."""
@@ -19,9 +22,25 @@ if TYPE_CHECKING:
 def attached_decorators(draft):
     # type: (FlowDraft) -> Attached
     """Attributes by decorator name by step, as JSON; those of environments are left out."""
-    return {
-        step: {
-            each.name: dict(each.attributes) for each in decorators if each.name not in ENVIRONMENT_DECORATORS
-        }
-        for step, decorators in draft.step_decorators.items()
-    }
+    return {step: _as_data(decorators) for step, decorators in draft.step_decorators.items()}
+
+
+def check_attached(draft, graph):
+    # type: (FlowDraft, FlowGraph) -> None
+    """Raise ``FlowDefinitionError`` if a decorator cannot mean anything where it stands."""
+    for decorator in draft.flow_decorators:
+        decorator.check_in_flow(None, graph, draft)
+    for step, decorators in draft.step_decorators.items():
+        for each in decorators:
+            each.check_in_flow(step, graph, draft)
+
+
+def _as_data(decorators):
+    # type: (Sequence[Decorator]) -> dict[str, Any]
+    data = {}  # type: dict[str, Any]
+    for each in decorators:
+        if each.allow_many:
+            data.setdefault(each.name, []).insert(0, dict(each.attributes))  # the topmost first
+        elif each.name not in ENVIRONMENT_DECORATORS:
+            data[each.name] = dict(each.attributes)
+    return data

@@ -18,6 +18,9 @@ if TYPE_CHECKING:
     from types import FrameType
     from typing import Any, NoReturn
 
+    from airflow_conda_flow.flow.flow_draft import FlowDraft
+    from airflow_conda_flow.flow.graph import FlowGraph
+
 OUR_PACKAGE = "airflow_conda_flow."
 
 
@@ -26,12 +29,16 @@ class Decorator(object):
 
     Subclasses set ``name`` and ``defaults``, and check their attributes in ``check``.
 
+    Attributes:
+        allow_many: whether a step may have several; its data is then a list.
+
     Raises:
         FlowDefinitionError: an attribute is unknown or wrong; names the decorator's line.
     """
 
     name = ""
     defaults = {}  # type: dict[str, Any]
+    allow_many = False
 
     def __init__(self, **attributes):
         # type: (**Any) -> None
@@ -78,6 +85,16 @@ class Decorator(object):
         # type: () -> None
         """Raise if an attribute is wrong."""
 
+    def check_in_flow(self, step, graph, draft):
+        # type: (str | None, FlowGraph, FlowDraft) -> None
+        """Raise if the decorator cannot mean anything where it stands.
+
+        Args:
+            step: the step that it stands on; None for the flow class.
+            graph: the flow's graph.
+            draft: what stands on the flow, complete.
+        """
+
     def fail(self, message):
         # type: (str) -> NoReturn
         """Raise a ``FlowDefinitionError`` at the decorator's line."""
@@ -97,7 +114,7 @@ class StepDecorator(Decorator):
                 % (self.name, getattr(method, "__name__", repr(method)))
             )
         attached = getattr(method, "decorators", [])
-        if any(other.name == self.name for other in attached):
+        if not self.allow_many and any(other.name == self.name for other in attached):
             self.fail("@%s stands twice on %r; keep one." % (self.name, method.__name__))
         method.decorators = attached + [self]
         return method

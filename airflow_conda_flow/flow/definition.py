@@ -3,7 +3,7 @@
 import os
 
 from airflow_conda_flow.errors import FlowDefinitionError, ParameterError
-from airflow_conda_flow.flow.attached_decorators import attached_decorators
+from airflow_conda_flow.flow.attached_decorators import attached_decorators, check_attached
 from airflow_conda_flow.flow.config_value import ConfigValue
 from airflow_conda_flow.flow.default_context import DefaultContext
 from airflow_conda_flow.flow.environment_spec import declares_conda, step_environments
@@ -170,6 +170,7 @@ class FlowDefinition(object):
         if not self._is_complete:
             self._is_complete = True
             self._draft.mutate()
+            check_attached(self._draft, self.graph)
         return self._draft
 
 

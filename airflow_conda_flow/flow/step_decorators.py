@@ -1,9 +1,12 @@
 """Every step decorator that ``--with`` can add, by name. A new one is a new file and a line here."""
 
 from airflow_conda_flow.flow.batch_decorator import BatchDecorator
+from airflow_conda_flow.flow.catch_decorator import CatchDecorator
 from airflow_conda_flow.flow.conda_decorators import CondaDecorator, PypiDecorator
 from airflow_conda_flow.flow.kubernetes_decorator import KubernetesDecorator
 from airflow_conda_flow.flow.resources_decorator import ResourcesDecorator
+from airflow_conda_flow.flow.retry_decorator import RetryDecorator
+from airflow_conda_flow.flow.timeout_decorator import TimeoutDecorator
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -11,8 +14,11 @@ if TYPE_CHECKING:
 
 STEP_DECORATORS = {
     "batch": BatchDecorator,
+    "catch": CatchDecorator,
     "kubernetes": KubernetesDecorator,
     "resources": ResourcesDecorator,
+    "retry": RetryDecorator,
+    "timeout": TimeoutDecorator,
 }  # type: dict[str, type[StepDecorator]]
 
 ENVIRONMENT_DECORATORS = {

@@ -5,7 +5,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from typing import Any, TypeVar
 
-    from airflow_conda_flow.flow.decorators import Decorator
+    from airflow_conda_flow.flow.decorators import StepDecorator
 
     Method = TypeVar("Method", bound=Callable[..., Any])
 
@@ -39,6 +39,6 @@ def is_step(member):
 
 
 def step_decorators(method):
-    # type: (object) -> list[Decorator]
+    # type: (object) -> list[StepDecorator]
     """The decorators beside ``@step``, the innermost first."""
     return list(getattr(method, "decorators", ()))

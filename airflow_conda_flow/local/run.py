@@ -13,6 +13,7 @@ from typing import Any, Literal
 
 from airflow_conda_flow._version import __version__
 from airflow_conda_flow.compute.compute import (
+    LOCAL,
     RunContext,
     check_reachable,
     compute_name,
@@ -24,12 +25,13 @@ from airflow_conda_flow.environments.credentials import Credentials
 from airflow_conda_flow.environments.environments import Environments
 from airflow_conda_flow.environments.progress import open_progress
 from airflow_conda_flow.flow.definition import FlowDefinition
+from airflow_conda_flow.flow.retry_decorator import retries
 from airflow_conda_flow.flow.username import username
 from airflow_conda_flow.local.cloning import Cloning
 from airflow_conda_flow.local.console import Console
 from airflow_conda_flow.local.readiness import Readiness
 from airflow_conda_flow.local.scheduler import Scheduler, TaskLines, TaskOutcome
-from airflow_conda_flow.runner.attempt import TaskRequest
+from airflow_conda_flow.runner.attempt import TaskRequest, caught_outside
 from airflow_conda_flow.runner.run_preparation import prepare_run
 from airflow_conda_flow.settings import Settings
 
@@ -112,16 +114,28 @@ class LocalRun:
         def run_task(
             key: tuple[str, tuple[int, ...]], lines: TaskLines, cancel: threading.Event
         ) -> TaskOutcome:
+            decorators = definition.decorators[key[0]]
+            times, seconds = retries(decorators)
+            is_last = lines.attempt >= times
+            request = TaskRequest(definition.name, self.run_id, *key, attempt=lines.attempt, is_last=is_last)
             result = computes[places[key[0]]].run(
-                TaskRequest(definition.name, self.run_id, *key),
+                request,
                 output=lambda _stream, text: lines.line(text),
                 on_start=lines.started,
                 cancel=cancel,
             )
+            if not result.ok and not result.cancelled:
+                result = caught_outside(request, manifest, self._datastore, result, lines.line)
             if result.ok:
                 return _outcome(key[0], result.manifest["transition"], self._options.max_num_splits)
             exception = (not result.reported and result.exception) or {}
-            return TaskOutcome(ok=False, failure=exception.get("traceback") or exception.get("message"))
+            # Nothing around a local process would be another after a pause.
+            pause = 0.0 if places[key[0]] == LOCAL else seconds
+            return TaskOutcome(
+                ok=False,
+                failure=exception.get("traceback") or exception.get("message"),
+                retry_in=None if is_last or cancel.is_set() else pause,
+            )
 
         if self._options.resumed is not None:
             self._console.run_line(

@@ -20,11 +20,19 @@ _MOST_THREADS = 10_000
 
 @dataclass
 class TaskOutcome:
-    """How a task ended: with its transition, or with why it failed."""
+    """How an attempt ended: with its transition, or with why it failed and when to try again.
+
+    Attributes:
+        ok: whether the task is done.
+        transition: what comes next.
+        failure: the lines that say why it failed.
+        retry_in: seconds until the next attempt; None if this was the last one.
+    """
 
     ok: bool
     transition: dict[str, Any] | None = None
     failure: str | None = None
+    retry_in: float | None = None
 
 
 @dataclass
@@ -50,13 +58,14 @@ class TaskLines:
 
     def __init__(self, console: Console, pathspec: str) -> None:
         self.process: str | None = None
+        self.attempt = 0
         self._console = console
         self._pathspec = pathspec
 
     def started(self, process: str) -> None:
         """Say that the task runs now, and as what: ``pid 123``."""
         self.process = process
-        self.line("Task is starting.")
+        self.line("Task is starting (retry)." if self.attempt else "Task is starting.")
 
     def line(self, text: str) -> None:
         """Print one line of the task, or about it."""
@@ -64,7 +73,7 @@ class TaskLines:
 
 
 RunTask = Callable[[TaskKey, TaskLines, threading.Event], TaskOutcome]
-"""Runs one task to its end in the calling thread; ends it early when the event is set."""
+"""Runs the attempt that the lines are of to its end in the calling thread, or until the event is set."""
 
 
 class Scheduler:
@@ -131,17 +140,26 @@ class Scheduler:
 
     def _run_one(self, key: TaskKey) -> None:
         lines = TaskLines(self._console, self._pathspec(key))
+        outcome = self._attempt(key, lines)
+        while outcome.retry_in is not None and not self._cancel.wait(outcome.retry_in):
+            lines.attempt += 1
+            outcome = self._attempt(key, lines)
+        self._ended.put((key, outcome))
+
+    def _attempt(self, key: TaskKey, lines: TaskLines) -> TaskOutcome:
         try:
             outcome = self._run_task(key, lines, self._cancel)
         except BaseException as error:  # noqa: BLE001 - a thread's failure must reach the main loop
             outcome = TaskOutcome(ok=False, failure=f"{type(error).__name__}: {error}")
         if outcome.ok:
             lines.line("Task finished successfully.")
-        else:
-            for text in (outcome.failure or "").splitlines():
-                lines.line(text)
-            lines.line("Task ended with the run." if self._cancel.is_set() else "Task failed.")
-        self._ended.put((key, outcome))
+            return outcome
+        for text in (outcome.failure or "").splitlines():
+            lines.line(text)
+        lines.line("Task ended with the run." if self._cancel.is_set() else "Task failed.")
+        if outcome.retry_in:
+            lines.line(f"Sleeping {outcome.retry_in / 60:g} minutes before the next retry")
+        return outcome
 
     def _take_one(self, outcome: RunOutcome) -> None:
         message = self._ended.get()

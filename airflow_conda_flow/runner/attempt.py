@@ -18,11 +18,12 @@ from airflow_conda_flow.datastore import code_package
 from airflow_conda_flow.datastore.catalogue import RunCatalogue
 from airflow_conda_flow.datastore.datastore import Datastore
 from airflow_conda_flow.datastore.digest import remember
-from airflow_conda_flow.datastore.manifests import read_run_manifest, write_task_manifest
+from airflow_conda_flow.datastore.manifests import DONE, read_run_manifest, write_task_manifest
 from airflow_conda_flow.environments.environments import Environments
-from airflow_conda_flow.errors import CondaFlowError
+from airflow_conda_flow.errors import CondaFlowError, TimeoutException
 from airflow_conda_flow.flow.graph import FlowGraph
 from airflow_conda_flow.flow.index_path import task_id
+from airflow_conda_flow.runner import caught_failure
 from airflow_conda_flow.runner.attempt_log import AttemptLog, shown
 from airflow_conda_flow.runner.failed_attempt import as_exception
 from airflow_conda_flow.runner.manifest_reader import ManifestReader
@@ -32,7 +33,7 @@ from airflow_conda_flow.runner.step_environ import conda_command, conda_environ,
 from airflow_conda_flow.runner.step_process import ProcessEnd, run_step_process
 from airflow_conda_flow.runner.task_message import leads_back, next_round, task_message
 from airflow_conda_flow.runtime import main as runtime_main
-from airflow_conda_flow.runtime import protocol
+from airflow_conda_flow.runtime import protocol, time_limit
 
 Manifest = dict[str, Any]
 _PUBLISHED_AT_ONCE = 1024 * 1024
@@ -48,6 +49,7 @@ class TaskRequest:
         step: the step's name.
         indices: the index path.
         attempt: from 0.
+        is_last: whether the task fails for good if this attempt does; what ``@catch`` waits for.
         code_dir: where the flow file is; None extracts the run's code package.
         run_manifest: the run's manifest; None reads it.
         python: the interpreter for steps without an environment; None is this one.
@@ -61,6 +63,7 @@ class TaskRequest:
     code_dir: Path | None = None
     run_manifest: Manifest | None = None
     python: str | None = None
+    is_last: bool = True
 
     def to_dict(self) -> dict[str, Any]:
         """What names the attempt, as JSON; what is found anew on every machine is left out."""
@@ -70,6 +73,7 @@ class TaskRequest:
             "step": self.step,
             "indices": list(self.indices),
             "attempt": self.attempt,
+            "is_last": self.is_last,
         }
 
     @classmethod
@@ -80,7 +84,14 @@ class TaskRequest:
         >>> TaskRequest.from_dict(request.to_dict()) == request
         True
         """
-        return cls(data["flow"], data["run_id"], data["step"], tuple(data["indices"]), data["attempt"])
+        return cls(
+            data["flow"],
+            data["run_id"],
+            data["step"],
+            tuple(data["indices"]),
+            data["attempt"],
+            is_last=data.get("is_last", True),
+        )
 
 
 @dataclass(frozen=True)
@@ -88,9 +99,9 @@ class TaskResult:
     """How an attempt ended.
 
     Attributes:
-        ok: whether its outputs are published.
+        ok: whether its outputs are published; also of a failure that ``@catch`` caught.
         manifest: what was committed.
-        exception: type, message and traceback of the failure, as texts; None if ok.
+        exception: type, message and traceback of the failure, as texts; None if there was none.
         cancelled: whether it was ended from outside.
         reported: whether the failure's traceback is among the lines that the attempt printed.
     """
@@ -134,6 +145,35 @@ def run_attempt(
     return attempt.run(on_start, cancel or threading.Event())
 
 
+def caught_outside(
+    request: TaskRequest, run: Manifest, datastore: Datastore, result: TaskResult, say: Callable[[str], None]
+) -> TaskResult:
+    """What ``@catch`` makes of a last attempt whose pod or job ended with its runner.
+
+    Any other result, and one whose attempt cannot have started, comes back as it is.
+
+    Args:
+        request: the attempt.
+        run: the run's manifest.
+        datastore: where the run is.
+        result: how it ended.
+        say: takes the lines that are printed.
+    """
+    exception = result.exception or {"message": "No reason is known."}
+    exception = {"type": "TaskFailed", "traceback": f"{exception['message']}\n", **exception}
+    if result.ok or not request.is_last or not caught_failure.is_caught(run, request.step):
+        return result
+    try:
+        manifest = caught_failure.commit_from_outside(
+            datastore, run, request.step, request.indices, request.attempt, exception
+        )
+    except LookupError:
+        return result
+    for line in caught_failure.lines(run, request.step, exception):
+        say(line)
+    return TaskResult(ok=True, manifest=manifest, exception=exception)
+
+
 class _Attempt:
     """The course of one attempt; also the exchange with its step process."""
 
@@ -154,6 +194,7 @@ class _Attempt:
         self._publishing: list[Future[None]] = []
         self._publisher: ThreadPoolExecutor | None = None
         self._split_name: str | None = None
+        self._message: dict[str, Any] | None = None
 
     def run(self, on_start: Callable[[int], None], cancel: threading.Event) -> TaskResult:
         scratch = self._datastore.artifacts.scratch_dir()
@@ -175,9 +216,9 @@ class _Attempt:
                 if self._publisher is not None:
                     self._publisher.shutdown()
         except (CondaFlowError, OSError) as error:
-            return self._commit({}, as_exception(error), cancelled=cancel.is_set())
-        last = end.last or {"type": "failed", "exception": describe_death(end)}
-        return self._commit(last, last.get("exception"), cancelled=end.cancelled)
+            return self._conclude({}, as_exception(error), cancelled=cancel.is_set())
+        last = end.last or {"type": "failed", "exception": self._death(end)}
+        return self._conclude(last, last.get("exception"), cancelled=end.cancelled)
 
     def _run_process(
         self, scratch: Path, on_start: Callable[[int], None], cancel: threading.Event
@@ -198,7 +239,9 @@ class _Attempt:
             code_dir,
             scratch,
             tempdir,
+            is_last=request.is_last,
         )
+        self._message = message
         if message["foreach_stack"]:
             self._split_name = message["foreach_stack"][-1]["name"]
         command, environ = self._command()
@@ -264,6 +307,25 @@ class _Attempt:
 
     # The commit.
 
+    def _conclude(
+        self, last: Mapping[str, Any], exception: dict[str, Any] | None, *, cancelled: bool
+    ) -> TaskResult:
+        """Commit the attempt as it ended, or as ``@catch`` says that it ended."""
+        message = self._message
+        if exception is None or cancelled or message is None or not message["is_caught"]:
+            return self._commit(last, exception, cancelled=cancelled)
+        for line in caught_failure.lines(self._run, self._request.step, exception):
+            self.line("stderr", line.encode("utf-8", "backslashreplace") + b"\n")
+        left = last.get("artifacts", message["namespace"])
+        outcome = caught_failure.outcome(self._datastore, self._run, self._request.step, left, exception)
+        return self._commit({**last, **outcome}, exception, cancelled=False)
+
+    def _death(self, end: ProcessEnd) -> dict[str, Any]:
+        if end.timed_out and self._message is not None:
+            text = time_limit.message(self._request.step, self._message["timeout"])
+            return as_exception(TimeoutException(text))
+        return describe_death(end)
+
     def _commit(
         self, last: Mapping[str, Any], exception: dict[str, Any] | None, *, cancelled: bool
     ) -> TaskResult:
@@ -271,12 +333,13 @@ class _Attempt:
 
         Args:
             last: the process's last message, or what stands for it.
-            exception: why the attempt failed; None if it is done.
+            exception: why the attempt failed, caught or not; None if nothing did.
             cancelled: whether it was ended from outside.
         """
         request = self._request
         coordinates = (request.flow, request.run_id, request.step, task_id(request.indices))
-        if exception is not None:
+        is_done = exception is None or last.get("status") == DONE
+        if not is_done and exception is not None:
             self._log.add("stderr", exception["traceback"].encode("utf-8", "backslashreplace"))
         self._log.store(self._datastore.storage, *coordinates, request.attempt)
         environment = self._run["environments"].get(request.step)
@@ -285,7 +348,7 @@ class _Attempt:
             **dict(zip(("flow", "run_id", "step", "task_id"), coordinates, strict=True)),
             "attempt": request.attempt,
             "split_name": self._split_name,
-            "status": "done" if exception is None else "failed",
+            "status": DONE if is_done else "failed",
             "started": self._started,
             "finished": _now(),
             "artifacts": last.get("artifacts", {}),
@@ -295,7 +358,7 @@ class _Attempt:
             "python": last.get("python") or (environment["python"] if environment else None),
         }
         write_task_manifest(self._datastore.storage, manifest)
-        return TaskResult(exception is None, manifest, exception, cancelled and exception is not None)
+        return TaskResult(is_done, manifest, exception, cancelled and exception is not None)
 
 
 def _now() -> str:

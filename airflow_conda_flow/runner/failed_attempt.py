@@ -15,7 +15,12 @@ if TYPE_CHECKING:
 
 def as_exception(error: BaseException) -> dict[str, Any]:
     """What a manifest says of a failure that is not the step's own: the message, and no traceback of ours."""
-    return {"type": type(error).__name__, "message": str(error), "traceback": f"{error}\n"}
+    return {
+        "type": type(error).__name__,
+        "full_type": f"{type(error).__module__}.{type(error).__qualname__}",
+        "message": str(error),
+        "traceback": f"{error}\n",
+    }
 
 
 def commit_failure(storage: Storage, request: TaskRequest, error: BaseException) -> None:

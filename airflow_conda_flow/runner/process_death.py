@@ -6,6 +6,8 @@ import signal
 from pathlib import Path
 from typing import Any
 
+from airflow_conda_flow.errors import TaskFailed
+from airflow_conda_flow.runner.failed_attempt import as_exception
 from airflow_conda_flow.runner.step_process import ProcessEnd
 
 # A container sees its own group at the root of each hierarchy: version 2, version 1.
@@ -22,7 +24,7 @@ def describe_death(end: ProcessEnd) -> dict[str, Any]:
         message = _killed(_signal_name(-end.return_code))
     else:
         message = f"The step's process ended with exit code {end.return_code} before the step did."
-    return {"type": "TaskFailed", "message": message, "traceback": f"{message}\n"}
+    return as_exception(TaskFailed(message))
 
 
 def _killed(name: str) -> str:

@@ -41,11 +41,13 @@ class ProcessEnd:
         last: its ``done`` or ``failed`` message; None if it died without one.
         return_code: as ``subprocess`` gives it, negative for a signal.
         cancelled: whether it was ended from outside.
+        timed_out: whether it was ended because its ``@timeout`` had passed.
     """
 
     last: Message | None
     return_code: int
     cancelled: bool
+    timed_out: bool = False
 
 
 def run_step_process(
@@ -147,6 +149,8 @@ class _Conversation:
         self._exchange = exchange
         self._cancel = cancel
         self._cancelled_at: float | None = None
+        self._deadline: float | None = None
+        self._timed_out = False
         self._ended_at: float | None = None
         self._last: Message | None = None
         self._messages = LineReader(longest=None)
@@ -166,7 +170,8 @@ class _Conversation:
         for stream, reader in self._lines.items():
             if rest := reader.rest():
                 self._exchange.line(stream, rest)
-        return ProcessEnd(self._last, self._process.wait(), self._cancelled_at is not None)
+        cancelled = self._cancelled_at is not None and not self._timed_out
+        return ProcessEnd(self._last, self._process.wait(), cancelled, self._timed_out)
 
     def end_group(self, number: signal.Signals) -> None:
         """Send a signal to the process and to those of its children that stayed in its group."""
@@ -180,7 +185,9 @@ class _Conversation:
         ready = self._selector.select(_POLL_SECONDS if self._selector.get_map() else 0)
         for key, _ in ready:
             self._read(key)
-        if self._cancel.is_set():
+        if self._deadline is not None and time.monotonic() > self._deadline:
+            self._timed_out = self._timed_out or self._cancelled_at is None
+        if self._cancel.is_set() or self._timed_out:
             self._end_early()
         if self._ended_at is None:
             self._note_end(wait=not self._selector.get_map())
@@ -218,9 +225,16 @@ class _Conversation:
         if message["type"] in {"done", "failed"}:
             self._last = message
             return
+        if message["type"] == "clock":
+            self._set_clock(message["seconds"])
+            return
         answer = self._exchange.answer(message)
         if answer is not None:
             self._send(answer)
+
+    def _set_clock(self, seconds: float | None) -> None:
+        """A step ends by itself when its time has passed; one that does not is ended a little later."""
+        self._deadline = None if seconds is None else time.monotonic() + seconds + _GRACE_SECONDS
 
     def _send(self, message: Message) -> None:
         try:

@@ -11,6 +11,7 @@ from airflow_conda_flow.errors import TaskFailed
 from airflow_conda_flow.flow.graph import FlowGraph
 from airflow_conda_flow.flow.index_path import task_id
 from airflow_conda_flow.flow.lineage import parents
+from airflow_conda_flow.flow.timeout_decorator import timeout_seconds
 from airflow_conda_flow.runner.manifest_reader import Manifest, ManifestReader
 from airflow_conda_flow.runtime import protocol
 
@@ -27,6 +28,8 @@ def task_message(
     code_dir: Path,
     scratch: Path,
     tempdir: Path,
+    *,
+    is_last: bool = True,
 ) -> dict[str, Any]:
     """The first message to a step process.
 
@@ -40,11 +43,13 @@ def task_message(
         code_dir: where the flow file is.
         scratch: where the step process writes artifacts, for the runner to publish.
         tempdir: a directory for the step's own files.
+        is_last: whether the task fails for good if this attempt does.
 
     Raises:
         TaskFailed: a task that this one reads from has not finished.
     """
     node = graph.steps[step]
+    decorators = run.get("decorators", {}).get(step, {})
     try:
         sources = parents(graph, step, indices, manifest_of)
         manifest_of.read_all(sources)
@@ -69,13 +74,16 @@ def task_message(
         foreach_stack=stack,
         pickle_protocol=run["pickle_protocols"][step],
         scratch=str(scratch),
+        timeout=timeout_seconds(decorators),
+        catch_var=decorators.get("catch", {}).get("var"),
+        is_caught=is_last and "catch" in decorators,
         current={
             **_parallel(graph, step, stack),
             "flow_name": run["flow"],
             "run_id": run["run_id"],
             "step_name": step,
             "task_id": task_id(indices),
-            "retry_count": attempt,
+            "retry_count": attempt - run.get("first_attempt", 0),
             "origin_run_id": run.get("origin_run_id"),
             "pathspec": f"{run['flow']}/{run['run_id']}/{step}/{task_id(indices)}",
             "namespace": run.get("namespace", f"user:{run['username']}"),

@@ -14,7 +14,7 @@ _OURS = os.path.dirname(os.path.dirname(os.path.abspath(__file__))) + os.sep
 
 def describe(error):
     # type: (BaseException) -> dict[str, Any]
-    """Type, message and traceback of an exception, as texts.
+    """Type, its full name, message and traceback of an exception, as texts.
 
     A ``SystemExit`` is a failure like any other: a step that means to end returns.
     """
@@ -28,6 +28,7 @@ def describe(error):
         summary.__cause__ = None  # the message says it already
     return {
         "type": type(error).__name__,
+        "full_type": "%s.%s" % (type(error).__module__, type(error).__qualname__),
         "message": _text(error),
         "traceback": _tidy("".join(summary.format())),
     }

@@ -65,17 +65,21 @@ def _outcome(message, stream):
     from airflow_conda_flow.runtime import protocol  # noqa: PLC0415 - path is set by main
 
     python = "%d.%d.%d" % sys.version_info[:3]
+    running = []  # type: list[Any]
     try:
-        artifacts, transition = _run(message, stream)
+        artifacts, transition = _run(message, stream, running)
     except BaseException as error:  # noqa: BLE001 - whatever the step raises is its failure
         from airflow_conda_flow.runtime import failure  # noqa: PLC0415 - only where something failed
 
-        return protocol.failed(failure.describe(error), python)
+        described = failure.describe(error)
+        left = running[0].left_behind() if running and message["is_caught"] else None
+        return protocol.failed(described, python, left)
     return protocol.done(artifacts, transition, python)
 
 
-def _run(message, stream):
-    # type: (dict[str, Any], Any) -> Any
+def _run(message, stream, running):
+    # type: (dict[str, Any], Any, list[Any]) -> Any
+    """Run the step; ``running`` takes its task as soon as there is one."""
     import airflow_conda_flow.flow.flowspec as flowspec  # noqa: PLC0415 - path is set by main
     from airflow_conda_flow.flow.current_run import current  # noqa: PLC0415 - path is set by main
     from airflow_conda_flow.runtime.task import StepTask  # noqa: PLC0415 - path is set by main
@@ -86,11 +90,16 @@ def _run(message, stream):
     flow = flow_class(use_cli=False)
     task = StepTask(message, stream)
     flow._task = task  # noqa: SLF001 - the seam for the runtime
+    task.flow = flow
+    running.append(task)
     method = getattr(flow, message["step"])
-    if task.inputs is None:
-        method()
+    arguments = () if task.inputs is None else (task.inputs,)
+    if message["timeout"] is None:
+        method(*arguments)
     else:
-        method(task.inputs)
+        from airflow_conda_flow.runtime import time_limit  # noqa: PLC0415 - few steps have one
+
+        time_limit.run(method, arguments, message["timeout"], message["step"], stream)
     return task.finish(flow)
 
 

@@ -4,6 +4,7 @@
     step → runner   fetch      wants an artifact's file; answered by ``artifact`` or ``error``
     step → runner   ask        wants to know of past runs; answered by ``answer`` or ``error``
     step → runner   publish    has written an artifact's file; not answered
+    step → runner   clock      the step's own time begins, or has ended; not answered
     step → runner   done       the step returned: its artifacts and its transition
     step → runner   failed     the step raised: the exception as plain data
 
@@ -42,6 +43,7 @@ class MessageStream(object):
         self._pid = os.getpid()
         self._writing = _thread.allocate_lock()
         self._asking = _thread.allocate_lock()
+        self._unanswered = 0
 
     def send(self, message):
         # type: (Message) -> None
@@ -64,8 +66,11 @@ class MessageStream(object):
                 "hand the value over."
             )
         with self._asking:
+            self._unanswered += 1
             self.send(message)
-            answer = self.receive()
+            while self._unanswered:  # a signal may have ended an earlier wait; its answer comes first
+                answer = self.receive()
+                self._unanswered -= 1
         if answer is None:
             raise CondaFlowError("The runner of this step is gone.")
         return answer
@@ -129,13 +134,23 @@ def publish(path, ref):
     return {"type": "publish", "path": path, "sha256": ref["sha256"], "size": ref["size"]}
 
 
+def clock(seconds):
+    # type: (float | None) -> Message
+    """Say that the step ends by itself within so many seconds; None: from now on there is no limit."""
+    return {"type": "clock", "seconds": seconds}
+
+
 def done(artifacts, transition, python):
     # type: (Message, Message | None, str) -> Message
     """Say that the step returned; every artifact named was published, or stored before."""
     return {"type": "done", "artifacts": artifacts, "transition": transition, "python": python}
 
 
-def failed(exception, python):
-    # type: (Message, str) -> Message
-    """Say that the step raised; ``python`` is the version that it ran on."""
-    return {"type": "failed", "exception": exception, "python": python}
+def failed(exception, python, artifacts=None):
+    # type: (Message, str, Message | None) -> Message
+    """Say that the step raised; ``python`` is the version that it ran on.
+
+    ``artifacts`` are what a step under ``@catch`` leaves to those that follow.
+    """
+    message = {"type": "failed", "exception": exception, "python": python}
+    return message if artifacts is None else dict(message, artifacts=artifacts)

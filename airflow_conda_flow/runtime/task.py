@@ -42,6 +42,8 @@ class StepTask(object):
         if message["inputs"] is not None:
             self.inputs = Inputs([Input(each, self._client) for each in message["inputs"]])
         self._transition = None  # type: Message | None
+        self._catch_var = message["catch_var"]
+        self.flow = None  # type: Any
 
     # What a flow object asks for.
 
@@ -168,6 +170,8 @@ class StepTask(object):
                 file=self._file,
                 line=self._node["line"],
             )
+        if self._catch_var is not None:
+            setattr(flow, self._catch_var, None)
         artifacts = dict(self._namespace)
         for name, value in vars(flow).items():
             if name not in _OURS:
@@ -176,6 +180,18 @@ class StepTask(object):
         if transition is not None and transition["foreach"] is not None:
             self._store_splits(transition, artifacts)
         return artifacts, transition
+
+    def left_behind(self):
+        # type: () -> Message
+        """All artifacts of a step that failed, for those that follow it; what cannot be stored is not."""
+        artifacts = dict(self._namespace)
+        for name, value in vars(self.flow).items():
+            if name not in _OURS:
+                try:
+                    artifacts[name] = self._stored(name, value)
+                except Exception:  # noqa: BLE001 - one that failed to be stored may be why the step failed
+                    artifacts.pop(name, None)
+        return artifacts
 
     def _stored(self, name, value):
         # type: (str, Any) -> Message

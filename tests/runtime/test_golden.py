@@ -75,7 +75,8 @@ def conversations(tmp_path_factory):
 def _plain(said: list, tmp_path: Path) -> list:
     scratch = Path(said[0][1]["scratch"])
     text = json.dumps(said)
-    for real, name in ((scratch, "/scratch"), (tmp_path, "")):
+    tempdir = said[0][1]["current"]["tempdir"]
+    for real, name in ((tempdir, "/scratch/tempdir"), (scratch, "/scratch"), (tmp_path, "")):
         text = text.replace(str(real), name)
     plain = json.loads(text)
     if "python" in plain[-1][1]:

@@ -1,0 +1,62 @@
+"""Runs a step for as long as its ``@timeout`` allows.
+
+A signal raises in the step itself, so that its ``finally`` blocks run and the traceback shows where
+it was. Code that the signal cannot interrupt is ended by the runner, which is told of the clock.
+"""
+
+import signal
+
+from airflow_conda_flow.errors import TimeoutException
+from airflow_conda_flow.runtime import protocol
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from typing import Any, NoReturn
+
+    from airflow_conda_flow.runtime.protocol import MessageStream
+
+
+def run(method, arguments, seconds, step, stream):
+    # type: (Callable[..., Any], tuple[Any, ...], float, str, MessageStream) -> None
+    """Call the step's method.
+
+    Args:
+        method: the step.
+        arguments: what it takes.
+        seconds: how long it may run.
+        step: its name.
+        stream: the way to the runner.
+
+    Raises:
+        TimeoutException: it ran for longer.
+    """
+
+    def end(_number, _frame):
+        # type: (int, Any) -> NoReturn
+        raise TimeoutException(message(step, seconds))
+
+    signal.signal(signal.SIGALRM, end)
+    stream.send(protocol.clock(seconds))
+    signal.setitimer(signal.ITIMER_REAL, seconds)
+    try:
+        method(*arguments)
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        stream.send(protocol.clock(None))
+
+
+def message(step, seconds):
+    # type: (str, float) -> str
+    """What to say of a step that took too long.
+
+    >>> message("train", 3723.5)
+    'Step train timed out after 1 hours, 2 minutes, 3.5 seconds'
+    """
+    minutes, rest = divmod(seconds, 60)
+    return "Step %s timed out after %d hours, %d minutes, %g seconds" % (
+        step,
+        minutes // 60,
+        minutes % 60,
+        rest,
+    )
