@@ -36,13 +36,14 @@ class _EnvironmentAttributes(Decorator):
         # type: () -> None
         """Raise unless every library is pinned exactly and Python is a full version."""
         merged = {}  # type: dict[str, str]
+        given = {}  # type: dict[str, str]
         for spelling in ("libraries", "packages"):
             for name, version in self._mapping(spelling).items():
                 self._check_library(name, version)
-                if merged.get(name, version) != version:
+                key = library_key(name)
+                if given.setdefault(key, version) != version:
                     self.fail(
-                        "@%s gives %r twice, as %r and %r; keep one."
-                        % (self.name, name, merged[name], version)
+                        "@%s gives %r twice, as %r and %r; keep one." % (self.name, key, given[key], version)
                     )
                 merged[name] = version
         self.attributes[self.spelling] = merged
@@ -87,7 +88,11 @@ class _EnvironmentAttributes(Decorator):
 
     def _check_python(self, python):
         # type: (Any) -> None
-        if python is None or (isinstance(python, str) and _PYTHON.match(python)):
+        if python is None:
+            return
+        if isinstance(python, str) and _PYTHON.match(python):
+            if tuple(int(part) for part in python.split(".")[:2]) < (3, 6):
+                self.fail("@%s: python is %r; steps run on Python 3.6 and later." % (self.name, python))
             return
         self.fail(
             "@%s: python is %r; write all three numbers of one version as a string, "

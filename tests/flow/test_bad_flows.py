@@ -694,6 +694,20 @@ class F(FlowSpec):
         r"@conda gives 'a' twice, as '1' and '2'",
     ),
     (
+        "the same library in two spellings",
+        'class F(FlowSpec):\n    @conda(libraries={"NumPy": "1", "c::numpy": "2"})\n    @step\n    def start(self):\n        self.next(self.end)\n'
+        + END,
+        3,
+        r"@conda gives 'numpy' twice, as '1' and '2'",
+    ),
+    (
+        "a Python that is too old",
+        'class F(FlowSpec):\n    @conda(python="2.7.18")\n    @step\n    def start(self):\n        self.next(self.end)\n'
+        + END,
+        3,
+        r"python is '2\.7\.18'; steps run on Python 3\.6 and later",
+    ),
+    (
         "a decorator on what is no step",
         'class F(FlowSpec):\n    @conda(libraries={"a": "1"})\n    def helper(self):\n        pass\n    @step\n    def start(self):\n        self.next(self.end)\n'
         + END,
