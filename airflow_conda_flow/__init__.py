@@ -1,7 +1,7 @@
 """Write a flow once; run every step in its own conda environment, locally or as an Airflow DAG.
 
 Standard library only, Python 3.6 and later: this file is shipped into step environments. The client
-(``Flow``, ``Run``, ...) is loaded by the first use of one of its names.
+(``Flow``, ``Run``, ...) and what few flow files use is loaded by the first use of its name.
 """
 
 import sys
@@ -9,8 +9,12 @@ import sys
 from airflow_conda_flow.flow.batch_decorator import batch
 from airflow_conda_flow.flow.catch_decorator import catch
 from airflow_conda_flow.flow.conda_decorators import conda, conda_base, pypi, pypi_base
+from airflow_conda_flow.flow.config import Config
+from airflow_conda_flow.flow.config_value import ConfigValue
 from airflow_conda_flow.flow.current_run import current
+from airflow_conda_flow.flow.delayed_value import config_expr
 from airflow_conda_flow.flow.flowspec import FlowSpec
+from airflow_conda_flow.flow.include_file import IncludeFile
 from airflow_conda_flow.flow.kubernetes_decorator import kubernetes
 from airflow_conda_flow.flow.parallel_decorator import parallel
 from airflow_conda_flow.flow.parameters import JSONType, Parameter
@@ -18,6 +22,13 @@ from airflow_conda_flow.flow.resources_decorator import resources
 from airflow_conda_flow.flow.retry_decorator import retry
 from airflow_conda_flow.flow.steps import step
 from airflow_conda_flow.flow.timeout_decorator import timeout
+from airflow_conda_flow.flow.user_decorators import (
+    USER_SKIP_STEP,
+    FlowMutator,
+    StepMutator,
+    UserStepDecorator,
+    user_step_decorator,
+)
 
 TYPE_CHECKING = False
 if TYPE_CHECKING or sys.version_info < (3, 7):
@@ -35,21 +46,33 @@ if TYPE_CHECKING or sys.version_info < (3, 7):
         metadata,
         namespace,
     )
+    from airflow_conda_flow.flow.mutable_flow import MutableFlow
+    from airflow_conda_flow.flow.mutable_step import MutableStep
 
 __all__ = [
+    "USER_SKIP_STEP",
+    "Config",
+    "ConfigValue",
     "DataArtifact",
     "Flow",
+    "FlowMutator",
     "FlowSpec",
+    "IncludeFile",
     "JSONType",
     "Metaflow",
+    "MutableFlow",
+    "MutableStep",
     "Parameter",
     "Run",
     "Step",
+    "StepMutator",
     "Task",
+    "UserStepDecorator",
     "batch",
     "catch",
     "conda",
     "conda_base",
+    "config_expr",
     "current",
     "default_metadata",
     "default_namespace",
@@ -65,32 +88,35 @@ __all__ = [
     "retry",
     "step",
     "timeout",
+    "user_step_decorator",
 ]
 
-_CLIENT = {
-    "DataArtifact": "data_artifact",
-    "Flow": "past_flow",
-    "Metaflow": "past_flow",
-    "Run": "past_run",
-    "Step": "past_step",
-    "Task": "past_task",
-    "default_metadata": "scope",
-    "default_namespace": "scope",
-    "get_metadata": "scope",
-    "get_namespace": "scope",
-    "metadata": "scope",
-    "namespace": "scope",
+_LATER = {
+    "DataArtifact": "client.data_artifact",
+    "Flow": "client.past_flow",
+    "Metaflow": "client.past_flow",
+    "MutableFlow": "flow.mutable_flow",
+    "MutableStep": "flow.mutable_step",
+    "Run": "client.past_run",
+    "Step": "client.past_step",
+    "Task": "client.past_task",
+    "default_metadata": "client.scope",
+    "default_namespace": "client.scope",
+    "get_metadata": "client.scope",
+    "get_namespace": "client.scope",
+    "metadata": "client.scope",
+    "namespace": "client.scope",
 }
-"""The module of ``client/`` that has a name."""
+"""The module that has a name which few flow files use."""
 
 
 def __getattr__(name):
     # type: (str) -> object
-    if name not in _CLIENT:
+    if name not in _LATER:
         raise AttributeError("module %r has no attribute %r" % (__name__, name))
-    import importlib  # noqa: PLC0415 - only where the client is used
+    import importlib  # noqa: PLC0415 - only where one is used
 
-    value = getattr(importlib.import_module("airflow_conda_flow.client." + _CLIENT[name]), name)
+    value = getattr(importlib.import_module("airflow_conda_flow." + _LATER[name]), name)
     globals()[name] = value
     return value
 

@@ -9,8 +9,9 @@ import sys
 from collections.abc import Sequence
 from typing import Any, NoReturn
 
+from airflow_conda_flow.cli.config_options import configs_of, given_configs
 from airflow_conda_flow.cli.parser import build_parser, parse
-from airflow_conda_flow.errors import CondaFlowError
+from airflow_conda_flow.errors import CondaFlowError, ParameterError
 from airflow_conda_flow.flow.definition import read_flow
 
 
@@ -35,13 +36,17 @@ def main(flow_class: type[Any], argv: Sequence[str] | None = None) -> int:
     process with 2.
     """
     try:
-        definition = read_flow(flow_class)
+        words = sys.argv[1:] if argv is None else argv
+        definition = read_flow(flow_class, given_configs(configs_of(flow_class), words))
         parser = build_parser(definition)
-        arguments = parse(parser, sys.argv[1:] if argv is None else argv)
+        arguments = parse(parser, words)
         if arguments.command is None:
             parser.print_help()
             return 0
         code: int = arguments.execute(arguments, definition)
+    except ParameterError as error:
+        sys.stderr.write(f"{error}\n")
+        return 2
     except CondaFlowError as error:
         sys.stderr.write(f"{error}\n")
         return 1

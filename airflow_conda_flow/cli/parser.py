@@ -6,10 +6,11 @@ import argparse
 import difflib
 import os
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from typing import Any, NoReturn
 
 from airflow_conda_flow._version import __version__
+from airflow_conda_flow.cli.config_options import add_config_options, configs_of
 from airflow_conda_flow.flow.definition import FlowDefinition
 from airflow_conda_flow.settings import Settings, load_settings
 
@@ -40,16 +41,20 @@ def chosen_settings(arguments: argparse.Namespace) -> Settings:
     return load_settings({name: getattr(arguments, name) for name in names})
 
 
-def add_common_options(parser: argparse.ArgumentParser, *, inherited: bool) -> None:
+def add_common_options(
+    parser: argparse.ArgumentParser, *, inherited: bool, taken: Collection[str] = ()
+) -> None:
     """Add the options that stand before the command as well as behind it.
 
     Args:
         parser: the parser of the flow file, or of one command.
         inherited: whether a value given before the command is to be kept.
+        taken: names of parameters; an option of that name stands before the command alone.
     """
 
-    def add(*names: str, default: Any = None, **kwargs: Any) -> None:
-        parser.add_argument(*names, default=argparse.SUPPRESS if inherited else default, **kwargs)
+    def add(name: str, default: Any = None, **kwargs: Any) -> None:
+        if name.removeprefix("--") not in taken:
+            parser.add_argument(name, default=argparse.SUPPRESS if inherited else default, **kwargs)
 
     add(
         "--environment",
@@ -76,6 +81,8 @@ def build_parser(definition: FlowDefinition, prog: str | None = None) -> FlowArg
     )
     parser.add_argument("--version", action="version", version=f"airflow-conda-flow {__version__}")
     add_common_options(parser, inherited=False)
+    configs = configs_of(definition.flow_class)
+    add_config_options(parser, configs)
     parser.add_argument(
         "--with",
         dest="decorators_before",
@@ -94,7 +101,10 @@ def build_parser(definition: FlowDefinition, prog: str | None = None) -> FlowArg
             description=module.HELP,
             formatter_class=argparse.RawDescriptionHelpFormatter,
         )
-        add_common_options(command, inherited=True)
+        taken = [parameter.name for parameter in definition.parameters] if module is run else []
+        add_common_options(command, inherited=True, taken=taken)
+        if not {"config", "config-value"} & set(taken):
+            add_config_options(command, configs)
         module.add_arguments(command, definition)
         command.set_defaults(execute=module.execute, command_parser=command)
     return parser

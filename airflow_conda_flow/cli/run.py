@@ -10,8 +10,9 @@ from pathlib import Path
 from types import FrameType
 from typing import Any
 
-from airflow_conda_flow.cli.parser import FlowArgumentParser, chosen_settings
-from airflow_conda_flow.errors import ParameterError, SettingError
+from airflow_conda_flow.cli.parameter_options import add_parameter_options, parameter_values
+from airflow_conda_flow.cli.parser import chosen_settings
+from airflow_conda_flow.errors import SettingError
 from airflow_conda_flow.flow.definition import FlowDefinition
 from airflow_conda_flow.local.console import Console
 from airflow_conda_flow.local.run import LocalRun, RunOptions
@@ -19,21 +20,12 @@ from airflow_conda_flow.settings import Settings
 
 NAME = "run"
 HELP = "Run the flow on this machine."
-_PARAMETER_PREFIX = "parameter:"
 
 
 def add_arguments(parser: argparse.ArgumentParser, definition: FlowDefinition) -> None:
     """Add the options of a run, and one option for each of the flow's parameters."""
     add_run_options(parser)
-    if definition.parameters:
-        group = parser.add_argument_group("parameters of the flow")
-        for parameter in definition.parameters:
-            group.add_argument(
-                f"--{parameter.name}",
-                dest=_PARAMETER_PREFIX + parameter.name,
-                metavar=parameter.type_name.upper(),
-                help=_parameter_help(parameter),
-            )
+    add_parameter_options(parser, definition)
 
 
 def add_run_options(parser: argparse.ArgumentParser) -> None:
@@ -70,8 +62,9 @@ def add_run_options(parser: argparse.ArgumentParser) -> None:
 def execute(arguments: argparse.Namespace, definition: FlowDefinition) -> int:
     """Run the flow; 0 when every task finished, else 1."""
     definition.attach([*arguments.decorators_before, *arguments.decorators])
-    parameters = _parameter_values(arguments, definition)
-    return start_run(arguments, definition, parameters, chosen_settings(arguments))
+    settings = chosen_settings(arguments)
+    parameters = parameter_values(arguments, definition, settings.datastore)
+    return start_run(arguments, definition, parameters, settings)
 
 
 def start_run(
@@ -133,29 +126,6 @@ def _write_run_id(path: str, run_id: str) -> None:
             f"--run-id-file {path} cannot be written: {error.strerror}. Name a file in a "
             "directory that exists."
         ) from error
-
-
-def _parameter_values(arguments: argparse.Namespace, definition: FlowDefinition) -> Mapping[str, Any]:
-    texts = {
-        parameter.name: text
-        for parameter in definition.parameters
-        if (text := getattr(arguments, _PARAMETER_PREFIX + parameter.name)) is not None
-    }
-    try:
-        return definition.parameter_values(texts)
-    except ParameterError as error:
-        parser: FlowArgumentParser = arguments.command_parser
-        parser.error(str(error))
-
-
-def _parameter_help(parameter: Any) -> str:
-    text = (parameter.help or "").replace("%", "%%")
-    if parameter.required:
-        return f"{text} (required)".strip()
-    if parameter.default is None or callable(parameter.default):
-        return text
-    default = f"{parameter.default!r}".replace("%", "%%")
-    return f"{text} (default {default})".strip()
 
 
 def _positive(text: str) -> int:

@@ -6,7 +6,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
-NAMES = (
+ALWAYS = (
     "flow_name",
     "run_id",
     "step_name",
@@ -17,12 +17,38 @@ NAMES = (
     "namespace",
     "username",
     "tags",
-    "parameter_names",
     "tempdir",
-    "is_running_flow",
-    "parallel",
-    "is_parallel",
 )
+"""Names that are there everywhere; outside a step they are None."""
+
+IN_STEPS = ("parameter_names", "graph", "run")
+"""Names that are there in steps alone."""
+
+IN_SOME_STEPS = {
+    "card": "steps with @card",
+    "trigger": "runs that an event started",
+    "parallel": "steps of a num_parallel",
+    "is_parallel": "steps of a num_parallel",
+    "project_name": "flows with @project",
+    "project_flow_name": "flows with @project",
+    "branch_name": "flows with @project",
+    "is_production": "flows with @project",
+    "is_user_branch": "flows with @project",
+}
+"""Names that a decorator brings along, and where."""
+
+IN_AIRFLOW = (
+    "dag_id",
+    "dag_run_id",
+    "dag_run_conf",
+    "logical_date",
+    "data_interval_start",
+    "data_interval_end",
+)
+"""Names that are None where Airflow does not run the flow."""
+
+NAMES = ("is_running_flow",) + ALWAYS + IN_STEPS + tuple(IN_SOME_STEPS) + IN_AIRFLOW
+_DATES = ("logical_date", "data_interval_start", "data_interval_end")
 
 Parallel = namedtuple(  # noqa: PYI024 - every step process would pay for importing typing
     "Parallel", ["main_ip", "num_nodes", "node_index", "control_task_id"]
@@ -31,11 +57,11 @@ Parallel = namedtuple(  # noqa: PYI024 - every step process would pay for import
 
 
 class Current(object):
-    """The run around the code that reads it; empty outside a step.
+    """The run around the code that reads it; its names are None outside a step.
 
     >>> "run_id" in Current()
     False
-    >>> Current().get("run_id", "none")
+    >>> Current().get("project_name", "none")
     'none'
     """
 
@@ -49,24 +75,67 @@ class Current(object):
         if "parallel" in values:
             self._values["parallel"] = Parallel(**values["parallel"])
 
+    def _update(self, **values):
+        # type: (**Any) -> None
+        """Add values: the seam for what decorators bring along."""
+        self._values.update(values)
+
     def get(self, name, default=None):
         # type: (str, Any) -> Any
         """The value of a name, or ``default`` where there is none."""
-        return self._values.get(name, default)
+        return getattr(self, name, default)
 
     def __contains__(self, name):
         # type: (str) -> bool
-        return name in self._values
+        return getattr(self, name, None) is not None
+
+    def __dir__(self):
+        # type: () -> list[str]
+        return sorted(set(NAMES) | {"get"})
 
     def __getattr__(self, name):
         # type: (str) -> Any
-        try:
-            return self.__dict__["_values"][name]
-        except KeyError:
-            pass
-        if name in NAMES:
+        values = self.__dict__["_values"]
+        if name in values:
+            return _as_date(values[name]) if name in _DATES else values[name]
+        if name in ALWAYS or name in IN_AIRFLOW:
+            return None
+        if name in IN_STEPS and values["is_running_flow"]:
+            return self._computed(name)
+        if name in IN_STEPS:
             raise AttributeError("current.%s has a value inside a running step alone." % name)
+        if name == "task":
+            raise AttributeError(
+                "current.task is not there: a task is stored when it ends. Its name is current.pathspec."
+            )
+        if name in IN_SOME_STEPS:
+            raise AttributeError("current.%s has a value in %s alone." % (name, IN_SOME_STEPS[name]))
         raise AttributeError("current has no attribute %r. It has: %s." % (name, ", ".join(NAMES)))
+
+    def _computed(self, name):
+        # type: (str) -> Any
+        """What few steps ask for."""
+        if name == "graph":
+            from airflow_conda_flow.flow.graph_summary import graph_summary  # noqa: PLC0415 - reads sources
+
+            self._values[name] = graph_summary(self._values["flow_class"])
+        elif name == "run":
+            import importlib  # noqa: PLC0415 - few steps ask for the client
+
+            past_run = importlib.import_module("airflow_conda_flow.client.past_run")
+            self._values[name] = past_run.Run("%s/%s" % (self._values["flow_name"], self._values["run_id"]))
+        return self._values[name]
+
+
+def _as_date(text):
+    # type: (str | None) -> Any
+    """The time, in UTC, that the run manifest holds as a text."""
+    if text is None:
+        return None
+    import datetime as dt  # noqa: PLC0415 - few steps ask for a date
+
+    # Python 3.6 knows no fromisoformat, and no colon in %z.
+    return dt.datetime.strptime(text[:-3] + text[-2:], "%Y-%m-%dT%H:%M:%S.%f%z")
 
 
 current = Current()

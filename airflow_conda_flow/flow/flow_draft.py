@@ -11,7 +11,7 @@ from airflow_conda_flow.flow.config import Config, config_options, variable_of
 from airflow_conda_flow.flow.config_input import GivenConfigs, read_configs
 from airflow_conda_flow.flow.decorator_text import parse_decorator
 from airflow_conda_flow.flow.decorators import nearest
-from airflow_conda_flow.flow.flowspec import FlowSpec
+from airflow_conda_flow.flow.members import members_of, owners
 from airflow_conda_flow.flow.parameters import Parameter
 from airflow_conda_flow.flow.plain_errors import show_plainly
 from airflow_conda_flow.flow.step_decorators import STEP_DECORATORS, decorator_class
@@ -139,25 +139,6 @@ class FlowDraft(object):
                 if isinstance(mutator, StepMutator):
                     mutator.ready(self.names)
                     _call(mutator, phase, MutableStep(flow_for(mutator), step))
-
-
-def members_of(flow_class, kind):
-    # type: (Any, Any) -> dict[str, Any]
-    """The members of that type by attribute; one of a subclass takes the place of its base's."""
-    found = {}  # type: dict[str, Any]
-    for owner in owners(flow_class):
-        for attribute, member in vars(owner).items():
-            if isinstance(member, kind):
-                found[attribute] = member
-            else:
-                found.pop(attribute, None)
-    return found
-
-
-def owners(flow_class):
-    # type: (Any) -> list[type]
-    """The classes that a user wrote, the most general first."""
-    return [each for each in reversed(flow_class.__mro__) if each is not FlowSpec and each is not object]
 
 
 def _steps(flow_class):

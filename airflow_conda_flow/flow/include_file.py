@@ -1,6 +1,5 @@
 """``IncludeFile``: a parameter whose value is what a file holds when the run starts."""
 
-import importlib
 import os
 
 from airflow_conda_flow.errors import FlowDefinitionError, ParameterError
@@ -206,6 +205,8 @@ def call_parser(parser, content, what):
 
 def _function(name, what):
     # type: (str, str) -> Any
+    import importlib  # noqa: PLC0415 - few parsers are names
+
     module_name, _, attribute = name.rpartition(".")
     try:
         found = getattr(importlib.import_module(module_name), attribute)

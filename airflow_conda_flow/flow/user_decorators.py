@@ -4,7 +4,6 @@ A ``UserStepDecorator``, or a generator function under ``@user_step_decorator``,
 step in its step process. A ``StepMutator`` or a ``FlowMutator`` runs where the flow is read.
 """
 
-import inspect
 import sys
 
 from airflow_conda_flow.errors import FlowDefinitionError
@@ -25,6 +24,7 @@ REGISTERED = {}  # type: dict[str, type[UserDecorator]]
 """Every user decorator that is defined, by the dotted name of its class or function."""
 
 _OURS = "airflow_conda_flow."
+_GENERATOR = 0x20  # CO_GENERATOR of the inspect module, which every step process would pay for
 
 
 class _Attaching(type):
@@ -253,9 +253,10 @@ def user_step_decorator(*positional, **attributes):
     if not positional:
         return lambda function: user_step_decorator(function, **attributes)
     function = positional[0]
-    if not inspect.isgeneratorfunction(function):
+    code = getattr(function, "__code__", None)
+    if code is None or not code.co_flags & _GENERATOR:
         _refuse(function, "is no generator function; a user step decorator has a yield.")
-    count = len(inspect.signature(function).parameters)
+    count = code.co_argcount
     if count not in (3, 4):
         _refuse(function, "takes %d arguments; write (step_name, flow, inputs, attributes)." % count)
     members = {"__module__": __name__, "__doc__": function.__doc__}

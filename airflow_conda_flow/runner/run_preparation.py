@@ -10,6 +10,7 @@ from typing import Any, Literal
 
 from airflow_conda_flow.datastore import code_package, layout
 from airflow_conda_flow.datastore.datastore import Datastore
+from airflow_conda_flow.datastore.included_objects import read_object_at
 from airflow_conda_flow.datastore.manifests import read_run_manifest, write_run_manifest
 from airflow_conda_flow.datastore.storage import Storage
 from airflow_conda_flow.datastore.tags import checked_tags, origin_tags
@@ -17,7 +18,9 @@ from airflow_conda_flow.environments.environments import Environments
 from airflow_conda_flow.environments.requested import requested_spec
 from airflow_conda_flow.environments.spec import EnvironmentSpec
 from airflow_conda_flow.errors import NotInDatastore
+from airflow_conda_flow.flow.config_value import plain
 from airflow_conda_flow.flow.definition import FlowDefinition
+from airflow_conda_flow.flow.include_file import FileToInclude
 from airflow_conda_flow.flow.username import username
 from airflow_conda_flow.runtime import pickling
 from airflow_conda_flow.settings import Settings
@@ -41,6 +44,7 @@ def prepare_run(
     first_attempt: int = 0,
     namespace: str | None = None,
     resumed: Mapping[str, Any] | None = None,
+    current: Mapping[str, Any] | None = None,
 ) -> Manifest:
     """Resolve every environment, store the code package, and commit the run's manifest.
 
@@ -60,6 +64,7 @@ def prepare_run(
         first_attempt: the number of every task's first attempt.
         namespace: the tag of the runs that the client shows in steps; the user's if None.
         resumed: the manifest of the run that this one resumes; it has that run's parameters.
+        current: further values for ``current`` in steps, as JSON.
 
     Returns:
         the run manifest, as docs/architecture.md shows it.
@@ -86,6 +91,8 @@ def prepare_run(
         "system_tags": origin_tags(username(), origin, created, platform.python_version()),
         "graph": definition.graph.to_dict(),
         "decorators": definition.decorators,
+        "user_decorators": definition.user_decorators,
+        "current": dict(current or {}),
         "code": {"sha256": package.sha256, "flow_file": package.flow_file},
         "environment": environment,
         "environments": {
@@ -95,7 +102,9 @@ def prepare_run(
         "pickle_protocols": protocols,
         "first_attempt": first_attempt,
         "parameters": {
-            **_store_parameters(datastore, parameters, protocols[definition.graph.start]),
+            **_store_parameters(
+                datastore, {**parameters, **definition.configs}, protocols[definition.graph.start]
+            ),
             **(resumed["parameters"] if resumed else {}),
         },
         "namespace": f"user:{username()}" if namespace is None else namespace,
@@ -159,10 +168,18 @@ def _store_parameters(datastore: Datastore, parameters: Mapping[str, Any], proto
     try:
         for number, (name, value) in enumerate(parameters.items()):
             path: Path = scratch / str(number)
-            refs[name] = pickling.dump_to_file(value, str(path), protocol)
+            stored = plain(_content(value, datastore.storage))
+            refs[name] = pickling.dump_to_file(stored, str(path), protocol)
             datastore.artifacts.publish(path, refs[name]["sha256"])
     finally:
         for left in scratch.iterdir():
             left.unlink()
         scratch.rmdir()
     return refs
+
+
+def _content(value: Any, storage: Storage) -> Any:
+    """What a file holds that a parameter is given; any other value as it is."""
+    if isinstance(value, FileToInclude):
+        return value.content(lambda url: read_object_at(url, storage))
+    return value

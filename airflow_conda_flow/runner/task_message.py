@@ -77,7 +77,9 @@ def task_message(
         timeout=timeout_seconds(decorators),
         catch_var=decorators.get("catch", {}).get("var"),
         is_caught=is_last and "catch" in decorators,
+        **_user_decorators(run, step),
         current={
+            **run.get("current", {}),
             **_parallel(graph, step, stack),
             "flow_name": run["flow"],
             "run_id": run["run_id"],
@@ -93,6 +95,11 @@ def task_message(
             "tempdir": str(tempdir),
         },
     )
+
+
+def _user_decorators(run: Manifest, step: str) -> dict[str, Any]:
+    records = run.get("user_decorators", {}).get(step)
+    return {"user_decorators": records} if records else {}
 
 
 def leads_back(step: str, last: Mapping[str, Any]) -> bool:

@@ -87,12 +87,18 @@ def _run(message, stream, running):
     flowspec.in_step_process = True
     current._set(**message["current"])  # noqa: SLF001 - the seam for the runtime
     flow_class = _load_flow(message["code_dir"], message["flow_file"], message["flow"])
+    current._update(flow_class=flow_class)  # noqa: SLF001 - the seam for the runtime
     flow = flow_class(use_cli=False)
     task = StepTask(message, stream)
     flow._task = task  # noqa: SLF001 - the seam for the runtime
     task.flow = flow
     running.append(task)
+    _declare_parameters(flow_class, message["current"]["parameter_names"])
     method = getattr(flow, message["step"])
+    if message.get("user_decorators"):
+        from airflow_conda_flow.runtime import user_steps  # noqa: PLC0415 - few steps have one
+
+        method = user_steps.decorated(flow, method, task, message["user_decorators"])
     arguments = () if task.inputs is None else (task.inputs,)
     if message["timeout"] is None:
         method(*arguments)
@@ -101,6 +107,17 @@ def _run(message, stream, running):
 
         time_limit.run(method, arguments, message["timeout"], message["step"], stream)
     return task.finish(flow)
+
+
+def _declare_parameters(flow_class, names):
+    # type: (Any, list[str]) -> None
+    """Give the class the parameters that a mutator added where the flow was read."""
+    missing = [name for name in names if not hasattr(flow_class, name)]
+    if missing:
+        from airflow_conda_flow.flow.parameters import Parameter  # noqa: PLC0415 - few flows have them
+
+        for name in missing:
+            setattr(flow_class, name, Parameter(name))
 
 
 def _load_flow(code_dir, flow_file, name):

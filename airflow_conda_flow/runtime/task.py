@@ -107,6 +107,29 @@ class StepTask(object):
             flow, self._step, self._node, targets, foreach, condition, num_parallel
         )
 
+    def go_on(self, flow, targets, options):
+        # type: (Any, list[Any], dict[str, Any]) -> None
+        """Take a transition in place of the step's own; ``options`` may differ from its source.
+
+        Args:
+            flow: the flow object.
+            targets: what ``self.next`` is given, as the source has it.
+            options: ``foreach``, ``condition`` or ``num_parallel``.
+        """
+        unknown = set(options) - {"foreach", "condition", "num_parallel"}
+        if unknown:
+            raise TransitionError("self.next() has no option %r." % min(unknown))
+        node = dict(self._node, foreach=options.get("foreach"), condition=options.get("condition"))
+        self._transition = read_transition(
+            flow,
+            self._step,
+            node,
+            tuple(targets),
+            options.get("foreach"),
+            options.get("condition"),
+            options.get("num_parallel"),
+        )
+
     def merge(self, flow, inputs, include, exclude):
         # type: (Any, Any, Iterable[str], Iterable[str]) -> None
         """Take over the artifacts on which all inputs agree; compared by digest, none is read."""

@@ -1,0 +1,95 @@
+"""``--config`` and ``--config-value``: read before anything else, since the flow itself may use configs."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from airflow_conda_flow.errors import ParameterError
+from airflow_conda_flow.flow.config import Config, ConfigOptions, config_options
+from airflow_conda_flow.flow.config_input import GivenConfigs
+from airflow_conda_flow.flow.members import members_of
+from airflow_conda_flow.flow.username import username
+
+_FILE_VARIABLES = ("CONDA_FLOW_CONFIG", "METAFLOW_FLOW_CONFIG")
+_VALUE_VARIABLES = ("CONDA_FLOW_CONFIG_VALUE", "METAFLOW_FLOW_CONFIG_VALUE")
+
+
+def configs_of(flow_class: type[Any]) -> list[ConfigOptions]:
+    """The configs of a flow class."""
+    return [config_options(each) for each in members_of(flow_class, Config).values()]
+
+
+def add_config_options(parser: argparse.ArgumentParser, configs: Sequence[ConfigOptions]) -> None:
+    """Add the two options, if the flow has configs."""
+    if not configs:
+        return
+    names = "; ".join(f"{each.name}: {each.help}" if each.help else each.name for each in configs)
+    parser.add_argument(
+        "--config",
+        nargs=2,
+        action="append",
+        default=[],
+        metavar=("NAME", "FILE"),
+        dest="config_files",
+        help=f"read a config from a file; may be given again ({names})".replace("%", "%%"),
+    )
+    parser.add_argument(
+        "--config-value",
+        nargs=2,
+        action="append",
+        default=[],
+        metavar=("NAME", "VALUE"),
+        dest="config_values",
+        help="give a config as a text; may be given again",
+    )
+
+
+def given_configs(
+    configs: Sequence[ConfigOptions], argv: Sequence[str], environ: Mapping[str, str] | None = None
+) -> GivenConfigs:
+    """What the command line, else the environment variables, give for a flow's configs.
+
+    Args:
+        configs: the flow's.
+        argv: the command line without the program.
+        environ: the environment variables; this process's if None.
+
+    Raises:
+        ParameterError: a variable is no JSON object.
+    """
+    if not configs:
+        return GivenConfigs()
+    environ = os.environ if environ is None else environ
+    parser = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
+    add_config_options(parser, configs)
+    arguments, _ = parser.parse_known_args(argv)
+    files = {str(name): str(path) for name, path in arguments.config_files}
+    values: dict[str, Any] = {str(name): value for name, value in arguments.config_values}
+    stated = {*files, *values}
+    for name, path in _from_variable(_FILE_VARIABLES, environ).items():
+        if name not in stated:
+            files[name] = str(path)
+    from_variable = _from_variable(_VALUE_VARIABLES, environ)
+    values.update((name, value) for name, value in from_variable.items() if name not in stated)
+    return GivenConfigs(files, values, username())
+
+
+def _from_variable(names: Sequence[str], environ: Mapping[str, str]) -> dict[str, Any]:
+    for name in names:
+        if not environ.get(name):
+            continue
+        try:
+            found = json.loads(environ[name])
+        except ValueError:
+            found = None
+        if not isinstance(found, dict):
+            raise ParameterError(
+                f"{name} is {environ[name]!r}; write a JSON object of config names, such as "
+                '{"settings": "settings.json"}.'
+            )
+        return found
+    return {}

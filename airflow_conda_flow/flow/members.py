@@ -1,0 +1,26 @@
+"""The members of a flow class, as they are written."""
+
+from airflow_conda_flow.flow.flowspec import FlowSpec
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+
+def members_of(flow_class, kind):
+    # type: (Any, Any) -> dict[str, Any]
+    """The members of that type by attribute; one of a subclass takes the place of its base's."""
+    found = {}  # type: dict[str, Any]
+    for owner in owners(flow_class):
+        for attribute, member in vars(owner).items():
+            if isinstance(member, kind):
+                found[attribute] = member
+            else:
+                found.pop(attribute, None)
+    return found
+
+
+def owners(flow_class):
+    # type: (Any) -> list[type]
+    """The classes that a user wrote, the most general first."""
+    return [each for each in reversed(flow_class.__mro__) if each is not FlowSpec and each is not object]

@@ -1,0 +1,156 @@
+"""Runs a step with the decorators that users wrote around it."""
+
+from airflow_conda_flow.errors import FlowDefinitionError
+from airflow_conda_flow.flow.config import Config, config_options, variable_of
+from airflow_conda_flow.flow.graph_reader import read_graph
+from airflow_conda_flow.flow.members import members_of
+from airflow_conda_flow.flow.recorded_decorators import find_decorators
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from typing import Any
+
+    from airflow_conda_flow.runtime.task import StepTask
+
+
+def decorated(flow, method, task, records):
+    # type: (Any, Any, StepTask, list[dict[str, Any]]) -> Callable[..., None]
+    """What is called in place of a step.
+
+    Args:
+        flow: the flow object.
+        method: the step, bound to it.
+        task: the running task.
+        records: the step's decorators, as ``recorded_decorators`` gives them.
+    """
+    configs = _Configs(flow)  # type: Any
+    decorators = find_decorators(type(flow), method, records, configs)
+
+    def call(*arguments):
+        # type: (*Any) -> None
+        _Around(flow, method, task, decorators).run(arguments)
+
+    return call
+
+
+class _Around(object):
+    """One step between the first and the second halves of its decorators."""
+
+    def __init__(self, flow, method, task, decorators):
+        # type: (Any, Any, StepTask, list[Any]) -> None
+        self._flow = flow
+        self._method = method
+        self._task = task
+        self._decorators = decorators
+        self._entered = []  # type: list[Any]
+        self._next = None  # type: Any
+        self._error = None  # type: BaseException | None
+
+    def run(self, arguments):
+        # type: (tuple[Any, ...]) -> None
+        """Run the first halves from the outermost in, the step, and the second halves back out."""
+        try:
+            body = self._enter(arguments)
+            if body is not None:
+                body()
+        except Exception as error:  # noqa: BLE001 - whatever it is, the decorators may catch it
+            self._error = error
+        has_failed = self._error is not None
+        for decorator in reversed(self._entered):
+            self._leave(decorator)
+        if self._error is not None:
+            raise self._error
+        if self._next not in (None, False) or self._next == {} or has_failed:
+            self._go_on()
+
+    def _enter(self, arguments):
+        # type: (tuple[Any, ...]) -> Callable[[], None] | None
+        """What is to be called after the first halves; None if the step is left out."""
+        name = self._method.__name__
+        for decorator in reversed(self._decorators):
+            given = decorator.pre_step(name, self._flow, arguments[0] if arguments else None)
+            self._entered.append(decorator)
+            if decorator.skip_step:
+                self._next = decorator.skip_step
+                return None
+            if given is not None:
+                return self._replacement(decorator, given, arguments)
+        return lambda: self._method(*arguments)
+
+    def _replacement(self, decorator, given, arguments):
+        # type: (Any, Any, tuple[Any, ...]) -> Callable[[], None]
+        if not callable(given):
+            decorator.fail(
+                "gives %r in place of step %r; a function or USER_SKIP_STEP can stand there."
+                % (given, self._method.__name__)
+            )
+
+        def call():
+            # type: () -> None
+            self._next = given(self._flow, *arguments) or None
+
+        return call
+
+    def _leave(self, decorator):
+        # type: (Any) -> None
+        try:
+            given = decorator.post_step(self._method.__name__, self._flow, self._error)
+        except FlowDefinitionError:
+            raise
+        except Exception as error:  # noqa: BLE001 - the step fails with it, unless an outer one catches it
+            self._error = error
+            return
+        if isinstance(given, tuple):
+            if len(given) != len(("exception", "next")):
+                decorator.fail("gives %r after the step; write (exception, arguments of next)." % (given,))
+            self._error = given[0]
+            self._next = self._next if given[1] is None else given[1]
+        elif given is None or isinstance(given, BaseException):
+            self._error = given
+        else:
+            decorator.fail("gives %r after the step; write None or an exception." % (given,))
+
+    def _go_on(self):
+        # type: () -> None
+        """Do what the step's own ``self.next`` would have done, with other arguments if there are any."""
+        options = dict(self._next) if isinstance(self._next, dict) else {}
+        node = read_graph(type(self._flow)).steps[self._method.__name__]
+        if not node.out_steps:
+            return
+        targets = [getattr(self._flow, name) for name in node.out_steps]  # type: Any
+        if node.condition is not None:
+            cases = node.switch_cases.items()
+            targets = [{case: getattr(self._flow, name) for case, name in cases}]
+            options.setdefault("condition", node.condition)
+        elif node.num_parallel and "num_parallel" not in options:
+            raise FlowDefinitionError(
+                "Step %r is left out before its num_parallel; give USER_SKIP_STEP's place to a dict such as "
+                "{'num_parallel': 2}." % node.name,
+                node.file,
+                node.next_line,
+            )
+        elif node.foreach is not None:
+            options.setdefault("foreach", node.foreach)
+        self._task.go_on(self._flow, targets, options)
+
+
+class _Configs(object):
+    """The values of a flow's configs by name, loaded when a decorator asks for them."""
+
+    def __init__(self, flow):
+        # type: (Any) -> None
+        self._flow = flow
+        self._attributes = {}  # type: dict[str, str]
+        for attribute, config in members_of(type(flow), Config).items():
+            self._attributes[variable_of(config_options(config))] = attribute
+            self._attributes.setdefault(attribute, attribute)
+
+    def keys(self):
+        # type: () -> list[str]
+        """The names that expressions may use."""
+        return list(self._attributes)
+
+    def __getitem__(self, name):
+        # type: (str) -> Any
+        return getattr(self._flow, self._attributes[name])
