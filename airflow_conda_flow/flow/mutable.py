@@ -83,7 +83,7 @@ class Mutable(object):
             self._fail("adds @%s in mutate(); add it in pre_mutate()." % made.name)
         into = self._user_decorators if is_users else self._decorators
         same = [each for each in into if _same_name(each, made)]
-        if same and not getattr(made, "allow_multiple", False):
+        if same and not getattr(made, "allow_many", False):
             if duplicates == self.ERROR:
                 self._fail("adds @%s to %s, which has one." % (made.name, self._place))
             if duplicates != self.OVERRIDE:
