@@ -5,10 +5,24 @@ from __future__ import annotations
 import argparse
 import platform
 
+from airflow_conda_flow._version import __version__
 from airflow_conda_flow.flow.definition import FlowDefinition
+from airflow_conda_flow.flow.username import username
 
 NAME = "check"
 HELP = "Check the flow and run nothing."
+
+
+def introduce(definition: FlowDefinition, prog: str) -> int:
+    """Say that the flow is in order, and what can be done with it; for a command line without a command."""
+    print(f"airflow-conda-flow {__version__} executing {definition.name} for user:{username()}")
+    print("Validating your flow...")
+    print("    The graph looks good!")
+    print()
+    print(f"'{prog} show' shows a description of this flow.")
+    print(f"'{prog} run' runs the flow locally.")
+    print(f"'{prog} help' shows all available commands and options.")
+    return 0
 
 
 def add_arguments(parser: argparse.ArgumentParser, definition: FlowDefinition) -> None:

@@ -9,6 +9,7 @@ import sys
 from collections.abc import Sequence
 from typing import Any, NoReturn
 
+from airflow_conda_flow.cli.check import introduce
 from airflow_conda_flow.cli.config_options import configs_of, given_configs
 from airflow_conda_flow.cli.parser import build_parser, parse
 from airflow_conda_flow.errors import CondaFlowError, ParameterError
@@ -41,8 +42,7 @@ def main(flow_class: type[Any], argv: Sequence[str] | None = None) -> int:
         parser = build_parser(definition)
         arguments = parse(parser, words)
         if arguments.command is None:
-            parser.print_help()
-            return 0
+            return introduce(definition, parser.prog)
         code: int = arguments.execute(arguments, definition)
     except ParameterError as error:
         sys.stderr.write(f"{error}\n")

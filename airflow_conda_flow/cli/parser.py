@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import difflib
 import os
+import re
 import sys
 from collections.abc import Callable, Collection, Sequence
 from typing import Any, NoReturn
@@ -13,6 +14,15 @@ from airflow_conda_flow._version import __version__
 from airflow_conda_flow.cli.config_options import add_config_options, configs_of
 from airflow_conda_flow.flow.definition import FlowDefinition
 from airflow_conda_flow.settings import Settings, load_settings
+
+_NO_CHOICE = re.compile(
+    r"argument COMMAND: invalid choice: '(?P<word>.*)' \(choose from (?P<choices>.*)\)$", re.DOTALL
+)
+"""What argparse says of a command that is none."""
+
+_NO_EFFECT = ("--metadata", "--event-logger", "--monitor", "--package-suffixes", "--max-log-size")
+_NO_EFFECT_FLAGS = ("--pylint", "--no-pylint", "--not-quiet")
+"""Options of Metaflow's command line that scripts give, for parts that this package has not."""
 
 Execute = Callable[[argparse.Namespace, FlowDefinition], int]
 
@@ -25,6 +35,11 @@ class FlowArgumentParser(argparse.ArgumentParser):
 
     def error(self, message: str) -> NoReturn:
         """Print one message and end with exit code 2."""
+        if found := _NO_CHOICE.match(message):
+            word, choices = found["word"], re.findall(r"[\w-]+", found["choices"])
+            near = difflib.get_close_matches(word, choices, n=1)
+            hint = f" Did you mean {near[0]}?" if near else ""
+            message = f"no such command: {word}.{hint} There is: {', '.join(choices)}."
         sys.stderr.write(f"{self.prog}: {message}\nTry '{self.prog} --help'.\n")
         sys.exit(2)
 
@@ -67,12 +82,21 @@ def add_common_options(
     add("--cache-dir", metavar="DIR", help="this machine's cache of packages and environments")
     add("--channels", metavar="NAMES", help="conda channels, separated by commas")
     add("--resolver", metavar="NAME", help="rattler, conda, mamba or micromamba")
-    add("--quiet", action="store_true", default=False, help="print the tasks' lines alone")
+    add(
+        "--quiet",
+        action=argparse.BooleanOptionalAction,
+        default=False,
+        help="print the tasks' lines alone",
+    )
+    for name in _NO_EFFECT:
+        add(name, default=argparse.SUPPRESS, dest="no_effect", help=argparse.SUPPRESS)
+    for name in _NO_EFFECT_FLAGS:
+        add(name, default=argparse.SUPPRESS, dest="no_effect", action="store_true", help=argparse.SUPPRESS)
 
 
 def build_parser(definition: FlowDefinition, prog: str | None = None) -> FlowArgumentParser:
     """The parser of one flow's command line."""
-    from airflow_conda_flow.cli import check, resume, run, show  # noqa: PLC0415 - they import this module
+    from airflow_conda_flow.cli.commands import COMMANDS  # noqa: PLC0415 - they import this module
 
     parser = FlowArgumentParser(
         prog=prog or os.path.basename(sys.argv[0]),  # noqa: PTH119 - a name, not a path
@@ -94,14 +118,14 @@ def build_parser(definition: FlowDefinition, prog: str | None = None) -> FlowArg
     commands = parser.add_subparsers(
         title="commands", dest="command", metavar="COMMAND", parser_class=FlowArgumentParser
     )
-    for module in (run, resume, show, check):
+    for module in COMMANDS:
         command = commands.add_parser(
             module.NAME,
             help=module.HELP,
             description=module.HELP,
             formatter_class=argparse.RawDescriptionHelpFormatter,
         )
-        taken = [parameter.name for parameter in definition.parameters] if module is run else []
+        taken = [parameter.name for parameter in definition.parameters] if module.NAME == "run" else []
         add_common_options(command, inherited=True, taken=taken)
         if not {"config", "config-value"} & set(taken):
             add_config_options(command, configs)

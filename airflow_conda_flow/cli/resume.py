@@ -21,13 +21,14 @@ _BATCH = 16
 
 def add_arguments(parser: argparse.ArgumentParser, definition: FlowDefinition) -> None:
     """Add the step, the origin, and the options of a run."""
-    parser.add_argument(
+    step = parser.add_argument(
         "step",
         nargs="?",
         metavar="STEP",
         help="run this step again, and all after it; else what failed or did not run: "
         + ", ".join(definition.graph.steps),
     )
+    step.words = list(definition.graph.steps)  # type: ignore[attr-defined]  # what completion offers
     parser.add_argument(
         "--origin-run-id",
         metavar="ID",

@@ -1,0 +1,35 @@
+"""The commands of a flow file: modules with ``NAME``, ``HELP``, ``add_arguments`` and ``execute``."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from airflow_conda_flow.cli import (
+    check,
+    completion,
+    dump,
+    logs,
+    output_dot,
+    package,
+    resume,
+    run,
+    show,
+    show_help,
+    tag,
+    version,
+)
+
+COMMANDS: tuple[Any, ...] = (
+    run,
+    resume,
+    show,
+    check,
+    dump,
+    logs,
+    tag,
+    package,
+    output_dot,
+    completion,
+    show_help,
+    version,
+)

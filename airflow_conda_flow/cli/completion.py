@@ -1,0 +1,118 @@
+"""``completion``: a script with which a shell completes this flow's commands and options.
+
+The words stand in the script: pressing Tab starts no Python. Both ways to write the command line are
+completed, ``./flow.py ...`` and ``python flow.py ...``.
+"""
+
+from __future__ import annotations
+
+import argparse
+import re
+import shlex
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+from airflow_conda_flow.cli import completion_scripts
+from airflow_conda_flow.flow.definition import FlowDefinition
+
+NAME = "completion"
+HELP = "Print a script that completes this flow's commands and options in a shell."
+_SCRIPTS = {
+    "bash": completion_scripts.BASH,
+    "zsh": completion_scripts.ZSH,
+    "fish": completion_scripts.FISH,
+}
+
+
+def add_arguments(parser: argparse.ArgumentParser, definition: FlowDefinition) -> None:
+    """Add which shell, and how to use the script."""
+    del definition
+    parser.add_argument("shell", choices=tuple(_SCRIPTS))
+    parser.epilog = (
+        "bash: source <(python flow.py completion bash)\n"
+        "zsh:  source <(python flow.py completion zsh)\n"
+        "fish: python flow.py completion fish | source"
+    )
+
+
+def execute(arguments: argparse.Namespace, definition: FlowDefinition) -> int:
+    """Print the script."""
+    from airflow_conda_flow.cli.parser import build_parser  # noqa: PLC0415 - it imports this module
+
+    parser = build_parser(definition)
+    print(completion_script(parser, arguments.shell, parser.prog))
+    return 0
+
+
+@dataclass
+class _Completions:
+    """What may be written after one command.
+
+    Attributes:
+        words: commands, options, and values of its own.
+        takes: the options that take a value.
+        values: the values of those that have a few.
+    """
+
+    words: list[str] = field(default_factory=list)
+    takes: list[str] = field(default_factory=list)
+    values: dict[str, list[str]] = field(default_factory=dict)
+
+
+def completion_script(parser: argparse.ArgumentParser, shell: str, prog: str) -> str:
+    """The script of one shell.
+
+    Args:
+        parser: the whole command line.
+        shell: ``bash``, ``zsh`` or ``fish``.
+        prog: the name of the flow file.
+    """
+    commands = dict(_walk(parser, ""))
+    is_fish = shell == "fish"
+    words = {path: each.words for path, each in commands.items()}
+    takes = {path: each.takes for path, each in commands.items()}
+    values = {
+        f"{path} {option}": choices
+        for path, each in commands.items()
+        for option, choices in each.values.items()
+    }
+    script = _SCRIPTS[shell]
+    for name, table in (("WORDS", words), ("TAKES", takes), ("VALUES", values)):
+        script = script.replace(f"@{name}@", _fish_cases(table) if is_fish else _cases(table))
+    return script.replace("@NAME@", re.sub(r"\W", "_", prog)).replace("@PROG@", shlex.quote(prog)).strip()
+
+
+def _walk(parser: argparse.ArgumentParser, path: str) -> Iterator[tuple[str, _Completions]]:
+    """The completions of a parser and of the commands below it, by the words that lead there."""
+    found = _Completions()
+    for action in parser._actions:  # noqa: SLF001 - argparse has no other way to them
+        if action.help == argparse.SUPPRESS:
+            continue
+        if isinstance(action, argparse._SubParsersAction):  # noqa: SLF001 - the same
+            found.words.extend(action.choices)
+            for name, command in action.choices.items():
+                yield from _walk(command, f"{path} {name}".strip())
+            continue
+        choices = [str(each) for each in action.choices or getattr(action, "words", None) or ()]
+        found.words.extend(action.option_strings or choices)
+        if action.option_strings and action.nargs != 0:
+            found.takes.extend(action.option_strings)
+            found.values.update(dict.fromkeys(action.option_strings, choices) if choices else {})
+    yield path, found
+
+
+def _cases(table: dict[str, list[str]]) -> str:
+    """The body of a ``case`` of bash and zsh that prints the words of each key."""
+    return "\n".join(
+        f"    {shlex.quote(key)}) echo {shlex.quote(' '.join(words))} ;;"
+        for key, words in table.items()
+        if words
+    )
+
+
+def _fish_cases(table: dict[str, list[str]]) -> str:
+    return "\n".join(
+        f"        case {shlex.quote(key)}\n            printf '%s\\n' {shlex.join(words)}"
+        for key, words in table.items()
+        if words
+    )

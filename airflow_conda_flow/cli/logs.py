@@ -1,0 +1,76 @@
+"""``logs``: print what a task, or every task of a step, wrote."""
+
+from __future__ import annotations
+
+import argparse
+import re
+import sys
+from datetime import datetime, timezone
+
+from airflow_conda_flow.cli.parser import FlowArgumentParser, chosen_settings
+from airflow_conda_flow.cli.past_runs import open_catalogue, tasks_of
+from airflow_conda_flow.datastore.logs import STREAMS
+from airflow_conda_flow.flow.definition import FlowDefinition
+
+NAME = "logs"
+HELP = "Show stdout and stderr of a task or all tasks in a step."
+_STAMPED = re.compile(r"(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6})Z (.*)", re.DOTALL)
+
+
+def add_arguments(parser: argparse.ArgumentParser, definition: FlowDefinition) -> None:
+    """Add which tasks, and which of their streams."""
+    del definition
+    parser.add_argument(
+        "words", nargs="+", metavar="RUN_ID/STEP[/TASK_ID]", help="'show' may stand before it"
+    )
+    parser.add_argument("--stdout", action=argparse.BooleanOptionalAction, default=False, help="stdout alone")
+    parser.add_argument("--stderr", action=argparse.BooleanOptionalAction, default=False, help="stderr alone")
+    parser.add_argument(
+        "--both", action=argparse.BooleanOptionalAction, default=None, help="both, as is the default"
+    )
+    parser.add_argument(
+        "--timestamps", action=argparse.BooleanOptionalAction, default=False, help="the time before each line"
+    )
+    parser.add_argument(
+        "--attempt", type=int, metavar="N", help="an attempt, from 0 (default: the one that counts)"
+    )
+
+
+def execute(arguments: argparse.Namespace, definition: FlowDefinition) -> int:
+    """Print the logs; what is said about them goes to stderr."""
+    words = arguments.words[1:] if arguments.words[0] == "show" else arguments.words
+    if len(words) != 1:
+        parser: FlowArgumentParser = arguments.command_parser
+        parser.error("write one RUN_ID/STEP or RUN_ID/STEP/TASK_ID")
+    catalogue = open_catalogue(chosen_settings(arguments))
+    flow = definition.name
+    for task in tasks_of(catalogue, flow, words[0], arguments.attempt):
+        run_id, step, task_id = task["run_id"], task["step"], task["task_id"]
+        sys.stdout.flush()
+        sys.stderr.write(f"Dumping logs of run_id={run_id} step={step} task_id={task_id}\n")
+        where = task.get("cloned_from") or task
+        for stream in _streams(arguments):
+            sys.stdout.flush()
+            sys.stderr.write(f"{stream}\n")
+            sys.stderr.flush()
+            text = catalogue.log(flow, where["run_id"], step, task_id, where["attempt"], stream)
+            _print(text, timestamps=arguments.timestamps)
+    return 0
+
+
+def _streams(arguments: argparse.Namespace) -> list[str]:
+    wanted = [stream for stream in STREAMS if getattr(arguments, stream)]
+    return list(STREAMS) if arguments.both or not wanted else wanted
+
+
+def _print(text: str, *, timestamps: bool) -> None:
+    for line in text.splitlines():
+        found = _STAMPED.match(line)
+        if found is None:
+            print(line)
+        elif timestamps:
+            # From UTC to the time of whoever reads.
+            moment = datetime.fromisoformat(found[1]).replace(tzinfo=timezone.utc).astimezone()
+            print(f"{moment:%Y-%m-%d %H:%M:%S}.{moment.microsecond // 1000:03d} {found[2]}")
+        else:
+            print(found[2])

@@ -1,0 +1,87 @@
+"""``package``: the code package that a run would have."""
+
+from __future__ import annotations
+
+import argparse
+import io
+import sys
+import zipfile
+from pathlib import Path
+
+from airflow_conda_flow.cli.actions import Action, add_actions
+from airflow_conda_flow.cli.parser import FlowArgumentParser
+from airflow_conda_flow.datastore import code_package
+from airflow_conda_flow.errors import SettingError
+from airflow_conda_flow.flow.definition import FlowDefinition
+
+NAME = "package"
+HELP = "Commands related to code packages."
+
+
+def add_arguments(parser: argparse.ArgumentParser, definition: FlowDefinition) -> None:
+    """Add the commands."""
+    del definition
+    add_actions(
+        parser,
+        [
+            Action("info", "Say what the code package is.", _add_nothing, _info),
+            Action("list", "List all files included in the code package.", _add_archive, _list),
+            Action("save", "Save the current code package to a file.", _add_path, _save),
+        ],
+    )
+
+
+def execute(arguments: argparse.Namespace, definition: FlowDefinition) -> int:
+    """Never called: one of the commands is."""
+    del definition
+    parser: FlowArgumentParser = arguments.command_parser
+    parser.error("write info, list or save")
+
+
+def _add_nothing(parser: argparse.ArgumentParser) -> None:
+    del parser
+
+
+def _add_archive(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--archive",
+        action=argparse.BooleanOptionalAction,
+        default=False,
+        help="the paths in the package, not those on this machine",
+    )
+
+
+def _add_path(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("path", metavar="PATH", help="a .zip file to write")
+
+
+def _names(package: code_package.CodePackage) -> list[str]:
+    with zipfile.ZipFile(io.BytesIO(package.data)) as archive:
+        return archive.namelist()
+
+
+def _info(arguments: argparse.Namespace, definition: FlowDefinition) -> int:
+    del arguments
+    package = code_package.build(definition.file)
+    print(f"Package size: {len(package.data) / 1e6:.2f} MB")
+    print(f"Number of files: {len(_names(package))}")
+    print(f"SHA-256: {package.sha256}")
+    print(f"Packaged from directory {Path(definition.file).parent}: .py files, sub-directories too")
+    return 0
+
+
+def _list(arguments: argparse.Namespace, definition: FlowDefinition) -> int:
+    root = Path(definition.file).parent
+    for name in _names(code_package.build(definition.file)):
+        print(name if arguments.archive else root / name)
+    return 0
+
+
+def _save(arguments: argparse.Namespace, definition: FlowDefinition) -> int:
+    package = code_package.build(definition.file)
+    try:
+        Path(arguments.path).write_bytes(package.data)
+    except OSError as error:
+        raise SettingError(f"{arguments.path} cannot be written: {error.strerror}.") from error
+    sys.stderr.write(f"Code package saved in {arguments.path}, SHA-256 {package.sha256}\n")
+    return 0

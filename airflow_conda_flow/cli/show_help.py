@@ -1,0 +1,24 @@
+"""``help``: show all available commands."""
+
+from __future__ import annotations
+
+import argparse
+
+from airflow_conda_flow.flow.definition import FlowDefinition
+
+NAME = "help"
+HELP = "Show all available commands."
+
+
+def add_arguments(parser: argparse.ArgumentParser, definition: FlowDefinition) -> None:
+    """Add nothing."""
+    del parser, definition
+
+
+def execute(arguments: argparse.Namespace, definition: FlowDefinition) -> int:
+    """Print what ``--help`` prints."""
+    from airflow_conda_flow.cli.parser import build_parser  # noqa: PLC0415 - it imports this module
+
+    del arguments
+    build_parser(definition).print_help()
+    return 0

@@ -1,0 +1,23 @@
+"""``version``: print which version this is."""
+
+from __future__ import annotations
+
+import argparse
+
+from airflow_conda_flow._version import __version__
+from airflow_conda_flow.flow.definition import FlowDefinition
+
+NAME = "version"
+HELP = "Print the version of airflow-conda-flow."
+
+
+def add_arguments(parser: argparse.ArgumentParser, definition: FlowDefinition) -> None:
+    """Add nothing."""
+    del parser, definition
+
+
+def execute(arguments: argparse.Namespace, definition: FlowDefinition) -> int:
+    """Print the version alone."""
+    del arguments, definition
+    print(__version__)
+    return 0
