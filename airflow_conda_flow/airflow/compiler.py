@@ -8,6 +8,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Mapping, Sequence
 from datetime import timedelta
+from pathlib import Path
 from types import FrameType
 from typing import Any, Literal
 
@@ -18,7 +19,8 @@ from airflow_conda_flow.airflow.operators import FanOutOperator, PrepareOperator
 from airflow_conda_flow.airflow.parameters import airflow_param
 from airflow_conda_flow.airflow.step_operator import step_operator_class
 from airflow_conda_flow.compute.compute import compute_name
-from airflow_conda_flow.errors import FlowDefinitionError
+from airflow_conda_flow.errors import FlowDefinitionError, ParameterError
+from airflow_conda_flow.flow.config_input import GivenConfigs
 from airflow_conda_flow.flow.decorators import nearest
 from airflow_conda_flow.flow.definition import FlowDefinition, read_flow
 from airflow_conda_flow.flow.graph import StepNode
@@ -35,6 +37,8 @@ def compile_dag(
     *,
     dag_id: str | None = None,
     environment: Literal["conda", "local"] = "conda",
+    configs: Mapping[str, str] | None = None,
+    config_values: Mapping[str, Any] | None = None,
     **dag_keywords: Any,
 ) -> DAG:
     """The DAG of a flow.
@@ -44,12 +48,24 @@ def compile_dag(
         dag_id: the DAG's id; ``LinearFlow`` is ``linear_flow`` where none is given.
         environment: ``conda`` runs every step in its own environment, ``local`` in the worker's
             interpreter.
+        configs: files for the flow's configs, by name; seen from the flow file.
+        config_values: dicts or texts for the flow's configs, by name.
         dag_keywords: keywords of Airflow's ``DAG``; ``params`` is added to the flow's parameters.
 
     Raises:
         FlowDefinitionError: the flow is wrong, or a keyword is.
     """
-    definition = read_flow(flow_class)
+    folder = Path(_place_of(flow_class)[0]).parent
+    files = {name: str(folder / path) for name, path in (configs or {}).items()}
+    given = GivenConfigs(files, config_values)
+    try:
+        definition = read_flow(flow_class, given)
+    except ParameterError as error:
+        raise FlowDefinitionError(
+            f"{flow_class.__name__}.dag(...): {error} In a DAG, a config has a default, or is given with "
+            "configs={name: file} or config_values={name: value}.",
+            *_place_of(flow_class),
+        ) from error
     if environment not in {"conda", "local"}:
         raise FlowDefinitionError(
             f"{definition.name}.dag(environment={environment!r}): write 'conda' or 'local'.",
@@ -60,7 +76,7 @@ def compile_dag(
     dag_keywords.setdefault("doc_md", definition.graph.doc or None)
     dag = _make_dag(definition, dag_id or dag_id_of(definition.name), params, dag_keywords)
     dag.fileloc = definition.file
-    _Tasks(definition, dag, environment).add()
+    _Tasks(definition, dag, environment, given).add()
     return dag
 
 
@@ -70,7 +86,7 @@ def _make_dag(
     try:
         return DAG(dag_id, params=params, **keywords)  # noqa: AIR002 - the flow's author gives it
     except (TypeError, ValueError) as error:
-        known = [*DAG.__init__.__annotations__, "environment"]
+        known = [*DAG.__init__.__annotations__, "environment", "configs", "config_values"]
         wrong = next((name for name in keywords if name not in known), None)
         hint = "" if wrong is None else f" {wrong!r} is no keyword of a DAG.{nearest(wrong, known)}"
         raise FlowDefinitionError(
@@ -80,13 +96,23 @@ def _make_dag(
 
 def _dag_line(definition: FlowDefinition) -> tuple[str, int]:
     """The line of the flow file that asks for the DAG."""
+    return _line_in(definition.graph.file, (definition.file, definition.graph.line))
+
+
+def _place_of(flow_class: type[Any]) -> tuple[str, int]:
+    """As ``_dag_line``, of a flow that could not be read."""
+    file = getattr(sys.modules.get(flow_class.__module__), "__file__", None) or ""
+    return _line_in(file, (file, 1))
+
+
+def _line_in(file: str, otherwise: tuple[str, int]) -> tuple[str, int]:
     # The documented way to a caller without importing inspect.
     frame: FrameType | None = sys._getframe(1)  # noqa: SLF001
     while frame is not None:
-        if frame.f_code.co_filename == definition.graph.file:
-            return definition.file, frame.f_lineno
+        if frame.f_code.co_filename == file:
+            return otherwise[0], frame.f_lineno
         frame = frame.f_back
-    return definition.file, definition.graph.line
+    return otherwise
 
 
 def _attempts(decorators: Mapping[str, Any]) -> dict[str, Any]:
@@ -104,8 +130,15 @@ def _attempts(decorators: Mapping[str, Any]) -> dict[str, Any]:
 class _Tasks:
     """Adds the tasks of one flow to its DAG."""
 
-    def __init__(self, definition: FlowDefinition, dag: DAG, environment: Literal["conda", "local"]) -> None:
+    def __init__(
+        self,
+        definition: FlowDefinition,
+        dag: DAG,
+        environment: Literal["conda", "local"],
+        given: GivenConfigs,
+    ) -> None:
         self._definition = definition
+        self._given = given
         self._graph = definition.graph
         self._dag = dag
         self._environment = environment
@@ -117,6 +150,7 @@ class _Tasks:
             task_id=self._free_name(_PREPARE),
             flow_class=self._definition.flow_class,
             environment=self._environment,
+            given=self._given,
             dag=self._dag,
         )
         for node in self._graph.topological():

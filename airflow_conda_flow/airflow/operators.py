@@ -12,6 +12,7 @@ from airflow_conda_flow.airflow.configuration import airflow_settings, open_stor
 from airflow_conda_flow.airflow.identity import attempt_of, flow_run_id
 from airflow_conda_flow.airflow.log_progress import LogProgress
 from airflow_conda_flow.airflow.parameters import given_values
+from airflow_conda_flow.airflow.run_values import run_values
 from airflow_conda_flow.airflow.step_operator import check_width
 from airflow_conda_flow.compute.compute import step_platforms
 from airflow_conda_flow.errors import (
@@ -22,6 +23,7 @@ from airflow_conda_flow.errors import (
     SettingError,
     SolveError,
 )
+from airflow_conda_flow.flow.config_input import GivenConfigs
 from airflow_conda_flow.flow.definition import read_flow
 from airflow_conda_flow.flow.username import username
 from airflow_conda_flow.runner.run_preparation import first_attempt, prepare_run
@@ -39,16 +41,23 @@ class PrepareOperator(BaseOperator):
     Args:
         flow_class: the flow.
         environment: ``conda``, or ``local`` for steps in the worker's own interpreter.
+        given: what the DAG gives for the flow's configs.
     """
 
     ui_color = "#e4f0e8"
 
     def __init__(
-        self, *, flow_class: type[Any], environment: Literal["conda", "local"], **kwargs: Any
+        self,
+        *,
+        flow_class: type[Any],
+        environment: Literal["conda", "local"],
+        given: GivenConfigs | None = None,
+        **kwargs: Any,
     ) -> None:
         super().__init__(do_xcom_push=False, **kwargs)
         self.flow_class = flow_class
         self.environment = environment
+        self.given = given
 
     def execute(self, context: Context) -> None:
         """Prepare the run; done again, it prepares the run again from what the flow is then."""
@@ -60,7 +69,7 @@ class PrepareOperator(BaseOperator):
             raise AirflowException(str(error)) from None
 
     def _prepare(self, context: Context) -> None:
-        definition = read_flow(self.flow_class)
+        definition = read_flow(self.flow_class, self.given)
         settings = airflow_settings()
         datastore, environments = open_stores(settings, LogProgress(self.log))
         run_id = flow_run_id(self.dag_id, context["run_id"])
@@ -73,8 +82,11 @@ class PrepareOperator(BaseOperator):
             platforms=step_platforms(definition.decorators, settings),
             run_id=run_id,
             parameters=definition.parameter_values(
-                given_values(definition.parameters, context["params"], self.dag.params), username()
+                given_values(definition.parameters, context["params"], self.dag.params),
+                username(),
+                settings.datastore,
             ),
+            current=run_values(context),
             origin="airflow",
             environment=self.environment,
             first_attempt=first_attempt(datastore.storage, definition.name, run_id, is_new=first_try),

@@ -1,4 +1,4 @@
-"""A flow's parameters as Airflow's: a typed form with descriptions."""
+"""A flow's parameters as Airflow's: a typed form with descriptions, choices and limits."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from typing import Any
 
 from airflow.sdk import Param
 
+from airflow_conda_flow.flow.include_file import IncludeFile
 from airflow_conda_flow.flow.parameters import JSONType, Parameter
 
 _SCHEMA_TYPES = {
@@ -16,21 +17,69 @@ _SCHEMA_TYPES = {
     "float": ["number"],
     "bool": ["boolean"],
     "JSON": ["object", "array", "string", "number", "boolean"],
+    "file": ["string"],
 }
 
 
 def airflow_param(parameter: Parameter) -> Param:
     """The Airflow param of a parameter. One whose default is a function, or None, may stay empty."""
-    types = list(_SCHEMA_TYPES[parameter.type_name])
-    described: dict[str, Any] = {"title": parameter.name}
-    if parameter.help:
-        described["description"] = parameter.help
+    schema = _schema(parameter)
     if parameter.required:
-        return Param(type=_plain(types), **described)
-    default = None if callable(parameter.default) else parameter.default
-    if default is None:
-        types = ["null", *types]
-    return Param(default, type=_plain(types), **described)
+        return Param(**schema)
+    default = _default(parameter)
+    return Param(default, **_optional(schema) if default is None else schema)
+
+
+def _schema(parameter: Parameter) -> dict[str, Any]:
+    """The JSON schema of the values that the parameter takes."""
+    one: dict[str, Any] = {"type": _plain(_SCHEMA_TYPES[parameter.type_name])}
+    if parameter.choices is not None:
+        one["enum"] = list(parameter.choices)
+    if parameter.minimum is not None:
+        one["minimum"] = parameter.minimum
+    if parameter.maximum is not None:
+        one["maximum"] = parameter.maximum
+    schema: dict[str, Any] = {"type": "array", "items": one} if parameter.multiple else one
+    schema["title"] = parameter.name
+    description = _description(parameter)
+    if description:
+        schema["description"] = description
+    return schema
+
+
+def _description(parameter: Parameter) -> str:
+    notes = []
+    if isinstance(parameter, IncludeFile):
+        notes.append(
+            "The path of a file that the worker of the prepare task can read, seen from the flow file, "
+            "or s3://bucket/key."
+        )
+    if parameter.separator is not None:
+        notes.append(f"Separated by {parameter.separator!r}.")
+    if callable(parameter.default):
+        notes.append("Computed when the run starts, if left empty.")
+    return " ".join([parameter.help, *notes] if parameter.help else notes)
+
+
+def _default(parameter: Parameter) -> Any:
+    """The default as the form has it."""
+    default = parameter.default
+    if default is None or callable(default):
+        return None
+    if parameter.separator is not None:
+        return parameter.separator.join(default)
+    if parameter.multiple:
+        return list(default)
+    return str(default) if isinstance(parameter, IncludeFile) else default
+
+
+def _optional(schema: dict[str, Any]) -> dict[str, Any]:
+    """The schema of what may be null too."""
+    types = schema["type"] if isinstance(schema["type"], list) else [schema["type"]]
+    found = {**schema, "type": ["null", *types]}
+    if "enum" in schema:
+        found["enum"] = [None, *schema["enum"]]
+    return found
 
 
 def _plain(types: list[str]) -> str | list[str]:
@@ -53,8 +102,14 @@ def given_values(
     return {
         name: _as_given(known[name], value) if name in known else value
         for name, value in params.items()
-        if value is not None and (name in known or name not in declared)
+        if (value is not None and (name in known or name not in declared))
+        and not (name in known and _is_default_file(known[name], value))
     }
+
+
+def _is_default_file(parameter: Parameter, value: Any) -> bool:
+    """Whether the form was left at a default that is to be found from the flow file."""
+    return isinstance(parameter, IncludeFile) and value == _default(parameter)
 
 
 def _as_given(parameter: Parameter, value: Any) -> Any:

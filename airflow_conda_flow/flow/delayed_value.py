@@ -6,12 +6,14 @@ is looked up once the configs of a run are known.
 
 import sys
 
+from airflow_conda_flow.errors import FlowDefinitionError
 from airflow_conda_flow.flow.config_value import plain
+from airflow_conda_flow.flow.plain_errors import show_plainly
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Mapping
-    from typing import Any
+    from typing import Any, NoReturn
 
 _UNPACKED = "airflow_conda_flow.unpacked."
 
@@ -48,11 +50,11 @@ class DelayedValue(object):
 
     def __iter__(self):
         # type: () -> Any
-        raise TypeError("%r has no value yet while the flow file is read; it cannot be iterated." % self)
+        _refuse("%r has no value yet while the flow file is read; it cannot be iterated." % self)
 
     def __bool__(self):
         # type: () -> bool
-        raise TypeError(
+        return _refuse(
             "%r has no value yet while the flow file is read. Put the whole expression into "
             "config_expr(...)." % self
         )
@@ -69,6 +71,13 @@ class DelayedValue(object):
     def __deepcopy__(self, memo):
         # type: (Any) -> DelayedValue
         return self
+
+
+def _refuse(message):
+    # type: (str) -> NoReturn
+    show_plainly()
+    frame = sys._getframe(2)  # noqa: SLF001 - the user's line, without importing inspect
+    raise FlowDefinitionError(message, frame.f_code.co_filename, frame.f_lineno)
 
 
 class NoValue(Exception):

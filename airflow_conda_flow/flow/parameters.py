@@ -110,6 +110,8 @@ class Parameter(object):
         """
         try:
             return self._convert(given)
+        except ParameterError:
+            raise
         except (TypeError, ValueError):
             raise ParameterError(
                 "Parameter %r takes %s; got %r." % (self.name, self.expected, given)
