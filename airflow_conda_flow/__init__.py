@@ -13,6 +13,7 @@ from airflow_conda_flow.flow.config import Config
 from airflow_conda_flow.flow.config_value import ConfigValue
 from airflow_conda_flow.flow.current_run import current
 from airflow_conda_flow.flow.delayed_value import config_expr
+from airflow_conda_flow.flow.environment_decorator import environment
 from airflow_conda_flow.flow.flowspec import FlowSpec
 from airflow_conda_flow.flow.include_file import IncludeFile
 from airflow_conda_flow.flow.kubernetes_decorator import kubernetes
@@ -20,6 +21,7 @@ from airflow_conda_flow.flow.parallel_decorator import parallel
 from airflow_conda_flow.flow.parameters import JSONType, Parameter
 from airflow_conda_flow.flow.resources_decorator import resources
 from airflow_conda_flow.flow.retry_decorator import retry
+from airflow_conda_flow.flow.secrets_decorator import secrets
 from airflow_conda_flow.flow.steps import step
 from airflow_conda_flow.flow.timeout_decorator import timeout
 from airflow_conda_flow.flow.user_decorators import (
@@ -76,6 +78,7 @@ __all__ = [
     "current",
     "default_metadata",
     "default_namespace",
+    "environment",
     "get_metadata",
     "get_namespace",
     "kubernetes",
@@ -86,6 +89,7 @@ __all__ = [
     "pypi_base",
     "resources",
     "retry",
+    "secrets",
     "step",
     "timeout",
     "user_step_decorator",

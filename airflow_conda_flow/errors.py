@@ -24,6 +24,7 @@
     │   └── TaggingError (ValueError)      a tag is malformed, or may not be changed
     ├── TransitionError (ValueError)       self.next() was called with what the graph does not allow
     ├── MergeError (ValueError)            merge_artifacts() cannot decide
+    ├── SecretError (LookupError)          a secret of @secrets cannot be had
     ├── TimeoutException (TimeoutError)    a step ran for longer than its @timeout
     └── TaskFailed (RuntimeError)          a task ended without its outputs
 
@@ -145,6 +146,10 @@ class TransitionError(CondaFlowError, ValueError):
 
 class MergeError(CondaFlowError, ValueError):
     """``merge_artifacts()`` found values that differ, or names that do not exist."""
+
+
+class SecretError(CondaFlowError, LookupError):
+    """A secret that a step asks for cannot be had, or its name is taken."""
 
 
 class TimeoutException(CondaFlowError, TimeoutError):

@@ -20,6 +20,7 @@ from airflow.sdk.exceptions import (
 from airflow_conda_flow.airflow.configuration import airflow_settings, open_stores
 from airflow_conda_flow.airflow.identity import attempt_of, flow_run_id
 from airflow_conda_flow.airflow.log_progress import LogProgress
+from airflow_conda_flow.airflow.secret_keepers import airflow_keepers
 from airflow_conda_flow.compute.compute import LOCAL
 from airflow_conda_flow.datastore.datastore import Datastore
 from airflow_conda_flow.datastore.manifests import read_run_manifest
@@ -200,6 +201,7 @@ class StepOperator(StepTask, BaseOperator):
                 environments,
                 output=lambda _stream, line: self.log.info("%s", line),
                 cancel=self._cancel,
+                keepers=airflow_keepers(airflow_settings()),
             )
         except CondaFlowError as error:
             raise AirflowException(str(error)) from None

@@ -3,9 +3,11 @@
 from airflow_conda_flow.flow.batch_decorator import BatchDecorator
 from airflow_conda_flow.flow.catch_decorator import CatchDecorator
 from airflow_conda_flow.flow.conda_decorators import CondaDecorator, PypiDecorator
+from airflow_conda_flow.flow.environment_decorator import EnvironmentDecorator
 from airflow_conda_flow.flow.kubernetes_decorator import KubernetesDecorator
 from airflow_conda_flow.flow.resources_decorator import ResourcesDecorator
 from airflow_conda_flow.flow.retry_decorator import RetryDecorator
+from airflow_conda_flow.flow.secrets_decorator import SecretsDecorator
 from airflow_conda_flow.flow.timeout_decorator import TimeoutDecorator
 
 TYPE_CHECKING = False
@@ -15,9 +17,11 @@ if TYPE_CHECKING:
 STEP_DECORATORS = {
     "batch": BatchDecorator,
     "catch": CatchDecorator,
+    "environment": EnvironmentDecorator,
     "kubernetes": KubernetesDecorator,
     "resources": ResourcesDecorator,
     "retry": RetryDecorator,
+    "secrets": SecretsDecorator,
     "timeout": TimeoutDecorator,
 }  # type: dict[str, type[StepDecorator]]
 

@@ -23,7 +23,7 @@ from airflow_conda_flow.environments.environments import Environments
 from airflow_conda_flow.errors import CondaFlowError, TimeoutException
 from airflow_conda_flow.flow.graph import FlowGraph
 from airflow_conda_flow.flow.index_path import task_id
-from airflow_conda_flow.runner import caught_failure
+from airflow_conda_flow.runner import caught_failure, secret_values
 from airflow_conda_flow.runner.attempt_log import AttemptLog, shown
 from airflow_conda_flow.runner.failed_attempt import as_exception
 from airflow_conda_flow.runner.manifest_reader import ManifestReader
@@ -124,6 +124,7 @@ def run_attempt(
     output: Output,
     on_start: Callable[[int], None] = lambda _pid: None,
     cancel: threading.Event | None = None,
+    keepers: Mapping[str, secret_values.Keeper] | None = None,
 ) -> TaskResult:
     """Run one attempt in the calling thread and commit its manifest, done or failed.
 
@@ -136,12 +137,13 @@ def run_attempt(
         output: takes the lines that the step prints, as they come.
         on_start: called with the pid of the step process.
         cancel: when set, the attempt ends early.
+        keepers: who gives the secrets of a type, where it is another than ``secret_values.KEEPERS``.
 
     Raises:
         DatastoreError: the manifests cannot be read or written.
     """
     run = request.run_manifest or read_run_manifest(datastore.storage, request.flow, request.run_id)
-    attempt = _Attempt(request, run, datastore, environments, output)
+    attempt = _Attempt(request, run, datastore, environments, output, keepers or {})
     return attempt.run(on_start, cancel or threading.Event())
 
 
@@ -184,12 +186,15 @@ class _Attempt:
         datastore: Datastore,
         environments: Environments,
         output: Output,
+        keepers: Mapping[str, secret_values.Keeper],
     ) -> None:
         self._request = request
         self._run = run
         self._datastore = datastore
         self._environments = environments
         self._output = output
+        self._keepers = keepers
+        self._mask = secret_values.Mask(())
         self._started = _now()
         self._publishing: list[Future[None]] = []
         self._publisher: ThreadPoolExecutor | None = None
@@ -245,12 +250,26 @@ class _Attempt:
         if message["foreach_stack"]:
             self._split_name = message["foreach_stack"][-1]["name"]
         command, environ = self._command()
+        environ = self._with_variables(environ)
         end = run_step_process(command, environ, message, self, on_start, cancel)
         while end.last is not None and leads_back(request.step, end.last) and not cancel.is_set():
             self._finish_publishing()
             message = next_round(message, end.last)
             end = run_step_process(command, environ, message, self, on_start, cancel)
         return end
+
+    def _with_variables(self, environ: Mapping[str, str] | None) -> Mapping[str, str] | None:
+        """The step's variables: those around it, then ``@environment``, then ``@secrets``."""
+        decorators = self._run.get("decorators", {}).get(self._request.step, {})
+        if not decorators.keys() & {"environment", "secrets"}:
+            return environ
+        values = {
+            **(os.environ if environ is None else environ),
+            **decorators.get("environment", {}).get("vars", {}),
+        }
+        secrets = secret_values.resolve(decorators, values, self._keepers)
+        self._mask = secret_values.Mask(secrets.values())
+        return {**values, **secrets}
 
     def _command(self) -> tuple[list[str], Mapping[str, str] | None]:
         environment = self._run["environments"].get(self._request.step)
@@ -286,7 +305,8 @@ class _Attempt:
             return protocol.error(str(error), type(error).__name__)
 
     def line(self, stream: str, data: bytes) -> None:
-        """Keep a line for the log and pass it on."""
+        """Keep a line for the log and pass it on; secrets are masked in both."""
+        data = self._mask.data(data)
         self._log.add(stream, data)
         self._output(stream, shown(data))
 
@@ -312,6 +332,7 @@ class _Attempt:
     ) -> TaskResult:
         """Commit the attempt as it ended, or as ``@catch`` says that it ended."""
         message = self._message
+        exception = None if exception is None else self._mask.exception(exception)
         if exception is None or cancelled or message is None or not message["is_caught"]:
             return self._commit(last, exception, cancelled=cancelled)
         for line in caught_failure.lines(self._run, self._request.step, exception):

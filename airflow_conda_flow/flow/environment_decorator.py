@@ -1,0 +1,46 @@
+"""``@environment``: environment variables of a step's process."""
+
+import re
+
+from airflow_conda_flow.flow.decorators import StepDecorator, decorator_function
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+VARIABLE = re.compile(r"^[A-Za-z_][A-Za-z0-9_]*$")
+
+
+class EnvironmentDecorator(StepDecorator):
+    """Environment variables that a step finds in ``os.environ``, wherever it runs.
+
+    Args:
+        vars: values by name; numbers become text. They are stored with the run: secrets belong into
+            ``@secrets``.
+    """
+
+    name = "environment"
+    defaults = {"vars": {}}  # type: dict[str, Any]
+
+    def check(self):
+        # type: () -> None
+        """Raise unless they are names and texts."""
+        given = self.attributes["vars"]
+        if not isinstance(given, dict):
+            self.fail('@environment: vars is %r; write a dict, such as vars={"MODE": "fast"}.' % (given,))
+        values = {}
+        for name, value in given.items():
+            if not isinstance(name, str) or not VARIABLE.match(name):
+                self.fail(
+                    "@environment: %r is no name of an environment variable. Write letters, digits and _."
+                    % (name,)
+                )
+            if isinstance(value, bool) or not isinstance(value, (str, int, float)):
+                self.fail('@environment: %s is %r; write a text, such as "1".' % (name, value))
+            if "\0" in str(value):
+                self.fail("@environment: %s holds a NUL character, which no variable can." % name)
+            values[name] = str(value)
+        self.attributes["vars"] = values
+
+
+environment = decorator_function(EnvironmentDecorator)

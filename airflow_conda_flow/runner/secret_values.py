@@ -1,0 +1,204 @@
+"""The values of a step's ``@secrets``: asked for when the step starts, and kept out of what it prints."""
+
+from __future__ import annotations
+
+import base64
+import json
+import os
+import re
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any
+
+from airflow_conda_flow.errors import SecretError
+from airflow_conda_flow.flow.secrets_decorator import AIRFLOW_CONNECTION, AIRFLOW_VARIABLE, AWS
+
+Source = Mapping[str, Any]
+Keeper = Callable[[Source], dict[str, str]]
+"""Called with a source of ``@secrets``, gives environment variables; raises ``SecretError``."""
+
+_UNSAFE = re.compile(r"[^A-Za-z0-9_]")
+_SHORTEST = 3  # what is shorter would mask half of every line
+_ARN = re.compile(r"arn:[^:]+:secretsmanager:([^:]+):")
+
+
+def resolve(
+    decorators: Mapping[str, Any], environ: Mapping[str, str], keepers: Mapping[str, Keeper]
+) -> dict[str, str]:
+    """The environment variables of a step's ``@secrets``.
+
+    Args:
+        decorators: the step's, attributes by name.
+        environ: the variables that the step has without them.
+        keepers: who gives the secrets of a type, where it is not ``KEEPERS``.
+
+    Raises:
+        SecretError: a secret cannot be had, or its name is taken.
+    """
+    attributes = decorators.get("secrets")
+    if attributes is None:
+        return {}
+    values: dict[str, str] = {}
+    for source in attributes["sources"]:
+        keeper = keepers.get(source["type"]) or KEEPERS[source["type"]]
+        for name, value in keeper(source).items():
+            if name in values:
+                raise SecretError(f"@secrets: two sources give the variable {name}. Keep one.")
+            if environ.get(name, value) != value and not attributes["allow_override"]:
+                raise SecretError(
+                    f"@secrets: {name} of {source['id']} is an environment variable already. "
+                    "Remove it, or write allow_override=True."
+                )
+            values[name] = value
+    return values
+
+
+def entries(text: str, source: Source, name: str) -> dict[str, str]:
+    """The variables of a secret that is a text: those of a JSON object, or one.
+
+    Args:
+        text: the secret.
+        source: where it comes from; its options say how to read it.
+        name: the variable's name where it is one and the options name none.
+
+    >>> entries('{"db-user": "x", "port": 1}', {"id": "s", "options": {}}, "s")
+    {'db_user': 'x', 'port': '1'}
+    """
+    options = source["options"]
+    if not options.get("json", True):
+        return {options.get("env_var_name") or variable(name): text}
+    try:
+        found = json.loads(text)
+    except ValueError:
+        found = None
+    if not isinstance(found, dict):
+        raise SecretError(
+            f"@secrets: {source['id']} is no JSON object. To have it as one variable write "
+            f'{{"type": {source.get("type")!r}, "id": {source["id"]!r}, "options": {{"json": False}}}}.'
+        )
+    return {
+        variable(str(key)): value if isinstance(value, str) else str(value) for key, value in found.items()
+    }
+
+
+def variable(name: str) -> str:
+    """A name as one of an environment variable.
+
+    >>> variable("prod/db-password"), variable("2nd")
+    ('prod_db_password', '_2nd')
+    """
+    safe = _UNSAFE.sub("_", name)
+    return f"_{safe}" if safe[:1].isdigit() else safe
+
+
+class Mask:
+    """Replaces the values of secrets in what a step prints.
+
+    Args:
+        values: the secrets; what is shorter than three characters is not masked.
+    """
+
+    def __init__(self, values: Iterable[str]) -> None:
+        pieces = {piece for value in values for piece in value.splitlines() if len(piece) >= _SHORTEST}
+        ordered = sorted(pieces, key=len, reverse=True)
+        self._texts = re.compile("|".join(map(re.escape, ordered))) if ordered else None
+        encoded = b"|".join(re.escape(piece.encode("utf-8", "surrogateescape")) for piece in ordered)
+        self._bytes = re.compile(encoded) if ordered else None
+
+    def data(self, data: bytes) -> bytes:
+        """Printed bytes, masked."""
+        return data if self._bytes is None else self._bytes.sub(b"***", data)
+
+    def exception(self, exception: Mapping[str, Any]) -> dict[str, Any]:
+        """An exception's texts, masked."""
+        if self._texts is None:
+            return dict(exception)
+        masked = self._texts
+        return {
+            key: masked.sub("***", value) if isinstance(value, str) else value
+            for key, value in exception.items()
+        }
+
+
+def from_client(client: Any, source: Source) -> dict[str, str]:
+    """The variables of a secret of AWS Secrets Manager.
+
+    Args:
+        client: boto3's client ``secretsmanager``.
+        source: which secret.
+    """
+    from botocore.exceptions import (  # type: ignore[import-untyped]  # noqa: PLC0415 - heavy
+        BotoCoreError,
+        ClientError,
+    )
+
+    try:
+        answer = client.get_secret_value(SecretId=source["id"])
+    except (BotoCoreError, ClientError) as error:
+        raise SecretError(f"@secrets: {source['id']} cannot be read from AWS: {error}") from error
+    if "SecretString" in answer:
+        return entries(answer["SecretString"], source, answer["Name"])
+    name = source["options"].get("env_var_name") or variable(answer["Name"])
+    return {name: base64.b64encode(answer["SecretBinary"]).decode("ascii")}
+
+
+def region_of(source: Source) -> str | None:
+    """The region of a secret of AWS, where its source names one."""
+    arn = _ARN.match(source["id"])
+    return arn.group(1) if arn else source["options"].get("region")
+
+
+def _from_aws(source: Source) -> dict[str, str]:
+    import boto3  # type: ignore[import-untyped]  # noqa: PLC0415 - heavy
+    from botocore.exceptions import BotoCoreError, ClientError  # noqa: PLC0415 - heavy
+
+    region = region_of(source) or os.environ.get("METAFLOW_AWS_SECRETS_MANAGER_DEFAULT_REGION")
+    role = source["role"] or os.environ.get("METAFLOW_AWS_SECRETS_MANAGER_DEFAULT_ROLE")
+    credentials = {}
+    try:
+        if role:
+            assumed = boto3.client("sts", region_name=region).assume_role(
+                RoleArn=role, RoleSessionName="airflow-conda-flow"
+            )["Credentials"]
+            credentials = {
+                "aws_access_key_id": assumed["AccessKeyId"],
+                "aws_secret_access_key": assumed["SecretAccessKey"],
+                "aws_session_token": assumed["SessionToken"],
+            }
+        client = boto3.client("secretsmanager", region_name=region, **credentials)
+    except (BotoCoreError, ClientError) as error:
+        raise SecretError(f"@secrets: {source['id']} cannot be read from AWS: {error}") from error
+    return from_client(client, source)
+
+
+def connection(uri: str, source: Source) -> dict[str, str]:
+    """The variable of an Airflow connection: its URI, under Airflow's own name for it."""
+    name = source["options"].get("env_var_name") or f"AIRFLOW_CONN_{variable(source['id']).upper()}"
+    return {name: uri}
+
+
+def airflow_variable(text: str, source: Source) -> dict[str, str]:
+    """The variables of an Airflow variable: one, or with the option ``json`` those of its object."""
+    options = {"json": False, **source["options"]}
+    return entries(text, {**source, "options": options}, source["id"])
+
+
+def _from_environ(prefix: str, give: Callable[[str, Source], dict[str, str]]) -> Keeper:
+    """Outside Airflow its connections and variables are where it looks first: in the environment."""
+
+    def keeper(source: Source) -> dict[str, str]:
+        name = prefix + source["id"].upper()
+        if name not in os.environ:
+            raise SecretError(
+                f"@secrets: {source['type']}:{source['id']} is known to Airflow alone. "
+                f"To run here, set the environment variable {name}."
+            )
+        return give(os.environ[name], source)
+
+    return keeper
+
+
+KEEPERS: dict[str, Keeper] = {
+    AWS: _from_aws,
+    AIRFLOW_CONNECTION: _from_environ("AIRFLOW_CONN_", connection),
+    AIRFLOW_VARIABLE: _from_environ("AIRFLOW_VAR_", airflow_variable),
+}

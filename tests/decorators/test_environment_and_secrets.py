@@ -1,0 +1,158 @@
+"""@environment and @secrets: variables of the step's process, and values that are nowhere else."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+HEAD = "from airflow_conda_flow import environment, kubernetes, secrets\n"
+FLOW = """
+import os
+class AFlow(FlowSpec):
+    {decorators}
+    @step
+    def start(self):
+        {body}
+        self.next(self.end)
+    @step
+    def end(self):
+        print("later", os.environ.get("MODE"))
+"""
+
+
+def flow_text(decorators: str, body: str) -> str:
+    return HEAD + FLOW.format(decorators=decorators, body=body)
+
+
+def test_variables_are_those_of_the_step_alone(machine):
+    """A number becomes text, a value arrives byte for byte, and the next step has none of them."""
+    value = 'it\'s "$HOME" `id`\n😀'
+    flow = machine.flow(
+        flow_text(
+            f"@environment(vars={{'MODE': 1, 'WORD': {value!r}}})",
+            "print(ascii([os.environ['MODE'], os.environ['WORD']]))",
+        )
+    )
+    done = machine.run(flow, "run")
+    assert f"] {ascii(['1', value])}" in done.stdout
+    assert "] later None" in done.stdout
+
+
+@pytest.fixture
+def aws(moto_s3):
+    """A client of AWS Secrets Manager, and the environment variables with which a flow finds it."""
+    import boto3
+
+    environ = {**moto_s3.environment, "AWS_DEFAULT_REGION": "us-east-1"}
+    client = boto3.client(
+        "secretsmanager",
+        endpoint_url=environ["AWS_ENDPOINT_URL"],
+        region_name="us-east-1",
+        aws_access_key_id=environ["AWS_ACCESS_KEY_ID"],
+        aws_secret_access_key=environ["AWS_SECRET_ACCESS_KEY"],
+    )
+    secrets = {
+        "prod/db": json.dumps({"db-user": "alice", "db-password": 'hunter-2 "quoted"'}),
+        "token": "s3cr3t-token",
+    }
+    for name, text in secrets.items():
+        try:
+            client.create_secret(Name=name, SecretString=text)
+        except client.exceptions.ResourceExistsException:
+            client.put_secret_value(SecretId=name, SecretString=text)
+    return environ
+
+
+def test_secrets_of_aws_are_variables_and_never_printed_or_stored(machine, aws):
+    """The step has the values; its lines, its log, its failure and the run's manifests do not."""
+    flow = machine.flow(
+        flow_text(
+            '@secrets(sources=["prod/db", {"id": "token", "options": {"json": False, "env_var_name": "TOKEN"}}])',
+            "print(len(os.environ['db_password']), os.environ['db_password'], os.environ['TOKEN']); "
+            "raise ValueError('bad ' + os.environ['TOKEN'])",
+        )
+    )
+    done = machine.run(flow, "run", **aws)
+    assert done.returncode == 1
+    assert "] 17 *** ***\n" in done.stdout
+    assert "ValueError: bad ***" in done.stdout
+    stored = b"".join(path.read_bytes() for path in machine.datastore.rglob("*") if path.is_file())
+    for value in ("hunter-2", "s3cr3t-token"):
+        assert value not in done.stdout + done.stderr
+        assert value.encode() not in stored
+    assert b"prod/db" in stored
+
+
+@pytest.mark.parametrize(
+    ("decorators", "message"),
+    [
+        ('@secrets(sources=["nothing-there"])', "nothing-there cannot be read from AWS"),
+        (
+            '@secrets(sources=["token"])',
+            "@secrets: token is no JSON object. To have it as one variable write",
+        ),
+        (
+            '@environment(vars={"db_user": "me"})\n    @secrets(sources=["prod/db"])',
+            "db_user of prod/db is an environment variable already",
+        ),
+        ('@secrets(sources=["prod/db", "prod/db"])', "two sources give the variable db_user"),
+        ('@secrets(sources=["airflow.variable:key"])', "set the environment variable AIRFLOW_VAR_KEY"),
+    ],
+)
+def test_a_secret_that_cannot_be_had_fails_the_step(machine, aws, decorators, message):
+    """The step's code does not start, and the message says why."""
+    done = machine.run(machine.flow(flow_text(decorators, "print('STARTED')")), "run", **aws)
+    assert done.returncode == 1
+    assert message in done.stdout
+    assert "STARTED" not in done.stdout
+
+
+def test_connections_and_variables_of_airflow(airflow_machine):
+    """A DAG run reads them from Airflow's database; the task log shows neither."""
+    airflow_machine.airflow(
+        "connections", "add", "my_db", "--conn-uri", "postgres://bob:pa55word@db.example/x"
+    )
+    airflow_machine.airflow("variables", "set", "api_key", "key-of-the-api")
+    airflow_machine.flow(
+        flow_text(
+            '@secrets(sources=["airflow.connection:my_db", "airflow.variable:api_key"])',
+            "print('SEEN', os.environ['AIRFLOW_CONN_MY_DB'] == 'postgres://bob:pa55word@db.example/x', os.environ['api_key'][::-1], os.environ['api_key'])",
+        )
+        + 'dag = AFlow.dag(schedule=None, environment="local")\n',
+        folder=airflow_machine.dags,
+    )
+    done = airflow_machine.airflow("dags", "test", "a_flow")
+    assert done.returncode == 0, done.stdout
+    assert f"SEEN True {'key-of-the-api'[::-1]} ***" in done.stdout
+    assert "pa55word" not in done.stdout
+    assert "key-of-the-api" not in done.stdout
+
+
+MISTAKES = [
+    ('@environment(vars={"A-B": "x"})', "'A-B' is no name of an environment variable"),
+    ('@environment(vars={"A": None})', 'A is None; write a text, such as "1".'),
+    ("@environment(vars=['A'])", "vars is ['A']; write a dict"),
+    ("@secrets", "sources is []; write a list"),
+    (
+        "@secrets(sources=[{'type': 'vault', 'id': 'x'}])",
+        "there is no type 'vault'. There is: aws-secrets-manager",
+    ),
+    ("@secrets(sources=['airflow.conn:x'])", "write airflow.connection:ID or airflow.variable:KEY"),
+    ("@secrets(sources=[{'id': 'x', 'options': {'jsn': False}}])", "Did you mean 'json'?"),
+    ("@secrets(sources=[{'type': 'aws-secrets-manager'}])", "has no id, the secret's name"),
+    (
+        "@kubernetes\n    @secrets(sources=['airflow.variable:x'])",
+        "known to Airflow's workers alone, and @kubernetes",
+    ),
+]
+
+
+@pytest.mark.parametrize(("decorators", "message"), MISTAKES)
+def test_mistakes_are_found_before_anything_runs(machine, decorators, message):
+    """One message with file and line, exit code 1."""
+    flow = machine.flow(flow_text(decorators, "pass"))
+    done = machine.run(flow, "check")
+    assert done.returncode == 1
+    assert done.stderr.startswith(f"{flow}:{6 if '@kubernetes' not in decorators else 7}: ")
+    assert message in done.stderr
