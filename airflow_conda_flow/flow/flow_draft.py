@@ -143,7 +143,9 @@ class FlowDraft(object):
 
 def _steps(flow_class):
     # type: (Any) -> list[tuple[str, Any]]
-    members = ((name, getattr(flow_class, name)) for name in dir(flow_class))
+    """The steps in the order in which they are written, those of the bases first."""
+    names = [name for owner in owners(flow_class) for name in vars(owner)]
+    members = ((name, getattr(flow_class, name)) for name in dict.fromkeys(names))
     return [(name, member) for name, member in members if is_step(member)]
 
 

@@ -248,7 +248,7 @@ class _Attempt:
         )
         self._message = message
         if message["foreach_stack"]:
-            self._split_name = message["foreach_stack"][-1]["name"]
+            self._split_name = " / ".join(frame["name"] for frame in message["foreach_stack"])
         command, environ = self._command()
         environ = self._with_variables(environ)
         end = run_step_process(command, environ, message, self, on_start, cancel)

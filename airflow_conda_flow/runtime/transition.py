@@ -134,8 +134,9 @@ def _nodes(step, num_parallel):
 
 def _split_name(index, value):
     # type: (int, Any) -> str
+    """What people call a split: its value where that is short, else its number, such as ``#3``."""
     if type(value) in _NAMES_ITSELF and not (type(value) is int and value.bit_length() > _LONGEST_INT):
         text = str(value)
         if 0 < len(text) <= _LONGEST_NAME and text.isprintable():
             return text
-    return str(index)
+    return "#%d" % index

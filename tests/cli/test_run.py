@@ -239,6 +239,7 @@ def test_nested_foreach_with_branches(machine):
     done = machine.run(machine.flow(NESTED), "run", "--max-workers", "4")
     assert done.returncode == 0, done.stdout
     assert "ALL [['a0xa0y', 'a1xa1y'], ['b0xb0y', 'b1xb1y', 'b2xb2y']] same everywhere" in done.stdout
+    assert machine.manifests()["leaf/1-2"]["split_name"] == "b / 2"
 
 
 def test_merge_artifacts_that_differ(machine):

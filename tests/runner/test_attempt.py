@@ -214,7 +214,7 @@ class AFlow(FlowSpec):
         pass
 """)
     started = run.done("start").manifest
-    assert started["transition"]["split_names"] == ["0", "1", "nan", "3", "4"]
+    assert started["transition"]["split_names"] == ["#0", "#1", "nan", "#3", "#4"]
     exception = run.failure("each", 0)
     assert exception["message"] == "\ud800 \x00"
     path = datastore.storage.root / "flows/AFlow/1/each/0/0.json"

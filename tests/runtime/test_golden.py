@@ -61,7 +61,7 @@ def conversations(tmp_path_factory):
 
     datastore = open_datastore("local", tmp_path / "store", tmp_path / "cache")
     run = AttemptMachine(tmp_path / "code", FLOW, datastore, {"word": "hello"})
-    run.manifest["username"] = "tester"
+    run.manifest.update(username="tester", namespace="user:tester")  # not whoever runs the tests
     by_task = {}
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(step_process, "encode", encode)
