@@ -45,6 +45,10 @@ def step_operator_class(compute: str) -> type[Any]:
         )
 
         return KubernetesStepOperator
+    if compute == "batch":
+        from airflow_conda_flow.airflow.batch_operator import BatchStepOperator  # noqa: PLC0415 - heavy
+
+        return BatchStepOperator
     raise ValueError(f"There is no operator for steps on {compute}.")
 
 

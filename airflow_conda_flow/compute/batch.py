@@ -14,7 +14,9 @@ from airflow_conda_flow.compute.batch_log import JobLog, Pace
 from airflow_conda_flow.compute.batch_plan import StepPlan, job_arguments, plan_step, step_region
 from airflow_conda_flow.compute.batch_service import BatchService, Job
 from airflow_conda_flow.compute.compute import RunContext
-from airflow_conda_flow.compute.remote_attempt import attempt_result, stored_lines
+from airflow_conda_flow.compute.remote_result import remote_result
+from airflow_conda_flow.compute.stored_lines import stored_lines
+from airflow_conda_flow.datastore.storage import Storage
 from airflow_conda_flow.errors import SettingError
 from airflow_conda_flow.runner.attempt import Output, TaskRequest, TaskResult
 from airflow_conda_flow.settings import Settings
@@ -98,7 +100,7 @@ class Batch:
 
 
 def conclude_job(
-    storage: Any, request: TaskRequest, job: Job | None, job_id: str, *, cancelled: bool = False
+    storage: Storage, request: TaskRequest, job: Job | None, job_id: str, *, cancelled: bool = False
 ) -> TaskResult:
     """The result of an attempt whose job has ended.
 
@@ -109,27 +111,18 @@ def conclude_job(
         job_id: the job's id.
         cancelled: whether it was told to end.
     """
-    if job is None:
-        lost = f"Batch does not know the job {job_id}."
+    if cancelled:
+        fate: str | None = f"Batch job {job_id} was ended with the run."
+        otherwise = ""
+    elif job is None:
+        fate, otherwise = None, f"Batch does not know the job {job_id}."
     elif job["status"] == "SUCCEEDED":
-        lost = f"Batch job {job_id} ended well, but its container is not our runner: it left no manifest."
-    elif cancelled:
-        lost = f"Batch job {job_id} was ended with the run."
+        otherwise = f"Batch job {job_id} ended well but left no manifest: is its container our runner?"
+        fate = None
     else:
-        lost = describe_failure(job)
-    result = attempt_result(storage, request, lost, cancelled=cancelled)
-    if result.ok or job is None or cancelled or result.exception is None:
-        return result
-    return _with_reason(result, job)
-
-
-def _with_reason(result: TaskResult, job: Job) -> TaskResult:
-    """The result, with what AWS alone knows of the failure."""
-    exception = dict(result.exception or {})
-    if failure_reason(job) and (line := describe_failure(job)) not in str(exception.get("message")):
-        exception["traceback"] = f"{exception.get('traceback', '')}{line}\n"
-        exception["message"] = f"{line} {exception.get('message', '')}".rstrip()
-    return TaskResult(result.ok, result.manifest, exception, result.cancelled)
+        otherwise = describe_failure(job)
+        fate = otherwise if failure_reason(job) else None
+    return remote_result(storage, request, fate, otherwise)
 
 
 def poll_interval(settings: Settings) -> float:
@@ -151,7 +144,7 @@ def _connect(region: str | None) -> BatchRegion:
     from airflow_conda_flow.compute.batch_errors import reporting  # noqa: PLC0415 - beside boto3
 
     # Adaptive: slows down by itself where AWS says that requests are too many.
-    config = Config(retries={"mode": "adaptive", "max_attempts": 10}, connect_timeout=10, read_timeout=60)
+    config = Config(retries={"mode": "adaptive", "max_attempts": 5}, connect_timeout=10, read_timeout=60)
     with reporting("connect"):
         session = boto3.session.Session(region_name=region)
         return BatchRegion.of_clients(

@@ -8,7 +8,7 @@ from typing import Any
 
 ENDED = "Ended by airflow-conda-flow"
 """What stands in AWS for the end of a job that we ask for."""
-_KILLED = 137
+_KILLED, _NO_PROGRAM = 137, 127
 _ORDINARY = re.compile(r"essential container in task exited", re.IGNORECASE)
 # What AWS writes -> what it means, and what to do. The first that matches counts.
 # https://docs.aws.amazon.com/batch/latest/userguide/troubleshooting.html
@@ -54,6 +54,8 @@ def failure_reason(job: Mapping[str, Any]) -> str | None:
         return _one_line(said[0])
     if code == _KILLED:
         return "it was killed (exit code 137); often that is the container running out of memory"
+    if code == _NO_PROGRAM:
+        return "its image does not hold the runner; see docs/containers.md (exit code 127)"
     return None
 
 
@@ -62,7 +64,12 @@ def describe_failure(job: Mapping[str, Any]) -> str:
     reason = failure_reason(job)
     if reason is None:
         code = exit_code(job)
-        reason = "it never started" if code is None else f"its container ended with exit code {code}"
+        if code is not None:
+            reason = f"its container ended with exit code {code}"
+        elif job.get("startedAt"):
+            reason = "it ended without a word; its container was killed, or its machine was lost"
+        else:
+            reason = "it never started"
     return f"Batch job {job['jobId']} failed: {reason}."
 
 
@@ -76,6 +83,21 @@ def is_ending(job: Mapping[str, Any]) -> bool:
     """Whether somebody asked for the job's end, so that it must not be waited for as if it ran."""
     asked_by_us = str(job.get("statusReason") or "").startswith(ENDED)
     return bool(job.get("isTerminated") or job.get("isCancelled") or asked_by_us)
+
+
+def job_summary(job: Mapping[str, Any]) -> dict[str, Any]:
+    """What of a job that has ended the functions here look at, as JSON."""
+    container = job.get("container") or {}
+    attempts = [(attempt.get("container") or {}).get("reason") for attempt in job.get("attempts") or ()]
+    return {
+        "jobId": job["jobId"],
+        "jobName": job["jobName"],
+        "status": job["status"],
+        "statusReason": job.get("statusReason"),
+        "startedAt": job.get("startedAt"),
+        "container": {name: container[name] for name in ("exitCode", "reason") if name in container},
+        "attempts": [{"container": {"reason": reason}} for reason in attempts if reason],
+    }
 
 
 def _texts(job: Mapping[str, Any]) -> list[str]:

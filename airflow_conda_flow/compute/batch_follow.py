@@ -16,6 +16,8 @@ _ENDING_SECONDS = 35.0
 _FIRST_INTERVAL = 1.0
 _SLOWER = 10.0
 _LATE_LINES_SECONDS = 1.0
+_PATIENCE = 300.0
+"""Seconds for which Batch may not answer before a job is given up."""
 
 
 class JobNews:
@@ -40,6 +42,7 @@ class JobNews:
         self._log = log
         self._interval = interval
         self._status: str | None = None
+        self._unanswered_since: float | None = None
         self._started = time.monotonic()
 
     @property
@@ -57,9 +60,13 @@ class JobNews:
         """Look; gives what the job printed since, and a line of ours where its status changed.
 
         Raises:
-            ComputeUnavailable: Batch cannot be asked.
+            ComputeUnavailable: Batch could not be asked for minutes.
         """
-        job = self.job = self._board.look(self._job_id, self.pause / 2)
+        try:
+            job = self.job = self._board.look(self._job_id, self.pause / 2)
+        except ComputeUnavailable as error:
+            return self._unanswered(error)
+        self._unanswered_since = None
         if job is None:
             return []
         found = []
@@ -69,6 +76,16 @@ class JobNews:
                 hint = job.get("statusReason")
                 found.append(f"Job is {self._status}" + (f": {hint}" if hint else "."))
         return found + self._printed(job)
+
+    def _unanswered(self, error: ComputeUnavailable) -> list[str]:
+        """A job outlives a network that fails for a while; so does whoever waits for it."""
+        now = time.monotonic()
+        if self._unanswered_since is None:
+            self._unanswered_since = now
+            return [f"{error} Asking again for {_PATIENCE / 60:g} minutes."]
+        if now - self._unanswered_since > _PATIENCE:
+            raise error
+        return []
 
     def _printed(self, job: Job) -> list[str]:
         stream = (job.get("container") or {}).get("logStreamName")

@@ -27,6 +27,8 @@ Definition = dict[str, Any]
 
 TMPFS_PATH = "/metaflow_temp"
 TEMPDIR_VARIABLE = "CONDA_FLOW_TEMPDIR"
+REQUEST_VARIABLE = "CONDA_FLOW_REQUEST"
+"""The environment variable of a job with the request: which attempt to run."""
 MOST_OVERRIDES = 8192
 """Bytes that Batch takes for the overrides of a job."""
 DEFAULT_LOG_GROUP = "/aws/batch/job"
@@ -60,7 +62,7 @@ def job_definition(
         step: the step's name, for messages.
         attributes: those of ``@batch`` and ``@resources`` together, settings among them.
         environ: the runner's environment variables.
-        command: what the container starts where a job says nothing else.
+        command: what the container starts.
         fargate: whether the queue's jobs run on Fargate; else they run on EC2.
 
     Raises:
@@ -251,13 +253,14 @@ def attempt_of_job(name: str) -> int:
     return int(name.rpartition("-")[2])
 
 
-def job_overrides(command: Sequence[str]) -> dict[str, Any]:
-    """The overrides of one job: its command, and nothing else.
+def job_overrides(request: TaskRequest) -> dict[str, Any]:
+    """The overrides of one job: its request, and nothing else.
 
     Raises:
         SettingError: they are longer than Batch takes.
     """
-    overrides = {"command": list(command)}
+    text = json.dumps(request.to_dict(), separators=(",", ":"))
+    overrides = {"environment": [{"name": REQUEST_VARIABLE, "value": text}]}
     size = len(json.dumps(overrides).encode())
     if size > MOST_OVERRIDES:
         raise SettingError(

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from airflow_conda_flow.compute.batch_attributes import batch_attributes
+from airflow_conda_flow.compute.batch_command import container_start
 from airflow_conda_flow.compute.batch_job import (
     Definition,
     job_definition,
@@ -17,7 +17,7 @@ from airflow_conda_flow.compute.batch_job import (
     log_group,
 )
 from airflow_conda_flow.compute.batch_service import BatchService
-from airflow_conda_flow.compute.runner_environ import RUNNER, runner_environ
+from airflow_conda_flow.compute.runner_environ import runner_environ
 from airflow_conda_flow.datastore.storage import Storage
 from airflow_conda_flow.errors import SettingError
 from airflow_conda_flow.runner.attempt import TaskRequest
@@ -63,10 +63,14 @@ def plan_step(
             f"Step {step!r} has @batch but no job queue. Write @batch(queue=...), or set "
             "CONDA_FLOW_BATCH_QUEUE."
         )
-    environ = runner_environ(settings, storage)
-    environ.setdefault("AWS_DEFAULT_REGION", service.region)
+    start = container_start(attributes["image"], storage)
+    environ = {
+        "AWS_DEFAULT_REGION": service.region,
+        **runner_environ(settings, storage),
+        **start.environ,
+    }
     definition = job_definition(
-        step, attributes, environ, [RUNNER, "--version"], fargate=service.is_on_fargate(queue)
+        step, attributes, environ, start.command, fargate=service.is_on_fargate(queue)
     )
     return StepPlan(queue, definition, attributes["aws_batch_tags"] or {}, log_group(definition))
 
@@ -75,12 +79,11 @@ def job_arguments(
     plan: StepPlan, definition_arn: str, request: TaskRequest, datastore_root: str
 ) -> dict[str, Any]:
     """The arguments of ``submit_job`` for an attempt."""
-    command = [RUNNER, "run", json.dumps(request.to_dict())]
     arguments = {
         "jobName": job_name(request, datastore_root),
         "jobQueue": plan.queue,
         "jobDefinition": definition_arn,
-        "containerOverrides": job_overrides(command),
+        "containerOverrides": job_overrides(request),
         "parameters": job_parameters(request),
     }
     if plan.tags:

@@ -85,6 +85,10 @@ def test_what_aws_knows(job, line):
     [
         (make_job("Essential container in task exited", 1), "its container ended with exit code 1"),
         (make_job(), "it never started"),
+        (
+            make_job(startedAt=1795547783256),
+            "it ended without a word; its container was killed, or its machine was lost",
+        ),
     ],
 )
 def test_what_aws_knows_nothing_of(job, line):

@@ -327,9 +327,10 @@ def test_the_names_of_jobs():
 def test_overrides_hold_the_request_alone_and_have_a_limit():
     """Airflow's longest ids and a deep foreach are far below it; what is above it is refused."""
     request = TaskRequest("F" * 250, "r" * 250, "s" * 250, (99999,) * 20, 99)
-    command = ["/opt/airflow-conda-flow/bin/runner", "run", json.dumps(request.to_dict())]
-    overrides = job_overrides(command)
-    assert list(overrides) == ["command"]
+    overrides = job_overrides(request)
+    assert list(overrides) == ["environment"]
+    (variable,) = overrides["environment"]
+    assert TaskRequest.from_dict(json.loads(variable["value"])) == request
     assert len(json.dumps(overrides)) < 1500
     with pytest.raises(SettingError, match="Batch takes 8192"):
-        job_overrides(["x" * 8192])
+        job_overrides(TaskRequest("x" * 8192, "1", "s"))

@@ -1,0 +1,29 @@
+"""AWS Batch as Airflow reaches it: by a connection, or by boto3's default chain."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from airflow_conda_flow.compute.batch import BatchRegion
+
+RETRIES: dict[str, Any] = {"retries": {"mode": "adaptive", "max_attempts": 5}}
+"""Slower by itself where AWS says that requests are too many."""
+
+
+def connect(aws_conn_id: str | None, region: str | None) -> BatchRegion:
+    """Batch and CloudWatch of a connection.
+
+    Args:
+        aws_conn_id: the Airflow connection; None for boto3's default chain.
+        region: None for the connection's.
+    """
+    from airflow.providers.amazon.aws.hooks.base_aws import AwsBaseHook  # noqa: PLC0415 - heavy
+    from botocore.config import Config  # type: ignore[import-untyped]  # noqa: PLC0415 - heavy
+
+    batch, logs = (
+        AwsBaseHook(
+            aws_conn_id=aws_conn_id, region_name=region, client_type=kind, config=Config(**RETRIES)
+        ).get_conn()
+        for kind in ("batch", "logs")
+    )
+    return BatchRegion.of_clients(batch, logs)

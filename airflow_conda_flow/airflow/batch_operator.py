@@ -1,0 +1,229 @@
+"""The operator of a step with ``@batch``: one job of AWS Batch for each try."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from airflow.providers.amazon.aws.operators.batch import BatchOperator
+from airflow.sdk.exceptions import AirflowException, AirflowFailException, AirflowTaskTimeout
+
+from airflow_conda_flow.airflow.batch_connection import RETRIES, connect
+from airflow_conda_flow.airflow.batch_trigger import BatchStepTrigger
+from airflow_conda_flow.airflow.configuration import airflow_settings
+from airflow_conda_flow.airflow.deferral import defers
+from airflow_conda_flow.airflow.step_operator import StepTask
+from airflow_conda_flow.compute.batch import BatchRegion, conclude_job, poll_interval
+from airflow_conda_flow.compute.batch_board import OVER
+from airflow_conda_flow.compute.batch_errors import translated
+from airflow_conda_flow.compute.batch_failure import ENDED, is_ending
+from airflow_conda_flow.compute.batch_follow import follow
+from airflow_conda_flow.compute.batch_job import attempt_of_job, job_family
+from airflow_conda_flow.compute.batch_plan import StepPlan, job_arguments, plan_step, step_region
+from airflow_conda_flow.compute.batch_service import Job
+from airflow_conda_flow.compute.stored_lines import stored_lines
+from airflow_conda_flow.datastore.storage import Storage
+from airflow_conda_flow.errors import CondaFlowError, SettingError
+from airflow_conda_flow.runner.attempt import TaskRequest
+from airflow_conda_flow.settings import Settings
+
+if TYPE_CHECKING:
+    from airflow.sdk import Context
+
+
+class BatchStepOperator(StepTask, BatchOperator):
+    """Runs one step of a flow as a job of AWS Batch.
+
+    Args:
+        flow: the flow's name.
+        step: the step's name.
+        kind: how the step goes on.
+        decorators: the step's, attributes by name.
+        indices: the index path of the task; mapped inside a foreach.
+    """
+
+    # The job is made of the step and the settings when the task runs; nothing of it is a template.
+    template_fields: Sequence[str] = ("indices",)
+    template_fields_renderers: ClassVar[dict[str, str]] = {}
+    ui_color = "#f5e9dc"
+
+    def __init__(
+        self,
+        *,
+        flow: str,
+        step: str,
+        kind: str,
+        decorators: Mapping[str, Any],
+        indices: Sequence[int] = (),
+        **kwargs: Any,
+    ) -> None:
+        # XCom takes the links to AWS's console, and nothing of a step that is not a foreach.
+        super().__init__(
+            job_name=step,
+            job_definition="",
+            job_queue="",
+            deferrable=False,
+            botocore_config=RETRIES,
+            **{**kwargs, "do_xcom_push": True},
+        )
+        self.flow = flow
+        self.step = step
+        self.kind = kind
+        self.decorators = decorators
+        self.indices = indices
+        self._cancel: threading.Event | None = None
+
+    def execute(self, context: Context) -> list[list[int]] | None:  # type: ignore[override]
+        """Run the step's next attempt as a job, or wait for the job that runs it already."""
+        return self._run(context, can_reattach=True)
+
+    def execute_complete(  # type: ignore[override]
+        self, context: Context, event: dict[str, Any] | None = None
+    ) -> list[list[int]] | None:
+        """Go on after the triggerer waited for the job."""
+        event = event or {}
+        self.job_id = event["job_id"]
+        if "problem" in event:
+            raise AirflowException(event["problem"])
+        try:
+            work = self._work(context)
+            if event.get("timed_out"):
+                work.region.service.terminate(self.job_id)
+                raise AirflowTaskTimeout(f"Batch job {self.job_id} was ended: the task's time is up.")
+            return self._conclude(context, work, event["job"], has_printed=event["has_printed"])
+        except CondaFlowError as error:
+            raise _as_airflows(error) from None
+
+    def on_kill(self) -> None:
+        """End the job."""
+        if self._cancel is not None:
+            self._cancel.set()
+        if self.job_id:
+            self.hook.client.terminate_job(jobId=self.job_id, reason=ENDED)
+
+    def _run(self, context: Context, *, can_reattach: bool) -> list[list[int]] | None:
+        try:
+            work = self._work(context)
+            job = work.running_job() if can_reattach else None
+            if job is None:
+                self._submit(context, work)
+            else:
+                self.job_id = job["jobId"]
+                self.log.info("Batch job %s runs this step already; waiting for it.", self.job_id)
+            if defers(work.settings) and not (job and job["status"] in OVER):
+                self._defer(context, work)
+            return self._follow(context, work)
+        except CondaFlowError as error:
+            raise _as_airflows(error) from None
+
+    def _work(self, context: Context) -> _Work:
+        """What is to be done, and with whom to do it."""
+        request, datastore, _ = self.open(context)
+        settings = airflow_settings()
+        self.aws_conn_id = settings.aws_conn_id or None
+        self.region_name = step_region(self.decorators, settings)
+        region = connect(self.aws_conn_id, self.region_name)
+        plan = plan_step(self.step, self.decorators, settings, datastore.storage, region.service)
+        return _Work(request, datastore.storage, settings, region, plan)
+
+    def _submit(self, context: Context, work: _Work) -> None:
+        """Submit by the way that BatchOperator has, so that its links are there."""
+        arguments = work.arguments()
+        self.job_name = arguments["jobName"]
+        self.job_queue = arguments["jobQueue"]
+        self.job_definition = arguments["jobDefinition"]
+        self.container_overrides = arguments["containerOverrides"]
+        self.parameters = arguments["parameters"]
+        self.tags = arguments.get("tags", {})
+        try:
+            self.submit_job(context)
+        except AirflowException as error:
+            cause = error.args[0] if error.args else None
+            doing = f"submit a job to the queue {self.job_queue!r}"
+            ours = translated(cause, doing) if isinstance(cause, BaseException) else None
+            raise (ours or error) from None
+        self._persist_links(context)
+
+    def _defer(self, context: Context, work: _Work) -> None:
+        end_at = None
+        if self.execution_timeout is not None:
+            started = context["ti"].start_date
+            begun = time.time() if started is None else started.timestamp()
+            end_at = begun + self.execution_timeout.total_seconds()
+        self.defer(
+            trigger=BatchStepTrigger(
+                job_id=str(self.job_id),
+                aws_conn_id=self.aws_conn_id,
+                region=self.region_name,
+                log_group=work.plan.log_group,
+                interval=poll_interval(work.settings),
+                end_at=end_at,
+            ),
+            method_name="execute_complete",
+        )
+
+    def _follow(self, context: Context, work: _Work) -> list[list[int]] | None:
+        # Not made earlier: Airflow copies operators, and a mutex cannot be copied.
+        self._cancel = threading.Event()
+        region, job_id = work.region, str(self.job_id)
+        news = region.news(job_id, work.plan.log_group, poll_interval(work.settings))
+        job = follow(
+            job_id, region.service, region.board, news, lambda line: self.log.info("%s", line), self._cancel
+        )
+        return self._conclude(context, work, job, has_printed=news.has_printed)
+
+    def _conclude(
+        self, context: Context, work: _Work, job: Job | None, *, has_printed: bool
+    ) -> list[list[int]] | None:
+        job_id = str(self.job_id)
+        request = work.request
+        if job is not None:
+            request = replace(request, attempt=attempt_of_job(job["jobName"]))
+        result = conclude_job(work.storage, request, job, job_id)
+        if not has_printed:
+            for _, line in stored_lines(work.storage, request):
+                self.log.info("%s", line)
+        self._persist_cloudwatch_link(context)
+        cancelled = self._cancel is not None and self._cancel.is_set()
+        if not result.ok and not cancelled and request.attempt < work.request.attempt:
+            self.log.info("Batch job %s, of an earlier try, failed; this try has one of its own.", job_id)
+            return self._run(context, can_reattach=False)
+        return self.conclude(context, result)
+
+
+class _Work:
+    """One attempt, and what its job is made of."""
+
+    def __init__(
+        self, request: TaskRequest, storage: Storage, settings: Settings, region: BatchRegion, plan: StepPlan
+    ) -> None:
+        self.request = request
+        self.storage = storage
+        self.settings = settings
+        self.region = region
+        self.plan = plan
+
+    def arguments(self) -> dict[str, Any]:
+        """Those of ``submit_job``; the definition is registered."""
+        arn = self.region.service.register(self.plan.definition, self.storage)
+        return job_arguments(self.plan, arn, self.request, self.settings.datastore_root)
+
+    def running_job(self) -> Job | None:
+        """The job of this attempt, or one of an earlier attempt that still runs: its worker was lost."""
+        family = job_family(self.request, self.settings.datastore_root)
+        found = self.region.service.find(self.plan.queue, family)
+        own = [job for job in found if attempt_of_job(job["jobName"]) == self.request.attempt]
+        if own:
+            return max(own, key=lambda job: int(job["createdAt"]))
+        running = [job["jobId"] for job in found if job["status"] not in OVER]
+        jobs = [job for job in self.region.service.describe(running).values() if not is_ending(job)]
+        return max(jobs, key=lambda job: attempt_of_job(job["jobName"]), default=None)
+
+
+def _as_airflows(error: CondaFlowError) -> AirflowException:
+    """The exception for Airflow: a setting that is wrong fails without retries."""
+    kind = AirflowFailException if isinstance(error, SettingError) else AirflowException
+    return kind(str(error))

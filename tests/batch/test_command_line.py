@@ -1,0 +1,144 @@
+"""Flows from the command line on Batch's real containers."""
+
+from __future__ import annotations
+
+import re
+import signal
+import time
+
+import pytest
+
+from airflow_conda_flow.compute.batch_failure import ENDED
+
+from ..real_parts import docker
+from .flows import FLOWS, artifact_hashes
+
+pytestmark = pytest.mark.xdist_group("batch")  # they share a Batch, and two processors
+ONE = """
+class AFlow(FlowSpec):
+    {decorators}
+    @step
+    def start(self):
+        {body}
+        self.next(self.end)
+    @step
+    def end(self):
+        print("the end")
+"""
+
+
+def one_step(body, decorators="@batch"):
+    """A flow whose first step runs on Batch and does this."""
+    return "from airflow_conda_flow import batch, resources\n" + ONE.format(
+        body=body.replace("\n", "\n        "), decorators=decorators.replace("\n", "\n    ")
+    )
+
+
+@pytest.mark.parametrize("name", FLOWS)
+def test_a_flow_leaves_the_same_artifacts_as_in_local_processes(examples, name):
+    """By hash, every artifact of every task."""
+    hashes = examples.hashes_of_run(name, "--with", "batch")
+    assert len(hashes) == FLOWS[name]
+    assert hashes == examples.local_hashes(name)
+
+
+def test_local_and_batch_steps_of_one_run_share_artifacts(machine):
+    """A step without the decorator runs as a process, and reads what the job left."""
+    done = machine.run(
+        machine.flow(one_step("self.x = 41 + 1\nprint('in a job')").replace('"the end"', "self.x")), "run"
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert re.search(r"/start/0 \(job \S+\)\] in a job\n", done.stdout)
+    assert re.search(r"/end/0 \(pid \d+\)\] 42\n", done.stdout)
+
+
+def test_a_failing_step_shows_its_traceback_once(machine):
+    """The user's frames alone, and the run exits 1."""
+    done = machine.run(machine.flow(one_step("raise ValueError('on purpose')")), "run")
+    assert done.returncode == 1
+    assert done.stdout.count("ValueError: on purpose") == 1
+    assert re.search(r'File ".*a_flow.py", line \d+, in start', done.stdout)
+    assert "airflow_conda_flow/" not in done.stdout
+    assert "] Task failed.\n" in done.stdout
+
+
+def test_a_killed_container_is_one_line(machine, cluster):
+    """`docker kill` in the middle of a step: what Batch knows, and nothing half-written."""
+    flow = machine.flow(one_step("import time\nself.x = 1\ntime.sleep(60)"))
+    with machine.started(flow, "run") as process:
+        docker("kill", cluster.container_of("AFlow-"))
+        output = process.stdout.read()
+        assert process.wait() == 1
+    # moto's describe_jobs has no exit code, with which there is more to say (test_batch_failure.py).
+    line = r"\] Batch job \S+ failed: it ended without a word; its container was killed, or its machine was lost\."
+    assert len(re.findall(line, output)) == 1, output
+    (run_id,) = set(re.findall(r"run-id (\d+)", output))
+    assert artifact_hashes(machine, run_id, status="failed") == {"start/0": {}}
+
+
+def test_ctrl_c_ends_the_job(machine, cluster):
+    """The container is gone when the command has ended, and Batch says who asked for it."""
+    flow = machine.flow(one_step("import time\nprint('up', flush=True)\ntime.sleep(600)"))
+    with machine.started(flow, "run") as process:
+        name = cluster.container_of("AFlow-")
+        time.sleep(1)
+        process.send_signal(signal.SIGINT)
+        output = process.stdout.read()
+        assert process.wait() == 1
+    assert "Task ended with the run." in output
+    assert name not in docker("ps", "--format", "{{.Names}}").stdout.split()
+    (job,) = [job for job in cluster.jobs("AFlow-") if job["jobId"] in name]
+    assert (job["status"], job["statusReason"]) == ("FAILED", ENDED)
+
+
+def test_an_image_without_the_runner_gets_it_from_s3(machine, cluster):
+    """The user's own image, with its own Python."""
+    machine.environ["CONDA_FLOW_BATCH_IMAGE"] = cluster.bare_image
+    done = machine.run(machine.flow(one_step("import sys\nprint('in', sys.executable)")), "run")
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "in /usr/bin/python3" in done.stdout
+
+
+def test_an_image_that_does_not_exist(machine):
+    """The run fails with a line about the job, and no traceback of ours."""
+    machine.environ["CONDA_FLOW_BATCH_IMAGE"] = "batch-test/airflow-conda-flow-runner:no-such"
+    done = machine.run(machine.flow(one_step("pass")), "run")
+    assert done.returncode == 1
+    assert re.search(r"\] Batch job \S+ failed: it ended without a word; its container was killed, or its machine", done.stdout), done.stdout
+    assert "Traceback" not in done.stdout + done.stderr
+
+
+@pytest.mark.parametrize(
+    ("environ", "message"),
+    [
+        ({"CONDA_FLOW_BATCH_QUEUE": ""}, "Step 'start' has @batch but no job queue. Write @batch(queue=...)"),
+        ({"CONDA_FLOW_BATCH_QUEUE": "none"}, "There is no job queue 'none' in us-east-1."),
+        ({"CONDA_FLOW_BATCH_IMAGE": ""}, "Step 'start' has @batch but no image."),
+        (
+            {"CONDA_FLOW_BATCH_POLL_INTERVAL": "soon"},
+            "CONDA_FLOW_BATCH_POLL_INTERVAL is 'soon'; write seconds above 0",
+        ),
+        (
+            {"CONDA_FLOW_DATASTORE": "local", "CONDA_FLOW_DATASTORE_ROOT": ""},
+            "Set --datastore s3 and --datastore-root",
+        ),
+    ],
+)
+def test_what_is_missing_is_said_before_anything_runs(machine, environ, message):
+    """One message, exit code 1, no task."""
+    machine.environ.update(environ)
+    done = machine.run(machine.flow(one_step("pass")), "run")
+    assert done.returncode == 1
+    assert message in done.stderr, done.stderr
+    assert "Traceback" not in done.stderr
+    assert "starting" not in done.stdout
+
+
+def test_batch_that_cannot_be_reached(machine):
+    """The endpoint is named, and the run ends."""
+    machine.environ["AWS_ENDPOINT_URL_BATCH"] = "http://127.0.0.1:9"
+    machine.environ["AWS_MAX_ATTEMPTS"] = "1"
+    done = machine.run(machine.flow(one_step("pass")), "run")
+    assert done.returncode == 1
+    assert "AWS Batch at http://127.0.0.1:9 (AWS_ENDPOINT_URL): cannot look at the job queue" in done.stderr
+    assert "Traceback" not in done.stderr
