@@ -138,6 +138,7 @@ class BatchStepOperator(StepTask, BatchOperator):
         self.container_overrides = arguments["containerOverrides"]
         self.parameters = arguments["parameters"]
         self.tags = arguments.get("tags", {})
+        self.submit_job_timeout = work.plan.seconds
         try:
             self.submit_job(context)
         except AirflowException as error:

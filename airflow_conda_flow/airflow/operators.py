@@ -14,7 +14,7 @@ from airflow_conda_flow.airflow.log_progress import LogProgress
 from airflow_conda_flow.airflow.parameters import given_values
 from airflow_conda_flow.airflow.run_values import run_values
 from airflow_conda_flow.airflow.step_operator import check_width
-from airflow_conda_flow.compute.compute import step_platforms
+from airflow_conda_flow.compute.compute import check_reachable, compute_name, step_platforms
 from airflow_conda_flow.errors import (
     CondaFlowError,
     FlowDefinitionError,
@@ -71,6 +71,8 @@ class PrepareOperator(BaseOperator):
     def _prepare(self, context: Context) -> None:
         definition = read_flow(self.flow_class, self.given)
         settings = airflow_settings()
+        places = [compute_name(step, each) for step, each in definition.decorators.items()]
+        check_reachable(places, settings)
         datastore, environments = open_stores(settings, LogProgress(self.log))
         run_id = flow_run_id(self.dag_id, context["run_id"])
         first_try = attempt_of(context["ti"].try_number) == 0
@@ -91,6 +93,10 @@ class PrepareOperator(BaseOperator):
             environment=self.environment,
             first_attempt=first_attempt(datastore.storage, definition.name, run_id, is_new=first_try),
         )
+        if any("batch" in each for each in definition.decorators.values()):
+            from airflow_conda_flow.airflow.batch_prepare import prepare_batch  # noqa: PLC0415 - heavy
+
+            prepare_batch(definition.decorators, settings, datastore.storage)
         self.log.info("Prepared run %s/%s in %s", definition.name, run_id, datastore.storage.url)
         for step, environment in manifest["environments"].items():
             self.log.info(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -20,8 +21,13 @@ from airflow_conda_flow.compute.batch_service import BatchService
 from airflow_conda_flow.compute.runner_environ import runner_environ
 from airflow_conda_flow.datastore.storage import Storage
 from airflow_conda_flow.errors import SettingError
+from airflow_conda_flow.flow.timeout_decorator import timeout_seconds
 from airflow_conda_flow.runner.attempt import TaskRequest
 from airflow_conda_flow.settings import Settings
+
+_TIMEOUT_SLACK = 900
+"""Seconds beyond @timeout after which Batch itself ends a job. The runner, whose clock starts with the step
+and not with the fetching of its environment, ends it in time; this is for a runner that hangs."""
 
 
 @dataclass(frozen=True)
@@ -33,12 +39,14 @@ class StepPlan:
         definition: registered before the first job.
         tags: the jobs' tags.
         log_group: the CloudWatch group of their output; None where it goes elsewhere.
+        seconds: after which Batch ends a job; None for never.
     """
 
     queue: str
     definition: Definition
     tags: Mapping[str, str]
     log_group: str | None
+    seconds: int | None
 
 
 def step_region(decorators: Mapping[str, Any], settings: Settings) -> str | None:
@@ -72,7 +80,9 @@ def plan_step(
     definition = job_definition(
         step, attributes, environ, start.command, fargate=service.is_on_fargate(queue)
     )
-    return StepPlan(queue, definition, attributes["aws_batch_tags"] or {}, log_group(definition))
+    limit = timeout_seconds(decorators)
+    seconds = None if limit is None else math.ceil(limit) + _TIMEOUT_SLACK
+    return StepPlan(queue, definition, attributes["aws_batch_tags"] or {}, log_group(definition), seconds)
 
 
 def job_arguments(
@@ -86,6 +96,8 @@ def job_arguments(
         "containerOverrides": job_overrides(request),
         "parameters": job_parameters(request),
     }
+    if plan.seconds is not None:
+        arguments["timeout"] = {"attemptDurationSeconds": plan.seconds}
     if plan.tags:
         arguments["tags"] = dict(plan.tags)
     return arguments

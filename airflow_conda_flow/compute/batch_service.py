@@ -18,7 +18,7 @@ Job = Mapping[str, Any]
 """An entry of ``describe_jobs``, or of ``list_jobs``, which says less."""
 
 _AT_ONCE = 100  # ids that describe_jobs takes
-_CLAIM_SECONDS = 10.0
+_CLAIM_SECONDS = 5.0
 """How long a submitter may take from saying that it registers a definition to having done so."""
 
 

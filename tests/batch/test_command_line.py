@@ -104,7 +104,10 @@ def test_an_image_that_does_not_exist(machine):
     machine.environ["CONDA_FLOW_BATCH_IMAGE"] = "batch-test/airflow-conda-flow-runner:no-such"
     done = machine.run(machine.flow(one_step("pass")), "run")
     assert done.returncode == 1
-    assert re.search(r"\] Batch job \S+ failed: it ended without a word; its container was killed, or its machine", done.stdout), done.stdout
+    assert re.search(
+        r"\] Batch job \S+ failed: it ended without a word; its container was killed, or its machine",
+        done.stdout,
+    ), done.stdout
     assert "Traceback" not in done.stdout + done.stderr
 
 
