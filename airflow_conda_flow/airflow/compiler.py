@@ -140,6 +140,7 @@ class _Tasks:
         self._definition = definition
         self._given = given
         self._graph = definition.graph
+        self._decorators = definition.decorators
         self._dag = dag
         self._environment = environment
         self._tasks: dict[str, Any] = {}
@@ -162,7 +163,7 @@ class _Tasks:
             task.set_upstream(upstream)
 
     def _step(self, node: StepNode) -> Any:
-        decorators = self._definition.decorators[node.name]
+        decorators = self._decorators[node.name]
         operator = step_operator_class(compute_name(node.name, decorators))
         keywords: dict[str, Any] = {
             "flow": self._definition.name,

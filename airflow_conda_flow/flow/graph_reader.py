@@ -23,6 +23,8 @@ _FORMS = (
     "self.next(self.a, num_parallel=4) or self.next({'x': self.a, 'y': self.b}, condition='name')"
 )
 _OPTIONS = ("foreach", "condition", "num_parallel")
+_BLOCKS = ("body", "orelse", "finalbody", "handlers", "cases")
+_IS_GENERATOR = 0x20  # of code.co_flags; the module inspect has its name, and is slow to import
 
 
 def read_graph(flow_class):
@@ -79,12 +81,25 @@ class _Sources(object):
             linecache.checkcache(file)  # a process that lives long may read a file again
             text = "".join(linecache.getlines(file))
             found = {}  # type: dict[tuple[str, int], ast.AST]
-            for node in ast.walk(ast.parse(text)):
-                if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)):
-                    first = min([node.lineno] + [d.lineno for d in node.decorator_list])
-                    found[node.name, first] = node
+            for node in _definitions(ast.parse(text).body):
+                first = min([node.lineno] + [d.lineno for d in node.decorator_list])
+                found[node.name, first] = node
             self._definitions[file] = found
         return self._definitions[file]
+
+
+def _definitions(statements):
+    # type: (list[Any]) -> list[Any]
+    """The functions and classes among statements and inside them; expressions hold none and are passed by."""
+    found = []
+    open_statements = list(statements)
+    while open_statements:
+        node = open_statements.pop()
+        if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)):
+            found.append(node)
+        for name in _BLOCKS:
+            open_statements.extend(getattr(node, name, ()))
+    return found
 
 
 def _place_of_class(flow_class, sources):
@@ -127,7 +142,10 @@ def _read_step(name, method, sources):
         node.text_problems.append(("Step %r is async; write a plain def." % name, node.line))
         return node
     node.line = _def_line(definition, code.co_filename)
-    for each in _outside_functions(definition, (ast.Yield, ast.YieldFrom)):
+    yields = (
+        _outside_functions(definition, (ast.Yield, ast.YieldFrom)) if code.co_flags & _IS_GENERATOR else []
+    )
+    for each in yields:
         node.text_problems.append(
             ("Step %r yields; a step returns nothing. Collect the values in self." % name, each.lineno)
         )
@@ -161,7 +179,7 @@ def _read_arguments(node, definition):
 def _read_transition(node, definition):
     # type: (StepNode, Any) -> None
     me = definition.args.args[0].arg if definition.args.args else "self"
-    calls = [call for call in _outside_functions(definition, ast.Call) if _is_next(call, me)]
+    calls = _next_calls(node, definition, me)
     if not calls:
         return
     node.next_line = calls[0].lineno
@@ -301,6 +319,19 @@ def _outside_functions(definition, kind):
             found.append(node)
         open_nodes.extend(ast.iter_child_nodes(node))
     return sorted(found, key=lambda node: node.lineno)
+
+
+def _next_calls(node, definition, me):
+    # type: (StepNode, Any, str) -> list[Any]
+    """The calls of ``self.next`` in a step; looked for only where the word stands more than once."""
+    last = definition.body[-1]
+    value = last.value if isinstance(last, ast.Expr) else None
+    end_line = getattr(definition, "end_lineno", None)  # since Python 3.8
+    if end_line is not None and isinstance(value, ast.Call) and _is_next(value, me):
+        lines = linecache.getlines(node.file)[definition.body[0].lineno - 1 : end_line]
+        if "".join(lines).count("next") == 1:
+            return [value]
+    return [call for call in _outside_functions(definition, ast.Call) if _is_next(call, me)]
 
 
 def _is_next(call, me):

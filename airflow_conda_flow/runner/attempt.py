@@ -254,7 +254,7 @@ class _Attempt:
         end = run_step_process(command, environ, message, self, on_start, cancel)
         while end.last is not None and leads_back(request.step, end.last) and not cancel.is_set():
             self._finish_publishing()
-            message = next_round(message, end.last)
+            self._message = message = next_round(message, end.last)
             end = run_step_process(command, environ, message, self, on_start, cancel)
         return end
 
