@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import os
 import secrets
@@ -93,6 +94,7 @@ class Environments:
             else:
                 by_id[spec.id] = lock
         if unsolved:
+            self._check_cache_dir()
             by_id.update(self._solve({_label(labels[i]): s for i, s in unsolved.items()}))
         return {label: by_id[spec.id] for label, spec in specs.items()}
 
@@ -188,7 +190,19 @@ class Environments:
 
     # Prefixes.
 
+    def _check_cache_dir(self) -> None:
+        try:
+            self._cache_dir.mkdir(parents=True, exist_ok=True)
+            if not os.access(self._cache_dir, os.W_OK | os.X_OK):
+                raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
+        except OSError as error:
+            raise SettingError(
+                f"The cache directory {self._cache_dir} cannot be written: {error.strerror}. Set "
+                "--cache-dir, or CONDA_FLOW_CACHE_DIR, to a directory that this user may write to."
+            ) from error
+
     def _make(self, lock: Lock, prefix: Path) -> None:
+        self._check_cache_dir()
         if len(str(prefix)) > _LONGEST_PREFIX:
             raise SettingError(
                 f"The cache directory {self._cache_dir} has too long a path: environments in it "

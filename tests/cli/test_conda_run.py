@@ -310,6 +310,17 @@ def test_an_environment_that_cannot_be_solved(machine, channel, conda, message):
     assert not list(machine.cache.glob("environments/**/*.lock"))
 
 
+def test_a_cache_directory_that_cannot_be_written(machine):
+    """The message says which directory, and which setting."""
+    (machine.home / "file").touch()
+    flow = machine.flow(DECLARED)
+    done = machine.run(flow, "--environment=conda", "run", "--cache-dir", f"{machine.home}/file/cache")
+    assert done.returncode == 1
+    assert f"The cache directory {machine.home}/file/cache cannot be written: Not a directory." in done.stderr
+    assert "CONDA_FLOW_CACHE_DIR" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
 def test_a_channel_that_cannot_be_reached(machine, channel):
     """The message says which URL, and which setting."""
     channel.stop()
