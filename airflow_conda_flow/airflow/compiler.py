@@ -19,7 +19,7 @@ from airflow_conda_flow.airflow.operators import FanOutOperator, PrepareOperator
 from airflow_conda_flow.airflow.parameters import airflow_param
 from airflow_conda_flow.airflow.step_operator import step_operator_class
 from airflow_conda_flow.compute.compute import compute_name
-from airflow_conda_flow.errors import FlowDefinitionError, ParameterError
+from airflow_conda_flow.errors import FlowDefinitionError, ParameterError, SettingError
 from airflow_conda_flow.flow.config_input import GivenConfigs
 from airflow_conda_flow.flow.decorators import nearest
 from airflow_conda_flow.flow.definition import FlowDefinition, read_flow
@@ -39,6 +39,7 @@ def compile_dag(
     environment: Literal["conda", "local"] = "conda",
     configs: Mapping[str, str] | None = None,
     config_values: Mapping[str, Any] | None = None,
+    decorators: Sequence[str] = (),
     **dag_keywords: Any,
 ) -> DAG:
     """The DAG of a flow.
@@ -50,6 +51,8 @@ def compile_dag(
             interpreter.
         configs: files for the flow's configs, by name; seen from the flow file.
         config_values: dicts or texts for the flow's configs, by name.
+        decorators: what ``--with`` is on the command line: texts such as ``kubernetes:cpu=2``, for every
+            step that has no decorator of that name.
         dag_keywords: keywords of Airflow's ``DAG``; ``params`` is added to the flow's parameters.
 
     Raises:
@@ -71,12 +74,17 @@ def compile_dag(
             f"{definition.name}.dag(environment={environment!r}): write 'conda' or 'local'.",
             *_dag_line(definition),
         )
+    try:
+        definition.attach(decorators)
+    except SettingError as error:
+        message = f"{definition.name}.dag(decorators=...): {error}"
+        raise FlowDefinitionError(message, *_dag_line(definition)) from None
     params = {each.name: airflow_param(each) for each in definition.parameters}
     params.update(dag_keywords.pop("params", None) or {})
     dag_keywords.setdefault("doc_md", definition.graph.doc or None)
     dag = _make_dag(definition, dag_id or dag_id_of(definition.name), params, dag_keywords)
     dag.fileloc = definition.file
-    _Tasks(definition, dag, environment, given).add()
+    _Tasks(definition, dag, environment, given, tuple(decorators)).add()
     return dag
 
 
@@ -86,7 +94,7 @@ def _make_dag(
     try:
         return DAG(dag_id, params=params, **keywords)  # noqa: AIR002 - the flow's author gives it
     except (TypeError, ValueError) as error:
-        known = [*DAG.__init__.__annotations__, "environment", "configs", "config_values"]
+        known = [*DAG.__init__.__annotations__, "environment", "configs", "config_values", "decorators"]
         wrong = next((name for name in keywords if name not in known), None)
         hint = "" if wrong is None else f" {wrong!r} is no keyword of a DAG.{nearest(wrong, known)}"
         raise FlowDefinitionError(
@@ -136,6 +144,7 @@ class _Tasks:
         dag: DAG,
         environment: Literal["conda", "local"],
         given: GivenConfigs,
+        decorators: Sequence[str],
     ) -> None:
         self._definition = definition
         self._given = given
@@ -143,6 +152,7 @@ class _Tasks:
         self._decorators = definition.decorators
         self._dag = dag
         self._environment = environment
+        self._decorators = decorators
         self._tasks: dict[str, Any] = {}
         self._splits: dict[str, Any] = {}
 
@@ -152,6 +162,7 @@ class _Tasks:
             flow_class=self._definition.flow_class,
             environment=self._environment,
             given=self._given,
+            decorators=self._decorators,
             dag=self._dag,
         )
         for node in self._graph.topological():

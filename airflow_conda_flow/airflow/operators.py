@@ -42,6 +42,7 @@ class PrepareOperator(BaseOperator):
         flow_class: the flow.
         environment: ``conda``, or ``local`` for steps in the worker's own interpreter.
         given: what the DAG gives for the flow's configs.
+        decorators: the texts of decorators that every step has too.
     """
 
     ui_color = "#e4f0e8"
@@ -52,12 +53,14 @@ class PrepareOperator(BaseOperator):
         flow_class: type[Any],
         environment: Literal["conda", "local"],
         given: GivenConfigs | None = None,
+        decorators: Sequence[str] = (),
         **kwargs: Any,
     ) -> None:
         super().__init__(do_xcom_push=False, **kwargs)
         self.flow_class = flow_class
         self.environment = environment
         self.given = given
+        self.decorators = decorators
 
     def execute(self, context: Context) -> None:
         """Prepare the run; done again, it prepares the run again from what the flow is then."""
@@ -70,6 +73,7 @@ class PrepareOperator(BaseOperator):
 
     def _prepare(self, context: Context) -> None:
         definition = read_flow(self.flow_class, self.given)
+        definition.attach(self.decorators)
         settings = airflow_settings()
         places = [compute_name(step, each) for step, each in definition.decorators.items()]
         check_reachable(places, settings)

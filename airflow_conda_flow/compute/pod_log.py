@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import time
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -14,6 +15,7 @@ _SILENCE_SECONDS = 300  # a connection that gave nothing for so long is made ane
 OVERLAP_SECONDS = 10  # read again on a new connection; what was there already is passed over
 _PAUSE = 0.3
 _NOT_FOUND = 404
+_TIME = re.compile(rb"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?Z$")
 
 
 class LogPosition:
@@ -41,6 +43,8 @@ class LogPosition:
     def new_text(self, line: bytes) -> bytes | None:
         """The text of a line that begins with its time, None if it was read before.
 
+        A line without a time is none of the container's: the cluster says so that it cannot give any.
+
         >>> position = LogPosition()
         >>> position.new_text(b"2026-11-24T02:00:00.1Z one")
         b'one'
@@ -50,12 +54,14 @@ class LogPosition:
         b'two'
         """
         stamp, _, text = line.partition(b" ")
-        when = _sortable(stamp.decode("ascii", "replace"))
+        if not _TIME.match(stamp):
+            return None
+        when = _sortable(stamp.decode("ascii"))
         self._number = self._number + 1 if when == self._reading else 1
         self._reading = when
         if when < self._newest or (when == self._newest and self._number <= self._count):
             return None
-        self._stamp = stamp.decode("ascii", "replace")
+        self._stamp = stamp.decode("ascii")
         self._newest, self._count = when, self._number
         return text
 

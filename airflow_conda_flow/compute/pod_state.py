@@ -16,7 +16,7 @@ _NOT_PULLED = frozenset({"ErrImagePull", "ImagePullBackOff", "InvalidImageName",
 _WRONG = frozenset({"CreateContainerConfigError", "CreateContainerError", "RunContainerError"})
 _PATIENCE = 30.0  # seconds for what may mend itself: a registry that is busy, a secret about to be made
 _ENDED = frozenset({"Succeeded", "Failed"})
-_TERMINATED = 143  # 128 + SIGTERM
+_TERMINATED, _KILLED = 143, 137  # 128 + SIGTERM, 128 + SIGKILL
 
 
 @dataclass(frozen=True)
@@ -93,11 +93,12 @@ def fate(pod: Any | None, name: str) -> str | None:
         evicted = pod.status.reason == "Evicted"
         what = f"was evicted from node {pod.spec.node_name}" if evicted else f"ended: {pod.status.reason}"
         return f"Pod {name} {what}{_one_line(pod.status.message)}"
+    ended_from_outside = f"Pod {name} was ended from outside before its step ended."
     if terminated is None:
-        return _failed_before(pod) or f"Pod {name} ended before its container ran."
-    if terminated.exit_code == _TERMINATED or pod.metadata.deletion_timestamp:
-        return f"Pod {name} was ended from outside before its step ended."
-    return None
+        deleted = pod.metadata.deletion_timestamp is not None
+        return ended_from_outside if deleted else _failed_before(pod)
+    killed = pod.metadata.deletion_timestamp is not None and terminated.exit_code == _KILLED
+    return ended_from_outside if killed or terminated.exit_code == _TERMINATED else None
 
 
 def silent_end(pod: Any | None, name: str) -> str:
@@ -106,8 +107,8 @@ def silent_end(pod: Any | None, name: str) -> str:
     return f"Pod {name} ended with exit code {code} and left no result; its lines above say why."
 
 
-def _failed_before(pod: Any) -> str | None:
-    """What an init container that failed says."""
+def _failed_before(pod: Any) -> str:
+    """Why a pod ended whose container never ran."""
     for status in pod.status.init_container_statuses or ():
         ended = status.state.terminated
         if ended is not None and ended.exit_code != 0:
@@ -115,7 +116,7 @@ def _failed_before(pod: Any) -> str | None:
                 f"The init container {status.name} of pod {pod.metadata.name} failed: {ended.reason}, "
                 f"exit code {ended.exit_code}{_one_line(ended.message)}"
             )
-    return None
+    return f"Pod {pod.metadata.name} ended before its container ran."
 
 
 def _memory(pod: Any) -> str:
