@@ -72,13 +72,20 @@ class Cluster:
             found = _patiently(lambda: self.api.list_namespaced_pod(namespace, label_selector=selector))
         return list(found.items)
 
-    def delete_pod(self, name: str, namespace: str) -> None:
-        """Tell the cluster to end a pod, if it is still there."""
+    def delete_pod(self, name: str, namespace: str, *, has_ended: bool = False) -> None:
+        """Tell the cluster to end a pod, if it is still there.
+
+        Args:
+            name: the pod's.
+            namespace: the pod's.
+            has_ended: whether its containers have ended: then it goes at once.
+        """
         from kubernetes.client.exceptions import ApiException  # noqa: PLC0415 - heavy
 
+        options = {"grace_period_seconds": 0} if has_ended else {}
         with _refusals(f"The pod {name} cannot be deleted in the namespace {namespace}"):
             try:
-                _patiently(lambda: self.api.delete_namespaced_pod(name, namespace))
+                _patiently(lambda: self.api.delete_namespaced_pod(name, namespace, **options))
             except ApiException as error:
                 if error.status != _NOT_FOUND:
                     raise

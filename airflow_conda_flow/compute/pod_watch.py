@@ -82,11 +82,14 @@ class PodWatch:
         """Delete the pod; with ``wait``, return when it is gone."""
         # What the task came to is known; a cluster that does not answer must not hide it.
         with contextlib.suppress(ComputeUnavailable):
-            self._cluster.delete_pod(self.name, self._namespace)
+            self._cluster.delete_pod(self.name, self._namespace, has_ended=self._is_over.is_set())
             deadline = time.monotonic() + _GRACE
             while wait and time.monotonic() < deadline:
-                if self._cluster.read_pod(self.name, self._namespace) is None:
+                pod = self._cluster.read_pod(self.name, self._namespace)
+                if pod is None:
                     break
+                if pod_state.is_over(pod):
+                    self._cluster.delete_pod(self.name, self._namespace, has_ended=True)
                 time.sleep(_FIRST_LOOK)
         self._is_over.set()
         if self._log_thread is not None:
@@ -115,6 +118,7 @@ class PodWatch:
         try:
             news = self._start.look(pod)
         except TaskFailed as error:
+            self._is_over.set()
             warning = self._cluster.last_warning(self.name, self._namespace)
             raise TaskFailed(f"{error} The cluster says: {warning}" if warning else str(error)) from None
         if news is not None:

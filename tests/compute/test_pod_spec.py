@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import doctest
 import json
+from pathlib import Path
 
 import kubernetes.client
 import pytest
@@ -16,7 +17,7 @@ from airflow_conda_flow.compute.pod_spec import pod_manifest, pod_name
 from airflow_conda_flow.errors import SettingError
 from airflow_conda_flow.flow.kubernetes_decorator import ATTRIBUTES
 from airflow_conda_flow.flow.resources_decorator import RESOURCES
-from airflow_conda_flow.remote_options import KUBERNETES_OPTIONS, RUNNER_IMAGE
+from airflow_conda_flow.remote_options import KUBERNETES_OPTIONS, REMOTE_OPTIONS, RUNNER_IMAGE
 from airflow_conda_flow.runner.attempt import TaskRequest
 from airflow_conda_flow.settings import load_settings
 
@@ -194,6 +195,14 @@ def test_every_attribute_and_every_setting_is_tried():
     }
     names = {option.name for option in KUBERNETES_OPTIONS}
     assert names == by_setting | not_attributes | {"kubernetes_gpu_vendor"}
+
+
+def test_the_page_names_every_setting():
+    """docs/kubernetes.md has each attribute, each option and each variable."""
+    page = (Path(__file__).parents[2] / "docs" / "kubernetes.md").read_text()
+    options = {option.name for option in KUBERNETES_OPTIONS + REMOTE_OPTIONS}
+    names = {*ATTRIBUTES, *RESOURCES, *options, *(f"CONDA_FLOW_{name.upper()}" for name in options)}
+    assert [name for name in sorted(names) if f"`{name}`" not in page] == []
 
 
 def test_a_decorator_wins_over_its_setting():

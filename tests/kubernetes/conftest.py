@@ -14,11 +14,45 @@ from typing import Any
 
 import pytest
 
-from ..airflow.conftest import AirflowMachine, database
+from ..airflow.conftest import DAGS, AirflowMachine, database
 from ..datastore.s3_servers import ACCESS_KEY, SECRET_KEY, S3Server
 from ..flow_machine import Machine
 
 __all__ = ["database"]
+
+# Two foreaches around a branch would be 27 pods; a branch in a foreach shows the same.
+NESTED = """
+class AFlow(FlowSpec):
+    @step
+    def start(self):
+        self.items = {"a": 2, "b": 3}
+        self.next(self.one, foreach="items")
+    @step
+    def one(self):
+        self.v = "%s%d" % (self.input, self.items[self.input])
+        self.next(self.x, self.y)
+    @step
+    def x(self):
+        self.w = self.v + "x"
+        self.next(self.both)
+    @step
+    def y(self):
+        self.w = self.v + "y"
+        self.next(self.both)
+    @step
+    def both(self, inputs):
+        self.w = inputs.x.w + inputs.y.w
+        self.merge_artifacts(inputs, include=["v"])
+        self.next(self.join)
+    @step
+    def join(self, inputs):
+        self.all = [(each.v, each.w) for each in inputs]
+        self.next(self.end)
+    @step
+    def end(self):
+        print("ALL", self.all)
+"""
+EXAMPLES = ("LinearFlow", "SklearnFlow", "ForeachFlow", "AFlow")
 
 # What pods get to read S3 with; nothing else gives it to them.
 SECRET = "s3-credentials"
@@ -103,8 +137,10 @@ class KubernetesCluster:
         pages = client.get_paginator("list_objects_v2").paginate(
             Bucket=bucket, Prefix=f"{prefix}/flows/{flow}/"
         )
-        keys = [each["Key"] for page in pages for each in page.get("Contents", ())]
-        newest = max(key.removeprefix(f"{prefix}/flows/{flow}/").split("/")[0] for key in keys)
+        objects = [each for page in pages for each in page.get("Contents", ())]
+        keys = [each["Key"] for each in objects]
+        last = max(objects, key=lambda each: each["LastModified"])["Key"]
+        newest = last.removeprefix(f"{prefix}/flows/{flow}/").split("/")[0]
         found = {}
         for key in keys:
             run, *parts = key.removeprefix(f"{prefix}/flows/{flow}/").split("/")
@@ -155,6 +191,37 @@ def node_cache(tmp_path_factory) -> Iterator[Path]:
     folder.chmod(0o1777)
     yield folder
     shutil.rmtree(folder, ignore_errors=True)
+
+
+def write_example(machine: Machine, name: str, folder: Path, **keywords: Any) -> Path:
+    """One of ``EXAMPLES`` as a flow file; keywords go to its ``dag()``."""
+    if name == "AFlow":
+        flow = machine.flow(NESTED, folder=folder)
+        text = flow.read_text() + "\ndag = AFlow.dag(schedule=None)\n"
+    else:
+        source = next(path for path in DAGS.glob("*.py") if f"class {name}(" in path.read_text())
+        flow, text = folder / source.name, source.read_text()
+    more = "".join(f"{key}={value!r}, " for key, value in keywords.items())
+    flow.write_text(text.replace(".dag(", f".dag({more}"))
+    return flow
+
+
+@pytest.fixture(scope="session")
+def local_hashes(
+    cluster, channel, shared_root, tmp_path_factory
+) -> Callable[[str], dict[str, dict[str, str]]]:
+    """The artifacts of an example whose steps are processes of this machine, each in its environment."""
+    known: dict[str, dict[str, dict[str, str]]] = {}
+
+    def hashes(name: str) -> dict[str, dict[str, str]]:
+        if name not in known:
+            machine = Machine(tmp_path_factory.mktemp("local"), channel.url, **cluster.environ(shared_root))
+            done = machine.run(write_example(machine, name, machine.home), "--environment=conda", "run")
+            assert done.returncode == 0, done.stdout + done.stderr
+            known[name] = cluster.hashes(shared_root, name)
+        return known[name]
+
+    return hashes
 
 
 @pytest.fixture

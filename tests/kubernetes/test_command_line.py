@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 import re
-import shutil
 import signal
 import time
 
 import pytest
 
-from ..airflow.conftest import DAGS
-from ..cli.test_run import NESTED
-from .conftest import root_of
+from .conftest import EXAMPLES, root_of, write_example
 
 WITH_A_POD = """
 class AFlow(FlowSpec):
@@ -40,18 +37,14 @@ def lines_of(done, step):
     return [line for line in found if line not in {"Task is starting.", "Task finished successfully."}]
 
 
-@pytest.mark.parametrize("name", ["LinearFlow", "SklearnFlow", "ForeachFlow", "AFlow"])
-def test_the_same_artifacts_as_on_this_machine(cluster, make_machine, shared_root, node_cache, name):
+@pytest.mark.parametrize("name", EXAMPLES)
+def test_the_same_artifacts_as_on_this_machine(
+    cluster, make_machine, shared_root, node_cache, local_hashes, name
+):
     """Each example flow and a nested one: pods give what local processes give, by hash."""
+    local = local_hashes(name)
     machine = make_machine(shared_root, CONDA_FLOW_KUBERNETES_NODE_CACHE=str(node_cache))
-    if name == "AFlow":
-        flow = machine.flow(NESTED)
-    else:
-        source = next(path for path in DAGS.glob("*.py") if f"class {name}(" in path.read_text())
-        flow = shutil.copy(source, machine.home)
-    done = machine.run(flow, "--environment=conda", "run")
-    assert done.returncode == 0, done.stdout + done.stderr
-    local = cluster.hashes(shared_root, name)
+    flow = write_example(machine, name, machine.home)
     done = machine.run(flow, "--environment=conda", "run", "--with", "kubernetes")
     assert done.returncode == 0, done.stdout + done.stderr
     assert len(set(re.findall(r"\(pod (\S+)\)", done.stdout))) == len(local)
@@ -227,7 +220,8 @@ class AFlow(FlowSpec):
 )
 def test_a_pod_that_cannot_start_says_why(cluster, make_machine, attributes, message):
     """One line with the cluster's own reason; the run ends, and no pod is left."""
-    machine = make_machine(CONDA_FLOW_KUBERNETES_STARTUP_TIMEOUT="8")
+    seconds = "6" if "given up" in message else "100"
+    machine = make_machine(CONDA_FLOW_KUBERNETES_STARTUP_TIMEOUT=seconds)
     done = machine.run(one_pod(machine, "pass", attributes), "run")
     assert done.returncode == 1
     assert re.search(message, lines_of(done, "start")[-2]), done.stdout
