@@ -152,7 +152,7 @@ class _Tasks:
         self._decorators = definition.decorators
         self._dag = dag
         self._environment = environment
-        self._decorators = decorators
+        self._everywhere = decorators
         self._tasks: dict[str, Any] = {}
         self._splits: dict[str, Any] = {}
 
@@ -162,7 +162,7 @@ class _Tasks:
             flow_class=self._definition.flow_class,
             environment=self._environment,
             given=self._given,
-            decorators=self._decorators,
+            decorators=self._everywhere,
             dag=self._dag,
         )
         for node in self._graph.topological():
