@@ -19,11 +19,14 @@ from airflow_conda_flow.flow.include_file import IncludeFile
 from airflow_conda_flow.flow.kubernetes_decorator import kubernetes
 from airflow_conda_flow.flow.parallel_decorator import parallel
 from airflow_conda_flow.flow.parameters import JSONType, Parameter
+from airflow_conda_flow.flow.project_decorator import project
 from airflow_conda_flow.flow.resources_decorator import resources
 from airflow_conda_flow.flow.retry_decorator import retry
+from airflow_conda_flow.flow.schedule_decorator import schedule
 from airflow_conda_flow.flow.secrets_decorator import secrets
 from airflow_conda_flow.flow.steps import step
 from airflow_conda_flow.flow.timeout_decorator import timeout
+from airflow_conda_flow.flow.trigger_decorators import trigger, trigger_on_finish
 from airflow_conda_flow.flow.user_decorators import (
     USER_SKIP_STEP,
     FlowMutator,
@@ -85,13 +88,17 @@ __all__ = [
     "metadata",
     "namespace",
     "parallel",
+    "project",
     "pypi",
     "pypi_base",
     "resources",
     "retry",
+    "schedule",
     "secrets",
     "step",
     "timeout",
+    "trigger",
+    "trigger_on_finish",
     "user_step_decorator",
 ]
 

@@ -101,6 +101,19 @@ OPTIONS = (
         "The Airflow connection that holds the credentials for an S3 datastore. "
         "Empty: boto3's default chain. Used under Airflow alone.",
     ),
+    Option(
+        "branch",
+        "",
+        "The branch of flows with @project. Empty: that of the user, or of production.",
+        aliases=("METAFLOW_BRANCH",),
+    ),
+    Option(
+        "production",
+        "false",
+        "Whether flows with @project are on a branch of production.",
+        aliases=("METAFLOW_PRODUCTION",),
+        choices=("true", "false"),
+    ),
     *REMOTE_OPTIONS,
     *KUBERNETES_OPTIONS,
     *BATCH_OPTIONS,
@@ -189,6 +202,22 @@ def load_settings(
         aws_conn_id=aws_conn_id,
         texts={option.name: lookup.find(option.name) for option in OPTIONS},
     )
+
+
+def project_place(
+    fallbacks: Mapping[str, str | None] | None = None, environ: Mapping[str, str] | None = None
+) -> tuple[str | None, bool]:
+    """The branch that the settings name for flows with ``@project``, and whether it is of production.
+
+    Args:
+        fallbacks: as for ``load_settings``.
+        environ: as for ``load_settings``.
+
+    Raises:
+        SettingError: a value is not allowed.
+    """
+    lookup = _Lookup({}, fallbacks or {}, os.environ if environ is None else environ)
+    return lookup.find("branch")[0] or None, lookup.find("production")[0] == "true"
 
 
 class _Lookup:

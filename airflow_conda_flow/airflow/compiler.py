@@ -14,9 +14,11 @@ from typing import Any, Literal
 
 from airflow.sdk import DAG
 
+from airflow_conda_flow.airflow.configuration import airflow_project_place
 from airflow_conda_flow.airflow.identity import dag_id_of
 from airflow_conda_flow.airflow.operators import FanOutOperator, PrepareOperator
 from airflow_conda_flow.airflow.parameters import airflow_param
+from airflow_conda_flow.airflow.schedules import own_asset, schedule_of
 from airflow_conda_flow.airflow.step_operator import step_operator_class
 from airflow_conda_flow.compute.compute import compute_name
 from airflow_conda_flow.errors import FlowDefinitionError, ParameterError, SettingError
@@ -40,6 +42,8 @@ def compile_dag(
     configs: Mapping[str, str] | None = None,
     config_values: Mapping[str, Any] | None = None,
     decorators: Sequence[str] = (),
+    branch: str | None = None,
+    production: bool | None = None,
     **dag_keywords: Any,
 ) -> DAG:
     """The DAG of a flow.
@@ -53,6 +57,8 @@ def compile_dag(
         config_values: dicts or texts for the flow's configs, by name.
         decorators: what ``--with`` is on the command line: texts such as ``kubernetes:cpu=2``, for every
             step that has no decorator of that name.
+        branch: the branch of a flow with ``@project``; that of the settings if None.
+        production: whether it is of production; what the settings say if None.
         dag_keywords: keywords of Airflow's ``DAG``; ``params`` is added to the flow's parameters.
 
     Raises:
@@ -79,13 +85,41 @@ def compile_dag(
     except SettingError as error:
         message = f"{definition.name}.dag(decorators=...): {error}"
         raise FlowDefinitionError(message, *_dag_line(definition)) from None
+    project = _take_project(definition, branch, production=production)
     params = {each.name: airflow_param(each) for each in definition.parameters}
     params.update(dag_keywords.pop("params", None) or {})
     dag_keywords.setdefault("doc_md", definition.graph.doc or None)
-    dag = _make_dag(definition, dag_id or dag_id_of(definition.name), params, dag_keywords)
+    dag_keywords.setdefault("schedule", schedule_of(definition))
+    own_id = dag_id_of(definition.name)
+    if project:
+        own_id = f"{project['project_name']}.{project['branch_name']}.{own_id}"
+        names = (f"project:{project['project_name']}", f"project_branch:{project['branch_name']}")
+        dag_keywords["tags"] = [*(dag_keywords.get("tags") or ()), *names]
+    dag = _make_dag(definition, dag_id or own_id, params, dag_keywords)
     dag.fileloc = definition.file
     _Tasks(definition, dag, environment, given, tuple(decorators)).add()
     return dag
+
+
+def _take_project(
+    definition: FlowDefinition, branch: str | None, *, production: bool | None
+) -> dict[str, Any]:
+    """Where in its project the flow is; empty without ``@project``."""
+    if not definition.has_project:
+        if branch is not None or production is not None:
+            raise FlowDefinitionError(
+                f"{definition.name}.dag(...): branch and production are for flows with @project.",
+                *_dag_line(definition),
+            )
+        return {}
+    try:
+        set_branch, set_production = airflow_project_place()
+        definition.branch = branch or set_branch
+        definition.production = set_production if production is None else production
+        project = definition.project
+    except SettingError as error:
+        raise FlowDefinitionError(f"{definition.name}.dag(...): {error}", *_dag_line(definition)) from error
+    return project
 
 
 def _make_dag(
@@ -94,7 +128,15 @@ def _make_dag(
     try:
         return DAG(dag_id, params=params, **keywords)  # noqa: AIR002 - the flow's author gives it
     except (TypeError, ValueError) as error:
-        known = [*DAG.__init__.__annotations__, "environment", "configs", "config_values", "decorators"]
+        known = [
+            *DAG.__init__.__annotations__,
+            "environment",
+            "configs",
+            "config_values",
+            "decorators",
+            "branch",
+            "production",
+        ]
         wrong = next((name for name in keywords if name not in known), None)
         hint = "" if wrong is None else f" {wrong!r} is no keyword of a DAG.{nearest(wrong, known)}"
         raise FlowDefinitionError(
@@ -163,6 +205,7 @@ class _Tasks:
             environment=self._environment,
             given=self._given,
             decorators=self._everywhere,
+            project=(self._definition.branch, self._definition.production),
             dag=self._dag,
         )
         for node in self._graph.topological():
@@ -189,6 +232,7 @@ class _Tasks:
             "do_xcom_push": node.kind == "foreach",
             **self._trigger_rule(node.in_steps),
             **_attempts(decorators),
+            **({"outlets": [own_asset(self._definition)]} if node.kind == "end" else {}),
         }
         foreaches = [name for name in node.split_parents if self._graph.steps[name].kind == "foreach"]
         if not foreaches:

@@ -10,7 +10,7 @@ from airflow_conda_flow.datastore.datastore import Datastore, open_datastore
 from airflow_conda_flow.environments.credentials import Credential, Credentials, basic, bearer
 from airflow_conda_flow.environments.environments import Environments
 from airflow_conda_flow.environments.progress import Progress
-from airflow_conda_flow.settings import OPTIONS, Settings, load_settings
+from airflow_conda_flow.settings import OPTIONS, Settings, load_settings, project_place
 
 SECTION = "conda_flow"
 
@@ -22,6 +22,13 @@ def airflow_settings() -> Settings:
     return load_settings(
         fallbacks={option.name: conf.get(SECTION, option.name, fallback=None) for option in OPTIONS}
     )
+
+
+def airflow_project_place() -> tuple[str | None, bool]:
+    """The branch of flows with ``@project`` in this Airflow, and whether it is of production."""
+    from airflow.sdk.configuration import conf  # noqa: PLC0415 - reads the configuration
+
+    return project_place({name: conf.get(SECTION, name, fallback=None) for name in ("branch", "production")})
 
 
 def open_stores(settings: Settings, progress: Progress) -> tuple[Datastore, Environments]:

@@ -13,6 +13,7 @@ from airflow_conda_flow.airflow.identity import attempt_of, flow_run_id
 from airflow_conda_flow.airflow.log_progress import LogProgress
 from airflow_conda_flow.airflow.parameters import given_values
 from airflow_conda_flow.airflow.run_values import run_values
+from airflow_conda_flow.airflow.schedules import event_parameters
 from airflow_conda_flow.airflow.step_operator import check_width
 from airflow_conda_flow.compute.compute import check_reachable, compute_name, step_platforms
 from airflow_conda_flow.errors import (
@@ -43,6 +44,7 @@ class PrepareOperator(BaseOperator):
         environment: ``conda``, or ``local`` for steps in the worker's own interpreter.
         given: what the DAG gives for the flow's configs.
         decorators: the texts of decorators that every step has too.
+        project: branch and production of a flow with ``@project``.
     """
 
     ui_color = "#e4f0e8"
@@ -54,6 +56,7 @@ class PrepareOperator(BaseOperator):
         environment: Literal["conda", "local"],
         given: GivenConfigs | None = None,
         decorators: Sequence[str] = (),
+        project: tuple[str | None, bool] = (None, False),
         **kwargs: Any,
     ) -> None:
         super().__init__(do_xcom_push=False, **kwargs)
@@ -61,6 +64,7 @@ class PrepareOperator(BaseOperator):
         self.environment = environment
         self.given = given
         self.decorators = decorators
+        self.project = project
 
     def execute(self, context: Context) -> None:
         """Prepare the run; done again, it prepares the run again from what the flow is then."""
@@ -74,6 +78,7 @@ class PrepareOperator(BaseOperator):
     def _prepare(self, context: Context) -> None:
         definition = read_flow(self.flow_class, self.given)
         definition.attach(self.decorators)
+        definition.branch, definition.production = self.project
         settings = airflow_settings()
         places = [compute_name(step, each) for step, each in definition.decorators.items()]
         check_reachable(places, settings)
@@ -88,7 +93,10 @@ class PrepareOperator(BaseOperator):
             platforms=step_platforms(definition.decorators, settings),
             run_id=run_id,
             parameters=definition.parameter_values(
-                given_values(definition.parameters, context["params"], self.dag.params),
+                {
+                    **given_values(definition.parameters, context["params"], self.dag.params),
+                    **event_parameters(definition, context.get("triggering_asset_events") or {}),
+                },
                 username(),
                 settings.datastore,
             ),

@@ -121,10 +121,17 @@ class StepTask:
         self._name_split(context, result.manifest)
         if not result.ok:
             self._fail(result)
+        self._tell_outlets(context, result.manifest)
         transition = result.manifest["transition"]
         if left_out := self.left_out.get((transition or {}).get("chosen") or ""):
             raise DownstreamTasksSkipped(tasks=list(left_out))  # type: ignore[no-untyped-call]
         return self._splits(transition)
+
+    def _tell_outlets(self, context: Context, manifest: Mapping[str, Any]) -> None:
+        """Say with the asset of a finished flow which run has finished."""
+        for asset in self.outlets:  # type: ignore[attr-defined]
+            names = ("flow", "run_id", "step", "task_id")
+            context["outlet_events"][asset].extra.update({name: manifest[name] for name in names})
 
     def _skip_unless_taken(
         self, context: Context, run: Mapping[str, Any], manifest_of: ManifestReader

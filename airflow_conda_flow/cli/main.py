@@ -11,7 +11,7 @@ from typing import Any, NoReturn
 
 from airflow_conda_flow.cli.check import introduce
 from airflow_conda_flow.cli.config_options import configs_of, given_configs
-from airflow_conda_flow.cli.parser import build_parser, parse
+from airflow_conda_flow.cli.parser import build_parser, parse, take_project
 from airflow_conda_flow.errors import CondaFlowError, ParameterError
 from airflow_conda_flow.flow.definition import read_flow
 
@@ -43,6 +43,7 @@ def main(flow_class: type[Any], argv: Sequence[str] | None = None) -> int:
         arguments = parse(parser, words)
         if arguments.command is None:
             return introduce(definition, parser.prog)
+        take_project(arguments, definition)
         code: int = arguments.execute(arguments, definition)
     except ParameterError as error:
         sys.stderr.write(f"{error}\n")

@@ -13,7 +13,7 @@ from typing import Any, NoReturn
 from airflow_conda_flow._version import __version__
 from airflow_conda_flow.cli.config_options import add_config_options, configs_of
 from airflow_conda_flow.flow.definition import FlowDefinition
-from airflow_conda_flow.settings import Settings, load_settings
+from airflow_conda_flow.settings import Settings, load_settings, project_place
 
 _NO_CHOICE = re.compile(
     r"argument COMMAND: invalid choice: '(?P<word>.*)' \(choose from (?P<choices>.*)\)$", re.DOTALL
@@ -105,6 +105,8 @@ def build_parser(definition: FlowDefinition, prog: str | None = None) -> FlowArg
     )
     parser.add_argument("--version", action="version", version=f"airflow-conda-flow {__version__}")
     add_common_options(parser, inherited=False)
+    if definition.has_project:
+        add_project_options(parser, inherited=False)
     configs = configs_of(definition.flow_class)
     add_config_options(parser, configs)
     parser.add_argument(
@@ -127,11 +129,42 @@ def build_parser(definition: FlowDefinition, prog: str | None = None) -> FlowArg
         )
         taken = [parameter.name for parameter in definition.parameters] if module.NAME == "run" else []
         add_common_options(command, inherited=True, taken=taken)
+        if definition.has_project and not {"branch", "production"} & set(taken):
+            add_project_options(command, inherited=True)
         if not {"config", "config-value"} & set(taken):
             add_config_options(command, configs)
         module.add_arguments(command, definition)
         command.set_defaults(execute=module.execute, command_parser=command)
     return parser
+
+
+def add_project_options(parser: argparse.ArgumentParser, *, inherited: bool) -> None:
+    """Add the options that say where in its project a flow is.
+
+    Args:
+        parser: the parser of the flow file, or of one command.
+        inherited: whether a value given before the command is to be kept.
+    """
+    parser.add_argument(
+        "--branch",
+        default=argparse.SUPPRESS if inherited else None,
+        metavar="NAME",
+        help="the branch of the project: test.NAME, or with --production prod.NAME",
+    )
+    parser.add_argument(
+        "--production",
+        action="store_true",
+        default=argparse.SUPPRESS if inherited else False,
+        help="the branch is one of production",
+    )
+
+
+def take_project(arguments: argparse.Namespace, definition: FlowDefinition) -> None:
+    """Tell the flow where in its project the command line and the environment variables say it is."""
+    if definition.has_project:
+        branch, production = project_place()
+        definition.branch = arguments.branch or branch
+        definition.production = arguments.production or production
 
 
 def parse(parser: FlowArgumentParser, argv: Sequence[str]) -> argparse.Namespace:

@@ -11,9 +11,11 @@ from airflow_conda_flow.flow.flow_draft import FlowDraft
 from airflow_conda_flow.flow.flowspec import FlowSpec
 from airflow_conda_flow.flow.graph_reader import read_graph
 from airflow_conda_flow.flow.lint import check_graph
+from airflow_conda_flow.flow.project_decorator import project_values
 from airflow_conda_flow.flow.recorded_decorators import recorded_decorators
 from airflow_conda_flow.flow.steps import is_step
 from airflow_conda_flow.flow.user_decorators import UserDecorator
+from airflow_conda_flow.flow.username import username
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -58,6 +60,8 @@ class FlowDefinition(object):
         parameters: its parameters, in the order of the class.
         configs: the values of its configs, by attribute.
         flow_class: the class itself.
+        branch: the branch that the command line or a setting says, for ``@project``.
+        production: whether they say that it is one of production.
     """
 
     def __init__(self, draft, graph):
@@ -70,6 +74,8 @@ class FlowDefinition(object):
         self.configs = {each.attribute: draft.configs[each.name] for each in draft.config_options}
         self._draft = draft
         self._is_complete = False
+        self.branch = None  # type: str | None
+        self.production = False
 
     def attach(self, texts):
         # type: (Sequence[str]) -> None
@@ -86,6 +92,31 @@ class FlowDefinition(object):
         # type: () -> Attached
         """Attributes by decorator name by step, those of environments left out."""
         return attached_decorators(self._completed())
+
+    @property
+    def flow_decorators(self):
+        # type: () -> dict[str, dict[str, Any]]
+        """Attributes by name of the decorators of the class; one of a subclass takes its base's place."""
+        return {each.name: dict(each.attributes) for each in self._completed().flow_decorators}
+
+    @property
+    def has_project(self):
+        # type: () -> bool
+        """Whether ``@project`` stands on the class; may be asked before ``attach``."""
+        return any(each.name == "project" for each in self._draft.flow_decorators)
+
+    @property
+    def project(self):
+        # type: () -> dict[str, Any]
+        """Where in its project the flow is, as ``current`` says it; empty without ``@project``.
+
+        Raises:
+            SettingError: the branch cannot be one, or the decorator says another.
+        """
+        attributes = self.flow_decorators.get("project")
+        if attributes is None:
+            return {}
+        return project_values(self.name, attributes, self.branch, self.production, username())
 
     @property
     def declares_conda(self):

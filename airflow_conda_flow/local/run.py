@@ -88,6 +88,8 @@ class LocalRun:
         self._console.note(
             f"airflow-conda-flow {__version__} executing {definition.name} for user:{username()}"
         )
+        if project := definition.project:
+            self._console.note(f"Project: {project['project_name']}, Branch: {project['branch_name']}")
         if self._options.environment == "local" and _declares_conda(definition):
             self._console.note("Note: @conda has no effect without --environment=conda.")
         places = {step: compute_name(step, each) for step, each in definition.decorators.items()}

@@ -88,11 +88,14 @@ def prepare_run(
         "origin": origin,
         "username": username(),
         "tags": checked_tags(tags),
-        "system_tags": origin_tags(username(), origin, created, platform.python_version()),
+        "system_tags": [
+            *origin_tags(username(), origin, created, platform.python_version()),
+            *_project_tags(definition.project),
+        ],
         "graph": definition.graph.to_dict(),
         "decorators": definition.decorators,
         "user_decorators": definition.user_decorators,
-        "current": dict(current or {}),
+        "current": {**definition.project, **(current or {})},
         "code": {"sha256": package.sha256, "flow_file": package.flow_file},
         "environment": environment,
         "environments": {
@@ -112,6 +115,12 @@ def prepare_run(
     }
     write_run_manifest(datastore.storage, manifest)
     return manifest
+
+
+def _project_tags(project: Mapping[str, Any]) -> list[str]:
+    if not project:
+        return []
+    return [f"project:{project['project_name']}", f"project_branch:{project['branch_name']}"]
 
 
 def first_attempt(storage: Storage, flow: str, run_id: str, *, is_new: bool) -> int:

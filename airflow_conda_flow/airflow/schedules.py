@@ -1,0 +1,68 @@
+"""What makes a DAG run: the clock, and assets that events and finished flows update."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from airflow.sdk import Asset, AssetAll, AssetOrTimeSchedule, CronTriggerTimetable
+
+from airflow_conda_flow.flow.definition import FlowDefinition
+
+
+def schedule_of(definition: FlowDefinition) -> Any:
+    """Airflow's ``schedule`` for the flow's decorators; None where it has none."""
+    decorators = definition.flow_decorators
+    clock = decorators.get("schedule")
+    assets = [Asset(each["name"]) for each in decorators.get("trigger", {}).get("events", ())]
+    own = _prefix(definition)
+    assets += [
+        finished_asset(flow["name"], own if flow["prefix"] is None else flow["prefix"])
+        for flow in decorators.get("trigger_on_finish", {}).get("flows", ())
+    ]
+    if clock is None:
+        return assets or None
+    if clock["timezone"] is None and not assets:
+        return clock["cron"]
+    timetable = CronTriggerTimetable(clock["cron"], timezone=clock["timezone"] or "UTC")
+    return AssetOrTimeSchedule(timetable=timetable, assets=AssetAll(*assets)) if assets else timetable
+
+
+def finished_asset(flow: str, prefix: str) -> Asset:
+    """The asset that a run of a flow updates when it has finished.
+
+    Args:
+        flow: the flow's name.
+        prefix: its project and branch, or the empty string.
+    """
+    name = f"{prefix}.{flow}" if prefix else flow
+    return Asset(f"conda_flow.{name}.end")
+
+
+def own_asset(definition: FlowDefinition) -> Asset:
+    """The asset that a run of this flow updates."""
+    return finished_asset(definition.name, _prefix(definition))
+
+
+def _prefix(definition: FlowDefinition) -> str:
+    project = definition.project
+    return f"{project['project_name']}.{project['branch_name']}" if project else ""
+
+
+def event_parameters(definition: FlowDefinition, events: Mapping[Any, Iterable[Any]]) -> dict[str, Any]:
+    """The parameters that the events which started a run give values for.
+
+    Args:
+        definition: the flow.
+        events: Airflow's ``triggering_asset_events``.
+    """
+    extras: dict[str, dict[str, Any]] = {}
+    for asset, happened in events.items():
+        for event in happened:
+            extras.setdefault(getattr(asset, "name", str(asset)), {}).update(event.extra or {})
+    return {
+        parameter: extras[event["name"]][entry]
+        for event in definition.flow_decorators.get("trigger", {}).get("events", ())
+        for parameter, entry in event["parameters"].items()
+        if entry in extras.get(event["name"], {})
+    }

@@ -1,0 +1,136 @@
+"""``@trigger`` and ``@trigger_on_finish``: what makes the flow's DAG run, beside the clock and a person."""
+
+from airflow_conda_flow.flow.decorators import FlowDecorator, decorator_function, nearest
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+    from airflow_conda_flow.flow.flow_draft import FlowDraft
+    from airflow_conda_flow.flow.graph import FlowGraph
+
+
+class _Trigger(FlowDecorator):
+    """One thing or several under two names, each a text or a dict with a name."""
+
+    one = ""
+    many = ""
+    keys = ()  # type: tuple[str, ...]
+
+    def check(self):
+        # type: () -> None
+        """Raise unless there is at least one name; ``many`` becomes the list of dicts."""
+        one, several = self.attributes[self.one], self.attributes[self.many]
+        if one is not None and several:
+            self.fail("@%s gives both %s and %s. Keep one." % (self.name, self.one, self.many))
+        if not isinstance(several, (list, tuple)):
+            self.fail("@%s: %s is %r; write a list of names." % (self.name, self.many, several))
+        found = [self._checked(each) for each in ([one] if one is not None else several)]
+        if not found:
+            self.fail('@%s names nothing. Write @%s(%s="name").' % (self.name, self.name, self.one))
+        if self.attributes["options"]:
+            self.fail(
+                "@%s: options are for Argo Workflows, and mean nothing to Airflow. Leave them out."
+                % self.name
+            )
+        names = [each["name"] for each in found]
+        for name in names:
+            if names.count(name) > 1:
+                self.fail("@%s names %r twice; keep one." % (self.name, name))
+        self.attributes.update({self.one: None, self.many: found})
+
+    def _checked(self, given):
+        # type: (Any) -> dict[str, Any]
+        if isinstance(given, str):
+            given = {"name": given}
+        if not isinstance(given, dict):
+            self.fail(
+                "@%s: %r is no name; write a text, or a dict with a name."
+                % (self.name, getattr(given, "__name__", given))
+            )
+        for key in given:
+            if key not in self.keys:
+                self.fail(
+                    "@%s: there is no %r.%s There is: %s."
+                    % (self.name, key, nearest(str(key), self.keys), ", ".join(self.keys))
+                )
+        name = given.get("name")
+        if not isinstance(name, str) or not name.strip():
+            self.fail("@%s: the name is %r; write a text." % (self.name, name))
+        return self.normal(dict(given))
+
+    def normal(self, given):
+        # type: (dict[str, Any]) -> dict[str, Any]
+        """The dict that readers get."""
+        return given
+
+
+class TriggerDecorator(_Trigger):
+    """Run the flow's DAG when something has happened: an update of the Airflow asset of that name.
+
+    Args:
+        event: a name, or a dict with ``name`` and ``parameters``: which parameter takes which entry
+            of the event's ``extra``, as a dict or as a list of names that are the same.
+        events: several of them; the DAG runs when each has happened.
+    """
+
+    name = "trigger"
+    defaults = {"event": None, "events": [], "options": {}}  # type: dict[str, Any]
+    one, many, keys = "event", "events", ("name", "parameters")
+
+    def normal(self, given):
+        # type: (dict[str, Any]) -> dict[str, Any]
+        """With the parameters as a dict."""
+        parameters = given.get("parameters") or {}
+        if isinstance(parameters, (list, tuple)):
+            parameters = dict([each, each] if isinstance(each, str) else each for each in parameters)
+        if not isinstance(parameters, dict) or not all(
+            isinstance(each, str) for pair in parameters.items() for each in pair
+        ):
+            self.fail(
+                "@trigger: parameters of %r is %r; write a dict of parameters and entries of the event."
+                % (given["name"], given["parameters"])
+            )
+        return {"name": given["name"], "parameters": parameters}
+
+    def check_in_flow(self, step, graph, draft):
+        # type: (str | None, FlowGraph, FlowDraft) -> None
+        """Raise if an event is for a parameter that the flow does not have."""
+        del step
+        known = [each.name for each in draft.parameters.values()]
+        for event in self.attributes["events"]:
+            for name in event["parameters"]:
+                if name not in known:
+                    self.fail(
+                        "@trigger: %s has no parameter %r.%s" % (graph.name, name, nearest(name, known))
+                    )
+
+
+class TriggerOnFinishDecorator(_Trigger):
+    """Run the flow's DAG when another flow has finished: an update of the asset of its last step.
+
+    Args:
+        flow: the name of a flow of the same project and branch, a name with both in front, such as
+            ``my_project.prod.FirstFlow``, or a dict with ``name``, ``project`` and ``project_branch``.
+        flows: several of them; the DAG runs when each has finished.
+    """
+
+    name = "trigger_on_finish"
+    defaults = {"flow": None, "flows": [], "options": {}}  # type: dict[str, Any]
+    one, many, keys = "flow", "flows", ("name", "project", "project_branch")
+
+    def normal(self, given):
+        # type: (dict[str, Any]) -> dict[str, Any]
+        """With the project and the branch as one prefix, None where they are this flow's."""
+        project, branch = given.get("project"), given.get("project_branch")
+        if (project is None) != (branch is None):
+            self.fail("@trigger_on_finish: project and project_branch go together; give both or neither.")
+        name = given["name"]
+        if project is None and "." in name:
+            prefix, _, name = name.rpartition(".")
+            return {"name": name, "prefix": prefix}
+        return {"name": name, "prefix": None if project is None else "%s.%s" % (project, branch)}
+
+
+trigger = decorator_function(TriggerDecorator)
+trigger_on_finish = decorator_function(TriggerOnFinishDecorator)

@@ -1,0 +1,170 @@
+"""@schedule, @trigger, @trigger_on_finish and @project: on the command line, and as the DAG's."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from .scheduler import running_scheduler, trigger, wait_for
+
+HEAD = "from airflow_conda_flow import project, schedule, trigger, trigger_on_finish\n"
+STEPS = """
+    @step
+    def start(self):
+        self.next(self.end)
+    @step
+    def end(self):
+        names = ("project_name", "branch_name", "is_user_branch", "is_production", "project_flow_name")
+        print("PROJECT", [current.get(name) for name in names])
+"""
+DESCRIBE = """
+import json, os
+from airflow.dag_processing.dagbag import DagBag
+bag = DagBag(os.environ["AIRFLOW__CORE__DAGS_FOLDER"])
+def text(schedule):
+    if isinstance(schedule, (str, type(None))):
+        return schedule
+    if isinstance(schedule, list):
+        return [each.name for each in schedule]
+    return [type(schedule).__name__, repr(schedule)]
+print(json.dumps([bag.import_errors, {dag.dag_id: {
+    "schedule": text(dag.schedule), "tags": sorted(dag.tags),
+    "outlets": [asset.name for task in dag.tasks for asset in getattr(task, "outlets", [])],
+} for dag in bag.dags.values()}]))
+"""
+
+
+def flow_text(decorators: str, name: str = "AFlow", dag: str = "", steps: str = STEPS) -> str:
+    text = f"{HEAD}{decorators}\nclass {name}(FlowSpec):{steps}"
+    return text + f'dag = {name}.dag(environment="local"{dag})\n'
+
+
+def describe(machine) -> dict:
+    errors, dags = json.loads(machine.python(DESCRIBE).splitlines()[-1])
+    assert errors == {}
+    return dags
+
+
+@pytest.mark.parametrize(
+    ("words", "expected"),
+    [
+        ((), ["my_p", "user.tester", True, False, "my_p.user.tester.AFlow"]),
+        (("--branch", "foo"), ["my_p", "test.foo", False, False, "my_p.test.foo.AFlow"]),
+        (("--production",), ["my_p", "prod", False, True, "my_p.prod.AFlow"]),
+        (("--branch", "foo", "--production"), ["my_p", "prod.foo", False, True, "my_p.prod.foo.AFlow"]),
+    ],
+)
+def test_a_project_has_branches(machine, words, expected):
+    """The names are Metaflow's; a local run takes schedules and triggers, and does nothing with them."""
+    flow = machine.flow(flow_text('@schedule(hourly=True)\n@trigger(event="x")\n@project(name="my_p")'))
+    done = machine.run(flow, *words, "run")
+    assert done.returncode == 0, done.stderr
+    assert f"PROJECT {expected}" in done.stdout
+    assert f"Project: my_p, Branch: {expected[1]}" in done.stderr
+    (manifest,) = machine.datastore.glob("flows/AFlow/*/run.json")
+    assert {"project:my_p", f"project_branch:{expected[1]}"} <= set(
+        json.loads(manifest.read_text())["system_tags"]
+    )
+
+
+def test_a_branch_needs_a_project_and_one_place(machine):
+    """--branch is no option of other flows, and one that is not the decorator's is refused."""
+    assert machine.run(machine.flow(flow_text("")), "--branch", "x", "run").returncode == 2
+    done = machine.run(machine.flow(flow_text('@project(name="p", branch="y")')), "--branch", "x", "run")
+    assert done.returncode == 1
+    assert "The branch is 'x', but @project of AFlow says 'y'. Keep one." in done.stderr
+
+
+def test_decorators_of_the_flow_are_the_dags(airflow_machine):
+    """Schedules, assets, ids and tags; a keyword of dag() wins over a decorator."""
+    machine = airflow_machine
+    flows = {
+        "plain": flow_text("", "Plain"),
+        "daily": flow_text("@schedule", "Daily"),
+        "berlin": flow_text('@schedule(cron="0 6 ? * MON-FRI *", timezone="Europe/Berlin")', "Berlin"),
+        "keyword": flow_text("@schedule(weekly=True)", "Keyword", ', schedule="1 2 * * *"'),
+        "events": flow_text('@trigger(events=["a", "b"])', "Events"),
+        "both": flow_text('@schedule(hourly=True)\n@trigger(event="a")', "Both"),
+        "after": flow_text('@trigger_on_finish(flow="Plain")', "After"),
+        "placed": flow_text(
+            '@trigger_on_finish(flows=["Plain", "q.prod.Other"])\n@project(name="p")',
+            "Placed",
+            ', branch="x", tags=["mine"]',
+        ),
+    }
+    for name, text in flows.items():
+        machine.flow(text, f"{name}.py", machine.dags)
+    dags = describe(machine)
+    assert dags["plain"]["schedule"] is None
+    assert dags["plain"]["outlets"] == ["conda_flow.Plain.end"]
+    assert dags["daily"]["schedule"] == "0 0 * * *"
+    assert dags["keyword"]["schedule"] == "1 2 * * *"
+    assert dags["berlin"]["schedule"][0] == "CronTriggerTimetable"
+    assert "0 6 * * MON-FRI" in dags["berlin"]["schedule"][1]
+    assert "Europe/Berlin" in dags["berlin"]["schedule"][1]
+    assert dags["events"]["schedule"] == ["a", "b"]
+    assert dags["both"]["schedule"][0] == "AssetOrTimeSchedule"
+    assert dags["after"]["schedule"] == ["conda_flow.Plain.end"]
+    placed = dags["p.test.x.placed"]
+    assert placed["schedule"] == ["conda_flow.p.test.x.Plain.end", "conda_flow.q.prod.Other.end"]
+    assert placed["tags"] == ["mine", "project:p", "project_branch:test.x"]
+    assert placed["outlets"] == ["conda_flow.p.test.x.Placed.end"]
+
+
+def test_settings_say_the_branch_of_dags(airflow_machine):
+    """Without a keyword the section [conda_flow] decides; the steps see the same branch."""
+    machine = airflow_machine
+    machine.environ["AIRFLOW__CONDA_FLOW__PRODUCTION"] = "true"
+    machine.flow(flow_text('@project(name="p")'), folder=machine.dags)
+    assert list(describe(machine)) == ["p.prod.a_flow"]
+    done = machine.airflow("dags", "test", "p.prod.a_flow")
+    assert "PROJECT ['p', 'prod', False, True, 'p.prod.AFlow']" in done.stdout, done.stdout
+
+
+@pytest.mark.timeout(280)
+def test_a_finished_flow_and_an_event_start_others(airflow_machine):
+    """A real scheduler: the end of one flow starts the next, whose parameter comes from the event's extra."""
+    machine = airflow_machine
+    machine.flow(flow_text("", "First"), "first.py", machine.dags)
+    second = STEPS.replace("    @step", '    run = Parameter("run", default="none")\n    @step', 1)
+    second = second.replace("names =", 'print("GIVEN", self.run); names =')
+    event = """{"name": "conda_flow.First.end", "parameters": {"run": "run_id"}}"""
+    machine.flow(flow_text(f"@trigger(event={event})", "Second", steps=second), "second.py", machine.dags)
+    with running_scheduler(machine):
+        wait_for(lambda: machine.airflow("dags", "unpause", "second", "--yes").returncode == 0)
+        trigger(machine, "first", "one")
+        wait_for(lambda: list(machine.datastore.glob("flows/Second/asset*/end/0/0.json")))
+    (log,) = machine.datastore.glob("flows/Second/asset*/end/0/0.stdout")
+    (run,) = machine.datastore.glob("flows/First/*")
+    assert f"GIVEN {run.name}\n" in log.read_text()
+
+
+MISTAKES = [
+    ('@schedule(cron="0 0 * * *", hourly=True)', "@schedule gives both cron and hourly. Keep one."),
+    ('@schedule(cron="soon")', "cron is 'soon'. Write minute, hour, day, month and weekday"),
+    ('@schedule(cron="0 6 ? * 2-6 2027")', "Name the days, such as MON-FRI, and leave out the year."),
+    ("@schedule(daily=False)", "@schedule gives no time."),
+    ('@schedule(timezone="Europe/Berln")', "timezone is 'Europe/Berln'; write one such as"),
+    ('@trigger(event="a", events=["b"])', "@trigger gives both event and events. Keep one."),
+    ("@trigger", "@trigger names nothing. Write @trigger(event="),
+    (
+        '@trigger(event={"name": "a", "parameters": {"alfa": "x"}})',
+        "@trigger: AFlow has no parameter 'alfa'.",
+    ),
+    ('@trigger(event="a", options={"reset_at": {}})', "options are for Argo Workflows"),
+    ('@trigger_on_finish(flows=["A", "A"])', "@trigger_on_finish names 'A' twice; keep one."),
+    ('@trigger_on_finish(flow={"name": "A", "project": "p"})', "project and project_branch go together"),
+    ('@project(name="My-P")', "name is 'My-P'; write lower-case letters, digits and _"),
+    ('@project(name="p", branch="a b")', "branch is 'a b'; write letters"),
+]
+
+
+@pytest.mark.parametrize(("decorators", "message"), MISTAKES)
+def test_mistakes_are_found_before_anything_runs(machine, decorators, message):
+    """One message with file and line, exit code 1."""
+    flow = machine.flow(flow_text(decorators))
+    done = machine.run(flow, "check")
+    assert done.returncode == 1
+    assert done.stderr.startswith(f"{flow}:3: ")
+    assert message in done.stderr
