@@ -104,7 +104,7 @@ class Environments:
         Raises:
             PackageError: a package is nowhere to be had, or its bytes are wrong.
         """
-        prefix = self._cache_dir / "prefixes" / lock.digest[:32]
+        prefix = self.prefix_of(lock)
         if prefix.is_dir():
             return prefix
         with self._mutex:
@@ -132,6 +132,29 @@ class Environments:
                 )
             prefix = self._prefixes[key] = self.materialise(lock)
         return prefix
+
+    def known_lock(self, spec_id: str, platform: str) -> Lock | None:
+        """The lock of an environment that was resolved, None if nobody has."""
+        return self._known_lock(spec_id, platform)
+
+    def rebuild(self, lock: Lock) -> Path:
+        """Make the prefix of a lock anew, from archives that are verified again.
+
+        The lock stays: it is what the environment is. Not to be done while a step runs in the prefix.
+
+        Raises:
+            PackageError: a package is nowhere to be had, or its bytes are wrong.
+        """
+        prefix = self.prefix_of(lock)
+        if prefix.is_dir():
+            old = prefix.with_name(f".{prefix.name}.{os.getpid()}-{secrets.token_hex(4)}")
+            prefix.rename(old)
+            discard(old)
+        return self.materialise(lock)
+
+    def prefix_of(self, lock: Lock) -> Path:
+        """Where the prefix of a lock is, or would be."""
+        return self._cache_dir / "prefixes" / lock.digest[:32]
 
     # Locks.
 

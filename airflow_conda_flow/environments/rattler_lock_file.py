@@ -1,4 +1,4 @@
-"""Reads a ``pixi.lock``, with py-rattler."""
+"""Reads and writes a ``pixi.lock``, with py-rattler."""
 
 from __future__ import annotations
 
@@ -7,8 +7,9 @@ from pathlib import Path
 import rattler
 from rattler import CondaLockedBinaryPackage, PypiLockedPackage
 
+from airflow_conda_flow.environments.lock import Lock, LockedPackage
 from airflow_conda_flow.environments.spec import PinnedUrl
-from airflow_conda_flow.errors import FlowDefinitionError
+from airflow_conda_flow.errors import EnvironmentFailure, FlowDefinitionError
 
 
 def read_pixi_lock(path: Path, platform: str) -> tuple[PinnedUrl, ...]:
@@ -31,6 +32,47 @@ def read_pixi_lock(path: Path, platform: str) -> tuple[PinnedUrl, ...]:
         )
     packages = environment.packages(platforms[platform]) or []
     return tuple(_pinned(each, path) for each in packages)
+
+
+def write_pixi_lock(lock: Lock, path: Path) -> None:
+    """Write a lock as the default environment of a ``pixi.lock``.
+
+    Raises:
+        EnvironmentFailure: the file cannot be written, or the lock has PyPI packages, for which
+            py-rattler cannot write hashes.
+    """
+    wheels = [each.name for each in lock.packages if each.kind != "conda"]
+    if wheels:
+        raise EnvironmentFailure(
+            f"A pixi.lock of PyPI packages would have no hashes for them: {', '.join(wheels)}. "
+            "Export as explicit, which names them with hashes for pip."
+        )
+    platform = rattler.LockPlatform(lock.platform)
+    file = rattler.LockFile([platform])
+    channels = dict.fromkeys(each.channel for each in lock.packages)
+    file.set_channels("default", [rattler.LockChannel(each) for each in channels])
+    for package in lock.packages:
+        file.add_conda_package("default", platform, _record(package))
+    try:
+        file.to_path(path)
+    except Exception as error:  # py-rattler raises plain exceptions here
+        raise EnvironmentFailure(f"{path} cannot be written: {error}.") from error
+
+
+def _record(package: LockedPackage) -> rattler.RepoDataRecord:
+    record = rattler.PackageRecord(
+        package.name,
+        package.version,
+        rattler.BuildString(package.build),
+        package.build_number,
+        package.subdir,
+        noarch=package.noarch,  # type: ignore[arg-type]
+        depends=list(package.depends),
+        sha256=bytes.fromhex(package.sha256),
+        size=package.size,
+        python_site_packages_path=package.python_site_packages_path,
+    )
+    return rattler.RepoDataRecord(record, package.file_name, package.url, package.channel)
 
 
 def _pinned(package: rattler.LockedPackage, path: Path) -> PinnedUrl:

@@ -69,12 +69,7 @@ def prepare_run(
     Returns:
         the run manifest, as docs/architecture.md shows it.
     """
-    wanted = _step_environments(definition, environment)
-    specs = {
-        step: requested_spec(step, each, settings, platforms[step], _place(definition, step))
-        for step, each in wanted.items()
-        if each is not None
-    }
+    specs = environment_specs(definition, settings, platforms) if environment == "conda" else {}
     environments.resolve_all(specs)
     package = code_package.build(definition.file)
     code_package.publish(datastore.storage, package)
@@ -146,10 +141,22 @@ def first_attempt(storage: Storage, flow: str, run_id: str, *, is_new: bool) -> 
     return max(attempts, default=-1) + 1
 
 
-def _step_environments(definition: FlowDefinition, environment: Literal["conda", "local"]) -> dict[str, Any]:
-    if environment == "local":
-        return dict.fromkeys(definition.graph.steps)
-    return definition.step_environments(platform.python_version())
+def environment_specs(
+    definition: FlowDefinition, settings: Settings, platforms: Mapping[str, str]
+) -> dict[str, EnvironmentSpec]:
+    """The spec of every step that has an environment of its own.
+
+    Args:
+        definition: the flow.
+        settings: channels, and what machines are taken to have.
+        platforms: the conda platform of every step.
+    """
+    wanted = definition.step_environments(platform.python_version())
+    return {
+        step: requested_spec(step, each, settings, platforms[step], _place(definition, step))
+        for step, each in wanted.items()
+        if each is not None
+    }
 
 
 def _place(definition: FlowDefinition, step: str) -> tuple[str, int]:

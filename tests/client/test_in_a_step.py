@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import pytest
 
+from airflow_conda_flow import Flow
+from airflow_conda_flow.client import scope
+
 from ..flow_machine import Machine
 
 MAKER = """
@@ -115,3 +118,32 @@ class AFlow(FlowSpec):
 """)
     done = machine.run(flow, "run")
     assert "] child A process that a step started cannot ask the step's runner." in done.stdout, done.stdout
+
+
+@pytest.mark.parametrize("kind", ["local", "moto"])
+def test_the_environment_of_a_task(machine, request, kind, monkeypatch):
+    """Its packages as they were locked: in the datastore, or in this machine's cache."""
+    words: list[str] = []
+    if kind != "local":
+        server = request.getfixturevalue(f"{kind}_s3")
+        machine.environ.update(server.environment)
+        server.use(monkeypatch)
+        words = ["--datastore=s3", f"--datastore-root={server.make_root()}"]
+    maker = '@conda_base(libraries={"six": "1.16.0"})'
+    _maker(machine, "--environment=conda", *words, decorator=maker)
+    cache = machine.cache if kind == "local" else machine.home / "another-cache"
+    monkeypatch.setenv("CONDA_FLOW_CACHE_DIR", str(cache))
+    monkeypatch.setenv("METAFLOW_USER", "tester")
+    scope.metadata(words[1].partition("=")[2] if words else str(machine.datastore))
+    try:
+        task = Flow("MakerFlow").latest_run["start"].task
+        environment = task.environment
+        packages = {each.name: each for each in environment.packages}
+        assert packages["six"].version == "1.16.0"
+        assert packages["six"].stated
+        assert len(packages["six"].sha256) == 64
+        assert packages["python"].version == environment.python
+        assert task.environment_info["id"] == environment.id
+        assert task.data.genres == {"a": [1, 2]}
+    finally:
+        scope._selected["metadata"] = None

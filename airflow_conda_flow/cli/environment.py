@@ -1,0 +1,273 @@
+"""``environment``: resolve, show, list, export, rebuild and compare the environments of steps."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from airflow_conda_flow.cli.actions import Action, add_actions
+from airflow_conda_flow.cli.package_table import difference, megabytes, package_table
+from airflow_conda_flow.cli.parser import FlowArgumentParser, chosen_settings
+from airflow_conda_flow.cli.past_runs import run_of
+from airflow_conda_flow.compute.compute import step_platforms
+from airflow_conda_flow.datastore.catalogue import RunCatalogue
+from airflow_conda_flow.datastore.datastore import Datastore, open_datastore
+from airflow_conda_flow.datastore.manifests import Manifest
+from airflow_conda_flow.environments.credentials import Credentials
+from airflow_conda_flow.environments.environments import Environments
+from airflow_conda_flow.environments.explicit_file import explicit_file
+from airflow_conda_flow.environments.inventory import cached_environments
+from airflow_conda_flow.environments.lock import Lock
+from airflow_conda_flow.environments.progress import open_progress
+from airflow_conda_flow.errors import EnvironmentFailure, SettingError
+from airflow_conda_flow.flow.decorators import nearest
+from airflow_conda_flow.flow.definition import FlowDefinition
+from airflow_conda_flow.flow.graph import FlowGraph
+from airflow_conda_flow.runner.run_preparation import environment_specs
+from airflow_conda_flow.settings import Settings
+
+NAME = "environment"
+HELP = "Commands related to the environments of steps."
+
+
+def add_arguments(parser: argparse.ArgumentParser, definition: FlowDefinition) -> None:
+    """Add the commands."""
+    steps = list(definition.graph.steps)
+
+    def one_step(parser: argparse.ArgumentParser) -> None:
+        step = parser.add_argument("step", nargs="?", metavar="STEP", help="one step (default: all)")
+        step.words = steps  # type: ignore[attr-defined]  # what completion offers
+
+    def of_run(parser: argparse.ArgumentParser) -> None:
+        one_step(parser)
+        parser.add_argument("--run-id", metavar="ID", help="as that run had it, not as the flow is now")
+
+    def export(parser: argparse.ArgumentParser) -> None:
+        of_run(parser)
+        parser.add_argument(
+            "--format", choices=("explicit", "pixi"), default="explicit", help="the default is explicit"
+        )
+        parser.add_argument("--output", metavar="FILE", help="write there (default: to standard output)")
+
+    def two_runs(parser: argparse.ArgumentParser) -> None:
+        parser.add_argument("run", metavar="RUN_ID")
+        parser.add_argument("other", metavar="RUN_ID")
+
+    add_actions(
+        parser,
+        [
+            Action("resolve", "Resolve and lock all environments; run nothing.", one_step, _resolve),
+            Action("show", "Show the packages of each step.", of_run, _show),
+            Action("list", "List all resolved environments, of all flows.", lambda _parser: None, _list),
+            Action("export", "Write a lock as a conda spec file or as pixi.lock.", export, _export),
+            Action(
+                "rebuild",
+                "Install environments anew, from packages that are verified again. Locks never change.",
+                one_step,
+                _rebuild,
+            ),
+            Action("diff", "Show how the environments of two runs differ.", two_runs, _diff),
+        ],
+    )
+
+
+def execute(arguments: argparse.Namespace, definition: FlowDefinition) -> int:
+    """Never called: one of the commands is."""
+    del definition
+    parser: FlowArgumentParser = arguments.command_parser
+    parser.error("write resolve, show, list, export, rebuild or diff")
+
+
+@dataclass(frozen=True)
+class _Stores:
+    settings: Settings
+    datastore: Datastore
+    environments: Environments
+
+    @classmethod
+    def of(cls, arguments: argparse.Namespace) -> _Stores:
+        settings = chosen_settings(arguments)
+        datastore = open_datastore(settings.datastore, settings.datastore_root, settings.cache_dir)
+        environments = Environments(
+            settings.cache_dir,
+            storage=datastore.storage if settings.datastore == "s3" else None,
+            resolver=settings.resolver,
+            progress=open_progress(sys.stderr),
+            credentials=Credentials.of_channels(settings.channels),
+        )
+        return cls(settings, datastore, environments)
+
+    def run(self, flow: str, word: str) -> Manifest:
+        return run_of(RunCatalogue(self.datastore), flow, word)
+
+    def lock(self, step: str, spec_id: str, platform: str) -> Lock:
+        lock = self.environments.known_lock(spec_id, platform)
+        if lock is None:
+            raise EnvironmentFailure(
+                f"The environment of step {step} for {platform} is not resolved: it is neither in the cache "
+                f"{self.settings.cache_dir} nor in the datastore. Write 'environment resolve' first."
+            )
+        return lock
+
+
+def _resolve(arguments: argparse.Namespace, definition: FlowDefinition) -> int:
+    stores = _Stores.of(arguments)
+    specs = environment_specs(definition, stores.settings, _platforms(arguments, definition, stores))
+    steps = _steps(arguments, definition)
+    locks = stores.environments.resolve_all({step: specs[step] for step in steps if step in specs})
+    for step in steps:
+        print(_headline([step], locks.get(step)))
+    return 0
+
+
+def _show(arguments: argparse.Namespace, definition: FlowDefinition) -> int:
+    locks = _locks(arguments, definition, _Stores.of(arguments))
+    for steps, lock in _by_lock(locks):
+        print(_headline(steps, lock))
+        if lock is not None:
+            print(package_table(lock.packages))
+        print()
+    return 0
+
+
+def _list(arguments: argparse.Namespace, definition: FlowDefinition) -> int:
+    del definition
+    stores = _Stores.of(arguments)
+    storage = stores.datastore.storage if stores.settings.datastore == "s3" else None
+    found = cached_environments(stores.environments, stores.settings.cache_dir, storage)
+    for each in found:
+        stated = ", ".join(f"{p.name} {p.version}" for p in each.lock.packages if p.stated)
+        installed = "not installed" if each.prefix is None else f"installed {megabytes(each.installed_bytes)}"
+        print(
+            f"{each.lock.spec_id[:12]}  {each.lock.platform:<13}  {len(each.lock.packages):>4} packages  "
+            f"{megabytes(each.archive_bytes):>10}  {installed:<20}  {stated}"
+        )
+    sys.stderr.write(f"{len(found)} environments in {stores.settings.cache_dir}")
+    sys.stderr.write(f" and {storage.url}\n" if storage else "\n")
+    return 0
+
+
+def _export(arguments: argparse.Namespace, definition: FlowDefinition) -> int:
+    locks = _by_lock(_locks(arguments, definition, _Stores.of(arguments)))
+    known = [(steps, lock) for steps, lock in locks if lock is not None]
+    parser: FlowArgumentParser = arguments.command_parser
+    if len(known) != 1:
+        which = "; ".join(", ".join(steps) for steps, _ in known)
+        parser.error(
+            f"the steps have {len(known)} environments ({which}); name one step"
+            if known
+            else "no environment to export: the step runs in the interpreter around it"
+        )
+    ((_, lock),) = known
+    if arguments.format == "explicit":
+        _write(arguments.output, explicit_file(lock))
+        return 0
+    if not arguments.output:
+        parser.error("--format pixi takes --output FILE, such as pixi.lock")
+    from airflow_conda_flow.environments.rattler_lock_file import write_pixi_lock  # noqa: PLC0415 - heavy
+
+    write_pixi_lock(lock, Path(arguments.output))
+    return 0
+
+
+def _rebuild(arguments: argparse.Namespace, definition: FlowDefinition) -> int:
+    stores = _Stores.of(arguments)
+    for steps, lock in _by_lock(_locks(arguments, definition, stores)):
+        if lock is not None:
+            prefix = stores.environments.rebuild(lock)
+            print(f"{_headline(steps, lock)}\n    rebuilt in {prefix}")
+    return 0
+
+
+def _diff(arguments: argparse.Namespace, definition: FlowDefinition) -> int:
+    stores = _Stores.of(arguments)
+    before, after = (stores.run(definition.name, word) for word in (arguments.run, arguments.other))
+    differs = False
+    for step in dict.fromkeys([*_steps_of(before), *_steps_of(after)]):
+        old, new = (_lock_of_run(stores, run, step) for run in (before, after))
+        if old == new:
+            continue
+        differs = True
+        print(f"Step {step}")
+        for line in difference(old, new):
+            print(f"    {line}")
+    if not differs:
+        print(f"The environments of {before['run_id']} and {after['run_id']} are the same.")
+    return 0
+
+
+def _platforms(
+    arguments: argparse.Namespace, definition: FlowDefinition, stores: _Stores
+) -> Mapping[str, str]:
+    definition.attach(arguments.decorators_before)
+    return step_platforms(definition.decorators, stores.settings)
+
+
+def _steps(arguments: argparse.Namespace, definition: FlowDefinition) -> list[str]:
+    known = [node.name for node in definition.graph.topological()]
+    if arguments.step is None:
+        return known
+    if arguments.step not in known:
+        parser: FlowArgumentParser = arguments.command_parser
+        parser.error(
+            f"{definition.name} has no step {arguments.step!r}.{nearest(arguments.step, known)} "
+            f"It has: {', '.join(known)}."
+        )
+    return [arguments.step]
+
+
+def _locks(
+    arguments: argparse.Namespace, definition: FlowDefinition, stores: _Stores
+) -> dict[str, Lock | None]:
+    """The lock of every step that is asked for, of a past run or of the flow as it is."""
+    if getattr(arguments, "run_id", None):
+        run = stores.run(definition.name, arguments.run_id)
+        steps = [arguments.step] if arguments.step else _steps_of(run)
+        return {step: _lock_of_run(stores, run, step) for step in steps}
+    specs = environment_specs(definition, stores.settings, _platforms(arguments, definition, stores))
+    return {
+        step: stores.lock(step, specs[step].id, specs[step].platform) if step in specs else None
+        for step in _steps(arguments, definition)
+    }
+
+
+def _steps_of(run: Manifest) -> list[str]:
+    return [node.name for node in FlowGraph.from_dict(run["graph"]).topological()]
+
+
+def _lock_of_run(stores: _Stores, run: Manifest, step: str) -> Lock | None:
+    environment = run["environments"].get(step)
+    return None if environment is None else stores.lock(step, environment["id"], environment["platform"])
+
+
+def _by_lock(locks: Mapping[str, Lock | None]) -> list[tuple[list[str], Lock | None]]:
+    """Steps with the same environment together."""
+    groups: dict[str, tuple[list[str], Lock | None]] = {}
+    for step, lock in locks.items():
+        groups.setdefault("" if lock is None else lock.spec_id + lock.platform, ([], lock))[0].append(step)
+    return list(groups.values())
+
+
+def _headline(steps: Iterable[str], lock: Lock | None) -> str:
+    names = list(steps)
+    title = f"{'Step' if len(names) == 1 else 'Steps'} {', '.join(names)}"
+    if lock is None:
+        return f"{title}: the interpreter around it"
+    size = megabytes(sum(each.size for each in lock.packages))
+    return (
+        f"{title}: Python {lock.python}, {lock.platform}, {len(lock.packages)} packages, {size}, "
+        f"environment {lock.spec_id[:12]}"
+    )
+
+
+def _write(path: str | None, text: str) -> None:
+    if path is None:
+        sys.stdout.write(text)
+        return
+    try:
+        Path(path).write_text(text, encoding="utf-8")
+    except OSError as error:
+        raise SettingError(f"--output {path} cannot be written: {error.strerror}.") from error

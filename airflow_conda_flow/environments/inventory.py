@@ -1,0 +1,70 @@
+"""Which environments are cached, and how large they are."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from airflow_conda_flow.datastore import layout
+from airflow_conda_flow.datastore.local_storage import LocalStorage
+from airflow_conda_flow.datastore.storage import Storage
+from airflow_conda_flow.environments.environments import Environments
+from airflow_conda_flow.environments.lock import Lock
+
+
+@dataclass(frozen=True)
+class CachedEnvironment:
+    """One environment that was resolved.
+
+    Attributes:
+        lock: its packages.
+        prefix: where it is installed on this machine, None if it is not.
+        installed_bytes: what the prefix takes, files that other prefixes share included.
+    """
+
+    lock: Lock
+    prefix: Path | None
+    installed_bytes: int
+
+    @property
+    def archive_bytes(self) -> int:
+        """What its packages' archives take."""
+        return sum(each.size for each in self.lock.packages)
+
+
+def cached_environments(
+    environments: Environments, cache_dir: Path, storage: Storage | None
+) -> list[CachedEnvironment]:
+    """The environments in the cache directory, and those of an S3 datastore, by platform and id."""
+    found: dict[tuple[str, str], Lock] = {}
+    for where in (LocalStorage(cache_dir), storage):
+        if where is not None:
+            found.update(
+                ((lock.platform, lock.spec_id), lock)
+                for key in _lock_keys(where)
+                if ((lock := Lock.from_bytes(where.read_bytes(key))).platform, lock.spec_id) not in found
+            )
+    return [_described(environments, found[key]) for key in sorted(found)]
+
+
+def _lock_keys(storage: Storage) -> Iterator[str]:
+    return (key for key in storage.list_keys(layout.locks()) if key.endswith(".lock"))
+
+
+def _described(environments: Environments, lock: Lock) -> CachedEnvironment:
+    prefix = environments.prefix_of(lock)
+    if not prefix.is_dir():
+        return CachedEnvironment(lock, None, 0)
+    return CachedEnvironment(lock, prefix, _size(prefix))
+
+
+def _size(folder: Path) -> int:
+    """The bytes of all files below; one with several names in it counts once."""
+    sizes = {}
+    for root, _, names in os.walk(folder):
+        for name in names:
+            status = os.lstat(os.path.join(root, name))  # noqa: PTH118 - thousands of files
+            sizes[status.st_ino] = status.st_size
+    return sum(sizes.values())
