@@ -239,10 +239,10 @@ class KubernetesStepOperator(StepTask, KubernetesPodOperator):
             last, fate = None, str(error)
         finally:
             watch.remove(wait=False)
-        if self._cancel.is_set():
-            fate = "The task was ended before it finished."
-        result = remote_result(work.storage, work.request, fate, pod_state.silent_end(last, name))
-        if not result.ok and work.request != work.own and not self._cancel.is_set():
+        silent = pod_state.silent_end(last, name)
+        cancelled = self._cancel.is_set()
+        result = remote_result(work.storage, work.request, fate, silent, cancelled=cancelled)
+        if not result.ok and not cancelled and work.request.attempt < work.own.attempt:
             self.log.info("Pod %s, of an earlier try, failed; this try has one of its own.", name)
             return self._run(context, work.of_attempt(work.own.attempt), can_reattach=False)
         return self.conclude(context, result)

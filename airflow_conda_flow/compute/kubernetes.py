@@ -63,6 +63,5 @@ class Kubernetes:
             last, fate = None, str(error)
         finally:
             pod.remove(wait=cancel.is_set())
-        if cancel.is_set():
-            fate = "The task was ended before it finished."
-        return remote_result(storage, request, fate, pod_state.silent_end(last, pod.name))
+        silent = pod_state.silent_end(last, pod.name)
+        return remote_result(storage, request, fate, silent, cancelled=cancel.is_set())

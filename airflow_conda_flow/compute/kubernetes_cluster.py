@@ -18,7 +18,10 @@ _SERVICE_ACCOUNT = Path("/var/run/secrets/kubernetes.io/serviceaccount")
 _CONNECTIONS = 256  # one a pod for its log, and one for each question
 _NOT_FOUND, _CONFLICT = 404, 409
 _BUSY = frozenset({0, 429, 500, 502, 503, 504})
-_TRIES = 6
+_TRIES = 5  # within six seconds: is there a cluster at all?
+_TRIES_TO_WATCH = 10  # within a minute: a control plane may be replaced while pods run
+_LONGEST_PAUSE = 10.0
+_TIMEOUT = {"_request_timeout": (10, 60)}  # seconds to connect, and to answer
 
 
 class Cluster:
@@ -44,7 +47,7 @@ class Cluster:
             from kubernetes.client.exceptions import ApiException  # noqa: PLC0415 - heavy
 
             try:
-                self.api.create_namespaced_pod(namespace, manifest)
+                self.api.create_namespaced_pod(namespace, manifest, **_TIMEOUT)
             except ApiException as error:
                 # Asked again after a lost answer; the name is used once.
                 if error.status != _CONFLICT:
@@ -59,7 +62,9 @@ class Cluster:
 
         with _refusals(f"The pod {name} cannot be watched in the namespace {namespace}"):
             try:
-                return _patiently(lambda: self.api.read_namespaced_pod(name, namespace))
+                return _patiently(
+                    lambda: self.api.read_namespaced_pod(name, namespace, **_TIMEOUT), _TRIES_TO_WATCH
+                )
             except ApiException as error:
                 if error.status == _NOT_FOUND:
                     return None
@@ -69,7 +74,9 @@ class Cluster:
         """The pods with these labels."""
         selector = ",".join(f"{name}={value}" for name, value in labels.items())
         with _refusals(f"Pods cannot be looked for in the namespace {namespace}"):
-            found = _patiently(lambda: self.api.list_namespaced_pod(namespace, label_selector=selector))
+            found = _patiently(
+                lambda: self.api.list_namespaced_pod(namespace, label_selector=selector, **_TIMEOUT)
+            )
         return list(found.items)
 
     def delete_pod(self, name: str, namespace: str, *, has_ended: bool = False) -> None:
@@ -82,10 +89,10 @@ class Cluster:
         """
         from kubernetes.client.exceptions import ApiException  # noqa: PLC0415 - heavy
 
-        options = {"grace_period_seconds": 0} if has_ended else {}
+        options: dict[str, Any] = {"grace_period_seconds": 0} if has_ended else {}
         with _refusals(f"The pod {name} cannot be deleted in the namespace {namespace}"):
             try:
-                _patiently(lambda: self.api.delete_namespaced_pod(name, namespace, **options))
+                _patiently(lambda: self.api.delete_namespaced_pod(name, namespace, **options, **_TIMEOUT))
             except ApiException as error:
                 if error.status != _NOT_FOUND:
                     raise
@@ -95,7 +102,9 @@ class Cluster:
         from kubernetes.client.exceptions import ApiException  # noqa: PLC0415 - heavy
 
         try:
-            events = self.api.list_namespaced_event(namespace, field_selector=f"involvedObject.name={name}")
+            events = self.api.list_namespaced_event(
+                namespace, field_selector=f"involvedObject.name={name}", **_TIMEOUT
+            )
         except (ApiException, OSError):
             return None  # it would have been a help, no more
         messages = [event.message for event in events.items if event.type == "Warning" and event.message]
@@ -134,12 +143,12 @@ def connect(context: str = "") -> Cluster:
     return Cluster(client.CoreV1Api(client.ApiClient(configuration)), namespace)
 
 
-def _patiently(ask: Callable[[], Any]) -> Any:
+def _patiently(ask: Callable[[], Any], tries: int = _TRIES) -> Any:
     """What the cluster answers, asked again where it is busy or out of reach for a moment."""
     from kubernetes.client.exceptions import ApiException  # noqa: PLC0415 - heavy
     from urllib3.exceptions import HTTPError  # noqa: PLC0415 - heavy
 
-    for tried in range(1, _TRIES):
+    for tried in range(1, tries):
         try:
             return ask()
         except ApiException as error:
@@ -147,7 +156,7 @@ def _patiently(ask: Callable[[], Any]) -> Any:
                 raise
         except HTTPError:
             pass
-        time.sleep(0.2 * 2**tried)
+        time.sleep(min(0.2 * 2**tried, _LONGEST_PAUSE))
     return ask()
 
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from datetime import datetime, timezone
 from typing import Any
 
 from airflow_conda_flow.compute.pod_spec import CONTAINER
@@ -15,6 +16,7 @@ _HOPELESS = frozenset({"InvalidImageName", "ErrImageNeverPull"})
 _NOT_PULLED = frozenset({"ErrImagePull", "ImagePullBackOff", "InvalidImageName", "ErrImageNeverPull"})
 _WRONG = frozenset({"CreateContainerConfigError", "CreateContainerError", "RunContainerError"})
 _PATIENCE = 30.0  # seconds for what may mend itself: a registry that is busy, a secret about to be made
+_LOST_AFTER = 120.0  # seconds after the end of the time that a deleted pod had to go
 _ENDED = frozenset({"Succeeded", "Failed"})
 _TERMINATED, _KILLED = 143, 137  # 128 + SIGTERM, 128 + SIGKILL
 
@@ -34,7 +36,13 @@ class Obstacle:
 
 def is_over(pod: Any) -> bool:
     """Whether the step's container has ended, or will never run."""
-    return pod.status.phase in _ENDED or _terminated(pod) is not None
+    return pod.status.phase in _ENDED or _terminated(pod) is not None or _is_lost(pod)
+
+
+def _is_lost(pod: Any) -> bool:
+    """Whether the pod should have gone long ago: its node does not answer any more."""
+    end = pod.metadata.deletion_timestamp
+    return end is not None and (datetime.now(timezone.utc) - end).total_seconds() > _LOST_AFTER
 
 
 def has_started(pod: Any) -> bool:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import doctest
 import json
+from datetime import datetime, timedelta, timezone
 from types import SimpleNamespace
 
 import pytest
@@ -97,6 +98,15 @@ GOING = {"deletionTimestamp": "2026-11-24T02:00:00Z"}
 def test_the_fate_of_a_pod(pod, said):
     """One line where something befell it, nothing where the step itself ended it."""
     assert pod_state.fate(pod, "p") == said
+
+
+def test_a_pod_whose_node_is_lost_is_over():
+    """It was told to go long ago and is still said to run: nobody would ever say otherwise."""
+    running = {"phase": "Running", "containerStatuses": [container({"running": {}})]}
+    assert not pod_state.is_over(make_pod(running))
+    soon = (datetime.now(timezone.utc) + timedelta(seconds=30)).isoformat()
+    assert not pod_state.is_over(make_pod(running, {"deletionTimestamp": soon}))
+    assert pod_state.is_over(make_pod(running, GOING))
 
 
 def waiting(reason, message="why"):
