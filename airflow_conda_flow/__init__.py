@@ -7,6 +7,7 @@ Standard library only, Python 3.6 and later: this file is shipped into step envi
 import sys
 
 from airflow_conda_flow.flow.batch_decorator import batch
+from airflow_conda_flow.flow.card_decorator import card
 from airflow_conda_flow.flow.catch_decorator import catch
 from airflow_conda_flow.flow.conda_decorators import conda, conda_base, pypi, pypi_base
 from airflow_conda_flow.flow.config import Config
@@ -74,6 +75,7 @@ __all__ = [
     "Task",
     "UserStepDecorator",
     "batch",
+    "card",
     "catch",
     "conda",
     "conda_base",

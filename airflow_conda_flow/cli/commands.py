@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from airflow_conda_flow.cli import (
+    card,
     check,
     completion,
     dump,
@@ -28,6 +29,7 @@ COMMANDS: tuple[Any, ...] = (
     dump,
     logs,
     tag,
+    card,
     package,
     environment,
     output_dot,

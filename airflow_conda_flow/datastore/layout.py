@@ -3,6 +3,7 @@
     flows/<Flow>/<run>/run.json                        run manifest
     flows/<Flow>/<run>/<step>/<task id>/<attempt>.json task manifest
     flows/<Flow>/<run>/<step>/<task id>/<attempt>.stdout|stderr
+    flows/<Flow>/<run>/<step>/<task id>/<attempt>.<card id>.card.html
     tags/<Flow>/<run>/<time>-<random>.json             one change of the run's tags
     artifacts/<first two hex digits>/<sha256>          serialized values
     code/<sha256>.zip                                  code packages
@@ -111,6 +112,11 @@ def tag_change(flow: str, run_id: str, name: str) -> str:
 def locks(platform: str = "") -> str:
     """The folder with a folder for every platform, or that of one platform's locks."""
     return f"environments/{part(platform)}/" if platform else "environments/"
+
+
+def card(flow: str, run_id: str, step: str, task_id: str, attempt: int, card_id: str) -> str:
+    """The key of one card of an attempt: an HTML page."""
+    return f"{task_folder(flow, run_id, step, task_id)}{attempt}.{part(card_id)}.card.html"
 
 
 def artifact(sha256: str) -> str:

@@ -1,6 +1,7 @@
 """Every step decorator that ``--with`` can add, by name. A new one is a new file and a line here."""
 
 from airflow_conda_flow.flow.batch_decorator import BatchDecorator
+from airflow_conda_flow.flow.card_decorator import CardDecorator
 from airflow_conda_flow.flow.catch_decorator import CatchDecorator
 from airflow_conda_flow.flow.conda_decorators import CondaDecorator, PypiDecorator
 from airflow_conda_flow.flow.environment_decorator import EnvironmentDecorator
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
 
 STEP_DECORATORS = {
     "batch": BatchDecorator,
+    "card": CardDecorator,
     "catch": CatchDecorator,
     "environment": EnvironmentDecorator,
     "kubernetes": KubernetesDecorator,

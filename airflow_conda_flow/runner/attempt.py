@@ -24,6 +24,7 @@ from airflow_conda_flow.errors import CondaFlowError, TimeoutException
 from airflow_conda_flow.flow.graph import FlowGraph
 from airflow_conda_flow.flow.index_path import task_id
 from airflow_conda_flow.runner import caught_failure, secret_values
+from airflow_conda_flow.runner.attempt_cards import AttemptCards
 from airflow_conda_flow.runner.attempt_log import AttemptLog, shown
 from airflow_conda_flow.runner.failed_attempt import as_exception
 from airflow_conda_flow.runner.manifest_reader import ManifestReader
@@ -200,6 +201,11 @@ class _Attempt:
         self._publisher: ThreadPoolExecutor | None = None
         self._split_name: str | None = None
         self._message: dict[str, Any] | None = None
+        self._cards = AttemptCards(
+            datastore.storage,
+            run.get("decorators", {}).get(request.step, {}).get("card", []),
+            run["parameters"],
+        )
 
     def run(self, on_start: Callable[[int], None], cancel: threading.Event) -> TaskResult:
         scratch = self._datastore.artifacts.scratch_dir()
@@ -292,6 +298,9 @@ class _Attempt:
             return None
         if message["type"] == "ask":
             return self._told(message)
+        if message["type"] == "cards":
+            self._cards.take(message, self._manifest({}, None, "running"))
+            return None
         try:
             path = self._datastore.artifacts.fetch(message["sha256"], message["size"])
         except CondaFlowError as error:
@@ -358,28 +367,44 @@ class _Attempt:
             cancelled: whether it was ended from outside.
         """
         request = self._request
-        coordinates = (request.flow, request.run_id, request.step, task_id(request.indices))
         is_done = exception is None or last.get("status") == DONE
         if not is_done and exception is not None:
             self._log.add("stderr", exception["traceback"].encode("utf-8", "backslashreplace"))
-        self._log.store(self._datastore.storage, *coordinates, request.attempt)
+        manifest = self._manifest(last, exception, DONE if is_done else "failed")
+        self._log.store(
+            self._datastore.storage,
+            request.flow,
+            request.run_id,
+            request.step,
+            task_id(request.indices),
+            request.attempt,
+        )
+        manifest["cards"] = self._cards.store(manifest)
+        write_task_manifest(self._datastore.storage, manifest)
+        return TaskResult(is_done, manifest, exception, cancelled and exception is not None)
+
+    def _manifest(
+        self, last: Mapping[str, Any], exception: Mapping[str, Any] | None, status: str
+    ) -> dict[str, Any]:
+        request = self._request
         environment = self._run["environments"].get(request.step)
-        manifest = {
+        return {
             "version": 1,
-            **dict(zip(("flow", "run_id", "step", "task_id"), coordinates, strict=True)),
+            "flow": request.flow,
+            "run_id": request.run_id,
+            "step": request.step,
+            "task_id": task_id(request.indices),
             "attempt": request.attempt,
             "split_name": self._split_name,
-            "status": DONE if is_done else "failed",
+            "status": status,
             "started": self._started,
-            "finished": _now(),
+            "finished": None if status == "running" else _now(),
             "artifacts": last.get("artifacts", {}),
             "transition": last.get("transition"),
             "exception": exception,
             "environment": environment["id"] if environment else None,
             "python": last.get("python") or (environment["python"] if environment else None),
         }
-        write_task_manifest(self._datastore.storage, manifest)
-        return TaskResult(is_done, manifest, exception, cancelled and exception is not None)
 
 
 def _now() -> str:

@@ -15,7 +15,7 @@ from pathlib import Path
 
 _PACKAGE = Path(__file__).parent.parent
 _ROOMS = ("flow", "runtime", "client")
-_FILES = ("__init__.py", "errors.py")
+_FILES = ("__init__.py", "cards.py", "errors.py")
 
 
 def runtime_root(cache_dir: Path) -> Path:

@@ -75,6 +75,7 @@ def task_message(
         pickle_protocol=run["pickle_protocols"][step],
         scratch=str(scratch),
         timeout=timeout_seconds(decorators),
+        cards=decorators.get("card", []),
         catch_var=decorators.get("catch", {}).get("var"),
         is_caught=is_last and "catch" in decorators,
         **_user_decorators(run, step),

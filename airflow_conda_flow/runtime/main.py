@@ -69,6 +69,8 @@ def _outcome(message, stream):
     try:
         artifacts, transition = _run(message, stream, running)
     except BaseException as error:  # noqa: BLE001 - whatever the step raises is its failure
+        if running and running[0].cards is not None:
+            running[0].cards.send(last=True)
         from airflow_conda_flow.runtime import failure  # noqa: PLC0415 - only where something failed
 
         described = failure.describe(error)
@@ -92,6 +94,11 @@ def _run(message, stream, running):
     task = StepTask(message, stream)
     flow._task = task  # noqa: SLF001 - the seam for the runtime
     task.flow = flow
+    if message["cards"]:
+        from airflow_conda_flow.runtime.step_cards import StepCards  # noqa: PLC0415 - few steps have one
+
+        task.cards = StepCards(message["cards"], stream, flow)
+        current._update(card=task.cards)  # noqa: SLF001 - the seam for the runtime
     running.append(task)
     _declare_parameters(flow_class, message["current"]["parameter_names"])
     method = getattr(flow, message["step"])
@@ -106,6 +113,8 @@ def _run(message, stream, running):
         from airflow_conda_flow.runtime import time_limit  # noqa: PLC0415 - few steps have one
 
         time_limit.run(method, arguments, message["timeout"], message["step"], stream)
+    if task.cards is not None:
+        task.cards.send(last=True)
     return task.finish(flow)
 
 

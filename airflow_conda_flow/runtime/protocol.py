@@ -5,6 +5,7 @@
     step → runner   ask        wants to know of past runs; answered by ``answer`` or ``error``
     step → runner   publish    has written an artifact's file; not answered
     step → runner   clock      the step's own time begins, or has ended; not answered
+    step → runner   cards      what the step's cards hold; not answered
     step → runner   done       the step returned: its artifacts and its transition
     step → runner   failed     the step raised: the exception as plain data
 
@@ -138,6 +139,12 @@ def clock(seconds):
     # type: (float | None) -> Message
     """Say that the step ends by itself within so many seconds; None: from now on there is no limit."""
     return {"type": "clock", "seconds": seconds}
+
+
+def cards(parts, is_last):
+    # type: (list[Message], bool) -> Message
+    """Say what the step's cards hold, and whether that is all; not answered."""
+    return {"type": "cards", "cards": parts, "is_last": is_last}
 
 
 def done(artifacts, transition, python):

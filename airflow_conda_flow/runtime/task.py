@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from typing import Any
 
     from airflow_conda_flow.runtime.protocol import Message, MessageStream
+    from airflow_conda_flow.runtime.step_cards import StepCards
 
 _OURS = frozenset(["_task"])
 _READ_WHOLE = 256 * 1024  # bytes of values that every split may read
@@ -38,6 +39,7 @@ class StepTask(object):
         self._parameters = {}  # type: dict[str, Any]
         self._stack = message["foreach_stack"]
         self._split_value = []  # type: list[Any]
+        self.cards = None  # type: StepCards | None
         self.inputs = None  # type: Inputs | None
         if message["inputs"] is not None:
             self.inputs = Inputs([Input(each, self._client) for each in message["inputs"]])

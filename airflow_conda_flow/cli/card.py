@@ -1,0 +1,146 @@
+"""``card``: list, save and look at the cards of past tasks."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import tempfile
+import webbrowser
+from pathlib import Path
+from typing import Any
+
+from airflow_conda_flow.cli.actions import Action, add_actions
+from airflow_conda_flow.cli.parser import FlowArgumentParser, chosen_settings
+from airflow_conda_flow.cli.past_runs import open_catalogue, tasks_of
+from airflow_conda_flow.datastore import layout
+from airflow_conda_flow.datastore.catalogue import RunCatalogue
+from airflow_conda_flow.datastore.datastore import open_datastore
+from airflow_conda_flow.datastore.manifests import Manifest
+from airflow_conda_flow.errors import ObjectNotFound
+from airflow_conda_flow.flow.definition import FlowDefinition
+
+NAME = "card"
+HELP = "Commands related to the cards of tasks."
+
+
+def add_arguments(parser: argparse.ArgumentParser, definition: FlowDefinition) -> None:
+    """Add the commands."""
+    del definition
+    add_actions(
+        parser,
+        [
+            Action("view", "Open a task's card in a browser.", _add_one, _view),
+            Action("get", "Print a task's card, or save it.", _add_get, _get),
+            Action("list", "List the cards of a task, a step or the latest run.", _add_pathspec, _list),
+        ],
+    )
+
+
+def execute(arguments: argparse.Namespace, definition: FlowDefinition) -> int:
+    """Never called: one of the commands is."""
+    del definition
+    parser: FlowArgumentParser = arguments.command_parser
+    parser.error("write view, get or list")
+
+
+def _add_pathspec(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "pathspec",
+        metavar="STEP|RUN_ID/STEP[/TASK_ID]",
+        help="a step of the latest run, or the tasks of another one",
+    )
+
+
+def _add_one(parser: argparse.ArgumentParser) -> None:
+    _add_pathspec(parser)
+    parser.add_argument("--id", metavar="ID", help="which card, where the step has several")
+
+
+def _add_get(parser: argparse.ArgumentParser) -> None:
+    _add_one(parser)
+    parser.add_argument("path", nargs="?", metavar="FILE", help="where to save it (default: print it)")
+
+
+def _list(arguments: argparse.Namespace, definition: FlowDefinition) -> int:
+    for task in _tasks(arguments, definition):
+        for card in task.get("cards", []):
+            pathspec = "/".join(str(task[name]) for name in ("run_id", "step", "task_id"))
+            print(f"{pathspec}  {card['id']}  {card['type']}  attempt {task['attempt']}")
+    return 0
+
+
+def _get(arguments: argparse.Namespace, definition: FlowDefinition) -> int:
+    page = _page(arguments, definition)
+    if arguments.path is None:
+        sys.stdout.write(page)
+    else:
+        Path(arguments.path).write_text(page, encoding="utf-8")
+        print(f"Saved the card as {arguments.path}.")
+    return 0
+
+
+def _view(arguments: argparse.Namespace, definition: FlowDefinition) -> int:
+    with tempfile.NamedTemporaryFile(
+        "w", prefix="card-", suffix=".html", delete=False, encoding="utf-8"
+    ) as file:
+        file.write(_page(arguments, definition))
+    url = Path(file.name).as_uri()
+    print(f"The card is at {url}")
+    webbrowser.open(url)
+    return 0
+
+
+def _page(arguments: argparse.Namespace, definition: FlowDefinition) -> str:
+    """The page that the arguments name.
+
+    Raises:
+        ObjectNotFound: there is none, or there are several.
+    """
+    found = [
+        (task, card)
+        for task in _tasks(arguments, definition)
+        for card in task.get("cards", [])
+        if arguments.id in {None, card["id"]}
+    ]
+    if len(found) != 1:
+        raise ObjectNotFound(_which(arguments, found))
+    ((task, card),) = found
+    settings = chosen_settings(arguments)
+    storage = open_datastore(settings.datastore, settings.datastore_root, settings.cache_dir).storage
+    key = layout.card(
+        task["flow"], task["run_id"], task["step"], task["task_id"], task["attempt"], card["id"]
+    )
+    return storage.read_bytes(key).decode("utf-8")
+
+
+def _which(arguments: argparse.Namespace, found: list[tuple[Manifest, Any]]) -> str:
+    if not found:
+        named = "no card" if arguments.id is None else f"no card {arguments.id!r}"
+        return f"{arguments.pathspec} has {named}. Cards come from @card on the step; see 'card list'."
+    names = ", ".join(f"{task['step']}/{task['task_id']} --id {card['id']}" for task, card in found[:8])
+    return f"{arguments.pathspec} has {len(found)} cards. Name one task and one card: {names}."
+
+
+def _tasks(arguments: argparse.Namespace, definition: FlowDefinition) -> list[Manifest]:
+    catalogue = open_catalogue(chosen_settings(arguments))
+    return [_original(each, catalogue) for each in tasks_of(catalogue, definition.name, _full(arguments, definition, catalogue))]
+
+
+def _full(arguments: argparse.Namespace, definition: FlowDefinition, catalogue: RunCatalogue) -> str:
+    """The pathspec with its run; a step alone is one of the latest run."""
+    pathspec: str = arguments.pathspec
+    if "/" in pathspec:
+        return pathspec
+    runs = catalogue.run_ids(definition.name)
+    if not runs:
+        raise ObjectNotFound(f"There is no run of {definition.name} in {catalogue.describe()}.")
+    return f"{runs[0]}/{pathspec}"
+
+
+def _original(task: Manifest, catalogue: RunCatalogue) -> Manifest:
+    """The task that made the cards: of a cloned task, the one that it was cloned from."""
+    origin = task.get("cloned_from")
+    if origin is None:
+        return task
+    found = catalogue.tasks(task["flow"], origin["run_id"], task["step"], [task["task_id"]])
+    return found[0] or task

@@ -1,0 +1,194 @@
+"""A card as one HTML page that needs nothing beside it; whatever a user gave is escaped."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping, Sequence
+from html import escape
+from typing import Any
+
+Part = Mapping[str, Any]
+_VEGA = "https://cdn.jsdelivr.net/npm/"
+_STYLE = """
+:root { color-scheme: light; --line: #d9dee3; --soft: #f5f7f9; --text: #1d2731; --dim: #66727f;
+  --accent: #2f6f8f; }
+body { margin: 0; font: 15px/1.5 system-ui, sans-serif; color: var(--text); background: var(--soft); }
+main { max-width: 60rem; margin: 2rem auto; padding: 1.5rem 2rem; background: #fff;
+  border: 1px solid var(--line); border-radius: 8px; }
+header { border-bottom: 1px solid var(--line); margin-bottom: 1.2rem; }
+h1 { font-size: 1.35rem; margin: 0 0 .3rem; overflow-wrap: anywhere; }
+h2 { font-size: 1.05rem; margin: 1.6rem 0 .5rem; }
+.dim { color: var(--dim); font-size: .9rem; }
+.done { color: #2c7a4b; } .failed { color: #b3261e; } .running { color: var(--accent); }
+table { border-collapse: collapse; margin: .6rem 0; display: block; overflow-x: auto; }
+th, td { border: 1px solid var(--line); padding: .3rem .6rem; text-align: left; vertical-align: top; }
+th { background: var(--soft); font-weight: 600; }
+pre { background: var(--soft); border: 1px solid var(--line); border-radius: 4px; padding: .7rem;
+  overflow-x: auto; }
+code { font-family: ui-monospace, monospace; font-size: .9em; }
+figure { margin: 1rem 0; } figure img { max-width: 100%; } figcaption { color: var(--dim); }
+progress { width: 60%; height: 1rem; vertical-align: middle; accent-color: var(--accent); }
+.error { border-left: 4px solid #b3261e; padding: .2rem .8rem; background: #fdf3f2; }
+.value { display: inline-block; border: 1px solid var(--line); border-radius: 6px; padding: .6rem 1rem;
+  margin: .4rem .4rem .4rem 0; }
+.value strong { display: block; font-size: 1.6rem; }
+"""
+
+
+def card_page(
+    kind: str, parts: Sequence[Part], manifest: Mapping[str, Any], parameters: Mapping[str, Any]
+) -> str:
+    """The page of a card.
+
+    Args:
+        kind: ``default`` for the task's facts as well, ``blank`` for the parts alone.
+        parts: what the step appended, as ``flow.card_components`` gives it.
+        manifest: the task's, finished or not.
+        parameters: the references of the run's parameters, by name.
+    """
+    pathspec = "/".join(str(manifest[name]) for name in ("flow", "run_id", "step", "task_id"))
+    body = [_html(part) for part in parts]
+    exception = manifest.get("exception")
+    if exception is not None:
+        body.insert(0, _error({"title": "The task failed", "text": exception["traceback"]}))
+    if kind == "default":
+        body = [_header(pathspec, manifest), *body, *_facts(manifest, parameters)]
+    scripts = _vega_scripts() if any(_has_vega(part) for part in parts) else ""
+    return (
+        '<!doctype html>\n<html lang="en"><head><meta charset="utf-8">'
+        f'<meta name="viewport" content="width=device-width"><title>{escape(pathspec)}</title>'
+        f"<style>{_STYLE}</style>{scripts}</head>\n<body><main>{''.join(body)}</main></body></html>\n"
+    )
+
+
+def _header(pathspec: str, manifest: Mapping[str, Any]) -> str:
+    status = escape(str(manifest["status"]))
+    times = f"{manifest['started'][:19]} to {(manifest.get('finished') or 'now')[:19]} (UTC)"
+    python = f", Python {manifest['python']}" if manifest.get("python") else ""
+    facts = escape(f"attempt {manifest['attempt']}, {times}{python}")
+    return (
+        f"<header><h1>{escape(pathspec)}</h1>"
+        f'<p class="dim"><span class="{status}">{status}</span>, {facts}</p></header>'
+    )
+
+
+def _facts(manifest: Mapping[str, Any], parameters: Mapping[str, Any]) -> list[str]:
+    artifacts = {n: ref for n, ref in manifest.get("artifacts", {}).items() if n not in parameters}
+    sections = []
+    for title, refs in (("Parameters", parameters), ("Artifacts", artifacts)):
+        if refs:
+            rows = [
+                [_text(name), _text(_preview(ref)), _text(ref["type"])] for name, ref in sorted(refs.items())
+            ]
+            sections.append(f"<h2>{title}</h2>{_table({'headers': ['name', 'value', 'type'], 'rows': rows})}")
+    return sections
+
+
+def _preview(ref: Mapping[str, Any]) -> str:
+    return str(ref.get("preview") or f"{ref['size']:,} bytes")
+
+
+def _text(text: str) -> Part:
+    return {"kind": "text", "text": text}
+
+
+# One function for each kind of part.
+
+
+def _markdown(part: Part) -> str:
+    from markdown_it import MarkdownIt  # noqa: PLC0415 - only for cards with Markdown
+
+    # HTML in the text stays text: a card is shown to others than who wrote it.
+    return str(
+        MarkdownIt("commonmark", {"html": False}).enable(["table", "strikethrough"]).render(part["text"])
+    )
+
+
+def _artifact(part: Part) -> str:
+    name = f"<p><code>{escape(part['name'])}</code></p>" if part["name"] else ""
+    return f"{name}<pre><code>{escape(part['text'])}</code></pre>"
+
+
+def _table(part: Part) -> str:
+    head = "".join(f"<th>{escape(each)}</th>" for each in part["headers"])
+    rows = "".join(
+        "<tr>" + "".join(f"<td>{_html(cell)}</td>" for cell in row) + "</tr>" for row in part["rows"]
+    )
+    return f"<table>{f'<thead><tr>{head}</tr></thead>' if head else ''}<tbody>{rows}</tbody></table>"
+
+
+def _image(part: Part) -> str:
+    label = escape(part["label"] or "")
+    caption = f"<figcaption>{label}</figcaption>" if label else ""
+    source = escape(f"data:{part['type']};base64,{part['data']}")
+    return f'<figure><img alt="{label}" src="{source}">{caption}</figure>'
+
+
+def _progress(part: Part) -> str:
+    label = escape(str(part["label"] or ""))
+    unit = f" {escape(str(part['unit']))}" if part["unit"] else ""
+    note = f' <span class="dim">{escape(str(part["metadata"]))}</span>' if part["metadata"] else ""
+    value, most = escape(str(part["value"])), escape(str(part["max"]))
+    return f'<p>{label} <progress value="{value}" max="{most}"></progress> {value} of {most}{unit}{note}</p>'
+
+
+def _value(part: Part) -> str:
+    notes = "".join(
+        f'<span class="dim">{escape(part[name])} </span>'
+        for name in ("change_indicator", "subtitle")
+        if part[name]
+    )
+    title, value = escape(part["title"] or ""), escape(part["value"] or "")
+    return f'<div class="value">{title}<strong>{value}</strong>{notes}</div>'
+
+
+def _vega(part: Part) -> str:
+    text = json.dumps(part["spec"]).replace("<", "\\u003c")
+    controls = "true" if part["controls"] else "false"
+    return (
+        f'<div class="vega" data-controls="{controls}"><script type="application/json">{text}</script>'
+        '<p class="dim">The network is needed to draw this chart.</p></div>'
+    )
+
+
+def _code(part: Part) -> str:
+    return f"<pre><code>{escape(part['text'])}</code></pre>"
+
+
+def _error(part: Part) -> str:
+    title = f"<p><strong>{escape(part['title'])}</strong></p>" if part["title"] else ""
+    return f'<div class="error">{title}<pre><code>{escape(part["text"])}</code></pre></div>'
+
+
+_KINDS: Mapping[str, Callable[[Part], str]] = {
+    "artifact": _artifact,
+    "code": _code,
+    "error": _error,
+    "image": _image,
+    "markdown": _markdown,
+    "progress": _progress,
+    "table": _table,
+    "text": lambda part: escape(part["text"]),
+    "value": _value,
+    "vega": _vega,
+}
+
+
+def _html(part: Part) -> str:
+    return _KINDS[part["kind"]](part)
+
+
+def _has_vega(part: Part) -> bool:
+    if part["kind"] == "table":
+        return any(_has_vega(cell) for row in part["rows"] for cell in row)
+    return bool(part["kind"] == "vega")
+
+
+def _vega_scripts() -> str:
+    sources = ("vega@5", "vega-lite@5", "vega-embed@6")
+    loaded = "".join(f'<script src="{_VEGA}{name}"></script>' for name in sources)
+    return (
+        f"{loaded}<script>addEventListener('load', () => {{ if (window.vegaEmbed) for (const box of "
+        "document.querySelectorAll('.vega')) vegaEmbed(box, JSON.parse(box.firstElementChild.textContent), "
+        "{actions: box.dataset.controls === 'true'}); });</script>"
+    )
