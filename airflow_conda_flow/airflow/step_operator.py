@@ -9,7 +9,7 @@ from dataclasses import replace
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
-from airflow.sdk import BaseOperator
+from airflow.sdk import BaseOperator, BaseOperatorLink
 from airflow.sdk.exceptions import (
     AirflowException,
     AirflowFailException,
@@ -17,6 +17,7 @@ from airflow.sdk.exceptions import (
     DownstreamTasksSkipped,
 )
 
+from airflow_conda_flow.airflow.card_link import card_links
 from airflow_conda_flow.airflow.configuration import airflow_settings, open_stores
 from airflow_conda_flow.airflow.identity import attempt_of, flow_run_id
 from airflow_conda_flow.airflow.log_progress import LogProgress
@@ -83,6 +84,13 @@ class StepTask:
     kind: str
     indices: Sequence[int]
     left_out: Mapping[str, Sequence[str]] = MappingProxyType({})
+
+    def _links(self) -> tuple[BaseOperatorLink, ...]:
+        # Airflow asks the mapped operator too, which holds what the operator will be given.
+        partial = getattr(self, "partial_kwargs", {})
+        return card_links(partial.get("decorators") or getattr(self, "decorators", {}))
+
+    operator_extra_links: Any = property(_links, doc="The button that opens the task's cards, if it has any.")
 
     def open(self, context: Context) -> tuple[TaskRequest, Datastore, Environments]:
         """The attempt that Airflow's try stands for, and the stores of the settings.

@@ -105,10 +105,11 @@ def _page(arguments: argparse.Namespace, definition: FlowDefinition) -> str:
     if len(found) != 1:
         raise ObjectNotFound(_which(arguments, found))
     ((task, card),) = found
+    made_by = task.get("cloned_from") or task
     settings = chosen_settings(arguments)
     storage = open_datastore(settings.datastore, settings.datastore_root, settings.cache_dir).storage
     key = layout.card(
-        task["flow"], task["run_id"], task["step"], task["task_id"], task["attempt"], card["id"]
+        task["flow"], made_by["run_id"], task["step"], task["task_id"], made_by["attempt"], card["id"]
     )
     return storage.read_bytes(key).decode("utf-8")
 
@@ -123,7 +124,7 @@ def _which(arguments: argparse.Namespace, found: list[tuple[Manifest, Any]]) -> 
 
 def _tasks(arguments: argparse.Namespace, definition: FlowDefinition) -> list[Manifest]:
     catalogue = open_catalogue(chosen_settings(arguments))
-    return [_original(each, catalogue) for each in tasks_of(catalogue, definition.name, _full(arguments, definition, catalogue))]
+    return tasks_of(catalogue, definition.name, _full(arguments, definition, catalogue))
 
 
 def _full(arguments: argparse.Namespace, definition: FlowDefinition, catalogue: RunCatalogue) -> str:
@@ -135,12 +136,3 @@ def _full(arguments: argparse.Namespace, definition: FlowDefinition, catalogue: 
     if not runs:
         raise ObjectNotFound(f"There is no run of {definition.name} in {catalogue.describe()}.")
     return f"{runs[0]}/{pathspec}"
-
-
-def _original(task: Manifest, catalogue: RunCatalogue) -> Manifest:
-    """The task that made the cards: of a cloned task, the one that it was cloned from."""
-    origin = task.get("cloned_from")
-    if origin is None:
-        return task
-    found = catalogue.tasks(task["flow"], origin["run_id"], task["step"], [task["task_id"]])
-    return found[0] or task

@@ -1,0 +1,72 @@
+"""Serves cards from the datastore, to who may see the task's DAG run; part of Airflow's API server.
+
+A card holds what a flow's author put on it, so browsers are told to keep it apart from Airflow's own pages.
+"""
+
+from __future__ import annotations
+
+from html import escape
+from typing import Any
+from urllib.parse import quote
+
+from airflow.api_fastapi.auth.managers.models.resource_details import DagAccessEntity
+from airflow.api_fastapi.core_api.security import requires_access_dag
+from fastapi import Depends, FastAPI, HTTPException
+from fastapi.responses import HTMLResponse
+
+from airflow_conda_flow.airflow.configuration import airflow_settings, open_stores
+from airflow_conda_flow.airflow.identity import flow_run_id
+from airflow_conda_flow.datastore import layout
+from airflow_conda_flow.datastore.catalogue import RunCatalogue
+from airflow_conda_flow.datastore.datastore import Datastore
+from airflow_conda_flow.environments.progress import Silence
+from airflow_conda_flow.errors import CondaFlowError
+
+_APART = {
+    "Content-Security-Policy": "sandbox allow-scripts allow-popups",
+    "X-Content-Type-Options": "nosniff",
+}
+_MAY_SEE = Depends(requires_access_dag("GET", DagAccessEntity.TASK_INSTANCE))
+
+app = FastAPI(title="Cards", docs_url=None, redoc_url=None, openapi_url=None)
+
+
+@app.get("/{dag_id}/{run_id}/{step}/{task_id}", dependencies=[_MAY_SEE])
+def show_cards(dag_id: str, run_id: str, step: str, task_id: str) -> HTMLResponse:
+    """The task's card, or a list of them where it has several."""
+    _, manifest = _task(dag_id, run_id, step, task_id)
+    cards = manifest.get("cards", [])
+    if len(cards) == 1:
+        return show_card(dag_id, run_id, step, task_id, cards[0]["id"])
+    links = "".join(
+        f'<li><a href="{quote(task_id, safe="")}/{quote(each["id"], safe="")}">{escape(each["id"])}</a></li>'
+        for each in cards
+    )
+    title = escape(f"{step}/{task_id}")
+    body = f"<ul>{links}</ul>" if cards else "<p>This task has left no card.</p>"
+    return HTMLResponse(f"<!doctype html><title>{title}</title><h1>Cards of {title}</h1>{body}")
+
+
+@app.get("/{dag_id}/{run_id}/{step}/{task_id}/{card_id}", dependencies=[_MAY_SEE])
+def show_card(dag_id: str, run_id: str, step: str, task_id: str, card_id: str) -> HTMLResponse:
+    """One card as its task left it."""
+    datastore, manifest = _task(dag_id, run_id, step, task_id)
+    key = layout.card(manifest["flow"], manifest["run_id"], step, task_id, manifest["attempt"], card_id)
+    try:
+        page = datastore.storage.read_bytes(key)
+    except CondaFlowError as error:
+        raise HTTPException(404, f"There is no card {card_id!r} of this task.") from error
+    return HTMLResponse(page.decode("utf-8"), headers=_APART)
+
+
+def _task(dag_id: str, run_id: str, step: str, task_id: str) -> tuple[Datastore, dict[str, Any]]:
+    datastore, _ = open_stores(airflow_settings(), Silence())
+    catalogue = RunCatalogue(datastore)
+    ours = flow_run_id(dag_id, run_id)
+    for flow in catalogue.flows():
+        run = catalogue.run(flow, ours)
+        if run is not None:
+            (found,) = catalogue.tasks(flow, ours, step, [task_id], run.get("first_attempt", 0))
+            if found is not None:
+                return datastore, found
+    raise HTTPException(404, "The datastore holds nothing of this task. It may not have ended yet.")

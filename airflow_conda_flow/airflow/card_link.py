@@ -1,0 +1,34 @@
+"""The button on a task in Airflow's UI that opens its cards."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+from urllib.parse import quote
+
+from airflow.sdk import BaseOperatorLink
+
+from airflow_conda_flow.flow.index_path import task_id
+
+if TYPE_CHECKING:
+    from airflow.sdk.types import TaskInstanceKey
+
+URL_PREFIX = "/conda-flow/cards"
+
+
+class CardLink(BaseOperatorLink):
+    """Leads to the page of ``airflow/card_app.py`` for the task."""
+
+    name = "Card"
+
+    def get_link(self, operator: Any, *, ti_key: TaskInstanceKey) -> str:
+        """The URL of the task's cards."""
+        from airflow.sdk.configuration import conf  # noqa: PLC0415 - reads the configuration
+
+        base = conf.get("api", "base_url", fallback="").rstrip("/")
+        names = (ti_key.dag_id, ti_key.run_id, operator.step, task_id(tuple(operator.indices)))
+        return f"{base}{URL_PREFIX}/" + "/".join(quote(name, safe="") for name in names)
+
+
+def card_links(decorators: Any) -> tuple[BaseOperatorLink, ...]:
+    """The links of a step with these decorators."""
+    return (CardLink(),) if "card" in decorators else ()
