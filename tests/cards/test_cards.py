@@ -1,0 +1,152 @@
+"""Cards: what a step appends becomes a page beside its task, safe to look at."""
+
+from __future__ import annotations
+
+import pytest
+
+from ..flow_machine import Machine
+
+FLOW = """
+from airflow_conda_flow import card
+from airflow_conda_flow.cards import Artifact, Image, Markdown, ProgressBar, Table, ValueBox, VegaChart
+
+PNG = b"\\x89PNG\\r\\n\\x1a\\n"
+
+class AFlow(FlowSpec):
+    alpha = Parameter("alpha", default=0.5)
+
+    @card
+    @card(type="blank", id="report")
+    @card(type="html", id="own", options={"attribute": "page"})
+    @step
+    def start(self):
+        self.page = "<h1>mine</h1>"
+        current.card.append(Markdown("# Hello <script>alert(1)</script>"))
+        current.card.extend([Table([[1, "a<b"], [2, Image(PNG, "dot")]], headers=["n", "what"])])
+        current.card["report"].append(ValueBox("accuracy", 0.93))
+        current.card["report"].append(ProgressBar(max=10), id="bar")
+        current.card["report"].components["bar"].update(7)
+        current.card["report"].append(Image(b"nothing"))
+        current.card["report"].append(VegaChart({"mark": "</script>"}))
+        self.next(self.end)
+
+    @card
+    @step
+    def end(self):
+        current.card.append(Artifact({"a": 1}, name="dict"))
+        assert "report" not in current.card
+        END
+"""
+
+
+@pytest.fixture
+def machine(tmp_path) -> Machine:
+    """A machine of its own."""
+    return Machine(tmp_path / "home")
+
+
+def get(machine, flow, *words: str) -> str:
+    """What ``card get`` prints."""
+    done = machine.run(flow, "card", "get", *words)
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+def test_pages_of_a_task(machine):
+    """Each type of card, listed and printed; what a user gave is escaped, and a wrong part fails nothing."""
+    flow = machine.flow(FLOW.replace("END", ""))
+    done = machine.run(flow, "run")
+    assert done.returncode == 0, done.stdout + done.stderr
+    listed = machine.run(flow, "card", "list", "start").stdout
+    assert [line.split()[1:3] for line in listed.splitlines()] == [
+        ["card", "default"],
+        ["report", "blank"],
+        ["own", "html"],
+    ]
+    page = get(machine, flow, "start", "--id", "card")
+    assert "<h1>Hello &lt;script&gt;alert(1)&lt;/script&gt;</h1>" in page
+    assert "<td>a&lt;b</td>" in page
+    assert "data:image/png;base64,iVBORw0KGgo=" in page
+    assert ">alpha<" in page
+    assert ">page<" in page
+    report = get(machine, flow, "start", "--id", "report")
+    assert '<progress value="7" max="10">' in report
+    assert "<strong>0.93</strong>" in report
+    assert "these bytes are none" in report
+    assert '"mark": "\\u003c/script>"' in report
+    assert get(machine, flow, "start", "--id", "own") == "<h1>mine</h1>"
+    assert "{&#x27;a&#x27;: 1}" in get(machine, flow, "end")
+
+
+def test_a_task_that_fails_leaves_a_card(machine):
+    """It says why, and holds what was appended before."""
+    flow = machine.flow(FLOW.replace("END", 'raise RuntimeError("broken <here>")'))
+    assert machine.run(flow, "run").returncode == 1
+    page = get(machine, flow, "end")
+    assert "RuntimeError: broken &lt;here&gt;" in page
+    assert "{&#x27;a&#x27;: 1}" in page
+    assert 'class="failed"' in page
+
+
+def test_a_card_is_there_while_its_step_runs(machine):
+    """``refresh`` makes the page before the task has ended."""
+    flow = machine.flow(
+        """
+        import glob, os, time
+        from airflow_conda_flow import card
+        from airflow_conda_flow.cards import Markdown
+
+        class AFlow(FlowSpec):
+            @card
+            @step
+            def start(self):
+                current.card.append(Markdown("early"))
+                current.card.refresh()
+                pattern = os.path.expanduser("~/.airflow-conda-flow/datastore/flows/AFlow/*/start/0/0.card.card.html")
+                for _ in range(100):
+                    if glob.glob(pattern):
+                        break
+                    time.sleep(0.1)
+                print("seen", "early" in open(glob.glob(pattern)[0]).read(), "running")
+                self.next(self.end)
+
+            @step
+            def end(self):
+                pass
+        """
+    )
+    assert "seen True running" in machine.run(flow, "run").stdout
+
+
+@pytest.mark.parametrize(
+    ("decorator", "message"),
+    [
+        ("@card(type='defualt')", "@card: there is no type 'defualt'. Did you mean 'default'?"),
+        ("@card(id='a b')", "@card: id is 'a b'; write letters, digits"),
+        ("@card(timeout=0)", "@card: timeout is 0; write a number of seconds."),
+        ("@card(options='x')", "@card: options is 'x'; write a dict"),
+        ("@card(save_errors=1)", "@card: save_errors is 1; write True or False."),
+        ("@card(id='report')", "@card(id='report') stands twice on 'start'"),
+    ],
+)
+def test_what_a_card_may_not_be(machine, decorator, message):
+    """One message at the decorator's line."""
+    flow = machine.flow(
+        FLOW.replace("END", "").replace('    @card(type="html"', f'    {decorator}\n    @card(type="html"')
+    )
+    done = machine.run(flow, "check")
+    assert done.returncode == 1
+    assert message in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_cards_that_are_not_there(machine):
+    """Which there are, or where they come from."""
+    flow = machine.flow(FLOW.replace("END", ""))
+    assert "There is no run of AFlow" in machine.run(flow, "card", "get", "start").stderr
+    machine.run(flow, "run")
+    assert "start has 3 cards. Name one task and one card" in machine.run(flow, "card", "get", "start").stderr
+    assert "has no card 'nope'" in machine.run(flow, "card", "get", "start", "--id", "nope").stderr
+    done = machine.run(flow, "card", "get", "start", "own.html", "--id", "own")
+    assert (machine.home / "own.html").read_text() == "<h1>mine</h1>"
+    assert done.stdout == "Saved the card as own.html.\n"
