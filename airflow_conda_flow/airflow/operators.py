@@ -15,7 +15,12 @@ from airflow_conda_flow.airflow.parameters import given_values
 from airflow_conda_flow.airflow.run_values import run_values
 from airflow_conda_flow.airflow.schedules import event_parameters
 from airflow_conda_flow.airflow.step_operator import check_width
-from airflow_conda_flow.compute.compute import check_reachable, compute_name, step_platforms
+from airflow_conda_flow.compute.compute import (
+    check_reachable,
+    compute_name,
+    remote_steps,
+    step_platforms,
+)
 from airflow_conda_flow.errors import (
     CondaFlowError,
     FlowDefinitionError,
@@ -91,6 +96,7 @@ class PrepareOperator(BaseOperator):
             environments=environments,
             settings=settings,
             platforms=step_platforms(definition.decorators, settings),
+            in_containers=remote_steps(definition.decorators),
             run_id=run_id,
             parameters=definition.parameter_values(
                 {

@@ -83,6 +83,11 @@ def compute_name(step: str, decorators: Mapping[str, Any]) -> str:
     return remote[0] if remote else LOCAL
 
 
+def remote_steps(decorators: Mapping[str, Mapping[str, Any]]) -> set[str]:
+    """The steps that run in containers elsewhere."""
+    return {step for step, each in decorators.items() if compute_name(step, each) != LOCAL}
+
+
 def step_platforms(decorators: Mapping[str, Mapping[str, Any]], settings: Settings) -> dict[str, str]:
     """The conda platform of every step: this machine's, or the setting's for steps elsewhere.
 

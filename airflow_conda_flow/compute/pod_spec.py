@@ -15,6 +15,7 @@ from typing import Any
 
 from airflow_conda_flow.compute.pod_attributes import DEFAULT_TMPFS_PATH, pod_attributes
 from airflow_conda_flow.compute.runner_environ import RUNNER
+from airflow_conda_flow.environments.packed import CONTAINER_CACHE
 from airflow_conda_flow.flow.amounts import megabytes
 from airflow_conda_flow.flow.index_path import task_id
 from airflow_conda_flow.flow.kubernetes_decorator import POD_SECURITY
@@ -28,7 +29,6 @@ ATTEMPT = f"{LABEL}attempt"
 
 _RUNNER_HOME = "/opt/airflow-conda-flow"
 _RUNNER_VOLUME = "/runner"
-_NODE_CACHE = "/node-cache"
 _LABEL_VALUE = re.compile(r"^[A-Za-z0-9]([A-Za-z0-9_.-]{0,61}[A-Za-z0-9])?$")
 _READABLE = 40  # characters of a name or a label's value before its digest
 
@@ -181,10 +181,10 @@ class _Volumes:
         if cache is None:
             return
         if cache.startswith("/"):
-            self.add("node-cache", {"hostPath": {"path": cache, "type": "Directory"}}, _NODE_CACHE)
+            self.add("node-cache", {"hostPath": {"path": cache, "type": "Directory"}}, CONTAINER_CACHE)
         else:
-            self.add("node-cache", {"persistentVolumeClaim": {"claimName": cache}}, _NODE_CACHE)
-        self.environ["CONDA_FLOW_CACHE_DIR"] = _NODE_CACHE
+            self.add("node-cache", {"persistentVolumeClaim": {"claimName": cache}}, CONTAINER_CACHE)
+        self.environ["CONDA_FLOW_CACHE_DIR"] = CONTAINER_CACHE
 
 
 def _container(image: str, attributes: Mapping[str, Any]) -> Manifest:

@@ -8,6 +8,8 @@
     artifacts/<first two hex digits>/<sha256>          serialized values
     code/<sha256>.zip                                  code packages
     environments/<platform>/<spec id>.lock             locks
+    environments/<platform>/<spec id>.packed           which archive holds the environment ready-made
+    environments/<platform>/<sha256>.tar.zst           environments, packed for containers
     packages/<sha256>/<file name>                      conda packages
     jobs/<region>/<name>                               who registers a job definition of AWS Batch
     runners/<platform>/<runner id>.json                which archive is the runner of that id
@@ -132,6 +134,16 @@ def code_package(sha256: str) -> str:
 def lock(platform: str, spec_id: str) -> str:
     """The key of an environment's lock."""
     return f"environments/{part(platform)}/{part(spec_id)}.lock"
+
+
+def packed_environment(platform: str, spec_id: str) -> str:
+    """The key of the JSON that says which archive holds the environment ready-made."""
+    return f"environments/{part(platform)}/{part(spec_id)}.packed"
+
+
+def environment_archive(platform: str, sha256: str) -> str:
+    """The key of a packed environment."""
+    return f"environments/{part(platform)}/{_digest(sha256)}.tar.zst"
 
 
 def package(sha256: str, file_name: str) -> str:

@@ -142,6 +142,12 @@ class LocalStorage:
                 raise corrupt(self.url, key, expected=str(sha256), got=digest.hexdigest())
             os.replace(temporary, path)  # noqa: PTH105
 
+    def read_chunks(self, key: str) -> Iterator[bytes]:
+        """The bytes under ``key``, in order, a few megabytes at a time."""
+        with _reading(self, key), open(self._path(key), "rb", buffering=0) as file:  # noqa: PTH123
+            while block := file.read(_BLOCK):
+                yield block
+
     def exists(self, key: str) -> bool:
         """True if there are bytes under ``key``."""
         return os.path.isfile(self._path(key))  # noqa: PTH113

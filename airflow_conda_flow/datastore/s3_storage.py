@@ -17,7 +17,7 @@ from airflow_conda_flow.errors import NotInDatastore, SettingError
 from .atomic_file import new_file_beside
 from .digest import corrupt
 from .s3_errors import MISSING_KEY, answer_code, reporting
-from .s3_transfer import RangedDownload, read_object, transfer_config
+from .s3_transfer import RangedDownload, ranged_chunks, read_object, transfer_config
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -156,6 +156,11 @@ class S3Storage:
             if digest is not None and digest.hexdigest() != sha256:
                 raise corrupt(self.url, key, expected=str(sha256), got=digest.hexdigest())
             os.replace(temporary, path)  # noqa: PTH105
+
+    def read_chunks(self, key: str) -> Iterator[bytes]:
+        """The bytes under ``key``, in order; a few ranges are on their way at once."""
+        with reporting(self.url, key):
+            yield from ranged_chunks(self.client, self._name(key))
 
     def exists(self, key: str) -> bool:
         """True if there are bytes under ``key``."""

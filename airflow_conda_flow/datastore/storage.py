@@ -70,6 +70,9 @@ class Storage(Protocol):
         With ``sha256`` the bytes are verified first: ``CorruptData`` leaves no file behind.
         """
 
+    def read_chunks(self, key: str) -> Iterator[bytes]:
+        """The bytes under ``key``, in order, a few megabytes at a time; nothing is kept on the disk."""
+
     def exists(self, key: str) -> bool:
         """True if there are bytes under ``key``."""
 

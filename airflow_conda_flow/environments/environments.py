@@ -7,9 +7,11 @@ import hashlib
 import os
 import secrets
 import threading
-from collections.abc import Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
+from typing import TypeVar
 
 from airflow_conda_flow.datastore import layout
 from airflow_conda_flow.datastore.local_storage import LocalStorage
@@ -20,15 +22,26 @@ from airflow_conda_flow.environments.credentials import Credentials
 from airflow_conda_flow.environments.file_mutex import held
 from airflow_conda_flow.environments.lock import Lock
 from airflow_conda_flow.environments.packages import PackageStore, discard
+from airflow_conda_flow.environments.packed import (
+    CONTAINER_CACHE,
+    container_prefix,
+    find_packed,
+    publish_packed,
+    unpack_into,
+)
+from airflow_conda_flow.environments.platform import current_platform
 from airflow_conda_flow.environments.progress import Progress, Silence
 from airflow_conda_flow.environments.solve.pinned import lock_of_pinned
 from airflow_conda_flow.environments.solve.solver import make_solver
 from airflow_conda_flow.environments.spec import EnvironmentSpec
 from airflow_conda_flow.environments.wheels import install_wheels
-from airflow_conda_flow.errors import EnvironmentFailure, SettingError
+from airflow_conda_flow.errors import CorruptData, EnvironmentFailure, NotInDatastore, SettingError
 
 # Packages are built for a path of this many characters, which every other one replaces.
 _LONGEST_PREFIX = 255
+_SIDE_BY_SIDE = 8
+_Given = TypeVar("_Given")
+_Made = TypeVar("_Made")
 
 
 class Environments:
@@ -81,22 +94,40 @@ class Environments:
             PackageError: a package cannot be fetched.
             ResolverNotFound: the resolver is needed and is not installed.
         """
-        by_id: dict[str, Lock] = {}
-        unsolved: dict[str, EnvironmentSpec] = {}
         labels: dict[str, list[str]] = {}
         for label, spec in specs.items():
             labels.setdefault(spec.id, []).append(label)
-            if spec.id in by_id or spec.id in unsolved:
-                continue
-            lock = self._known_lock(spec.id, spec.platform)
-            if lock is None:
-                unsolved[spec.id] = spec
-            else:
-                by_id[spec.id] = lock
+        unique = {spec.id: spec for spec in specs.values()}
+        known = _side_by_side(lambda spec: self._known_lock(spec.id, spec.platform), unique.values())
+        by_id = {lock.spec_id: lock for lock in known if lock is not None}
+        unsolved = {_label(labels[key]): spec for key, spec in unique.items() if key not in by_id}
         if unsolved:
             self._check_cache_dir()
-            by_id.update(self._solve({_label(labels[i]): s for i, s in unsolved.items()}))
+            by_id.update(self._solve(unsolved))
         return {label: by_id[spec.id] for label, spec in specs.items()}
+
+    def prepare_for_containers(self, specs: Mapping[str, EnvironmentSpec]) -> None:
+        """Resolve each spec and pack its environment, where nobody has done it; see ``packed.py``.
+
+        One small read for each environment that is ready.
+
+        Args:
+            specs: by what messages call them: the names of steps.
+
+        Raises:
+            EnvironmentFailure: as ``resolve_all``; or an environment cannot be made of its packages.
+        """
+        storage = self._storage
+        if storage is None or not specs:
+            return
+        unique = {spec.id: spec for spec in specs.values()}
+        found = _side_by_side(lambda spec: find_packed(storage, spec.platform, spec.id), unique.values())
+        packed = {key for key, each in zip(unique, found, strict=True) if each is not None}
+        locks = self.resolve_all({label: each for label, each in specs.items() if each.id not in packed})
+        # Environments of another platform are left to the containers: their Python does not run here.
+        here = current_platform()
+        wanted = {lock.spec_id: (label, lock) for label, lock in locks.items() if lock.platform == here}
+        _side_by_side(lambda each: self._pack(storage, *each), wanted.values(), at_once=2)
 
     def materialise(self, lock: Lock) -> Path:
         """The prefix of a lock; made from verified packages if it is not there.
@@ -105,13 +136,7 @@ class Environments:
             PackageError: a package is nowhere to be had, or its bytes are wrong.
         """
         prefix = self.prefix_of(lock)
-        if prefix.is_dir():
-            return prefix
-        with self._mutex:
-            mutex = self._making.setdefault(lock.digest, threading.Lock())
-        with mutex:
-            if not prefix.is_dir():
-                self._make(lock, prefix)
+        self._make(prefix, lambda temporary: self._install(lock, temporary, prefix))
         return prefix
 
     def prefix_for(self, spec_id: str, platform: str) -> Path:
@@ -121,7 +146,7 @@ class Environments:
             EnvironmentFailure: nobody has resolved it.
         """
         key = (spec_id, platform)
-        prefix = self._prefixes.get(key)
+        prefix = self._prefixes.get(key) or self._unpacked(spec_id, platform)
         if prefix is None or not prefix.is_dir():
             lock = self._known_lock(spec_id, platform)
             if lock is None:
@@ -130,7 +155,8 @@ class Environments:
                     f"The environment {spec_id[:12]} for {platform} has no lock in {where}. "
                     "It is made when the run is prepared; start the run again."
                 )
-            prefix = self._prefixes[key] = self.materialise(lock)
+            prefix = self.materialise(lock)
+        self._prefixes[key] = prefix
         return prefix
 
     def known_lock(self, spec_id: str, platform: str) -> Lock | None:
@@ -147,14 +173,14 @@ class Environments:
         """
         prefix = self.prefix_of(lock)
         if prefix.is_dir():
-            old = prefix.with_name(f".{prefix.name}.{os.getpid()}-{secrets.token_hex(4)}")
+            old = _temporary(prefix)
             prefix.rename(old)
             discard(old)
         return self.materialise(lock)
 
     def prefix_of(self, lock: Lock) -> Path:
         """Where the prefix of a lock is, or would be."""
-        return self._cache_dir / "prefixes" / lock.digest[:32]
+        return self._cache_dir / "prefixes" / _prefix_name(lock)
 
     # Locks.
 
@@ -170,7 +196,7 @@ class Environments:
         data = read_published(self._storage, key)
         if data is None:
             data = read_published(self._local, key)
-            return None if data is None else self._publish(Lock.from_bytes(data))
+            return None if data is None else self._publish([Lock.from_bytes(data)])[0]
         self._local.write_bytes(copy, data)
         return Lock.from_bytes(data)
 
@@ -182,10 +208,8 @@ class Environments:
         locks = {label: lock_of_pinned(spec, self._packages) for label, spec in pinned.items()}
         if free:
             locks.update(make_solver(self._resolver, self._cache_dir, self._credentials).solve(free))
-        return {
-            spec.id: self._publish(self._with_pypi(label, spec, locks[label]))
-            for label, spec in specs.items()
-        }
+        whole = [self._with_pypi(label, spec, locks[label]) for label, spec in specs.items()]
+        return {lock.spec_id: lock for lock in self._publish(whole)}
 
     def _with_pypi(self, label: str, spec: EnvironmentSpec, lock: Lock) -> Lock:
         if not spec.pypi:
@@ -194,13 +218,17 @@ class Environments:
 
         return replace(lock, packages=(*lock.packages, *resolve_pypi(label, spec, lock.packages)))
 
-    def _publish(self, lock: Lock) -> Lock:
-        """Fetch and mirror the packages, then publish the lock, or adopt the one that was first."""
-        self._packages.fetch(lock.packages)
+    def _publish(self, locks: Sequence[Lock]) -> list[Lock]:
+        """Fetch and mirror the packages, then publish the locks, or adopt those that were first."""
+        packages = [package for lock in locks for package in lock.packages]
+        self._packages.fetch(packages)
+        self._packages.mirror(packages)
+        return _side_by_side(self._publish_lock, locks)
+
+    def _publish_lock(self, lock: Lock) -> Lock:
         key = layout.lock(lock.platform, lock.spec_id)
         if self._storage is None:
             return Lock.from_bytes(publish_once(self._local, key, lock.to_bytes()))
-        self._packages.mirror(lock.packages)
         data = publish_once(self._storage, key, lock.to_bytes())
         self._local.write_bytes(self._copy_key(key), data)
         return Lock.from_bytes(data)
@@ -224,7 +252,10 @@ class Environments:
                 "--cache-dir, or CONDA_FLOW_CACHE_DIR, to a directory that this user may write to."
             ) from error
 
-    def _make(self, lock: Lock, prefix: Path) -> None:
+    def _make(self, prefix: Path, build: Callable[[Path], None]) -> None:
+        """Let ``build`` fill a folder that becomes the prefix, unless it is there; one builder at a time."""
+        if prefix.is_dir():
+            return
         self._check_cache_dir()
         if len(str(prefix)) > _LONGEST_PREFIX:
             raise SettingError(
@@ -232,32 +263,82 @@ class Environments:
                 f"would be at {len(str(prefix))} characters, and {_LONGEST_PREFIX} is the most that "
                 "packages can be made for. Set cache_dir to a shorter one."
             )
-        with held(prefix.with_name(f".{prefix.name}.mutex")) as alone:
+        with self._mutex:
+            mutex = self._making.setdefault(prefix.name, threading.Lock())
+        with mutex, held(prefix.with_name(f".{prefix.name}.mutex")) as alone:
             if prefix.is_dir():
                 return
             if alone:
                 for left_by_a_killed_process in prefix.parent.glob(f".{prefix.name}.*-*"):
                     discard(left_by_a_killed_process)
-            self._install(lock, prefix)
+            temporary = _temporary(prefix)
+            try:
+                build(temporary)
+                temporary.rename(prefix)
+            except OSError:
+                if not prefix.is_dir():  # else another process was first
+                    raise
+            finally:
+                discard(temporary)
 
-    def _install(self, lock: Lock, prefix: Path) -> None:
+    def _install(self, lock: Lock, folder: Path, prefix: Path, *, compiled: bool = False) -> None:
+        """Make the folder an environment that works once it is at ``prefix``."""
         archives = self._packages.fetch(lock.packages)
-        temporary = prefix.with_name(f".{prefix.name}.{os.getpid()}-{secrets.token_hex(4)}")
         from airflow_conda_flow.environments.rattler_link import link  # noqa: PLC0415 - heavy
 
+        link(lock, archives, folder, prefix, self._cache_dir / "extracted")
+        wheels = [each for each in lock.packages if each.kind == "pypi"]
+        if wheels:
+            install_wheels(wheels, archives, folder, prefix, lock.python)
+        if compiled or self._compile_bytecode:
+            compile_modules(folder)
+
+    # Packed environments.
+
+    def _pack(self, storage: Storage, label: str, lock: Lock) -> None:
+        self._progress.say(f"Packing the environment of {label} for containers")
+        prefix = container_prefix(_prefix_name(lock))
+        folder = _temporary(self._cache_dir / "packing" / prefix.name)
         try:
-            link(lock, archives, temporary, prefix, self._cache_dir / "extracted")
-            wheels = [each for each in lock.packages if each.kind == "pypi"]
-            if wheels:
-                install_wheels(wheels, archives, temporary, prefix, lock.python)
-            if self._compile_bytecode:
-                compile_modules(temporary)
-            temporary.rename(prefix)
-        except OSError:
-            if not prefix.is_dir():  # else another process was first
-                raise
+            self._install(lock, folder, prefix, compiled=True)
+            publish_packed(storage, lock.platform, lock.spec_id, folder, prefix)
         finally:
-            discard(temporary)
+            discard(folder)
+
+    def _unpacked(self, spec_id: str, platform: str) -> Path | None:
+        """The prefix made of a packed environment; None where there is none for this cache directory."""
+        storage = self._storage
+        if storage is None or self._cache_dir != Path(CONTAINER_CACHE):
+            return None
+        packed = find_packed(storage, platform, spec_id)
+        if packed is None or Path(packed.prefix).parent != self._cache_dir / "prefixes":
+            return None
+        prefix = Path(packed.prefix)
+        try:
+            self._make(prefix, lambda folder: unpack_into(storage, platform, packed, folder))
+        except (CorruptData, NotInDatastore) as error:
+            self._progress.say(f"    {error} Making the environment of its packages.")
+            return None
+        return prefix
+
+
+def _prefix_name(lock: Lock) -> str:
+    return lock.digest[:32]
+
+
+def _temporary(prefix: Path) -> Path:
+    """A folder beside the prefix that no other process uses."""
+    return prefix.with_name(f".{prefix.name}.{os.getpid()}-{secrets.token_hex(4)}")
+
+
+def _side_by_side(
+    function: Callable[[_Given], _Made], values: Collection[_Given], at_once: int = _SIDE_BY_SIDE
+) -> list[_Made]:
+    """The function's value of each, in order; the first failure is raised when all have ended."""
+    if len(values) < 2:  # noqa: PLR2004 - nothing to overlap
+        return [function(each) for each in values]
+    with ThreadPoolExecutor(at_once, thread_name_prefix="environments") as pool:
+        return list(pool.map(function, values))
 
 
 def _described(spec: EnvironmentSpec) -> str:

@@ -18,6 +18,7 @@ from airflow_conda_flow.compute.compute import (
     check_reachable,
     compute_name,
     make_compute,
+    remote_steps,
     step_platforms,
 )
 from airflow_conda_flow.datastore.datastore import open_datastore
@@ -100,6 +101,7 @@ class LocalRun:
             environments=self._environments,
             settings=self._settings,
             platforms=step_platforms(definition.decorators, self._settings),
+            in_containers=remote_steps(definition.decorators),
             run_id=self.run_id,
             parameters=self._options.parameters,
             origin="local",

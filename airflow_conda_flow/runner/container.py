@@ -14,6 +14,7 @@ from types import FrameType
 
 from airflow_conda_flow.datastore.datastore import Datastore, open_datastore
 from airflow_conda_flow.environments.environments import Environments
+from airflow_conda_flow.environments.packed import CONTAINER_CACHE
 from airflow_conda_flow.errors import CondaFlowError, SettingError, TaskFailed
 from airflow_conda_flow.runner.attempt import TaskRequest, TaskResult, run_attempt
 from airflow_conda_flow.runner.failed_attempt import commit_failure
@@ -131,7 +132,8 @@ def container_settings() -> Settings:
     """The settings in force in a container, where S3 is the only datastore."""
     # A user without a home, as containers often have, has no configuration file either.
     os.environ.setdefault("HOME", "/")
-    environ = {**os.environ, "CONDA_FLOW_CACHE_DIR": os.environ.get("CONDA_FLOW_CACHE_DIR") or SCRATCH}
+    cache = os.environ.get("CONDA_FLOW_CACHE_DIR") or CONTAINER_CACHE
+    environ = {**os.environ, "CONDA_FLOW_CACHE_DIR": cache}
     settings = load_settings(environ=environ)
     if settings.datastore != "s3":
         raise SettingError(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import platform
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime, timezone
 from pathlib import Path, PurePosixPath
 from typing import Any, Literal
@@ -36,6 +36,7 @@ def prepare_run(
     environments: Environments,
     settings: Settings,
     platforms: Mapping[str, str],
+    in_containers: Collection[str] = (),
     run_id: str,
     parameters: Mapping[str, Any],
     origin: Literal["local", "airflow"],
@@ -56,6 +57,7 @@ def prepare_run(
         environments: resolves and caches environments.
         settings: channels, and what machines are taken to have.
         platforms: the conda platform of every step.
+        in_containers: the steps that run in containers, whose environments are packed for them.
         run_id: the run's id.
         parameters: the value of every parameter, by attribute.
         origin: who runs the tasks.
@@ -70,7 +72,9 @@ def prepare_run(
         the run manifest, as docs/architecture.md shows it.
     """
     specs = environment_specs(definition, settings, platforms) if environment == "conda" else {}
-    environments.resolve_all(specs)
+    packed = {step: spec for step, spec in specs.items() if step in in_containers}
+    environments.resolve_all({step: spec for step, spec in specs.items() if step not in packed})
+    environments.prepare_for_containers(packed)
     package = code_package.build(definition.file)
     code_package.publish(datastore.storage, package)
     protocols = _pickle_protocols(definition, specs)

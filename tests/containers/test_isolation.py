@@ -6,6 +6,7 @@ step's containers join that namespace. What they reach is what listens there.
 
 from __future__ import annotations
 
+import contextlib
 import os
 import secrets
 import subprocess
@@ -13,8 +14,10 @@ import time
 
 import pytest
 
+from airflow_conda_flow.datastore.datastore import open_datastore
+
 from ..attempt_machine import one_step
-from ..datastore.s3_servers import ACCESS_KEY, SECRET_KEY, executable
+from ..datastore.s3_servers import ACCESS_KEY, SECRET_KEY, executable, run_rclone
 from ..real_parts import docker
 from .conftest import HARDENED
 
@@ -53,6 +56,20 @@ def isolated_s3(rclone_s3, base_image, tmp_path):
 
 
 @pytest.fixture
+def from_outside(rclone_s3, tmp_path, monkeypatch):
+    """A function: makes a run read what the containers wrote; the server outside still knows what was there before."""
+    with contextlib.ExitStack() as stack:
+
+        def look(run):
+            (tmp_path / "outside").mkdir()
+            server = stack.enter_context(run_rclone(tmp_path / "outside", rclone_s3.log.parent / "objects"))
+            server.use(monkeypatch)
+            run.datastore = open_datastore("s3", run.root, tmp_path / "outside" / "cache")
+
+        yield look
+
+
+@pytest.fixture
 def make_isolated_run(make_container_run, rclone_s3, isolated_s3, tmp_path, monkeypatch):
     """Prepares a run outside; its containers are in the isolated network, with an empty resolv.conf."""
     rclone_s3.use(monkeypatch)
@@ -68,7 +85,7 @@ def make_isolated_run(make_container_run, rclone_s3, isolated_s3, tmp_path, monk
     return make
 
 
-def test_an_environment_comes_from_s3_alone(make_isolated_run, channel):
+def test_an_environment_comes_from_s3_alone(make_isolated_run, from_outside, channel):
     """The channel's server goes on running on the host: the container has no way to it."""
     host, _, port = channel.url.removeprefix("http://").partition(":")
     run = make_isolated_run(
@@ -89,13 +106,14 @@ class AFlow(FlowSpec):
         channel,
     )
     run.done("start", options=run.options)
+    from_outside(run)
     assert run.value("start", "sklearn") == "1.5.2"
     assert run.value("start", "routes") == []
     assert run.value("start", "names") == "refused"
     assert run.value("start", "channel") == "Connection refused"
 
 
-def test_steps_of_old_and_new_pythons_pass_artifacts_on(make_isolated_run, channel):
+def test_steps_of_old_and_new_pythons_pass_artifacts_on(make_isolated_run, from_outside, channel):
     """As another user each, on a read-only root file system, under a memory limit."""
     minors = sorted(channel.pythons, key=lambda minor: int(minor.split(".")[1]))
     names = ["start", *(f"step_{number}" for number in range(1, len(minors))), "end"]
@@ -113,6 +131,7 @@ def test_steps_of_old_and_new_pythons_pass_artifacts_on(make_isolated_run, chann
     run = make_isolated_run("class AFlow(FlowSpec):\n" + "\n".join(steps) + "\n", channel)
     for number, name in enumerate(names):
         run.done(name, options=(*run.options, f"--user={1000 + number}"))
+    from_outside(run)
     assert run.value("end", "seen") == [*(channel.pythons[minor] for minor in minors), "end"]
     assert [run.value(name, "user") for name in names[:-1]] == [1000 + each for each in range(len(minors))]
 

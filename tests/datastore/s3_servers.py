@@ -124,14 +124,14 @@ def run_moto(directory: Path) -> contextlib.AbstractContextManager[S3Server]:
     return running(server, [executable("moto_server"), "-H", "127.0.0.1", "-p", str(port)])
 
 
-def run_rclone(directory: Path) -> contextlib.AbstractContextManager[S3Server]:
-    """An rclone server that keeps its objects below ``directory``."""
+def run_rclone(directory: Path, objects: Path | None = None) -> contextlib.AbstractContextManager[S3Server]:
+    """An rclone server that keeps its objects below ``directory``, or serves those of another as they are now."""
     port = free_port()
     server = S3Server("rclone", f"http://127.0.0.1:{port}", False, directory / "rclone.log")
-    objects = directory / "objects"
-    objects.mkdir()
+    if objects is None:
+        objects = directory / "objects"
+        objects.mkdir()
     command = [executable("rclone"), "serve", "s3", "--config", os.devnull]
-    command += ["--dir-cache-time", "0s"]  # another server may write to the same objects
     command += ["--auth-key", f"{ACCESS_KEY},{SECRET_KEY}", "--addr", f"127.0.0.1:{port}"]
     return running(server, [*command, str(objects)])
 

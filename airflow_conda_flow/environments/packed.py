@@ -1,0 +1,98 @@
+"""Packed environments: an environment as one archive, for containers that make it from nothing.
+
+    environments/<platform>/<spec id>.packed     JSON: which archive, for which place
+    environments/<platform>/<sha256>.tar.zst     the prefix, its modules compiled
+
+Packages are the truth: they are there for every place and every platform, are linked, and shared
+between environments. But a container with an empty disk gets an environment sooner from one stream
+than from a hundred packages, and with bytecode in it Python starts sooner too. The prefix's path is
+written into its files, so an archive is of use at one path alone: the one that containers use.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import tempfile
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from airflow_conda_flow.datastore import layout
+from airflow_conda_flow.datastore.digest import corrupt, file_sha256
+from airflow_conda_flow.datastore.storage import Storage
+from airflow_conda_flow.environments.tar_stream import pack, unpack
+from airflow_conda_flow.errors import CorruptData, NotInDatastore
+
+CONTAINER_CACHE = "/tmp/airflow-conda-flow-cache"  # noqa: S108 - in a container, which is ours alone
+"""The cache directory of every container; a node's own cache is mounted there."""
+
+_VERSION = 1
+
+
+@dataclass(frozen=True)
+class PackedEnvironment:
+    """An archive of a prefix.
+
+    Attributes:
+        prefix: the path that the environment is made for.
+        sha256: of the archive.
+        size: of the archive, in bytes.
+    """
+
+    prefix: str
+    sha256: str
+    size: int
+
+
+def container_prefix(name: str) -> Path:
+    """Where containers have the environment of that name, which follows from its lock."""
+    return Path(CONTAINER_CACHE) / "prefixes" / name
+
+
+def find_packed(storage: Storage, platform: str, spec_id: str) -> PackedEnvironment | None:
+    """The archive of an environment, or None; one small read.
+
+    Several processes may have packed it: each archive is as good, and the last one is found.
+    """
+    try:
+        content = json.loads(storage.read_bytes(layout.packed_environment(platform, spec_id)))
+        if content.pop("version") != _VERSION:
+            return None
+        return PackedEnvironment(**content)
+    except (NotInDatastore, KeyError, TypeError, ValueError):
+        return None
+
+
+def publish_packed(storage: Storage, platform: str, spec_id: str, folder: Path, prefix: Path) -> None:
+    """Pack a folder that is to be at ``prefix``, upload the archive, and say where it is."""
+    descriptor, name = tempfile.mkstemp(dir=folder.parent, prefix=f".{folder.name}-")
+    path = Path(name)
+    try:
+        with os.fdopen(descriptor, "wb") as file:
+            pack(folder, file)
+        packed = PackedEnvironment(str(prefix), file_sha256(path), path.stat().st_size)
+        key = layout.environment_archive(platform, packed.sha256)
+        if storage.size(key) != packed.size:
+            storage.upload(path, key)
+    finally:
+        path.unlink(missing_ok=True)
+    content = json.dumps({"version": _VERSION, **asdict(packed)}, sort_keys=True)
+    storage.write_bytes(layout.packed_environment(platform, spec_id), content.encode())
+
+
+def unpack_into(storage: Storage, platform: str, packed: PackedEnvironment, target: Path) -> None:
+    """Make the folder ``target`` of the archive, in one stream, and verify what came.
+
+    Raises:
+        NotInDatastore: the archive is gone.
+        CorruptData: its bytes are wrong.
+    """
+    key = layout.environment_archive(platform, packed.sha256)
+    chunks: Iterator[bytes] = storage.read_chunks(key)
+    try:
+        got = unpack(chunks, target)
+    except CorruptData as error:
+        raise CorruptData(f"{key} in the datastore {storage.url}: {error}") from error
+    if got != packed.sha256:
+        raise corrupt(storage.url, key, expected=packed.sha256, got=got)
