@@ -12,11 +12,13 @@ import pytest
 from airflow_conda_flow.datastore.datastore import open_datastore
 from airflow_conda_flow.datastore.manifests import read_attempt
 from airflow_conda_flow.environments.environments import Environments
+from airflow_conda_flow.environments.platform import current_platform
 from airflow_conda_flow.flow.definition import read_flow
 from airflow_conda_flow.runner.attempt import TaskRequest
 from airflow_conda_flow.runner.container_command import RUNNER, run_words
 from airflow_conda_flow.runner.run_preparation import prepare_run
 from airflow_conda_flow.runtime import pickling
+from airflow_conda_flow.settings import load_settings
 
 from ..attempt_machine import IMPORTS, load_flow_module
 from ..datastore.s3_servers import S3Server
@@ -37,7 +39,9 @@ class ContainerRun:
         environ: the variables that a container gets.
     """
 
-    def __init__(self, server: S3Server, image: str, folder: Path, text: str, channels: list[str]) -> None:
+    def __init__(
+        self, server: S3Server, image: str, folder: Path, text: str, channels: list[str], *, packed: bool
+    ) -> None:
         self.root = server.make_root()
         self.image = image
         self.program = [RUNNER]
@@ -52,11 +56,14 @@ class ContainerRun:
         file = folder / "code" / "a_flow.py"
         file.parent.mkdir()
         file.write_text(IMPORTS + text, encoding="utf-8")
+        definition = read_flow(load_flow_module(file).AFlow)
         self.manifest = prepare_run(
-            read_flow(load_flow_module(file).AFlow),
+            definition,
             datastore=self.datastore,
             environments=self.environments,
-            channels=channels,
+            settings=load_settings(overrides={"channels": ",".join(channels) or "unused"}, environ={}),
+            platforms=dict.fromkeys(definition.graph.steps, current_platform()),
+            in_containers=definition.graph.steps if packed else (),
             run_id="1",
             parameters={},
             origin="local",
@@ -102,10 +109,12 @@ class ContainerRun:
 
 @pytest.fixture
 def make_container_run(runner_image, moto_s3, tmp_path, monkeypatch) -> Callable[..., ContainerRun]:
-    """Prepares a run of a flow of that text; with channels its steps have environments."""
+    """Prepares a run of a flow of that text; with channels its steps have environments, packed or not."""
     moto_s3.use(monkeypatch)
 
-    def make(text: str, channels: list[str] | None = None, server: S3Server = moto_s3) -> ContainerRun:
-        return ContainerRun(server, runner_image, tmp_path, text, channels or [])
+    def make(
+        text: str, channels: list[str] | None = None, server: S3Server = moto_s3, *, packed: bool = False
+    ) -> ContainerRun:
+        return ContainerRun(server, runner_image, tmp_path, text, channels or [], packed=packed)
 
     return make

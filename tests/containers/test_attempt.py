@@ -5,6 +5,8 @@ from __future__ import annotations
 import subprocess
 import time
 
+import pytest
+
 from ..attempt_machine import one_step
 from ..real_parts import docker
 
@@ -28,7 +30,8 @@ def test_a_plain_step_runs_in_the_images_own_python(make_container_run):
     assert run.task("start")["python"] == run.value("start", "version")
 
 
-def test_a_conda_step_runs_in_its_environment_from_s3_alone(make_container_run, channel):
+@pytest.mark.parametrize("packed", [True, False])
+def test_a_conda_step_runs_in_its_environment_from_s3_alone(make_container_run, channel, packed):
     run = make_container_run(
         f"""
 class AFlow(FlowSpec):
@@ -37,7 +40,9 @@ class AFlow(FlowSpec):
     def start(self):
         import six, sys
         self.six = six.__version__
+        import os
         self.prefix = sys.prefix
+        self.cache = sorted(os.listdir("/tmp/airflow-conda-flow-cache"))
         self.next(self.end)
 
     @step
@@ -45,11 +50,13 @@ class AFlow(FlowSpec):
         pass
 """,
         [channel.url],
+        packed=packed,
     )
     channel.stop()
     run.done("start")
     assert run.value("start", "six") == "1.17.0"
-    assert run.value("start", "prefix").startswith("/tmp/airflow-conda-flow/")
+    assert run.value("start", "prefix").startswith("/tmp/airflow-conda-flow-cache/")
+    assert ("packages" in run.value("start", "cache")) != packed
 
 
 def test_a_failed_step_exits_with_1_and_leaves_its_exception(make_container_run):
