@@ -11,6 +11,7 @@ from dataclasses import dataclass
 
 from airflow_conda_flow.compute.batch_job import REQUEST_VARIABLE
 from airflow_conda_flow.datastore.storage import Storage
+from airflow_conda_flow.environments.platform import current_platform
 from airflow_conda_flow.errors import SettingError
 from airflow_conda_flow.runner.archive import published_runner
 from airflow_conda_flow.runner.container_command import ARCHIVE_VARIABLE, RUNNER, fetching_command
@@ -32,18 +33,19 @@ class ContainerStart:
     environ: dict[str, str]
 
 
-def container_start(image: str | None, storage: Storage) -> ContainerStart:
+def container_start(image: str | None, storage: Storage, platform: str) -> ContainerStart:
     """How the containers of an image start; a runner that they may need is put into the datastore.
 
     Args:
         image: its name; one called ``airflow-conda-flow-runner`` holds the runner.
         storage: the datastore's.
+        platform: the conda platform of the container.
 
     Raises:
         DatastoreError: the datastore cannot be read or written.
     """
     plain = ContainerStart(["/bin/sh", "-c", f'{_WORDS}exec {RUNNER} "$@"'], {})
-    if image is None or _RUNNER_IMAGE.search(image):
+    if image is None or _RUNNER_IMAGE.search(image) or platform != current_platform():
         return plain
     try:
         key = published_runner(storage)

@@ -55,6 +55,7 @@ def job_definition(
     command: Sequence[str],
     *,
     fargate: bool,
+    platform: str = "linux-64",
 ) -> Definition:
     """The definition for the tasks of a step, with its name.
 
@@ -64,6 +65,7 @@ def job_definition(
         environ: the runner's environment variables.
         command: what the container starts.
         fargate: whether the queue's jobs run on Fargate; else they run on EC2.
+        platform: the conda platform of the step's environment; Fargate has both kinds of processors.
 
     Raises:
         SettingError: the queue cannot run what the step asks for, or something it needs is missing.
@@ -82,7 +84,7 @@ def job_definition(
         **_logging(attributes),
     }
     if fargate:
-        container.update(_fargate(attributes))
+        container.update(_fargate(attributes, platform))
     elif parameters := _linux_parameters(attributes):
         container["linuxParameters"] = parameters
     if attributes["privileged"]:
@@ -113,7 +115,7 @@ def _check(step: str, attributes: Mapping[str, Any], *, fargate: bool) -> None:
             )
         return
     for name in _EC2_ONLY:
-        if attributes[name]:
+        if attributes[name] and str(attributes[name]) != "0":
             raise SettingError(
                 f"Step {step!r} asks for {name}={attributes[name]!r}, which Fargate does not give; its queue "
                 "runs on Fargate. Remove it, or name a queue on EC2 with queue=."
@@ -144,8 +146,10 @@ def _roles(attributes: Mapping[str, Any]) -> dict[str, str]:
     return {name: role for name, role in roles.items() if role}
 
 
-def _fargate(attributes: Mapping[str, Any]) -> dict[str, Any]:
+def _fargate(attributes: Mapping[str, Any], platform: str) -> dict[str, Any]:
     parameters: dict[str, Any] = {"networkConfiguration": {"assignPublicIp": "ENABLED"}}
+    if platform == "linux-aarch64":
+        parameters["runtimePlatform"] = {"operatingSystemFamily": "LINUX", "cpuArchitecture": "ARM64"}
     storage = attributes["ephemeral_storage"]
     if storage is None and attributes["disk"] is not None:
         storage = math.ceil((megabytes(attributes["disk"]) or 0) * 1e6 / 2**30)

@@ -71,14 +71,19 @@ def plan_step(
             f"Step {step!r} has @batch but no job queue. Write @batch(queue=...), or set "
             "CONDA_FLOW_BATCH_QUEUE."
         )
-    start = container_start(attributes["image"], storage)
+    start = container_start(attributes["image"], storage, settings.remote_platform)
     environ = {
         "AWS_DEFAULT_REGION": service.region,
         **runner_environ(settings, storage),
         **start.environ,
     }
     definition = job_definition(
-        step, attributes, environ, start.command, fargate=service.is_on_fargate(queue)
+        step,
+        attributes,
+        environ,
+        start.command,
+        fargate=service.is_on_fargate(queue),
+        platform=settings.remote_platform,
     )
     limit = timeout_seconds(decorators)
     seconds = None if limit is None else math.ceil(limit) + _TIMEOUT_SLACK

@@ -85,12 +85,12 @@ class BatchCluster:
         found = self.client("batch").describe_job_definitions(status="ACTIVE")["jobDefinitions"]
         return {each["jobDefinitionArn"]: each for each in found}
 
-    def container_of(self, prefix: str, seconds: float = 60) -> str:
-        """The running container of the only job whose name begins so; waits for it."""
+    def container_of(self, prefix: str, part: str = "", seconds: float = 60) -> str:
+        """A running container of a job whose name begins so and holds that; waits for it."""
         deadline = time.monotonic() + seconds
         while time.monotonic() < deadline:
             names = docker("ps", "--format", "{{.Names}}").stdout.split()
-            found = [name for name in names if name.startswith(prefix)]
+            found = [name for name in names if name.startswith(prefix) and part in name]
             if found:
                 return found[0]
             time.sleep(0.2)

@@ -11,7 +11,7 @@ import pytest
 from airflow_conda_flow.compute.batch_failure import ENDED
 
 from ..real_parts import docker
-from .flows import FLOWS, artifact_hashes
+from .flows import FLOWS, artifact_hashes, task_manifests
 
 pytestmark = pytest.mark.xdist_group("batch")  # they share a Batch, and two processors
 ONE = """
@@ -74,6 +74,27 @@ def test_a_killed_container_is_one_line(machine, cluster):
     assert len(re.findall(line, output)) == 1, output
     (run_id,) = set(re.findall(r"run-id (\d+)", output))
     assert artifact_hashes(machine, run_id, status="failed") == {"start/0": {}}
+
+
+def test_a_killed_container_is_tried_again(machine, cluster):
+    """With @retry the next attempt is a job of its own, and the run is right."""
+    flow = machine.flow(
+        one_step(
+            "import time\nself.x = current.retry_count\nif self.x == 0:\n    time.sleep(60)",
+            "@retry(times=1, minutes_between_retries=0)\n@batch",
+        )
+    )
+    flow.write_text("from airflow_conda_flow import retry\n" + flow.read_text())
+    with machine.started(flow, "run") as process:
+        docker("kill", cluster.container_of("AFlow-"))
+        output = process.stdout.read()
+        assert process.wait() == 0, output
+    (run_id,) = set(re.findall(r"run-id (\d+)", output))
+    manifests = task_manifests(machine, run_id)
+    assert manifests["AFlow/start/0/0"]["status"] == "failed"
+    assert manifests["AFlow/start/0/1"]["status"] == "done"
+    names = {job["jobName"] for job in cluster.jobs(f"AFlow-{run_id}-start-")}
+    assert {name.rpartition("-")[2] for name in names} == {"0", "1"}
 
 
 def test_ctrl_c_ends_the_job(machine, cluster):

@@ -269,6 +269,16 @@ def test_on_fargate():
     assert "linuxParameters" not in container
 
 
+def test_the_processor_on_fargate():
+    """That of the step's environment."""
+    given = batch_attributes(
+        {"batch": BatchDecorator(image="base:1", execution_role=ROLE).attributes},
+        load_settings(environ={"HOME": "/n"}),
+    )
+    definition = job_definition("s", given, {}, [], fargate=True, platform="linux-aarch64")
+    assert definition["containerProperties"]["runtimePlatform"]["cpuArchitecture"] == "ARM64"
+
+
 def test_fargate_sizes_are_those_that_aws_has():
     """Every pair that comes out is in AWS's table, and holds what was asked for."""
     for processors in (0.1, 0.25, 0.5, 1, 3, 7, 16):
