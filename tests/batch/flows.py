@@ -56,6 +56,26 @@ if __name__ == "__main__":
 
 dag = NestedFlow.dag(schedule=None)
 '''
+SLEEPER = """
+import time
+from datetime import timedelta
+from airflow_conda_flow import batch
+
+class {name}(FlowSpec):
+    @batch
+    @step
+    def start(self):
+        self.tried = current.retry_count
+        if {sleeps}:
+            time.sleep({seconds})
+        self.next(self.end)
+    @step
+    def end(self):
+        pass
+
+dag = {name}.dag(schedule=None, environment="local", default_args={{{arguments}}})
+"""
+"""A flow whose first step may sleep; to be formatted."""
 FLOWS = {"linear_flow": 3, "foreach_flow": 9, "sklearn_flow": 5, "nested_flow": 11}
 """How many tasks each has."""
 
