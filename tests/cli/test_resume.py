@@ -260,3 +260,37 @@ def test_the_id_of_a_dag_run_names_its_run():
     known = [ours, flow_run_id("a_flow", f"{shown}_2"), "1795547131171801"]
     assert past_runs._of_dag_run(shown, known) == [ours]
     assert past_runs._of_dag_run(shown[:-1], known) == []
+
+
+def test_nodes_that_run_together_are_resumed_together(machine):
+    """They wait for each other, so that none can be a clone where one has to run."""
+    flow = machine.flow("""
+import os
+from airflow_conda_flow import parallel
+class AFlow(FlowSpec):
+    @step
+    def start(self):
+        self.next(self.train, num_parallel=3)
+    @parallel
+    @step
+    def train(self):
+        print("running train")
+        self.node = current.parallel.node_index
+        assert str(self.node) != os.environ.get("FAILING")
+        self.next(self.join)
+    @step
+    def join(self, inputs):
+        print("running join", sorted(each.node for each in inputs))
+        self.next(self.end)
+    @step
+    def end(self):
+        pass
+""")
+    failed = machine.run(flow, "run", FAILING="2")
+    assert failed.returncode == 1
+    done = machine.run(flow, "resume")
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert _cloned(done) == ["start/0"]
+    assert _ran(done) == ["train", "train", "train", "join"]
+    whole = machine.run(flow, "resume", "join")
+    assert _cloned(whole) == ["start/0", "train/0", "train/1", "train/2"]
