@@ -131,7 +131,10 @@ class LocalRun:
             if not result.ok and not result.cancelled:
                 result = caught_outside(request, manifest, self._datastore, result, lines.line)
             if result.ok:
-                return _outcome(key[0], result.manifest["transition"], self._options.max_num_splits)
+                outcome = _outcome(key[0], result.manifest["transition"], self._options.max_num_splits)
+                if outcome.transition and outcome.transition.get("num_splits") is not None:
+                    lines.line(f"Foreach yields {outcome.transition['num_splits']} child steps.")
+                return outcome
             exception = (not result.reported and result.exception) or {}
             # Nothing around a local process would be another after a pause.
             pause = 0.0 if places[key[0]] == LOCAL else seconds

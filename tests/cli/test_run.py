@@ -239,6 +239,8 @@ def test_nested_foreach_with_branches(machine):
     done = machine.run(machine.flow(NESTED), "run", "--max-workers", "4")
     assert done.returncode == 0, done.stdout
     assert "ALL [['a0xa0y', 'a1xa1y'], ['b0xb0y', 'b1xb1y', 'b2xb2y']] same everywhere" in done.stdout
+    yields = re.findall(r"\[\d+/(\S+) \(pid \d+\)\] Foreach yields (\d) child steps\.", done.stdout)
+    assert sorted(yields) == [("mid/0", "2"), ("mid/1", "3"), ("start/0", "2")]
     assert machine.manifests()["leaf/1-2"]["split_name"] == "b / 2"
 
 
