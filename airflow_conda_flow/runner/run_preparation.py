@@ -19,6 +19,7 @@ from airflow_conda_flow.environments.requested import requested_spec
 from airflow_conda_flow.environments.spec import EnvironmentSpec
 from airflow_conda_flow.errors import NotInDatastore
 from airflow_conda_flow.flow.config_value import plain
+from airflow_conda_flow.flow.constants import flow_constants
 from airflow_conda_flow.flow.definition import FlowDefinition
 from airflow_conda_flow.flow.include_file import FileToInclude
 from airflow_conda_flow.flow.username import username
@@ -109,6 +110,9 @@ def prepare_run(
             ),
             **(resumed["parameters"] if resumed else {}),
         },
+        "constants": _store_parameters(
+            datastore, flow_constants(definition.flow_class), protocols[definition.graph.start]
+        ),
         "namespace": f"user:{username()}" if namespace is None else namespace,
         "origin_run_id": resumed["run_id"] if resumed else None,
     }

@@ -67,7 +67,9 @@ def task_message(
             for name, value in node.to_dict().items()
             if name in {"kind", "out_steps", "foreach", "condition", "num_parallel", "line"}
         },
-        namespace=run["parameters"] if node.is_join or not inputs else inputs[0]["artifacts"],
+        namespace={**run.get("constants", {}), **run["parameters"]}
+        if node.is_join or not inputs
+        else inputs[0]["artifacts"],
         inputs=[{name: each[name] for name in ("step", "task_id", "artifacts")} for each in inputs]
         if node.is_join
         else None,

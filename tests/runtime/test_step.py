@@ -58,7 +58,8 @@ def make_join(make_run):
         ("self.word + str(self.K)", "w[1]"),
         ("[self.input, self.index, self.foreach_stack()]", [None, None, []]),
         ("repr(inputs.a)", "<Input a/0>"),
-        ("sorted(dir(inputs.b))", ["common", "only_b", "own", "word", "x"]),
+        ("sorted(dir(inputs.b))", ["K", "common", "only_b", "own", "word", "x"]),
+        ("inputs.b.K", [1]),
     ],
 )
 def test_the_inputs_of_a_join(make_join, line, value):
@@ -79,8 +80,8 @@ def test_the_inputs_of_a_join(make_join, line, value):
     ],
 )
 def test_what_a_join_passes_on(make_join, lines, names):
-    """What it assigns, what it merges, and the parameters; nothing by itself."""
-    assert make_join(*lines).done("join").manifest["artifacts"].keys() == names
+    """What it assigns, what it merges, the parameters and the constants; nothing by itself."""
+    assert make_join(*lines).done("join").manifest["artifacts"].keys() == names | {"K"}
 
 
 @pytest.mark.parametrize(
@@ -100,7 +101,7 @@ def test_what_a_join_passes_on(make_join, lines, names):
             "takes include or exclude, not both",
         ),
         ("inputs.c", "inputs has no step 'c'. It has: a, b."),
-        ("inputs.a.nothing", "Task a/0 has no artifact 'nothing'. It has: common, own, word, x."),
+        ("inputs.a.nothing", "Task a/0 has no artifact 'nothing'. It has: K, common, own, word, x."),
         ("inputs.a.x = 2", "An input of a join is read-only; assign to self.x instead."),
         ("self.common", "In a join, read it from inputs, or call self.merge_artifacts(inputs)."),
         ("self.kept = inputs.a", "self.kept of step 'join' cannot be stored"),

@@ -1,0 +1,40 @@
+"""The constants of a flow: what its class assigns, and every task finds among its artifacts."""
+
+from airflow_conda_flow.flow.members import owners
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+_SINGLE = (type(None), bool, int, float, complex, str, bytes)
+_OURS = ("flow_decorators", "flow_mutators")
+_DEEPEST = 20  # a collection that holds itself has no end
+
+
+def flow_constants(flow_class):
+    # type: (Any) -> dict[str, Any]
+    """The plain values among the attributes of a flow class and its bases, by name.
+
+    Private names are left out, and so is whatever is more than numbers, texts and collections of
+    them: in a step it is there as an attribute of the class in any case.
+    """
+    found = {}  # type: dict[str, Any]
+    for owner in owners(flow_class):
+        for name, member in vars(owner).items():
+            found.pop(name, None)
+            if name.startswith("_") or name in _OURS:
+                continue
+            if _is_plain(member, 0):
+                found[name] = member
+    return found
+
+
+def _is_plain(value, depth):
+    # type: (Any, int) -> bool
+    if type(value) in _SINGLE:
+        return True
+    if depth > _DEEPEST:
+        return False
+    if type(value) is dict:
+        return all(_is_plain(key, depth + 1) and _is_plain(item, depth + 1) for key, item in value.items())
+    return type(value) in (list, tuple, set, frozenset) and all(_is_plain(item, depth + 1) for item in value)
