@@ -5,13 +5,13 @@ from __future__ import annotations
 import json
 import os
 import re
-import signal
 import subprocess
 import time
 
 import pytest
 
 from ..cli.test_run import NESTED
+from ..process_group import end_group
 from .conftest import AIRFLOW
 
 FLOW = """
@@ -136,7 +136,7 @@ dag = AFlow.dag(schedule=None, default_args={"retries": 1, "retry_delay": timede
         start_new_session=True,
     )
     try:
-        deadline = time.monotonic() + 200
+        deadline = time.monotonic() + 400
         trigger = ("dags", "trigger", "a_flow", "--run-id", "one", "--conf", '{"words": "x y z"}')
         while machine.airflow(*trigger).returncode:  # until the DAG is known
             assert time.monotonic() < deadline, (machine.home / "standalone.log").read_text()[-3000:]
@@ -145,12 +145,7 @@ dag = AFlow.dag(schedule=None, default_args={"retries": 1, "retry_delay": timede
             assert time.monotonic() < deadline, (machine.home / "standalone.log").read_text()[-3000:]
             time.sleep(0.5)
     finally:
-        os.killpg(standalone.pid, signal.SIGTERM)
-        try:
-            standalone.wait(15)
-        except subprocess.TimeoutExpired:
-            os.killpg(standalone.pid, signal.SIGKILL)
-            standalone.wait()
+        end_group(standalone)
         log.close()
     assert machine.manifests()["end/0"]["artifacts"]["all"]["type"] == "builtins.list"
     (run,) = (machine.datastore / "flows/AFlow").iterdir()

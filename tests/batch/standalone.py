@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import signal
 import subprocess
 import time
 from collections.abc import Callable, Iterator
@@ -11,6 +9,7 @@ from contextlib import contextmanager
 
 from ..airflow.conftest import AIRFLOW, AirflowMachine
 from ..datastore.s3_servers import free_port
+from ..process_group import end_group
 
 
 class Standalone:
@@ -70,9 +69,4 @@ def standalone(machine: AirflowMachine, seconds: float, **environ: str) -> Itera
         try:
             yield Standalone(machine, time.monotonic() + seconds)
         finally:
-            os.killpg(process.pid, signal.SIGTERM)
-            try:
-                process.wait(15)
-            except subprocess.TimeoutExpired:
-                os.killpg(process.pid, signal.SIGKILL)
-                process.wait()
+            end_group(process)

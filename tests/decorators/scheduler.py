@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import signal
 import subprocess
 import time
 from collections.abc import Callable, Iterator
@@ -11,6 +10,7 @@ from contextlib import contextmanager
 from typing import Any
 
 from ..airflow.conftest import AIRFLOW, AirflowMachine
+from ..process_group import end_group
 
 _PATIENCE = 220
 
@@ -40,12 +40,7 @@ def running_scheduler(machine: AirflowMachine) -> Iterator[int]:
         try:
             yield port
         finally:
-            os.killpg(standalone.pid, signal.SIGTERM)
-            try:
-                standalone.wait(15)
-            except subprocess.TimeoutExpired:
-                os.killpg(standalone.pid, signal.SIGKILL)
-                standalone.wait()
+            end_group(standalone)
 
 
 def trigger(machine: AirflowMachine, dag_id: str, run_id: str) -> None:

@@ -16,6 +16,7 @@ import pytest
 
 from ..airflow.conftest import AIRFLOW, AirflowMachine
 from ..datastore.s3_servers import free_port
+from ..process_group import end_group
 from .conftest import EXAMPLES, root_of, write_example
 
 RETRIED = """
@@ -156,12 +157,7 @@ def scheduler(cluster, channel, database, shared_root, node_cache, tmp_path_fact
         try:
             yield Scheduler(machine, log)
         finally:
-            os.killpg(process.pid, signal.SIGTERM)
-            try:
-                process.wait(15)
-            except subprocess.TimeoutExpired:
-                os.killpg(process.pid, signal.SIGKILL)
-                process.wait()
+            end_group(process)
 
 
 @pytest.mark.timeout(400)
