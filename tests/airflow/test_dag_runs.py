@@ -86,7 +86,7 @@ def test_an_environment_that_cannot_be_solved_fails_the_prepare_task(machine):
     assert not machine.datastore.joinpath("flows").exists()
 
 
-@pytest.mark.timeout(280)
+@pytest.mark.timeout(500)
 def test_the_scheduler_runs_a_triggered_flow(machine):
     """`airflow standalone` and a trigger: mapped tasks, a retry as a new attempt, and success."""
     machine.flow(
