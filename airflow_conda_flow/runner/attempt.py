@@ -205,6 +205,7 @@ class _Attempt:
             datastore.storage,
             run.get("decorators", {}).get(request.step, {}).get("card", []),
             run["parameters"],
+            self._masked,
         )
 
     def run(self, on_start: Callable[[int], None], cancel: threading.Event) -> TaskResult:
@@ -313,9 +314,13 @@ class _Attempt:
         except CondaFlowError as error:
             return protocol.error(str(error), type(error).__name__)
 
+    def _masked(self, data: bytes) -> bytes:
+        """The bytes without the values of secrets, which are known once the step is about to start."""
+        return self._mask.data(data)
+
     def line(self, stream: str, data: bytes) -> None:
         """Keep a line for the log and pass it on; secrets are masked in both."""
-        data = self._mask.data(data)
+        data = self._masked(data)
         self._log.add(stream, data)
         self._output(stream, shown(data))
 

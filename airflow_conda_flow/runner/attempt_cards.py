@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from airflow_conda_flow.datastore import layout
@@ -21,11 +21,17 @@ class AttemptCards:
         storage: where the run is.
         cards: the attributes of the step's ``@card`` decorators.
         parameters: the references of the run's parameters, by name.
+        mask: hides the step's secrets in a page.
     """
 
     def __init__(
-        self, storage: Storage, cards: Sequence[Mapping[str, Any]], parameters: Mapping[str, Any]
+        self,
+        storage: Storage,
+        cards: Sequence[Mapping[str, Any]],
+        parameters: Mapping[str, Any],
+        mask: Callable[[bytes], bytes],
     ) -> None:
+        self._mask = mask
         self._storage = storage
         self._cards = cards
         self._parameters = parameters
@@ -66,7 +72,7 @@ class AttemptCards:
                 name,
             )
             try:
-                self._storage.write_bytes(key, page.encode("utf-8", "backslashreplace"))
+                self._storage.write_bytes(key, self._mask(page.encode("utf-8", "backslashreplace")))
             except DatastoreError:
                 continue  # a page is never worth a task
             stored.append({"id": name, "type": attributes["type"]})

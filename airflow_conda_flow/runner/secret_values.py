@@ -7,6 +7,7 @@ import json
 import os
 import re
 from collections.abc import Callable, Iterable, Mapping
+from html import escape
 from typing import Any
 
 from airflow_conda_flow.errors import SecretError
@@ -91,14 +92,15 @@ def variable(name: str) -> str:
 
 
 class Mask:
-    """Replaces the values of secrets in what a step prints.
+    """Replaces the values of secrets in what a step prints, and in its cards.
 
     Args:
         values: the secrets; what is shorter than three characters is not masked.
     """
 
     def __init__(self, values: Iterable[str]) -> None:
-        pieces = {piece for value in values for piece in value.splitlines() if len(piece) >= _SHORTEST}
+        plain = [piece for value in values for piece in value.splitlines() if len(piece) >= _SHORTEST]
+        pieces = {*plain, *map(escape, plain)}  # as they stand in HTML
         ordered = sorted(pieces, key=len, reverse=True)
         self._texts = re.compile("|".join(map(re.escape, ordered))) if ordered else None
         encoded = b"|".join(re.escape(piece.encode("utf-8", "surrogateescape")) for piece in ordered)

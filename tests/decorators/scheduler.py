@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 import time
+import urllib.request
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
 from ..airflow.conftest import AIRFLOW, AirflowMachine
-from ..process_group import end_group
 
 _PATIENCE = 220
 
@@ -38,9 +39,23 @@ def running_scheduler(machine: AirflowMachine) -> Iterator[int]:
             start_new_session=True,
         )
         try:
+            wait_for(lambda: _answers(port))  # a task that starts before the API server fails
             yield port
         finally:
-            end_group(standalone)
+            os.killpg(standalone.pid, signal.SIGTERM)
+            try:
+                standalone.wait(15)
+            except subprocess.TimeoutExpired:
+                os.killpg(standalone.pid, signal.SIGKILL)
+                standalone.wait()
+
+
+def _answers(port: int) -> bool:
+    try:
+        with urllib.request.urlopen(f"http://127.0.0.1:{port}/api/v2/version", timeout=5) as answer:
+            return answer.status == 200
+    except OSError:
+        return False
 
 
 def trigger(machine: AirflowMachine, dag_id: str, run_id: str) -> None:

@@ -84,6 +84,22 @@ def test_secrets_of_aws_are_variables_and_never_printed_or_stored(machine, aws):
     assert b"prod/db" in stored
 
 
+def test_secrets_are_masked_on_cards(machine, aws):
+    """A page is stored beside the task, so what a step shows of its secrets is *** there too."""
+    flow = machine.flow(
+        "from airflow_conda_flow import card\nfrom airflow_conda_flow.cards import Markdown\n"
+        + flow_text(
+            '@card\n    @secrets(sources=["prod/db"])',
+            "current.card.append(Markdown('<' + os.environ['db_password'] + '>'))",
+        )
+    )
+    done = machine.run(flow, "run", **aws)
+    assert done.returncode == 0, done.stdout
+    (page,) = machine.datastore.rglob("*.html")
+    assert "&lt;***&gt;" in page.read_text()
+    assert "hunter-2" not in page.read_text()
+
+
 @pytest.mark.parametrize(
     ("decorators", "message"),
     [

@@ -131,8 +131,8 @@ def test_a_finished_flow_and_an_event_start_others(airflow_machine):
     second = second.replace("names =", 'print("GIVEN", self.run); names =')
     event = """{"name": "conda_flow.First.end", "parameters": {"run": "run_id"}}"""
     machine.flow(flow_text(f"@trigger(event={event})", "Second", steps=second), "second.py", machine.dags)
+    machine.environ["AIRFLOW__CORE__DAGS_ARE_PAUSED_AT_CREATION"] = "False"
     with running_scheduler(machine):
-        wait_for(lambda: machine.airflow("dags", "unpause", "second", "--yes").returncode == 0)
         trigger(machine, "first", "one")
         wait_for(lambda: list(machine.datastore.glob("flows/Second/asset*/end/0/0.json")))
     (log,) = machine.datastore.glob("flows/Second/asset*/end/0/0.stdout")
