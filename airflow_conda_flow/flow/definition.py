@@ -12,6 +12,7 @@ from airflow_conda_flow.flow.flowspec import FlowSpec
 from airflow_conda_flow.flow.graph_reader import read_graph
 from airflow_conda_flow.flow.lint import check_graph
 from airflow_conda_flow.flow.project_decorator import project_values
+from airflow_conda_flow.flow.members import members_of
 from airflow_conda_flow.flow.recorded_decorators import recorded_decorators
 from airflow_conda_flow.flow.steps import is_step
 from airflow_conda_flow.flow.user_decorators import UserDecorator
@@ -76,16 +77,18 @@ class FlowDefinition(object):
         self._is_complete = False
         self.branch = None  # type: str | None
         self.production = False
+        self._recorded = {}  # type: dict[str, list[dict[str, Any]]]
 
     def attach(self, texts):
         # type: (Sequence[str]) -> None
         """Give every step the decorators that ``--with`` names, as ``FlowDraft.attach`` reads them.
 
-        It comes before anything is asked about decorators.
+        It comes before anything is asked about decorators, and checks them.
         """
         if self._is_complete and texts:
             raise RuntimeError("attach() comes before the decorators of the flow are looked at.")
         self._draft.attach(texts)
+        self._completed()
 
     @property
     def decorators(self):
@@ -128,7 +131,8 @@ class FlowDefinition(object):
     def user_decorators(self):
         # type: () -> dict[str, list[dict[str, Any]]]
         """The users' step decorators of each step that has some, as its step process finds them."""
-        return recorded_decorators(self._completed())
+        self._completed()
+        return self._recorded
 
     def step_environments(self, default_python):
         # type: (str) -> dict[str, Any]
@@ -202,6 +206,7 @@ class FlowDefinition(object):
             self._is_complete = True
             self._draft.mutate()
             check_attached(self._draft, self.graph)
+            self._recorded = recorded_decorators(self._draft)
         return self._draft
 
 
@@ -217,6 +222,8 @@ def read_flow(flow_class, given=None):
         ParameterError: a given config is wrong, or a required one is missing.
         FlowDefinitionError: anything about the flow is wrong; names file and line.
     """
+    for name, decorator in members_of(flow_class, UserDecorator).items():
+        decorator.fail("stands above @step, and on a step; found it as %r." % name)
     graph = read_graph(flow_class)
     _check_decorators(flow_class)
     check_graph(graph)
@@ -230,8 +237,6 @@ def _check_decorators(flow_class):
     # type: (Any) -> None
     for name in dir(flow_class):
         member = getattr(flow_class, name, None)
-        if isinstance(member, UserDecorator):
-            member.fail("stands above @step, or is not called; found it as %r." % name)
         attached = getattr(member, "decorators", ()) if callable(member) else ()
         if attached and not is_step(member):
             attached[0].fail("%r has @%s but is not a step. Add @step." % (name, attached[0].name))
