@@ -335,3 +335,29 @@ def test_functions_that_are_no_step_decorators(machine, text, message):
     )
     assert done.returncode == 1
     assert re.match(rf"{machine.home}/a_flow\.py:\d+: @user_step_decorator: {message}", done.stderr)
+
+
+def test_on_the_oldest_python(tmp_path, channel):
+    """All of it in steps with Python 3.6: user decorators, configs, parsed files, `current`."""
+    if "3.6" not in channel.pythons:
+        pytest.skip("no Python 3.6 on this machine")
+    machine = Machine(tmp_path / "home", channel.url)
+    text = AROUND.replace("class AFlow", f'@conda_base(python="{channel.pythons["3.6"]}")\nclass AFlow')
+    extra = """
+        import sys
+        print(sys.version_info[:2], self.text, self.settings.limit, current.graph["steps"]["end"]["type"])
+        print(current.logical_date, "logical_date" in current, "card" in current, current.get("branch_name", 7))
+        print(current.run.pathspec == "AFlow/" + current.run_id, current.flow_name)
+"""
+    text = text.replace(
+        "    settings = Config",
+        '    text = IncludeFile("text", default="a.txt", parser=str.upper)\n    settings = Config',
+    )
+    text = text.replace("USER_SKIP_STEP, Config,", "USER_SKIP_STEP, Config, IncludeFile,")
+    (machine.home / "a.txt").write_text("é")
+    done = machine.run(machine.flow(text + extra), "--environment=conda", "run")
+    lines = printed(done)
+    assert "GOT [('a', 'a'), ('b', 'b')] right ['start', 'wide', 'join']" in lines
+    assert "(3, 6) É 3 end" in lines
+    assert "None False False 7" in lines
+    assert "True AFlow" in lines
