@@ -10,9 +10,11 @@ from airflow_conda_flow.cli.run import add_run_options, start_run
 from airflow_conda_flow.datastore.catalogue import RunCatalogue
 from airflow_conda_flow.datastore.manifests import Manifest
 from airflow_conda_flow.errors import ObjectNotFound
+from airflow_conda_flow.flow.config_input import GivenConfigs
 from airflow_conda_flow.flow.decorators import nearest
-from airflow_conda_flow.flow.definition import FlowDefinition
+from airflow_conda_flow.flow.definition import FlowDefinition, read_flow
 from airflow_conda_flow.flow.username import username
+from airflow_conda_flow.runtime import pickling
 
 NAME = "resume"
 HELP = "Resume execution of a previous run of this flow."
@@ -46,16 +48,31 @@ def execute(arguments: argparse.Namespace, definition: FlowDefinition) -> int:
         parser.error(
             f"{definition.name} has no step {step!r}.{nearest(step, known)} It has: {', '.join(known)}."
         )
-    definition.attach([*arguments.decorators_before, *arguments.decorators])
     settings = chosen_settings(arguments)
     catalogue = open_catalogue(settings)
     if arguments.origin_run_id is None:
         origin = _latest(catalogue, definition.name)
     else:
         origin = run_of(catalogue, definition.name, arguments.origin_run_id)
+    definition = _with_configs_of(origin, definition, catalogue)
+    definition.attach([*arguments.decorators_before, *arguments.decorators])
     parameters = definition.added_parameter_values(origin["parameters"], username())
     rerun = frozenset() if step is None else frozenset({step})
     return start_run(arguments, definition, parameters, settings, origin, rerun)
+
+
+def _with_configs_of(origin: Manifest, definition: FlowDefinition, catalogue: RunCatalogue) -> FlowDefinition:
+    """The flow as it is with the configs of the run that is resumed."""
+    refs = {name: origin["parameters"][name] for name in definition.configs if name in origin["parameters"]}
+    if not refs:
+        return definition
+    stored = {
+        name: pickling.load_from_file(catalogue.artifact(ref["sha256"], ref["size"]))
+        for name, ref in refs.items()
+    }
+    found = read_flow(definition.flow_class, GivenConfigs(stored=stored))
+    found.branch, found.production = definition.branch, definition.production
+    return found
 
 
 def _latest(catalogue: RunCatalogue, flow: str) -> Manifest:

@@ -24,13 +24,15 @@ class GivenConfigs(object):
         files: paths by config name.
         values: texts or dicts by config name.
         user_name: who starts the run, for defaults that are functions.
+        stored: values by attribute that a run before had, parsed already; they go before all others.
     """
 
-    def __init__(self, files=None, values=None, user_name=""):
-        # type: (Mapping[str, str] | None, Mapping[str, Any] | None, str) -> None
+    def __init__(self, files=None, values=None, user_name="", stored=None):
+        # type: (Mapping[str, str] | None, Mapping[str, Any] | None, str, Mapping[str, Any] | None) -> None
         self.files = dict(files or {})
         self.values = dict(values or {})
         self.user_name = user_name
+        self.stored = dict(stored or {})
 
 
 def read_configs(flow_name, configs, given):
@@ -61,6 +63,8 @@ def read_configs(flow_name, configs, given):
 
 def _read(flow_name, config, given):
     # type: (str, ConfigOptions, GivenConfigs) -> Any
+    if config.attribute in given.stored:
+        return config.load(given.stored[config.attribute])
     if config.name in given.values:
         return _parsed(config, given.values[config.name], "")
     if config.name in given.files:

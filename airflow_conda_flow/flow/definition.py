@@ -11,8 +11,8 @@ from airflow_conda_flow.flow.flow_draft import FlowDraft
 from airflow_conda_flow.flow.flowspec import FlowSpec
 from airflow_conda_flow.flow.graph_reader import read_graph
 from airflow_conda_flow.flow.lint import check_graph
-from airflow_conda_flow.flow.project_decorator import project_values
 from airflow_conda_flow.flow.members import members_of
+from airflow_conda_flow.flow.project_decorator import project_values
 from airflow_conda_flow.flow.recorded_decorators import recorded_decorators
 from airflow_conda_flow.flow.steps import is_step
 from airflow_conda_flow.flow.user_decorators import UserDecorator

@@ -1,6 +1,9 @@
 """Every decorator of a flow class, by name. A new one is a new file and a line here."""
 
 from airflow_conda_flow.flow.conda_decorators import CondaBaseDecorator, PypiBaseDecorator
+from airflow_conda_flow.flow.project_decorator import ProjectDecorator
+from airflow_conda_flow.flow.schedule_decorator import ScheduleDecorator
+from airflow_conda_flow.flow.trigger_decorators import TriggerDecorator, TriggerOnFinishDecorator
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -8,5 +11,9 @@ if TYPE_CHECKING:
 
 FLOW_DECORATORS = {
     "conda_base": CondaBaseDecorator,
+    "project": ProjectDecorator,
     "pypi_base": PypiBaseDecorator,
+    "schedule": ScheduleDecorator,
+    "trigger": TriggerDecorator,
+    "trigger_on_finish": TriggerOnFinishDecorator,
 }  # type: dict[str, type[FlowDecorator]]

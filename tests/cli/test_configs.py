@@ -156,3 +156,18 @@ def test_a_required_config(machine, flow):
     assert done.returncode == 2
     assert "Config 'nothing' is required. Give it with --config nothing FILE" in done.stderr
     assert machine.run(flow, "run", "--config-value", "nothing", "{}").returncode == 0
+
+
+def test_a_resumed_run_keeps_its_configs(machine, flow):
+    """The decorators, the parameters and the steps of the second run see what the first run was given."""
+    flow.write_text(
+        flow.read_text().replace("        try:\n", "        assert SUFFIX == '-y'\n        try:\n")
+    )
+    value = '{"cpu": 4, "memory": 1, "more": {}}'
+    failed = machine.run(flow, "run", "--config-value", "other", value, "--config-value", "listed", "a=5")
+    assert failed.returncode == 1
+    flow.write_text(flow.read_text().replace('SUFFIX = "-x"', 'SUFFIX = "-y"'))
+    done = machine.run(flow, "resume")
+    assert "] VALUES 0.25 ['a-x', 'b-x'] 0.25 5 as it is\n" in done.stdout, done.stderr + done.stdout
+    runs = [json.loads(path.read_text()) for path in machine.datastore.glob("flows/AFlow/*/run.json")]
+    assert [each["decorators"]["start"]["resources"]["cpu"] for each in runs] == [4, 4]
