@@ -38,16 +38,17 @@ def main(flow_class: type[Any], argv: Sequence[str] | None = None) -> int:
     """
     try:
         words = sys.argv[1:] if argv is None else argv
-        definition = read_flow(flow_class, given_configs(configs_of(flow_class), words))
+        try:
+            definition = read_flow(flow_class, given_configs(configs_of(flow_class), words))
+        except ParameterError as error:  # what is given for a config is wrong
+            sys.stderr.write(f"{error}\n")
+            return 2
         parser = build_parser(definition)
         arguments = parse(parser, words)
         if arguments.command is None:
             return introduce(definition, parser.prog)
         take_project(arguments, definition)
         code: int = arguments.execute(arguments, definition)
-    except ParameterError as error:
-        sys.stderr.write(f"{error}\n")
-        return 2
     except CondaFlowError as error:
         sys.stderr.write(f"{error}\n")
         return 1

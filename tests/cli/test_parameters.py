@@ -162,7 +162,7 @@ def test_wrong_contents_of_files(machine, flow):
     """A file that is no text, and a parser that fails, say which parameter it is."""
     (machine.home / "b.bin").write_bytes(b"\xff")
     done = machine.run(flow, "run", "--text", "b.bin")
-    assert done.returncode == 2
+    assert done.returncode == 1
     assert "Parameter 'text': the file " in done.stderr
     assert "is not a text in utf-8" in done.stderr
     flow.write_text(flow.read_text().replace("return text.splitlines()", "return int(text)"))
@@ -200,5 +200,5 @@ def test_a_file_in_s3(machine, flow, moto_s3):
     got = values(machine.run(flow, "run", "--text", "s3://inputs/a/b?c.txt"))
     assert got["text"] == ascii("über")
     missing = machine.run(flow, "run", "--text", "s3://inputs/none")
-    assert missing.returncode == 2
+    assert missing.returncode == 1
     assert "There is no object s3://inputs/none." in missing.stderr
