@@ -3,6 +3,7 @@
 import os
 
 from airflow_conda_flow.flow.config import Config
+from airflow_conda_flow.flow.constants import flow_constants
 from airflow_conda_flow.flow.graph_reader import read_graph
 from airflow_conda_flow.flow.members import members_of, owners
 from airflow_conda_flow.flow.parameters import Parameter
@@ -29,7 +30,10 @@ def graph_summary(flow_class):
         "file": os.path.basename(graph.file),
         "doc": graph.doc,
         "parameters": named,
-        "constants": _constants(flow_class),
+        "constants": [
+            {"name": name, "type": type(value).__name__}
+            for name, value in sorted(flow_constants(flow_class).items())
+        ],
         "start_step": graph.start,
         "end_step": graph.end,
         "steps": {node.name: _step(flow_class, graph, node) for node in graph.steps.values()},
@@ -39,18 +43,6 @@ def graph_summary(flow_class):
             for each in vars(owner).get("flow_decorators", [])
         ],
     }
-
-
-def _constants(flow_class):
-    # type: (Any) -> list[dict[str, str]]
-    found = {}
-    for owner in owners(flow_class):
-        for name, member in vars(owner).items():
-            if name.startswith("_") or callable(member) or isinstance(member, (Parameter, Config, property)):
-                continue
-            if name not in ("flow_decorators", "flow_mutators"):
-                found[name] = type(member).__name__
-    return [{"name": name, "type": kind} for name, kind in sorted(found.items())]
 
 
 def _step(flow_class, graph, node):

@@ -117,7 +117,7 @@ def printed(done) -> list[str]:
     """What the steps of a run that finished printed."""
     assert done.returncode == 0, done.stderr + done.stdout
     lines = [line.partition("] ")[2] for line in done.stdout.splitlines()]
-    return [line for line in lines if line and not line.startswith("Task ")]
+    return [line for line in lines if line and not line.startswith(("Task ", "Foreach "))]
 
 
 def test_code_around_steps(machine):
