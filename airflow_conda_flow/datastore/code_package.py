@@ -149,8 +149,9 @@ def _zip(sources: dict[str, str], tree: _Tree) -> bytes:
 def publish(storage: Storage, package: CodePackage) -> None:
     """Stores the package; one that is there already is not written again."""
     key = layout.code_package(package.sha256)
-    if not storage.write_if_absent(key, package.data) and storage.size(key) != len(package.data):
-        storage.write_bytes(key, package.data)  # what is there is damaged
+    # Whoever else writes it writes the same bytes; of another size is what is damaged.
+    if storage.size(key) != len(package.data):
+        storage.write_bytes(key, package.data)
 
 
 def extract(storage: Storage, sha256: str, cache_dir: str | Path) -> Path:

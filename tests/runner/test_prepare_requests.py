@@ -1,0 +1,73 @@
+"""What preparing a run asks of S3."""
+
+from __future__ import annotations
+
+import importlib.util
+
+from airflow_conda_flow.datastore.datastore import open_datastore
+from airflow_conda_flow.environments.environments import Environments
+from airflow_conda_flow.environments.platform import current_platform
+from airflow_conda_flow.flow.definition import read_flow
+from airflow_conda_flow.runner.run_preparation import prepare_run
+from airflow_conda_flow.settings import load_settings
+
+FLOW = """
+from airflow_conda_flow import FlowSpec, conda, step
+
+class AFlow(FlowSpec):
+    @conda(python="{python}", libraries={{"six": "1.17.0"}})
+    @step
+    def start(self):
+        self.next(self.end)
+
+    @conda(python="{python}", libraries={{"six": "1.16.0"}})
+    @step
+    def end(self):
+        pass
+"""
+
+
+def test_a_warm_start_reads_once_for_each_environment_and_once_for_the_code(
+    channel, moto_s3, tmp_path, monkeypatch
+):
+    """On a worker that has never seen the flow; no channel is there, and all that is written is the run's manifest."""
+    moto_s3.use(monkeypatch)
+    root = moto_s3.make_root()
+    file = tmp_path / "code" / "a_flow_to_prepare.py"
+    file.parent.mkdir()
+    file.write_text(FLOW.format(python=channel.python))
+    spec = importlib.util.spec_from_file_location("a_flow_to_prepare", file)
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    definition = read_flow(module.AFlow)
+
+    def prepare(machine: str, run_id: str) -> list[tuple[str, str]]:
+        datastore = open_datastore("s3", root, tmp_path / machine)
+        requests = []
+        client = datastore.storage.client
+        client.meta.events.register(
+            "before-send.s3",
+            lambda request, **_: requests.append((request.method, request.url.partition("some/prefix/")[2])),
+        )
+        prepare_run(
+            definition,
+            datastore=datastore,
+            environments=Environments(tmp_path / machine, datastore.storage),
+            settings=load_settings({"channels": channel.url}, environ={}),
+            platforms=dict.fromkeys(definition.graph.steps, current_platform()),
+            in_containers=definition.graph.steps,
+            run_id=run_id,
+            parameters={},
+            origin="airflow",
+            environment="conda",
+        )
+        return requests
+
+    prepare("first", "1")
+    channel.stop()
+    requests = prepare("second", "2")
+    reads = sorted((method, key.partition("/")[0]) for method, key in requests if method in {"GET", "HEAD"})
+    assert reads == [("GET", "environments"), ("GET", "environments"), ("HEAD", "code")]
+    assert [each for each in requests if each[0] not in {"GET", "HEAD"}] == [
+        ("PUT", "flows/AFlow/2/run.json")
+    ]
