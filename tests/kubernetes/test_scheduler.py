@@ -19,6 +19,8 @@ from ..datastore.s3_servers import free_port
 from ..process_group import end_group
 from .conftest import EXAMPLES, root_of, write_example
 
+pytestmark = pytest.mark.xdist_group("scheduler-with-pods")  # one Airflow for all of them
+
 RETRIED = """
 from airflow_conda_flow import kubernetes
 {before}
@@ -139,7 +141,6 @@ def scheduler(cluster, channel, database, shared_root, node_cache, tmp_path_fact
     for name, before, seconds, retries in (
         ("DeletedFlow", "", 15, 1),
         ("LostFlow", not_deferred, 25, 1),
-        ("KilledFlow", "", 200, 0),
     ):
         text = RETRIED.format(name=name, before=before, seconds=seconds, retries=retries)
         machine.flow(text, f"{name.lower()}.py", machine.dags)
@@ -183,7 +184,7 @@ def test_the_examples_give_the_same_artifacts(cluster, scheduler, local_hashes):
 def test_a_deleted_pod_is_retried_and_the_result_is_right(cluster, scheduler):
     """`kubectl delete pod` in the middle of a step: a second attempt, and nothing half-written is seen."""
     scheduler.trigger("deleted_flow")
-    pod = cluster.pod_of("DeletedFlow", "start")
+    pod = cluster.pod_of("DeletedFlow", "start", 200)
     assert pod["metadata"]["labels"]["airflow-conda-flow/attempt"] == "0"
     cluster.delete(pod)
     scheduler.wait_for("deleted_flow")
@@ -203,10 +204,11 @@ def test_a_deleted_pod_is_retried_and_the_result_is_right(cluster, scheduler):
 def test_a_worker_that_is_lost_does_not_start_a_second_pod(cluster, scheduler):
     """The next try waits for the pod that is there, and shows its log from the beginning."""
     scheduler.trigger("lost_flow")
-    pod = cluster.pod_of("LostFlow", "start")
+    pod = cluster.pod_of("LostFlow", "start", 200)
     time.sleep(2)
-    for pid in _processes_with(scheduler.machine, "lost_flow"):
-        os.kill(pid, signal.SIGKILL)
+    statement = "select pid from task_instance where dag_id = 'lost_flow' and task_id = 'start'"
+    ((pid,),) = scheduler.query(statement)
+    os.kill(pid, signal.SIGKILL)
     scheduler.wait_for("lost_flow")
     manifests = cluster.manifests(root_of(scheduler.machine), "LostFlow")
     assert set(manifests) == {"start/0/0", "end/0/0"}
@@ -232,17 +234,3 @@ def test_fifty_splits_with_readable_names(cluster, scheduler):
     manifests = cluster.manifests(root_of(scheduler.machine), "FiftyFlow")
     assert len(manifests) == 53
     cluster.wait_until_empty("FiftyFlow")
-
-
-def _processes_with(machine: AirflowMachine, dag_id: str) -> list[int]:
-    """The processes that run a task of a DAG, by what they call themselves."""
-    found = []
-    for path in Path("/proc").glob("[0-9]*"):
-        try:
-            words = (path / "cmdline").read_bytes().replace(b"\0", b" ").decode("utf-8", "replace")
-            cwd = (path / "cwd").readlink()
-        except OSError:
-            continue
-        if dag_id in words and cwd == machine.home:
-            found.append(int(path.name))
-    return found
