@@ -31,7 +31,7 @@ class {name}(FlowSpec):
         import time
         self.tries = current.retry_count
         print("attempt", current.retry_count, flush=True)
-        time.sleep({seconds})
+        time.sleep({seconds} if current.retry_count == 0 else 0)
         self.value = list(range(1000))
         self.next(self.end)
     @step
@@ -139,8 +139,8 @@ def scheduler(cluster, channel, database, shared_root, node_cache, tmp_path_fact
         write_example(machine, name, machine.dags, decorators=["kubernetes"])
     not_deferred = 'import os\nos.environ["CONDA_FLOW_DEFERRABLE"] = "false"'
     for name, before, seconds, retries in (
-        ("DeletedFlow", "", 15, 1),
-        ("LostFlow", not_deferred, 25, 1),
+        ("DeletedFlow", "", 200, 1),
+        ("LostFlow", not_deferred, 40, 1),
     ):
         text = RETRIED.format(name=name, before=before, seconds=seconds, retries=retries)
         machine.flow(text, f"{name.lower()}.py", machine.dags)
