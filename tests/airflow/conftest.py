@@ -38,7 +38,7 @@ class AirflowMachine(Machine):
             NO_COLOR="1",
         )
 
-    def airflow(self, *words: str, **environ: str) -> subprocess.CompletedProcess[str]:
+    def airflow(self, *words: str, seconds: float = 280, **environ: str) -> subprocess.CompletedProcess[str]:
         """Run an Airflow command to its end; both streams are in ``stdout``."""
         return subprocess.run(
             [str(AIRFLOW), *words],
@@ -48,7 +48,7 @@ class AirflowMachine(Machine):
             env={**self.environ, **environ},
             cwd=self.home,
             check=False,
-            timeout=280,
+            timeout=seconds,
         )
 
     def python(self, program: str) -> str:

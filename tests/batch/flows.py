@@ -114,7 +114,8 @@ def is_done(machine, flow: str, before: set[str]) -> bool:
     """Whether the last step of a run that was not there before is done."""
     runs = runs_of(machine, flow) - before
     storage = S3Storage(machine.environ["CONDA_FLOW_DATASTORE_ROOT"], machine.s3)
-    return any(storage.exists(f"flows/{flow}/{run_id}/end/0/0.json") for run_id in runs)
+    names = (name for run_id in runs for name in storage.list_names(f"flows/{flow}/{run_id}/end/0/"))
+    return any(name.endswith(".json") for name in names)
 
 
 def task_manifests(machine, run_id: str | None = None) -> dict[str, dict]:

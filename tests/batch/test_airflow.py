@@ -149,3 +149,40 @@ def test_a_job_of_an_earlier_attempt_is_waited_for_unless_it_ends(cluster, tmp_p
     assert work(1).running_job()["jobId"] == job_id
     region.service.terminate(job_id)
     assert work(1).running_job() is None
+
+
+WIDE = """
+from airflow_conda_flow import batch
+
+class WideFlow(FlowSpec):
+    @step
+    def start(self):
+        self.items = list(range(50))
+        self.next(self.body, foreach="items")
+    @batch
+    @step
+    def body(self):
+        self.square = self.input ** 2
+        self.next(self.join)
+    @step
+    def join(self, inputs):
+        self.total = sum(each.square for each in inputs)
+        self.next(self.end)
+    @step
+    def end(self):
+        assert self.total == 40425
+
+dag = WideFlow.dag(schedule=None, environment="local")
+"""
+
+
+@pytest.mark.timeout(650)
+def test_fifty_splits_are_fifty_jobs_of_one_definition(airflow_machine, cluster):
+    """By dynamic task mapping; the steps around them run on the worker."""
+    airflow_machine.flow(WIDE, "wide_flow.py", airflow_machine.dags)
+    done = airflow_machine.airflow("dags", "test", "wide_flow", seconds=600)
+    assert done.returncode == 0, done.stdout[-3000:]
+    assert len(artifact_hashes(airflow_machine)) == 53
+    jobs = cluster.jobs("WideFlow-")
+    assert len(jobs) == 50
+    assert len({job["jobDefinition"] for job in jobs}) == 1
