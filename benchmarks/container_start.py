@@ -81,6 +81,7 @@ def serve(work):
 def measure(work):
     datastore = open_datastore("s3", "s3://bucket/root", work / "cache")
     environments = Environments(work / "cache", datastore.storage)
+    harness.channel()
     started = time.perf_counter()
     manifest = prepare(work, datastore, environments)
     prepared = time.perf_counter() - started
@@ -135,7 +136,7 @@ def prepare(work, datastore, environments):
         definition,
         datastore=datastore,
         environments=environments,
-        settings=load_settings({"channels": str(harness.channel())}),
+        settings=load_settings({"channels": str(harness.WORK / "channel")}),
         platforms=dict.fromkeys(definition.graph.steps, current_platform()),
         in_containers=definition.graph.steps,
         run_id="1",
@@ -163,7 +164,9 @@ def attempt(work, datastore, number, *, fresh):
     line, imported = (float(text) for text in printed.split())
     task = read_attempt(datastore.storage, "AFlow", "1", "start", "0", number)
     runner = datetime.fromisoformat(task["started"]).timestamp()
-    code = next((scratch / "code").iterdir()).stat().st_ctime
+    # The file, not its folder: the step writes bytecode there later.
+    (flow_file,) = (scratch / "code").glob("*/a_flow.py")
+    code = flow_file.stat().st_ctime
     (prefix,) = (each for each in (cache / "prefixes").iterdir() if not each.name.startswith("."))
     environment = max(prefix.stat().st_ctime, code)
     return (
