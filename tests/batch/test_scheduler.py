@@ -44,7 +44,7 @@ class AFlow(FlowSpec):
 dag = AFlow.dag(
     schedule=None,
     environment="local",
-    default_args={"retries": 1, "retry_delay": timedelta(seconds=1)},
+    default_args={"retries": 3, "retry_delay": timedelta(seconds=1)},
 )
 """
 
