@@ -287,7 +287,7 @@ def test_two_first_runs_at_once_have_one_lock(machine, tmp_path):
             "has no package 'sixx' for linux-64 (asked for: 1.0). Did you mean six?",
         ),
         ('libraries={"six": "9.9"}', "has no six 9.9 for linux-64. There is: 1.16.0, 1.17.0."),
-        ('python="3.4.1"', "has no python 3.4.1"),
+        ('python="3.9.99"', "has no python 3.9.99"),
         (
             'python="{old}", libraries={"scikit-learn": "1.5.2"}',
             "scikit-learn 1.5.2 do not go together.\nscikit-learn ==1.5.2 cannot be installed",

@@ -161,12 +161,12 @@ def test_a_required_config(machine, flow):
 def test_a_resumed_run_keeps_its_configs(machine, flow):
     """The decorators, the parameters and the steps of the second run see what the first run was given."""
     flow.write_text(
-        flow.read_text().replace("        try:\n", "        assert SUFFIX == '-y'\n        try:\n")
+        flow.read_text().replace("        try:\n", "        assert SUFFIX == '-new'\n        try:\n")
     )
     value = '{"cpu": 4, "memory": 1, "more": {}}'
     failed = machine.run(flow, "run", "--config-value", "other", value, "--config-value", "listed", "a=5")
     assert failed.returncode == 1
-    flow.write_text(flow.read_text().replace('SUFFIX = "-x"', 'SUFFIX = "-y"'))
+    flow.write_text(flow.read_text().replace('SUFFIX = "-x"', 'SUFFIX = "-new"'))
     done = machine.run(flow, "resume")
     assert "] VALUES 0.25 ['a-x', 'b-x'] 0.25 5 as it is\n" in done.stdout, done.stderr + done.stdout
     runs = [json.loads(path.read_text()) for path in machine.datastore.glob("flows/AFlow/*/run.json")]
