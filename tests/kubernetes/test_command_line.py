@@ -191,10 +191,15 @@ class AFlow(FlowSpec):
         pass
 """)
     with machine.started(flow, "run") as process:
+        output = ""
+        while "waits for a node" not in output:
+            line = process.stdout.readline()
+            assert line, output
+            output += line
         cluster.pod_of("AFlow", "a")
         process.send_signal(number)
         started = time.monotonic()
-        output = process.communicate(timeout=60)[0]
+        output += process.communicate(timeout=60)[0]
         assert time.monotonic() - started < 20
     assert process.returncode == 1
     assert "Workflow interrupted." in output
