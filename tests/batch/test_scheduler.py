@@ -74,7 +74,9 @@ def test_the_scheduler_runs_everything(examples, cluster):
             airflow.wait_for(lambda name=name: is_done(machine, flow_name(name), before[name]))
         airflow.wait_for(lambda: is_done(machine, "ClearedFlow", set()))
         airflow.wait_for(lambda: is_done(machine, "AFlow", set()))
-    first, second = sorted(cluster.jobs("ClearedFlow-"), key=lambda job: job["createdAt"])
+    jobs = sorted(cluster.jobs("ClearedFlow-"), key=lambda job: job["createdAt"])
+    assert len(jobs) == 2, [(job["jobName"], job["status"], job.get("statusReason")) for job in jobs]
+    first, second = jobs
     assert (first["status"], first["statusReason"]) == ("FAILED", ENDED)
     assert second["status"] == "SUCCEEDED"
     for name in FLOWS:
