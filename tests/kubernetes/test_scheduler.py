@@ -17,7 +17,7 @@ import pytest
 from ..airflow.conftest import AIRFLOW, AirflowMachine
 from ..datastore.s3_servers import free_port
 from ..process_group import end_group
-from .conftest import EXAMPLES, root_of, write_example
+from .conftest import root_of
 
 pytestmark = pytest.mark.xdist_group("scheduler-with-pods")  # one Airflow for all of them
 
@@ -135,8 +135,6 @@ def scheduler(cluster, channel, database, shared_root, node_cache, tmp_path_fact
         AIRFLOW__CORE__MAX_ACTIVE_TASKS_PER_DAG="64",
     )
     machine.environ["PATH"] = f"{AIRFLOW.parent}:{machine.environ['PATH']}"
-    for name in EXAMPLES:
-        write_example(machine, name, machine.dags, decorators=["kubernetes"])
     not_deferred = 'import os\nos.environ["CONDA_FLOW_DEFERRABLE"] = "false"'
     for name, before, seconds, retries in (
         ("DeletedFlow", "", 200, 1),
@@ -159,25 +157,6 @@ def scheduler(cluster, channel, database, shared_root, node_cache, tmp_path_fact
             yield Scheduler(machine, log)
         finally:
             end_group(process)
-
-
-@pytest.mark.timeout(400)
-def test_the_examples_give_the_same_artifacts(cluster, scheduler, local_hashes):
-    """All four at once, every step a pod that the triggerer waits for: as from local processes."""
-    names = {"LinearFlow": "linear_flow", "SklearnFlow": "sklearn_flow", "ForeachFlow": "foreach_flow"}
-    names["AFlow"] = "a_flow"
-    local = {name: local_hashes(name) for name in names}
-    for dag_id in names.values():
-        scheduler.trigger(dag_id)
-    for name, dag_id in names.items():
-        scheduler.wait_for(dag_id)
-        assert cluster.hashes(root_of(scheduler.machine), name) == local[name]
-        cluster.wait_until_empty(name)
-    deferred = scheduler.query(
-        "select count(*) from task_instance where dag_id = 'linear_flow' and next_method is not null"
-    )
-    assert deferred or "Pausing task as DEFERRED" in scheduler.log_of("linear_flow")
-    assert "Hello, world!" in scheduler.log_of("linear_flow", "task_id=hello")
 
 
 @pytest.mark.timeout(400)
