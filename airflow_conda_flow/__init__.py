@@ -54,12 +54,17 @@ if TYPE_CHECKING or sys.version_info < (3, 7):
     )
     from airflow_conda_flow.flow.mutable_flow import MutableFlow
     from airflow_conda_flow.flow.mutable_step import MutableStep
+if TYPE_CHECKING:
+    from airflow_conda_flow.launch.deployer import Deployer
+    from airflow_conda_flow.launch.notebook import NBRunner
+    from airflow_conda_flow.launch.runner import Runner
 
 __all__ = [
     "USER_SKIP_STEP",
     "Config",
     "ConfigValue",
     "DataArtifact",
+    "Deployer",
     "Flow",
     "FlowMutator",
     "FlowSpec",
@@ -68,8 +73,10 @@ __all__ = [
     "Metaflow",
     "MutableFlow",
     "MutableStep",
+    "NBRunner",
     "Parameter",
     "Run",
+    "Runner",
     "Step",
     "StepMutator",
     "Task",
@@ -106,11 +113,14 @@ __all__ = [
 
 _LATER = {
     "DataArtifact": "client.data_artifact",
+    "Deployer": "launch.deployer",
     "Flow": "client.past_flow",
     "Metaflow": "client.past_flow",
     "MutableFlow": "flow.mutable_flow",
     "MutableStep": "flow.mutable_step",
+    "NBRunner": "launch.notebook",
     "Run": "client.past_run",
+    "Runner": "launch.runner",
     "Step": "client.past_step",
     "Task": "client.past_task",
     "default_metadata": "client.scope",
@@ -129,7 +139,16 @@ def __getattr__(name):
         raise AttributeError("module %r has no attribute %r" % (__name__, name))
     import importlib  # noqa: PLC0415 - only where one is used
 
-    value = getattr(importlib.import_module("airflow_conda_flow." + _LATER[name]), name)
+    try:
+        module = importlib.import_module("airflow_conda_flow." + _LATER[name])
+    except ImportError as error:
+        if error.name != "airflow_conda_flow.launch":
+            raise
+        raise ImportError(
+            "airflow_conda_flow.%s is not in a step's own environment. Give the step @conda(disabled=True), "
+            "or start runs in a program of your own." % name
+        ) from None
+    value = getattr(module, name)
     globals()[name] = value
     return value
 

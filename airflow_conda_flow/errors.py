@@ -22,6 +22,7 @@
     │   ├── NamespaceMismatch (LookupError) there is one, but in another namespace
     │   ├── InvalidPathspec (ValueError)   not the name of such an object
     │   └── TaggingError (ValueError)      a tag is malformed, or may not be changed
+    ├── LaunchError (RuntimeError)         a program could not start the command of a flow file
     ├── TransitionError (ValueError)       self.next() was called with what the graph does not allow
     ├── MergeError (ValueError)            merge_artifacts() cannot decide
     ├── SecretError (LookupError)          a secret of @secrets cannot be had
@@ -138,6 +139,10 @@ class InvalidPathspec(ClientError, ValueError):
 
 class TaggingError(ClientError, ValueError):
     """A tag is malformed, or may not be changed."""
+
+
+class LaunchError(CondaFlowError, RuntimeError):
+    """The command of a flow file that a program started came to no run."""
 
 
 class TransitionError(CondaFlowError, ValueError):

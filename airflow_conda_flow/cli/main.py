@@ -11,6 +11,7 @@ from typing import Any, NoReturn
 
 from airflow_conda_flow.cli.check import introduce
 from airflow_conda_flow.cli.config_options import configs_of, given_configs
+from airflow_conda_flow.cli.keywords import keyword_words
 from airflow_conda_flow.cli.parser import build_parser, parse, take_project
 from airflow_conda_flow.errors import CondaFlowError, ParameterError
 from airflow_conda_flow.flow.definition import read_flow
@@ -45,6 +46,9 @@ def main(flow_class: type[Any], argv: Sequence[str] | None = None) -> int:
             return 2
         parser = build_parser(definition)
         arguments = parse(parser, words)
+        if arguments.keywords_file is not None:
+            more = keyword_words(arguments.command_parser, arguments.keywords_file, definition)
+            arguments = parse(parser, [*words, *more])
         if arguments.command is None:
             return introduce(definition, parser.prog)
         take_project(arguments, definition)

@@ -14,7 +14,9 @@ from airflow_conda_flow.flow.definition import FlowDefinition
 from airflow_conda_flow.flow.parameters import Parameter
 from airflow_conda_flow.flow.username import username
 
-_PREFIX = "parameter:"
+PREFIX = "parameter:"
+"""What the names of parameters begin with among the parsed arguments."""
+
 _VARIABLES = ("CONDA_FLOW_RUN_", "METAFLOW_RUN_")
 
 
@@ -26,7 +28,7 @@ def add_parameter_options(parser: argparse.ArgumentParser, definition: FlowDefin
     for parameter in definition.parameters:
         group.add_argument(
             f"--{parameter.name}",
-            dest=_PREFIX + parameter.name,
+            dest=PREFIX + parameter.name,
             action="append" if parameter.multiple else "store",
             metavar=parameter.type_name.upper(),
             help=_help(parameter),
@@ -45,7 +47,7 @@ def parameter_values(
     """
     given = {}
     for parameter in definition.parameters:
-        stated = getattr(arguments, _PREFIX + parameter.name)
+        stated = getattr(arguments, PREFIX + parameter.name)
         if stated is None:
             stated = _from_variable(parameter)
         if stated is not None:

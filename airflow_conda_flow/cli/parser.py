@@ -117,6 +117,7 @@ def build_parser(definition: FlowDefinition, prog: str | None = None) -> FlowArg
         metavar="DECORATOR",
         help="give every step a decorator",
     )
+    parser.add_argument("--keywords-file", help=argparse.SUPPRESS)  # of Runner
     commands = parser.add_subparsers(
         title="commands", dest="command", metavar="COMMAND", parser_class=FlowArgumentParser
     )

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import argparse
+import json
+import os
 import signal
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -44,6 +46,11 @@ def add_run_options(parser: argparse.ArgumentParser) -> None:
         "--tag", action="append", default=[], metavar="TAG", help="a tag of the run; may be given again"
     )
     parser.add_argument("--run-id-file", metavar="FILE", help="write the run's id to this file")
+    parser.add_argument(
+        "--runner-attribute-file",
+        metavar="FILE",
+        help="write the run's flow, id and datastore to this file once it has begun, as JSON",
+    )
     parser.add_argument(
         "--with",
         dest="decorators",
@@ -102,12 +109,16 @@ def start_run(
         console,
     )
     if arguments.run_id_file:
-        _write_run_id(arguments.run_id_file, run.run_id)
+        _write_for_callers("--run-id-file", arguments.run_id_file, run.run_id)
     with (
         _ended_by(signal.default_int_handler),
         run.prepared() as scheduler,
         _ended_by(lambda _number, _frame: scheduler.interrupt()),
     ):
+        if arguments.runner_attribute_file:
+            found = {"flow_name": definition.name, "run_id": run.run_id, "metadata": run.datastore_name}
+            path = arguments.runner_attribute_file
+            _write_for_callers("--runner-attribute-file", path, json.dumps(found))
         outcome = scheduler.run()
     if outcome.ok:
         console.run_line("Done!")
@@ -118,13 +129,19 @@ def start_run(
     return 1
 
 
-def _write_run_id(path: str, run_id: str) -> None:
+def _write_for_callers(option: str, path: str, text: str) -> None:
+    """Write what another program waits for."""
+    target = Path(path)
     try:
-        Path(path).write_text(run_id, encoding="utf-8")
+        if target.exists() and not target.is_file():  # a pipe, a terminal
+            target.write_text(text, encoding="utf-8")
+            return
+        part = target.with_name(f".{target.name}.{os.getpid()}.part")
+        part.write_text(text, encoding="utf-8")
+        part.replace(target)
     except OSError as error:
         raise SettingError(
-            f"--run-id-file {path} cannot be written: {error.strerror}. Name a file in a "
-            "directory that exists."
+            f"{option} {path} cannot be written: {error.strerror}. Name a file in a directory that exists."
         ) from error
 
 

@@ -207,16 +207,16 @@ class StoredObject(object):
     def __reduce__(self):
         # type: () -> Any
         where = self._catalogue.call("describe", [])
-        return _restored, (type(self), self.pathspec, self._attempt, where, self._namespace)
+        return restored, (type(self), self.pathspec, self._attempt, where, self._namespace)
 
     def _missing(self):
         # type: () -> ObjectNotFound
         return ObjectNotFound("%r does not exist in %s." % (self, self._catalogue.call("describe", [])))
 
 
-def _restored(kind, pathspec, attempt, where, in_namespace):
-    # type: (type[StoredObject], str, int | None, str, str | None) -> StoredObject
-    """What was pickled; it is read when it is asked for something."""
+def restored(kind, pathspec, attempt, where, in_namespace):
+    # type: (type[StoredObject], str, int | None, str, str | None) -> Any
+    """An object of a datastore, of which nothing is read before it is asked for something."""
     made = kind.__new__(kind)
     made._begin(kind._parsed(pathspec), attempt, scope.catalogue(where), in_namespace)
     return made

@@ -66,7 +66,7 @@ class RunCatalogue:
 
     def describe(self) -> str:
         """Which datastore it is, such as ``local@/home/a/.airflow-conda-flow/datastore``."""
-        return f"{self._storage.kind}@{self._storage.url}"
+        return self._datastore.describe()
 
     def flows(self) -> list[str]:
         """The names of all flows that have runs."""

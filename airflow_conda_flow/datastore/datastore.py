@@ -31,6 +31,10 @@ class Datastore:
     artifacts: ArtifactStore
     cache_dir: Path
 
+    def describe(self) -> str:
+        """Which datastore it is, such as ``local@/home/a/.airflow-conda-flow/datastore``."""
+        return f"{self.storage.kind}@{self.storage.url}"
+
 
 def open_datastore(kind: str, root: str | Path | None, cache_dir: str | Path) -> Datastore:
     """The datastore that the settings name. Nothing is read or asked yet.

@@ -83,6 +83,11 @@ class LocalRun:
         )
         self._settings = settings
 
+    @property
+    def datastore_name(self) -> str:
+        """The datastore that the run is in, as the client's ``metadata()`` takes it."""
+        return self._datastore.describe()
+
     @contextmanager
     def prepared(self) -> Iterator[Scheduler]:
         """Resolve environments, store the code package, then give the scheduler of the run."""

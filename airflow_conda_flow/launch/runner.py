@@ -1,0 +1,152 @@
+"""``Runner``: start runs of a flow file from another program, and follow them."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import shutil
+import sys
+import tempfile
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from airflow_conda_flow.client.past_run import Run
+from airflow_conda_flow.client.stored_object import restored
+from airflow_conda_flow.errors import LaunchError
+from airflow_conda_flow.launch.executing import ExecutingRun
+from airflow_conda_flow.launch.flow_command import FlowCommand
+from airflow_conda_flow.launch.option_words import option_words
+
+if TYPE_CHECKING:
+    from typing_extensions import Self
+
+_PAUSE = 0.02
+
+
+class Runner:
+    """Runs the commands of a flow file as processes of this machine.
+
+    As a context manager it cleans up at its end, as what it returns does.
+
+    Args:
+        flow_file: the flow file, relative to the current directory.
+        show_output: print what a run prints, as it comes; not of those that ``async_run`` starts.
+        profile: which of Metaflow's configuration files to read.
+        env: more environment variables.
+        cwd: the directory to run in; the current one if None.
+        file_read_timeout: seconds that a run may take to begin, its environments made.
+        options: what stands before the command: ``environment="conda"``, ``decospecs=["retry"]``.
+
+    Raises:
+        LaunchError: there is no such file.
+    """
+
+    def __init__(
+        self,
+        flow_file: str | os.PathLike[str],
+        show_output: bool = True,
+        profile: str | None = None,
+        env: Mapping[str, str] | None = None,
+        cwd: str | os.PathLike[str] | None = None,
+        file_read_timeout: float = 3600,
+        **options: Any,
+    ) -> None:
+        self.flow_file = Path(flow_file).absolute()
+        if not self.flow_file.is_file():
+            raise LaunchError(
+                f"Runner({str(flow_file)!r}): there is no such file in {Path.cwd()}. Name a flow file."
+            )
+        self._show = show_output
+        self._environ = {**os.environ, **(env or {})}
+        if profile is not None:
+            self._environ["METAFLOW_PROFILE"] = profile
+        self._cwd = None if cwd is None else os.fspath(cwd)
+        self._patience = file_read_timeout
+        self._options = option_words(options)
+        self._commands: list[FlowCommand] = []
+        self._directories: list[Path] = []
+
+    def run(self, **keywords: Any) -> ExecutingRun:
+        """A run that has ended, well or not.
+
+        Args:
+            keywords: the flow's parameters, and the options of ``run``: ``tags=["a"]``, ``max_workers=4``.
+
+        Raises:
+            LaunchError: nothing began: a keyword or a value is wrong, an environment cannot be made.
+        """
+        return self._followed("run", keywords)
+
+    def resume(self, **keywords: Any) -> ExecutingRun:
+        """A resumed run that has ended: ``origin_run_id=``, ``step_to_rerun=``, and options of ``run``.
+
+        Raises:
+            LaunchError: nothing began.
+        """
+        return self._followed("resume", keywords)
+
+    async def async_run(self, **keywords: Any) -> ExecutingRun:
+        """``run``, but a run that has begun."""
+        return await self._begun("run", keywords)
+
+    async def async_resume(self, **keywords: Any) -> ExecutingRun:
+        """``resume``, but a run that has begun."""
+        return await self._begun("resume", keywords)
+
+    def cleanup(self) -> None:
+        """End what still runs and remove temporary files; what was printed stays readable."""
+        for command in self._commands:
+            command.end()
+            command.keep_output()
+        for directory in self._directories:
+            shutil.rmtree(directory, ignore_errors=True)
+        self._commands, self._directories = [], []
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        self.cleanup()
+
+    def _followed(self, name: str, keywords: Mapping[str, Any]) -> ExecutingRun:
+        command, attributes = self._start(name, keywords)
+        command.follow(show=self._show)
+        return self._executing(command, attributes)
+
+    async def _begun(self, name: str, keywords: Mapping[str, Any]) -> ExecutingRun:
+        command, attributes = self._start(name, keywords)
+        limit = time.monotonic() + self._patience
+        while command.returncode is None and not attributes.exists():
+            if time.monotonic() > limit:
+                await asyncio.to_thread(command.end)
+                raise LaunchError(
+                    f"{self.flow_file.name} {name} has not begun after {self._patience:g} seconds, and was "
+                    "ended. Give Runner a longer file_read_timeout=."
+                )
+            await asyncio.sleep(_PAUSE)
+        return self._executing(command, attributes)
+
+    def _start(self, name: str, keywords: Mapping[str, Any]) -> tuple[FlowCommand, Path]:
+        """The command, and the file in which it says what its run is."""
+        directory = Path(tempfile.mkdtemp(prefix="conda-flow-runner-"))
+        self._directories.append(directory)
+        attributes, given = directory / "attributes.json", directory / "keywords.json"
+        given.write_text(json.dumps(keywords, default=str), encoding="utf-8")
+        words = [sys.executable, str(self.flow_file), "--keywords-file", str(given), *self._options, name]
+        words += ["--runner-attribute-file", str(attributes)]
+        command = FlowCommand(words, directory, self._environ, self._cwd)
+        self._commands.append(command)
+        return command, attributes
+
+    def _executing(self, command: FlowCommand, attributes: Path) -> ExecutingRun:
+        if not attributes.exists():
+            said = command.text("stderr").strip() or command.text("stdout").strip()
+            self.cleanup()
+            raise LaunchError(f"{self.flow_file} came to no run; it ended with {command.returncode}:\n{said}")
+        found = json.loads(attributes.read_text(encoding="utf-8"))
+        pathspec = f"{found['flow_name']}/{found['run_id']}"
+        run = restored(Run, pathspec, None, found["metadata"], None)
+        return ExecutingRun(command, run, self.cleanup)
