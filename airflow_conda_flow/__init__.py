@@ -15,6 +15,7 @@ from airflow_conda_flow.flow.config_value import ConfigValue
 from airflow_conda_flow.flow.current_run import current
 from airflow_conda_flow.flow.delayed_value import config_expr
 from airflow_conda_flow.flow.environment_decorator import environment
+from airflow_conda_flow.flow.exit_hook_decorator import exit_hook
 from airflow_conda_flow.flow.flowspec import FlowSpec
 from airflow_conda_flow.flow.include_file import IncludeFile
 from airflow_conda_flow.flow.kubernetes_decorator import kubernetes
@@ -91,6 +92,7 @@ __all__ = [
     "default_metadata",
     "default_namespace",
     "environment",
+    "exit_hook",
     "get_metadata",
     "get_namespace",
     "kubernetes",

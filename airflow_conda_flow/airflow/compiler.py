@@ -15,6 +15,7 @@ from typing import Any, Literal
 from airflow.sdk import DAG
 
 from airflow_conda_flow.airflow.configuration import airflow_project_place
+from airflow_conda_flow.airflow.exit_hook_operator import ExitHookOperator
 from airflow_conda_flow.airflow.identity import dag_id_of
 from airflow_conda_flow.airflow.operators import FanOutOperator, PrepareOperator
 from airflow_conda_flow.airflow.parameters import airflow_param
@@ -215,6 +216,19 @@ class _Tasks:
             # A step that leads back to itself is one task, whose attempt goes round.
             upstream = [self._tasks[name] for name in node.in_steps if name != node.name] or [prepare]
             task.set_upstream(upstream)
+        self._add_exit_hooks([prepare, *self._tasks.values()])
+
+    def _add_exit_hooks(self, tasks: Sequence[Any]) -> None:
+        """A task after all others: the last step fails early where another branch still runs."""
+        hooks = {succeeded: self._definition.exit_hooks(succeeded) for succeeded in (True, False)}
+        if any(hooks.values()):
+            ExitHookOperator(
+                task_id=self._free_name("exit_hook"),
+                flow=self._definition.name,
+                last_step=self._graph.end,
+                hooks=hooks,
+                dag=self._dag,
+            ).set_upstream(list(tasks))
 
     def _step(self, node: StepNode) -> Any:
         decorators = self._decorators[node.name]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -15,13 +16,16 @@ from airflow_conda_flow.settings import OPTIONS, Settings, load_settings, projec
 SECTION = "conda_flow"
 
 
-def airflow_settings() -> Settings:
-    """The settings in force in this Airflow process."""
+def airflow_settings(overrides: Mapping[str, str | None] | None = None) -> Settings:
+    """The settings in force in this Airflow process.
+
+    Args:
+        overrides: as for ``load_settings``.
+    """
     from airflow.sdk.configuration import conf  # noqa: PLC0415 - reads the configuration
 
-    return load_settings(
-        fallbacks={option.name: conf.get(SECTION, option.name, fallback=None) for option in OPTIONS}
-    )
+    fallbacks = {option.name: conf.get(SECTION, option.name, fallback=None) for option in OPTIONS}
+    return load_settings(overrides, fallbacks)
 
 
 def airflow_project_place() -> tuple[str | None, bool]:
@@ -33,10 +37,7 @@ def airflow_project_place() -> tuple[str | None, bool]:
 
 def open_stores(settings: Settings, progress: Progress) -> tuple[Datastore, Environments]:
     """The datastore and the environments of the settings, with the connection's credentials."""
-    if settings.datastore == "s3" and settings.aws_conn_id:
-        datastore = _with_connection(settings)
-    else:
-        datastore = open_datastore(settings.datastore, settings.datastore_root, settings.cache_dir)
+    datastore = _opened(settings)
     environments = Environments(
         settings.cache_dir,
         storage=datastore.storage if settings.datastore == "s3" else None,
@@ -45,6 +46,21 @@ def open_stores(settings: Settings, progress: Progress) -> tuple[Datastore, Envi
         credentials=Credentials.of_channels(settings.channels, _channel_connections(settings)),
     )
     return datastore, environments
+
+
+def airflow_datastore(overrides: Mapping[str, str | None]) -> Datastore:
+    """The datastore that a client reads in this Airflow process.
+
+    Args:
+        overrides: as for ``load_settings``.
+    """
+    return _opened(airflow_settings(overrides))
+
+
+def _opened(settings: Settings) -> Datastore:
+    if settings.datastore == "s3" and settings.aws_conn_id:
+        return _with_connection(settings)
+    return open_datastore(settings.datastore, settings.datastore_root, settings.cache_dir)
 
 
 def _with_connection(settings: Settings) -> Datastore:

@@ -14,6 +14,7 @@ from typing import Any
 
 from airflow_conda_flow.cli.parameter_options import add_parameter_options, parameter_values
 from airflow_conda_flow.cli.parser import chosen_settings
+from airflow_conda_flow.cli.run_hooks import RunHooks
 from airflow_conda_flow.errors import SettingError
 from airflow_conda_flow.flow.definition import FlowDefinition
 from airflow_conda_flow.local.console import Console
@@ -110,22 +111,27 @@ def start_run(
     )
     if arguments.run_id_file:
         _write_for_callers("--run-id-file", arguments.run_id_file, run.run_id)
+    hooks = RunHooks(definition, run, console)
     with (
+        hooks.around(),
         _ended_by(signal.default_int_handler),
         run.prepared() as scheduler,
         _ended_by(lambda _number, _frame: scheduler.interrupt()),
     ):
+        hooks.has_begun = True
         if arguments.runner_attribute_file:
             found = {"flow_name": definition.name, "run_id": run.run_id, "metadata": run.datastore_name}
             path = arguments.runner_attribute_file
             _write_for_callers("--runner-attribute-file", path, json.dumps(found))
         outcome = scheduler.run()
     if outcome.ok:
+        hooks.call(succeeded=True)
         console.run_line("Done!")
         return 0
     console.error("Workflow interrupted." if outcome.interrupted else "Workflow failed.")
     for pathspec in outcome.failed:
         console.error(f"  Task {definition.name}/{pathspec} failed; its lines above say why.")
+    hooks.call(succeeded=False)
     return 1
 
 

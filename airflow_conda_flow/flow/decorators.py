@@ -30,7 +30,7 @@ class Decorator(object):
     Subclasses set ``name`` and ``defaults``, and check their attributes in ``check``.
 
     Attributes:
-        allow_many: whether a step may have several; its data is then a list.
+        allow_many: whether several may stand on one place; of a step, the data is then a list.
 
     Raises:
         FlowDefinitionError: an attribute is unknown or wrong; names the decorator's line.
@@ -132,7 +132,7 @@ class FlowDecorator(Decorator):
                 % (self.name, getattr(flow_class, "__name__", repr(flow_class)))
             )
         own = flow_class.__dict__.get("flow_decorators", [])
-        if any(other.name == self.name for other in own):
+        if not self.allow_many and any(other.name == self.name for other in own):
             self.fail("@%s stands twice on %s; keep one." % (self.name, flow_class.__name__))
         flow_class.flow_decorators = own + [self]  # type: ignore[attr-defined]
         return flow_class

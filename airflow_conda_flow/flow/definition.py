@@ -102,6 +102,13 @@ class FlowDefinition(object):
         """Attributes by name of the decorators of the class; one of a subclass takes its base's place."""
         return {each.name: dict(each.attributes) for each in self._completed().flow_decorators}
 
+    def exit_hooks(self, succeeded):
+        # type: (bool) -> list[Any]
+        """The functions of ``@exit_hook`` for a run that ended so, in the order in which they stand."""
+        outcome = "on_success" if succeeded else "on_error"
+        hooks = [each for each in self._completed().flow_decorators if each.name == "exit_hook"]
+        return [function for each in reversed(hooks) for function in each.attributes[outcome]]
+
     @property
     def has_project(self):
         # type: () -> bool

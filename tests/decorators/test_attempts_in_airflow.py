@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 
 import pytest
 
@@ -32,6 +33,26 @@ class AFlow(FlowSpec):
         print("LATE", self.late_problem.type, self.late_problem.exception)
 
 dag = AFlow.dag(schedule=None, environment="local")
+"""
+HOOKED = """
+from airflow_conda_flow import exit_hook
+def tell(run):
+    from pathlib import Path
+    (task,) = run["start"]
+    Path("PATH").write_text(f"{run.pathspec}: start {'done' if task.successful else 'failed'}")
+def broken():
+    raise ValueError("the hook's own")
+@exit_hook(on_error=[broken, tell])
+class AFlow(FlowSpec):
+    @step
+    def start(self):
+        raise ValueError("on purpose")
+        self.next(self.end)
+    @step
+    def end(self):
+        pass
+
+dag = AFlow.dag(dag_id="hooked", schedule=None, environment="local")
 """
 DESCRIBE = """
 import os
@@ -64,16 +85,33 @@ def test_dags_test_catches_after_the_last_try(airflow_machine):
 
 @pytest.mark.timeout(280)
 def test_the_scheduler_retries_after_the_delay(airflow_machine):
-    """A real scheduler: the second try starts no sooner than the delay says, and is the one that is caught."""
+    """A real scheduler: the second try starts no sooner than the delay says, and is the one that is caught.
+
+    The exit hook of another flow, whose step fails, is told; its DAG run has failed in spite of that task.
+    """
     airflow_machine.flow(FLOW, folder=airflow_machine.dags)
+    hooked = HOOKED.replace("PATH", str(airflow_machine.home / "hooked"))
+    airflow_machine.flow(hooked, name="hooked.py", folder=airflow_machine.dags)
     with running_scheduler(airflow_machine):
         trigger(airflow_machine, "a_flow", "one")
+        trigger(airflow_machine, "hooked", "two")
         end = wait_for(lambda: list(airflow_machine.datastore.glob("flows/AFlow/one-*/end/0/0.json")))[0]
+        wait_for((airflow_machine.home / "hooked").exists)
+        wait_for(lambda: _state(airflow_machine, "hooked") not in {"running", "queued"})
+        assert _state(airflow_machine, "hooked") == "failed"
+    told = (airflow_machine.home / "hooked").read_text()
+    assert re.fullmatch(r"AFlow/two-\w+: start failed", told), told
     run = end.parents[2]
     first, second = (json.loads((run / f"start/0/{n}.json").read_text()) for n in range(2))
     assert [first["status"], second["status"]] == ["failed", "done"]
     assert _seconds(second["started"]) - _seconds(first["finished"]) >= 3
     assert json.loads(end.read_text())["status"] == "done"
+
+
+def _state(machine, dag_id: str) -> str:
+    """The state of the only run of a DAG."""
+    runs = machine.airflow("dags", "list-runs", dag_id, "-o", "json").stdout
+    return json.loads(runs[runs.index("[{") :])[0]["state"]
 
 
 def _seconds(text: str) -> float:

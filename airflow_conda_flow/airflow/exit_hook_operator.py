@@ -1,0 +1,60 @@
+"""``@exit_hook`` in a DAG: a task after all others, on a worker, whatever became of them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from airflow.sdk import BaseOperator
+from airflow.sdk.exceptions import AirflowFailException
+
+from airflow_conda_flow.airflow.identity import flow_run_id
+from airflow_conda_flow.client.exit_hooks import call_hooks
+from airflow_conda_flow.client.past_run import Run
+from airflow_conda_flow.client.scope import get_metadata
+from airflow_conda_flow.client.stored_object import restored
+from airflow_conda_flow.errors import ObjectNotFound
+
+if TYPE_CHECKING:
+    from airflow.sdk import Context
+
+
+class ExitHookOperator(BaseOperator):
+    """Calls the functions of a flow's ``@exit_hook``. A teardown: the DAG run's state is that of its steps.
+
+    Args:
+        flow: the flow's name.
+        last_step: the step that a run which succeeds ends with.
+        hooks: the functions, by whether the run succeeded.
+    """
+
+    ui_color = "#f5ecdc"
+
+    def __init__(
+        self, *, flow: str, last_step: str, hooks: Mapping[bool, Sequence[Any]], **kwargs: Any
+    ) -> None:
+        super().__init__(do_xcom_push=False, **kwargs)
+        self.flow = flow
+        self.last_step = last_step
+        self.hooks = hooks
+        self.as_teardown()
+
+    def execute(self, context: Context) -> None:
+        """Call those for what became of the run; the task fails if one of them does."""
+        run_id = context["run_id"]
+        ti: Any = context["ti"]
+        states = ti.get_task_states(self.dag_id, task_ids=[self.last_step], run_ids=[run_id])
+        succeeded = states.get(run_id, {}).get(self.last_step) == "success"
+        failed = call_hooks(self.hooks[succeeded], self._run(run_id), lambda line: self.log.error("%s", line))
+        if failed:
+            raise AirflowFailException(f"These exit hooks failed: {', '.join(failed)}. The log says why.")
+
+    def _run(self, run_id: str) -> Run | None:
+        """The run as the client reads it; None if it was not prepared."""
+        pathspec = f"{self.flow}/{flow_run_id(self.dag_id, run_id)}"
+        run: Run = restored(Run, pathspec, None, get_metadata(), None)
+        try:
+            run.tags  # noqa: B018 - asks whether it is there
+        except ObjectNotFound:
+            return None
+        return run
