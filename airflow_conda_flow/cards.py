@@ -1,4 +1,4 @@
-"""What a step may put on its card: ``from airflow_conda_flow.cards import Markdown, Table, Image``.
+"""What a step may put on its card, and the base of card types of one's own: ``import Card, Markdown, Table``.
 
 Standard library only, Python 3.6 and later: it is shipped into step environments.
 """
@@ -15,13 +15,21 @@ from airflow_conda_flow.flow.card_components import (
     ValueBox,
     VegaChart,
 )
+from airflow_conda_flow.flow.own_card import Card
+
+MetaflowCard = Card
+MetaflowCardComponent = CardComponent
+"""The names that flows written for Metaflow have for them."""
 
 __all__ = [
     "Artifact",
+    "Card",
     "CardComponent",
     "Error",
     "Image",
     "Markdown",
+    "MetaflowCard",
+    "MetaflowCardComponent",
     "ProgressBar",
     "PythonCode",
     "Table",

@@ -215,7 +215,7 @@ class StoredObject(object):
 
 
 def restored(kind, pathspec, attempt, where, in_namespace):
-    # type: (type[StoredObject], str, int | None, str, str | None) -> Any
+    # type: (type[StoredObject], str, int | None, str | None, str | None) -> Any
     """An object of a datastore, of which nothing is read before it is asked for something."""
     made = kind.__new__(kind)
     made._begin(kind._parsed(pathspec), attempt, scope.catalogue(where), in_namespace)

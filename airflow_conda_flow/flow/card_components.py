@@ -28,6 +28,11 @@ class CardComponent(object):
         """The part as JSON."""
         raise TypeError("%s is no component that a card can show." % type(self).__name__)
 
+    def render(self):
+        # type: () -> Any
+        """What a card of one's own type gets of it; a subclass may give HTML."""
+        return self.to_dict()
+
 
 class Markdown(CardComponent):
     """Text in Markdown; HTML in it shows as text."""

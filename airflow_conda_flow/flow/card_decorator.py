@@ -3,6 +3,7 @@
 import re
 
 from airflow_conda_flow.flow.decorators import StepDecorator, decorator_function, nearest
+from airflow_conda_flow.flow.own_card import OWN_TYPES
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -20,11 +21,12 @@ class CardDecorator(StepDecorator):
 
     Args:
         type: ``default`` shows the task, its parameters and artifacts, and what the step appended;
-            ``blank`` shows what the step appended alone; ``html`` shows the artifact ``html`` as it is.
+            ``blank`` shows what the step appended alone; ``html`` shows the artifact ``html`` as it is;
+            or the ``type`` of a subclass of ``airflow_conda_flow.cards.Card``.
         id: the name of the card for ``current.card["name"]``.
         options: of the type: ``{"attribute": "report"}`` names another artifact for ``html``.
-        timeout: seconds; taken for the sake of flows that set it, since a card is made after its step.
-        save_errors: whether a task that fails leaves a card that says why.
+        timeout: seconds that a type of one's own may take to render.
+        save_errors: whether a task that fails, or a type of one's own, leaves a card that says why.
         customize: whether ``current.card.append`` means this one where there are several.
     """
 
@@ -41,13 +43,10 @@ class CardDecorator(StepDecorator):
 
     def check(self):
         # type: () -> None
-        """Raise if the type is unknown, or an attribute is of another type."""
+        """Raise if an attribute is of another type."""
         kind = self.attributes["type"]
-        if kind not in TYPES:
-            self.fail(
-                "@card: there is no type %r.%s It takes: %s."
-                % (kind, nearest(str(kind), TYPES), ", ".join(TYPES))
-            )
+        if not isinstance(kind, str):
+            self.fail("@card: type is %r; write a text, such as 'default'." % (kind,))
         name = self.attributes["id"]
         if name is not None and not (isinstance(name, str) and _ID.match(name)):
             self.fail('@card: id is %r; write letters, digits and "_", such as "report".' % (name,))
@@ -63,8 +62,16 @@ class CardDecorator(StepDecorator):
 
     def check_in_flow(self, step, graph, draft):
         # type: (str | None, FlowGraph, FlowDraft) -> None
-        """Raise if another card of the step has the same id."""
+        """Raise if the type is unknown, or another card of the step has the same id."""
         del graph
+        kind = self.attributes["type"]
+        known = sorted(set(TYPES) | set(OWN_TYPES))
+        if kind not in known:
+            self.fail(
+                "@card: there is no type %r.%s There is: %s. A type of your own is a subclass of "
+                "airflow_conda_flow.cards.Card, in this file or in one that it imports."
+                % (kind, nearest(kind, known), ", ".join(known))
+            )
         name = self.attributes["id"]
         for other in draft.step_decorators[step or ""]:
             if other.name == "card" and other is not self and other.attributes["id"] == name is not None:

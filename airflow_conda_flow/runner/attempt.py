@@ -310,6 +310,8 @@ class _Attempt:
 
     def _told(self, message: Mapping[str, Any]) -> dict[str, Any]:
         try:
+            if message["call"] == "artifact":  # a card's own type may read what the step has just made
+                self._finish_publishing()
             return protocol.answer(RunCatalogue(self._datastore).call(message["call"], message["arguments"]))
         except CondaFlowError as error:
             return protocol.error(str(error), type(error).__name__)

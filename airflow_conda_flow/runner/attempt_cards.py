@@ -53,14 +53,14 @@ class AttemptCards:
 
     def store(self, manifest: Manifest) -> list[dict[str, Any]]:
         """Store the pages of a task that has ended; returns what its manifest says of them."""
-        failed = manifest["status"] != "done"
-        if not self._cards or (failed and not any(each["save_errors"] for each in self._cards)):
-            return []
         return self._store_all(manifest)
 
     def _store_all(self, manifest: Manifest) -> list[dict[str, Any]]:
         stored = []
+        failed = manifest["status"] == "failed"
         for number, (attributes, said) in enumerate(zip(self._cards, self._said, strict=True)):
+            if said.get("is_none") or (failed and not attributes["save_errors"]):
+                continue
             name = attributes["id"] or ("card" if number == 0 else f"card{number}")
             page = self._page(attributes, said, manifest)
             key = layout.card(
@@ -79,7 +79,7 @@ class AttemptCards:
         return stored
 
     def _page(self, attributes: Mapping[str, Any], said: Mapping[str, Any], manifest: Manifest) -> str:
-        if attributes["type"] == "html" and said.get("html") is not None:
+        if said.get("html") is not None:
             return str(said["html"])
         from airflow_conda_flow.runner.card_page import card_page  # noqa: PLC0415 - few steps have one
 

@@ -113,9 +113,10 @@ def _run(message, stream, running):
         from airflow_conda_flow.runtime import time_limit  # noqa: PLC0415 - few steps have one
 
         time_limit.run(method, arguments, message["timeout"], message["step"], stream)
+    done = task.finish(flow)
     if task.cards is not None:
-        task.cards.send(last=True)
-    return task.finish(flow)
+        task.cards.send(last=True, done=done)
+    return done
 
 
 def _declare_parameters(flow_class, names):

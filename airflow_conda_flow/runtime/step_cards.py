@@ -1,8 +1,10 @@
 """``current.card``: what a step appends to its cards, and how that gets to the runner."""
 
 import sys
+import time
 
 from airflow_conda_flow.flow.card_components import parts_to_dicts
+from airflow_conda_flow.flow.own_card import OWN_TYPES
 from airflow_conda_flow.runtime import protocol
 
 TYPE_CHECKING = False
@@ -12,6 +14,9 @@ if TYPE_CHECKING:
 
     from airflow_conda_flow.runtime.protocol import Message, MessageStream
 
+_REST = 1.0
+"""Seconds between two refreshes of a card that the step itself renders."""
+
 
 class StepCard(object):
     """One card of the running step."""
@@ -20,6 +25,7 @@ class StepCard(object):
         # type: (StepCards) -> None
         self._cards = cards
         self.parts = []  # type: list[Any]
+        self.data = None  # type: Any
         self.components = {}  # type: dict[str, Any]
 
     def append(self, component, id=None):  # noqa: A002 - the field's own name for it
@@ -42,9 +48,14 @@ class StepCard(object):
 
     def refresh(self, data=None, force=False):
         # type: (Any, bool) -> None
-        """Make the card anew from what it holds now, while the step runs."""
-        del data, force
-        self._cards.send()
+        """Make the card anew from what it holds now, while the step runs.
+
+        Args:
+            data: what ``render_runtime`` of a type of one's own is given.
+            force: of such a type, also within a second of the last time.
+        """
+        self.data = data
+        self._cards.refresh_now(force)
 
 
 class StepCards(object):
@@ -59,6 +70,8 @@ class StepCards(object):
     def __init__(self, cards, stream, flow):
         # type: (list[Message], MessageStream, Any) -> None
         self._flow = flow
+        self._started = time.strftime("%Y-%m-%dT%H:%M:%S.000000+00:00", time.gmtime())
+        self._refreshed = 0.0
         self._attributes = cards
         self._stream = stream
         self._cards = [StepCard(self) for _ in cards]
@@ -95,9 +108,18 @@ class StepCards(object):
 
     def refresh(self, data=None, force=False):
         # type: (Any, bool) -> None
-        """Make the cards anew from what they hold now, while the step runs."""
-        del data, force
-        self.send()
+        """Make the cards anew from what they hold now, while the step runs; as a card's own ``refresh``."""
+        for card in self._cards:
+            card.data = data
+        self.refresh_now(force)
+
+    def refresh_now(self, force):
+        # type: (bool) -> None
+        """Send what the cards hold, if there is none that takes time, or it had some rest."""
+        is_due = force or time.time() - self._refreshed >= _REST
+        if is_due or not any(each["type"] in OWN_TYPES for each in self._attributes):
+            self._refreshed = time.time()
+            self.send()
 
     @property
     def components(self):
@@ -105,14 +127,44 @@ class StepCards(object):
         """The parts of the step's card that were appended with an id."""
         return self._meant().components
 
-    def send(self, last=False):
-        # type: (bool) -> None
-        """Give the runner what the cards hold."""
+    def send(self, last=False, done=None):
+        # type: (bool, tuple[Any, Any] | None) -> None
+        """Give the runner what the cards hold.
+
+        Args:
+            last: whether the step has ended.
+            done: the artifacts and the transition of a step that is done.
+        """
         cards = [
-            {"id": each["id"], "parts": parts_to_dicts(card.parts), "html": self._html(each)}
+            self._own(each, card, last, done) if each["type"] in OWN_TYPES else self._ours(each, card)
             for each, card in zip(self._attributes, self._cards)
         ]
         self._stream.send(protocol.cards(cards, last))
+
+    def _ours(self, attributes, card):
+        # type: (Message, StepCard) -> Message
+        return {"id": attributes["id"], "parts": parts_to_dicts(card.parts), "html": self._html(attributes)}
+
+    def _own(self, attributes, card, last, done):
+        # type: (Message, StepCard, bool, tuple[Any, Any] | None) -> Message
+        """A card of a type that users wrote. One of a step that failed is a page of ours, which says why."""
+        said = {"id": attributes["id"], "parts": [], "html": None, "is_none": False}  # type: Message
+        if last and done is None:
+            return said
+        import importlib  # noqa: PLC0415 - few steps have such cards
+
+        from airflow_conda_flow.flow.current_run import current  # noqa: PLC0415 - likewise
+        from airflow_conda_flow.runtime import own_cards  # noqa: PLC0415 - likewise
+
+        client = importlib.import_module("airflow_conda_flow.client.running_task")
+        task = client.running_task(current, self._started, *(done or ()))
+        said["html"], problem = own_cards.rendered(attributes, card.parts, self._flow, task, card.data)
+        if problem is not None:
+            title = "The card of type %r was not made" % attributes["type"]
+            sys.stderr.write("%s: %s\n" % (title, problem.rstrip()))
+            said["parts"] = [{"kind": "error", "title": title, "text": problem}]
+        said["is_none"] = said["html"] is None and (problem is None or not attributes["save_errors"])
+        return said
 
     def _html(self, card):
         # type: (Message) -> str | None
@@ -127,7 +179,7 @@ class StepCards(object):
         """The card that ``current.card`` means: the only one, the one to customize, or that without an id."""
         if len(self._cards) == 1:
             return self._cards[0]
-        pairs = list(zip(self._attributes, self._cards))
+        pairs = [pair for pair in zip(self._attributes, self._cards) if _takes_parts(pair[0])]
         chosen = [card for each, card in pairs if each["customize"]]
         chosen = chosen or [card for each, card in pairs if each["id"] is None]
         if len(chosen) == 1:
@@ -137,3 +189,9 @@ class StepCards(object):
             'Write current.card["id"], with one of: %s.\n' % ", ".join(map(repr, self._by_id))
         )
         return StepCard(self)
+
+
+def _takes_parts(attributes):
+    # type: (Message) -> bool
+    own = OWN_TYPES.get(attributes["type"])
+    return own is None or own.ALLOW_USER_COMPONENTS

@@ -150,3 +150,120 @@ def test_cards_that_are_not_there(machine):
     done = machine.run(flow, "card", "get", "start", "own.html", "--id", "own")
     assert (machine.home / "own.html").read_text() == "<h1>mine</h1>"
     assert done.stdout == "Saved the card as own.html.\n"
+
+
+OWN = """
+from airflow_conda_flow.cards import CardComponent, Markdown, MetaflowCard
+
+class Line(CardComponent):
+    def __init__(self, text):
+        self.text = text
+    def render(self):
+        return "<i>%s</i>" % self.text
+
+class Report(MetaflowCard):
+    type = "report"
+    ALLOW_USER_COMPONENTS = True
+    RUNTIME_UPDATABLE = True
+    def __init__(self, options={"title": "none"}, components=[], graph=None, **other):
+        self.title, self.components, self.steps = options["title"], components, sorted(graph)
+    def render(self, task):
+        title, x, before = self.title, task.data.x, [each.pathspec.split("/")[2] for each in task.parent_tasks]
+        return f"{title} {task.pathspec} {x} {len(task['big'].data)} {before} {self.components} {task.successful}"
+    def render_runtime(self, task, data):
+        return f"{data} of {task.id}, {task.finished}"
+
+class Slow(MetaflowCard):
+    type = "slow"
+    def render(self, task):
+        import time
+        time.sleep(30)
+
+class Wrong(MetaflowCard):
+    type = "wrong"
+    def render(self, task):
+        return 1 / 0
+
+class Nothing(MetaflowCard):
+    type = "nothing"
+    def render(self, task):
+        return None
+"""
+OWN_FLOW = """
+import glob, os, time
+from airflow_conda_flow import card
+from reports import Line, Markdown
+
+class AFlow(FlowSpec):
+    @step
+    def start(self):
+        self.next(self.middle)
+
+    @card(type="report", options={"title": "<b>A</b>"}, customize=True)
+    @card(type="slow", id="late", timeout=0.2)
+    @card(type="wrong", id="wrong")
+    @card(type="wrong", id="quiet", save_errors=False)
+    @card(type="nothing", id="none")
+    @step
+    def middle(self):
+        self.x, self.big = 7, bytes(range(256)) * 10000
+        current.card.append(Line("line"))
+        current.card.append(Markdown("text"))
+        current.card.refresh({"half": 1})
+        pattern = os.path.expanduser("~/.airflow-conda-flow/datastore/flows/AFlow/*/middle/0/0.card.card.html")
+        for _ in range(100):
+            if glob.glob(pattern):
+                break
+            time.sleep(0.05)
+        print("NOW", open(glob.glob(pattern)[0]).read())
+        if os.environ.get("FAILS"):
+            raise RuntimeError("the step's")
+        self.next(self.end)
+
+    @step
+    def end(self):
+        pass
+"""
+
+
+def test_types_of_ones_own(machine):
+    """They render the task with what it made; one that fails, takes too long or makes none fails no step."""
+    (machine.home / "reports.py").write_text(OWN)
+    flow = machine.flow(OWN_FLOW)
+    done = machine.run(flow, "run")
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "NOW {'half': 1} of 0, False" in done.stdout
+    listed = machine.run(flow, "card", "list", "middle").stdout
+    assert [line.split()[1:3] for line in listed.splitlines()] == [
+        ["card", "report"],
+        ["late", "slow"],
+        ["wrong", "wrong"],
+    ]
+    (run,) = (machine.datastore / "flows/AFlow").iterdir()
+    components = "['<i>line</i>', {'kind': 'markdown', 'text': 'text'}]"
+    page = f"<b>A</b> AFlow/{run.name}/middle/0 7 2560000 ['start'] {components} True"
+    assert get(machine, flow, "middle", "--id", "card") == page
+    assert "Slow.render() took longer than the card&#x27;s timeout, 0.2 seconds." in get(
+        machine, flow, "middle", "--id", "late"
+    )
+    wrong = get(machine, flow, "middle", "--id", "wrong")
+    assert "return 1 / 0" in wrong
+    assert "ZeroDivisionError: division by zero" in wrong
+    assert "own_cards.py" not in wrong
+
+
+def test_types_of_ones_own_of_a_task_that_fails(machine):
+    """The page is ours, and says why the step failed."""
+    (machine.home / "reports.py").write_text(OWN)
+    flow = machine.flow(OWN_FLOW)
+    assert machine.run(flow, "run", FAILS="1").returncode == 1
+    assert "RuntimeError: the step&#x27;s" in get(machine, flow, "middle", "--id", "card")
+    assert "quiet" not in machine.run(flow, "card", "list", "middle").stdout
+
+
+def test_a_type_that_there_is_not(machine):
+    """It is found where the flow is read, with its line and what there is."""
+    (machine.home / "reports.py").write_text(OWN)
+    done = machine.run(machine.flow(OWN_FLOW.replace('type="slow"', 'type="slwo"')), "check")
+    assert done.returncode == 1
+    assert "a_flow.py:13: @card: there is no type 'slwo'. Did you mean 'slow'?" in done.stderr

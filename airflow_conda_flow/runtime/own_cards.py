@@ -1,0 +1,82 @@
+"""Renders cards of the users' own types, in the step process: it has the libraries that they need."""
+
+import signal
+
+from airflow_conda_flow.flow.own_card import OWN_TYPES
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from typing import Any, NoReturn
+
+    from airflow_conda_flow.runtime.protocol import Message
+
+
+class _TooLong(BaseException):
+    """The card's time is over; no ``except Exception`` of a user's hides it."""
+
+
+def rendered(attributes, parts, flow, task, data=None):
+    # type: (Message, list[Any], Any, Any, Any) -> tuple[str | None, str | None]
+    """The page of a card, and why there is none; both None where the card makes none.
+
+    Args:
+        attributes: those of its decorator.
+        parts: what the step appended.
+        flow: the flow object.
+        task: the client's object for the task.
+        data: what ``refresh`` was given.
+    """
+    from airflow_conda_flow.flow.current_run import current  # noqa: PLC0415 - few steps have such cards
+
+    card_type = OWN_TYPES[attributes["type"]]
+    is_done = task.finished
+    if not is_done and not card_type.RUNTIME_UPDATABLE:
+        return None, None
+
+    def call():
+        # type: () -> str | None
+        components = [_component(each) for each in parts] if card_type.ALLOW_USER_COMPONENTS else []
+        card = card_type(
+            options=attributes["options"] or {}, components=components, graph=current.graph, flow=flow
+        )
+        card.runtime_data = data
+        return card.render(task) if is_done else card.render_runtime(task, data)
+
+    try:
+        page = _within(attributes["timeout"], call)
+    except _TooLong:
+        return None, "%s.render() took longer than the card's timeout, %g seconds." % (
+            card_type.__name__,
+            attributes["timeout"],
+        )
+    except (Exception, SystemExit) as error:  # noqa: BLE001 - a card never fails a step
+        from airflow_conda_flow.runtime import failure  # noqa: PLC0415 - only where something failed
+
+        return None, str(failure.describe(error)["traceback"])
+    if page is not None and not isinstance(page, str):
+        return None, "%s.render() gave a %s; it gives HTML as a text, or None for no page." % (
+            card_type.__name__,
+            type(page).__name__,
+        )
+    return page, None
+
+
+def _component(part):
+    # type: (Any) -> Any
+    render = getattr(part, "render", None)
+    return part if render is None else render()
+
+
+def _within(seconds, call):
+    # type: (float, Callable[[], Any]) -> Any
+    def end(_number, _frame):
+        # type: (int, Any) -> NoReturn
+        raise _TooLong
+
+    signal.signal(signal.SIGALRM, end)
+    signal.setitimer(signal.ITIMER_REAL, seconds)
+    try:
+        return call()
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
