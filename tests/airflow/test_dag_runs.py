@@ -3,16 +3,12 @@
 from __future__ import annotations
 
 import json
-import os
 import re
-import subprocess
-import time
 
 import pytest
 
 from ..cli.test_run import NESTED
-from ..process_group import end_group
-from .conftest import AIRFLOW
+from .standalone import standalone
 
 FLOW = """
 class AFlow(FlowSpec):
@@ -116,37 +112,9 @@ dag = AFlow.dag(schedule=None, default_args={"retries": 1, "retry_delay": timede
 """,
         folder=machine.dags,
     )
-    port = str(20000 + os.getpid() % 20000)
-    machine.environ.update(
-        PATH=f"{AIRFLOW.parent}:{machine.environ['PATH']}",
-        AIRFLOW__API__PORT=port,
-        AIRFLOW__API__BASE_URL=f"http://127.0.0.1:{port}",
-        AIRFLOW__CORE__EXECUTION_API_SERVER_URL=f"http://127.0.0.1:{port}/execution/",
-        AIRFLOW__TRIGGERER__DEFAULT_CAPACITY="10",
-        AIRFLOW__LOGGING__WORKER_LOG_SERVER_PORT=str(int(port) + 1),
-        AIRFLOW__LOGGING__TRIGGER_LOG_SERVER_PORT=str(int(port) + 2),
-    )
-    log = (machine.home / "standalone.log").open("w")
-    standalone = subprocess.Popen(
-        [str(AIRFLOW), "standalone"],
-        env=machine.environ,
-        cwd=machine.home,
-        stdout=log,
-        stderr=subprocess.STDOUT,
-        start_new_session=True,
-    )
-    try:
-        deadline = time.monotonic() + 400
-        trigger = ("dags", "trigger", "a_flow", "--run-id", "one", "--conf", '{"words": "x y z"}')
-        while machine.airflow(*trigger).returncode:  # until the DAG is known
-            assert time.monotonic() < deadline, (machine.home / "standalone.log").read_text()[-3000:]
-        machine.airflow("dags", "unpause", "a_flow", "--yes")
-        while not list(machine.datastore.glob("flows/AFlow/one-*/end/0/0.json")):
-            assert time.monotonic() < deadline, (machine.home / "standalone.log").read_text()[-3000:]
-            time.sleep(0.5)
-    finally:
-        end_group(standalone)
-        log.close()
+    with standalone(machine) as airflow:
+        airflow.trigger("a_flow", "--conf", '{"words": "x y z"}')
+        airflow.wait_for_run("a_flow")
     assert machine.manifests()["end/0"]["artifacts"]["all"]["type"] == "builtins.list"
     (run,) = (machine.datastore / "flows/AFlow").iterdir()
     retried = sorted(path.name for path in run.glob("body/1/*.json"))

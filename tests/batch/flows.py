@@ -110,14 +110,6 @@ def runs_of(machine, flow: str) -> set[str]:
     return set(storage.list_names(f"flows/{flow}/"))
 
 
-def is_done(machine, flow: str, before: set[str]) -> bool:
-    """Whether the last step of a run that was not there before is done."""
-    runs = runs_of(machine, flow) - before
-    storage = S3Storage(machine.environ["CONDA_FLOW_DATASTORE_ROOT"], machine.s3)
-    names = (name for run_id in runs for name in storage.list_names(f"flows/{flow}/{run_id}/end/0/"))
-    return any(name.endswith(".json") for name in names)
-
-
 def task_manifests(machine, run_id: str | None = None) -> dict[str, dict]:
     """The manifests of one run's attempts by ``Flow/step/task id/attempt``; of all runs without an id."""
     storage = S3Storage(machine.environ["CONDA_FLOW_DATASTORE_ROOT"], machine.s3)

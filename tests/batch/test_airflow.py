@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import os
 import re
-import signal
-import subprocess
 import time
 
 import pytest
@@ -19,7 +16,6 @@ from airflow_conda_flow.flow.batch_decorator import BatchDecorator
 from airflow_conda_flow.runner.attempt import TaskRequest
 from airflow_conda_flow.settings import load_settings
 
-from ..airflow.conftest import AIRFLOW
 from .flows import FLOWS, SLEEPER, artifact_hashes, flow_name, runs_of
 
 pytestmark = pytest.mark.xdist_group("batch")  # they share a Batch, and two processors
@@ -107,25 +103,6 @@ def test_a_task_whose_time_is_up_ends_its_job(airflow_machine, cluster, deferrab
 def newest_job(cluster, prefix):
     """The last job whose name begins so."""
     return max(cluster.jobs(prefix), key=lambda job: job["createdAt"])
-
-
-def test_a_worker_that_was_lost_leaves_its_job_to_the_next(airflow_machine, cluster):
-    """Airflow is killed in the middle of a step; made again, the run waits for the same job."""
-    text = SLEEPER.format(name="LostFlow", sleeps="True", seconds=25, arguments="")
-    airflow_machine.flow(text, "lost_flow.py", airflow_machine.dags)
-    command = ("dags", "test", "lost_flow", "2026-01-01")
-    process = subprocess.Popen(
-        [str(AIRFLOW), *command], env=airflow_machine.environ, stdout=subprocess.PIPE, start_new_session=True
-    )
-    try:
-        cluster.container_of("LostFlow-", seconds=120)
-    finally:
-        os.killpg(process.pid, signal.SIGKILL)
-        process.communicate()
-    done = airflow_machine.airflow(*command)
-    assert done.returncode == 0, done.stdout
-    assert "runs this step already; waiting for it." in done.stdout
-    assert len(cluster.jobs("LostFlow-")) == 1
 
 
 def test_a_job_of_an_earlier_attempt_is_waited_for_unless_it_ends(cluster, tmp_path):

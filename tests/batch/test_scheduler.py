@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import os
+import signal
+from collections.abc import Iterator
+
 import pytest
 
 from airflow_conda_flow.compute.batch_failure import ENDED
 
+from ..airflow.standalone import Standalone, standalone
 from ..real_parts import docker
-from .flows import SLEEPER, artifact_hashes, flow_name, is_done, runs_of, task_manifests
-from .standalone import standalone
+from .flows import FLOWS, SLEEPER, artifact_hashes, flow_name, runs_of, task_manifests
 
-FLOWS = ("linear_flow", "nested_flow")
 pytestmark = pytest.mark.xdist_group("batch")  # they share a Batch, and two processors
 
 RETRIED = """
@@ -49,47 +52,80 @@ dag = AFlow.dag(
 """
 
 
-@pytest.mark.timeout(600)
-def test_the_scheduler_runs_everything(examples, cluster):
-    """Flows, one of which a person clears a task, and one of which a container is killed: both go on.
-
-    A triggerer runs, so every step is handed to it; its output is in the task's log.
-    """
+@pytest.fixture(scope="module")
+def airflow(examples) -> Iterator[Standalone]:
+    """Airflow with all its processes, and every flow of these tests in its DAG folder."""
     machine = examples.machine
     machine.flow(RETRIED, folder=machine.dags)
     cleared = SLEEPER.format(name="ClearedFlow", sleeps="self.tried == 0", seconds=400, arguments="")
     machine.flow(cleared, "cleared_flow.py", machine.dags)
+    arguments = '"retries": 1, "retry_delay": timedelta(seconds=1)'
+    lost = SLEEPER.format(name="LostFlow", sleeps="True", seconds=25, arguments=arguments)
+    lost = f'import os\nos.environ["CONDA_FLOW_DEFERRABLE"] = "false"\n{lost}'
+    machine.flow(lost, "lost_flow.py", machine.dags)
+    with standalone(machine, AIRFLOW__TRIGGERER__DEFAULT_CAPACITY="100") as running:
+        yield running
+
+
+@pytest.mark.timeout(500)
+def test_the_examples_give_the_same_artifacts(airflow, examples):
+    """All four at once, every step a job that the triggerer waits for: as from local processes."""
+    machine = airflow.machine
     local = {name: examples.local_hashes(name) for name in FLOWS}
     before = {name: runs_of(machine, flow_name(name)) for name in FLOWS}
-    with standalone(machine, 560) as airflow:
-        airflow.trigger("a_flow", "wide")
-        for name in FLOWS:
-            airflow.trigger(name, "one")
-        airflow.trigger("cleared_flow", "one")
-        cluster.container_of("ClearedFlow-", "-0-", 400)
-        done = machine.airflow("tasks", "clear", "cleared_flow", "--task-regex", "start", "--yes")
-        assert done.returncode == 0, done.stdout
-        docker("kill", cluster.container_of("AFlow-wide-", "-body-2-", 400))
-        for name in FLOWS:
-            airflow.wait_for(lambda name=name: is_done(machine, flow_name(name), before[name]))
-        airflow.wait_for(lambda: is_done(machine, "ClearedFlow", set()))
-        airflow.wait_for(lambda: is_done(machine, "AFlow", set()))
+    for name in FLOWS:
+        airflow.trigger(name)
+    for name in FLOWS:
+        airflow.wait_for_run(name, seconds=400)
+        (run_id,) = runs_of(machine, flow_name(name)) - before[name]
+        assert artifact_hashes(machine, run_id) == local[name]
+    log = airflow.task_log()
+    assert "Pausing task as DEFERRED" in log
+    assert "Hello, world!" in airflow.task_log("linear_flow", "hello")
+    assert "testsecret" not in log
+
+
+@pytest.mark.timeout(400)
+def test_a_killed_container_is_retried_and_the_result_is_right(airflow, cluster):
+    """`docker kill` in the middle of one of four splits: a second attempt of that one."""
+    airflow.trigger("a_flow")
+    docker("kill", cluster.container_of("AFlow-one-", "-body-2-", 300))
+    airflow.wait_for_run("a_flow")
+    (run_id,) = runs_of(airflow.machine, "AFlow")
+    assert len(artifact_hashes(airflow.machine, run_id)) == 7
+    manifests = task_manifests(airflow.machine, run_id)
+    killed = manifests["AFlow/body/2/0"]
+    assert killed["status"] == "failed"
+    assert "it ended without a word" in killed["exception"]["message"]
+    assert manifests["AFlow/body/2/1"]["status"] == "done"
+    definitions = [each for each in cluster.definitions().values() if each["revision"] > 1]
+    assert definitions == []
+
+
+@pytest.mark.timeout(400)
+def test_a_cleared_task_ends_its_job(airflow, cluster):
+    """A person clears a task that waits for its job: the job is terminated, and the next try has its own."""
+    airflow.trigger("cleared_flow")
+    cluster.container_of("ClearedFlow-", "-0-", 300)
+    done = airflow.machine.airflow("tasks", "clear", "cleared_flow", "--task-regex", "start", "--yes")
+    assert done.returncode == 0, done.stdout
+    airflow.wait_for_run("cleared_flow")
     jobs = sorted(cluster.jobs("ClearedFlow-"), key=lambda job: job["createdAt"])
     assert len(jobs) == 2, [(job["jobName"], job["status"], job.get("statusReason")) for job in jobs]
     first, second = jobs
     assert (first["status"], first["statusReason"]) == ("FAILED", ENDED)
     assert second["status"] == "SUCCEEDED"
-    for name in FLOWS:
-        (run_id,) = runs_of(machine, flow_name(name)) - before[name]
-        assert artifact_hashes(machine, run_id) == local[name]
-    (wide,) = runs_of(machine, "AFlow")
-    assert len(artifact_hashes(machine, wide)) == 7
-    killed = task_manifests(machine, wide)["AFlow/body/2/0"]
-    assert killed["status"] == "failed"
-    assert "it ended without a word" in killed["exception"]["message"]
-    assert task_manifests(machine, wide)["AFlow/body/2/1"]["status"] == "done"
-    log = "".join(path.read_text() for path in machine.home.glob("airflow/logs/**/task_id=hello/**/*.log*"))
-    assert "Hello, world!" in log
-    assert "testsecret" not in log
-    definitions = [each for each in cluster.definitions().values() if each["revision"] > 1]
-    assert definitions == []
+
+
+@pytest.mark.timeout(400)
+def test_a_worker_that_is_lost_leaves_its_job_to_the_next(airflow, cluster):
+    """The worker is killed in the middle of a step: the next try waits for the job that is there."""
+    airflow.trigger("lost_flow")
+    cluster.container_of("LostFlow-", seconds=200)
+    statement = "select pid from task_instance where dag_id = 'lost_flow' and task_id = 'start'"
+    ((pid,),) = airflow.query(statement)
+    os.kill(pid, signal.SIGKILL)
+    airflow.wait_for_run("lost_flow")
+    assert "runs this step already; waiting for it." in airflow.task_log("lost_flow", "start")
+    assert len(cluster.jobs("LostFlow-")) == 1
+    assert list(task_manifests(airflow.machine)).count("LostFlow/start/0/0") == 1

@@ -7,7 +7,7 @@ import re
 
 import pytest
 
-from .scheduler import running_scheduler, trigger, wait_for
+from ..airflow.standalone import standalone
 
 FLOW = """
 from airflow_conda_flow import catch, retry, timeout
@@ -92,27 +92,19 @@ def test_the_scheduler_retries_after_the_delay(airflow_machine):
     airflow_machine.flow(FLOW, folder=airflow_machine.dags)
     hooked = HOOKED.replace("PATH", str(airflow_machine.home / "hooked"))
     airflow_machine.flow(hooked, name="hooked.py", folder=airflow_machine.dags)
-    with running_scheduler(airflow_machine):
-        trigger(airflow_machine, "a_flow", "one")
-        trigger(airflow_machine, "hooked", "two")
-        end = wait_for(lambda: list(airflow_machine.datastore.glob("flows/AFlow/one-*/end/0/0.json")))[0]
-        wait_for((airflow_machine.home / "hooked").exists)
-        wait_for(lambda: _state(airflow_machine, "hooked") not in {"running", "queued"})
-        assert _state(airflow_machine, "hooked") == "failed"
+    with standalone(airflow_machine) as airflow:
+        airflow.trigger("a_flow")
+        airflow.trigger("hooked")
+        airflow.wait_for_run("a_flow")
+        airflow.wait_for_run("hooked", "failed")
     told = (airflow_machine.home / "hooked").read_text()
-    assert re.fullmatch(r"AFlow/two-\w+: start failed", told), told
-    run = end.parents[2]
+    assert re.fullmatch(r"AFlow/run-[\w-]+: start failed", told), told
+    (run,) = (path.parents[2] for path in airflow_machine.datastore.glob("flows/AFlow/run-*/end/0/0.json"))
+    end = run / "end/0/0.json"
     first, second = (json.loads((run / f"start/0/{n}.json").read_text()) for n in range(2))
     assert [first["status"], second["status"]] == ["failed", "done"]
     assert _seconds(second["started"]) - _seconds(first["finished"]) >= 3
     assert json.loads(end.read_text())["status"] == "done"
-
-
-def _state(machine, dag_id: str) -> str:
-    """The state of the only run of a DAG."""
-    runs = machine.airflow("dags", "list-runs", dag_id, "-o", "json").stdout
-    return json.loads(runs[runs.index("[{") :])[0]["state"]
-
 
 def _seconds(text: str) -> float:
     from datetime import datetime

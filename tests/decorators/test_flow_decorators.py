@@ -6,7 +6,7 @@ import json
 
 import pytest
 
-from .scheduler import running_scheduler, trigger, wait_for
+from ..airflow.standalone import standalone
 
 HEAD = "from airflow_conda_flow import project, schedule, trigger, trigger_on_finish\n"
 STEPS = """
@@ -132,9 +132,9 @@ def test_a_finished_flow_and_an_event_start_others(airflow_machine):
     event = """{"name": "conda_flow.First.end", "parameters": {"run": "run_id"}}"""
     machine.flow(flow_text(f"@trigger(event={event})", "Second", steps=second), "second.py", machine.dags)
     machine.environ["AIRFLOW__CORE__DAGS_ARE_PAUSED_AT_CREATION"] = "False"
-    with running_scheduler(machine):
-        trigger(machine, "first", "one")
-        wait_for(lambda: list(machine.datastore.glob("flows/Second/asset*/end/0/0.json")))
+    with standalone(machine) as airflow:
+        airflow.trigger("first")
+        airflow.wait_for(lambda: list(machine.datastore.glob("flows/Second/asset*/end/0/0.json")), "second")
     (log,) = machine.datastore.glob("flows/Second/asset*/end/0/0.stdout")
     (run,) = machine.datastore.glob("flows/First/*")
     assert f"GIVEN {run.name}\n" in log.read_text()
