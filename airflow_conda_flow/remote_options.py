@@ -24,6 +24,13 @@ REMOTE_OPTIONS = (
         "auto: where Airflow says that a triggerer is healthy.",
         choices=("auto", "true", "false"),
     ),
+    Option(
+        "defer_after",
+        "10",
+        "Seconds that Airflow's worker waits itself for a step on Kubernetes or Batch before it hands it to "
+        "the triggerer: handing over costs more than a short step.",
+        kind="float",
+    ),
 )
 
 KUBERNETES_OPTIONS = (

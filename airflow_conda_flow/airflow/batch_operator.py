@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import math
 import threading
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from airflow.providers.amazon.aws.operators.batch import BatchOperator
@@ -14,13 +16,13 @@ from airflow.sdk.exceptions import AirflowException, AirflowFailException, Airfl
 from airflow_conda_flow.airflow.batch_connection import RETRIES, connect
 from airflow_conda_flow.airflow.batch_trigger import BatchStepTrigger
 from airflow_conda_flow.airflow.configuration import airflow_settings
-from airflow_conda_flow.airflow.deferral import defers
+from airflow_conda_flow.airflow.deferral import defers, earliest_return, worker_seconds
 from airflow_conda_flow.airflow.step_operator import StepTask
 from airflow_conda_flow.compute.batch import BatchRegion, conclude_job, poll_interval
 from airflow_conda_flow.compute.batch_board import OVER
 from airflow_conda_flow.compute.batch_errors import translated
 from airflow_conda_flow.compute.batch_failure import ENDED, is_ending
-from airflow_conda_flow.compute.batch_follow import follow
+from airflow_conda_flow.compute.batch_follow import JobNews, follow
 from airflow_conda_flow.compute.batch_job import attempt_of_job, job_family
 from airflow_conda_flow.compute.batch_plan import StepPlan, job_arguments, plan_step, step_region
 from airflow_conda_flow.compute.batch_service import Job
@@ -113,8 +115,6 @@ class BatchStepOperator(StepTask, BatchOperator):
             else:
                 self.job_id = job["jobId"]
                 self.log.info("Batch job %s runs this step already; waiting for it.", self.job_id)
-            if defers(work.settings) and not (job and job["status"] in OVER):
-                self._defer(context, work)
             return self._follow(context, work)
         except CondaFlowError as error:
             raise _as_airflows(error) from None
@@ -148,7 +148,7 @@ class BatchStepOperator(StepTask, BatchOperator):
             raise (ours or error) from None
         self._persist_links(context)
 
-    def _defer(self, context: Context, work: _Work) -> None:
+    def _defer(self, context: Context, work: _Work, news: JobNews) -> None:
         end_at = None
         if self.execution_timeout is not None:
             started = context["ti"].start_date
@@ -162,18 +162,28 @@ class BatchStepOperator(StepTask, BatchOperator):
                 log_group=work.plan.log_group,
                 interval=poll_interval(work.settings),
                 end_at=end_at,
+                log_token=news.log_token,
+                has_printed=news.has_printed,
+                not_before=earliest_return(),
             ),
             method_name="execute_complete",
         )
 
     def _follow(self, context: Context, work: _Work) -> list[list[int]] | None:
         # Not made earlier: Airflow copies operators, and a mutex cannot be copied.
-        self._cancel = threading.Event()
+        cancel = self._cancel = threading.Event()
         region, job_id = work.region, str(self.job_id)
         news = region.news(job_id, work.plan.log_group, poll_interval(work.settings))
-        job = follow(
-            job_id, region.service, region.board, news, lambda line: self.log.info("%s", line), self._cancel
-        )
+
+        def wait(seconds: float) -> Job | None:
+            show = partial(self.log.info, "%s")
+            return follow(job_id, region.service, region.board, news, show, cancel, seconds)
+
+        job = wait(worker_seconds(work.settings))
+        if not news.is_over and not cancel.is_set():
+            if defers(work.settings):
+                self._defer(context, work, news)
+            job = wait(math.inf)
         return self._conclude(context, work, job, has_printed=news.has_printed)
 
     def _conclude(

@@ -18,6 +18,17 @@ from airflow_conda_flow.compute.batch import BatchRegion
 from airflow_conda_flow.compute.batch_failure import job_summary
 from airflow_conda_flow.errors import ComputeUnavailable
 
+_ARGUMENTS = (
+    "job_id",
+    "aws_conn_id",
+    "region",
+    "log_group",
+    "interval",
+    "end_at",
+    "log_token",
+    "has_printed",
+    "not_before",
+)
 _regions: dict[tuple[str | None, str | None], BatchRegion] = {}
 """By connection and region: what the triggers of this process share."""
 
@@ -32,6 +43,9 @@ class BatchStepTrigger(BaseTrigger):
         log_group: the CloudWatch group of its output; None where it goes elsewhere.
         interval: seconds between two looks.
         end_at: when its time is up, in seconds since 1970; None for never.
+        log_token: how far its output was read.
+        has_printed: whether a line of it came.
+        not_before: when it may fire, in seconds since 1970.
     """
 
     def __init__(
@@ -43,6 +57,9 @@ class BatchStepTrigger(BaseTrigger):
         log_group: str | None,
         interval: float,
         end_at: float | None,
+        log_token: str | None,
+        has_printed: bool,
+        not_before: float,
     ) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
         self.job_id = job_id
@@ -51,23 +68,28 @@ class BatchStepTrigger(BaseTrigger):
         self.log_group = log_group
         self.interval = interval
         self.end_at = end_at
+        self.log_token = log_token
+        self.has_printed = has_printed
+        self.not_before = not_before
 
     def serialize(self) -> tuple[str, dict[str, Any]]:
         """The path of the class, and its arguments."""
-        names = ("job_id", "aws_conn_id", "region", "log_group", "interval", "end_at")
-        return f"{__name__}.{type(self).__name__}", {name: getattr(self, name) for name in names}
+        return f"{__name__}.{type(self).__name__}", {name: getattr(self, name) for name in _ARGUMENTS}
 
     async def run(self) -> AsyncIterator[TriggerEvent]:
         """One event: the job at its end, that its time is up, or that Batch cannot be asked."""
         try:
-            yield TriggerEvent(await self._wait())  # type: ignore[no-untyped-call]
+            event = await self._wait()
         except ComputeUnavailable as error:
-            problem = {"job_id": self.job_id, "problem": str(error)}
-            yield TriggerEvent(problem)  # type: ignore[no-untyped-call]
+            event = {"job_id": self.job_id, "problem": str(error)}
+        await asyncio.sleep(max(0.0, self.not_before - time.time()))
+        yield TriggerEvent(event)  # type: ignore[no-untyped-call]
 
     async def _wait(self) -> dict[str, Any]:
         region = await self._region()
-        news = region.news(self.job_id, self.log_group, self.interval)
+        news = region.news(
+            self.job_id, self.log_group, self.interval, self.log_token, has_printed=self.has_printed
+        )
         with region.board.watched(self.job_id):
             while True:
                 for line in await asyncio.to_thread(news.lines):

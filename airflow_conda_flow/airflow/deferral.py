@@ -1,14 +1,17 @@
-"""Whether a step that runs elsewhere is handed to Airflow's triggerer while it runs."""
+"""Whether, and when, a step that runs elsewhere is handed to Airflow's triggerer while it runs."""
 
 from __future__ import annotations
 
 import json
 import logging
+import time
 import urllib.request
 
+from airflow_conda_flow.errors import SettingError
 from airflow_conda_flow.settings import Settings
 
 _SECONDS = 5.0
+_SETTLING = 5.0
 _log = logging.getLogger(__name__)
 
 
@@ -22,6 +25,32 @@ def defers(settings: Settings) -> bool:
     if conf.getboolean("operators", "default_deferrable", fallback=False):
         return True
     return triggerer_is_healthy(_api_server(conf.get("core", "execution_api_server_url", fallback=None)))
+
+
+def worker_seconds(settings: Settings) -> float:
+    """How long a worker waits for a step itself before it hands it over.
+
+    Raises:
+        SettingError: the setting is no number of seconds.
+    """
+    found = settings.texts["defer_after"]
+    try:
+        seconds = float(found.text)
+    except ValueError:
+        seconds = -1.0
+    if not seconds >= 0:
+        raise SettingError(f"{found.source} is {found.text!r}; write seconds, such as 10.")
+    return seconds
+
+
+def earliest_return() -> float:
+    """When the triggerer may give back a step that is handed over now, in seconds since 1970.
+
+    If a task is queued again before the scheduler has heard that its worker ended, the scheduler takes
+    the old news for the end of the new one, and fails it: "finished with state success, but the task
+    instance's state attribute is queued". A loop of the scheduler takes a second, or a few under load.
+    """
+    return time.time() + _SETTLING
 
 
 def _api_server(execution_api: str | None) -> str | None:

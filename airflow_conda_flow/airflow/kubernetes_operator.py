@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import threading
 import time
 from collections.abc import Mapping, Sequence
@@ -16,7 +17,7 @@ from airflow.sdk.exceptions import AirflowException, AirflowFailException
 from kubernetes.client import ApiClient
 
 from airflow_conda_flow.airflow.configuration import airflow_settings
-from airflow_conda_flow.airflow.deferral import defers
+from airflow_conda_flow.airflow.deferral import defers, earliest_return, worker_seconds
 from airflow_conda_flow.airflow.kubernetes_trigger import StepPodTrigger
 from airflow_conda_flow.airflow.step_operator import StepTask
 from airflow_conda_flow.compute import pod_state
@@ -110,7 +111,8 @@ class KubernetesStepOperator(StepTask, KubernetesPodOperator):
             work = self._work(context).of_attempt(event["attempt"])
             self.pod = _named(event["name"], event["namespace"])
             given_up = event["message"] if event["status"] == "timeout" else None
-            return self._watch(context, work, LogPosition(event.get("last_log_time") or ""), given_up)
+            position = LogPosition(event.get("last_log_time") or "")
+            return self._watch(context, work, position=position, given_up=given_up)
         except CondaFlowError as error:
             raise _as_airflows(error) from None
 
@@ -153,9 +155,7 @@ class KubernetesStepOperator(StepTask, KubernetesPodOperator):
         if found is None:
             self.log.info("Making pod %s in namespace %s", pod.metadata.name, namespace)
             self._cluster(namespace).create_pod(ApiClient().sanitize_for_serialization(pod))
-        if defers(work.settings) and not (found and pod_state.is_over(found)):
-            self._defer(context, work)
-        return self._watch(context, work)
+        return self._watch(context, work, worker_seconds(work.settings))
 
     def _pod(self) -> Any:
         """The pod that this try made, or found."""
@@ -174,7 +174,7 @@ class KubernetesStepOperator(StepTask, KubernetesPodOperator):
         alive = [pod for pod in pods if pod.metadata.deletion_timestamp is None]
         return max(alive, key=lambda pod: int(pod.metadata.labels[ATTEMPT]), default=None)
 
-    def _defer(self, context: Context, work: _Work) -> None:
+    def _defer(self, context: Context, work: _Work, position: LogPosition) -> None:
         self.convert_config_file_to_dict()  # type: ignore[no-untyped-call]
         pod, hook = self._pod(), cast("KubernetesHook", self.hook)
         end: dict[str, Any] = {}
@@ -197,6 +197,8 @@ class KubernetesStepOperator(StepTask, KubernetesPodOperator):
                 startup_timeout=self.startup_timeout_seconds,
                 startup_check_interval=_LOOKS,
                 logging_interval=_LOG_INTERVAL,
+                last_log_time=str(position) or None,
+                not_before=earliest_return(),
                 trigger_kwargs={"attempt": work.request.attempt, **end},
             ),
             method_name="trigger_reentry",
@@ -207,14 +209,16 @@ class KubernetesStepOperator(StepTask, KubernetesPodOperator):
         self,
         context: Context,
         work: _Work,
+        seconds: float = math.inf,
         position: LogPosition | None = None,
         given_up: str | None = None,
     ) -> list[list[int]] | None:
-        """See the pod through to its end, in the worker.
+        """See the pod through to its end, in the worker; or hand it over to the triggerer.
 
         Args:
             context: Airflow's.
             work: the attempt that the pod runs.
+            seconds: how long it stays in the worker, where a triggerer would take it.
             position: how much of its log was shown already.
             given_up: why the triggerer does not wait for it any longer.
         """
@@ -230,15 +234,25 @@ class KubernetesStepOperator(StepTask, KubernetesPodOperator):
             self.startup_timeout_seconds,
             position,
         )
+        handed_over = False
+
+        def done() -> bool:
+            return is_done(work.storage, work.request)
+
         try:
             if given_up is not None:
                 raise TaskFailed(given_up)  # noqa: TRY301 - as if it had been noticed here
-            last = watch.watch(self._cancel, lambda: is_done(work.storage, work.request))
+            last = watch.watch(self._cancel, done, seconds)
+            if not watch.is_over and not self._cancel.is_set():
+                if handed_over := defers(work.settings):
+                    self._defer(context, work, watch.hand_over())
+                last = watch.watch(self._cancel, done)
             fate = pod_state.fate(last, name)
         except (ComputeUnavailable, TaskFailed) as error:
             last, fate = None, str(error)
         finally:
-            watch.remove(wait=False)
+            if not handed_over:
+                watch.remove(wait=False)
         silent = pod_state.silent_end(last, name)
         cancelled = self._cancel.is_set()
         result = remote_result(work.storage, work.request, fate, silent, cancelled=cancelled)

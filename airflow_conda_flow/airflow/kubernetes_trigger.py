@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections.abc import AsyncIterator
 from functools import cached_property
 from typing import Any
 
 from airflow.providers.cncf.kubernetes.triggers.pod import ContainerState, KubernetesPodTrigger
 from airflow.providers.cncf.kubernetes.utils.pod_manager import AsyncPodManager, PodLaunchTimeoutException
+from airflow.triggers.base import TriggerEvent
 
 from airflow_conda_flow.compute import pod_state
 from airflow_conda_flow.compute.pod_log import OVERLAP_SECONDS, LogPosition
@@ -22,12 +24,26 @@ class StepPodTrigger(KubernetesPodTrigger):
     """The provider's trigger, but that every line of the log comes once and as it was printed.
 
     The event's ``last_log_time`` is the text of a ``LogPosition``.
+
+    Args:
+        not_before: when it may fire, in seconds since 1970.
+        arguments: the provider's.
     """
+
+    def __init__(self, *, not_before: float, **arguments: Any) -> None:
+        super().__init__(**arguments)
+        self.not_before = not_before
 
     def serialize(self) -> tuple[str, dict[str, Any]]:
         """This class and what makes it again."""
         _, arguments = super().serialize()
-        return f"{__name__}.{type(self).__name__}", arguments
+        return f"{__name__}.{type(self).__name__}", {**arguments, "not_before": self.not_before}
+
+    async def run(self) -> AsyncIterator[TriggerEvent]:
+        """The provider's event, but not too early."""
+        async for event in super().run():
+            await asyncio.sleep(max(0.0, self.not_before - time.time()))
+            yield event
 
     @cached_property
     def pod_manager(self) -> AsyncPodManager:

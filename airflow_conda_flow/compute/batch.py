@@ -44,10 +44,18 @@ class BatchRegion:
         service = BatchService(batch)
         return cls(service, JobBoard(service), logs, Pace())
 
-    def news(self, job_id: str, log_group: str | None, interval: float) -> JobNews:
-        """What is new of a job."""
-        log = JobLog(self.logs, log_group, self.pace) if log_group else None
-        return JobNews(job_id, self.board, log, interval)
+    def news(
+        self,
+        job_id: str,
+        log_group: str | None,
+        interval: float,
+        log_token: str | None = None,
+        *,
+        has_printed: bool = False,
+    ) -> JobNews:
+        """What is new of a job; the last two are those of another's ``JobNews`` that is gone on with."""
+        log = JobLog(self.logs, log_group, self.pace, log_token) if log_group else None
+        return JobNews(job_id, self.board, log, interval, has_printed=has_printed)
 
 
 class Batch:

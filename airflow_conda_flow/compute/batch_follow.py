@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import threading
 import time
 from collections.abc import Callable
@@ -28,15 +29,18 @@ class JobNews:
         board: where looks at jobs are shared.
         log: its output; None where that cannot be read.
         interval: seconds between two looks at a job that has run for a while.
+        has_printed: whether a line of its output came, to whoever waited before.
 
     Attributes:
         job: the job at the last look; None before, and while Batch does not know it.
         has_printed: whether a line of its output came.
     """
 
-    def __init__(self, job_id: str, board: JobBoard, log: JobLog | None, interval: float) -> None:
+    def __init__(
+        self, job_id: str, board: JobBoard, log: JobLog | None, interval: float, *, has_printed: bool = False
+    ) -> None:
         self.job: Job | None = None
-        self.has_printed = False
+        self.has_printed = has_printed
         self._job_id = job_id
         self._board = board
         self._log = log
@@ -44,6 +48,11 @@ class JobNews:
         self._status: str | None = None
         self._unanswered_since: float | None = None
         self._started = time.monotonic()
+
+    @property
+    def log_token(self) -> str | None:
+        """How far its output was read; None for not at all."""
+        return self._log.token if self._log else None
 
     @property
     def pause(self) -> float:
@@ -110,6 +119,7 @@ def follow(
     news: JobNews,
     line: Callable[[str], None],
     cancel: threading.Event,
+    seconds: float = math.inf,
 ) -> Job | None:
     """Wait in this thread until the job has ended, or until it was told to and had the time to.
 
@@ -120,6 +130,7 @@ def follow(
         news: what is new of it.
         line: takes each line.
         cancel: when set, the job is told to end.
+        seconds: how long to wait for a job that was not told to end.
 
     Returns:
         the job as it was at the last look; None if Batch never knew it.
@@ -128,6 +139,7 @@ def follow(
         ComputeUnavailable: Batch cannot be asked, though boto3 tried for a while.
     """
     deadline = None
+    end = time.monotonic() + seconds
     with board.watched(job_id):
         while True:
             for text in news.lines():
@@ -139,5 +151,7 @@ def follow(
                     deadline = time.monotonic() + _ENDING_SECONDS
                     service.terminate(job_id)
                 time.sleep(_FIRST_INTERVAL)
+            elif time.monotonic() >= end:
+                return news.job
             else:
                 cancel.wait(news.pause)

@@ -45,13 +45,17 @@ class JobLog:
         client: boto3's for ``logs``.
         group: the log group.
         pace: shared by all readers.
+        token: where another reader left off; None for the beginning.
+
+    Attributes:
+        token: where this one is.
     """
 
-    def __init__(self, client: Any, group: str, pace: Pace) -> None:
+    def __init__(self, client: Any, group: str, pace: Pace, token: str | None = None) -> None:
         self._client = client
         self._group = group
         self._pace = pace
-        self._token: str | None = None
+        self.token = token
 
     def read(self, stream: str, *, is_last: bool = False) -> list[str]:
         """The lines that came since the last time; none yet where CloudWatch does not know the stream.
@@ -67,16 +71,16 @@ class JobLog:
         for _ in range(_PAGES):
             if not self._pace.take(wait=is_last):
                 break
-            before = self._token
+            before = self.token
             events = self._page(stream)
             lines += [str(event["message"]).rstrip("\r\n") for event in events]
             # The same token again is the end; a page may be empty before that.
-            if self._token == before or not (events or is_last):
+            if self.token == before or not (events or is_last):
                 break
         return lines
 
     def _page(self, stream: str) -> list[dict[str, Any]]:
-        position: dict[str, Any] = {"nextToken": self._token} if self._token else {"startFromHead": True}
+        position: dict[str, Any] = {"nextToken": self.token} if self.token else {"startFromHead": True}
         with reporting(f"read the log stream {stream} of the group {self._group}"):
             try:
                 answer = self._client.get_log_events(
@@ -86,5 +90,5 @@ class JobLog:
                 if answer_code(error) in MISSING_LOG | THROTTLED:
                     return []
                 raise
-        self._token = answer["nextForwardToken"]
+        self.token = answer["nextForwardToken"]
         return list(answer["events"])

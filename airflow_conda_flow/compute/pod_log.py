@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import threading
 import time
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -91,6 +92,14 @@ class PodLog:
         self._emit = emit
         self._position = position or LogPosition()
         self._received: float | None = None
+        self._mutex = threading.Lock()
+        self._is_stopped = False
+
+    def stop(self) -> LogPosition:
+        """Pass on no more lines from now on; gives how far it came."""
+        with self._mutex:
+            self._is_stopped = True
+            return self._position
 
     def follow(self, is_over: Callable[[], bool], on_pause: Callable[[], object] = lambda: None) -> None:
         """Pass lines on until the container has ended and all were read, or the pod is gone.
@@ -102,7 +111,7 @@ class PodLog:
         from kubernetes.client.exceptions import ApiException  # noqa: PLC0415 - heavy
         from urllib3.exceptions import HTTPError  # noqa: PLC0415 - heavy
 
-        while True:
+        while not self._is_stopped:
             was_over = is_over()
             try:
                 self._read()
@@ -135,10 +144,13 @@ class PodLog:
         try:
             self._position.begin()
             for line in _lines(answer):
-                text = self._position.new_text(line)
-                if text is not None:
-                    self._received = time.monotonic()
-                    self._emit(shown(text))
+                with self._mutex:
+                    if self._is_stopped:
+                        break
+                    text = self._position.new_text(line)
+                    if text is not None:
+                        self._received = time.monotonic()
+                        self._emit(shown(text))
         finally:
             answer.release_conn()
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import math
 import threading
 import time
 from collections.abc import Callable
@@ -50,18 +51,27 @@ class PodWatch:
         self._log_paused = threading.Event()
         self._is_over = threading.Event()
 
-    def watch(self, cancel: threading.Event, is_done: Callable[[], bool]) -> Any | None:
+    @property
+    def is_over(self) -> bool:
+        """Whether the attempt had ended when it was last looked at."""
+        return self._is_over.is_set()
+
+    def watch(
+        self, cancel: threading.Event, is_done: Callable[[], bool], seconds: float = math.inf
+    ) -> Any | None:
         """The pod when the attempt has ended, None if it is gone; returns early when cancelled.
 
         Args:
             cancel: when set, the pod is left as it is.
             is_done: whether the attempt is committed as done.
+            seconds: returns then, if it has not ended; ``watch`` again goes on.
 
         Raises:
             TaskFailed: it cannot start.
             ComputeUnavailable: the cluster cannot be asked.
         """
         pause = _FIRST_LOOK
+        end = time.monotonic() + seconds
         while True:
             pod = self._cluster.read_pod(self.name, self._namespace)
             if pod is None or pod_state.is_over(pod):
@@ -70,13 +80,17 @@ class PodWatch:
                 self._follow_log()
             else:
                 self._look_at_start(pod)
-            if self._wait(pause, cancel):
+            if self._wait(pause, cancel) or time.monotonic() >= end:
                 return pod
             # The log ends with the container; what the cluster says of it lags behind by a second or two.
             if self._log_paused.is_set() and is_done():
                 return self._ended(pod)
             self._log_paused.clear()
             pause = min(pause * 1.3, _LAST_LOOK)
+
+    def hand_over(self) -> LogPosition:
+        """Leave the pod to somebody else; gives how much of its log was passed on."""
+        return self._log.stop()
 
     def remove(self, *, wait: bool) -> None:
         """Delete the pod; with ``wait``, return when it is gone."""

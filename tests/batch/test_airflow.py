@@ -89,7 +89,8 @@ def test_a_task_whose_time_is_up_ends_its_job(airflow_machine, cluster, deferrab
     arguments = '"execution_timeout": timedelta(seconds=8)'
     text = SLEEPER.format(name="AFlow", sleeps="True", seconds=300, arguments=arguments)
     airflow_machine.flow(text, folder=airflow_machine.dags)
-    done = airflow_machine.airflow("dags", "test", "a_flow", CONDA_FLOW_DEFERRABLE=deferrable)
+    waits = {"CONDA_FLOW_DEFERRABLE": deferrable, "CONDA_FLOW_DEFER_AFTER": "4"}
+    done = airflow_machine.airflow("dags", "test", "a_flow", **waits)
     assert "imeout" in done.stdout
     job = newest_job(cluster, "AFlow-")
     deadline = time.monotonic() + 30

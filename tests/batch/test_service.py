@@ -156,6 +156,9 @@ def test_lines_come_while_the_job_runs(cluster):
     assert log.read("a/default/1") == []
     put("  three\r\n", "four")
     assert log.read("a/default/1", is_last=True) == ["  three", "four"]
+    put("five")
+    other = JobLog(logs, "/streaming", Pace(1000), log.token)  # the triggerer, where a worker left off
+    assert other.read("a/default/1") == ["five"]
 
 
 def test_readings_keep_a_pace():

@@ -109,10 +109,13 @@ class KubernetesCluster:
         self.kubectl("delete", "pod", name, "--namespace", self.namespace, "--wait=false")
 
     def wait_until_empty(self, flow: str, seconds: float = 60) -> None:
-        """Return when no pod of the flow is left; nobody else deletes them."""
+        """Return when every pod of the flow was deleted and none of its containers runs.
+
+        Nobody else deletes them. A kubelet may take another minute to clear away what has ended.
+        """
         deadline = time.monotonic() + seconds
-        while self.pods(f"airflow-conda-flow/flow={flow}"):
-            assert time.monotonic() < deadline, self.pods(f"airflow-conda-flow/flow={flow}")
+        while left := [pod for pod in self.pods(f"airflow-conda-flow/flow={flow}") if not _is_ended(pod)]:
+            assert time.monotonic() < deadline, left
             time.sleep(0.3)
 
     def environ(self, root: str) -> dict[str, str]:
@@ -157,6 +160,12 @@ class KubernetesCluster:
             key.rpartition("/")[0]: {name: ref["sha256"] for name, ref in each["artifacts"].items()}
             for key, each in manifests.items()
         }
+
+
+def _is_ended(pod: dict[str, Any]) -> bool:
+    containers = pod["status"].get("containerStatuses", ())
+    running = any("running" in container["state"] for container in containers)
+    return "deletionTimestamp" in pod["metadata"] and not running
 
 
 @pytest.fixture(scope="session")

@@ -53,8 +53,8 @@ def test_the_same_artifacts_as_on_this_machine(
 
 @pytest.mark.parametrize("deferrable", ["false", "true"])
 def test_the_log_has_what_the_step_printed_and_no_secret(cluster, make_airflow, deferrable):
-    """Line by line, each once; neither credentials nor the pod's variables are logged."""
-    machine = make_airflow(CONDA_FLOW_DEFERRABLE=deferrable)
+    """Line by line, each once, also when the triggerer goes on reading; neither credentials nor the pod's variables are logged."""
+    machine = make_airflow(CONDA_FLOW_DEFERRABLE=deferrable, CONDA_FLOW_DEFER_AFTER="2.5")
     body = 'import time\nfor n in range(3):\n    print("line", n, "é😀", flush=True)\n    time.sleep(1)'
     one_pod(machine, body, 'env={"TOKEN": "VERY-SECRET"}')
     done = machine.airflow("dags", "test", "a_flow")
@@ -90,7 +90,7 @@ def test_a_failing_step_and_one_that_runs_out_of_memory(cluster, make_airflow):
 @pytest.mark.parametrize("deferrable", ["false", "true"])
 def test_a_task_whose_time_is_up_deletes_its_pod(cluster, make_airflow, deferrable):
     """`execution_timeout` ends the pod, whether a worker or the triggerer waits for it."""
-    machine = make_airflow(CONDA_FLOW_DEFERRABLE=deferrable)
+    machine = make_airflow(CONDA_FLOW_DEFERRABLE=deferrable, CONDA_FLOW_DEFER_AFTER="2")
     args = "{'execution_timeout': timedelta(seconds=12)}"
     one_pod(machine, "import time\ntime.sleep(200)", default_args=args)
     done = machine.airflow("dags", "test", "a_flow")
