@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import secrets
 import sqlite3
 import subprocess
 import time
@@ -29,6 +30,7 @@ class Standalone:
     def __init__(self, machine: AirflowMachine, port: int) -> None:
         self.machine = machine
         self.port = port
+        self._run_ids: dict[str, str] = {}
 
     def query(self, statement: str, *values: str) -> list[tuple]:
         """The answer of Airflow's database."""
@@ -36,21 +38,20 @@ class Standalone:
         with closing(sqlite3.connect(f"file:{path}?mode=ro", uri=True, timeout=30)) as database:
             return database.execute(statement, values).fetchall()
 
-    def trigger(self, dag_id: str, *options: str, run_id: str = "one") -> None:
-        """Start a DAG run as soon as the DAG is known."""
+    def trigger(self, dag_id: str, *options: str) -> None:
+        """Start a DAG run as soon as the DAG is known; its id is new."""
+        run_id = self._run_ids[dag_id] = f"run-{secrets.token_hex(4)}"
         self.wait_for(lambda: self.query("select 1 from dag where dag_id = ?", dag_id), dag_id)
         for command in (("trigger", dag_id, "--run-id", run_id, *options), ("unpause", dag_id, "--yes")):
             done = self.machine.airflow("dags", *command)
             assert done.returncode == 0, done.stdout
 
-    def wait_for_run(
-        self, dag_id: str, state: str = "success", run_id: str = "one", seconds: float = _SECONDS
-    ) -> None:
-        """Return when a DAG run has ended, in this state."""
+    def wait_for_run(self, dag_id: str, state: str = "success", seconds: float = _SECONDS) -> None:
+        """Return when the run that was triggered last has ended, in this state."""
         statement = "select state from dag_run where dag_id = ? and run_id = ?"
 
         def ended() -> list[tuple]:
-            found = self.query(statement, dag_id, run_id)
+            found = self.query(statement, dag_id, self._run_ids[dag_id])
             return found if found and found[0][0] in {"success", "failed"} else []
 
         assert self.wait_for(ended, dag_id, seconds) == [(state,)], self._told(dag_id)
@@ -89,6 +90,7 @@ def standalone(machine: AirflowMachine, **environ: str) -> Iterator[Standalone]:
         AIRFLOW__API__BASE_URL=address,
         AIRFLOW__CORE__EXECUTION_API_SERVER_URL=f"{address}/execution/",
         AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_ALL_ADMINS="True",
+        AIRFLOW__WORKERS__EXECUTION_API_TIMEOUT="60",  # two processors, and much else to do
         AIRFLOW__LOGGING__WORKER_LOG_SERVER_PORT=str(ports[1]),
         AIRFLOW__LOGGING__TRIGGER_LOG_SERVER_PORT=str(ports[2]),
         **environ,

@@ -46,8 +46,7 @@ def test_a_trigger_does_not_fire_before_its_time(monkeypatch):
     assert (again.log_token, again.has_printed) == ("token", True)
 
     async def first_event():
-        async for event in again.run():
-            return event
+        return await anext(again.run())
 
     started = time.monotonic()
     assert asyncio.run(first_event()).payload["job_id"] == "j"

@@ -106,6 +106,7 @@ def test_the_scheduler_retries_after_the_delay(airflow_machine):
     assert _seconds(second["started"]) - _seconds(first["finished"]) >= 3
     assert json.loads(end.read_text())["status"] == "done"
 
+
 def _seconds(text: str) -> float:
     from datetime import datetime
 
