@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import time
 
@@ -16,6 +17,7 @@ from airflow_conda_flow.flow.batch_decorator import BatchDecorator
 from airflow_conda_flow.runner.attempt import TaskRequest
 from airflow_conda_flow.settings import load_settings
 
+from ..airflow.whatever_is_kept import kept_by_airflow, kept_in_s3, use_connection
 from .flows import FLOWS, SLEEPER, artifact_hashes, flow_name, runs_of
 
 pytestmark = pytest.mark.xdist_group("batch")  # they share a Batch, and two processors
@@ -57,6 +59,23 @@ dag = AFlow.dag(schedule=None, environment="local")
     assert re.search(r'File ".*a_flow\.py", line \d+, in start', done.stdout), done.stdout
     assert "Step start failed: ValueError: on purpose" in done.stdout
     assert artifact_hashes(airflow_machine) == {}
+
+
+def test_the_secret_of_a_connection_stays_there(airflow_machine, cluster):
+    """Credentials in `aws_conn_id`: in no log, XCom, template, trigger, job or object of the datastore."""
+    machine = airflow_machine
+    machine.environ.update(CONDA_FLOW_DEFERRABLE="true", CONDA_FLOW_DEFER_AFTER="1")
+    secret = use_connection(machine)
+    text = SLEEPER.format(name="SecretFlow", sleeps="True", seconds=4, arguments="")
+    machine.flow(text, "secret_flow.py", machine.dags)
+    done = machine.airflow("dags", "test", "secret_flow")
+    assert done.returncode == 0, done.stdout
+    assert "Pausing task as DEFERRED" in done.stdout
+    jobs = json.dumps([cluster.jobs("SecretFlow-"), cluster.definitions()], default=str)
+    kept = kept_by_airflow(machine)
+    stored = kept_in_s3(machine.s3, machine.environ["CONDA_FLOW_DATASTORE_ROOT"])
+    assert all("SecretFlow" in text for text in (done.stdout, jobs, kept, stored))
+    assert not [text for text in (done.stdout, jobs, kept, stored) if secret in text]
 
 
 def test_a_queue_that_does_not_exist_fails_the_prepare_task(airflow_machine):

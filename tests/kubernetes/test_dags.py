@@ -5,10 +5,12 @@ from __future__ import annotations
 import json
 import re
 import sqlite3
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 
 import pytest
 
+from ..airflow.whatever_is_kept import kept_by_airflow, kept_in_s3, use_connection
 from .conftest import EXAMPLES, root_of, write_example
 
 ONE_POD = """
@@ -68,6 +70,23 @@ def test_the_log_has_what_the_step_printed_and_no_secret(cluster, make_airflow, 
     for secret in ("VERY-SECRET", machine.environ["AWS_SECRET_ACCESS_KEY"]):
         assert secret not in done.stdout
         assert secret not in str(kept)
+
+
+def test_the_secret_of_a_connection_stays_there(cluster, make_airflow):
+    """Credentials in `aws_conn_id`: in no log, XCom, template, trigger, pod or object of the datastore."""
+    machine = make_airflow(CONDA_FLOW_DEFERRABLE="true", CONDA_FLOW_DEFER_AFTER="1")
+    secret = use_connection(machine)
+    one_pod(machine, "import time\ntime.sleep(4)")
+    with ThreadPoolExecutor() as pool:
+        running = pool.submit(machine.airflow, "dags", "test", "a_flow")
+        pod = json.dumps(cluster.pod_of("AFlow", "start"))
+        done = running.result()
+    assert done.returncode == 0, done.stdout
+    assert "Pausing task as DEFERRED" in done.stdout
+    kept = kept_by_airflow(machine)
+    stored = kept_in_s3(cluster.server.make_client(), root_of(machine))
+    assert all("AFlow" in text for text in (done.stdout, pod, kept, stored))
+    assert not [text for text in (done.stdout, pod, kept, stored) if secret in text]
 
 
 def test_a_failing_step_and_one_that_runs_out_of_memory(cluster, make_airflow):
