@@ -40,6 +40,7 @@ from airflow_conda_flow.flow.user_decorators import (
 TYPE_CHECKING = False
 if TYPE_CHECKING or sys.version_info < (3, 7):
     # Python 3.6 knows no __getattr__ of a module.
+    from airflow_conda_flow import metaflow_version
     from airflow_conda_flow.client.data_artifact import DataArtifact
     from airflow_conda_flow.client.past_flow import Flow, Metaflow
     from airflow_conda_flow.client.past_run import Run
@@ -53,8 +54,16 @@ if TYPE_CHECKING or sys.version_info < (3, 7):
         metadata,
         namespace,
     )
+    from airflow_conda_flow.flow.config_parsers import (
+        conda_environment_yml_parser,
+        pyproject_toml_parser,
+        requirements_txt_parser,
+        yaml_parser,
+    )
     from airflow_conda_flow.flow.mutable_flow import MutableFlow
     from airflow_conda_flow.flow.mutable_step import MutableStep
+    from airflow_conda_flow.flow.profile import profile
+    from airflow_conda_flow.runtime.forked import parallel_imap_unordered, parallel_map
 if TYPE_CHECKING:
     from airflow_conda_flow.launch.deployer import Deployer
     from airflow_conda_flow.launch.notebook import NBRunner
@@ -87,6 +96,7 @@ __all__ = [
     "catch",
     "conda",
     "conda_base",
+    "conda_environment_yml_parser",
     "config_expr",
     "current",
     "default_metadata",
@@ -97,11 +107,17 @@ __all__ = [
     "get_namespace",
     "kubernetes",
     "metadata",
+    "metaflow_version",
     "namespace",
     "parallel",
+    "parallel_imap_unordered",
+    "parallel_map",
+    "profile",
     "project",
     "pypi",
     "pypi_base",
+    "pyproject_toml_parser",
+    "requirements_txt_parser",
     "resources",
     "retry",
     "schedule",
@@ -111,6 +127,7 @@ __all__ = [
     "trigger",
     "trigger_on_finish",
     "user_step_decorator",
+    "yaml_parser",
 ]
 
 _LATER = {
@@ -125,22 +142,35 @@ _LATER = {
     "Runner": "launch.runner",
     "Step": "client.past_step",
     "Task": "client.past_task",
+    "conda_environment_yml_parser": "flow.config_parsers",
     "default_metadata": "client.scope",
     "default_namespace": "client.scope",
     "get_metadata": "client.scope",
     "get_namespace": "client.scope",
     "metadata": "client.scope",
     "namespace": "client.scope",
+    "parallel_imap_unordered": "runtime.forked",
+    "parallel_map": "runtime.forked",
+    "profile": "flow.profile",
+    "pyproject_toml_parser": "flow.config_parsers",
+    "requirements_txt_parser": "flow.config_parsers",
+    "yaml_parser": "flow.config_parsers",
 }
 """The module that has a name which few flow files use."""
 
 
 def __getattr__(name):
     # type: (str) -> object
-    if name not in _LATER:
-        raise AttributeError("module %r has no attribute %r" % (__name__, name))
     import importlib  # noqa: PLC0415 - only where one is used
 
+    if name == "metaflow_version":
+        return importlib.import_module("airflow_conda_flow.metaflow_version")
+    if name not in _LATER:
+        from airflow_conda_flow.metaflow_names import INSTEAD  # noqa: PLC0415 - only where one is wrong
+
+        if name in INSTEAD:  # no AttributeError, of which an import would leave out the message
+            raise ImportError("Metaflow's %s is not here: %s." % (name, INSTEAD[name]))
+        raise AttributeError("module %r has no attribute %r" % (__name__, name))
     try:
         module = importlib.import_module("airflow_conda_flow." + _LATER[name])
     except ImportError as error:

@@ -24,7 +24,9 @@
     │   └── TaggingError (ValueError)      a tag is malformed, or may not be changed
     ├── LaunchError (RuntimeError)         a program could not start the command of a flow file
     ├── TransitionError (ValueError)       self.next() was called with what the graph does not allow
-    ├── MergeError (ValueError)            merge_artifacts() cannot decide
+    ├── MergeError (ValueError)            merge_artifacts() is called with what makes no sense
+    │   ├── MergeConflict                  inputs differ in a name
+    │   └── MissingInMerge (LookupError)   no input has a name
     ├── SecretError (LookupError)          a secret of @secrets cannot be had
     ├── TimeoutException (TimeoutError)    a step ran for longer than its @timeout
     └── TaskFailed (RuntimeError)          a task ended without its outputs
@@ -42,7 +44,10 @@ class CondaFlowError(Exception):
         line: the line in that file, counted from 1.
     """
 
-    def __init__(self, message, file=None, line=None):
+    headline = "Flow failed"
+    """What errors of this kind are called; flows that have errors of their own may set it."""
+
+    def __init__(self, message="", file=None, line=None):
         # type: (str, str | None, int | None) -> None
         super().__init__(message)
         self.message = message
@@ -150,7 +155,15 @@ class TransitionError(CondaFlowError, ValueError):
 
 
 class MergeError(CondaFlowError, ValueError):
-    """``merge_artifacts()`` found values that differ, or names that do not exist."""
+    """``merge_artifacts()`` cannot do what it was asked."""
+
+
+class MergeConflict(MergeError):
+    """``merge_artifacts()`` found inputs that differ in a name."""
+
+
+class MissingInMerge(MergeError, LookupError):
+    """``merge_artifacts(include=...)`` names what no input has."""
 
 
 class SecretError(CondaFlowError, LookupError):

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping
 from datetime import datetime, timezone
 from typing import TYPE_CHECKING, Any
 
 from airflow.sdk.log import redact  # type: ignore[attr-defined]  # where Airflow's own operators take it
+
+from airflow_conda_flow.airflow.schedules import FINISHED
+from airflow_conda_flow.client.past_task import Task
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
@@ -21,6 +25,7 @@ def run_values(context: Context) -> dict[str, Any]:
     """
     run: Any = context["dag_run"]
     return {
+        "trigger": _trigger(context.get("triggering_asset_events") or {}),
         "dag_id": run.dag_id,
         "dag_run_id": run.run_id,
         "dag_run_conf": redact(run.conf or {}),
@@ -28,6 +33,30 @@ def run_values(context: Context) -> dict[str, Any]:
         "data_interval_start": _text(run.data_interval_start),
         "data_interval_end": _text(run.data_interval_end),
     }
+
+
+def _trigger(events: Mapping[Any, Iterable[Any]]) -> list[dict[str, Any]] | None:
+    """The events that started the run, the newest first; None if a person or the clock did.
+
+    The end of one of our flows tells its task in ``extra``; its pathspec is the event's id.
+    """
+    found = []
+    for asset, happened in events.items():
+        name = getattr(asset, "name", str(asset))
+        for event in happened:
+            extra = event.extra or {}
+            ended = [str(extra[key]) for key in ("flow", "run_id", "step", "task_id") if key in extra]
+            is_run = name.startswith(FINISHED) and len(ended) == Task.depth
+            moment = _text(event.timestamp)
+            found.append(
+                {
+                    "name": name,
+                    "id": "/".join(ended) if is_run else f"{name}@{moment}",
+                    "timestamp": moment,
+                    "type": "run" if is_run else "event",
+                }
+            )
+    return sorted(found, key=lambda each: str(each["timestamp"]), reverse=True) or None
 
 
 def _text(moment: datetime | None) -> str | None:

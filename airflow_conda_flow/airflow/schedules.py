@@ -9,6 +9,9 @@ from airflow.sdk import Asset, AssetAll, AssetOrTimeSchedule, CronTriggerTimetab
 
 from airflow_conda_flow.flow.definition import FlowDefinition
 
+FINISHED = "conda_flow."
+"""What the names of the assets of finished flows begin with."""
+
 
 def schedule_of(definition: FlowDefinition) -> Any:
     """Airflow's ``schedule`` for the flow's decorators; None where it has none."""
@@ -36,7 +39,7 @@ def finished_asset(flow: str, prefix: str) -> Asset:
         prefix: its project and branch, or the empty string.
     """
     name = f"{prefix}.{flow}" if prefix else flow
-    return Asset(f"conda_flow.{name}.end")
+    return Asset(f"{FINISHED}{name}.end")
 
 
 def own_asset(definition: FlowDefinition) -> Asset:

@@ -115,22 +115,16 @@ class Flow(StoredObject):
         return None if record is None else Run._known(self, name, record)
 
     @property
-    def tags(self):
-        # type: () -> frozenset[str]
-        """The tags of all of its runs."""
-        return frozenset(tag for run in self._children() for tag in run.tags)
-
-    @property
     def user_tags(self):
         # type: () -> frozenset[str]
-        """The tags that people gave any of its runs."""
-        return frozenset(tag for run in self._children() for tag in run.user_tags)
+        """None: runs have tags, and a flow has not."""
+        return frozenset()
 
     @property
     def system_tags(self):
         # type: () -> frozenset[str]
-        """The system tags of all of its runs."""
-        return frozenset(tag for run in self._children() for tag in run.system_tags)
+        """None, as ``user_tags``."""
+        return frozenset()
 
     def _run_record(self):
         # type: () -> dict[str, Any]

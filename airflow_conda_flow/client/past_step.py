@@ -9,6 +9,8 @@ if TYPE_CHECKING:
     from datetime import datetime
     from typing import Any
 
+    from airflow_conda_flow.flow.graph import StepNode
+
 
 class Step(StoredObject):
     """One step of a run: ``Step("TrainFlow/1795547131171801/start")``; its tasks in the order of splits."""
@@ -42,13 +44,15 @@ class Step(StoredObject):
     def parent_steps(self):
         # type: () -> Iterator[Step]
         """The steps before it that have run."""
-        return self._of_run(self.parent.graph.steps[self.id].in_steps)
+        node = self._node()
+        return self._of_run([] if node is None else node.in_steps)
 
     @property
     def child_steps(self):
         # type: () -> Iterator[Step]
         """The steps after it that have run."""
-        return self._of_run(self.parent.graph.steps[self.id].out_steps)
+        node = self._node()
+        return self._of_run([] if node is None else node.out_steps)
 
     @property
     def environment_info(self):
@@ -56,6 +60,11 @@ class Step(StoredObject):
         """The environment of its tasks as plain data; None if they had none of their own."""
         task = self.task
         return None if task is None else task.environment_info
+
+    def _node(self):
+        # type: () -> StepNode | None
+        """Its place in the graph; None for ``_parameters``."""
+        return self.parent.graph.steps.get(self.id)  # type: ignore[no-any-return]
 
     def _of_run(self, names):
         # type: (list[str]) -> Iterator[Step]

@@ -57,9 +57,9 @@ class Task(StoredObject):
     @property
     def exception(self):
         # type: () -> TaskException | None
-        """Why it failed; None if it did not."""
+        """Why it failed; None if it did not, and where ``@catch`` caught it."""
         exception = self.manifest.get("exception")
-        return None if exception is None else TaskException(exception)
+        return None if exception is None or self.finished else TaskException(exception)
 
     @property
     def created_at(self):
@@ -230,10 +230,19 @@ class Task(StoredObject):
         # type: () -> tuple[int, ...]
         """The index path; a task id that stands for none is outside of every foreach."""
         graph = self.parent.parent.graph
+        if self._is_parameters():
+            return ()
         return index_path.indices(self.id, graph.foreach_depth(self._parts[2]))
+
+    def _is_parameters(self):
+        # type: () -> bool
+        """Whether it is the task of ``_parameters``, which is in no graph."""
+        return self._parts[2] not in self.parent.parent.graph.steps
 
     def _parents(self):
         # type: () -> list[tuple[str, tuple[int, ...]]]
+        if self._is_parameters():
+            return []
         return lineage.parents(self.parent.parent.graph, self._parts[2], self._indices(), self._manifest_of)
 
     def _next(self):

@@ -4,6 +4,7 @@ from datetime import datetime, timezone
 
 from airflow_conda_flow.client import scope
 from airflow_conda_flow.errors import ClientError, InvalidPathspec, NamespaceMismatch, ObjectNotFound
+from airflow_conda_flow.flow.current_run import current
 from airflow_conda_flow.flow.decorators import nearest
 
 TYPE_CHECKING = False
@@ -29,6 +30,7 @@ class StoredObject(object):
     Args:
         pathspec: its name.
         attempt: which attempt of a task; the one that counts if None.
+        _namespace_check: False shows it, and all in it, whatever the namespace.
 
     Raises:
         InvalidPathspec: the pathspec is not one of this kind.
@@ -39,12 +41,14 @@ class StoredObject(object):
     depth = 0
     """How many parts its pathspec has."""
 
-    def __init__(self, pathspec, attempt=None):
-        # type: (str, int | None) -> None
-        self._begin(self._parsed(pathspec), attempt, scope.catalogue(), scope.get_namespace())
+    def __init__(self, pathspec, attempt=None, _namespace_check=True):
+        # type: (str, int | None, bool) -> None
+        in_namespace = scope.get_namespace() if _namespace_check else None
+        self._begin(self._parsed(pathspec), attempt, scope.catalogue(), in_namespace)
         if attempt is not None and self.depth < _TASK_DEPTH:
             raise ClientError("%s: an attempt is one of a Task or a DataArtifact." % type(self).__name__)
-        self._load()
+        if not self._is_running():
+            self._load()
         if not self.is_in_namespace():
             raise NamespaceMismatch(
                 "%r is not in the namespace %r; its tags are: %s. Show all runs with namespace(None)."
@@ -81,6 +85,11 @@ class StoredObject(object):
         made._begin(parent._parts + (name,), attempt, parent._catalogue, parent._namespace)
         made._parent = parent
         return made
+
+    def _is_running(self):
+        # type: () -> bool
+        """Whether it is the task that the calling code is part of, which is stored when it ends."""
+        return bool(current.is_running_flow and self.pathspec == current.pathspec)
 
     # What a kind of object answers.
 

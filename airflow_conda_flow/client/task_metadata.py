@@ -15,8 +15,8 @@ def task_metadata(task):
     manifest, run = task.manifest, task._run_record()
     kind, _, root = task._catalogue.call("describe", []).partition("@")
     cloned = manifest.get("cloned_from") or {}
+    attempts = range(run.get("first_attempt", 0), manifest["attempt"] + 1)
     facts = {
-        "attempt": manifest["attempt"],
         "attempt_ok": manifest["status"] == "done",
         "user": run["username"],
         "runtime": task.runtime_name,
@@ -32,6 +32,6 @@ def task_metadata(task):
     }
     return [
         Metadata(name, str(value), task.finished_at, name, task)
-        for name, value in facts.items()
+        for name, value in [("attempt", number) for number in attempts] + list(facts.items())
         if value is not None
     ]

@@ -29,6 +29,7 @@ from .manifests import (
     read_run_manifest,
     read_task_manifest,
 )
+from .parameters_task import STEP, TASK_ID, parameters_task
 from .publish import read_published
 from .tags import change_tags, system_tags, user_tags
 
@@ -103,6 +104,8 @@ class RunCatalogue:
 
     def task_ids(self, flow: str, run_id: str, step: str) -> list[str]:
         """The ids of the step's tasks that have ended, in the order of their splits."""
+        if step == STEP:
+            return [TASK_ID] if self._manifest(flow, run_id) is not None else []
         return sorted(list_tasks(self._storage, flow, run_id, step), key=_by_number)
 
     def tasks(
@@ -117,6 +120,9 @@ class RunCatalogue:
             task_ids: which tasks.
             first_attempt: earlier attempts were another run's of the same id.
         """
+        if step == STEP:
+            known = self._parameters(flow, run_id)
+            return [known.get(task_id) for task_id in task_ids]
 
         def read(task_id: str) -> Manifest | None:
             done = read_task_manifest(self._storage, flow, run_id, step, task_id)
@@ -129,6 +135,8 @@ class RunCatalogue:
 
     def attempts(self, flow: str, run_id: str, step: str, task_id: str, first_attempt: int) -> list[Manifest]:
         """The manifests of all attempts of a task that have ended."""
+        if step == STEP:
+            return [each for key, each in self._parameters(flow, run_id).items() if key == task_id]
         found = list_attempts(self._storage, flow, run_id, step, task_id)
         return [each for each in found if each["attempt"] >= first_attempt]
 
@@ -165,6 +173,11 @@ class RunCatalogue:
             return read_run_manifest(self._storage, flow, run_id)
         except NotInDatastore:
             return None
+
+    def _parameters(self, flow: str, run_id: str) -> dict[str, Manifest]:
+        """The one task of ``_parameters``, by its id; none if there is no such run."""
+        run = self._manifest(flow, run_id)
+        return {} if run is None else {TASK_ID: parameters_task(run)}
 
     def _with_tags(self, run: Manifest) -> Manifest:
         return {**run, "system_tags": system_tags(run), "user_tags": user_tags(self._storage, run)}

@@ -86,9 +86,11 @@ def change_tags(
     A tag that is there already, or is not there, stays as it is.
 
     Raises:
-        TaggingError: a tag is malformed, or a system tag is to be removed.
+        TaggingError: a tag is malformed, a system tag is to be removed, or no tag is named.
     """
     add, remove = checked_tags(add), checked_tags(remove)
+    if not add and not remove:
+        raise TaggingError("No tag is named; name at least one to add or to remove.")
     fixed = set(system_tags(run))
     if forbidden := sorted(fixed.intersection(remove)):
         raise TaggingError(f"{', '.join(forbidden)}: system tags cannot be removed.")

@@ -18,15 +18,15 @@ ALWAYS = (
     "username",
     "tags",
     "tempdir",
+    "trigger",
 )
 """Names that are there everywhere; outside a step they are None."""
 
-IN_STEPS = ("parameter_names", "graph", "run")
+IN_STEPS = ("parameter_names", "graph", "run", "task")
 """Names that are there in steps alone."""
 
 IN_SOME_STEPS = {
     "card": "steps with @card",
-    "trigger": "runs that an event started",
     "parallel": "steps of a num_parallel",
     "is_parallel": "steps of a num_parallel",
     "project_name": "flows with @project",
@@ -74,6 +74,8 @@ class Current(object):
         self._values = dict(values, is_running_flow=True)
         if "parallel" in values:
             self._values["parallel"] = Parallel(**values["parallel"])
+        if values.get("trigger"):
+            self._values["trigger"] = _as_trigger(values["trigger"])
 
     def _update(self, **values):
         # type: (**Any) -> None
@@ -104,10 +106,6 @@ class Current(object):
             return self._computed(name)
         if name in IN_STEPS:
             raise AttributeError("current.%s has a value inside a running step alone." % name)
-        if name == "task":
-            raise AttributeError(
-                "current.task is not there: a task is stored when it ends. Its name is current.pathspec."
-            )
         if name in IN_SOME_STEPS:
             raise AttributeError("current.%s has a value in %s alone." % (name, IN_SOME_STEPS[name]))
         raise AttributeError("current has no attribute %r. It has: %s." % (name, ", ".join(NAMES)))
@@ -119,12 +117,20 @@ class Current(object):
             from airflow_conda_flow.flow.graph_summary import graph_summary  # noqa: PLC0415 - reads sources
 
             self._values[name] = graph_summary(self._values["flow_class"])
-        elif name == "run":
+        elif name in {"run", "task"}:
             import importlib  # noqa: PLC0415 - few steps ask for the client
 
-            past_run = importlib.import_module("airflow_conda_flow.client.past_run")
-            self._values[name] = past_run.Run("%s/%s" % (self._values["flow_name"], self._values["run_id"]))
+            running = importlib.import_module("airflow_conda_flow.client.running")
+            self._values[name] = getattr(running, name)(self._values["pathspec"])
         return self._values[name]
+
+
+def _as_trigger(events):
+    # type: (list[dict[str, Any]]) -> Any
+    """The events that started the run."""
+    from airflow_conda_flow.flow.trigger_events import Trigger, TriggerEvent  # noqa: PLC0415 - few runs
+
+    return Trigger([TriggerEvent(**dict(each, timestamp=_as_date(each["timestamp"]))) for each in events])
 
 
 def _as_date(text):

@@ -5,6 +5,7 @@ import os
 from airflow_conda_flow.errors import FlowDefinitionError, ParameterError
 from airflow_conda_flow.flow.attached_decorators import attached_decorators, check_attached
 from airflow_conda_flow.flow.config_value import ConfigValue
+from airflow_conda_flow.flow.current_run import current
 from airflow_conda_flow.flow.default_context import DefaultContext
 from airflow_conda_flow.flow.environment_spec import declares_conda, step_environments
 from airflow_conda_flow.flow.flow_draft import FlowDraft
@@ -187,6 +188,7 @@ class FlowDefinition(object):
                     "%s has no parameter %r. It has: %s."
                     % (self.name, name, ", ".join(sorted(known)) or "none")
                 )
+        current._update(**self.project)  # noqa: SLF001 - functions that compute defaults may ask
         values = {}
         for parameter in self.parameters:
             if parameter.name in given:

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
         input: Any
         index: int | None
+        step: str
 
         def load(self, name):
             # type: (str) -> Any
@@ -111,6 +112,12 @@ class FlowSpec(object):
         # type: () -> Any
         """The value of this split, in a foreach; None outside."""
         return self._running_task("self.input").input
+
+    @property
+    def _current_step(self):
+        # type: () -> str
+        """The name of the running step."""
+        return self._running_task("self._current_step").step
 
     @property
     def index(self):

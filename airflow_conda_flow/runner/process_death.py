@@ -28,6 +28,8 @@ def describe_death(end: ProcessEnd) -> dict[str, Any]:
 
 
 def _killed(name: str) -> str:
+    if name == "SIGSEGV":
+        return "The step's process was killed by SIGSEGV, a segmentation fault: native code crashed."
     if name != "SIGKILL":
         return f"The step's process was killed by {name}."
     limit = _limit_in_mebibytes()

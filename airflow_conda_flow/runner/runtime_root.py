@@ -15,7 +15,15 @@ from pathlib import Path
 
 _PACKAGE = Path(__file__).parent.parent
 _ROOMS = ("flow", "runtime", "client")
-_FILES = ("__init__.py", "cards.py", "errors.py")
+_FILES = (
+    "__init__.py",
+    "_version.py",
+    "cards.py",
+    "errors.py",
+    "exception.py",
+    "metaflow_names.py",
+    "metaflow_version.py",
+)
 
 
 def runtime_root(cache_dir: Path) -> Path:

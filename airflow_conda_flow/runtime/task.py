@@ -1,6 +1,12 @@
 """One task inside its step process: the object behind ``self`` while a step runs."""
 
-from airflow_conda_flow.errors import MergeError, MissingArtifact, TransitionError
+from airflow_conda_flow.errors import (
+    MergeConflict,
+    MergeError,
+    MissingArtifact,
+    MissingInMerge,
+    TransitionError,
+)
 from airflow_conda_flow.flow.decorators import nearest
 from airflow_conda_flow.runtime.inputs import Input, Inputs, refs_of, task_of
 from airflow_conda_flow.runtime.store import ArtifactClient
@@ -30,10 +36,10 @@ class StepTask(object):
 
     def __init__(self, message, stream):
         # type: (Message, MessageStream) -> None
-        self._step = message["step"]
+        self.step = message["step"]
         self._node = message["node"]
         self._file = message["flow_file"]
-        self._client = ArtifactClient(stream, message["scratch"], message["pickle_protocol"], self._step)
+        self._client = ArtifactClient(stream, message["scratch"], message["pickle_protocol"], self.step)
         self._namespace = dict(message["namespace"])
         self._loaded = {}  # type: dict[str, Any]
         self._parameters = {}  # type: dict[str, Any]
@@ -87,7 +93,7 @@ class StepTask(object):
             if self.inputs is not None and not hint:
                 hint = " In a join, read it from inputs, or call self.merge_artifacts(inputs)."
             raise MissingArtifact(
-                "Step %r reads self.%s, which no step before it has assigned.%s" % (self._step, name, hint)
+                "Step %r reads self.%s, which no step before it has assigned.%s" % (self.step, name, hint)
             )
         value = self._client.load(ref, "self.%s" % name)
         self._loaded[name] = (value, ref)
@@ -104,9 +110,9 @@ class StepTask(object):
         # type: (Any, tuple[Any, ...], str | None, str | None, Any) -> None
         """Take what ``self.next`` says, once."""
         if self._transition is not None:
-            raise TransitionError("Step %r called self.next() twice." % self._step)
+            raise TransitionError("Step %r called self.next() twice." % self.step)
         self._transition = read_transition(
-            flow, self._step, self._node, targets, foreach, condition, num_parallel
+            flow, self.step, self._node, targets, foreach, condition, num_parallel
         )
 
     def go_on(self, flow, targets, options):
@@ -124,7 +130,7 @@ class StepTask(object):
         node = dict(self._node, foreach=options.get("foreach"), condition=options.get("condition"))
         self._transition = read_transition(
             flow,
-            self._step,
+            self.step,
             node,
             tuple(targets),
             options.get("foreach"),
@@ -136,7 +142,7 @@ class StepTask(object):
         # type: (Any, Any, Iterable[str], Iterable[str]) -> None
         """Take over the artifacts on which all inputs agree; compared by digest, none is read."""
         if self.inputs is None:
-            raise MergeError("merge_artifacts() works in a join; step %r is none." % self._step)
+            raise MergeError("merge_artifacts() works in a join; step %r is none." % self.step)
         wanted, unwanted = set(include), set(exclude)
         if wanted and unwanted:
             raise MergeError("merge_artifacts() takes include or exclude, not both.")
@@ -147,14 +153,14 @@ class StepTask(object):
         assigned = set(vars(flow)) | set(self._namespace)
         missing = sorted(wanted - set(refs) - assigned)
         if missing:
-            raise MergeError(
+            raise MissingInMerge(
                 "merge_artifacts(include=...) names %s, which no input of step %r has.%s"
-                % (", ".join(missing), self._step, nearest(missing[0], refs))
+                % (", ".join(missing), self.step, nearest(missing[0], refs))
             )
         names = (wanted or set(refs)) - unwanted - assigned
         differing = sorted(name for name in names if len(refs[name]) > 1)
         if differing:
-            raise MergeError(self._conflict(differing, refs[differing[0]]))
+            raise MergeConflict(self._conflict(differing, refs[differing[0]]))
         for name in names:
             ((self._namespace[name], _),) = refs[name].values()
 
@@ -166,7 +172,7 @@ class StepTask(object):
             "self.%s is %s in task %s, and %s in task %s. "
             "Assign self.%s before the call, or name it in exclude=[...]."
             % (
-                self._step,
+                self.step,
                 ", ".join(names),
                 names[0],
                 one["preview"] or "a " + one["type"],
@@ -190,8 +196,7 @@ class StepTask(object):
         if self._transition is None and self._node["kind"] != "end":
             raise TransitionError(
                 "Step %r ended without calling self.next(). Every way through it has to end with "
-                "self.next(%s)."
-                % (self._step, ", ".join("self." + name for name in self._node["out_steps"])),
+                "self.next(%s)." % (self.step, ", ".join("self." + name for name in self._node["out_steps"])),
                 file=self._file,
                 line=self._node["line"],
             )

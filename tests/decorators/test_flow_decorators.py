@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 
 import pytest
 
@@ -129,6 +130,8 @@ def test_a_finished_flow_and_an_event_start_others(airflow_machine):
     machine.flow(flow_text("", "First"), "first.py", machine.dags)
     second = STEPS.replace("    @step", '    run = Parameter("run", default="none")\n    @step', 1)
     second = second.replace("names =", 'print("GIVEN", self.run); names =')
+    second = second.replace("names =", 'print("TRIGGER", *current.trigger.event); names =')
+    second = second.replace("names =", 'print("FROM", current.trigger.run["end"].task.stdout); names =')
     event = """{"name": "conda_flow.First.end", "parameters": {"run": "run_id"}}"""
     machine.flow(flow_text(f"@trigger(event={event})", "Second", steps=second), "second.py", machine.dags)
     machine.environ["AIRFLOW__CORE__DAGS_ARE_PAUSED_AT_CREATION"] = "False"
@@ -137,7 +140,10 @@ def test_a_finished_flow_and_an_event_start_others(airflow_machine):
         airflow.wait_for(lambda: list(machine.datastore.glob("flows/Second/asset*/end/0/0.json")), "second")
     (log,) = machine.datastore.glob("flows/Second/asset*/end/0/0.stdout")
     (run,) = machine.datastore.glob("flows/First/*")
-    assert f"GIVEN {run.name}\n" in log.read_text()
+    text = log.read_text()
+    assert f"GIVEN {run.name}\n" in text
+    assert re.search(rf"TRIGGER conda_flow\.First\.end First/{run.name}/end/0 20\S+ \S+ run\n", text)
+    assert "FROM PROJECT [None, None, None, None, None]\n" in text
 
 
 MISTAKES = [

@@ -1,0 +1,34 @@
+"""``profile``: how long a part of a step takes."""
+
+import time
+from contextlib import contextmanager
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterator, MutableMapping
+
+
+@contextmanager
+def profile(label, stats_dict=None):
+    # type: (str, MutableMapping[str, int] | None) -> Iterator[None]
+    """Time the block: print it, or add it to a dictionary.
+
+    Args:
+        label: what the block is called.
+        stats_dict: takes the milliseconds under the label, added to those that are there.
+
+    >>> times = {}
+    >>> with profile("sum", times):
+    ...     total = sum(range(10))
+    >>> list(times)
+    ['sum']
+    """
+    if stats_dict is None:
+        print("PROFILE: %s starting" % label)
+    start = time.time()
+    yield
+    took = int((time.time() - start) * 1000)
+    if stats_dict is None:
+        print("PROFILE: %s completed in %dms" % (label, took))
+    else:
+        stats_dict[label] = stats_dict.get(label, 0) + took

@@ -1,0 +1,84 @@
+"""``current.trigger``: the events that started a run.
+
+The run manifest holds them as plain data, the newest first, and ``Trigger`` gives them their names.
+"""
+
+import importlib
+from collections import namedtuple
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from typing import Any
+
+TriggerEvent = namedtuple(  # noqa: PYI024 - every step process would pay for importing typing
+    "TriggerEvent", ["name", "id", "timestamp", "type"]
+)
+"""What happened: its name, what tells it from others of that name, when, and ``event`` or ``run``.
+
+The id of a ``run`` is the pathspec of the task that the other flow ended with.
+"""
+
+
+class Trigger(object):
+    """What started the run: an event, or another flow that finished; several where all had to happen.
+
+    Args:
+        events: the events, the newest first.
+    """
+
+    def __init__(self, events):
+        # type: (list[TriggerEvent]) -> None
+        self._events = events
+
+    @property
+    def event(self):
+        # type: () -> TriggerEvent | None
+        """The newest event."""
+        return self._events[0] if self._events else None
+
+    @property
+    def events(self):
+        # type: () -> list[TriggerEvent] | None
+        """All events, the newest first; None if there is none."""
+        return list(self._events) or None
+
+    @property
+    def run(self):
+        # type: () -> Any
+        """The run that finished last of those that started this one; None if none did."""
+        runs = self.runs
+        return runs[0] if runs else None
+
+    @property
+    def runs(self):
+        # type: () -> list[Any] | None
+        """The runs of other flows that started this one, the newest first; None if none did."""
+        found = [each for each in self._events if each.type == "run"]
+        if not found:
+            return None
+        running = importlib.import_module("airflow_conda_flow.client.running")
+        return [running.run(each.id) for each in found]
+
+    def __getitem__(self, name):
+        # type: (str) -> Any
+        """The run of the flow of that name, else the event of that name."""
+        for run in self.runs or ():
+            if run.path_components[0] == name:
+                return run
+        for event in self._events:
+            if event.name == name:
+                return event
+        raise KeyError(name)
+
+    def __contains__(self, name):
+        # type: (object) -> bool
+        return any(name in (each.name, each.id.split("/")[0]) for each in self._events)
+
+    def __iter__(self):
+        # type: () -> Iterator[TriggerEvent]
+        return iter(self._events)
+
+    def __repr__(self):
+        # type: () -> str
+        return "<Trigger: %s>" % ", ".join(each.name for each in self._events)

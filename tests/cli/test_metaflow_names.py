@@ -1,0 +1,141 @@
+"""Flows that were written for Metaflow and import another package now."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import pytest
+
+from ..flow_machine import Machine
+
+FLOW = """
+from airflow_conda_flow import (
+    Config, Run, Task, catch, metaflow_version, parallel_imap_unordered, parallel_map, profile, project, retry)
+from airflow_conda_flow.exception import (
+    ExternalCommandFailed, MetaflowException, MetaflowNotFound, MissingInMergeArtifactsException,
+    UnhandledInMergeArtifactsException)
+
+class OwnError(MetaflowException):
+    headline = "Own"
+
+def place(context):
+    return "%s %s %s" % (current.project_name, current.branch_name, context.parameter_name)
+
+@project(name="a_project")
+class AFlow(FlowSpec):
+    FACTOR = 3
+    where = Parameter("where", default=place)
+    words = Parameter("words", default="a,b", separator=",")
+    config = Config("config", default_value={"depth": 2})
+
+    @retry(times=2, minutes_between_retries=0)
+    @catch(var="problem", print_exception=False)
+    @step
+    def start(self):
+        if current.retry_count < 2:
+            raise OwnError
+        self.kept = [self._current_step, current.trigger, self.where]
+        raise ExternalCommandFailed("catch me")
+        # never reached: @catch goes the way that the graph says
+        self.next(self.left, self.right)
+
+    @step
+    def left(self):
+        self.side = 1
+        self.run, self.task = current.run, current.task
+        assert Task(current.pathspec) == self.task
+        Task(current.pathspec).parent.parent.add_tag("seen")
+        assert self.run["start"].task.exception is None
+        with profile("maps"):
+            self.squares = parallel_map(lambda item: item * self.FACTOR, range(5), max_parallel=2)
+            self.any_order = sorted(parallel_imap_unordered(lambda item: "x" * 100000 * item, [2, 1]), key=len)
+        self.next(self.join)
+
+    @step
+    def right(self):
+        self.side = 2
+        try:
+            parallel_map(lambda item: 1 // item, [0])
+        except MetaflowException as error:
+            assert "ZeroDivisionError" in str(error)
+        try:
+            Run("NoFlow/1")
+        except MetaflowNotFound as error:
+            print("not found", metaflow_version.get_version())
+        self.next(self.join)
+
+    @step
+    def join(self, inputs):
+        for call, expected in [
+            (lambda: self.merge_artifacts(inputs), UnhandledInMergeArtifactsException),
+            (lambda: self.merge_artifacts(inputs, include=["nothing"]), MissingInMergeArtifactsException),
+        ]:
+            try:
+                call()
+            except expected:
+                continue
+            raise AssertionError(expected)
+        self.left_task = inputs.left.task
+        self.merge_artifacts(inputs, include=["squares", "any_order", "kept", "problem", "run"])
+        self.next(self.end)
+
+    @step
+    def end(self):
+        pass
+"""
+READ = """
+from airflow_conda_flow import Flow, Task, namespace
+run = Flow("AFlow").latest_run
+data = run.data
+assert data.squares == [0, 3, 6, 9, 12], data.squares
+assert [len(each) for each in data.any_order] == [100000, 200000]
+assert data.kept == ["start", None, "a_project user.tester where"], data.kept
+assert (data.problem.exception, data.problem.type) == (
+    "catch me", "airflow_conda_flow.exception.ExternalCommandFailed")
+assert run["start"].task.exception is None and "seen" in run.user_tags
+assert [fact.value for fact in run["start"].task.metadata if fact.type == "attempt"] == ["0", "1", "2"]
+given = run["_parameters"].task
+assert (given.data.where, given.data.words, given.data.FACTOR, given.data.config["depth"]) == (
+    data.kept[2], ["a", "b"], 3, 2)
+assert given == Task(run.pathspec + "/_parameters/0") and given.stdout == "" and not list(given.parent_tasks)
+assert "_parameters" in run and "_parameters" not in [step.id for step in run]
+namespace("user:somebody-else")
+assert data.run == run and data.run["left"].task == data.left_task
+assert data.left_task.data.side == 1
+assert Task(data.left_task.pathspec, _namespace_check=False).parent.parent == run
+"""
+
+
+@pytest.fixture
+def machine(tmp_path) -> Machine:
+    """A machine of its own."""
+    return Machine(tmp_path)
+
+
+def test_a_flow_of_metaflows_names(machine):
+    """Errors, parallel_map, current.run and current.task, and what the client gives of such a run."""
+    done = machine.run(machine.flow(FLOW), "run")
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "PROFILE: maps completed in" in done.stdout
+    read = subprocess.run(
+        [sys.executable, "-c", READ], capture_output=True, text=True, env=machine.environ, check=False
+    )
+    assert read.returncode == 0, read.stderr
+    dumped = machine.run(machine.home / "a_flow.py", "dump", f"{_run_id(machine)}/_parameters")
+    assert "words [size: 24 type: <class 'list'>] = ['a', 'b']" in dumped.stdout, dumped.stdout
+
+
+def test_what_is_not_here_says_what_to_write(machine):
+    """The message of an import is the whole answer."""
+    path = machine.home / "s3.py"
+    path.write_text("from airflow_conda_flow import FlowSpec, S3\n")
+    done = subprocess.run(
+        [sys.executable, str(path)], capture_output=True, text=True, env=machine.environ, check=False
+    )
+    assert done.stderr.splitlines()[-1].startswith("ImportError: Metaflow's S3 is not here: use boto3")
+
+
+def _run_id(machine: Machine) -> str:
+    (run,) = (machine.datastore / "flows" / "AFlow").iterdir()
+    return run.name
