@@ -7,13 +7,14 @@ from typing import TYPE_CHECKING
 import pytest
 
 from .datastore.s3_servers import moto_s3, rclone_s3
+from .graphs.shape_runs import local_shapes
 from .real_parts import _docker, base_image, kubeconfig, runner_image
 from .served_channel import ServedChannel, cached_channel, find_pythons
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-__all__ = ["_docker", "base_image", "kubeconfig", "moto_s3", "rclone_s3", "runner_image"]
+__all__ = ["_docker", "base_image", "kubeconfig", "local_shapes", "moto_s3", "rclone_s3", "runner_image"]
 
 
 @pytest.fixture(scope="session")

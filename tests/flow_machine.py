@@ -45,7 +45,9 @@ class Machine:
         """The command line of a flow file."""
         return [sys.executable, str(flow), *words]
 
-    def run(self, flow: Path, *words: str, **environ: str) -> subprocess.CompletedProcess[str]:
+    def run(
+        self, flow: Path, *words: str, seconds: float = 240, **environ: str
+    ) -> subprocess.CompletedProcess[str]:
         """Run a flow file to its end."""
         return subprocess.run(
             self.command(flow, *words),
@@ -54,7 +56,7 @@ class Machine:
             env={**self.environ, **environ},
             cwd=self.home,
             check=False,
-            timeout=240,
+            timeout=seconds,
         )
 
     @contextmanager

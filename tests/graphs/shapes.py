@@ -10,7 +10,10 @@ from typing import Any
 
 FLOWS = Path(__file__).parent / "flows"
 
-SHAPES: list[tuple[str, dict[str, Any]]] = [
+Shape = tuple[str, dict[str, Any]]
+"""The name of a flow file, which is its DAG's id too, and the parameters of a run."""
+
+SHAPES: list[Shape] = [
     ("one_step", {}),
     ("named_ends", {}),
     ("branches", {}),
@@ -35,10 +38,9 @@ SHAPES: list[tuple[str, dict[str, Any]]] = [
     ("merging", {}),
     ("unusual_source", {}),
 ]
-"""The name of a flow file, which is its DAG's id too, and the parameters of a run."""
 
 
-def shape_name(shape: tuple[str, dict[str, Any]]) -> str:
+def shape_name(shape: Shape) -> str:
     """What a test of a shape is called."""
     name, parameters = shape
     return "-".join([name, *map(str, parameters.values())])

@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import json
-import subprocess
-import sys
-from pathlib import Path
-
 import pytest
+
+from airflow_conda_flow.datastore.local_storage import LocalStorage
 
 from ..airflow.conftest import AirflowMachine, database
 from ..flow_machine import Machine
-from .shapes import FLOWS, SHAPES, flow_name, shape_name
+from .shape_runs import hashes_of_dag_run, run_dags
+from .shapes import FLOWS, SHAPES, shape_name
 
 __all__ = ["database"]
 
@@ -20,46 +18,27 @@ EACH_SHAPE = pytest.mark.parametrize("shape", SHAPES, ids=shape_name)
 
 
 @pytest.fixture(scope="module")
-def airflow_runs(tmp_path_factory, database):
-    """How the run of every shape ended in Airflow, and the machine that they ran on."""
+def airflow_machine(tmp_path_factory, database):
+    """A machine with Airflow whose DAGs are the shapes."""
     machine = AirflowMachine(tmp_path_factory.mktemp("graphs") / "home", "unused", database)
     machine.environ["AIRFLOW__CORE__DAGS_FOLDER"] = str(FLOWS)
-    done = subprocess.run(
-        [sys.executable, Path(__file__).parent / "run_dags.py", json.dumps(SHAPES)],
-        capture_output=True,
-        text=True,
-        env=machine.environ,
-        cwd=machine.home,
-        check=False,
-        timeout=540,
-    )
-    assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
-    outcomes = json.loads(done.stdout.splitlines()[-1])
-    return machine, {shape_name((each["dag"], each["conf"])): each for each in outcomes}
+    return machine
+
+
+@pytest.fixture(scope="module")
+def airflow_runs(airflow_machine):
+    """How the run of every shape ended in Airflow."""
+    return run_dags(airflow_machine, SHAPES)
 
 
 @pytest.mark.timeout(600)
 @EACH_SHAPE
-def test_local_and_airflow_agree(shape, airflow_runs, tmp_path):
+def test_local_and_airflow_agree(shape, airflow_machine, airflow_runs, local_shapes):
     """The same tasks run, and each leaves the same artifacts, by hash; what did not run was skipped."""
-    airflow_machine, outcomes = airflow_runs
-    name, parameters = shape
-    outcome = outcomes[shape_name(shape)]
-    assert outcome["ended"] == "done"
-
-    machine = Machine(tmp_path / "home")
-    options = [word for key, value in parameters.items() for word in (f"--{key}", str(value))]
-    done = machine.run(FLOWS / f"{name}.py", "run", *options)
-    assert done.returncode == 0, done.stdout
-    local = machine.manifests(flow_name(name))
-    number = [shape_name(each) for each in SHAPES if each[0] == name].index(shape_name(shape))
-    in_airflow = manifests_of_run(airflow_machine, flow_name(name), number)
-
-    assert {key: hashes(each) for key, each in in_airflow.items()} == {
-        key: hashes(each) for key, each in local.items()
-    }
+    local = local_shapes[shape_name(shape)]
+    assert hashes_of_dag_run(LocalStorage(airflow_machine.datastore), shape, SHAPES) == local
     steps = {key.partition("/")[0] for key in local}
-    for task, state in outcome["states"].items():
+    for task, state in airflow_runs[shape_name(shape)]["states"].items():
         step = task.partition("[")[0]
         if step in steps and "[" not in task:
             assert state == "success", task
@@ -67,33 +46,16 @@ def test_local_and_airflow_agree(shape, airflow_runs, tmp_path):
             assert state == "skipped", task
 
 
-def manifests_of_run(machine, flow, number):
-    """The task manifests of one of a flow's runs, the oldest first."""
-    runs = sorted(
-        (machine.datastore / "flows" / flow).iterdir(), key=lambda run: (run / "run.json").stat().st_mtime
-    )
-    return {
-        f"{path.parent.parent.name}/{path.parent.name}": json.loads(path.read_text())
-        for path in runs[number].glob("*/*/*.json")
-    }
-
-
-def hashes(manifest):
-    """What a task left behind."""
-    return {name: ref["sha256"] for name, ref in manifest["artifacts"].items()}
-
-
 def test_a_switch_skips_the_arms_that_it_does_not_choose(airflow_runs):
     """Outside a foreach the tasks of an arm are skipped; inside, those splits that chose otherwise."""
-    _, outcomes = airflow_runs
-    states = outcomes["switch-short"]["states"]
+    states = airflow_runs["switch-short"]["states"]
     assert [states[task] for task in ("long", "long_again", "short", "merge")] == [
         "skipped",
         "skipped",
         "success",
         "success",
     ]
-    states = outcomes["switch_in_foreach"]["states"]
+    states = airflow_runs["switch_in_foreach"]["states"]
     assert [states[f"low[{index}]"] for index in range(6)] == ["success"] * 2 + ["skipped"] * 4
     assert [states[f"meet[{index}]"] for index in range(6)] == ["success"] * 6
     assert {states[f"never_again[{index}]"] for index in range(6)} == {"skipped"}
