@@ -60,8 +60,8 @@ _LEFT_OUT = (
         "readline*.so",
     ),
 )
-# Of the services that botocore can speak to, the runner needs those that give objects and credentials.
-_SERVICES = frozenset(["s3", "sts", "sso", "sso-oidc", "signin"])
+# Of the services that botocore can speak to, the runner needs those for objects, secrets and credentials.
+_SERVICES = frozenset(["s3", "secretsmanager", "sts", "sso", "sso-oidc", "signin"])
 # Loaded by name when a host is looked up; part of libc itself since glibc 2.34.
 _LOADED_BY_NAME = ("libnss_files.so.2", "libnss_dns.so.2", "libresolv.so.2", "libgcc_s.so.1")
 
