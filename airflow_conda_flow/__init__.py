@@ -54,6 +54,7 @@ if TYPE_CHECKING or sys.version_info < (3, 7):
         metadata,
         namespace,
     )
+    from airflow_conda_flow.client.spin_results import inspect_spin
     from airflow_conda_flow.flow.config_parsers import (
         conda_environment_yml_parser,
         pyproject_toml_parser,
@@ -105,6 +106,7 @@ __all__ = [
     "exit_hook",
     "get_metadata",
     "get_namespace",
+    "inspect_spin",
     "kubernetes",
     "metadata",
     "metaflow_version",
@@ -147,6 +149,7 @@ _LATER = {
     "default_namespace": "client.scope",
     "get_metadata": "client.scope",
     "get_namespace": "client.scope",
+    "inspect_spin": "client.spin_results",
     "metadata": "client.scope",
     "namespace": "client.scope",
     "parallel_imap_unordered": "runtime.forked",

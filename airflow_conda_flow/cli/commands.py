@@ -17,6 +17,7 @@ from airflow_conda_flow.cli import (
     run,
     show,
     show_help,
+    spin,
     tag,
     version,
 )
@@ -24,6 +25,7 @@ from airflow_conda_flow.cli import (
 COMMANDS: tuple[Any, ...] = (
     run,
     resume,
+    spin,
     show,
     check,
     dump,

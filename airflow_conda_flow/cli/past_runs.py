@@ -9,10 +9,15 @@ from airflow_conda_flow.datastore.catalogue import RunCatalogue
 from airflow_conda_flow.datastore.datastore import open_datastore
 from airflow_conda_flow.datastore.manifests import Manifest
 from airflow_conda_flow.errors import InvalidPathspec, ObjectNotFound
+from airflow_conda_flow.flow.config_input import GivenConfigs
 from airflow_conda_flow.flow.decorators import nearest
+from airflow_conda_flow.flow.definition import FlowDefinition, read_flow
+from airflow_conda_flow.flow.username import username
+from airflow_conda_flow.runtime import pickling
 from airflow_conda_flow.settings import Settings
 
 _TASK_PARTS = 3
+_BATCH = 16
 
 
 def open_catalogue(settings: Settings) -> RunCatalogue:
@@ -78,6 +83,38 @@ def tasks_of(catalogue: RunCatalogue, flow: str, pathspec: str, attempt: int | N
             f"Step {step!r} has the tasks {_some(known)}."
         )
     return found
+
+
+def with_configs_of(origin: Manifest, definition: FlowDefinition, catalogue: RunCatalogue) -> FlowDefinition:
+    """The flow as it is with the configs of the run that is resumed."""
+    refs = {name: origin["parameters"][name] for name in definition.configs if name in origin["parameters"]}
+    if not refs:
+        return definition
+    stored = {
+        name: pickling.load_from_file(catalogue.artifact(ref["sha256"], ref["size"]))
+        for name, ref in refs.items()
+    }
+    found = read_flow(definition.flow_class, GivenConfigs(stored=stored))
+    found.branch, found.production = definition.branch, definition.production
+    return found
+
+
+def latest_run(catalogue: RunCatalogue, flow: str) -> Manifest:
+    """The latest run of whoever asks, for ``resume`` and ``spin``.
+
+    Raises:
+        ObjectNotFound: there is none.
+    """
+    wanted = f"user:{username()}"
+    run_ids = catalogue.run_ids(flow)
+    for start in range(0, len(run_ids), _BATCH):
+        for run in catalogue.runs(flow, run_ids[start : start + _BATCH]):
+            if run is not None and wanted in run["system_tags"]:
+                return run
+    raise ObjectNotFound(
+        f"There is no run of {flow} by {wanted} in {catalogue.describe()} to go on from. "
+        "Name one of somebody else with --origin-run-id, or start with 'run'."
+    )
 
 
 def _of_dag_run(word: str, run_ids: Sequence[str]) -> list[str]:

@@ -110,19 +110,19 @@ def start_run(
         console,
     )
     if arguments.run_id_file:
-        _write_for_callers("--run-id-file", arguments.run_id_file, run.run_id)
+        write_for_callers("--run-id-file", arguments.run_id_file, run.run_id)
     hooks = RunHooks(definition, run, console)
     with (
         hooks.around(),
-        _ended_by(signal.default_int_handler),
+        ended_by(signal.default_int_handler),
         run.prepared() as scheduler,
-        _ended_by(lambda _number, _frame: scheduler.interrupt()),
+        ended_by(lambda _number, _frame: scheduler.interrupt()),
     ):
         hooks.has_begun = True
         if arguments.runner_attribute_file:
             found = {"flow_name": definition.name, "run_id": run.run_id, "metadata": run.datastore_name}
             path = arguments.runner_attribute_file
-            _write_for_callers("--runner-attribute-file", path, json.dumps(found))
+            write_for_callers("--runner-attribute-file", path, json.dumps(found))
         outcome = scheduler.run()
     if outcome.ok:
         hooks.call(succeeded=True)
@@ -135,7 +135,7 @@ def start_run(
     return 1
 
 
-def _write_for_callers(option: str, path: str, text: str) -> None:
+def write_for_callers(option: str, path: str, text: str) -> None:
     """Write what another program waits for."""
     target = Path(path)
     try:
@@ -162,7 +162,7 @@ def _positive(text: str) -> int:
 
 
 @contextmanager
-def _ended_by(handler: Callable[[int, FrameType | None], object]) -> Iterator[None]:
+def ended_by(handler: Callable[[int, FrameType | None], object]) -> Iterator[None]:
     """Ctrl-C, a closed terminal and SIGTERM call the handler while the block runs.
 
     Those that are ignored stay so: ``nohup``, and a shell's background jobs.

@@ -1,4 +1,4 @@
-"""``ExecutingRun``: a run that a program started, and the process that runs it."""
+"""``ExecutingRun`` and ``ExecutingTask``: what a program started, and the process that runs it."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Generic, TypeVar
 from typing_extensions import Self
 
 from airflow_conda_flow.client.past_run import Run
+from airflow_conda_flow.client.past_task import Task
 from airflow_conda_flow.launch.flow_command import FlowCommand
 
 if TYPE_CHECKING:
@@ -86,4 +87,13 @@ class ExecutingRun(ExecutingProcess[Run]):
     @property
     def run(self) -> Run:
         """The run, as the client reads it; its tasks appear as they end."""
+        return self._found
+
+
+class ExecutingTask(ExecutingProcess[Task]):
+    """A task that was spun by a program."""
+
+    @property
+    def task(self) -> Task:
+        """The task, as the client reads it once it has ended; with artifacts if ``persist=True``."""
         return self._found

@@ -14,9 +14,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from airflow_conda_flow.client.past_run import Run
+from airflow_conda_flow.client.past_task import Task
 from airflow_conda_flow.client.stored_object import restored
 from airflow_conda_flow.errors import LaunchError
-from airflow_conda_flow.launch.executing import ExecutingRun
+from airflow_conda_flow.launch.executing import ExecutingRun, ExecutingTask
 from airflow_conda_flow.launch.flow_command import FlowCommand
 from airflow_conda_flow.launch.option_words import option_words
 
@@ -88,6 +89,20 @@ class Runner:
         """
         return self._followed("resume", keywords)
 
+    def spin(self, pathspec: str, **keywords: Any) -> ExecutingTask:
+        """A task that has ended, of one step with the inputs of a past run.
+
+        Args:
+            pathspec: a step, or a task as ``RUN_ID/STEP/TASK_ID``.
+            keywords: options of ``spin``: ``persist=True``, ``artifacts_module="inputs.py"``.
+
+        Raises:
+            LaunchError: nothing began.
+        """
+        command, attributes = self._start("spin", keywords, pathspec)
+        command.follow(show=self._show)
+        return self._executing_task(command, attributes)
+
     async def async_run(self, **keywords: Any) -> ExecutingRun:
         """``run``, but a run that has begun."""
         return await self._begun("run", keywords)
@@ -95,6 +110,12 @@ class Runner:
     async def async_resume(self, **keywords: Any) -> ExecutingRun:
         """``resume``, but a run that has begun."""
         return await self._begun("resume", keywords)
+
+    async def async_spin(self, pathspec: str, **keywords: Any) -> ExecutingTask:
+        """``spin``, but a task that has begun."""
+        command, attributes = self._start("spin", keywords, pathspec)
+        await self._wait_until_begun("spin", command, attributes)
+        return self._executing_task(command, attributes)
 
     def cleanup(self) -> None:
         """End what still runs and remove temporary files; what was printed stays readable."""
@@ -118,8 +139,12 @@ class Runner:
 
     async def _begun(self, name: str, keywords: Mapping[str, Any]) -> ExecutingRun:
         command, attributes = self._start(name, keywords)
+        await self._wait_until_begun(name, command, attributes)
+        return self._executing(command, attributes)
+
+    async def _wait_until_begun(self, name: str, command: FlowCommand, attributes: Path) -> None:
         limit = time.monotonic() + self._patience
-        while command.returncode is None and not attributes.exists():
+        while command.returncode is None and not os.path.exists(attributes):  # noqa: ASYNC240, PTH110 - at once
             if time.monotonic() > limit:
                 await asyncio.to_thread(command.end)
                 raise LaunchError(
@@ -127,26 +152,46 @@ class Runner:
                     "ended. Give Runner a longer file_read_timeout=."
                 )
             await asyncio.sleep(_PAUSE)
-        return self._executing(command, attributes)
 
-    def _start(self, name: str, keywords: Mapping[str, Any]) -> tuple[FlowCommand, Path]:
-        """The command, and the file in which it says what its run is."""
+    def _start(self, name: str, keywords: Mapping[str, Any], *words: str) -> tuple[FlowCommand, Path]:
+        """The command, and the file in which it says what it made."""
         directory = Path(tempfile.mkdtemp(prefix="conda-flow-runner-"))
         self._directories.append(directory)
         attributes, given = directory / "attributes.json", directory / "keywords.json"
         given.write_text(json.dumps(keywords, default=str), encoding="utf-8")
-        words = [sys.executable, str(self.flow_file), "--keywords-file", str(given), *self._options, name]
-        words += ["--runner-attribute-file", str(attributes)]
-        command = FlowCommand(words, directory, self._environ, self._cwd)
+        command = FlowCommand(
+            [
+                *(sys.executable, str(self.flow_file), "--keywords-file", str(given)),
+                *(*self._options, name, *words, "--runner-attribute-file", str(attributes)),
+            ],
+            directory,
+            self._environ,
+            self._cwd,
+        )
         self._commands.append(command)
         return command, attributes
 
     def _executing(self, command: FlowCommand, attributes: Path) -> ExecutingRun:
+        found = self._found(command, attributes)
+        pathspec = f"{found['flow_name']}/{found['run_id']}"
+        return ExecutingRun(command, restored(Run, pathspec, None, found["metadata"], None), self.cleanup)
+
+    def _executing_task(self, command: FlowCommand, attributes: Path) -> ExecutingTask:
+        found = self._found(command, attributes)
+        pathspec = "/".join(found[name] for name in ("flow_name", "run_id", "step_name", "task_id"))
+        return ExecutingTask(command, restored(Task, pathspec, None, found["metadata"], None), self.cleanup)
+
+    def _found(self, command: FlowCommand, attributes: Path) -> dict[str, Any]:
+        """What the command says it made.
+
+        Raises:
+            LaunchError: it made nothing.
+        """
         if not attributes.exists():
             said = command.text("stderr").strip() or command.text("stdout").strip()
             self.cleanup()
-            raise LaunchError(f"{self.flow_file} came to no run; it ended with {command.returncode}:\n{said}")
-        found = json.loads(attributes.read_text(encoding="utf-8"))
-        pathspec = f"{found['flow_name']}/{found['run_id']}"
-        run = restored(Run, pathspec, None, found["metadata"], None)
-        return ExecutingRun(command, run, self.cleanup)
+            raise LaunchError(
+                f"{self.flow_file} came to nothing; it ended with {command.returncode}:\n{said}"
+            )
+        found: dict[str, Any] = json.loads(attributes.read_text(encoding="utf-8"))
+        return found

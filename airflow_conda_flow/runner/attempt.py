@@ -114,6 +114,19 @@ class TaskResult:
     reported: bool = False
 
 
+@dataclass(frozen=True)
+class Surroundings:
+    """Where an attempt looks, if not in the run that it is part of.
+
+    Attributes:
+        manifest_of: the tasks before it.
+        catalogue: what the client in the step is told.
+    """
+
+    manifest_of: ManifestReader
+    catalogue: RunCatalogue
+
+
 Output = Callable[[str, str], None]
 """Called with ``stdout`` or ``stderr`` and a line without its newline."""
 
@@ -126,6 +139,7 @@ def run_attempt(
     on_start: Callable[[int], None] = lambda _pid: None,
     cancel: threading.Event | None = None,
     keepers: Mapping[str, secret_values.Keeper] | None = None,
+    surroundings: Surroundings | None = None,
 ) -> TaskResult:
     """Run one attempt in the calling thread and commit its manifest, done or failed.
 
@@ -139,12 +153,16 @@ def run_attempt(
         on_start: called with the pid of the step process.
         cancel: when set, the attempt ends early.
         keepers: who gives the secrets of a type, where it is another than ``secret_values.KEEPERS``.
+        surroundings: where the attempt looks; its own run if None.
 
     Raises:
         DatastoreError: the manifests cannot be read or written.
     """
     run = request.run_manifest or read_run_manifest(datastore.storage, request.flow, request.run_id)
-    attempt = _Attempt(request, run, datastore, environments, output, keepers or {})
+    if surroundings is None:
+        reader = ManifestReader(datastore.storage, request.flow, request.run_id)
+        surroundings = Surroundings(reader, RunCatalogue(datastore))
+    attempt = _Attempt(request, run, datastore, environments, output, keepers or {}, surroundings)
     return attempt.run(on_start, cancel or threading.Event())
 
 
@@ -188,8 +206,10 @@ class _Attempt:
         environments: Environments,
         output: Output,
         keepers: Mapping[str, secret_values.Keeper],
+        surroundings: Surroundings,
     ) -> None:
         self._request = request
+        self._surroundings = surroundings
         self._run = run
         self._datastore = datastore
         self._environments = environments
@@ -247,7 +267,7 @@ class _Attempt:
             request.step,
             request.indices,
             request.attempt,
-            ManifestReader(self._datastore.storage, request.flow, request.run_id),
+            self._surroundings.manifest_of,
             code_dir,
             scratch,
             tempdir,
@@ -312,7 +332,7 @@ class _Attempt:
         try:
             if message["call"] == "artifact":  # a card's own type may read what the step has just made
                 self._finish_publishing()
-            return protocol.answer(RunCatalogue(self._datastore).call(message["call"], message["arguments"]))
+            return protocol.answer(self._surroundings.catalogue.call(message["call"], message["arguments"]))
         except CondaFlowError as error:
             return protocol.error(str(error), type(error).__name__)
 

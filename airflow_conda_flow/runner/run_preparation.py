@@ -47,6 +47,7 @@ def prepare_run(
     namespace: str | None = None,
     resumed: Mapping[str, Any] | None = None,
     current: Mapping[str, Any] | None = None,
+    resolved: Collection[str] | None = None,
 ) -> Manifest:
     """Resolve every environment, store the code package, and commit the run's manifest.
 
@@ -68,13 +69,15 @@ def prepare_run(
         namespace: the tag of the runs that the client shows in steps; the user's if None.
         resumed: the manifest of the run that this one resumes; it has that run's parameters.
         current: further values for ``current`` in steps, as JSON.
+        resolved: the steps whose environments are made; all if None.
 
     Returns:
         the run manifest, as docs/architecture.md shows it.
     """
     specs = environment_specs(definition, settings, platforms) if environment == "conda" else {}
-    packed = {step: spec for step, spec in specs.items() if step in in_containers}
-    environments.resolve_all({step: spec for step, spec in specs.items() if step not in packed})
+    wanted = {step: spec for step, spec in specs.items() if resolved is None or step in resolved}
+    packed = {step: spec for step, spec in wanted.items() if step in in_containers}
+    environments.resolve_all({step: spec for step, spec in wanted.items() if step not in packed})
     environments.prepare_for_containers(packed)
     package = code_package.build(definition.file)
     code_package.publish(datastore.storage, package)

@@ -133,6 +133,9 @@ def _declare_parameters(flow_class, names):
 def _load_flow(code_dir, flow_file, name):
     # type: (str, str, str) -> Any
     """The flow class; its module has the file's name, so that later steps find its classes."""
+    from airflow_conda_flow.runtime import user_sources  # noqa: PLC0415 - path is set by main
+
+    user_sources.leave_untouched(code_dir)
     sys.path.insert(0, code_dir)
     path = os.path.join(code_dir, flow_file)
     sys.argv[:] = [path]
@@ -143,7 +146,8 @@ def _load_flow(code_dir, flow_file, name):
             return getattr(module, name)
     import importlib.util  # noqa: PLC0415 - only for files whose name another module has
 
-    spec = importlib.util.spec_from_file_location(module_name, path)
+    loader = user_sources.UncachedLoader(module_name, path)
+    spec = importlib.util.spec_from_file_location(module_name, path, loader=loader)
     module = importlib.util.module_from_spec(spec)  # type: ignore[arg-type]
     sys.modules[module_name] = module
     spec.loader.exec_module(module)  # type: ignore[union-attr]
@@ -152,9 +156,11 @@ def _load_flow(code_dir, flow_file, name):
 
 def _join_step():
     # type: () -> None
-    """Keep a flow file from compiling its DAG in a process that the step spawned."""
+    """Keep a flow file from compiling its DAG in a process that the step spawned, and its folder as it is."""
     import airflow_conda_flow.flow.flowspec as flowspec  # noqa: PLC0415 - the parent set the path
+    from airflow_conda_flow.runtime import user_sources  # noqa: PLC0415 - the parent set the path
 
+    user_sources.leave_untouched(sys.path[0])
     flowspec.in_step_process = True
 
 

@@ -439,3 +439,37 @@ def test_a_run_whose_reader_leaves_ends(machine):
             pass
         process.stdout.close()
         assert process.wait(20) == 1
+
+
+def test_a_run_leaves_nothing_beside_the_flow_file(machine):
+    """No bytecode of the flow or of its modules, in the step's process or in those that it spawns."""
+    folder = machine.home / "flows"
+    flow = machine.flow(
+        """
+        import multiprocessing
+        def double(x):
+            return 2 * x
+        class AFlow(FlowSpec):
+            @step
+            def start(self):
+                import package.module
+                with multiprocessing.get_context("spawn").Pool(1) as pool:
+                    print("DOUBLE", pool.map(double, [package.module.X]))
+                self.next(self.end)
+            @step
+            def end(self):
+                pass
+        """,
+        folder=folder,
+    )
+    (folder / "package").mkdir()
+    (folder / "package/__init__.py").touch()
+    (folder / "package/module.py").write_text("X = 21\n")
+    done = machine.run(flow, "run")
+    assert "DOUBLE [42]" in done.stdout
+    assert sorted(str(path.relative_to(folder)) for path in folder.rglob("*")) == [
+        "a_flow.py",
+        "package",
+        "package/__init__.py",
+        "package/module.py",
+    ]

@@ -1,0 +1,154 @@
+"""``spin``: run one step as it is now, with the inputs of a past run; no run is changed or made."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import runpy
+import signal
+import threading
+from pathlib import Path
+from typing import Any
+
+from airflow_conda_flow.cli.parser import FlowArgumentParser, chosen_settings
+from airflow_conda_flow.cli.past_runs import latest_run, open_catalogue, run_of, with_configs_of
+from airflow_conda_flow.cli.run import ended_by, write_for_callers
+from airflow_conda_flow.datastore.catalogue import RunCatalogue
+from airflow_conda_flow.datastore.manifests import Manifest
+from airflow_conda_flow.errors import ParameterError, SettingError
+from airflow_conda_flow.flow.decorators import nearest
+from airflow_conda_flow.flow.definition import FlowDefinition
+from airflow_conda_flow.flow.index_path import indices
+from airflow_conda_flow.local.console import Console
+from airflow_conda_flow.local.spin import FOLDER, Spin, SpinOptions
+
+NAME = "spin"
+HELP = "Run one step with the inputs of a past run, beside all runs."
+
+
+def add_arguments(parser: argparse.ArgumentParser, definition: FlowDefinition) -> None:
+    """Add which task, and what is otherwise than in its run."""
+    task = parser.add_argument(
+        "pathspec",
+        metavar="STEP|RUN_ID/STEP/TASK_ID",
+        help="a step with the inputs that its first task has in your latest run, or those of a task: "
+        + ", ".join(definition.graph.steps),
+    )
+    task.words = list(definition.graph.steps)  # type: ignore[attr-defined]  # what completion offers
+    parser.add_argument(
+        "--artifacts-module",
+        metavar="FILE",
+        help="a Python file with a dict ARTIFACTS: values that stand in for inputs of that name",
+    )
+    parser.add_argument(
+        "--persist",
+        action=argparse.BooleanOptionalAction,
+        default=False,
+        help=f"keep the artifacts in {FOLDER}, for the client's inspect_spin",
+    )
+    parser.add_argument(
+        "--skip-decorators",
+        action=argparse.BooleanOptionalAction,
+        default=False,
+        help="run the step without its decorators, in this interpreter",
+    )
+    parser.add_argument("--run-id-file", metavar="FILE", help="write the id of the task's run to this file")
+    parser.add_argument(
+        "--runner-attribute-file",
+        metavar="FILE",
+        help="write the task's flow, run, step, id and datastore to this file once it begins, as JSON",
+    )
+
+
+def execute(arguments: argparse.Namespace, definition: FlowDefinition) -> int:
+    """Run the task; 0 when it is done, else 1."""
+    settings = chosen_settings(arguments)
+    catalogue = open_catalogue(settings)
+    run_id, step, task = _parts(arguments, definition)
+    origin = (
+        latest_run(catalogue, definition.name)
+        if run_id is None
+        else run_of(catalogue, definition.name, run_id)
+    )
+    definition = with_configs_of(origin, definition, catalogue)
+    definition.attach(arguments.decorators_before)
+    console = Console(quiet=arguments.quiet)
+    options = SpinOptions(
+        origin=origin,
+        step=step,
+        indices=_indices(catalogue, origin, definition, step, task),
+        environment=arguments.environment,
+        persist=arguments.persist,
+        plain=arguments.skip_decorators,
+        replaced=_replaced(arguments.artifacts_module),
+    )
+    spin = Spin(definition, settings, options, console)
+    console.note(f"Spinning step {step} of {definition.name} with the inputs of run {origin['run_id']}")
+
+    cancel = threading.Event()
+    with (
+        ended_by(signal.default_int_handler),
+        spin.prepared() as run,
+        ended_by(lambda _number, _frame: cancel.set()),
+    ):
+        _tell_callers(arguments, definition.name, step, spin)
+        return 0 if run(cancel) else 1
+
+
+def _tell_callers(arguments: argparse.Namespace, flow: str, step: str, spin: Spin) -> None:
+    found = {
+        "flow_name": flow,
+        "run_id": spin.run_id,
+        "step_name": step,
+        "task_id": spin.task,
+        "metadata": spin.datastore_name,
+    }
+    if arguments.run_id_file:
+        write_for_callers("--run-id-file", arguments.run_id_file, spin.run_id)
+    if arguments.runner_attribute_file:
+        write_for_callers("--runner-attribute-file", arguments.runner_attribute_file, json.dumps(found))
+
+
+def _parts(arguments: argparse.Namespace, definition: FlowDefinition) -> tuple[str | None, str, str | None]:
+    """The run, the step and the task that are named."""
+    words = arguments.pathspec.removeprefix(f"{definition.name}/").split("/")
+    steps = definition.graph.steps
+    parser: FlowArgumentParser = arguments.command_parser
+    if len(words) > 3 or not all(words):  # noqa: PLR2004 - run, step, task
+        parser.error(f"{arguments.pathspec!r} names no task. Write STEP, or RUN_ID/STEP/TASK_ID.")
+    step = words[0] if len(words) == 1 else words[1]
+    if step not in steps:
+        parser.error(
+            f"{definition.name} has no step {step!r}.{nearest(step, steps)} It has: {', '.join(steps)}."
+        )
+    return words[0] if len(words) > 1 else None, step, words[2] if len(words) > 2 else None  # noqa: PLR2004
+
+
+def _indices(
+    catalogue: RunCatalogue, origin: Manifest, definition: FlowDefinition, step: str, task: str | None
+) -> tuple[int, ...]:
+    """The index path of the task; a step that has none in the run yet is one of the first split."""
+    depth = definition.graph.foreach_depth(step)
+    if task is None:
+        known = catalogue.task_ids(definition.name, origin["run_id"], step)
+        task = known[0] if known else "-".join("0" * depth) or "0"
+    try:
+        return indices(task, depth)
+    except ValueError:
+        raise SettingError(
+            f"There is no task {task!r} of step {step!r}: {depth} foreach are around it, and an id is the "
+            "numbers of its splits, such as 3-1; 0 outside any foreach."
+        ) from None
+
+
+def _replaced(path: str | None) -> dict[str, Any]:
+    if path is None:
+        return {}
+    if not Path(path).is_file():
+        raise SettingError(f"--artifacts-module {path}: there is no such file.")
+    artifacts = runpy.run_path(path).get("ARTIFACTS")
+    if not isinstance(artifacts, dict) or not all(isinstance(name, str) for name in artifacts):
+        raise ParameterError(
+            f"ARTIFACTS is {artifacts!r}; write a dict of values by name.", str(Path(path).absolute()), 1
+        )
+    return artifacts
