@@ -12,7 +12,6 @@ INSTEAD = {
     "airflow_external_task_sensor": _SENSOR,
     "airflow_s3_key_sensor": _SENSOR,
     "pytorch_parallel": "write @parallel and read current.parallel",
-    "inspect_spin": "read runs with Flow and Run",
     "metaflow_config": "settings are CONDA_FLOW_... variables; see the README",
     "plugins": _PLUGIN,
     "integrations": "update the Airflow asset of the event's name, with Airflow's API, for ArgoEvent",
