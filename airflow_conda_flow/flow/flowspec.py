@@ -4,6 +4,7 @@ A flow object does nothing by itself. While a step runs, ``_task`` holds an obje
 (``runtime/task.py``) that loads artifacts and takes the transition.
 """
 
+import os
 import sys
 
 from airflow_conda_flow.flow.steps import is_step
@@ -19,6 +20,10 @@ if TYPE_CHECKING:
         input: Any
         index: int | None
         step: str
+
+        def has(self, name):
+            # type: (str) -> bool
+            """Whether there is an artifact of that name."""
 
         def load(self, name):
             # type: (str) -> Any
@@ -45,6 +50,11 @@ in_step_process = False
 """True in a step process, where a flow file is loaded for one step and starts nothing."""
 
 _OWN = frozenset(["_task"])
+_NAMES = {
+    "name": lambda flow: type(flow).__name__,
+    "script_name": lambda flow: os.path.basename(sys.modules[type(flow).__module__].__file__ or ""),
+}  # type: dict[str, Callable[[FlowSpec], str]]
+"""What a flow object has until a step assigns something else."""
 
 
 class FlowSpec(object):
@@ -158,17 +168,22 @@ class FlowSpec(object):
     def load_artifact(self, name):
         # type: (str) -> Any
         """The artifact of that name, read once and kept."""
-        try:
-            return self.__dict__[name]
-        except KeyError:
-            value = self.__dict__[name] = self._running_task("self.%s" % name).load(name)
-            return value
+        if name not in self.__dict__:
+            self.__dict__[name] = self._running_task("self.%s" % name).load(name)
+        return self.__dict__[name]
 
     def __getattr__(self, name):
         # type: (str) -> Any
         if self._task is None or name.startswith("__"):
             raise AttributeError("%s has no attribute %r" % (type(self).__name__, name))
+        if name in _NAMES and not self._task.has(name):
+            return _NAMES[name](self)
         return self.load_artifact(name)
+
+    def __repr__(self):
+        # type: () -> str
+        where = "" if self._task is None else " step %s" % self._task.step
+        return "<flow %s%s>" % (type(self).__name__, where)
 
     def __setattr__(self, name, value):
         # type: (str, Any) -> None

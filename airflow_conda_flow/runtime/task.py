@@ -1,11 +1,15 @@
 """One task inside its step process: the object behind ``self`` while a step runs."""
 
+import sys
+import types
+
 from airflow_conda_flow.errors import (
     MergeConflict,
     MergeError,
     MissingArtifact,
     MissingInMerge,
     TransitionError,
+    UnpicklableArtifact,
 )
 from airflow_conda_flow.flow.decorators import nearest
 from airflow_conda_flow.runtime.inputs import Input, Inputs, refs_of, task_of
@@ -79,6 +83,11 @@ class StepTask(object):
             return outer
         inner = self._stack[-1]
         return outer + [(inner["index"], inner["num_splits"], self.input)]
+
+    def has(self, name):
+        # type: (str) -> bool
+        """Whether there is an artifact of that name."""
+        return name in self._namespace
 
     def load(self, name):
         # type: (str) -> Any
@@ -205,11 +214,25 @@ class StepTask(object):
         artifacts = dict(self._namespace)
         for name, value in vars(flow).items():
             if name not in _OURS:
-                artifacts[name] = self._stored(name, value)
+                self._store_if_possible(name, value, artifacts)
         transition = self._transition
         if transition is not None and transition["foreach"] is not None:
             self._store_splits(transition, artifacts)
         return artifacts, transition
+
+    def _store_if_possible(self, name, value, artifacts):
+        # type: (str, Any, Message) -> None
+        """Store an attribute; a function that cannot be stored is for this step alone, which is said."""
+        try:
+            artifacts[name] = self._stored(name, value)
+        except UnpicklableArtifact:
+            if not isinstance(value, (types.FunctionType, types.MethodType)):
+                raise
+            artifacts.pop(name, None)
+            sys.stderr.write(
+                "self.%s of step %r is a function that cannot be pickled: later steps do not have it.\n"
+                % (name, self.step)
+            )
 
     def left_behind(self):
         # type: () -> Message

@@ -116,8 +116,8 @@ class Box:
     ("body", "message"),
     [
         (
-            "self.x = lambda: 1",
-            "self.x of step 'start' cannot be stored: its type is builtins.function (",
+            "self.x = [lambda: 1]",
+            "self.x of step 'start' cannot be stored: its type is builtins.list, at self.x[0]: builtins.function (",
         ),
         (
             "self.x = {'a': [1, (2, open('/dev/null'))]}",
@@ -153,6 +153,18 @@ def test_what_cannot_be_pickled(make_run, datastore, body, message):
     assert exception["type"] == "UnpicklableArtifact"
     assert message in exception["message"]
     assert exception["traceback"] == f"UnpicklableArtifact: {exception['message']}\n"
+
+
+def test_functions_that_cannot_be_pickled_stay_in_their_step(make_run):
+    """Others are artifacts like all values; what a later step will not have is said."""
+    run = make_run(one_step("self.f, self.g, self.name = (lambda: 1), print, self.name + str(self)"))
+    result = run.done("start")
+    assert sorted(result.manifest["artifacts"]) == ["g", "name"]
+    assert run.value(result, "g") is print
+    assert run.value(result, "name") == "AFlow<flow AFlow step start>"
+    assert run.printed("stderr") == [
+        "self.f of step 'start' is a function that cannot be pickled: later steps do not have it."
+    ]
 
 
 def test_a_failure_of_the_users_own_pickling_shows_its_frames(make_run):

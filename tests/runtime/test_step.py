@@ -234,7 +234,7 @@ def test_a_switch_without_that_case(make_run, kind):
         ("getattr(self, 'next')(self.start)", "with what its source does not say: start instead of end."),
         ("getattr(self, 'next')(print)", "which is not a step. Write self.next(self.some_step)."),
         ("self.end = 1", "'end' is a step of AFlow. Assign to another attribute of self."),
-        ("self.nme = self.name", "Step 'start' reads self.name, which no step before it has assigned."),
+        ("self.nme = self.title", "Step 'start' reads self.title, which no step before it has assigned."),
     ],
 )
 def test_what_a_step_refuses(make_run, body, message):
