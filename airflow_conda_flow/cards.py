@@ -3,6 +3,8 @@
 Standard library only, Python 3.6 and later: it is shipped into step environments.
 """
 
+import sys
+
 from airflow_conda_flow.flow.card_components import (
     Artifact,
     CardComponent,
@@ -16,6 +18,11 @@ from airflow_conda_flow.flow.card_components import (
     VegaChart,
 )
 from airflow_conda_flow.flow.own_card import Card
+
+TYPE_CHECKING = False
+if TYPE_CHECKING or sys.version_info < (3, 7):
+    # Python 3.6 knows no __getattr__ of a module.
+    from airflow_conda_flow.client.task_cards import get_cards
 
 MetaflowCard = Card
 MetaflowCardComponent = CardComponent
@@ -35,4 +42,14 @@ __all__ = [
     "Table",
     "ValueBox",
     "VegaChart",
+    "get_cards",
 ]
+
+
+def __getattr__(name):
+    # type: (str) -> object
+    if name != "get_cards":  # which steps seldom ask for
+        raise AttributeError("module %r has no attribute %r" % (__name__, name))
+    import importlib  # noqa: PLC0415 - only where it is used
+
+    return importlib.import_module("airflow_conda_flow.client.task_cards").get_cards

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import json
 import sys
 import tempfile
 import webbrowser
@@ -11,7 +12,7 @@ from typing import Any
 
 from airflow_conda_flow.cli.actions import Action, add_actions
 from airflow_conda_flow.cli.parser import FlowArgumentParser, chosen_settings
-from airflow_conda_flow.cli.past_runs import open_catalogue, tasks_of
+from airflow_conda_flow.cli.past_runs import open_catalogue, run_of, tasks_of
 from airflow_conda_flow.datastore import layout
 from airflow_conda_flow.datastore.catalogue import RunCatalogue
 from airflow_conda_flow.datastore.datastore import open_datastore
@@ -31,7 +32,7 @@ def add_arguments(parser: argparse.ArgumentParser, definition: FlowDefinition) -
         [
             Action("view", "Open a task's card in a browser.", _add_one, _view),
             Action("get", "Print a task's card, or save it.", _add_get, _get),
-            Action("list", "List the cards of a task, a step or the latest run.", _add_pathspec, _list),
+            Action("list", "List the cards of a task, a step or the latest run.", _add_list, _list),
         ],
     )
 
@@ -53,7 +54,23 @@ def _add_pathspec(parser: argparse.ArgumentParser) -> None:
 
 def _add_one(parser: argparse.ArgumentParser) -> None:
     _add_pathspec(parser)
+    _add_which(parser)
+
+
+def _add_which(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--id", metavar="ID", help="which card, where the step has several")
+    parser.add_argument("--type", metavar="TYPE", help="cards of this type alone")
+
+
+def _add_list(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "pathspec",
+        nargs="?",
+        metavar="STEP|RUN_ID[/STEP[/TASK_ID]]",
+        help="a step of the latest run, or a run or tasks of it (default: the latest run)",
+    )
+    _add_which(parser)
+    parser.add_argument("--as-json", action="store_true", help="print JSON")
 
 
 def _add_get(parser: argparse.ArgumentParser) -> None:
@@ -62,11 +79,46 @@ def _add_get(parser: argparse.ArgumentParser) -> None:
 
 
 def _list(arguments: argparse.Namespace, definition: FlowDefinition) -> int:
-    for task in _tasks(arguments, definition):
-        for card in task.get("cards", []):
+    tasks = _tasks_to_list(arguments, definition)
+    if arguments.as_json:
+        print(json.dumps([_described(task, arguments) for task in tasks], indent=4))
+        return 0
+    for task in tasks:
+        for card in _cards(task, arguments):
             pathspec = "/".join(str(task[name]) for name in ("run_id", "step", "task_id"))
             print(f"{pathspec}  {card['id']}  {card['type']}  attempt {task['attempt']}")
     return 0
+
+
+def _described(task: Manifest, arguments: argparse.Namespace) -> dict[str, Any]:
+    pathspec = "/".join(str(task[name]) for name in ("flow", "run_id", "step", "task_id"))
+    return {"pathspec": pathspec, "cards": _cards(task, arguments)}
+
+
+def _cards(task: Manifest, arguments: argparse.Namespace) -> list[dict[str, Any]]:
+    """The cards of a task that the options name."""
+    return [
+        card
+        for card in task.get("cards", [])
+        if arguments.id in {None, card["id"]} and arguments.type in {None, card["type"]}
+    ]
+
+
+def _tasks_to_list(arguments: argparse.Namespace, definition: FlowDefinition) -> list[Manifest]:
+    """The tasks that have one of these cards: of a task, a step, or a whole run."""
+    catalogue = open_catalogue(chosen_settings(arguments))
+    word: str | None = arguments.pathspec
+    steps = definition.graph.steps
+    if word is not None and ("/" in word.removeprefix(f"{definition.name}/") or word in steps):
+        tasks = _tasks(arguments, definition)
+    else:
+        run = run_of(catalogue, definition.name, word or _latest(catalogue, definition))
+        tasks = [
+            task
+            for step in catalogue.steps(definition.name, run["run_id"])
+            for task in tasks_of(catalogue, definition.name, f"{run['run_id']}/{step}")
+        ]
+    return [task for task in tasks if _cards(task, arguments)]
 
 
 def _get(arguments: argparse.Namespace, definition: FlowDefinition) -> int:
@@ -96,12 +148,7 @@ def _page(arguments: argparse.Namespace, definition: FlowDefinition) -> str:
     Raises:
         ObjectNotFound: there is none, or there are several.
     """
-    found = [
-        (task, card)
-        for task in _tasks(arguments, definition)
-        for card in task.get("cards", [])
-        if arguments.id in {None, card["id"]}
-    ]
+    found = [(task, card) for task in _tasks(arguments, definition) for card in _cards(task, arguments)]
     if len(found) != 1:
         raise ObjectNotFound(_which(arguments, found))
     ((task, card),) = found
@@ -132,7 +179,12 @@ def _full(arguments: argparse.Namespace, definition: FlowDefinition, catalogue: 
     pathspec: str = arguments.pathspec
     if "/" in pathspec:
         return pathspec
+    return f"{_latest(catalogue, definition)}/{pathspec}"
+
+
+def _latest(catalogue: RunCatalogue, definition: FlowDefinition) -> str:
+    """The id of the latest run."""
     runs = catalogue.run_ids(definition.name)
     if not runs:
         raise ObjectNotFound(f"There is no run of {definition.name} in {catalogue.describe()}.")
-    return f"{runs[0]}/{pathspec}"
+    return runs[0]

@@ -68,6 +68,7 @@ def _add_list_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--all", action="store_true", help="the tags of all runs, whoever made them")
     parser.add_argument("--my-runs", action="store_true", help="the tags of your runs, as is the default")
     parser.add_argument("--hide-system-tags", action="store_true", help="only tags that can be modified")
+    parser.add_argument("--flat", action="store_true", help="one tag a line, and nothing else")
     parser.add_argument("--group-by-tag", action="store_true", help="the runs of each tag")
     parser.add_argument("--group-by-run", action="store_true", help="the tags of each run")
 
@@ -110,8 +111,8 @@ def _change(
 def _list(arguments: argparse.Namespace, definition: FlowDefinition) -> int:
     parser: FlowArgumentParser = arguments.command_parser
     named = arguments.run_id or arguments.run
-    if arguments.group_by_tag and arguments.group_by_run:
-        parser.error("--group-by-tag and --group-by-run exclude each other")
+    if arguments.group_by_tag + arguments.group_by_run + arguments.flat > 1:
+        parser.error("--group-by-tag, --group-by-run and --flat exclude one another")
     if named and (arguments.all or arguments.my_runs):
         parser.error("a run excludes --all and --my-runs")
     catalogue = open_catalogue(chosen_settings(arguments))
@@ -131,6 +132,8 @@ def _list(arguments: argparse.Namespace, definition: FlowDefinition) -> int:
             for tag in of_run:
                 by_tag.setdefault(tag, []).append(pathspec)
         _print_groups("For tag", dict(sorted(by_tag.items())))
+    elif arguments.flat:
+        print("\n".join(sorted({tag for of_run in tags.values() for tag in of_run})))
     else:
         _print_columns({tag for of_run in tags.values() for tag in of_run})
     return 0

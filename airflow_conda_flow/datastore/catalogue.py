@@ -50,7 +50,7 @@ class RunCatalogue:
 
     CALLS = frozenset(
         {
-            "artifact", "attempts", "change_tags", "code", "describe", "flows", "lock", "log",
+            "artifact", "attempts", "card", "change_tags", "code", "describe", "flows", "lock", "log",
             "run", "run_ids", "runs", "steps", "task_ids", "tasks",
         }
     )  # fmt: skip
@@ -148,6 +148,11 @@ class RunCatalogue:
     def artifact(self, sha256: str, size: int) -> str:
         """The path of a verified file with an artifact's bytes."""
         return str(self._datastore.artifacts.fetch(sha256, size))
+
+    def card(self, flow: str, run_id: str, step: str, task_id: str, attempt: int, card_id: str) -> str:
+        """A card of an attempt, as HTML."""
+        data = self._storage.read_bytes(layout.card(flow, run_id, step, task_id, attempt, card_id))
+        return data.decode("utf-8", "replace")
 
     def code(self, sha256: str) -> str:
         """The path of a directory with the files of a code package; not to be changed."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
 import sys
 
@@ -11,7 +12,8 @@ from ..flow_machine import Machine
 
 FLOW = """
 from airflow_conda_flow import (
-    Config, Run, Task, catch, metaflow_version, parallel_imap_unordered, parallel_map, profile, project, retry)
+    Config, Run, Task, card, catch, metaflow_version, parallel_imap_unordered, parallel_map, profile, project, retry)
+from airflow_conda_flow.cards import Markdown
 from airflow_conda_flow.exception import (
     ExternalCommandFailed, MetaflowException, MetaflowNotFound, MissingInMergeArtifactsException,
     UnhandledInMergeArtifactsException)
@@ -52,9 +54,12 @@ class AFlow(FlowSpec):
             self.any_order = sorted(parallel_imap_unordered(lambda item: "x" * 100000 * item, [2, 1]), key=len)
         self.next(self.join)
 
+    @card(id="one")
+    @card(type="blank")
     @step
     def right(self):
         self.side = 2
+        current.card["one"].append(Markdown("# Hello"))
         try:
             parallel_map(lambda item: 1 // item, [0])
         except MetaflowException as error:
@@ -86,6 +91,7 @@ class AFlow(FlowSpec):
 """
 READ = """
 from airflow_conda_flow import Flow, Task, namespace
+from airflow_conda_flow.cards import get_cards
 run = Flow("AFlow").latest_run
 data = run.data
 assert data.squares == [0, 3, 6, 9, 12], data.squares
@@ -100,6 +106,11 @@ assert (given.data.where, given.data.words, given.data.FACTOR, given.data.config
     data.kept[2], ["a", "b"], 3, 2)
 assert given == Task(run.pathspec + "/_parameters/0") and given.stdout == "" and not list(given.parent_tasks)
 assert "_parameters" in run and "_parameters" not in [step.id for step in run]
+cards = get_cards(run["right"].task)
+assert [(each.id, each.type) for each in cards] == [("one", "default"), ("card1", "blank")], cards
+assert "Hello" in cards[0].get() and cards[0]._repr_html_().startswith("<iframe srcdoc=")
+assert [each.id for each in get_cards(run["right"].task.pathspec, type="blank")] == ["card1"]
+assert len(get_cards(run["left"].task)) == 0
 namespace("user:somebody-else")
 assert data.run == run and data.run["left"].task == data.left_task
 assert data.left_task.data.side == 1
@@ -122,8 +133,18 @@ def test_a_flow_of_metaflows_names(machine):
         [sys.executable, "-c", READ], capture_output=True, text=True, env=machine.environ, check=False
     )
     assert read.returncode == 0, read.stderr
-    dumped = machine.run(machine.home / "a_flow.py", "dump", f"{_run_id(machine)}/_parameters")
+    flow = machine.home / "a_flow.py"
+    dumped = machine.run(flow, "dump", f"{_run_id(machine)}/_parameters")
     assert "words [size: 24 type: <class 'list'>] = ['a', 'b']" in dumped.stdout, dumped.stdout
+    pathspec = f"{_run_id(machine)}/right/0"
+    expected = [f"{pathspec}  one  default  attempt 0", f"{pathspec}  card1  blank  attempt 0"]
+    assert machine.run(flow, "card", "list").stdout.splitlines() == expected
+    shown = machine.run(flow, "card", "list", _run_id(machine), "--as-json", "--type", "blank").stdout
+    assert json.loads(shown) == [
+        {"pathspec": f"AFlow/{pathspec}", "cards": [{"id": "card1", "type": "blank"}]}
+    ]
+    flat = machine.run(flow, "tag", "list", "--flat", "--hide-system-tags", "--run-id", _run_id(machine))
+    assert flat.stdout == "seen\n"
 
 
 def test_what_is_not_here_says_what_to_write(machine):

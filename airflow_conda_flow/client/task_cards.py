@@ -1,0 +1,115 @@
+"""``get_cards``: the cards of a past task, as pages of HTML."""
+
+import tempfile
+import webbrowser
+
+from airflow_conda_flow.client.past_task import Task
+from airflow_conda_flow.errors import ClientError
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from typing import Any
+
+
+def get_cards(task, id=None, type=None, follow_resumed=True):  # noqa: A002 - the field's own names
+    # type: (Task | str, str | None, str | None, bool) -> TaskCards
+    """The cards of a task, those of no other id or type alone.
+
+    Args:
+        task: a ``Task``, or its pathspec.
+        id: the id that ``@card`` gives; all cards if None.
+        type: the type that ``@card`` gives; cards of all types if None.
+        follow_resumed: whether the cards of a task that ``resume`` cloned are those of its origin;
+            else it has none.
+
+    Raises:
+        ObjectNotFound: there is no such task.
+    """
+    if isinstance(task, str):
+        task = Task(task)
+    if not isinstance(task, Task):
+        raise ClientError("get_cards(%r): give a Task, or the pathspec of one." % (task,))
+    found = task.manifest.get("cards", []) if follow_resumed or task.origin_pathspec is None else []
+    return TaskCards(
+        [
+            TaskCard(task, each["id"], each["type"])
+            for each in found
+            if id in (None, each["id"]) and type in (None, each["type"])
+        ]
+    )
+
+
+class TaskCards(object):
+    """The cards that were asked for, in the order of the decorators."""
+
+    def __init__(self, cards):
+        # type: (list[TaskCard]) -> None
+        self._cards = cards
+
+    def __len__(self):
+        # type: () -> int
+        return len(self._cards)
+
+    def __iter__(self):
+        # type: () -> Iterator[TaskCard]
+        return iter(self._cards)
+
+    def __getitem__(self, number):
+        # type: (int) -> TaskCard
+        return self._cards[number]
+
+    def __repr__(self):
+        # type: () -> str
+        return "TaskCards(%r)" % self._cards
+
+    def _repr_html_(self):
+        # type: () -> str
+        """What a notebook shows: one below the other."""
+        return "\n".join(card._repr_html_() for card in self._cards)
+
+
+class TaskCard(object):
+    """One page.
+
+    Attributes:
+        id: the id that ``@card`` gives, or ``card`` where it gives none.
+        type: the type that ``@card`` gives.
+    """
+
+    def __init__(self, task, id, type):  # noqa: A002 - the field's own names
+        # type: (Task, str, str) -> None
+        self._task = task
+        self.id = id
+        self.type = type
+
+    def get(self):
+        # type: () -> str
+        """The page, as HTML."""
+        flow, _, step, task_id = self._task._parts
+        made_by = self._task.manifest.get("cloned_from") or self._task.manifest
+        arguments = [flow, made_by["run_id"], step, task_id, made_by["attempt"], self.id]  # type: list[Any]
+        return self._task._catalogue.call("card", arguments)  # type: ignore[no-any-return]
+
+    def view(self):
+        # type: () -> None
+        """Open the page in a browser."""
+        with tempfile.NamedTemporaryFile(
+            "w", prefix="card-", suffix=".html", delete=False, encoding="utf-8"
+        ) as file:
+            file.write(self.get())
+        webbrowser.open("file://%s" % file.name)
+
+    def __repr__(self):
+        # type: () -> str
+        return "TaskCard(%r, %r, %r)" % (self._task.pathspec, self.id, self.type)
+
+    def __str__(self):
+        # type: () -> str
+        return self.get()
+
+    def _repr_html_(self):
+        # type: () -> str
+        """What a notebook shows: the page in a frame of its own, so that its styles stay there."""
+        page = self.get().replace("&", "&amp;").replace('"', "&quot;")
+        return '<iframe srcdoc="%s" style="width: 100%%; height: 640px; border: 0"></iframe>' % page
