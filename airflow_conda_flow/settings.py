@@ -19,7 +19,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 from urllib.parse import urlsplit
 
 from airflow_conda_flow.batch_options import BATCH_OPTIONS
@@ -114,6 +114,12 @@ OPTIONS = (
         aliases=("METAFLOW_PRODUCTION",),
         choices=("true", "false"),
     ),
+    Option(
+        "project_user",
+        "airflow",
+        "The user in the ids of DAGs with @project that are on no branch, such as "
+        "my_project.user.airflow.my_flow. Used under Airflow alone.",
+    ),
     *REMOTE_OPTIONS,
     *KUBERNETES_OPTIONS,
     *BATCH_OPTIONS,
@@ -204,10 +210,18 @@ def load_settings(
     )
 
 
+class ProjectPlace(NamedTuple):
+    """Where the settings say that flows with ``@project`` are: a branch, of production or not, or whose."""
+
+    branch: str | None
+    production: bool
+    user: str
+
+
 def project_place(
     fallbacks: Mapping[str, str | None] | None = None, environ: Mapping[str, str] | None = None
-) -> tuple[str | None, bool]:
-    """The branch that the settings name for flows with ``@project``, and whether it is of production.
+) -> ProjectPlace:
+    """Where in their projects the settings say that flows are; the user is the one of DAGs.
 
     Args:
         fallbacks: as for ``load_settings``.
@@ -217,7 +231,8 @@ def project_place(
         SettingError: a value is not allowed.
     """
     lookup = _Lookup({}, fallbacks or {}, os.environ if environ is None else environ)
-    return lookup.find("branch")[0] or None, lookup.find("production")[0] == "true"
+    production = lookup.find("production").text == "true"
+    return ProjectPlace(lookup.find("branch").text or None, production, lookup.find("project_user").text)
 
 
 class _Lookup:

@@ -114,7 +114,7 @@ def _take_project(
             )
         return {}
     try:
-        set_branch, set_production = airflow_project_place()
+        set_branch, set_production, definition.user = airflow_project_place()
         definition.branch = branch or set_branch
         definition.production = set_production if production is None else production
         project = definition.project
@@ -206,7 +206,7 @@ class _Tasks:
             environment=self._environment,
             given=self._given,
             decorators=self._everywhere,
-            project=(self._definition.branch, self._definition.production),
+            project=(self._definition.branch, self._definition.production, self._definition.user),
             dag=self._dag,
         )
         for node in self._graph.topological():

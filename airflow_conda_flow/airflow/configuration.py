@@ -11,7 +11,7 @@ from airflow_conda_flow.datastore.datastore import Datastore, open_datastore
 from airflow_conda_flow.environments.credentials import Credential, Credentials, basic, bearer
 from airflow_conda_flow.environments.environments import Environments
 from airflow_conda_flow.environments.progress import Progress
-from airflow_conda_flow.settings import OPTIONS, Settings, load_settings, project_place
+from airflow_conda_flow.settings import OPTIONS, ProjectPlace, Settings, load_settings, project_place
 
 SECTION = "conda_flow"
 
@@ -28,11 +28,12 @@ def airflow_settings(overrides: Mapping[str, str | None] | None = None) -> Setti
     return load_settings(overrides, fallbacks)
 
 
-def airflow_project_place() -> tuple[str | None, bool]:
-    """The branch of flows with ``@project`` in this Airflow, and whether it is of production."""
+def airflow_project_place() -> ProjectPlace:
+    """Where in their projects this Airflow's flows are."""
     from airflow.sdk.configuration import conf  # noqa: PLC0415 - reads the configuration
 
-    return project_place({name: conf.get(SECTION, name, fallback=None) for name in ("branch", "production")})
+    names = ("branch", "production", "project_user")
+    return project_place({name: conf.get(SECTION, name, fallback=None) for name in names})
 
 
 def open_stores(settings: Settings, progress: Progress) -> tuple[Datastore, Environments]:

@@ -49,7 +49,7 @@ class PrepareOperator(BaseOperator):
         environment: ``conda``, or ``local`` for steps in the worker's own interpreter.
         given: what the DAG gives for the flow's configs.
         decorators: the texts of decorators that every step has too.
-        project: branch and production of a flow with ``@project``.
+        project: branch, production and user of a flow with ``@project``.
     """
 
     ui_color = "#e4f0e8"
@@ -61,7 +61,7 @@ class PrepareOperator(BaseOperator):
         environment: Literal["conda", "local"],
         given: GivenConfigs | None = None,
         decorators: Sequence[str] = (),
-        project: tuple[str | None, bool] = (None, False),
+        project: tuple[str | None, bool, str | None] = (None, False, None),
         **kwargs: Any,
     ) -> None:
         super().__init__(do_xcom_push=False, **kwargs)
@@ -83,7 +83,7 @@ class PrepareOperator(BaseOperator):
     def _prepare(self, context: Context) -> None:
         definition = read_flow(self.flow_class, self.given)
         definition.attach(self.decorators)
-        definition.branch, definition.production = self.project
+        definition.branch, definition.production, definition.user = self.project
         settings = airflow_settings()
         places = [compute_name(step, each) for step, each in definition.decorators.items()]
         check_reachable(places, settings)

@@ -43,6 +43,15 @@ class FlowArgumentParser(argparse.ArgumentParser):
         sys.stderr.write(f"{self.prog}: {message}\nTry '{self.prog} --help'.\n")
         sys.exit(2)
 
+    def take_late_words(self, arguments: argparse.Namespace, unknown: list[str]) -> None:
+        """Give words behind an option to the optional words before it, which argparse takes for left out."""
+        for action in self._actions:
+            is_free = not action.option_strings and action.nargs == argparse.OPTIONAL
+            if is_free and unknown and getattr(arguments, action.dest) is action.default:
+                if unknown[0].startswith("-"):
+                    return
+                setattr(arguments, action.dest, unknown.pop(0))
+
     def nearest_option(self, word: str) -> str:
         """``" Did you mean --x?"`` for an option that is nearly ``word``, or nothing."""
         known = [option for action in self._actions for option in action.option_strings]
@@ -163,7 +172,7 @@ def add_project_options(parser: argparse.ArgumentParser, *, inherited: bool) -> 
 def take_project(arguments: argparse.Namespace, definition: FlowDefinition) -> None:
     """Tell the flow where in its project the command line and the environment variables say it is."""
     if definition.has_project:
-        branch, production = project_place()
+        branch, production, _ = project_place()
         definition.branch = arguments.branch or branch
         definition.production = arguments.production or production
 
@@ -171,7 +180,8 @@ def take_project(arguments: argparse.Namespace, definition: FlowDefinition) -> N
 def parse(parser: FlowArgumentParser, argv: Sequence[str]) -> argparse.Namespace:
     """The parsed command line; a usage error ends the process with exit code 2."""
     arguments, unknown = parser.parse_known_args(argv)
+    command: FlowArgumentParser = getattr(arguments, "command_parser", parser)
+    command.take_late_words(arguments, unknown)
     if unknown:
-        command: FlowArgumentParser = getattr(arguments, "command_parser", parser)
         command.error(f"no such option: {unknown[0]}.{command.nearest_option(unknown[0])}")
     return arguments

@@ -64,6 +64,7 @@ class FlowDefinition(object):
         flow_class: the class itself.
         branch: the branch that the command line or a setting says, for ``@project``.
         production: whether they say that it is one of production.
+        user: whose a branch without a name is, for ``@project``; whoever runs this process if None.
     """
 
     def __init__(self, draft, graph):
@@ -78,6 +79,7 @@ class FlowDefinition(object):
         self._is_complete = False
         self.branch = None  # type: str | None
         self.production = False
+        self.user = None  # type: str | None
         self._recorded = {}  # type: dict[str, list[dict[str, Any]]]
 
     def attach(self, texts):
@@ -127,7 +129,7 @@ class FlowDefinition(object):
         attributes = self.flow_decorators.get("project")
         if attributes is None:
             return {}
-        return project_values(self.name, attributes, self.branch, self.production, username())
+        return project_values(self.name, attributes, self.branch, self.production, self.user or username())
 
     @property
     def declares_conda(self):

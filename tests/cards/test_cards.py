@@ -75,6 +75,13 @@ def test_pages_of_a_task(machine):
     assert "these bytes are none" in report
     assert '"mark": "\\u003c/script>"' in report
     assert get(machine, flow, "start", "--id", "own") == "<h1>mine</h1>"
+    for words in (("--id", "own", "one.html"), ("one.html", "--id", "own")):
+        assert get(machine, flow, "start", *words) == "Saved the card as one.html.\n"
+        saved = machine.home / "one.html"
+        assert saved.read_text() == "<h1>mine</h1>"
+        saved.unlink()
+    more = machine.run(flow, "card", "get", "start", "--id", "own", "one.html", "two.html")
+    assert (more.returncode, "no such option: two.html" in more.stderr) == (2, True)
     assert "{&#x27;a&#x27;: 1}" in get(machine, flow, "end")
 
 

@@ -94,6 +94,7 @@ def test_decorators_of_the_flow_are_the_dags(airflow_machine):
             ', branch="x", tags=["mine"]',
         ),
     }
+    flows["whose"] = flow_text('@project(name="p")', "Whose")
     for name, text in flows.items():
         machine.flow(text, f"{name}.py", machine.dags)
     dags = describe(machine)
@@ -111,6 +112,9 @@ def test_decorators_of_the_flow_are_the_dags(airflow_machine):
     assert placed["schedule"] == ["conda_flow.p.test.x.Plain.end", "conda_flow.q.prod.Other.end"]
     assert placed["tags"] == ["mine", "project:p", "project_branch:test.x"]
     assert placed["outlets"] == ["conda_flow.p.test.x.Placed.end"]
+    assert dags["p.user.airflow.whose"]["tags"] == ["project:p", "project_branch:user.airflow"]
+    machine.environ.update(AIRFLOW__CONDA_FLOW__PROJECT_USER="team", METAFLOW_USER="somebody")
+    assert "p.user.team.whose" in describe(machine)
 
 
 def test_settings_say_the_branch_of_dags(airflow_machine):
