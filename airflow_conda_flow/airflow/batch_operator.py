@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 import threading
 import time
-from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Any, ClassVar
@@ -37,46 +36,21 @@ if TYPE_CHECKING:
 
 
 class BatchStepOperator(StepTask, BatchOperator):
-    """Runs one step of a flow as a job of AWS Batch.
+    """Runs one step of a flow as a job of AWS Batch."""
 
-    Args:
-        flow: the flow's name.
-        step: the step's name.
-        kind: how the step goes on.
-        decorators: the step's, attributes by name.
-        indices: the index path of the task; mapped inside a foreach.
-    """
-
-    # The job is made of the step and the settings when the task runs; nothing of it is a template.
-    template_fields: Sequence[str] = ("indices",)
     template_fields_renderers: ClassVar[dict[str, str]] = {}
     ui_color = "#f5e9dc"
 
-    def __init__(
-        self,
-        *,
-        flow: str,
-        step: str,
-        kind: str,
-        decorators: Mapping[str, Any],
-        indices: Sequence[int] = (),
-        **kwargs: Any,
-    ) -> None:
+    def __init__(self, **kwargs: Any) -> None:
         # XCom takes the links to AWS's console, and nothing of a step that is not a foreach.
         super().__init__(
-            job_name=step,
+            job_name=kwargs["step"],
             job_definition="",
             job_queue="",
             deferrable=False,
             botocore_config=RETRIES,
             **{**kwargs, "do_xcom_push": True},
         )
-        self.flow = flow
-        self.step = step
-        self.kind = kind
-        self.decorators = decorators
-        self.indices = indices
-        self._cancel: threading.Event | None = None
 
     def execute(self, context: Context) -> list[list[int]] | None:  # type: ignore[override]
         """Run the step's next attempt as a job, or wait for the job that runs it already."""

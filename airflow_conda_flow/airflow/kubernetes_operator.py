@@ -6,7 +6,6 @@ import json
 import math
 import threading
 import time
-from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta, timezone
 from types import SimpleNamespace
@@ -65,38 +64,13 @@ class _Work:
 
 
 class KubernetesStepOperator(StepTask, KubernetesPodOperator):
-    """Runs one step of a flow as a pod.
+    """Runs one step of a flow as a pod."""
 
-    Args:
-        flow: the flow's name.
-        step: the step's name.
-        kind: how the step goes on.
-        decorators: the step's, attributes by name.
-        indices: the index path of the task; mapped inside a foreach.
-    """
-
-    # The pod is made of the step and the settings when the task runs; nothing of it is a template.
-    template_fields: Sequence[str] = ("indices",)
     template_fields_renderers: ClassVar[dict[str, str]] = {}
     ui_color = "#dcf0f5"
 
-    def __init__(
-        self,
-        *,
-        flow: str,
-        step: str,
-        kind: str,
-        decorators: Mapping[str, Any],
-        indices: Sequence[int] = (),
-        **kwargs: Any,
-    ) -> None:
+    def __init__(self, **kwargs: Any) -> None:
         super().__init__(random_name_suffix=False, base_container_name=CONTAINER, deferrable=False, **kwargs)
-        self.flow = flow
-        self.step = step
-        self.kind = kind
-        self.decorators = decorators
-        self.indices = indices
-        self._cancel: threading.Event | None = None
 
     def execute(self, context: Context) -> list[list[int]] | None:
         """Run the step's next attempt in a pod, or wait for the pod of a try whose worker was lost."""

@@ -66,24 +66,42 @@ def check_width(what: str, num_splits: int) -> None:
         )
 
 
-class StepTask:
+class StepTask(BaseOperator):
     """Which attempt of which step an operator runs, and what its end means for Airflow.
 
-    Mixed into an operator.
-
-    Attributes:
+    Args:
         flow: the flow's name.
         step: the step's name.
         kind: how the step goes on.
+        decorators: the step's, attributes by name.
         indices: the index path of the task; mapped inside a foreach.
+        kwargs: of the operator that it is mixed into.
+
+    Attributes:
         left_out: of a switch outside any foreach, the tasks to skip by the step that was chosen.
     """
 
-    flow: str
-    step: str
-    kind: str
-    indices: Sequence[int]
+    # The rest is made of the step and the settings when the task runs; nothing of it is a template.
+    template_fields: Sequence[str] = ("indices",)
     left_out: Mapping[str, Sequence[str]] = MappingProxyType({})
+
+    def __init__(
+        self,
+        *,
+        flow: str,
+        step: str,
+        kind: str,
+        decorators: Mapping[str, Any],
+        indices: Sequence[int] = (),
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(**kwargs)
+        self.flow = flow
+        self.step = step
+        self.kind = kind
+        self.decorators = decorators
+        self.indices = indices
+        self._cancel: threading.Event | None = None
 
     def _links(self) -> tuple[BaseOperatorLink, ...]:
         # Airflow asks the mapped operator too, which holds what the operator will be given.
@@ -99,8 +117,8 @@ class StepTask:
             AirflowSkipException: a switch leads this split another way; Airflow itself cannot skip
                 one split of a mapped task.
         """
-        datastore, environments = open_stores(airflow_settings(), LogProgress(self.log))  # type: ignore[attr-defined]
-        run_id = flow_run_id(self.dag_id, context["run_id"])  # type: ignore[attr-defined]
+        datastore, environments = open_stores(airflow_settings(), LogProgress(self.log))
+        run_id = flow_run_id(self.dag_id, context["run_id"])
         run = read_run_manifest(datastore.storage, self.flow, run_id)
         self._skip_unless_taken(context, run, ManifestReader(datastore.storage, self.flow, run_id))
         request = TaskRequest(
@@ -125,7 +143,7 @@ class StepTask:
         if not result.ok and not result.cancelled:
             request, datastore, _ = self.open(context)
             run = request.run_manifest or {}
-            result = caught_outside(request, run, datastore, result, self.log.error)  # type: ignore[attr-defined]
+            result = caught_outside(request, run, datastore, result, self.log.error)
         self._name_split(context, result.manifest)
         if not result.ok:
             self._fail(result)
@@ -137,7 +155,7 @@ class StepTask:
 
     def _tell_outlets(self, context: Context, manifest: Mapping[str, Any]) -> None:
         """Say with the asset of a finished flow which run has finished."""
-        for asset in self.outlets:  # type: ignore[attr-defined]
+        for asset in self.outlets:
             names = ("flow", "run_id", "step", "task_id")
             context["outlet_events"][asset].extra.update({name: manifest[name] for name in names})
 
@@ -160,7 +178,7 @@ class StepTask:
             raise AirflowException(f"Step {self.step} failed: {message}")
         if not result.reported:
             for line in exception.get("traceback", "").splitlines():
-                self.log.error("%s", line)  # type: ignore[attr-defined]
+                self.log.error("%s", line)
         raise AirflowException(f"Step {self.step} failed: {kind}: {message}")
 
     def _name_split(self, context: Context, manifest: Mapping[str, Any]) -> None:
@@ -176,37 +194,10 @@ class StepTask:
         return [[*self.indices, index] for index in range(transition["num_splits"])]
 
 
-class StepOperator(StepTask, BaseOperator):
-    """Runs one step of a flow as a process on the worker.
+class StepOperator(StepTask):
+    """Runs one step of a flow as a process on the worker."""
 
-    Args:
-        flow: the flow's name.
-        step: the step's name.
-        kind: how the step goes on.
-        decorators: the step's, attributes by name.
-        indices: the index path of the task; mapped inside a foreach.
-    """
-
-    template_fields: Sequence[str] = ("indices",)
     ui_color = "#dce9f5"
-
-    def __init__(
-        self,
-        *,
-        flow: str,
-        step: str,
-        kind: str,
-        decorators: Mapping[str, Any],
-        indices: Sequence[int] = (),
-        **kwargs: Any,
-    ) -> None:
-        super().__init__(**kwargs)
-        self.flow = flow
-        self.step = step
-        self.kind = kind
-        self.decorators = decorators
-        self.indices = indices
-        self._cancel: threading.Event | None = None
 
     def execute(self, context: Context) -> list[list[int]] | None:
         """Run the step's next attempt; a foreach returns the index paths of its splits."""

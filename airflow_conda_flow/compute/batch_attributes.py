@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from typing import Any
 
-from airflow_conda_flow.errors import SettingError
+from airflow_conda_flow.compute.attribute_setting import attribute_setting
 from airflow_conda_flow.flow.batch_decorator import ATTRIBUTES
-from airflow_conda_flow.flow.resources_decorator import RESOURCES, check_amount, merge_resources
+from airflow_conda_flow.flow.resources_decorator import merge_resources
 from airflow_conda_flow.settings import Settings
 
 _OPTIONS = {"iam_role": "batch_job_role", "aws_batch_tags": "batch_tags"}
@@ -32,33 +31,9 @@ def batch_attributes(decorators: Mapping[str, Any], settings: Settings) -> dict[
         found[name] = alias if found[name] is None else found[name]
     found.update(merge_resources(decorators, "batch"))
     for name, value in found.items():
-        setting = _setting(name, settings)
+        setting = attribute_setting(name, _OPTIONS.get(name, f"batch_{name}"), ATTRIBUTES, settings)
         if value is None:
             found[name] = setting
         elif name == "aws_batch_tags" and setting:
             found[name] = {**setting, **value}
     return found
-
-
-def _setting(name: str, settings: Settings) -> Any:
-    option = settings.texts.get(_OPTIONS.get(name, f"batch_{name}"))
-    if option is None or not option.text:
-        return None
-    try:
-        return _value(name, option.text)
-    except ValueError:
-        expected = check_amount(name, None) if name in RESOURCES else ATTRIBUTES[name][1]
-        raise SettingError(f"{option.source} is {option.text!r}; it takes {expected}.") from None
-
-
-def _value(name: str, text: str) -> Any:
-    """The value that a text means: as it stands, or as JSON."""
-    if name in RESOURCES:
-        if check_amount(name, text) is not None:
-            raise ValueError(text)
-        return text
-    normalise = ATTRIBUTES[name][0]
-    try:
-        return normalise(json.loads(text))
-    except ValueError:
-        return normalise(text)
