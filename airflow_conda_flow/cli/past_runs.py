@@ -99,8 +99,13 @@ def with_configs_of(origin: Manifest, definition: FlowDefinition, catalogue: Run
     return found
 
 
-def latest_run(catalogue: RunCatalogue, flow: str) -> Manifest:
+def latest_run(catalogue: RunCatalogue, flow: str, otherwise: str) -> Manifest:
     """The latest run of whoever asks, for ``resume`` and ``spin``.
+
+    Args:
+        catalogue: where to look.
+        flow: the flow's name.
+        otherwise: how a run of somebody else is named, for the message.
 
     Raises:
         ObjectNotFound: there is none.
@@ -113,7 +118,7 @@ def latest_run(catalogue: RunCatalogue, flow: str) -> Manifest:
                 return run
     raise ObjectNotFound(
         f"There is no run of {flow} by {wanted} in {catalogue.describe()} to go on from. "
-        "Name one of somebody else with --origin-run-id, or start with 'run'."
+        f"Name one of somebody else with {otherwise}, or start with 'run'."
     )
 
 

@@ -45,7 +45,7 @@ def execute(arguments: argparse.Namespace, definition: FlowDefinition) -> int:
     settings = chosen_settings(arguments)
     catalogue = open_catalogue(settings)
     if arguments.origin_run_id is None:
-        origin = latest_run(catalogue, definition.name)
+        origin = latest_run(catalogue, definition.name, "--origin-run-id")
     else:
         origin = run_of(catalogue, definition.name, arguments.origin_run_id)
     definition = with_configs_of(origin, definition, catalogue)

@@ -66,7 +66,7 @@ def execute(arguments: argparse.Namespace, definition: FlowDefinition) -> int:
     catalogue = open_catalogue(settings)
     run_id, step, task = _parts(arguments, definition)
     origin = (
-        latest_run(catalogue, definition.name)
+        latest_run(catalogue, definition.name, "RUN_ID/STEP/TASK_ID")
         if run_id is None
         else run_of(catalogue, definition.name, run_id)
     )
