@@ -28,7 +28,7 @@ from airflow_conda_flow.flow.schedule_decorator import schedule
 from airflow_conda_flow.flow.secrets_decorator import secrets
 from airflow_conda_flow.flow.steps import step
 from airflow_conda_flow.flow.timeout_decorator import timeout
-from airflow_conda_flow.flow.trigger_decorators import trigger, trigger_on_finish
+from airflow_conda_flow.flow.trigger_decorators import namespaced_event_name, trigger, trigger_on_finish
 from airflow_conda_flow.flow.user_decorators import (
     USER_SKIP_STEP,
     FlowMutator,
@@ -111,6 +111,7 @@ __all__ = [
     "metadata",
     "metaflow_version",
     "namespace",
+    "namespaced_event_name",
     "parallel",
     "parallel_imap_unordered",
     "parallel_map",

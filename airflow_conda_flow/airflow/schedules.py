@@ -15,13 +15,13 @@ FINISHED = "conda_flow."
 
 def schedule_of(definition: FlowDefinition) -> Any:
     """Airflow's ``schedule`` for the flow's decorators; None where it has none."""
-    decorators = definition.flow_decorators
-    clock = decorators.get("schedule")
-    assets = [Asset(each["name"]) for each in decorators.get("trigger", {}).get("events", ())]
+    clock = definition.flow_decorators.get("schedule")
+    triggers = definition.triggers
+    assets = [Asset(each["name"]) for each in triggers.get("trigger", ())]
     own = _prefix(definition)
     assets += [
         finished_asset(flow["name"], own if flow["prefix"] is None else flow["prefix"])
-        for flow in decorators.get("trigger_on_finish", {}).get("flows", ())
+        for flow in triggers.get("trigger_on_finish", ())
     ]
     if clock is None:
         return assets or None
@@ -65,7 +65,7 @@ def event_parameters(definition: FlowDefinition, events: Mapping[Any, Iterable[A
             extras.setdefault(getattr(asset, "name", str(asset)), {}).update(event.extra or {})
     return {
         parameter: extras[event["name"]][entry]
-        for event in definition.flow_decorators.get("trigger", {}).get("events", ())
+        for event in definition.triggers.get("trigger", ())
         for parameter, entry in event["parameters"].items()
         if entry in extras.get(event["name"], {})
     }

@@ -7,6 +7,7 @@ from airflow_conda_flow.flow.attached_decorators import attached_decorators, che
 from airflow_conda_flow.flow.config_value import ConfigValue
 from airflow_conda_flow.flow.current_run import current
 from airflow_conda_flow.flow.default_context import DefaultContext
+from airflow_conda_flow.flow.delayed_value import resolve
 from airflow_conda_flow.flow.environment_spec import declares_conda, step_environments
 from airflow_conda_flow.flow.flow_draft import FlowDraft
 from airflow_conda_flow.flow.flowspec import FlowSpec
@@ -16,6 +17,7 @@ from airflow_conda_flow.flow.members import members_of
 from airflow_conda_flow.flow.project_decorator import project_values
 from airflow_conda_flow.flow.recorded_decorators import recorded_decorators
 from airflow_conda_flow.flow.steps import is_step
+from airflow_conda_flow.flow.trigger_decorators import TriggerDecorator, TriggerOnFinishDecorator
 from airflow_conda_flow.flow.user_decorators import UserDecorator
 from airflow_conda_flow.flow.username import username
 
@@ -130,6 +132,30 @@ class FlowDefinition(object):
         if attributes is None:
             return {}
         return project_values(self.name, attributes, self.branch, self.production, self.user or username())
+
+    @property
+    def triggers(self):
+        # type: () -> dict[str, list[dict[str, Any]]]
+        """What ``@trigger`` and ``@trigger_on_finish`` name, by the decorator's name; functions are called.
+
+        Raises:
+            FlowDefinitionError: a function fails, or gives what cannot stand there.
+        """
+        draft = self._completed()
+        current._update(flow_name=self.name, **self.project)  # noqa: SLF001 - functions may ask
+        context = DefaultContext(self.name, "", self.user or username(), configs=ConfigValue(draft.configs))
+
+        def call(function):
+            # type: (Any) -> Any
+            return resolve(function(context), draft.names)
+
+        found = {}
+        for decorator in draft.flow_decorators:
+            if isinstance(decorator, (TriggerDecorator, TriggerOnFinishDecorator)):
+                settled = decorator.settled(call)
+                settled.check_in_flow(None, self.graph, draft)
+                found[settled.name] = settled.attributes[settled.many]
+        return found
 
     @property
     def declares_conda(self):

@@ -1,9 +1,18 @@
-"""``@trigger`` and ``@trigger_on_finish``: what makes the flow's DAG run, beside the clock and a person."""
+"""``@trigger`` and ``@trigger_on_finish``: what makes the flow's DAG run, beside the clock and a person.
 
+A function may stand wherever a name, a dict or a list does. It is called where the DAG is made, with the
+context that functions of parameters get, and may read ``current.project_name`` and the like.
+"""
+
+import copy
+
+from airflow_conda_flow.errors import FlowDefinitionError
+from airflow_conda_flow.flow.current_run import current
 from airflow_conda_flow.flow.decorators import FlowDecorator, decorator_function, nearest
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from typing import Any
 
     from airflow_conda_flow.flow.flow_draft import FlowDraft
@@ -16,6 +25,7 @@ class _Trigger(FlowDecorator):
     one = ""
     many = ""
     keys = ()  # type: tuple[str, ...]
+    waits = False
 
     def check(self):
         # type: () -> None
@@ -23,6 +33,10 @@ class _Trigger(FlowDecorator):
         one, several = self.attributes[self.one], self.attributes[self.many]
         if one is not None and several:
             self.fail("@%s gives both %s and %s. Keep one." % (self.name, self.one, self.many))
+        self.waits = _has_function(one) or _has_function(several)
+        if self.waits:
+            self.attributes.update({self.one: None, self.many: []})
+            return
         if not isinstance(several, (list, tuple)):
             self.fail("@%s: %s is %r; write a list of names." % (self.name, self.many, several))
         found = [self._checked(each) for each in ([one] if one is not None else several)]
@@ -38,6 +52,39 @@ class _Trigger(FlowDecorator):
             if names.count(name) > 1:
                 self.fail("@%s names %r twice; keep one." % (self.name, name))
         self.attributes.update({self.one: None, self.many: found})
+
+    def settled(self, call):
+        # type: (Callable[[Any], Any]) -> _Trigger
+        """This decorator, with what its functions give in their places.
+
+        Args:
+            call: gives what a function gives.
+
+        Raises:
+            FlowDefinitionError: a function fails, or gives what cannot stand there.
+        """
+        if not self.waits:
+            return self
+
+        def called(value):
+            # type: (Any) -> Any
+            if isinstance(value, dict):
+                return {key: called(each) for key, each in value.items()}
+            if isinstance(value, (list, tuple)):
+                return [called(each) for each in value]
+            return called(call(value)) if callable(value) else value
+
+        other = copy.copy(self)
+        try:
+            given = {key: called(value) for key, value in self.given.items()}
+        except FlowDefinitionError:
+            raise
+        except Exception as error:  # noqa: BLE001 - whatever a function raises is the decorator's mistake
+            self.fail("@%s: a function fails: %s: %s" % (self.name, type(error).__name__, error))
+        if isinstance(given.get(self.one), list):  # one function may give the list of several
+            given[self.many] = given.pop(self.one)
+        other._take(given)  # noqa: SLF001 - a copy of this one
+        return other
 
     def _checked(self, given):
         # type: (Any) -> dict[str, Any]
@@ -130,6 +177,31 @@ class TriggerOnFinishDecorator(_Trigger):
             prefix, _, name = name.rpartition(".")
             return {"name": name, "prefix": prefix}
         return {"name": name, "prefix": None if project is None else "%s.%s" % (project, branch)}
+
+
+def namespaced_event_name(event_name):
+    # type: (str) -> Callable[[Any], str]
+    """A function for ``@trigger``: the event's name with the flow's project and branch before it.
+
+    Args:
+        event_name: the event's name in every project and branch.
+    """
+
+    def full_name(_context=None):
+        # type: (Any) -> str
+        project, branch = current.get("project_name"), current.get("branch_name")
+        return ".".join(["mfns"] + ([project, branch] if project else []) + [event_name])
+
+    return full_name
+
+
+def _has_function(value):
+    # type: (Any) -> bool
+    if isinstance(value, dict):
+        return any(_has_function(each) for each in value.values())
+    if isinstance(value, (list, tuple)):
+        return any(_has_function(each) for each in value)
+    return callable(value)
 
 
 trigger = decorator_function(TriggerDecorator)

@@ -9,7 +9,10 @@ import pytest
 
 from ..airflow.standalone import standalone
 
-HEAD = "from airflow_conda_flow import project, schedule, trigger, trigger_on_finish\n"
+HEAD = (
+    "from airflow_conda_flow import Config, config_expr, namespaced_event_name, project, schedule, "
+    "trigger, trigger_on_finish\n"
+)
 STEPS = """
     @step
     def start(self):
@@ -93,6 +96,15 @@ def test_decorators_of_the_flow_are_the_dags(airflow_machine):
             "Placed",
             ', branch="x", tags=["mine"]',
         ),
+        "asked": flow_text(
+            "@trigger(events=[namespaced_event_name('n'), {'name': lambda context: current.branch_name + '.b', "
+            "'parameters': lambda context: ['size']}, lambda context: config_expr('config.event')])\n"
+            "@trigger_on_finish(flow=lambda context: {'name': context.flow_name, 'project': "
+            "current.project_name, 'project_branch': 'prod'})\n@project(name='p')",
+            "Asked",
+            steps="\n    config = Config('config', default_value={'event': 'c'})\n"
+            "    size = Parameter('size', default=1)" + STEPS,
+        ),
     }
     flows["whose"] = flow_text('@project(name="p")', "Whose")
     for name, text in flows.items():
@@ -110,6 +122,12 @@ def test_decorators_of_the_flow_are_the_dags(airflow_machine):
     assert dags["after"]["schedule"] == ["conda_flow.Plain.end"]
     placed = dags["p.test.x.placed"]
     assert placed["schedule"] == ["conda_flow.p.test.x.Plain.end", "conda_flow.q.prod.Other.end"]
+    assert dags["p.user.airflow.asked"]["schedule"] == [
+        "mfns.p.user.airflow.n",
+        "user.airflow.b",
+        "c",
+        "conda_flow.p.prod.Asked.end",
+    ]
     assert placed["tags"] == ["mine", "project:p", "project_branch:test.x"]
     assert placed["outlets"] == ["conda_flow.p.test.x.Placed.end"]
     assert dags["p.user.airflow.whose"]["tags"] == ["project:p", "project_branch:user.airflow"]
