@@ -82,6 +82,7 @@ def airflow(cluster, channel, database, shared_root, node_cache, tmp_path_factor
     for name, before, seconds, retries in (
         ("DeletedFlow", "", 200, 1),
         ("LostFlow", not_deferred, 40, 1),
+        ("ClearedFlow", "", 200, 0),
     ):
         text = RETRIED.format(name=name, before=before, seconds=seconds, retries=retries)
         machine.flow(text, f"{name.lower()}.py", machine.dags)
@@ -90,7 +91,7 @@ def airflow(cluster, channel, database, shared_root, node_cache, tmp_path_factor
         yield running
 
 
-@pytest.mark.timeout(400)
+@pytest.mark.timeout(600)
 def test_the_examples_give_the_same_artifacts(cluster, airflow, local_hashes):
     """All four at once, every step a pod: as from local processes."""
     names = {"LinearFlow": "linear_flow", "SklearnFlow": "sklearn_flow", "ForeachFlow": "foreach_flow"}
@@ -99,7 +100,7 @@ def test_the_examples_give_the_same_artifacts(cluster, airflow, local_hashes):
     for dag_id in names.values():
         airflow.trigger(dag_id)
     for name, dag_id in names.items():
-        airflow.wait_for_run(dag_id)
+        airflow.wait_for_run(dag_id, seconds=400)
         assert cluster.hashes(root_of(airflow.machine), name) == local[name]
         cluster.wait_until_empty(name)
     assert "Hello, world!" in airflow.task_log("linear_flow", "hello")
@@ -125,6 +126,25 @@ def test_a_deleted_pod_is_retried_and_the_result_is_right(cluster, airflow):
     log = airflow.task_log("deleted_flow", "start")
     assert re.search(r"Pod \S+ was (deleted|ended from outside) before its step ended\.", log), log
     assert log.count("attempt 1") == 1
+
+
+@pytest.mark.timeout(400)
+def test_a_cleared_task_deletes_its_pod(cluster, airflow):
+    """A person clears a task that the triggerer waits for: its pod goes, and the next try has its own."""
+    airflow.trigger("cleared_flow")
+    pod = cluster.pod_of("ClearedFlow", "start", 200)
+    statement = "select 1 from task_instance where dag_id = 'cleared_flow' and state = 'deferred'"
+    airflow.wait_for(lambda: airflow.query(statement), "cleared_flow")
+    done = airflow.machine.airflow("tasks", "clear", "cleared_flow", "--task-regex", "start", "--yes")
+    assert done.returncode == 0, done.stdout
+    airflow.wait_for_run("cleared_flow")
+    cluster.wait_until_empty("ClearedFlow")
+    manifests = cluster.manifests(root_of(airflow.machine), "ClearedFlow")
+    assert {key: each["status"] for key, each in manifests.items()} in (
+        {"start/0/0": "failed", "start/0/1": "done", "end/0/0": "done"},
+        {"start/0/1": "done", "end/0/0": "done"},  # nobody was left to say that the first one failed
+    )
+    assert f"Making pod {pod['metadata']['name']} " in airflow.task_log("cleared_flow", "start")
 
 
 @pytest.mark.timeout(400)
