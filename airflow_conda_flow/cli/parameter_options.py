@@ -26,11 +26,13 @@ def add_parameter_options(parser: argparse.ArgumentParser, definition: FlowDefin
         return
     group = parser.add_argument_group("parameters of the flow")
     for parameter in definition.parameters:
+        flag: dict[str, Any] = {"nargs": "?", "const": "true"} if parameter.is_flag else {}
         group.add_argument(
             f"--{parameter.name}",
             dest=PREFIX + parameter.name,
             action="append" if parameter.multiple else "store",
             metavar=parameter.type_name.upper(),
+            **flag,
             help=_help(parameter),
         )
 

@@ -82,9 +82,10 @@ def add_common_options(
 
     add(
         "--environment",
+        type=lambda name: "conda" if name == "pypi" else name,  # one environment holds both
         choices=("local", "conda"),
         default="local",
-        help="conda: every step in its own conda environment; local: in this interpreter",
+        help="conda, or pypi: every step in its own environment; local: in this interpreter",
     )
     add("--datastore", metavar="KIND", help="where artifacts are kept: local or s3")
     add("--datastore-root", metavar="ROOT", help="a directory, or s3://bucket/prefix")

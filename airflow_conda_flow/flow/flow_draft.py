@@ -19,7 +19,7 @@ from airflow_conda_flow.flow.steps import is_step, step_decorators
 from airflow_conda_flow.flow.user_decorators import (
     StepMutator,
     UserStepDecorator,
-    registered,
+    imported,
     user_decorators,
 )
 
@@ -96,7 +96,7 @@ class FlowDraft(object):
         for text in texts:
             name, attributes = parse_decorator(text, "--with %s" % text)
             ours = decorator_class(name)
-            users = None if ours else registered(name, (UserStepDecorator, StepMutator))
+            users = None if ours else _users(name, text)
             if ours is not None:
                 made = ours(**attributes)
                 for decorators in self.step_decorators.values():
@@ -139,6 +139,15 @@ class FlowDraft(object):
                 if isinstance(mutator, StepMutator):
                     mutator.ready(self.names)
                     _call(mutator, phase, MutableStep(flow_for(mutator), step))
+
+
+def _users(name, text):
+    # type: (str, str) -> Any
+    """The decorator that users wrote of that name; None if there is none."""
+    try:
+        return imported(name, (UserStepDecorator, StepMutator))
+    except ImportError as error:
+        raise SettingError("--with %s: its module cannot be imported: %s." % (text, error)) from None
 
 
 def _steps(flow_class):

@@ -7,6 +7,7 @@ A flow object does nothing by itself. While a step runs, ``_task`` holds an obje
 import os
 import sys
 
+from airflow_conda_flow.flow.current_run import current
 from airflow_conda_flow.flow.steps import is_step
 
 TYPE_CHECKING = False
@@ -51,9 +52,10 @@ in_step_process = False
 
 _OWN = frozenset(["_task"])
 _NAMES = {
+    "_graph_info": lambda _flow: current.graph,
     "name": lambda flow: type(flow).__name__,
     "script_name": lambda flow: os.path.basename(sys.modules[type(flow).__module__].__file__ or ""),
-}  # type: dict[str, Callable[[FlowSpec], str]]
+}  # type: dict[str, Callable[[FlowSpec], Any]]
 """What a flow object has until a step assigns something else."""
 
 

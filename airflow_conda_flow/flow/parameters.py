@@ -33,6 +33,7 @@ class Parameter(object):
         multiple: whether it may be given more than once; its value is a tuple.
         separator: what a text is split at; its value is a list of texts.
         choices: the only values that it takes.
+        is_flag: whether the bare option means True; its type is ``bool`` then.
         minimum: the smallest value.
         maximum: the largest value.
 
@@ -51,6 +52,7 @@ class Parameter(object):
         "multiple": None,
         "separator": None,
         "choices": None,
+        "is_flag": None,
         "minimum": None,
         "maximum": None,
     }  # type: dict[str, Any]
@@ -211,6 +213,7 @@ class Parameter(object):
         self.show_default = everything["show_default"] is not False
         self.required = bool(not self.is_delayed and everything["required"] and self.default is None)
         self.type = str  # type: Any
+        self.is_flag = False
         self.multiple = False
         self.separator = None  # type: str | None
         self.choices = self.minimum = self.maximum = None  # type: Any
@@ -221,7 +224,12 @@ class Parameter(object):
         # type: (dict[str, Any]) -> None
         """Take the type and what depends on it, and check the default."""
         self.multiple = bool(options["multiple"])
+        self.is_flag = bool(options["is_flag"])
         self.type = self._type(options["type"])
+        if self.is_flag and (self.type is not bool or self.multiple):
+            self.fail("is a flag, which goes with one bool; its type is %s." % self.type_name)
+        if self.is_flag and self.default is None:
+            self.default = False
         limits = dict(limits_of(options["type"]), **{k: v for k, v in options.items() if v is not None})
         self.separator = options["separator"]
         if self.separator is not None and (not isinstance(self.separator, str) or not self.separator):
@@ -265,6 +273,8 @@ class Parameter(object):
 
     def _type(self, stated):
         # type: (Any) -> Any
+        if stated is None and self.is_flag:
+            return bool
         if stated is None:
             default = self.default
             if self.multiple and isinstance(default, (list, tuple)):

@@ -232,6 +232,21 @@ def registered(name, kinds):
     return None
 
 
+def imported(name, kinds):
+    # type: (str, tuple[type, ...]) -> Any
+    """``registered``, after importing the module that stands before the last dot of the name.
+
+    Raises:
+        ImportError: the module cannot be imported.
+    """
+    import importlib  # noqa: PLC0415 - only for what --with names
+
+    module = name.rpartition(".")[0]
+    if registered(name, kinds) is None and module:
+        importlib.import_module(module)
+    return registered(name, kinds)
+
+
 def user_decorators(method):
     # type: (Any) -> list[Any]
     """The user decorators of a step, the innermost first."""

@@ -57,6 +57,12 @@ class StepTask(object):
         self._catch_var = message["catch_var"]
         self.flow = None  # type: Any
 
+    @property
+    def is_undecided(self):
+        # type: () -> bool
+        """Whether ``self.next`` has not been called yet."""
+        return self._transition is None
+
     # What a flow object asks for.
 
     @property

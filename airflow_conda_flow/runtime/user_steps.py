@@ -89,6 +89,8 @@ class _Around(object):
         def call():
             # type: () -> None
             self._next = given(self._flow, *arguments) or None
+            if self._next is None and self._task.is_undecided:
+                self._next = {}  # go on as the step would have
 
         return call
 

@@ -147,6 +147,45 @@ def test_a_flow_of_metaflows_names(machine):
     assert flat.stdout == "seen\n"
 
 
+FALLBACK = """
+from airflow_conda_flow import current, user_step_decorator
+@user_step_decorator
+def fallback(step_name, flow, inputs=None, attributes=None):
+    def replacement(flow):
+        setattr(flow, attributes["indicator"], True)
+    yield None if current.retry_count == 0 else replacement
+"""
+FLAGGED = """
+class AFlow(FlowSpec):
+    again = Parameter("again", is_flag=True)
+    quick = Parameter("quick", default=True, is_flag=True)
+    times = 0
+    @step
+    def start(self):
+        print("flags", self.again, self.quick, sorted(self._graph_info["steps"]))
+        1 // self.times
+        self.next(self.end)
+    @step
+    def end(self):
+        print("failed", self.failed)
+"""
+
+
+def test_a_decorator_of_a_module_that_the_flow_does_not_import(machine):
+    """--with names its module; a function in the step's place goes on as the step would. A flag is bare."""
+    (machine.home / "helping.py").write_text(FALLBACK)
+    flow = machine.flow(FLAGGED)
+    words = ("--with", "retry:minutes_between_retries=0", "--with", "helping.fallback:indicator=failed")
+    done = machine.run(flow, "--environment=local", "run", *words, "--again", "--quick=false")
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "flags True False ['end', 'start']" in done.stdout
+    assert "failed True" in done.stdout
+    done = machine.run(flow, "run", "--with", "nothing.fallback")
+    assert done.returncode == 1
+    expected = "--with nothing.fallback: its module cannot be imported: No module named 'nothing'.\n"
+    assert done.stderr == expected
+
+
 def test_what_is_not_here_says_what_to_write(machine):
     """The message of an import is the whole answer."""
     path = machine.home / "s3.py"
