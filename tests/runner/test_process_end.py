@@ -44,7 +44,10 @@ def _wait_gone(*pids: int) -> None:
             "The step's process was killed by SIGKILL. Often that is the machine running out of memory.",
         ),
         ("os.kill(os.getpid(), 15)", "The step's process was killed by SIGTERM."),
-        ("import faulthandler; faulthandler._sigsegv()", "The step's process was killed by SIGSEGV."),
+        (
+            "import faulthandler; faulthandler._sigsegv()",
+            "The step's process was killed by SIGSEGV, a segmentation fault: native code crashed.",
+        ),
         ("os.kill(os.getpid(), 40)", "The step's process was killed by signal 40."),
         (
             "sys.exit(0)",
