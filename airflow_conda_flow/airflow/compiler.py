@@ -16,6 +16,7 @@ from airflow.sdk import DAG
 
 from airflow_conda_flow.airflow.configuration import airflow_project_place
 from airflow_conda_flow.airflow.exit_hook_operator import ExitHookOperator
+from airflow_conda_flow.airflow.gang_operator import gang_operator_class
 from airflow_conda_flow.airflow.identity import dag_id_of
 from airflow_conda_flow.airflow.operators import FanOutOperator, PrepareOperator
 from airflow_conda_flow.airflow.parameters import airflow_param
@@ -210,7 +211,6 @@ class _Tasks:
             dag=self._dag,
         )
         for node in self._graph.topological():
-            self._refuse_num_parallel(node)
             task = self._step(node)
             self._tasks[node.name] = task
             # A step that leads back to itself is one task, whose attempt goes round.
@@ -232,23 +232,28 @@ class _Tasks:
 
     def _step(self, node: StepNode) -> Any:
         decorators = self._decorators[node.name]
-        operator = step_operator_class(compute_name(node.name, decorators))
+        place = compute_name(node.name, decorators)
+        foreaches = [name for name in node.split_parents if self._graph.steps[name].kind == "foreach"]
+        if self._graph.is_in_gang(node.name):
+            operator = gang_operator_class(place)
+            foreaches.pop()  # all nodes are one task
+        else:
+            operator = step_operator_class(place)
         keywords: dict[str, Any] = {
             "flow": self._definition.name,
             "step": node.name,
-            "kind": node.kind,
+            "kind": "linear" if node.num_parallel else node.kind,
             "decorators": decorators,
         }
         common: dict[str, Any] = {
             "task_id": node.name,
             "doc_md": node.doc or None,
             "dag": self._dag,
-            "do_xcom_push": node.kind == "foreach",
+            "do_xcom_push": node.kind == "foreach" and not node.num_parallel,
             **self._trigger_rule(node.in_steps),
             **_attempts(decorators),
             **({"outlets": [own_asset(self._definition)]} if node.kind == "end" else {}),
         }
-        foreaches = [name for name in node.split_parents if self._graph.steps[name].kind == "foreach"]
         if not foreaches:
             task = operator(**common, **keywords)
             if node.kind == "switch":
@@ -297,13 +302,3 @@ class _Tasks:
             on_the_way = self._graph.descendants(chosen) | {chosen, node.name}
             left_out[chosen] = [name for name in node.out_steps if name not in on_the_way]
         return left_out
-
-    def _refuse_num_parallel(self, node: StepNode) -> None:
-        if node.num_parallel:
-            raise FlowDefinitionError(
-                f"Step {node.name!r} says num_parallel. Tasks that run at once and know of each other run "
-                "on the command line; Airflow does not start mapped tasks together. Write foreach=, "
-                "or start the nodes inside one step.",
-                node.file,
-                node.next_line,
-            )

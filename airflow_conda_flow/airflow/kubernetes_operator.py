@@ -58,6 +58,10 @@ class _Work:
     storage: Storage
     settings: Settings
 
+    def of_node(self, request: TaskRequest) -> _Work:
+        """The same for one node of a ``num_parallel``."""
+        return replace(self, own=request, request=request)
+
     def of_attempt(self, attempt: int) -> _Work:
         """The same for a pod that runs that attempt."""
         return replace(self, request=replace(self.own, attempt=attempt))
@@ -115,10 +119,7 @@ class KubernetesStepOperator(StepTask, KubernetesPodOperator):
         return _Work(request, request, datastore.storage, settings)
 
     def _run(self, context: Context, work: _Work, *, can_reattach: bool) -> list[list[int]] | None:
-        environ = runner_environ(work.settings, work.storage)
-        manifest = pod_manifest(work.request, self.decorators, work.settings, environ)
-        self.full_pod_spec = _model(manifest)
-        pod = self.build_pod_request_obj(context)
+        pod = self._make_pod(context, work)
         namespace = pod.metadata.namespace
         found = self._unattended(context, work.request, namespace) if can_reattach else None
         if found is not None:
@@ -130,6 +131,12 @@ class KubernetesStepOperator(StepTask, KubernetesPodOperator):
             self.log.info("Making pod %s in namespace %s", pod.metadata.name, namespace)
             self._cluster(namespace).create_pod(ApiClient().sanitize_for_serialization(pod))
         return self._watch(context, work, worker_seconds(work.settings))
+
+    def _make_pod(self, context: Context, work: _Work) -> Any:
+        environ = runner_environ(work.settings, work.storage)
+        manifest = pod_manifest(work.request, self.decorators, work.settings, environ)
+        self.full_pod_spec = _model(manifest)
+        return self.build_pod_request_obj(context)
 
     def _pod(self) -> Any:
         """The pod that this try made, or found."""

@@ -110,6 +110,10 @@ class StepTask(BaseOperator):
 
     operator_extra_links: Any = property(_links, doc="The button that opens the task's cards, if it has any.")
 
+    def index_path(self) -> tuple[int, ...]:
+        """That of the task."""
+        return tuple(self.indices)
+
     def open(self, context: Context) -> tuple[TaskRequest, Datastore, Environments]:
         """The attempt that Airflow's try stands for, and the stores of the settings.
 
@@ -125,7 +129,7 @@ class StepTask(BaseOperator):
             flow=self.flow,
             run_id=run_id,
             step=self.step,
-            indices=tuple(self.indices),
+            indices=self.index_path(),
             attempt=attempt_of(context["ti"].try_number, run["first_attempt"]),
             is_last=context["ti"].try_number > context["ti"].max_tries,
             run_manifest=run,
@@ -164,7 +168,7 @@ class StepTask(BaseOperator):
     ) -> None:
         graph = FlowGraph.from_dict(dict(run["graph"]))
         try:
-            taken = is_taken(graph, self.step, tuple(self.indices), manifest_of)
+            taken = is_taken(graph, self.step, self.index_path(), manifest_of)
         except LookupError as error:
             raise AirflowException(f"Step {self.step} cannot start: {error}") from error
         if not taken:
@@ -188,7 +192,7 @@ class StepTask(BaseOperator):
             context["split_name"] = name  # type: ignore[typeddict-unknown-key]
 
     def _splits(self, transition: Mapping[str, Any] | None) -> list[list[int]] | None:
-        if transition is None or transition["foreach"] is None:
+        if transition is None or self.kind != "foreach":
             return None
         check_width(f"The foreach of step {self.step!r}", transition["num_splits"])
         return [[*self.indices, index] for index in range(transition["num_splits"])]

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
 from typing import Any
 
 from airflow_conda_flow.compute.batch_board import JobBoard
@@ -58,33 +58,27 @@ class BatchRegion:
         return JobNews(job_id, self.board, log, interval, has_printed=has_printed)
 
 
+Plans = Mapping[str, tuple[BatchRegion, StepPlan]]
+
+
 class Batch:
     """Runs attempts as jobs.
 
     Args:
         context: the run.
+        plans: for each step that is a job its region, and what its jobs have in common; made of the
+            settings if None.
 
     Raises:
         SettingError: a step of the run cannot be a job as it is: something is missing, or does not fit.
         ComputeUnavailable: Batch cannot be asked.
     """
 
-    def __init__(self, context: RunContext) -> None:
+    def __init__(self, context: RunContext, plans: Plans | None = None) -> None:
         self._context = context
         self._storage = context.datastore.storage
         self._interval = poll_interval(context.settings)
-        self._regions: dict[str | None, BatchRegion] = {}
-        self._plans: dict[str, tuple[BatchRegion, StepPlan]] = {}
-        for step, decorators in context.manifest["decorators"].items():
-            if "batch" in decorators:
-                region = self._region(step_region(decorators, context.settings))
-                plan = plan_step(step, decorators, context.settings, self._storage, region.service)
-                self._plans[step] = region, plan
-
-    def _region(self, name: str | None) -> BatchRegion:
-        if name not in self._regions:
-            self._regions[name] = _connect(name)
-        return self._regions[name]
+        self._plans = _plans(context) if plans is None else plans
 
     def run(
         self,
@@ -105,6 +99,20 @@ class Batch:
             for stream, line in stored_lines(self._storage, request):
                 output(stream, line)
         return conclude_job(self._storage, request, job, job_id, cancelled=cancel.is_set())
+
+
+def _plans(context: RunContext) -> Plans:
+    regions: dict[str | None, BatchRegion] = {}
+    plans: dict[str, tuple[BatchRegion, StepPlan]] = {}
+    for step, decorators in context.manifest["decorators"].items():
+        if "batch" in decorators:
+            name = step_region(decorators, context.settings)
+            if name not in regions:
+                regions[name] = _connect(name)
+            service = regions[name].service
+            plan = plan_step(step, decorators, context.settings, context.datastore.storage, service)
+            plans[step] = regions[name], plan
+    return plans
 
 
 def conclude_job(
@@ -130,7 +138,8 @@ def conclude_job(
     else:
         otherwise = describe_failure(job)
         fate = otherwise if failure_reason(job) else None
-    return remote_result(storage, request, fate, otherwise)
+    result = remote_result(storage, request, fate, otherwise)
+    return replace(result, cancelled=cancelled and not result.ok)
 
 
 def poll_interval(settings: Settings) -> float:

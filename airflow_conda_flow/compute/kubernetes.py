@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
+from typing import Any
 
 from airflow_conda_flow.compute import pod_state
 from airflow_conda_flow.compute.compute import RunContext
-from airflow_conda_flow.compute.kubernetes_cluster import connect
+from airflow_conda_flow.compute.kubernetes_cluster import Cluster, connect
 from airflow_conda_flow.compute.pod_settings import startup_timeout
 from airflow_conda_flow.compute.pod_spec import pod_manifest
 from airflow_conda_flow.compute.pod_watch import PodWatch
@@ -22,16 +23,29 @@ class Kubernetes:
 
     Args:
         context: the run.
+        cluster: where; the settings' if None.
+        make_pod: gives the pod of an attempt, as JSON; that of the step and the settings if None.
 
     Raises:
         SettingError: no cluster is configured, or a setting is wrong.
     """
 
-    def __init__(self, context: RunContext) -> None:
+    def __init__(
+        self,
+        context: RunContext,
+        cluster: Cluster | None = None,
+        make_pod: Callable[[TaskRequest], dict[str, Any]] | None = None,
+    ) -> None:
         self._context = context
-        self._cluster = connect(context.settings.texts["kubernetes_context"].text)
+        self._cluster = cluster or connect(context.settings.texts["kubernetes_context"].text)
+        self._make_pod = make_pod or self._pod
         self._environ = runner_environ(context.settings, context.datastore.storage)
         self._startup_timeout = startup_timeout(context.settings)
+
+    def _pod(self, request: TaskRequest) -> dict[str, Any]:
+        context = self._context
+        decorators = context.manifest["decorators"][request.step]
+        return pod_manifest(request, decorators, context.settings, self._environ)
 
     def run(
         self,
@@ -41,9 +55,7 @@ class Kubernetes:
         cancel: threading.Event,
     ) -> TaskResult:
         """Run one attempt to its end; see ``Compute.run``."""
-        context = self._context
-        decorators = context.manifest["decorators"][request.step]
-        manifest = pod_manifest(request, decorators, context.settings, self._environ)
+        manifest = self._make_pod(request)
         manifest["metadata"].setdefault("namespace", self._cluster.namespace)
         pod = PodWatch(
             self._cluster,
@@ -52,7 +64,7 @@ class Kubernetes:
             lambda line: output("stdout", line),
             self._startup_timeout,
         )
-        storage = context.datastore.storage
+        storage = self._context.datastore.storage
         on_start(f"pod {pod.name}")
         try:
             if not cancel.is_set():

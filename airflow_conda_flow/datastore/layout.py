@@ -3,6 +3,7 @@
     flows/<Flow>/<run>/run.json                        run manifest
     flows/<Flow>/<run>/<step>/<task id>/<attempt>.json task manifest
     flows/<Flow>/<run>/<step>/<task id>/<attempt>.stdout|stderr
+    flows/<Flow>/<run>/<step>/<task id>/<attempt>.address where the main node of a num_parallel runs
     flows/<Flow>/<run>/<step>/<task id>/<attempt>.<card id>.card.html
     tags/<Flow>/<run>/<time>-<random>.json             one change of the run's tags
     artifacts/<first two hex digits>/<sha256>          serialized values
@@ -94,6 +95,11 @@ def task_manifest(flow: str, run_id: str, step: str, task_id: str, attempt: int)
 def task_log(flow: str, run_id: str, step: str, task_id: str, attempt: int, stream: str) -> str:
     """The key of what one attempt wrote to ``stream``: ``"stdout"`` or ``"stderr"``."""
     return f"{task_folder(flow, run_id, step, task_id)}{attempt}.{stream}"
+
+
+def node_address(flow: str, run_id: str, step: str, task_id: str, attempt: int) -> str:
+    """The key of where an attempt of the main node of a ``num_parallel`` runs."""
+    return f"{task_folder(flow, run_id, step, task_id)}{attempt}.address"
 
 
 def tag_folders(flow: str) -> str:

@@ -178,6 +178,12 @@ class FlowGraph(object):
             raise LookupError("Step %r closes no split." % join)
         return self._split_of_join[join]
 
+    def is_in_gang(self, step):
+        # type: (str) -> bool
+        """Whether a step's tasks are the nodes of a ``num_parallel``: they run at once or not at all."""
+        around = self.steps[step].split_parents
+        return bool(around) and self.steps[around[-1]].num_parallel
+
     def foreach_depth(self, step):
         # type: (str) -> int
         """How many foreach surround a step: the length of its tasks' index paths."""

@@ -98,14 +98,9 @@ class Cloning:
             )
             pairs = zip(of_step, manifests, strict=True)
             found.update((key, each) for key, each in pairs if self._is_whole(each))
-        missing = (key for key in keys if key not in found and self._is_in_gang(key[0]))
+        missing = (key for key in keys if key not in found and self._graph.is_in_gang(key[0]))
         broken = {(step, path[:-1]) for step, path in missing}
         return {key: each for key, each in found.items() if (key[0], key[1][:-1]) not in broken}
-
-    def _is_in_gang(self, step: str) -> bool:
-        """Whether the step's tasks wait for one another, so that they run together or not at all."""
-        parents = self._graph.steps[step].split_parents
-        return bool(parents) and self._graph.steps[parents[-1]].num_parallel
 
     def _is_whole(self, manifest: Manifest | None) -> TypeGuard[Manifest]:
         """Whether the task is done, and every later step can read its artifacts with its Python of now."""

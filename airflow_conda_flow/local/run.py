@@ -25,7 +25,6 @@ from airflow_conda_flow.datastore.datastore import open_datastore
 from airflow_conda_flow.environments.credentials import Credentials
 from airflow_conda_flow.environments.environments import Environments
 from airflow_conda_flow.environments.progress import open_progress
-from airflow_conda_flow.errors import FlowDefinitionError
 from airflow_conda_flow.flow.definition import FlowDefinition
 from airflow_conda_flow.flow.retry_decorator import retries
 from airflow_conda_flow.flow.username import username
@@ -101,7 +100,6 @@ class LocalRun:
             self._console.note("Note: @conda has no effect without --environment=conda.")
         places = {step: compute_name(step, each) for step, each in definition.decorators.items()}
         check_reachable(places.values(), self._settings)
-        _refuse_remote_nodes(definition, places)
         manifest = prepare_run(
             definition,
             datastore=self._datastore,
@@ -150,6 +148,7 @@ class LocalRun:
                 ok=False,
                 failure=exception.get("traceback") or exception.get("message"),
                 retry_in=None if is_last or cancel.is_set() else pause,
+                was_ended=result.cancelled,
             )
 
         if self._options.resumed is not None:
@@ -188,19 +187,6 @@ def _outcome(step: str, transition: dict[str, Any] | None, max_num_splits: int) 
             f"Give run --max-num-splits {transition['num_splits']}, or make it shorter.",
         )
     return TaskOutcome(ok=True, transition=transition)
-
-
-def _refuse_remote_nodes(definition: FlowDefinition, places: Mapping[str, str]) -> None:
-    """Nodes that know of each other run side by side on this machine alone."""
-    for node in definition.graph.steps.values():
-        target = node.out_steps[0] if node.num_parallel else None
-        if target is not None and places[target] != LOCAL:
-            raise FlowDefinitionError(
-                f"Step {target!r} has @parallel and @{places[target]}; the nodes of num_parallel run side by "
-                f"side on this machine alone. Remove @{places[target]}, or write foreach=.",
-                node.file,
-                node.next_line,
-            )
 
 
 def _declares_conda(definition: FlowDefinition) -> bool:

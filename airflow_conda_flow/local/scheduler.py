@@ -8,8 +8,10 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
+from airflow_conda_flow.compute.gang import run_together
 from airflow_conda_flow.flow.graph import FlowGraph
 from airflow_conda_flow.flow.index_path import task_id
 from airflow_conda_flow.local.console import Console
@@ -27,12 +29,14 @@ class TaskOutcome:
         transition: what comes next.
         failure: the lines that say why it failed.
         retry_in: seconds until the next attempt; None if this was the last one.
+        was_ended: whether it was told to end, so that the reason is elsewhere.
     """
 
     ok: bool
     transition: dict[str, Any] | None = None
     failure: str | None = None
     retry_in: float | None = None
+    was_ended: bool = False
 
 
 @dataclass
@@ -74,6 +78,7 @@ class TaskLines:
 
 RunTask = Callable[[TaskKey, TaskLines, threading.Event], TaskOutcome]
 """Runs the attempt that the lines are of to its end in the calling thread, or until the event is set."""
+_Task = tuple[TaskKey, TaskLines]
 
 
 class Scheduler:
@@ -129,26 +134,43 @@ class Scheduler:
         self._ended.put(None)
 
     def _start_ready(self, pool: ThreadPoolExecutor) -> None:
-        while self._ready and (self._running < self._max_workers or self._is_in_gang(self._ready[0])):
-            self._running += 1
-            pool.submit(self._run_one, self._ready.popleft())
+        while self._ready and (
+            self._running < self._max_workers or self._graph.is_in_gang(self._ready[0][0])
+        ):
+            keys = self._take_ready()
+            self._running += len(keys)
+            pool.submit(self._run, keys)
 
-    def _is_in_gang(self, key: TaskKey) -> bool:
-        """Whether a task waits for others of its step, so that all of them have to run at once."""
-        parents = self._graph.steps[key[0]].split_parents
-        return bool(parents) and self._graph.steps[parents[-1]].num_parallel
+    def _take_ready(self) -> list[TaskKey]:
+        """The next task, with all nodes of its ``num_parallel``, which wait for one another."""
+        step, indices = self._ready[0]
+        if not self._graph.is_in_gang(step):
+            return [self._ready.popleft()]
+        keys = [key for key in self._ready if (key[0], key[1][:-1]) == (step, indices[:-1])]
+        self._ready = deque(key for key in self._ready if key not in keys)
+        return keys
 
-    def _run_one(self, key: TaskKey) -> None:
-        lines = TaskLines(self._console, self._pathspec(key))
-        outcome = self._attempt(key, lines)
-        while outcome.retry_in is not None and not self._cancel.wait(outcome.retry_in):
-            lines.attempt += 1
-            outcome = self._attempt(key, lines)
-        self._ended.put((key, outcome))
+    def _run(self, keys: list[TaskKey]) -> None:
+        """Run one task, or the nodes of a gang, which are tried again together."""
+        tasks = [(key, TaskLines(self._console, self._pathspec(key))) for key in keys]
+        outcomes = self._attempts(tasks)
+        while (pause := _pause(outcomes)) is not None and not self._cancel.wait(pause):
+            for _, lines in tasks:
+                lines.attempt += 1
+            outcomes = self._attempts(tasks)
+        ended = zip(keys, outcomes, strict=True)
+        for pair in sorted(ended, key=lambda pair: pair[1].was_ended):  # what is to blame comes first
+            self._ended.put(pair)
 
-    def _attempt(self, key: TaskKey, lines: TaskLines) -> TaskOutcome:
+    def _attempts(self, tasks: list[_Task]) -> list[TaskOutcome]:
+        if len(tasks) == 1:
+            return [self._attempt(tasks[0], self._cancel)]
+        return run_together([partial(self._attempt, task) for task in tasks], self._cancel)
+
+    def _attempt(self, task: _Task, cancel: threading.Event) -> TaskOutcome:
+        key, lines = task
         try:
-            outcome = self._run_task(key, lines, self._cancel)
+            outcome = self._run_task(key, lines, cancel)
         except BaseException as error:  # noqa: BLE001 - a thread's failure must reach the main loop
             outcome = TaskOutcome(ok=False, failure=f"{type(error).__name__}: {error}")
         if outcome.ok:
@@ -156,7 +178,10 @@ class Scheduler:
             return outcome
         for text in (outcome.failure or "").splitlines():
             lines.line(text)
-        lines.line("Task ended with the run." if self._cancel.is_set() else "Task failed.")
+        if self._cancel.is_set():
+            lines.line("Task ended with the run.")
+        else:
+            lines.line("Task ended with the other nodes." if outcome.was_ended else "Task failed.")
         if outcome.retry_in:
             lines.line(f"Sleeping {outcome.retry_in / 60:g} minutes before the next retry")
         return outcome
@@ -185,3 +210,8 @@ class Scheduler:
     def _pathspec(self, key: TaskKey) -> str:
         step, indices = key
         return f"{self._run_id}/{step}/{task_id(indices)}"
+
+
+def _pause(outcomes: list[TaskOutcome]) -> float | None:
+    """Seconds until a failed task, or gang, is tried again; None if it is not."""
+    return max((each.retry_in for each in outcomes if each.retry_in is not None), default=None)

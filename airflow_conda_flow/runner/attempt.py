@@ -27,6 +27,7 @@ from airflow_conda_flow.runner import caught_failure, secret_values
 from airflow_conda_flow.runner.attempt_cards import AttemptCards
 from airflow_conda_flow.runner.attempt_log import AttemptLog, shown
 from airflow_conda_flow.runner.failed_attempt import as_exception
+from airflow_conda_flow.runner.main_node import THIS_MACHINE, main_address
 from airflow_conda_flow.runner.manifest_reader import ManifestReader
 from airflow_conda_flow.runner.process_death import describe_death
 from airflow_conda_flow.runner.runtime_root import runtime_root
@@ -54,6 +55,7 @@ class TaskRequest:
         code_dir: where the flow file is; None extracts the run's code package.
         run_manifest: the run's manifest; None reads it.
         python: the interpreter for steps without an environment; None is this one.
+        is_elsewhere: whether the other nodes of a ``num_parallel`` are found through the network alone.
     """
 
     flow: str
@@ -65,6 +67,7 @@ class TaskRequest:
     run_manifest: Manifest | None = None
     python: str | None = None
     is_last: bool = True
+    is_elsewhere: bool = False
 
     def to_dict(self) -> dict[str, Any]:
         """What names the attempt, as JSON; what is found anew on every machine is left out."""
@@ -259,10 +262,14 @@ class _Attempt:
         code_dir = request.code_dir or code_package.extract(
             self._datastore.storage, run["code"]["sha256"], self._datastore.cache_dir
         )
+        graph = FlowGraph.from_dict(run["graph"])
+        main_ip = THIS_MACHINE
+        if request.is_elsewhere and graph.is_in_gang(request.step):
+            main_ip = main_address(self._datastore.storage, request, cancel)
         # On Kubernetes a directory in memory may be for that.
         tempdir = Path(tempfile.mkdtemp("", "task-", os.environ.get("CONDA_FLOW_TEMPDIR") or scratch))
         message = task_message(
-            FlowGraph.from_dict(run["graph"]),
+            graph,
             run,
             request.step,
             request.indices,
@@ -272,6 +279,7 @@ class _Attempt:
             scratch,
             tempdir,
             is_last=request.is_last,
+            main_ip=main_ip,
         )
         self._message = message
         if message["foreach_stack"]:

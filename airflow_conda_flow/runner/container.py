@@ -43,7 +43,7 @@ def run_in_container(request: TaskRequest) -> int:
     ending = _Ending(request, datastore)
     try:
         result = run_attempt(
-            replace(request, python=image_python()),
+            replace(request, python=image_python(), is_elsewhere=True),
             datastore,
             Environments(settings.cache_dir, storage=datastore.storage),
             output=write_line,

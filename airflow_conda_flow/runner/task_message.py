@@ -30,6 +30,7 @@ def task_message(
     tempdir: Path,
     *,
     is_last: bool = True,
+    main_ip: str = "",
 ) -> dict[str, Any]:
     """The first message to a step process.
 
@@ -44,6 +45,7 @@ def task_message(
         scratch: where the step process writes artifacts, for the runner to publish.
         tempdir: a directory for the step's own files.
         is_last: whether the task fails for good if this attempt does.
+        main_ip: where node 0 runs, in a step of a ``num_parallel``.
 
     Raises:
         TaskFailed: a task that this one reads from has not finished.
@@ -83,7 +85,7 @@ def task_message(
         **_user_decorators(run, step),
         current={
             **run.get("current", {}),
-            **_parallel(graph, step, stack),
+            **(_parallel(stack, main_ip) if graph.is_in_gang(step) else {}),
             "flow_name": run["flow"],
             "run_id": run["run_id"],
             "step_name": step,
@@ -131,16 +133,13 @@ def next_round(message: dict[str, Any], last: Mapping[str, Any]) -> dict[str, An
     return {**message, "namespace": last["artifacts"], "inputs": None, "scratch": str(scratch)}
 
 
-def _parallel(graph: FlowGraph, step: str, stack: list[dict[str, Any]]) -> dict[str, Any]:
+def _parallel(stack: list[dict[str, Any]], main_ip: str) -> dict[str, Any]:
     """What ``current.parallel`` is made of, in a step of a ``num_parallel``."""
-    parents = graph.steps[step].split_parents
-    if not parents or not graph.steps[parents[-1]].num_parallel:
-        return {}
     frame = stack[-1]
     return {
         "is_parallel": True,
         "parallel": {
-            "main_ip": "127.0.0.1",
+            "main_ip": main_ip,
             "num_nodes": frame["num_splits"],
             "node_index": frame["index"],
             "control_task_id": task_id((*(each["index"] for each in stack[:-1]), 0)),

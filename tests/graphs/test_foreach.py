@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import shutil
 
 import pytest
 
@@ -134,14 +135,59 @@ def test_more_splits_of_splits_than_airflow_maps(tmp_path, database):
     assert "inner/0-0" not in machine.manifests()
 
 
-def test_num_parallel_in_a_dag(tmp_path, database):
-    """Airflow cannot start nodes together; the flow is refused when it is parsed, with its line."""
+NESTED_GANG = """
+from airflow_conda_flow import catch, parallel
+class AFlow(FlowSpec):
+    @step
+    def start(self):
+        self.items = ["fr", "de"]
+        self.next(self.body, foreach="items")
+    @step
+    def body(self):
+        self.lang = self.input
+        self.next(self.train, num_parallel=self.index + 2)
+    @catch(var="problem")
+    @parallel
+    @step
+    def train(self):
+        assert self.lang != "de" or self.input != 1, "on purpose"
+        self.word = "%s%d of %d" % (self.lang, self.input, current.parallel.num_nodes)
+        self.next(self.join)
+    @step
+    def join(self, inputs):
+        self.words = [each.problem.type if each.problem else each.word for each in inputs]
+        self.next(self.outer)
+    @step
+    def outer(self, inputs):
+        self.words = [each.words for each in inputs]
+        self.next(self.end)
+    @step
+    def end(self):
+        assert self.words == [["fr0 of 2", "fr1 of 2"], ["de0 of 3", "builtins.AssertionError", "de2 of 3"]]
+dag = AFlow.dag(schedule=None, environment="local")
+"""
+
+
+def test_the_nodes_of_a_num_parallel_are_one_task_of_a_dag(tmp_path, database):
+    """Inside a foreach it is mapped over the splits around it alone; each node is caught for itself."""
     machine = AirflowMachine(tmp_path / "home", "unused", database)
-    text = WIDE.replace('foreach="items"', "num_parallel=2").replace(
-        "    @step\n    def body", "    @parallel\n    @step\n    def body"
-    )
-    flow = machine.flow("from airflow_conda_flow import parallel\n" + text)
+    flow = machine.flow(NESTED_GANG, folder=machine.dags)
     assert machine.run(flow, "run").returncode == 0
-    program = "import a_flow\ntry:\n    a_flow.AFlow.dag()\nexcept ValueError as error:\n    print(error)\n"
-    machine.environ["PYTHONPATH"] = str(flow.parent)
-    assert re.search(r"a_flow.py:\d+: Step 'start' says num_parallel", machine.python(program))
+    local = machine.manifests()
+    shutil.rmtree(machine.datastore)
+    done = machine.airflow("dags", "test", "a_flow")
+    assert done.returncode == 0, done.stdout
+    assert "[node 2] Starts as pid " in done.stdout
+    in_airflow = machine.manifests()
+    assert {key for key in in_airflow if key.startswith("train/")} == {
+        f"train/{index}-{node}" for index in range(2) for node in range(index + 2)
+    }
+    assert _hashes(in_airflow) == _hashes(local)
+
+
+def _hashes(manifests):
+    """Of every artifact, but for what was caught: it names its lines, and those its run."""
+    return {
+        key: {name: ref["sha256"] for name, ref in each["artifacts"].items() if name != "problem"}
+        for key, each in manifests.items()
+    }

@@ -8,6 +8,7 @@ from airflow_conda_flow.datastore.local_storage import LocalStorage
 
 from ..airflow.conftest import AirflowMachine, database
 from ..flow_machine import Machine
+from .gang import GANG_STATUSES, gang_statuses, run_gang
 from .shape_runs import hashes_of_dag_run, run_dags
 from .shapes import FLOWS, SHAPES, shape_name
 
@@ -61,13 +62,13 @@ def test_a_switch_skips_the_arms_that_it_does_not_choose(airflow_runs):
     assert {states[f"never_again[{index}]"] for index in range(6)} == {"skipped"}
 
 
-def test_nodes_of_num_parallel_run_at_once(tmp_path):
-    """All nodes of a ``num_parallel`` wait for each other, with fewer workers than nodes."""
-    machine = Machine(tmp_path / "home")
-    folder = tmp_path / "nodes"
-    folder.mkdir()
-    done = machine.run(FLOWS / "parallel_nodes.py", "run", "--folder", str(folder), "--max-workers", "2")
-    assert done.returncode == 0, done.stdout
+@pytest.mark.parametrize("way", ["command", "dag"])
+def test_nodes_of_num_parallel(way, tmp_path, airflow_machine):
+    """They run at once, with fewer workers than nodes; where one fails the others are ended, and all run again."""
+    machine = Machine(tmp_path / "home") if way == "command" else airflow_machine
+    printed = run_gang(machine, way)
+    assert gang_statuses(LocalStorage(machine.datastore)) == GANG_STATUSES, printed
+    assert printed.count("on purpose") < 4, printed  # of one node alone
 
 
 def test_a_loop_is_one_task_with_the_lines_of_all_rounds(tmp_path):

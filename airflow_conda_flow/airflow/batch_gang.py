@@ -1,0 +1,40 @@
+"""The operator of the nodes of a ``num_parallel`` with ``@batch``: a job for each, submitted at once."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from airflow_conda_flow.airflow.batch_operator import BatchStepOperator
+from airflow_conda_flow.airflow.gang_operator import GangTask
+from airflow_conda_flow.compute.batch import Batch
+from airflow_conda_flow.compute.batch_board import OVER
+from airflow_conda_flow.compute.batch_job import job_family
+from airflow_conda_flow.compute.batch_service import BatchService
+from airflow_conda_flow.compute.compute import Compute, RunContext
+from airflow_conda_flow.runner.attempt import TaskRequest
+
+if TYPE_CHECKING:
+    from airflow.sdk import Context
+
+
+class BatchGangOperator(GangTask, BatchStepOperator):
+    """Runs the nodes of a step as jobs, and waits for them in the worker."""
+
+    def execute(self, context: Context) -> None:
+        """Run the next attempt of every node."""
+        self.run_nodes(context)
+
+    def compute(self, context: Context, requests: Sequence[TaskRequest], run: RunContext) -> Compute:
+        """The queue; jobs of an earlier try, whose worker was lost, are told to end."""
+        work = self._work(context)
+        root = work.settings.datastore_root
+        self._end_earlier(work.region.service, work.plan.queue, [job_family(each, root) for each in requests])
+        return Batch(run, {self.step: (work.region, work.plan)})
+
+    def _end_earlier(self, service: BatchService, queue: str, families: Sequence[str]) -> None:
+        for family in families:
+            for job in service.find(queue, family):
+                if job["status"] not in OVER:
+                    self.log.info("Ending job %s of an earlier try.", job["jobId"])
+                    service.terminate(job["jobId"])

@@ -1,0 +1,177 @@
+"""All nodes of a ``num_parallel`` as one task of Airflow: they start, fail and are tried again together.
+
+Mapped tasks would start as Airflow has slots for them, and nodes that wait for one another could wait for
+ever; one task needs one slot, and runs under ``airflow dags test`` too.
+"""
+
+from __future__ import annotations
+
+import sys
+import threading
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from airflow.sdk.exceptions import AirflowException, AirflowFailException
+
+from airflow_conda_flow.airflow.configuration import airflow_settings
+from airflow_conda_flow.airflow.secret_keepers import airflow_keepers
+from airflow_conda_flow.airflow.step_operator import StepOperator, StepTask
+from airflow_conda_flow.compute.compute import LOCAL, Compute, RunContext
+from airflow_conda_flow.compute.gang import run_together
+from airflow_conda_flow.errors import CondaFlowError, SettingError
+from airflow_conda_flow.flow.graph import FlowGraph
+from airflow_conda_flow.runner.attempt import Output, TaskRequest, TaskResult, caught_outside, run_attempt
+from airflow_conda_flow.runner.main_node import forget_address
+from airflow_conda_flow.runner.manifest_reader import ManifestReader
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from airflow.sdk import Context
+
+    _Mixed = StepTask
+else:
+    _Mixed = (
+        object  # an operator would bring an __init__ of its own before that of the operator it is mixed into
+    )
+
+
+def gang_operator_class(compute: str) -> type[Any]:
+    """The operator for the nodes of a step of that compute."""
+    if compute == LOCAL:
+        return GangOperator
+    if compute == "kubernetes":
+        from airflow_conda_flow.airflow.kubernetes_gang import (  # noqa: PLC0415 - heavy
+            KubernetesGangOperator,
+        )
+
+        return KubernetesGangOperator
+    from airflow_conda_flow.airflow.batch_gang import BatchGangOperator  # noqa: PLC0415 - heavy
+
+    return BatchGangOperator
+
+
+class GangTask(_Mixed):
+    """What an operator of nodes does, wherever they run. Mixed into the operator of one step there.
+
+    The index path of the operator is that of the whole gang: without the number of the node.
+    """
+
+    def compute(self, context: Context, requests: Sequence[TaskRequest], run: RunContext) -> Compute:
+        """Where the nodes run.
+
+        Args:
+            context: Airflow's.
+            requests: one for each node.
+            run: what they have in common.
+        """
+        raise NotImplementedError
+
+    def index_path(self) -> tuple[int, ...]:
+        """That of node 0."""
+        return (*self.indices, 0)
+
+    def run_nodes(self, context: Context) -> None:
+        """Run the next attempt of every node at once; the first that fails ends the others.
+
+        Raises:
+            AirflowException: a node failed.
+        """
+        # Not made earlier: Airflow copies operators, and a mutex cannot be copied.
+        self._cancel = threading.Event()
+        try:
+            results = self._results(context, self._cancel)
+        except SettingError as error:
+            raise AirflowFailException(str(error)) from None
+        except CondaFlowError as error:
+            raise AirflowException(str(error)) from None
+        self._name_split(context, results[0].manifest)
+        failed = [each for each in results if not each.ok]
+        if failed:
+            self._fail(min(failed, key=lambda each: each.cancelled))  # those that were ended are not to blame
+
+    def _results(self, context: Context, cancel: threading.Event) -> list[TaskResult]:
+        request, datastore, environments = self.open(context)
+        manifest = request.run_manifest or {}
+        opener = FlowGraph.from_dict(manifest["graph"]).steps[self.step].split_parents[-1]
+        before = ManifestReader(datastore.storage, request.flow, request.run_id)(opener, tuple(self.indices))
+        if before is None:
+            raise AirflowException(f"Step {self.step} cannot start: step {opener} has not finished.")
+        requests = [
+            replace(request, indices=(*self.indices, node))
+            for node in range(before["transition"]["num_splits"])
+        ]
+        run = RunContext(manifest, datastore, environments, airflow_settings(), Path())
+        compute = self.compute(context, requests, run)
+        forget_address(datastore.storage, request)
+        return run_together([partial(self._run_node, compute, run, each) for each in requests], cancel)
+
+    def _run_node(
+        self, compute: Compute, run: RunContext, request: TaskRequest, stop: threading.Event
+    ) -> TaskResult:
+        node = request.indices[-1]
+
+        def line(text: str) -> None:
+            self.log.info("[node %d] %s", node, text)
+
+        result = compute.run(
+            request,
+            output=lambda _stream, text: line(text),
+            on_start=lambda what: line(f"Starts as {what}."),
+            cancel=stop,
+        )
+        if result.ok or result.cancelled:
+            return result
+        result = caught_outside(request, run.manifest, run.datastore, result, line)  # type: ignore[arg-type]
+        if not result.ok:
+            line("Failed; the other nodes are ended.")
+        return result
+
+    def _name_split(self, context: Context, manifest: Mapping[str, Any]) -> None:
+        outer = (manifest.get("split_name") or "").rpartition(" / ")[0]
+        super()._name_split(context, {"split_name": outer})
+
+
+class GangOperator(GangTask, StepOperator):
+    """Runs the nodes of a step as processes on one worker."""
+
+    def execute(self, context: Context) -> None:
+        """Run the next attempt of every node."""
+        self.run_nodes(context)
+
+    def compute(self, context: Context, requests: Sequence[TaskRequest], run: RunContext) -> Compute:
+        """This worker."""
+        del context, requests
+        return _WorkerProcess(run)
+
+
+class _WorkerProcess:
+    """Runs attempts as processes of a worker, with Airflow's secrets.
+
+    Args:
+        run: the run.
+    """
+
+    def __init__(self, run: RunContext) -> None:
+        self._run = run
+
+    def run(
+        self,
+        request: TaskRequest,
+        output: Output,
+        on_start: Callable[[str], None],
+        cancel: threading.Event,
+    ) -> TaskResult:
+        """Run one attempt to its end; see ``Compute.run``."""
+        return run_attempt(
+            replace(request, python=sys.executable),
+            self._run.datastore,
+            self._run.environments,
+            output=output,
+            on_start=lambda pid: on_start(f"pid {pid}"),
+            cancel=cancel,
+            keepers=airflow_keepers(self._run.settings),
+        )

@@ -1,0 +1,45 @@
+"""The operator of the nodes of a ``num_parallel`` with ``@kubernetes``: a pod for each, made at once."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+from kubernetes.client import ApiClient
+
+from airflow_conda_flow.airflow.gang_operator import GangTask
+from airflow_conda_flow.airflow.kubernetes_operator import KubernetesStepOperator
+from airflow_conda_flow.compute.compute import Compute, RunContext
+from airflow_conda_flow.compute.kubernetes import Kubernetes
+from airflow_conda_flow.compute.pod_spec import LABEL, pod_labels
+from airflow_conda_flow.runner.attempt import TaskRequest
+
+if TYPE_CHECKING:
+    from airflow.sdk import Context
+
+
+class KubernetesGangOperator(GangTask, KubernetesStepOperator):
+    """Runs the nodes of a step as pods, and waits for them in the worker."""
+
+    def execute(self, context: Context) -> None:
+        """Run the next attempt of every node."""
+        self.run_nodes(context)
+
+    def compute(self, context: Context, requests: Sequence[TaskRequest], run: RunContext) -> Compute:
+        """The cluster; pods of an earlier try, whose worker was lost, are told to end."""
+        work = self._work(context)
+        pods = {each.indices: self._make_pod(context, work.of_node(each)) for each in requests}
+        namespace = pods[requests[0].indices].metadata.namespace
+        self._end_earlier(requests, namespace)
+        made: dict[Any, Any] = ApiClient().sanitize_for_serialization(pods)
+        return Kubernetes(run, self._cluster(namespace), lambda request: made[request.indices])
+
+    def _end_earlier(self, requests: Sequence[TaskRequest], namespace: str) -> None:
+        cluster = self._cluster(namespace)
+        names = [f"{LABEL}{name}" for name in ("flow", "run-id", "step")]
+        nodes = {pod_labels(each)[f"{LABEL}task-id"] for each in requests}
+        labels = pod_labels(requests[0])
+        for pod in cluster.find_pods(namespace, {name: labels[name] for name in names}):
+            if pod.metadata.labels.get(f"{LABEL}task-id") in nodes:
+                self.log.info("Ending pod %s of an earlier try.", pod.metadata.name)
+                cluster.delete_pod(pod.metadata.name, namespace)
