@@ -230,7 +230,7 @@ class ValueBox(CardComponent):
 
 
 class VegaChart(CardComponent):
-    """A chart of Vega or Vega-Lite; the page holds the scripts that draw it.
+    """A chart of Vega-Lite; a browser needs the network to draw it.
 
     Args:
         spec: the chart as a dict.

@@ -55,7 +55,7 @@ def published_runner(storage: Storage) -> str:
 def runner_id() -> str:
     """What names the runner that this process would pack."""
     digest = hashlib.sha256()
-    for path in sorted(path for kind in ("*.py", "*.js") for path in _PACKAGE.rglob(kind)):
+    for path in sorted(_PACKAGE.rglob("*.py")):
         digest.update(f"{path.relative_to(_PACKAGE)}\0".encode() + path.read_bytes())
     parts = [f"{each.name}=={each.version}" for each in _distributions()]
     digest.update("\0".join([*parts, sys.version, *platform.libc_ver()]).encode())

@@ -7,9 +7,8 @@ from collections.abc import Callable, Mapping, Sequence
 from html import escape
 from typing import Any
 
-from airflow_conda_flow.runner.vega_scripts import vega_scripts
-
 Part = Mapping[str, Any]
+_VEGA = "https://cdn.jsdelivr.net/npm/"
 _STYLE = """
 :root { color-scheme: light; --line: #d9dee3; --soft: #f5f7f9; --text: #1d2731; --dim: #66727f;
   --accent: #2f6f8f; }
@@ -54,7 +53,7 @@ def card_page(
         body.insert(0, _error({"title": "The task failed", "text": exception["traceback"]}))
     if kind == "default":
         body = [_header(pathspec, manifest), *body, *_facts(manifest, parameters)]
-    scripts = vega_scripts() if any(_has_vega(part) for part in parts) else ""
+    scripts = _vega_scripts() if any(_has_vega(part) for part in parts) else ""
     return (
         '<!doctype html>\n<html lang="en"><head><meta charset="utf-8">'
         f'<meta name="viewport" content="width=device-width"><title>{escape(pathspec)}</title>'
@@ -148,7 +147,7 @@ def _vega(part: Part) -> str:
     controls = "true" if part["controls"] else "false"
     return (
         f'<div class="vega" data-controls="{controls}"><script type="application/json">{text}</script>'
-        '<p class="dim">Scripts of this page draw a chart here.</p></div>'
+        '<p class="dim">The network is needed to draw this chart.</p></div>'
     )
 
 
@@ -183,3 +182,13 @@ def _has_vega(part: Part) -> bool:
     if part["kind"] == "table":
         return any(_has_vega(cell) for row in part["rows"] for cell in row)
     return bool(part["kind"] == "vega")
+
+
+def _vega_scripts() -> str:
+    sources = ("vega@5", "vega-lite@5", "vega-embed@6")
+    loaded = "".join(f'<script src="{_VEGA}{name}"></script>' for name in sources)
+    return (
+        f"{loaded}<script>addEventListener('load', () => {{ if (window.vegaEmbed) for (const box of "
+        "document.querySelectorAll('.vega')) vegaEmbed(box, JSON.parse(box.firstElementChild.textContent), "
+        "{actions: box.dataset.controls === 'true'}); });</script>"
+    )
