@@ -17,6 +17,7 @@ from airflow_conda_flow.flow.card_components import (
     ValueBox,
     VegaChart,
 )
+from airflow_conda_flow.flow.card_viewers import EventsTimeline, JSONViewer, YAMLViewer
 from airflow_conda_flow.flow.own_card import Card
 
 TYPE_CHECKING = False
@@ -33,7 +34,9 @@ __all__ = [
     "Card",
     "CardComponent",
     "Error",
+    "EventsTimeline",
     "Image",
+    "JSONViewer",
     "Markdown",
     "MetaflowCard",
     "MetaflowCardComponent",
@@ -42,6 +45,7 @@ __all__ = [
     "Table",
     "ValueBox",
     "VegaChart",
+    "YAMLViewer",
     "get_cards",
 ]
 

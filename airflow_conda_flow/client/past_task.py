@@ -127,7 +127,7 @@ class Task(StoredObject):
         """The number of bytes that it wrote to standard error."""
         return len(self.stderr.encode("utf-8"))
 
-    def loglines(self, stream, as_strings=True):
+    def loglines(self, stream, as_unicode=True):
         # type: (str, bool) -> Iterator[tuple[datetime | None, Any]]
         """(time, line) of all that it wrote to ``stdout`` or ``stderr``; as bytes if not as texts.
 
@@ -136,7 +136,7 @@ class Task(StoredObject):
         for line in self._log(stream).split("\n"):
             moment, text = _timed(line)
             if moment is not None or text:
-                yield moment, text if as_strings else text.encode("utf-8")
+                yield moment, text if as_unicode else text.encode("utf-8")
 
     # What it is.
 

@@ -87,6 +87,13 @@ class StepCards(object):
                 % (name, ", ".join(map(repr, self._by_id)) or "none with an id")
             ) from None
 
+    def __setitem__(self, name, components):
+        # type: (str, Iterable[Any]) -> None
+        """Put these parts in the places of those that the card has."""
+        card = self[name]
+        card.clear()
+        card.extend(components)
+
     def __contains__(self, name):
         # type: (str) -> bool
         return name in self._by_id

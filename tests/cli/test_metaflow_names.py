@@ -13,7 +13,7 @@ from ..flow_machine import Machine
 FLOW = """
 from airflow_conda_flow import (
     Config, Run, Task, card, catch, metaflow_version, parallel_imap_unordered, parallel_map, profile, project, retry)
-from airflow_conda_flow.cards import Markdown
+from airflow_conda_flow.cards import EventsTimeline, JSONViewer, Markdown, YAMLViewer
 from airflow_conda_flow.exception import (
     ExternalCommandFailed, MetaflowException, MetaflowNotFound, MissingInMergeArtifactsException,
     UnhandledInMergeArtifactsException)
@@ -59,7 +59,11 @@ class AFlow(FlowSpec):
     @step
     def right(self):
         self.side = 2
-        current.card["one"].append(Markdown("# Hello"))
+        current.card["one"].append(Markdown("gone"))
+        happened = EventsTimeline("Calls", max_events=2)
+        for number in range(3):
+            happened.update({"call": "number %d" % number}, "success", payloads={"data": JSONViewer({"n": [number]})})
+        current.card["one"] = [Markdown("# Hello"), happened, YAMLViewer({"deep": {"a": 1}}, title="Y")]
         try:
             parallel_map(lambda item: 1 // item, [0])
         except MetaflowException as error:
@@ -90,7 +94,8 @@ class AFlow(FlowSpec):
         pass
 """
 READ = """
-from airflow_conda_flow import Flow, Task, namespace
+from airflow_conda_flow import namespace
+from airflow_conda_flow.client import Flow, Task
 from airflow_conda_flow.cards import get_cards
 run = Flow("AFlow").latest_run
 data = run.data
@@ -108,7 +113,10 @@ assert given == Task(run.pathspec + "/_parameters/0") and given.stdout == "" and
 assert "_parameters" in run and "_parameters" not in [step.id for step in run]
 cards = get_cards(run["right"].task)
 assert [(each.id, each.type) for each in cards] == [("one", "default"), ("card1", "blank")], cards
-assert "Hello" in cards[0].get() and cards[0]._repr_html_().startswith("<iframe srcdoc=")
+page = cards[0].get()
+assert "Hello" in page and "gone" not in page and "number 0" not in page
+assert page.index("number 2") < page.index("number 1") and "deep:\\n  a: 1" in page and "success" in page
+assert cards[0]._repr_html_().startswith("<iframe srcdoc=")
 assert [each.id for each in get_cards(run["right"].task.pathspec, type="blank")] == ["card1"]
 assert len(get_cards(run["left"].task)) == 0
 namespace("user:somebody-else")

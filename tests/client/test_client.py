@@ -150,7 +150,7 @@ def test_what_a_task_printed(good):
     ((moment, line),) = task.loglines("stdout")
     assert line == "out of z"
     assert task.created_at <= moment <= task.finished_at
-    assert [line for _, line in task.loglines("stderr", as_strings=False)] == [b"err of z"]
+    assert [line for _, line in task.loglines("stderr", as_unicode=False)] == [b"err of z"]
     assert good["start"].task.stdout == ""
     with pytest.raises(InvalidPathspec):
         list(task.loglines("stdlog"))
