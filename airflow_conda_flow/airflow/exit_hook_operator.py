@@ -6,14 +6,14 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from airflow.sdk import BaseOperator
-from airflow.sdk.exceptions import AirflowFailException
+from airflow.sdk.exceptions import AirflowException, AirflowFailException
 
 from airflow_conda_flow.airflow.identity import flow_run_id
 from airflow_conda_flow.client.exit_hooks import call_hooks
 from airflow_conda_flow.client.past_run import Run
 from airflow_conda_flow.client.scope import get_metadata
 from airflow_conda_flow.client.stored_object import restored
-from airflow_conda_flow.errors import ObjectNotFound
+from airflow_conda_flow.errors import CondaFlowError, ObjectNotFound
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
@@ -42,10 +42,14 @@ class ExitHookOperator(BaseOperator):
     def execute(self, context: Context) -> None:
         """Call those for what became of the run; the task fails if one of them does."""
         run_id = context["run_id"]
+        try:
+            run = self._run(run_id)
+        except CondaFlowError as error:
+            raise AirflowException(str(error)) from None
         ti: Any = context["ti"]
         states = ti.get_task_states(self.dag_id, task_ids=[self.last_step], run_ids=[run_id])
         succeeded = states.get(run_id, {}).get(self.last_step) == "success"
-        failed = call_hooks(self.hooks[succeeded], self._run(run_id), lambda line: self.log.error("%s", line))
+        failed = call_hooks(self.hooks[succeeded], run, lambda line: self.log.error("%s", line))
         if failed:
             raise AirflowFailException(f"These exit hooks failed: {', '.join(failed)}. The log says why.")
 
