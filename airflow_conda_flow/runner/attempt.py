@@ -280,6 +280,7 @@ class _Attempt:
             tempdir,
             is_last=request.is_last,
             main_ip=main_ip,
+            is_copy=request.code_dir is None,
         )
         self._message = message
         if message["foreach_stack"]:

@@ -31,6 +31,7 @@ def task_message(
     *,
     is_last: bool = True,
     main_ip: str = "",
+    is_copy: bool = False,
 ) -> dict[str, Any]:
     """The first message to a step process.
 
@@ -46,6 +47,7 @@ def task_message(
         tempdir: a directory for the step's own files.
         is_last: whether the task fails for good if this attempt does.
         main_ip: where node 0 runs, in a step of a ``num_parallel``.
+        is_copy: whether ``code_dir`` is a code package, in which bytecode may be kept.
 
     Raises:
         TaskFailed: a task that this one reads from has not finished.
@@ -83,6 +85,7 @@ def task_message(
         catch_var=decorators.get("catch", {}).get("var"),
         is_caught=is_last and "catch" in decorators,
         **_user_decorators(run, step),
+        **({"is_copy": True} if is_copy else {}),
         current={
             **run.get("current", {}),
             **(_parallel(stack, main_ip) if graph.is_in_gang(step) else {}),

@@ -84,10 +84,13 @@ def _run(message, stream, running):
     """Run the step; ``running`` takes its task as soon as there is one."""
     import airflow_conda_flow.flow.flowspec as flowspec  # noqa: PLC0415 - path is set by main
     from airflow_conda_flow.flow.current_run import current  # noqa: PLC0415 - path is set by main
+    from airflow_conda_flow.runtime import user_sources  # noqa: PLC0415 - path is set by main
     from airflow_conda_flow.runtime.task import StepTask  # noqa: PLC0415 - path is set by main
 
     flowspec.in_step_process = True
     current._set(**message["current"])  # noqa: SLF001 - the seam for the runtime
+    if not message.get("is_copy"):
+        user_sources.leave_untouched(message["code_dir"])
     flow_class = _load_flow(message["code_dir"], message["flow_file"], message["flow"])
     current._update(flow_class=flow_class)  # noqa: SLF001 - the seam for the runtime
     flow = flow_class(use_cli=False)
@@ -133,9 +136,6 @@ def _declare_parameters(flow_class, names):
 def _load_flow(code_dir, flow_file, name):
     # type: (str, str, str) -> Any
     """The flow class; its module has the file's name, so that later steps find its classes."""
-    from airflow_conda_flow.runtime import user_sources  # noqa: PLC0415 - path is set by main
-
-    user_sources.leave_untouched(code_dir)
     sys.path.insert(0, code_dir)
     path = os.path.join(code_dir, flow_file)
     sys.argv[:] = [path]
@@ -146,7 +146,9 @@ def _load_flow(code_dir, flow_file, name):
             return getattr(module, name)
     import importlib.util  # noqa: PLC0415 - only for files whose name another module has
 
-    loader = user_sources.UncachedLoader(module_name, path)
+    from airflow_conda_flow.runtime.user_sources import UncachedLoader  # noqa: PLC0415 - path is set by main
+
+    loader = UncachedLoader(module_name, path)
     spec = importlib.util.spec_from_file_location(module_name, path, loader=loader)
     module = importlib.util.module_from_spec(spec)  # type: ignore[arg-type]
     sys.modules[module_name] = module
