@@ -72,6 +72,8 @@ class Current(object):
     def _set(self, **values):
         # type: (**Any) -> None
         self._values = dict(values, is_running_flow=True)
+        if "tags" in values:
+            self._values["tags"] = set(values["tags"])
         if "parallel" in values:
             self._values["parallel"] = Parallel(**values["parallel"])
         if values.get("trigger"):

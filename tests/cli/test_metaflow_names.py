@@ -47,6 +47,7 @@ class AFlow(FlowSpec):
         self.side = 1
         self.run, self.task = current.run, current.task
         assert Task(current.pathspec) == self.task
+        assert current.tags == {"given"}
         Task(current.pathspec).parent.parent.add_tag("seen")
         assert self.run["start"].task.exception is None
         with profile("maps"):
@@ -134,7 +135,7 @@ def machine(tmp_path) -> Machine:
 
 def test_a_flow_of_metaflows_names(machine):
     """Errors, parallel_map, current.run and current.task, and what the client gives of such a run."""
-    done = machine.run(machine.flow(FLOW), "run")
+    done = machine.run(machine.flow(FLOW), "run", "--tag", "given")
     assert done.returncode == 0, done.stdout + done.stderr
     assert "PROFILE: maps completed in" in done.stdout
     read = subprocess.run(
@@ -152,7 +153,7 @@ def test_a_flow_of_metaflows_names(machine):
         {"pathspec": f"AFlow/{pathspec}", "cards": [{"id": "card1", "type": "blank"}]}
     ]
     flat = machine.run(flow, "tag", "list", "--flat", "--hide-system-tags", "--run-id", _run_id(machine))
-    assert flat.stdout == "seen\n"
+    assert flat.stdout == "given\nseen\n"
 
 
 FALLBACK = """
