@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 from airflow.sdk.log import redact  # type: ignore[attr-defined]  # where Airflow's own operators take it
 
-from airflow_conda_flow.airflow.schedules import FINISHED
 from airflow_conda_flow.client.past_task import Task
+from airflow_conda_flow.flow.trigger_events import FINISHED
 
 if TYPE_CHECKING:
     from airflow.sdk import Context

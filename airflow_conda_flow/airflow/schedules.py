@@ -8,9 +8,7 @@ from typing import Any
 from airflow.sdk import Asset, AssetAll, AssetOrTimeSchedule, CronTriggerTimetable
 
 from airflow_conda_flow.flow.definition import FlowDefinition
-
-FINISHED = "conda_flow."
-"""What the names of the assets of finished flows begin with."""
+from airflow_conda_flow.flow.trigger_events import finished_name
 
 
 def schedule_of(definition: FlowDefinition) -> Any:
@@ -38,8 +36,7 @@ def finished_asset(flow: str, prefix: str) -> Asset:
         flow: the flow's name.
         prefix: its project and branch, or the empty string.
     """
-    name = f"{prefix}.{flow}" if prefix else flow
-    return Asset(f"{FINISHED}{name}.end")
+    return Asset(finished_name(flow, prefix))
 
 
 def own_asset(definition: FlowDefinition) -> Asset:

@@ -12,6 +12,7 @@ from typing import Any, NoReturn
 
 from airflow_conda_flow._version import __version__
 from airflow_conda_flow.cli.config_options import add_config_options, configs_of
+from airflow_conda_flow.cli.trigger_option import add_trigger_option
 from airflow_conda_flow.flow.definition import FlowDefinition
 from airflow_conda_flow.settings import Settings, load_settings, project_place
 
@@ -117,6 +118,7 @@ def build_parser(definition: FlowDefinition, prog: str | None = None) -> FlowArg
     add_common_options(parser, inherited=False)
     if definition.has_project:
         add_project_options(parser, inherited=False)
+    add_trigger_option(parser, definition, inherited=False)
     configs = configs_of(definition.flow_class)
     add_config_options(parser, configs)
     parser.add_argument(

@@ -14,7 +14,9 @@ from typing import Any
 
 from airflow_conda_flow.cli.parameter_options import add_parameter_options, parameter_values
 from airflow_conda_flow.cli.parser import chosen_settings
+from airflow_conda_flow.cli.past_runs import open_catalogue
 from airflow_conda_flow.cli.run_hooks import RunHooks
+from airflow_conda_flow.cli.trigger_option import add_trigger_option, trigger_events
 from airflow_conda_flow.errors import SettingError
 from airflow_conda_flow.flow.definition import FlowDefinition
 from airflow_conda_flow.local.console import Console
@@ -28,6 +30,8 @@ HELP = "Run the flow on this machine."
 def add_arguments(parser: argparse.ArgumentParser, definition: FlowDefinition) -> None:
     """Add the options of a run, and one option for each of the flow's parameters."""
     add_run_options(parser)
+    if all(each.name != "trigger" for each in definition.parameters):
+        add_trigger_option(parser, definition, inherited=True)
     add_parameter_options(parser, definition)
 
 
@@ -106,6 +110,7 @@ def start_run(
             namespace=arguments.namespace,
             resumed=resumed,
             rerun=rerun,
+            trigger=_trigger(arguments, settings),
         ),
         console,
     )
@@ -133,6 +138,11 @@ def start_run(
         console.error(f"  Task {definition.name}/{pathspec} failed; its lines above say why.")
     hooks.call(succeeded=False)
     return 1
+
+
+def _trigger(arguments: argparse.Namespace, settings: Settings) -> list[dict[str, Any]] | None:
+    pathspecs = getattr(arguments, "trigger", None)
+    return trigger_events(pathspecs, open_catalogue(settings)) if pathspecs else None
 
 
 def write_for_callers(option: str, path: str, text: str) -> None:

@@ -121,6 +121,12 @@ class FlowDefinition(object):
         return any(each.name == "project" for each in self._draft.flow_decorators)
 
     @property
+    def has_finish_trigger(self):
+        # type: () -> bool
+        """Whether ``@trigger_on_finish`` stands on the class; may be asked before ``attach``."""
+        return any(each.name == TriggerOnFinishDecorator.name for each in self._draft.flow_decorators)
+
+    @property
     def project(self):
         # type: () -> dict[str, Any]
         """Where in its project the flow is, as ``current`` says it; empty without ``@project``.

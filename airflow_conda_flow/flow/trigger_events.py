@@ -20,6 +20,24 @@ The id of a ``run`` is the pathspec of the task that the other flow ended with.
 """
 
 
+FINISHED = "conda_flow."
+"""What the names of the events begin with that the ends of flows are."""
+
+
+def finished_name(flow, prefix):
+    # type: (str, str) -> str
+    """The name of the event that a flow has finished; of the Airflow asset too.
+
+    Args:
+        flow: the flow's name.
+        prefix: its project and branch, or the empty string.
+
+    >>> finished_name("FirstFlow", "p.prod")
+    'conda_flow.p.prod.FirstFlow.end'
+    """
+    return "%s%s.end" % (FINISHED, "%s.%s" % (prefix, flow) if prefix else flow)
+
+
 class Trigger(object):
     """What started the run: an event, or another flow that finished; several where all had to happen.
 

@@ -50,6 +50,7 @@ class RunOptions:
         namespace: the tag of the runs that the client shows in steps; the user's if None.
         resumed: the manifest of the run that this one resumes.
         rerun: the steps that a resumed run runs again, whatever they have done.
+        trigger: the events that ``current.trigger`` gives.
     """
 
     environment: Literal["conda", "local"]
@@ -60,6 +61,7 @@ class RunOptions:
     namespace: str | None = None
     resumed: Mapping[str, Any] | None = None
     rerun: frozenset[str] = frozenset()
+    trigger: list[dict[str, Any]] | None = None
 
 
 class LocalRun:
@@ -114,6 +116,7 @@ class LocalRun:
             environment=self._options.environment,
             namespace=self._options.namespace,
             resumed=self._options.resumed,
+            current={"trigger": self._options.trigger} if self._options.trigger else None,
         )
         context = RunContext(
             manifest, self._datastore, self._environments, self._settings, Path(definition.file).parent

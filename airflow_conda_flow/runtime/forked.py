@@ -73,7 +73,9 @@ def _results(func, iterable, max_parallel):
                 for key, _ in selector.select():
                     call = key.data
                     if call.read():
+                        # Before it is closed: later calls hold the pipe too, so that it would stay watched.
                         selector.unregister(call.pipe)
+                        call.pipe.close()
                         del running[call.number]
                         yield call.number, call.value()
         finally:
@@ -105,7 +107,6 @@ class _Call(object):
         if part:
             self._parts.append(part)
             return False
-        self.pipe.close()
         return True
 
     def value(self):

@@ -156,6 +156,40 @@ def test_a_flow_of_metaflows_names(machine):
     assert flat.stdout == "given\nseen\n"
 
 
+AFTER = """
+from airflow_conda_flow import trigger_on_finish
+@trigger_on_finish(flow="FirstFlow")
+class AFlow(FlowSpec):
+    @step
+    def start(self):
+        self.next(self.end)
+    @step
+    def end(self):
+        t = current.trigger
+        print("trigger", t and (t.event.name, t.run.data.x, t["FirstFlow"].id, "x" in t))
+"""
+FIRST = """
+class FirstFlow(FlowSpec):
+    @step
+    def only(self):
+        self.x = 3
+AFlow = FirstFlow
+"""
+
+
+def test_a_run_that_another_run_is_taken_to_have_started(machine):
+    """--trigger says which; without it current.trigger is None."""
+    assert machine.run(machine.flow(FIRST, "first.py"), "run").returncode == 0
+    (run,) = (machine.datastore / "flows" / "FirstFlow").iterdir()
+    flow = machine.flow(AFTER)
+    done = machine.run(flow, "--trigger", f"FirstFlow/{run.name}", "run")
+    assert f"trigger ('conda_flow.FirstFlow.end', 3, '{run.name}', False)\n" in done.stdout, done.stderr
+    assert "trigger None\n" in machine.run(flow, "run").stdout
+    done = machine.run(flow, "run", "--trigger", "FirstFlow/1")
+    assert (done.returncode, done.stdout) == (1, "")
+    assert done.stderr.startswith("--trigger FirstFlow/1: there is no such run in local@")
+
+
 FALLBACK = """
 from airflow_conda_flow import current, user_step_decorator
 @user_step_decorator

@@ -1,0 +1,73 @@
+"""``--trigger``: what ``current.trigger`` says in a run that tries ``@trigger_on_finish`` out."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from airflow_conda_flow.datastore.catalogue import RunCatalogue
+from airflow_conda_flow.errors import InvalidPathspec, ObjectNotFound
+from airflow_conda_flow.flow.definition import FlowDefinition
+from airflow_conda_flow.flow.graph import FlowGraph
+from airflow_conda_flow.flow.trigger_events import finished_name
+
+_RUN_PARTS = 2
+
+
+def add_trigger_option(
+    parser: argparse.ArgumentParser, definition: FlowDefinition, *, inherited: bool
+) -> None:
+    """Add the option, where the flow has ``@trigger_on_finish``.
+
+    Args:
+        parser: the parser of the flow file, or of one command.
+        definition: the flow.
+        inherited: whether values given before the command are to be kept.
+    """
+    if not definition.has_finish_trigger:
+        return
+    parser.add_argument(
+        "--trigger",
+        action="append",
+        default=argparse.SUPPRESS if inherited else [],
+        metavar="FLOW/RUN_ID",
+        help="a finished run that is taken for what started this one; may be given again",
+    )
+
+
+def trigger_events(pathspecs: Iterable[str], catalogue: RunCatalogue) -> list[dict[str, Any]] | None:
+    """The events that the ends of these runs are, the newest first; None if there is none.
+
+    Raises:
+        InvalidPathspec: a text is no run's pathspec.
+        ObjectNotFound: there is no such run, or it has not finished.
+    """
+    events = [_event(pathspec, catalogue) for pathspec in pathspecs]
+    return sorted(events, key=lambda each: str(each["timestamp"]), reverse=True) or None
+
+
+def _event(pathspec: str, catalogue: RunCatalogue) -> dict[str, Any]:
+    parts = pathspec.split("/")
+    if len(parts) != _RUN_PARTS or not all(parts):
+        raise InvalidPathspec(f"--trigger {pathspec}: write FLOW/RUN_ID.")
+    run = catalogue.run(*parts)
+    if run is None:
+        raise ObjectNotFound(f"--trigger {pathspec}: there is no such run in {catalogue.describe()}.")
+    end = _end_of(run, catalogue)
+    if end is None or end["status"] != "done":
+        raise ObjectNotFound(f"--trigger {pathspec}: the run has not finished.")
+    project = run.get("current", {})
+    prefix = f"{project['project_name']}.{project['branch_name']}" if "project_name" in project else ""
+    return {
+        "name": finished_name(run["flow"], prefix),
+        "id": "/".join(str(end[name]) for name in ("flow", "run_id", "step", "task_id")),
+        "timestamp": end["finished"],
+        "type": "run",
+    }
+
+
+def _end_of(run: Mapping[str, Any], catalogue: RunCatalogue) -> dict[str, Any] | None:
+    step = FlowGraph.from_dict(run["graph"]).end
+    (found,) = catalogue.tasks(run["flow"], run["run_id"], step, ["0"], run.get("first_attempt", 0))
+    return found
