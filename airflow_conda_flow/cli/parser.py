@@ -13,6 +13,7 @@ from typing import Any, NoReturn
 from airflow_conda_flow._version import __version__
 from airflow_conda_flow.cli.config_options import add_config_options, configs_of
 from airflow_conda_flow.cli.trigger_option import add_trigger_option
+from airflow_conda_flow.errors import SettingError
 from airflow_conda_flow.flow.definition import FlowDefinition
 from airflow_conda_flow.settings import Settings, load_settings, project_place
 
@@ -21,6 +22,7 @@ _NO_CHOICE = re.compile(
 )
 """What argparse says of a command that is none."""
 
+_ENVIRONMENTS = ("local", "conda")
 _NO_EFFECT = ("--metadata", "--event-logger", "--monitor", "--package-suffixes", "--max-log-size")
 _NO_EFFECT_FLAGS = ("--pylint", "--no-pylint", "--not-quiet")
 """Options of Metaflow's command line that scripts give, for parts that this package has not."""
@@ -83,9 +85,9 @@ def add_common_options(
 
     add(
         "--environment",
-        type=lambda name: "conda" if name == "pypi" else name,  # one environment holds both
-        choices=("local", "conda"),
-        default="local",
+        type=_environment,
+        choices=_ENVIRONMENTS,
+        default=_default_environment(),
         help="conda, or pypi: every step in its own environment; local: in this interpreter",
     )
     add("--datastore", metavar="KIND", help="where artifacts are kept: local or s3")
@@ -103,6 +105,22 @@ def add_common_options(
         add(name, default=argparse.SUPPRESS, dest="no_effect", help=argparse.SUPPRESS)
     for name in _NO_EFFECT_FLAGS:
         add(name, default=argparse.SUPPRESS, dest="no_effect", action="store_true", help=argparse.SUPPRESS)
+
+
+def _environment(name: str) -> str:
+    return "conda" if name == "pypi" else name  # one environment holds both
+
+
+def _default_environment() -> str:
+    """What ``METAFLOW_DEFAULT_ENVIRONMENT`` says, or ``local``.
+
+    Raises:
+        SettingError: it says something else.
+    """
+    name = os.environ.get("METAFLOW_DEFAULT_ENVIRONMENT") or "local"
+    if _environment(name) not in _ENVIRONMENTS:
+        raise SettingError(f"METAFLOW_DEFAULT_ENVIRONMENT is {name!r}; write local, conda or pypi.")
+    return _environment(name)
 
 
 def build_parser(definition: FlowDefinition, prog: str | None = None) -> FlowArgumentParser:

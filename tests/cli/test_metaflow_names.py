@@ -51,7 +51,8 @@ class AFlow(FlowSpec):
         Task(current.pathspec).parent.parent.add_tag("seen")
         assert self.run["start"].task.exception is None
         with profile("maps"):
-            self.squares = parallel_map(lambda item: item * self.FACTOR, range(5), max_parallel=2)
+            for _ in range(5):
+                self.squares = parallel_map(lambda item: item * self.FACTOR, range(20), max_parallel=3)
             self.any_order = sorted(parallel_imap_unordered(lambda item: "x" * 100000 * item, [2, 1]), key=len)
         self.next(self.join)
 
@@ -100,7 +101,7 @@ from airflow_conda_flow.client import Flow, Task
 from airflow_conda_flow.cards import get_cards
 run = Flow("AFlow").latest_run
 data = run.data
-assert data.squares == [0, 3, 6, 9, 12], data.squares
+assert data.squares == list(range(0, 60, 3)), data.squares
 assert [len(each) for each in data.any_order] == [100000, 200000]
 assert data.kept == ["start", None, "a_project user.tester where"], data.kept
 assert (data.problem.exception, data.problem.type) == (
@@ -223,6 +224,12 @@ def test_a_decorator_of_a_module_that_the_flow_does_not_import(machine):
     assert done.returncode == 0, done.stdout + done.stderr
     assert "flags True False ['end', 'start']" in done.stdout
     assert "failed True" in done.stdout
+    done = machine.run(flow, "show", METAFLOW_DEFAULT_ENVIRONMENT="fast-bakery")
+    assert done.stderr == "METAFLOW_DEFAULT_ENVIRONMENT is 'fast-bakery'; write local, conda or pypi.\n"
+    environ = {"CONDA_FLOW_RESOLVER": "mamba", "PATH": ""}  # which environments of steps alone ask for
+    done = machine.run(flow, "run", **environ, METAFLOW_DEFAULT_ENVIRONMENT="pypi")
+    assert "mamba" in done.stderr
+    assert "mamba" not in machine.run(flow, "run", **environ).stderr
     done = machine.run(flow, "run", "--with", "nothing.fallback")
     assert done.returncode == 1
     expected = "--with nothing.fallback: its module cannot be imported: No module named 'nothing'.\n"
