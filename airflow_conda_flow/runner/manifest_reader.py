@@ -14,19 +14,23 @@ TaskKey = tuple[str, tuple[int, ...]]
 
 
 class ManifestReader:
-    """Called with a step and an index path, gives the manifest of that task, or None."""
+    """Called with a step and an index path, gives the manifest of that task, or None.
+
+    Attributes:
+        run_id: the run that the tasks are of.
+    """
 
     def __init__(self, storage: Storage, flow: str, run_id: str) -> None:
         self._storage = storage
         self._flow = flow
-        self._run_id = run_id
+        self.run_id = run_id
         self._known: dict[TaskKey, Manifest] = {}
 
     def __call__(self, step: str, indices: tuple[int, ...]) -> Manifest | None:
         """The manifest of a finished task, or None."""
         key = (step, indices)
         if key not in self._known:
-            manifest = read_task_manifest(self._storage, self._flow, self._run_id, step, task_id(indices))
+            manifest = read_task_manifest(self._storage, self._flow, self.run_id, step, task_id(indices))
             if manifest is None:
                 return None
             self._known[key] = manifest
@@ -38,7 +42,7 @@ class ManifestReader:
         manifests = read_task_manifests(
             self._storage,
             self._flow,
-            self._run_id,
+            self.run_id,
             [(step, task_id(indices)) for step, indices in missing],
         )
         self._known.update((key, found) for key, found in zip(missing, manifests, strict=True) if found)

@@ -153,7 +153,9 @@ def _parallel(stack: list[dict[str, Any]], main_ip: str) -> dict[str, Any]:
 def _finished(run: Manifest, key: tuple[str, tuple[int, ...]], manifest_of: ManifestReader) -> Manifest:
     manifest = manifest_of(*key)
     if manifest is None:
-        raise LookupError(f"task {run['flow']}/{run['run_id']}/{key[0]}/{task_id(key[1])} has not finished.")
+        raise LookupError(
+            f"task {run['flow']}/{manifest_of.run_id}/{key[0]}/{task_id(key[1])} has not finished."
+        )
     return manifest
 
 

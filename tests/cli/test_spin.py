@@ -96,6 +96,21 @@ def test_tasks_and_their_inputs(machine, words, said):
     assert said in done.stdout
 
 
+def test_a_step_that_no_run_has_reached(machine):
+    """It has the inputs that it would have; one behind it that lacks them says which task of which run."""
+    (run,) = (machine.datastore / "flows/AFlow").iterdir()
+    text = machine.file.read_text()
+    new = "        self.next(self.new)\n    @step\n    def new(self):\n        print('NEW', self.y)\n"
+    before, after = text.rsplit("        self.next(self.join)", 1)
+    try:
+        machine.file.write_text(before + new + "        self.next(self.join)" + after)
+        assert "NEW ['a', 'x', 2, 1]" in spin(machine, "new").stdout
+        lines = spin(machine, "join").stdout
+        assert f"Task join/0 cannot start: task AFlow/{run.name}/new/0 has not finished." in lines
+    finally:
+        machine.file.write_text(text)
+
+
 def test_a_step_that_fails_is_tried_once(machine):
     """Neither @retry nor @catch hides what happens; the traceback is the user's."""
     done = spin(machine, "body", FAILS="1")
