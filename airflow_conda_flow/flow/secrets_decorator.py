@@ -17,6 +17,9 @@ AWS = "aws-secrets-manager"
 AIRFLOW_CONNECTION = "airflow.connection"
 AIRFLOW_VARIABLE = "airflow.variable"
 TYPES = (AWS, AIRFLOW_CONNECTION, AIRFLOW_VARIABLE)
+INLINE = "inline"
+"""Variables that stand in the flow file itself, for tests: they are no secrets, and stored with the run."""
+
 _OPTIONS = ("json", "env_var_name", "region")
 _REMOTE = ("kubernetes", "batch")
 
@@ -54,7 +57,7 @@ class SecretsDecorator(StepDecorator):
         del graph
         remote = [each.name for each in draft.step_decorators[step or ""] if each.name in _REMOTE]
         for source in self.attributes["sources"]:
-            if remote and source["type"] != AWS:
+            if remote and source["type"] not in (AWS, INLINE):
                 self.fail(
                     "@secrets of step %r: %s:%s is known to Airflow's workers alone, and @%s runs the step "
                     "elsewhere. Keep that secret in AWS Secrets Manager, or in a secret of Kubernetes with "
@@ -76,7 +79,7 @@ class SecretsDecorator(StepDecorator):
         else:
             self.fail("@secrets: a source is %r; write a text or a dict." % (given,))
         kind = source.get("type", AWS)
-        if kind not in TYPES:
+        if kind not in TYPES and kind != INLINE:
             self.fail("@secrets: there is no type %r. There is: %s." % (kind, ", ".join(TYPES)))
         if not isinstance(source.get("id"), str) or not source["id"]:
             self.fail("@secrets: the source %r has no id, the secret's name." % (given,))
@@ -84,7 +87,7 @@ class SecretsDecorator(StepDecorator):
         return {
             "type": kind,
             "id": source["id"],
-            "options": self._options(source.get("options") or {}),
+            "options": self._options(source.get("options") or {}, kind),
             "role": source.get("role") or self.attributes["role"],
         }
 
@@ -99,10 +102,12 @@ class SecretsDecorator(StepDecorator):
             )
         return {"type": AWS, "id": text}
 
-    def _options(self, options):
-        # type: (Any) -> dict[str, Any]
+    def _options(self, options, kind):
+        # type: (Any, str) -> dict[str, Any]
         if not isinstance(options, dict):
             self.fail("@secrets: options is %r; write a dict." % (options,))
+        if kind == INLINE:
+            return {"env_vars": self._variables(options.get("env_vars", {}))}
         for key in options:
             if key not in _OPTIONS:
                 self.fail(
@@ -113,6 +118,15 @@ class SecretsDecorator(StepDecorator):
         if name is not None and not (isinstance(name, str) and VARIABLE.match(name)):
             self.fail("@secrets: env_var_name is %r, which is no name of an environment variable." % (name,))
         return dict(options)
+
+    def _variables(self, given):
+        # type: (Any) -> dict[str, str]
+        if not isinstance(given, dict) or not all(
+            isinstance(name, str) and VARIABLE.match(name) and isinstance(value, str)
+            for name, value in given.items()
+        ):
+            self.fail("@secrets: env_vars is %r; write a dict of names and texts." % (given,))
+        return dict(given)
 
     def _check_text(self, name, value):
         # type: (str, Any) -> None

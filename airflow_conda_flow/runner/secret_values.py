@@ -11,7 +11,7 @@ from html import escape
 from typing import Any
 
 from airflow_conda_flow.errors import SecretError
-from airflow_conda_flow.flow.secrets_decorator import AIRFLOW_CONNECTION, AIRFLOW_VARIABLE, AWS
+from airflow_conda_flow.flow.secrets_decorator import AIRFLOW_CONNECTION, AIRFLOW_VARIABLE, AWS, INLINE
 
 Source = Mapping[str, Any]
 Keeper = Callable[[Source], dict[str, str]]
@@ -200,6 +200,7 @@ def _from_environ(prefix: str, give: Callable[[str, Source], dict[str, str]]) ->
 
 
 KEEPERS: dict[str, Keeper] = {
+    INLINE: lambda source: dict(source["options"]["env_vars"]),
     AWS: _from_aws,
     AIRFLOW_CONNECTION: _from_environ("AIRFLOW_CONN_", connection),
     AIRFLOW_VARIABLE: _from_environ("AIRFLOW_VAR_", airflow_variable),

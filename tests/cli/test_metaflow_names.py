@@ -12,7 +12,8 @@ from ..flow_machine import Machine
 
 FLOW = """
 from airflow_conda_flow import (
-    Config, Run, Task, card, catch, metaflow_version, parallel_imap_unordered, parallel_map, profile, project, retry)
+    Config, Run, Task, card, catch, metaflow_version, parallel_imap_unordered, parallel_map, profile, project, retry,
+    secrets)
 from airflow_conda_flow.cards import EventsTimeline, JSONViewer, Markdown, YAMLViewer
 from airflow_conda_flow.exception import (
     ExternalCommandFailed, MetaflowException, MetaflowNotFound, MissingInMergeArtifactsException,
@@ -56,11 +57,14 @@ class AFlow(FlowSpec):
             self.any_order = sorted(parallel_imap_unordered(lambda item: "x" * 100000 * item, [2, 1]), key=len)
         self.next(self.join)
 
+    @secrets(sources=[{"type": "inline", "id": "1", "options": {"env_vars": {"PLACE": "Kaliningrad"}}}])
     @card(id="one")
     @card(type="blank")
     @step
     def right(self):
         self.side = 2
+        import os
+        print("place", os.environ["PLACE"], os.environ["PLACE"][::-1])
         current.card["one"].append(Markdown("gone"))
         happened = EventsTimeline("Calls", max_events=2)
         for number in range(3):
@@ -139,6 +143,7 @@ def test_a_flow_of_metaflows_names(machine):
     done = machine.run(machine.flow(FLOW), "run", "--tag", "given")
     assert done.returncode == 0, done.stdout + done.stderr
     assert "PROFILE: maps completed in" in done.stdout
+    assert "place *** dargninilaK" in done.stdout
     read = subprocess.run(
         [sys.executable, "-c", READ], capture_output=True, text=True, env=machine.environ, check=False
     )

@@ -158,6 +158,10 @@ MISTAKES = [
     ("@secrets(sources=[{'id': 'x', 'options': {'jsn': False}}])", "Did you mean 'json'?"),
     ("@secrets(sources=[{'type': 'aws-secrets-manager'}])", "has no id, the secret's name"),
     (
+        "@secrets(sources=[{'type': 'inline', 'id': '1', 'options': {'env_vars': {'A': 1}}}])",
+        "env_vars is {'A': 1}; write a dict of names and texts",
+    ),
+    (
         "@kubernetes\n    @secrets(sources=['airflow.variable:x'])",
         "known to Airflow's workers alone, and @kubernetes",
     ),
