@@ -162,13 +162,16 @@ _LATER = {
 }
 """The module that has a name which few flow files use."""
 
+_MODULES = ("cards", "client", "exception", "metaflow_version")
+"""Modules that are there without an import of their own, as they are in Metaflow."""
+
 
 def __getattr__(name):
     # type: (str) -> object
     import importlib  # noqa: PLC0415 - only where one is used
 
-    if name == "metaflow_version":
-        return importlib.import_module("airflow_conda_flow.metaflow_version")
+    if name in _MODULES:
+        return importlib.import_module("airflow_conda_flow." + name)
     if name not in _LATER:
         from airflow_conda_flow.metaflow_names import INSTEAD  # noqa: PLC0415 - only where one is wrong
 

@@ -4,11 +4,21 @@ Standard library only, Python 3.6 and later: it is shipped into step environment
 """
 
 _SENSOR = "put the flow's DAG behind Airflow's own sensor, or start it with @trigger"
+_DEPLOYER = "the flow file itself is the DAG: end it with dag = MyFlow.dag()"
+_TOP = "write from airflow_conda_flow import %s"
 _PLUGIN = "Metaflow's own parts are not here; what flows need of them is at the top level"
 
 INSTEAD = {
     "S3": "use boto3, or s3fs, with @conda(libraries={'boto3': ...}); artifacts go to S3 by themselves "
     "with --datastore s3",
+    "DeployedFlow": _DEPLOYER,
+    "NBDeployer": _DEPLOYER,
+    "JSONTypeClass": "write JSONType",
+    "parameters": _TOP % "Parameter, JSONType",
+    "includefile": _TOP % "IncludeFile",
+    "flowspec": _TOP % "FlowSpec",
+    "metaflow_current": _TOP % "current",
+    "user_decorators": _TOP % "FlowMutator, StepMutator, UserStepDecorator, user_step_decorator",
     "airflow_external_task_sensor": _SENSOR,
     "airflow_s3_key_sensor": _SENSOR,
     "pytorch_parallel": "write @parallel and read current.parallel",

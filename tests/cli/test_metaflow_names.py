@@ -244,7 +244,11 @@ def test_a_decorator_of_a_module_that_the_flow_does_not_import(machine):
 def test_what_is_not_here_says_what_to_write(machine):
     """The message of an import is the whole answer."""
     path = machine.home / "s3.py"
-    path.write_text("from airflow_conda_flow import FlowSpec, S3\n")
+    path.write_text(
+        "import airflow_conda_flow as flow\n"
+        "assert flow.cards.Markdown and flow.exception.MetaflowException and flow.client.Flow is flow.Flow\n"
+        "from airflow_conda_flow import FlowSpec, S3\n"
+    )
     done = subprocess.run(
         [sys.executable, str(path)], capture_output=True, text=True, env=machine.environ, check=False
     )
