@@ -13,21 +13,19 @@ from airflow_conda_flow.flow.batch_decorator import BatchDecorator
 from airflow_conda_flow.runner.attempt import TaskRequest
 from airflow_conda_flow.settings import load_settings
 
-from ..graphs.gang import GANG_STATUSES, NAME, gang_statuses, run_gang
-from ..graphs.shape_runs import copy_dags
+from ..graphs.gang import GANG_STATUSES, gang_statuses, run_gang_both_ways
 
 pytestmark = pytest.mark.xdist_group("batch")  # they share a Batch, and two processors
 
 
-@pytest.mark.parametrize("way", ["command", "dag"])
-def test_nodes_are_jobs(cluster, airflow_machine, way):
+def test_nodes_are_jobs(cluster, airflow_machine):
     """They run at once and find the main one; where one fails the jobs of the others end, and all run again."""
     machine = airflow_machine
-    copy_dags([(NAME, {})], machine.dags, decorators=["batch"])
-    printed = run_gang(machine, way, "--with", "batch")
-    storage = S3Storage(machine.environ["CONDA_FLOW_DATASTORE_ROOT"], machine.s3)
-    assert gang_statuses(storage) == GANG_STATUSES, printed
-    assert printed.count("finds the main one at 127.0.0.1") >= 3, printed
+    printed = run_gang_both_ways(machine, "batch")
+    statuses = gang_statuses(S3Storage(machine.environ["CONDA_FLOW_DATASTORE_ROOT"], machine.s3))
+    assert statuses == [GANG_STATUSES] * 2, printed
+    for text in printed:
+        assert text.count("finds the main one at 127.0.0.1") >= 3, text
     assert not [job for job in cluster.jobs("ParallelNodes-") if job["status"] not in {"SUCCEEDED", "FAILED"}]
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any
 
 from ..airflow.conftest import AIRFLOW, AirflowMachine
@@ -87,36 +88,32 @@ def flow_name(way: str) -> str:
 
 
 def run_decorated(
-    machine: AirflowMachine,
-    way: str,
-    compute: str,
-    kill: Callable[[], object],
-    *,
-    limited: str,
-    eat: str,
-) -> str:
-    """Run the flow to its end, which must be a good one; what it printed.
+    machine: AirflowMachine, compute: str, kill: Callable[[str], object], *, limited: str, eat: str
+) -> list[str]:
+    """Run the flow in all ``WAYS`` at the same time, to an end that must be a good one; what they printed.
 
     Args:
-        machine: where it is started.
-        way: ``command``, or ``dag`` for ``airflow dags test``.
+        machine: where they are started.
         compute: ``kubernetes`` or ``batch``.
-        kill: waits for the container of the step ``killed`` and ends it.
+        kill: waits for the container of the step ``killed`` of the flow of that name, and ends it.
         limited: a decorator of the step ``hungry``, which asks for 120 MB.
         eat: what that step does.
     """
-    name = flow_name(way)
-    flow = machine.dags / "decorated.py"
-    flow.write_text(
-        "from airflow_conda_flow import FlowSpec, current, step\n"
-        + FLOW.format(name=name, compute=compute, limited=limited, eat=eat)
-    )
     commands = {
-        "command": [sys.executable, str(flow), "run", "--with", compute],
-        "dag": [str(AIRFLOW), "dags", "test", f"decorated_{way}"],
+        "command": [sys.executable, str(machine.dags / "command.py"), "run", "--with", compute],
+        "dag": [str(AIRFLOW), "dags", "test", "decorated_dag"],
     }
+    for way in WAYS:
+        text = FLOW.format(name=flow_name(way), compute=compute, limited=limited, eat=eat)
+        head = "from airflow_conda_flow import FlowSpec, current, step\n"
+        (machine.dags / f"{way}.py").write_text(head + text)
+    with ThreadPoolExecutor(len(WAYS)) as pool:
+        return list(pool.map(lambda way: _run(machine, commands[way], lambda: kill(flow_name(way))), WAYS))
+
+
+def _run(machine: AirflowMachine, command: list[str], kill: Callable[[], object]) -> str:
     with subprocess.Popen(
-        commands[way],
+        command,
         env=machine.environ,
         cwd=machine.home,
         stdout=subprocess.PIPE,
@@ -134,14 +131,10 @@ def run_decorated(
     return printed
 
 
-def keep_secret(client: Any, way: str) -> None:
-    """Put the flow's secret into AWS Secrets Manager.
-
-    Args:
-        client: boto3's ``secretsmanager``.
-        way: of ``WAYS``.
-    """
-    client.create_secret(Name=f"{flow_name(way)}/db", SecretString=json.dumps({"db-password": SECRET}))
+def keep_secrets(client: Any) -> None:
+    """Put what the flows ask for into AWS Secrets Manager; the client is boto3's ``secretsmanager``."""
+    for way in WAYS:
+        client.create_secret(Name=f"{flow_name(way)}/db", SecretString=json.dumps({"db-password": SECRET}))
 
 
 def check_stored(storage: Storage) -> None:
@@ -149,7 +142,7 @@ def check_stored(storage: Storage) -> None:
     stored = {key: storage.read_bytes(key) for key in storage.list_keys("flows/")}
     assert not [key for key, data in stored.items() if SECRET.encode() in data]
     pages = {key: data for key, data in stored.items() if key.endswith(".html")}
-    assert pages
+    assert {key.split("/")[1] for key in pages} == set(map(flow_name, WAYS))
     assert all(b"&lt;***&gt;" in data for data in pages.values())
 
 

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
+from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING
 
 from ..datastore.s3_servers import free_port
+from .shape_runs import copy_dags
 from .shapes import FLOWS
 
 if TYPE_CHECKING:
@@ -43,11 +45,20 @@ def run_gang(machine: Machine | AirflowMachine, way: str, *words: str) -> str:
     return done.stdout
 
 
-def gang_statuses(storage: Storage) -> dict[str, str]:
-    """How every attempt of the only run ended, by ``step/task id/attempt``."""
-    found = {}
+def run_gang_both_ways(machine: AirflowMachine, compute: str) -> list[str]:
+    """Run the flow from the command line and as a DAG at the same time, on this compute; what both printed."""
+    copy_dags([(NAME, {})], machine.dags, decorators=[compute])
+    with ThreadPoolExecutor(2) as pool:
+        dag = pool.submit(run_gang, machine, "dag")
+        return [run_gang(machine, "command", "--with", compute), dag.result()]
+
+
+def gang_statuses(storage: Storage) -> list[dict[str, str]]:
+    """How every attempt of each run ended, by ``step/task id/attempt``."""
+    found: dict[str, dict[str, str]] = {}
     for key in storage.list_keys("flows/ParallelNodes/"):
         parts = key.split("/")
         if len(parts) == 6 and key.endswith(".json"):
-            found["/".join(parts[3:]).removesuffix(".json")] = json.loads(storage.read_bytes(key))["status"]
-    return found
+            attempt = "/".join(parts[3:]).removesuffix(".json")
+            found.setdefault(parts[2], {})[attempt] = json.loads(storage.read_bytes(key))["status"]
+    return list(found.values())

@@ -23,6 +23,9 @@ if TYPE_CHECKING:
 
     from airflow_conda_flow.datastore.storage import Storage
 
+    from ..airflow.conftest import AirflowMachine
+
+LONGEST = 840.0  # seconds: what runs here shares two processors with everything else that runs
 Hashes = dict[str, dict[str, str]]
 """The sha256 of every artifact by its name, of every task by ``step/task id``."""
 
@@ -60,7 +63,7 @@ def run_shapes(
         id_file = machine.home / f"{shape_name(shape)}.run-id"
         options = [word for key, value in parameters.items() for word in (f"--{key}", str(value))]
         done = machine.run(
-            FLOWS / f"{name}.py", "run", "--run-id-file", str(id_file), *options, *words, seconds=580
+            FLOWS / f"{name}.py", "run", "--run-id-file", str(id_file), *options, *words, seconds=LONGEST
         )
         run_id = id_file.read_text() if id_file.exists() else None
         return ShapeRun(
@@ -82,13 +85,34 @@ def run_dags(machine: Machine, shapes: Sequence[Shape]) -> dict[str, dict[str, A
         env=machine.environ,
         cwd=machine.home,
         check=False,
-        timeout=580,
+        timeout=LONGEST,
     )
     assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
     outcomes = json.loads(done.stdout.splitlines()[-1])
     for each in outcomes:
         assert each["ended"] == "done", f"{each}\n{done.stdout[-9000:]}"
     return {shape_name((each["dag"], each["conf"])): each for each in outcomes}
+
+
+def run_in_containers(
+    machine: AirflowMachine, storage: Storage, compute: str, dag_shape: Shape
+) -> tuple[dict[str, ShapeRun], dict[str, str]]:
+    """Run all shapes as programs and one as a DAG at the same time, every task of them elsewhere.
+
+    Args:
+        machine: where they are started.
+        storage: the datastore's that its settings name.
+        compute: ``kubernetes`` or ``batch``.
+        dag_shape: what ``airflow dags test`` runs.
+
+    Returns:
+        the runs of all shapes, and the states of the tasks of the DAG.
+    """
+    copy_dags([dag_shape], machine.dags, decorators=[compute])
+    with ThreadPoolExecutor(1) as pool:
+        dag = pool.submit(run_dags, machine, [dag_shape])
+        runs = run_shapes(machine, storage, "--with", compute, at_once=4)
+        return runs, dag.result()[shape_name(dag_shape)]["states"]
 
 
 def hashes_of_dag_run(storage: Storage, shape: Shape, shapes: Sequence[Shape]) -> Hashes:
@@ -100,10 +124,11 @@ def hashes_of_dag_run(storage: Storage, shape: Shape, shapes: Sequence[Shape]) -
         shapes: all that were run, in order.
     """
     flow = flow_name(shape[0])
-    created = {
-        run: json.loads(storage.read_bytes(f"flows/{flow}/{run}/run.json"))["created"]
+    manifests = [
+        json.loads(storage.read_bytes(f"flows/{flow}/{run.rstrip('/')}/run.json"))
         for run in storage.list_names(f"flows/{flow}/")
-    }
+    ]
+    created = {each["run_id"]: each["created"] for each in manifests if each["origin"] == "airflow"}
     number = [each for each in shapes if each[0] == shape[0]].index(shape)
     return hashes_of_run(storage, flow, sorted(created, key=created.__getitem__)[number])
 

@@ -67,7 +67,7 @@ def test_nodes_of_num_parallel(way, tmp_path, airflow_machine):
     """They run at once, with fewer workers than nodes; where one fails the others are ended, and all run again."""
     machine = Machine(tmp_path / "home") if way == "command" else airflow_machine
     printed = run_gang(machine, way)
-    assert gang_statuses(LocalStorage(machine.datastore)) == GANG_STATUSES, printed
+    assert gang_statuses(LocalStorage(machine.datastore)) == [GANG_STATUSES], printed
     assert printed.count("on purpose") < 4, printed  # of one node alone
 
 

@@ -9,21 +9,18 @@ from airflow_conda_flow.datastore.s3_storage import S3Storage
 from airflow_conda_flow.runner.attempt import TaskRequest
 from airflow_conda_flow.settings import load_settings
 
-from ..graphs.gang import GANG_STATUSES, NAME, gang_statuses, run_gang
-from ..graphs.shape_runs import copy_dags
+from ..graphs.gang import GANG_STATUSES, gang_statuses, run_gang_both_ways
 from .conftest import root_of
 
 
-@pytest.mark.parametrize("way", ["command", "dag"])
-def test_nodes_are_pods(cluster, make_airflow, way):
+def test_nodes_are_pods(cluster, make_airflow):
     """They run at once and find the main one; where one fails the pods of the others go, and all run again."""
     machine = make_airflow()
-    copy_dags([(NAME, {})], machine.dags, decorators=["kubernetes"])
-    printed = run_gang(machine, way, "--with", "kubernetes")
-    assert gang_statuses(S3Storage(root_of(machine), cluster.server.make_client())) == GANG_STATUSES, printed
-    assert printed.count("finds the main one at 127.0.0.1") == 6, (
-        printed
-    )  # pods here are in the node's network
+    printed = run_gang_both_ways(machine, "kubernetes")
+    statuses = gang_statuses(S3Storage(root_of(machine), cluster.server.make_client()))
+    assert statuses == [GANG_STATUSES] * 2, printed
+    for text in printed:  # pods here are in the node's network
+        assert text.count("finds the main one at 127.0.0.1") == 6, text
     cluster.wait_until_empty("ParallelNodes")
 
 

@@ -9,42 +9,45 @@ import pytest
 from airflow_conda_flow.datastore.s3_storage import S3Storage
 
 from ..airflow.conftest import AirflowMachine
-from ..flow_machine import Machine
-from ..graphs.shape_runs import copy_dags, hashes_of_dag_run, run_dags, run_shapes
+from ..graphs.shape_runs import hashes_of_dag_run, run_in_containers
 from ..graphs.shapes import SHAPES, shape_name
 
 pytestmark = pytest.mark.xdist_group("shapes-in-pods")
+DAG_SHAPE = ("switch_in_foreach", {})
 
 
 @pytest.fixture(scope="module")
-def pod_runs(cluster, tmp_path_factory):
-    """The run of every shape, several side by side."""
-    root = cluster.server.make_root()
-    machine = Machine(tmp_path_factory.mktemp("shapes") / "home", **cluster.environ(root))
-    storage = S3Storage(root, cluster.server.make_client())
-    return run_shapes(machine, storage, "--with", "kubernetes", at_once=4)
+def machine(cluster, database, tmp_path_factory):
+    """Where all runs are started, with one datastore."""
+    home = tmp_path_factory.mktemp("shapes") / "home"
+    return AirflowMachine(home, "unused", database, **cluster.environ(cluster.server.make_root()))
 
 
-@pytest.mark.timeout(600)
+@pytest.fixture(scope="module")
+def storage(cluster, machine):
+    """The datastore's."""
+    return S3Storage(machine.environ["CONDA_FLOW_DATASTORE_ROOT"], cluster.server.make_client())
+
+
+@pytest.fixture(scope="module")
+def runs(machine, storage):
+    """The run of every shape, and the states of the DAG's tasks."""
+    return run_in_containers(machine, storage, "kubernetes", DAG_SHAPE)
+
+
+@pytest.mark.timeout(900)
 @pytest.mark.parametrize("shape", SHAPES, ids=shape_name)
-def test_pods_leave_what_local_processes_leave(shape, pod_runs, local_shapes):
+def test_pods_leave_what_local_processes_leave(shape, runs, local_shapes):
     """By hash, every artifact of every task; and each task was a pod of its own."""
-    run, local = pod_runs[shape_name(shape)], local_shapes[shape_name(shape)]
+    run, local = runs[0][shape_name(shape)], local_shapes[shape_name(shape)]
     assert run.exit_code == 0, run.output
     assert run.hashes == local
     assert len(set(re.findall(r"\(pod (\S+)\)", run.output))) == len(local)
 
 
-DAG_SHAPE = ("switch_in_foreach", {})
-
-
-@pytest.mark.timeout(600)
-def test_a_dag_of_pods_leaves_the_same(cluster, database, tmp_path, local_shapes):
+@pytest.mark.timeout(900)
+def test_a_dag_of_pods_leaves_the_same(runs, storage, local_shapes):
     """By ``airflow dags test``: the same artifacts, and no pod for a split that goes another way."""
-    root = cluster.server.make_root()
-    machine = AirflowMachine(tmp_path / "home", "unused", database, **cluster.environ(root))
-    copy_dags([DAG_SHAPE], machine.dags, decorators=["kubernetes"])
-    states = run_dags(machine, [DAG_SHAPE])[shape_name(DAG_SHAPE)]["states"]
-    storage = S3Storage(root, cluster.server.make_client())
+    states = runs[1]
     assert hashes_of_dag_run(storage, DAG_SHAPE, [DAG_SHAPE]) == local_shapes[shape_name(DAG_SHAPE)]
     assert [states[f"low[{index}]"] for index in range(6)] == ["success"] * 2 + ["skipped"] * 4
