@@ -88,7 +88,7 @@ def test_a_killed_container_is_retried_and_the_result_is_right(airflow, cluster)
     """`docker kill` in the middle of one of four splits: a second attempt of that one."""
     before = runs_of(airflow.machine, "AFlow")
     airflow.trigger("a_flow")
-    docker("kill", cluster.container_of("AFlow-", "-body-2-0-", 300))
+    docker("kill", cluster.container_of("AFlow-", "-body-2-", 300))
     airflow.wait_for_run("a_flow")
     (run_id,) = runs_of(airflow.machine, "AFlow") - before
     assert len(artifact_hashes(airflow.machine, run_id)) == 7
