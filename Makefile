@@ -35,7 +35,7 @@ lint: setup
 	$(BIN)/lint-imports
 
 test: lint
-	$(BIN)/pytest --numprocesses=2 --dist=loadgroup $(PYTEST_OPTIONS)
+	$(BIN)/pytest --numprocesses=2 $(PYTEST_OPTIONS)
 
 clean:
 	rm -rf $(CACHE) build dist

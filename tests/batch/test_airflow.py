@@ -20,8 +20,6 @@ from airflow_conda_flow.settings import load_settings
 from ..airflow.whatever_is_kept import kept_by_airflow, kept_in_s3, use_connection
 from .flows import FLOWS, SLEEPER, artifact_hashes, flow_name, runs_of
 
-pytestmark = pytest.mark.xdist_group("batch")  # they share a Batch, and two processors
-
 
 @pytest.mark.parametrize("name", FLOWS)
 def test_dags_test_leaves_the_same_artifacts_as_local_processes(examples, name):

@@ -13,7 +13,6 @@ from airflow_conda_flow.compute.batch_failure import ENDED
 from ..real_parts import docker
 from .flows import FLOWS, artifact_hashes, task_manifests
 
-pytestmark = pytest.mark.xdist_group("batch")  # they share a Batch, and two processors
 ONE = """
 class AFlow(FlowSpec):
     {decorators}

@@ -2,14 +2,10 @@
 
 from __future__ import annotations
 
-import pytest
-
 from airflow_conda_flow.datastore.s3_storage import S3Storage
 
 from ..decorators.in_containers import check_printed, check_stored, keep_secrets, run_decorated
 from ..real_parts import docker
-
-pytestmark = pytest.mark.xdist_group("batch")  # they share a Batch, and two processors
 
 
 def test_decorators_in_jobs(cluster, airflow_machine):

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import pytest
-
 from airflow_conda_flow.compute.batch import BatchRegion
 from airflow_conda_flow.compute.batch_failure import is_ending
 from airflow_conda_flow.compute.batch_job import job_family
@@ -14,8 +12,6 @@ from airflow_conda_flow.runner.attempt import TaskRequest
 from airflow_conda_flow.settings import load_settings
 
 from ..graphs.gang import GANG_STATUSES, gang_statuses, run_gang_both_ways
-
-pytestmark = pytest.mark.xdist_group("batch")  # they share a Batch, and two processors
 
 
 def test_nodes_are_jobs(cluster, airflow_machine):

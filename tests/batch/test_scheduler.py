@@ -14,8 +14,6 @@ from ..airflow.standalone import Standalone, standalone
 from ..real_parts import docker
 from .flows import FLOWS, SLEEPER, artifact_hashes, flow_name, runs_of, task_manifests
 
-pytestmark = pytest.mark.xdist_group("batch")  # they share a Batch, and two processors
-
 RETRIED = """
 import time
 from datetime import timedelta

@@ -23,8 +23,6 @@ from airflow_conda_flow.settings import load_settings
 
 from .conftest import ROLE
 
-pytestmark = pytest.mark.xdist_group("batch")  # they share a Batch, and two processors
-
 
 def make_definition(cluster, fargate=False, **attributes):
     """A definition of a step with these attributes."""

@@ -14,7 +14,6 @@ from .shapes import FLOWS, SHAPES, shape_name
 
 __all__ = ["database"]
 
-pytestmark = pytest.mark.xdist_group("graphs")
 EACH_SHAPE = pytest.mark.parametrize("shape", SHAPES, ids=shape_name)
 
 

@@ -14,8 +14,6 @@ from ..airflow.conftest import AirflowMachine
 from ..airflow.standalone import Standalone, standalone
 from .conftest import EXAMPLES, root_of, write_example
 
-pytestmark = pytest.mark.xdist_group("scheduler-with-pods")  # one Airflow for all of them
-
 RETRIED = """
 from airflow_conda_flow import kubernetes
 {before}

@@ -12,7 +12,6 @@ from ..airflow.conftest import AirflowMachine
 from ..graphs.shape_runs import hashes_of_dag_run, run_in_containers
 from ..graphs.shapes import SHAPES, shape_name
 
-pytestmark = pytest.mark.xdist_group("shapes-in-pods")
 DAG_SHAPE = ("switch_in_foreach", {})
 
 
