@@ -107,7 +107,7 @@ def measure(work):
     rows = [
         ("prepare: solved, mirrored, packed", prepared, None, ""),
         ("prepare again", again, None, ""),
-        ("zstd -dc | tar -x of the same environment, from a file", extracted, None, ""),
+        ("zstd -dc and tar -x of the same environment, from a file", extracted, None, ""),
         ("a container that extracts this archive from S3: until the first line", archives, None, ""),
         ("a container that does pip install: until the first line", pip, None, ""),
     ]
