@@ -45,7 +45,7 @@ class PodWatch:
         self._namespace = namespace
         self._cluster = cluster
         self._emit = emit
-        self._start = PodStart(startup_timeout)
+        self._start = PodStart(startup_timeout, lambda: cluster.last_warning(name, namespace))
         self._log = PodLog(cluster.api, name, namespace, emit, position)
         self._log_thread: threading.Thread | None = None
         self._log_paused = threading.Event()
@@ -131,10 +131,9 @@ class PodWatch:
     def _look_at_start(self, pod: Any) -> None:
         try:
             news = self._start.look(pod)
-        except TaskFailed as error:
+        except TaskFailed:
             self._is_over.set()
-            warning = self._cluster.last_warning(self.name, self._namespace)
-            raise TaskFailed(f"{error} The cluster says: {warning}" if warning else str(error)) from None
+            raise
         if news is not None:
             self._emit(news)
 

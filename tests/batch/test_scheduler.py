@@ -49,19 +49,49 @@ dag = AFlow.dag(
 )
 """
 
+WIDE = """
+from airflow_conda_flow import batch
+
+class WideFlow(FlowSpec):
+    @step
+    def start(self):
+        self.items = list(range(50))
+        self.next(self.body, foreach="items")
+    @batch
+    @step
+    def body(self):
+        self.square = self.input ** 2
+        self.next(self.join)
+    @step
+    def join(self, inputs):
+        self.total = sum(each.square for each in inputs)
+        self.next(self.end)
+    @step
+    def end(self):
+        assert self.total == 40425
+
+dag = WideFlow.dag(schedule=None, environment="local")
+"""
+
 
 @pytest.fixture(scope="module")
 def airflow(examples) -> Iterator[Standalone]:
     """Airflow with all its processes, and every flow of these tests in its DAG folder."""
     machine = examples.machine
     machine.flow(RETRIED, folder=machine.dags)
+    machine.flow(WIDE, "wide_flow.py", machine.dags)
     cleared = SLEEPER.format(name="ClearedFlow", sleeps="self.tried == 0", seconds=400, arguments="")
     machine.flow(cleared, "cleared_flow.py", machine.dags)
     arguments = '"retries": 1, "retry_delay": timedelta(seconds=1)'
     lost = SLEEPER.format(name="LostFlow", sleeps="True", seconds=25, arguments=arguments)
     lost = f'import os\nos.environ["CONDA_FLOW_DEFERRABLE"] = "false"\n{lost}'
     machine.flow(lost, "lost_flow.py", machine.dags)
-    with standalone(machine, AIRFLOW__TRIGGERER__DEFAULT_CAPACITY="100") as running:
+    limits = {
+        "AIRFLOW__TRIGGERER__DEFAULT_CAPACITY": "100",
+        "AIRFLOW__CORE__PARALLELISM": "8",
+        "AIRFLOW__CORE__MAX_ACTIVE_TASKS_PER_DAG": "64",
+    }
+    with standalone(machine, **limits) as running:
         yield running
 
 
@@ -128,3 +158,15 @@ def test_a_worker_that_is_lost_leaves_its_job_to_the_next(airflow, cluster):
     assert "runs this step already; waiting for it." in airflow.task_log("lost_flow", "start")
     assert len(cluster.jobs("LostFlow-")) == 1
     assert list(task_manifests(airflow.machine)).count("LostFlow/start/0/0") == 1
+
+
+@pytest.mark.timeout(500)
+def test_fifty_splits_are_fifty_jobs_of_one_definition(airflow, cluster):
+    """By dynamic task mapping; the steps around them run on the worker."""
+    airflow.trigger("wide_flow")
+    airflow.wait_for_run("wide_flow", seconds=400)
+    (run_id,) = runs_of(airflow.machine, "WideFlow")
+    assert len(artifact_hashes(airflow.machine, run_id)) == 53
+    jobs = cluster.jobs("WideFlow-")
+    assert len(jobs) == 50
+    assert len({job["jobDefinition"] for job in jobs}) == 1

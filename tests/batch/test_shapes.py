@@ -1,4 +1,4 @@
-"""Every shape of a graph with each of its tasks in a container of Batch, from the command line; one as a DAG."""
+"""Every flow of the shapes with each of its tasks in a container of Batch, from the command line; one as a DAG."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from airflow_conda_flow.datastore.s3_storage import S3Storage
 
 from ..airflow.conftest import AirflowMachine
 from ..graphs.shape_runs import hashes_of_dag_run, run_in_containers
-from ..graphs.shapes import SHAPES, shape_name
+from ..graphs.shapes import ONE_OF_EACH, shape_name
 
 DAG_SHAPE = ("foreach_in_switch", {"way": "both"})
 
@@ -30,12 +30,12 @@ def storage(cluster, machine):
 
 @pytest.fixture(scope="module")
 def runs(machine, storage):
-    """The run of every shape, and the states of the DAG's tasks."""
+    """The run of every flow, and the states of the DAG's tasks."""
     return run_in_containers(machine, storage, "batch", DAG_SHAPE)
 
 
 @pytest.mark.timeout(900)
-@pytest.mark.parametrize("shape", SHAPES, ids=shape_name)
+@pytest.mark.parametrize("shape", ONE_OF_EACH, ids=shape_name)
 def test_jobs_leave_what_local_processes_leave(shape, runs, local_shapes):
     """By hash, every artifact of every task; and each task was a job of its own."""
     run, local = runs[0][shape_name(shape)], local_shapes[shape_name(shape)]

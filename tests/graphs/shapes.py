@@ -19,18 +19,18 @@ SHAPES: list[Shape] = [
     ("branches", {}),
     ("deep_foreach", {}),
     ("foreach_in_branch", {}),
-    ("switch", {"way": "long"}),
-    ("switch", {"way": "short"}),
     ("switch", {"way": "none"}),
+    ("switch", {"way": "short"}),
+    ("switch", {"way": "long"}),
     ("switch_nested", {"number": 20}),
+    ("switch_nested", {"number": 2}),
     ("switch_nested", {"number": 3}),
     ("switch_nested", {"number": 1}),
-    ("switch_nested", {"number": 2}),
     ("switch_in_branch", {}),
     ("switch_in_foreach", {}),
+    ("foreach_in_switch", {"way": "one"}),
     ("foreach_in_switch", {"way": "many"}),
     ("foreach_in_switch", {"way": "both"}),
-    ("foreach_in_switch", {"way": "one"}),
     ("foreach_in_switch_in_foreach", {}),
     ("loop", {}),
     ("loop_in_foreach", {}),
@@ -38,6 +38,9 @@ SHAPES: list[Shape] = [
     ("merging", {}),
     ("unusual_source", {}),
 ]
+
+ONE_OF_EACH = list({name: (name, parameters) for name, parameters in SHAPES}.values())
+"""Every flow once, with the last of its parameters above."""
 
 
 def shape_name(shape: Shape) -> str:

@@ -18,7 +18,7 @@ class ForeachInSwitchInForeach(FlowSpec):
 
     @step
     def many(self):
-        self.inner_items = range(self.index + 1)
+        self.inner_items = range(self.index or 1)
         self.next(self.inner, foreach="inner_items")
 
     @step
@@ -88,7 +88,7 @@ class ForeachInSwitchInForeach(FlowSpec):
 
     @step
     def end(self):
-        assert self.all == [["even"], ["one"], ["even", "odd", "even"], ["split", 2]]
+        assert self.all == [["even"], ["one"], ["even", "odd"], ["split", 2]]
 
 
 dag = ForeachInSwitchInForeach.dag(schedule=None, environment="local")

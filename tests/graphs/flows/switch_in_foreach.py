@@ -6,7 +6,7 @@ from airflow_conda_flow import FlowSpec, step
 class SwitchInForeach(FlowSpec):
     @step
     def start(self):
-        self.items = list(range(6))
+        self.items = [0, 1, 2, 4]
         self.next(self.body, foreach="items")
 
     @step
@@ -61,7 +61,7 @@ class SwitchInForeach(FlowSpec):
 
     @step
     def end(self):
-        assert self.ways == ["low0", "low-odd1", "mid2", "mid3", "high4", "high5"]
+        assert self.ways == ["low0", "low-odd1", "mid2", "high4"]
 
 
 dag = SwitchInForeach.dag(schedule=None, environment="local")
