@@ -219,8 +219,10 @@ class AFlow(FlowSpec):
         ('node_selector={"disk": "none"}', r"waits for a node: .* It was given up after \d+ s"),
         (
             'node_cache="/not/there"',
-            r"does not start yet\. The cluster says: .*: /not/there is not a directory(?s:.*)"
-            r"does not start\. It was given up after \d+ s; .*: /not/there is not a directory",
+            (
+                r"does not start yet\. The cluster says: .*: /not/there is not a directory(?s:.*)"
+                r"does not start\. It was given up after \d+ s; .*: /not/there is not a directory"
+            ),
         ),
     ],
 )
