@@ -33,7 +33,7 @@ print(json.dumps([seconds, edges]))
 """
 HEAD = "from airflow_conda_flow import FlowSpec, step\n\n\nclass ManySteps(FlowSpec):\n"
 BY_HAND = """
-from airflow.sdk import DAG
+from airflow.sdk import DAG, Asset
 
 from airflow_conda_flow.airflow.operators import PrepareOperator
 from airflow_conda_flow.airflow.step_operator import StepOperator
@@ -70,7 +70,8 @@ class Writer:
                 f".expand(indices={mapped}.output)"
             )
         else:
-            made = f"StepOperator({common}, {ours})"
+            outlets = "" if following else ', outlets=[Asset("conda_flow.ManySteps.end")]'
+            made = f"StepOperator({common}, {ours}{outlets})"
         self.dag.append(f"    {name} = {made}\n    {name}.set_upstream([{', '.join(before)}])\n")
         self.count += 1
 

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 TOGETHER = (
+    "tests/airflow/test_scheduler.py",
     "tests/batch/",
     "tests/graphs/test_shapes.py",
     "tests/kubernetes/test_scheduler.py",

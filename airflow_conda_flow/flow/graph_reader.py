@@ -12,6 +12,7 @@ from airflow_conda_flow.flow.class_text import twice_written
 from airflow_conda_flow.flow.decorators import nearest
 from airflow_conda_flow.flow.flowspec import FlowSpec
 from airflow_conda_flow.flow.graph import FlowGraph, StepNode
+from airflow_conda_flow.flow.split_structure import add_split_structure
 from airflow_conda_flow.flow.steps import is_step, step_decorators
 
 TYPE_CHECKING = False
@@ -46,8 +47,6 @@ def read_graph(flow_class):
                 nodes[name] = _read_step(name, member, sources)
             else:
                 nodes.pop(name, None)
-    from airflow_conda_flow.flow.split_structure import add_split_structure  # noqa: PLC0415
-
     graph = FlowGraph(flow_class.__name__, list(nodes.values()), file, line, flow_class.__doc__ or "")
     add_split_structure(graph)
     graph.class_problems = problems

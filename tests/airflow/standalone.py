@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import secrets
 import sqlite3
 import subprocess
@@ -17,6 +18,7 @@ from ..process_group import end_group
 from .conftest import AIRFLOW, AirflowMachine
 
 _SECONDS = 250
+_ANSWER = 60  # seconds for one answer of the API server, on a machine with much to do
 
 
 class Standalone:
@@ -31,6 +33,7 @@ class Standalone:
         self.machine = machine
         self.port = port
         self._run_ids: dict[str, str] = {}
+        self._token: str | None = None
 
     def query(self, statement: str, *values: str) -> list[tuple]:
         """The answer of Airflow's database."""
@@ -38,13 +41,24 @@ class Standalone:
         with closing(sqlite3.connect(f"file:{path}?mode=ro", uri=True, timeout=30)) as database:
             return database.execute(statement, values).fetchall()
 
-    def trigger(self, dag_id: str, *options: str) -> None:
+    def ask(self, method: str, path: str, body: dict[str, Any] | None = None) -> dict[str, Any]:
+        """What the API server answers, as it does to the buttons of its pages."""
+        address = f"http://127.0.0.1:{self.port}"
+        if self._token is None:
+            with urllib.request.urlopen(f"{address}/auth/token", timeout=_ANSWER) as answer:
+                self._token = json.load(answer)["access_token"]
+        request = urllib.request.Request(f"{address}/api/v2/{path}", json.dumps(body).encode(), method=method)
+        request.add_header("Authorization", f"Bearer {self._token}")
+        request.add_header("Content-Type", "application/json")
+        with urllib.request.urlopen(request, timeout=_ANSWER) as answer:
+            return json.load(answer)
+
+    def trigger(self, dag_id: str, **parameters: Any) -> None:
         """Start a DAG run as soon as the DAG is known; its id is new."""
         run_id = self._run_ids[dag_id] = f"run-{secrets.token_hex(4)}"
-        self.wait_for(lambda: self.query("select 1 from dag where dag_id = ?", dag_id), dag_id)
-        for command in (("trigger", dag_id, "--run-id", run_id, *options), ("unpause", dag_id, "--yes")):
-            done = self.machine.airflow("dags", *command)
-            assert done.returncode == 0, done.stdout
+        self.wait_for(lambda: self.query("select 1 from serialized_dag where dag_id = ?", dag_id), dag_id)
+        body = {"dag_run_id": run_id, "logical_date": None, "conf": parameters}
+        self.ask("POST", f"dags/{dag_id}/dagRuns", body)
 
     def wait_for_run(self, dag_id: str, state: str = "success", seconds: float = _SECONDS) -> None:
         """Return when the run that was triggered last has ended, in this state."""
@@ -90,6 +104,7 @@ def standalone(machine: AirflowMachine, **environ: str) -> Iterator[Standalone]:
         AIRFLOW__API__BASE_URL=address,
         AIRFLOW__CORE__EXECUTION_API_SERVER_URL=f"{address}/execution/",
         AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_ALL_ADMINS="True",
+        AIRFLOW__CORE__DAGS_ARE_PAUSED_AT_CREATION="False",
         AIRFLOW__WORKERS__EXECUTION_API_TIMEOUT="60",  # two processors, and much else to do
         AIRFLOW__LOGGING__WORKER_LOG_SERVER_PORT=str(ports[1]),
         AIRFLOW__LOGGING__TRIGGER_LOG_SERVER_PORT=str(ports[2]),

@@ -5,10 +5,7 @@ from __future__ import annotations
 import json
 import re
 
-import pytest
-
 from ..cli.test_run import NESTED
-from .standalone import standalone
 
 FLOW = """
 class AFlow(FlowSpec):
@@ -80,44 +77,3 @@ def test_an_environment_that_cannot_be_solved_fails_the_prepare_task(machine):
     assert "The environment of step start cannot be solved" in done.stdout
     assert "There is: 1.16.0, 1.17.0." in done.stdout
     assert not machine.datastore.joinpath("flows").exists()
-
-
-@pytest.mark.timeout(500)
-def test_the_scheduler_runs_a_triggered_flow(machine):
-    """`airflow standalone` and a trigger: mapped tasks, a retry as a new attempt, and success."""
-    machine.flow(
-        """
-class AFlow(FlowSpec):
-    words = Parameter("words", default="a b")
-    @step
-    def start(self):
-        self.items = self.words.split()
-        self.next(self.body, foreach="items")
-    @step
-    def body(self):
-        if current.retry_count == 0 and self.input == "y":
-            raise RuntimeError("the first attempt fails")
-        self.done = self.input * 2
-        self.next(self.join)
-    @step
-    def join(self, inputs):
-        self.all = [each.done for each in inputs]
-        self.next(self.end)
-    @step
-    def end(self):
-        print(self.all)
-
-from datetime import timedelta
-dag = AFlow.dag(schedule=None, default_args={"retries": 1, "retry_delay": timedelta(seconds=1)})
-""",
-        folder=machine.dags,
-    )
-    with standalone(machine) as airflow:
-        airflow.trigger("a_flow", "--conf", '{"words": "x y z"}')
-        airflow.wait_for_run("a_flow")
-    assert machine.manifests()["end/0"]["artifacts"]["all"]["type"] == "builtins.list"
-    (run,) = (machine.datastore / "flows/AFlow").iterdir()
-    retried = sorted(path.name for path in run.glob("body/1/*.json"))
-    assert retried == ["0.json", "1.json"]
-    assert json.loads((run / "body/1/1.json").read_text())["status"] == "done"
-    assert json.loads((run / "body/0/0.json").read_text())["split_name"] == "x"

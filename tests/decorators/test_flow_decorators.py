@@ -3,11 +3,8 @@
 from __future__ import annotations
 
 import json
-import re
 
 import pytest
-
-from ..airflow.standalone import standalone
 
 HEAD = (
     "from airflow_conda_flow import Config, config_expr, namespaced_event_name, project, schedule, "
@@ -143,29 +140,6 @@ def test_settings_say_the_branch_of_dags(airflow_machine):
     assert list(describe(machine)) == ["p.prod.a_flow"]
     done = machine.airflow("dags", "test", "p.prod.a_flow")
     assert "PROJECT ['p', 'prod', False, True, 'p.prod.AFlow']" in done.stdout, done.stdout
-
-
-@pytest.mark.timeout(280)
-def test_a_finished_flow_and_an_event_start_others(airflow_machine):
-    """A real scheduler: the end of one flow starts the next, whose parameter comes from the event's extra."""
-    machine = airflow_machine
-    machine.flow(flow_text("", "First"), "first.py", machine.dags)
-    second = STEPS.replace("    @step", '    run = Parameter("run", default="none")\n    @step', 1)
-    second = second.replace("names =", 'print("GIVEN", self.run); names =')
-    second = second.replace("names =", 'print("TRIGGER", *current.trigger.event); names =')
-    second = second.replace("names =", 'print("FROM", current.trigger.run["end"].task.stdout); names =')
-    event = """{"name": "conda_flow.First.end", "parameters": {"run": "run_id"}}"""
-    machine.flow(flow_text(f"@trigger(event={event})", "Second", steps=second), "second.py", machine.dags)
-    machine.environ["AIRFLOW__CORE__DAGS_ARE_PAUSED_AT_CREATION"] = "False"
-    with standalone(machine) as airflow:
-        airflow.trigger("first")
-        airflow.wait_for(lambda: list(machine.datastore.glob("flows/Second/asset*/end/0/0.json")), "second")
-    (log,) = machine.datastore.glob("flows/Second/asset*/end/0/0.stdout")
-    (run,) = machine.datastore.glob("flows/First/*")
-    text = log.read_text()
-    assert f"GIVEN {run.name}\n" in text
-    assert re.search(rf"TRIGGER conda_flow\.First\.end First/{run.name}/end/0 20\S+ \S+ run\n", text)
-    assert "FROM PROJECT [None, None, None, None, None]\n" in text
 
 
 MISTAKES = [
