@@ -40,6 +40,8 @@ from airflow_conda_flow.flow.user_decorators import (
 TYPE_CHECKING = False
 if TYPE_CHECKING or sys.version_info < (3, 7):
     # Python 3.6 knows no __getattr__ of a module.
+    from airflow_conda_flow import cards as cards
+    from airflow_conda_flow import exception as exception
     from airflow_conda_flow import metaflow_version
     from airflow_conda_flow.client.data_artifact import DataArtifact
     from airflow_conda_flow.client.past_flow import Flow, Metaflow
@@ -166,6 +168,29 @@ _MODULES = ("cards", "client", "exception", "metaflow_version")
 """Modules that are there without an import of their own, as they are in Metaflow."""
 
 
+def _say_what_to_write(name):
+    # type: (str) -> None
+    from airflow_conda_flow.metaflow_names import INSTEAD  # noqa: PLC0415 - only where one is wrong
+
+    if name in INSTEAD:  # no AttributeError, of which an import would leave out the message
+        raise ImportError("Metaflow's %s is not here: %s." % (name, INSTEAD[name]))
+
+
+class _NamesOfMetaflow(object):
+    """The last finder: it is asked where a module of this package, or in 3.6 a name, is nowhere."""
+
+    @staticmethod
+    def find_spec(fullname, path=None, target=None):  # noqa: ARG004 - what importlib gives
+        # type: (str, object, object) -> None
+        """None, so that the import fails as any other, unless it is known what to write instead."""
+        package, _, name = fullname.partition(".")
+        if package == __name__ and name:
+            _say_what_to_write(name)
+
+
+sys.meta_path.append(_NamesOfMetaflow)
+
+
 def __getattr__(name):
     # type: (str) -> object
     import importlib  # noqa: PLC0415 - only where one is used
@@ -173,10 +198,7 @@ def __getattr__(name):
     if name in _MODULES:
         return importlib.import_module("airflow_conda_flow." + name)
     if name not in _LATER:
-        from airflow_conda_flow.metaflow_names import INSTEAD  # noqa: PLC0415 - only where one is wrong
-
-        if name in INSTEAD:  # no AttributeError, of which an import would leave out the message
-            raise ImportError("Metaflow's %s is not here: %s." % (name, INSTEAD[name]))
+        _say_what_to_write(name)
         raise AttributeError("module %r has no attribute %r" % (__name__, name))
     try:
         module = importlib.import_module("airflow_conda_flow." + _LATER[name])

@@ -1,12 +1,16 @@
-"""Names of Metaflow's that are not here, and what to write in their place.
+"""Names and modules of Metaflow's that are not here, and what to write in their place.
 
+``from airflow_conda_flow import S3`` and ``import airflow_conda_flow.plugins.x`` both end with the answer.
 Standard library only, Python 3.6 and later: it is shipped into step environments.
 """
 
 _SENSOR = "put the flow's DAG behind Airflow's own sensor, or start it with @trigger"
 _DEPLOYER = "the flow file itself is the DAG: end it with dag = MyFlow.dag()"
 _TOP = "write from airflow_conda_flow import %s"
-_PLUGIN = "Metaflow's own parts are not here; what flows need of them is at the top level"
+_CLIENT = _TOP % "Flow, Run, Step, Task, DataArtifact"
+_PLUGIN = "what flows need of Metaflow's own parts is in airflow_conda_flow itself, or in its cards"
+_SETTINGS = "settings are CONDA_FLOW_... variables; see the README"
+_USER_DECORATORS = _TOP % "FlowMutator, StepMutator, UserStepDecorator, user_step_decorator"
 
 INSTEAD = {
     "S3": "use boto3, or s3fs, with @conda(libraries={'boto3': ...}); artifacts go to S3 by themselves "
@@ -14,19 +18,31 @@ INSTEAD = {
     "DeployedFlow": _DEPLOYER,
     "NBDeployer": _DEPLOYER,
     "JSONTypeClass": "write JSONType",
-    "parameters": _TOP % "Parameter, JSONType",
-    "includefile": _TOP % "IncludeFile",
-    "flowspec": _TOP % "FlowSpec",
-    "metaflow_current": _TOP % "current",
-    "user_decorators": _TOP % "FlowMutator, StepMutator, UserStepDecorator, user_step_decorator",
     "airflow_external_task_sensor": _SENSOR,
     "airflow_s3_key_sensor": _SENSOR,
-    "pytorch_parallel": "write @parallel and read current.parallel",
-    "metaflow_config": "settings are CONDA_FLOW_... variables; see the README",
-    "plugins": _PLUGIN,
-    "integrations": "update the Airflow asset of the event's name, with Airflow's API, for ArgoEvent",
+    "client.core": _CLIENT,
+    "client.filecache": _CLIENT,
     "datatools": "use boto3, or s3fs, with @conda(libraries={'boto3': ...})",
     "decorators": "write a step decorator with @user_step_decorator, or a StepMutator",
+    "events": "current.trigger is the object; its events have name, id, timestamp and type",
+    "flowspec": _TOP % "FlowSpec",
+    "includefile": _TOP % "IncludeFile",
+    "integrations": "update the Airflow asset of the event's name, with Airflow's API, for ArgoEvent",
+    "metaflow_config": _SETTINGS,
+    "metaflow_config_funcs": _SETTINGS,
+    "metaflow_current": _TOP % "current",
+    "metaflow_profile": _TOP % "profile",
+    "multicore_utils": _TOP % "parallel_map, parallel_imap_unordered",
+    "package_sources": "put the modules beside the flow file, or a link to their directory",
+    "parameters": _TOP % "Parameter, JSONType",
+    "plugins": _PLUGIN,
+    "pytorch_parallel": "write @parallel and read current.parallel",
+    "runner.deployer": _DEPLOYER,
+    "runner.metaflow_runner": _TOP % "Runner",
+    "runner.nbdeploy": _DEPLOYER,
+    "runner.nbrun": _TOP % "NBRunner",
+    "user_configs": _TOP % "Config, ConfigValue, config_expr",
+    "user_decorators": _USER_DECORATORS,
     "util": _PLUGIN,
 }
-"""What to write instead, by name."""
+"""What to write instead, by name; the name of a module in a module has dots."""

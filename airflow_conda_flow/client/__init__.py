@@ -1,6 +1,25 @@
 """Reading past runs. ``from airflow_conda_flow.client import Flow`` gives what the package itself gives."""
 
 import importlib
+import sys
+
+if sys.version_info < (3, 7):
+    # Python 3.6 knows no __getattr__ of a module.
+    from airflow_conda_flow.client.data_artifact import DataArtifact
+    from airflow_conda_flow.client.past_flow import Flow, Metaflow
+    from airflow_conda_flow.client.past_run import Run
+    from airflow_conda_flow.client.past_step import Step
+    from airflow_conda_flow.client.past_task import Task
+    from airflow_conda_flow.client.scope import (
+        default_metadata,
+        default_namespace,
+        get_metadata,
+        get_namespace,
+        metadata,
+        namespace,
+    )
+    from airflow_conda_flow.client.spin_results import inspect_spin
+    from airflow_conda_flow.client.task_cards import get_cards
 
 _MODULES = {
     "DataArtifact": "data_artifact",
@@ -14,6 +33,7 @@ _MODULES = {
     "get_cards": "task_cards",
     "get_metadata": "scope",
     "get_namespace": "scope",
+    "inspect_spin": "spin_results",
     "metadata": "scope",
     "namespace": "scope",
 }

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import itertools
+import subprocess
+from pathlib import Path
 
 import pytest
 
+import airflow_conda_flow
 from airflow_conda_flow.environments.environments import Environments
 from airflow_conda_flow.environments.platform import current_platform
 from airflow_conda_flow.environments.spec import EnvironmentSpec
@@ -88,6 +91,44 @@ def test_a_step_process_on_each_python(make_run, version):
     assert ".".join(map(str, run.value(result, "version"))) == version
     assert sorted(run.lines) == [("stderr", "two"), ("stdout", "one")]
     run.done("end", python=python)
+
+
+NAMES = """
+import airflow_conda_flow as metaflow
+from airflow_conda_flow.client import DataArtifact, Flow, Run, Step, Task, get_cards, inspect_spin, namespace
+assert (metaflow.client.Flow, metaflow.Flow) == (Flow, Flow) and metaflow.cards.get_cards is get_cards
+assert issubclass(metaflow.exception.MetaflowNotFound, metaflow.exception.MetaflowException)
+
+def said(line):
+    try:
+        exec(line)
+    except ImportError as error:
+        return str(error)
+
+for line, expected in [
+    ("from airflow_conda_flow import flowspec", "Metaflow's flowspec is not here: write from airflow_conda_flow import F"),
+    ("from airflow_conda_flow.plugins.aws.x import y", "Metaflow's plugins is not here: what flows need "),
+    ("import airflow_conda_flow.metaflow_config", "Metaflow's metaflow_config is not here: settings are CONDA_FLOW_"),
+    ("from airflow_conda_flow.events import Trigger", "Metaflow's events is not here: current.trigger is the object"),
+    ("from airflow_conda_flow.client.core import Run", "Metaflow's client.core is not here: write from airflow_conda"),
+    ("import airflow_conda_flow.nothing", "No module named 'airflow_conda_flow.nothing'"),
+    ("from airflow_conda_flow import nothing", "cannot import name 'nothing'"),
+    ("import no_such_module", "No module named 'no_such_module'"),
+]:
+    assert said(line).startswith(expected), said(line)
+"""
+
+
+@pytest.mark.parametrize("version", VERSIONS)
+def test_names_of_metaflow_on_each_python(version):
+    """The client's are there; a module or a name that is not says what to write, and any other is missing."""
+    python = old_python(version)
+    if python is None:
+        pytest.skip("no such interpreter here")
+    root = Path(airflow_conda_flow.__file__).parents[1]
+    command = [python, "-I", "-B", "-c", f"import sys; sys.path.append({str(root)!r})\n{NAMES}"]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
 
 
 @pytest.fixture(scope="module")
