@@ -6,12 +6,10 @@ ever; one task needs one slot, and runs under ``airflow dags test`` too.
 
 from __future__ import annotations
 
-import sys
 import threading
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from functools import partial
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from airflow.sdk.exceptions import AirflowException, AirflowFailException
@@ -21,15 +19,14 @@ from airflow_conda_flow.airflow.secret_keepers import airflow_keepers
 from airflow_conda_flow.airflow.step_operator import StepOperator, StepTask
 from airflow_conda_flow.compute.compute import LOCAL, Compute, RunContext
 from airflow_conda_flow.compute.gang import run_together
+from airflow_conda_flow.compute.local_process import LocalProcess
 from airflow_conda_flow.errors import CondaFlowError, SettingError
 from airflow_conda_flow.flow.graph import FlowGraph
-from airflow_conda_flow.runner.attempt import Output, TaskRequest, TaskResult, caught_outside, run_attempt
+from airflow_conda_flow.runner.attempt import TaskRequest, TaskResult, caught_outside
 from airflow_conda_flow.runner.main_node import forget_address
 from airflow_conda_flow.runner.manifest_reader import ManifestReader
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from airflow.sdk import Context
 
     _Mixed = StepTask
@@ -104,7 +101,7 @@ class GangTask(_Mixed):
             replace(request, indices=(*self.indices, node))
             for node in range(before["transition"]["num_splits"])
         ]
-        run = RunContext(manifest, datastore, environments, airflow_settings(), Path())
+        run = RunContext(manifest, datastore, environments, airflow_settings(), code_dir=None)
         compute = self.compute(context, requests, run)
         forget_address(datastore.storage, request)
         return run_together([partial(self._run_node, compute, run, each) for each in requests], cancel)
@@ -143,35 +140,6 @@ class GangOperator(GangTask, StepOperator):
         self.run_nodes(context)
 
     def compute(self, context: Context, requests: Sequence[TaskRequest], run: RunContext) -> Compute:
-        """This worker."""
+        """This worker, with Airflow's secrets."""
         del context, requests
-        return _WorkerProcess(run)
-
-
-class _WorkerProcess:
-    """Runs attempts as processes of a worker, with Airflow's secrets.
-
-    Args:
-        run: the run.
-    """
-
-    def __init__(self, run: RunContext) -> None:
-        self._run = run
-
-    def run(
-        self,
-        request: TaskRequest,
-        output: Output,
-        on_start: Callable[[str], None],
-        cancel: threading.Event,
-    ) -> TaskResult:
-        """Run one attempt to its end; see ``Compute.run``."""
-        return run_attempt(
-            replace(request, python=sys.executable),
-            self._run.datastore,
-            self._run.environments,
-            output=output,
-            on_start=lambda pid: on_start(f"pid {pid}"),
-            cancel=cancel,
-            keepers=airflow_keepers(self._run.settings),
-        )
+        return LocalProcess(run, airflow_keepers(run.settings))

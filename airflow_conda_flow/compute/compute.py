@@ -32,14 +32,14 @@ class RunContext:
         datastore: where the run is kept.
         environments: the environments of this machine.
         settings: the settings in force.
-        code_dir: where the flow file is on this machine.
+        code_dir: where the flow file is on this machine; None takes it from the run's code package.
     """
 
     manifest: Mapping[str, Any]
     datastore: Datastore
     environments: Environments
     settings: Settings
-    code_dir: Path
+    code_dir: Path | None
 
 
 class Compute(Protocol):

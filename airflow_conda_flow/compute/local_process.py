@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import sys
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 
 from airflow_conda_flow.compute.compute import RunContext
 from airflow_conda_flow.runner.attempt import Output, TaskRequest, TaskResult, run_attempt
+from airflow_conda_flow.runner.secret_values import Keeper
 
 
 class LocalProcess:
@@ -16,10 +17,12 @@ class LocalProcess:
 
     Args:
         context: the run.
+        keepers: who gives the secrets of a type, where it is another than usual.
     """
 
-    def __init__(self, context: RunContext) -> None:
+    def __init__(self, context: RunContext, keepers: Mapping[str, Keeper] | None = None) -> None:
         self._context = context
+        self._keepers = keepers
 
     def run(
         self,
@@ -42,4 +45,5 @@ class LocalProcess:
             output=output,
             on_start=lambda pid: on_start(f"pid {pid}"),
             cancel=cancel,
+            keepers=self._keepers,
         )

@@ -17,7 +17,8 @@ from rattler.exceptions import (
 )
 from rattler.package_cache import PackageCache, PackageCacheLayer, ValidationMode
 
-from airflow_conda_flow.environments.lock import Lock, LockedPackage
+from airflow_conda_flow.environments.lock import Lock
+from airflow_conda_flow.environments.rattler_record import rattler_record
 from airflow_conda_flow.errors import EnvironmentFailure
 
 _FAILURES = (CacheDirError, ExtractError, InstallerError, IoError, LinkError, TransactionError)
@@ -51,7 +52,11 @@ async def _install(lock: Lock, archives: Mapping[str, Path], target: Path, final
     # extracted package is checked against its own list of digests, and extracted again if it differs.
     checked = PackageCacheLayer(cache).with_validation_mode(ValidationMode.full())
     await rattler.install(
-        [_record(each, archives[each.sha256]) for each in lock.packages if each.kind == "conda"],
+        [
+            rattler_record(each, archives[each.sha256].as_uri())
+            for each in lock.packages
+            if each.kind == "conda"
+        ],
         target,
         package_cache=PackageCache.from_layers([checked]),
         platform=rattler.Subdir(lock.platform),
@@ -59,19 +64,3 @@ async def _install(lock: Lock, archives: Mapping[str, Path], target: Path, final
         # With its progress bars py-rattler may abort the process at exit.
         show_progress=False,
     )
-
-
-def _record(package: LockedPackage, archive: Path) -> rattler.RepoDataRecord:
-    record = rattler.PackageRecord(
-        package.name,
-        package.version,
-        rattler.BuildString(package.build),
-        package.build_number,
-        package.subdir,
-        noarch=package.noarch,  # type: ignore[arg-type]
-        depends=list(package.depends),
-        sha256=bytes.fromhex(package.sha256),
-        size=package.size,
-        python_site_packages_path=package.python_site_packages_path,
-    )
-    return rattler.RepoDataRecord(record, package.file_name, archive.as_uri(), package.channel)

@@ -7,7 +7,8 @@ from pathlib import Path
 import rattler
 from rattler import CondaLockedBinaryPackage, PypiLockedPackage
 
-from airflow_conda_flow.environments.lock import Lock, LockedPackage
+from airflow_conda_flow.environments.lock import Lock
+from airflow_conda_flow.environments.rattler_record import rattler_record
 from airflow_conda_flow.environments.spec import PinnedUrl
 from airflow_conda_flow.errors import EnvironmentFailure, FlowDefinitionError
 
@@ -52,27 +53,11 @@ def write_pixi_lock(lock: Lock, path: Path) -> None:
     channels = dict.fromkeys(each.channel for each in lock.packages)
     file.set_channels("default", [rattler.LockChannel(each) for each in channels])
     for package in lock.packages:
-        file.add_conda_package("default", platform, _record(package))
+        file.add_conda_package("default", platform, rattler_record(package, package.url))
     try:
         file.to_path(path)
     except Exception as error:  # py-rattler raises plain exceptions here
         raise EnvironmentFailure(f"{path} cannot be written: {error}.") from error
-
-
-def _record(package: LockedPackage) -> rattler.RepoDataRecord:
-    record = rattler.PackageRecord(
-        package.name,
-        package.version,
-        rattler.BuildString(package.build),
-        package.build_number,
-        package.subdir,
-        noarch=package.noarch,  # type: ignore[arg-type]
-        depends=list(package.depends),
-        sha256=bytes.fromhex(package.sha256),
-        size=package.size,
-        python_site_packages_path=package.python_site_packages_path,
-    )
-    return rattler.RepoDataRecord(record, package.file_name, package.url, package.channel)
 
 
 def _pinned(package: rattler.LockedPackage, path: Path) -> PinnedUrl:

@@ -8,8 +8,10 @@ import re
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
     from typing import Any
+
+    from airflow_conda_flow.flow.decorators import Decorator
 
     Normalise = Callable[[Any], Any]
 
@@ -20,6 +22,24 @@ _LABEL_KEY = re.compile(r"^([a-z0-9]([a-z0-9.-]*[a-z0-9])?/)?[A-Za-z0-9]([A-Za-z
 _LABEL_VALUE = re.compile(r"^([A-Za-z0-9]([A-Za-z0-9_.-]{0,61}[A-Za-z0-9])?)?$")
 _LAST_PORT = 65535
 _VARIABLE = re.compile(r"^[A-Za-z_][A-Za-z0-9_]*$")
+
+
+def normalise_attributes(decorator, kinds):
+    # type: (Decorator, Mapping[str, tuple[Normalise, str]]) -> None
+    """Bring the attributes that were given into their form, or raise at the decorator's line.
+
+    Args:
+        decorator: whose.
+        kinds: for each attribute what normalises it, and what it takes, in words.
+    """
+    for name, (normalise, expected) in kinds.items():
+        value = decorator.attributes[name]
+        if value is None:
+            continue
+        try:
+            decorator.attributes[name] = normalise(value)
+        except ValueError:
+            decorator.fail("@%s: %s is %r; write %s." % (decorator.name, name, value, expected))
 
 
 def text(value):

@@ -102,14 +102,7 @@ class BatchDecorator(StepDecorator):
         # type: () -> None
         """Raise unless every attribute is what Batch takes."""
         check_resources(self)
-        for name, (normalise, expected) in ATTRIBUTES.items():
-            value = self.attributes[name]
-            if value is None:
-                continue
-            try:
-                self.attributes[name] = normalise(value)
-            except ValueError:
-                self.fail("@batch: %s is %r; write %s." % (name, value, expected))
+        values.normalise_attributes(self, ATTRIBUTES)
         for first, other in _SAME:
             if self.attributes[first] is not None and self.attributes[other] is not None:
                 self.fail("@batch: %s and %s are two names of one attribute; keep one." % (first, other))

@@ -113,14 +113,7 @@ class KubernetesDecorator(StepDecorator):
         # type: () -> None
         """Raise unless every attribute is what Kubernetes takes."""
         check_resources(self)
-        for name, (normalise, expected) in ATTRIBUTES.items():
-            value = self.attributes[name]
-            if value is None:
-                continue
-            try:
-                self.attributes[name] = normalise(value)
-            except ValueError:
-                self.fail("@kubernetes: %s is %r; write %s." % (name, value, expected))
+        values.normalise_attributes(self, ATTRIBUTES)
         self._check_variables(self.attributes["env"] or {})
 
     def _check_variables(self, env):

@@ -7,6 +7,7 @@ from rattler import Channel, LockChannel, LockFile, LockPlatform
 
 from airflow_conda_flow.environments.environment_file import read_environment_file
 from airflow_conda_flow.environments.platform import current_platform
+from airflow_conda_flow.environments.rattler_record import rattler_record
 from airflow_conda_flow.environments.requested import requested_spec
 from airflow_conda_flow.environments.spec import EnvironmentSpec
 from airflow_conda_flow.errors import FlowDefinitionError, PackageError
@@ -100,17 +101,13 @@ def test_an_explicit_file_is_verified(make_environments, make_spec, spec_of, tmp
 
 def test_a_pixi_lock_is_taken_as_it_is(make_environments, make_spec, spec_of, tmp_path, channel):
     """A lock that pixi's own library wrote gives the same packages."""
-    from airflow_conda_flow.environments.rattler_link import _record
-
     environments = make_environments()
     solved = environments.resolve(make_spec(six="1.17.0"), "start")
     platform = LockPlatform(PLATFORM)
     written = LockFile([platform])
     written.set_channels("default", [LockChannel(Channel(channel.url).base_url)])
     for each in solved.packages:
-        record = _record(each, tmp_path)
-        record.url = each.url
-        written.add_conda_package("default", platform, record)
+        written.add_conda_package("default", platform, rattler_record(each, each.url))
     written.to_path(tmp_path / "pixi.lock")
     lock = make_environments("another").resolve(spec_of(tmp_path / "pixi.lock"), "start")
     assert lock.digest == solved.digest
