@@ -1,4 +1,4 @@
-"""``card``: list, save and look at the cards of past tasks."""
+"""``card``: list, save and look at the cards of tasks."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from typing import Any
 from airflow_conda_flow.cli.actions import Action, add_actions
 from airflow_conda_flow.cli.parser import FlowArgumentParser, chosen_settings
 from airflow_conda_flow.cli.past_runs import open_catalogue, run_of, tasks_of
+from airflow_conda_flow.cli.run import write_for_callers
 from airflow_conda_flow.datastore import layout
 from airflow_conda_flow.datastore.catalogue import RunCatalogue
 from airflow_conda_flow.datastore.datastore import open_datastore
@@ -33,6 +34,7 @@ def add_arguments(parser: argparse.ArgumentParser, definition: FlowDefinition) -
             Action("view", "Open a task's card in a browser.", _add_one, _view),
             Action("get", "Print a task's card, or save it.", _add_get, _get),
             Action("list", "List the cards of a task, a step or the latest run.", _add_list, _list),
+            Action("server", "Show the cards of runs in a browser, as they come.", _add_server, _server),
         ],
     )
 
@@ -41,7 +43,7 @@ def execute(arguments: argparse.Namespace, definition: FlowDefinition) -> int:
     """Never called: one of the commands is."""
     del definition
     parser: FlowArgumentParser = arguments.command_parser
-    parser.error("write view, get or list")
+    parser.error("write view, get, list or server")
 
 
 def _add_pathspec(parser: argparse.ArgumentParser) -> None:
@@ -60,6 +62,12 @@ def _add_one(parser: argparse.ArgumentParser) -> None:
 def _add_which(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--id", metavar="ID", help="which card, where the step has several")
     parser.add_argument("--type", metavar="TYPE", help="cards of this type alone")
+    parser.add_argument(
+        "--follow-resumed",
+        action=argparse.BooleanOptionalAction,
+        default=True,
+        help="a task that 'resume' took over has the cards of its origin",
+    )
 
 
 def _add_list(parser: argparse.ArgumentParser) -> None:
@@ -71,6 +79,7 @@ def _add_list(parser: argparse.ArgumentParser) -> None:
     )
     _add_which(parser)
     parser.add_argument("--as-json", action="store_true", help="print JSON")
+    parser.add_argument("--file", metavar="FILE", help="save the list, as JSON")
 
 
 def _add_get(parser: argparse.ArgumentParser) -> None:
@@ -78,10 +87,31 @@ def _add_get(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("path", nargs="?", metavar="FILE", help="where to save it (default: print it)")
 
 
+def _add_server(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--run-id", metavar="ID", help="a run (default: the latest ten)")
+    parser.add_argument("--port", type=int, default=8324, metavar="N", help="0 takes any (default 8324)")
+    parser.add_argument("--namespace", metavar="TAG", help="only runs with this tag")
+    parser.add_argument(
+        "--poll-interval", type=float, default=5, metavar="SECONDS", help="how often to look (default 5)"
+    )
+    parser.add_argument(
+        "--max-cards", type=int, default=30, metavar="N", help="how many cards are listed (default 30)"
+    )
+
+
+def _server(arguments: argparse.Namespace, definition: FlowDefinition) -> int:
+    from airflow_conda_flow.cli.card_server import serve  # noqa: PLC0415 - no other command needs http.server
+
+    return serve(arguments, definition)
+
+
 def _list(arguments: argparse.Namespace, definition: FlowDefinition) -> int:
     tasks = _tasks_to_list(arguments, definition)
+    text = json.dumps([_described(task, arguments) for task in tasks], indent=4)
+    if arguments.file:
+        write_for_callers("--file", arguments.file, text)
     if arguments.as_json:
-        print(json.dumps([_described(task, arguments) for task in tasks], indent=4))
+        print(text)
         return 0
     for task in tasks:
         for card in _cards(task, arguments):
@@ -97,6 +127,8 @@ def _described(task: Manifest, arguments: argparse.Namespace) -> dict[str, Any]:
 
 def _cards(task: Manifest, arguments: argparse.Namespace) -> list[dict[str, Any]]:
     """The cards of a task that the options name."""
+    if task.get("cloned_from") and not arguments.follow_resumed:
+        return []
     return [
         card
         for card in task.get("cards", [])

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import argparse
 import platform
+import sys
+from pathlib import Path
 
 from airflow_conda_flow._version import __version__
 from airflow_conda_flow.flow.definition import FlowDefinition
@@ -26,8 +28,14 @@ def introduce(definition: FlowDefinition, prog: str) -> int:
 
 
 def add_arguments(parser: argparse.ArgumentParser, definition: FlowDefinition) -> None:
-    """Add nothing: the flow was checked when it was read."""
-    del parser, definition
+    """Add what Metaflow's has; the flow was checked when it was read."""
+    del definition
+    parser.add_argument(
+        "--warnings",
+        action=argparse.BooleanOptionalAction,
+        default=False,
+        help="say how to have the warnings of Pylint, which is not part of this",
+    )
 
 
 def execute(arguments: argparse.Namespace, definition: FlowDefinition) -> int:
@@ -36,7 +44,8 @@ def execute(arguments: argparse.Namespace, definition: FlowDefinition) -> int:
     Raises:
         FlowDefinitionError: what its decorators say of an environment does not hold.
     """
-    del arguments
     definition.step_environments(platform.python_version())
     print(f"{definition.name}: {len(definition.graph.steps)} steps, the graph looks good.")
+    if arguments.warnings:
+        sys.stderr.write(f"Pylint is not run here. For its warnings: pylint {Path(definition.file).name}\n")
     return 0

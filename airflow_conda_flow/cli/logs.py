@@ -1,4 +1,4 @@
-"""``logs``: print what a task, or every task of a step, wrote."""
+"""``logs``: print what a task, or every task of a step, wrote; ``logs scrub`` puts a word in its place."""
 
 from __future__ import annotations
 
@@ -7,13 +7,14 @@ import re
 import sys
 from datetime import datetime, timezone
 
+from airflow_conda_flow.cli.logs_scrub import scrub
 from airflow_conda_flow.cli.parser import FlowArgumentParser, chosen_settings
 from airflow_conda_flow.cli.past_runs import open_catalogue, tasks_of
 from airflow_conda_flow.datastore.logs import STREAMS
 from airflow_conda_flow.flow.definition import FlowDefinition
 
 NAME = "logs"
-HELP = "Show stdout and stderr of a task or all tasks in a step."
+HELP = "Show or scrub stdout and stderr of a task or all tasks in a step."
 _STAMPED = re.compile(r"(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6})Z (.*)", re.DOTALL)
 
 
@@ -21,7 +22,10 @@ def add_arguments(parser: argparse.ArgumentParser, definition: FlowDefinition) -
     """Add which tasks, and which of their streams."""
     del definition
     parser.add_argument(
-        "words", nargs="+", metavar="RUN_ID/STEP[/TASK_ID]", help="'show' may stand before it"
+        "words",
+        nargs="+",
+        metavar="RUN_ID/STEP[/TASK_ID]",
+        help="'show' may stand before it, or 'scrub', which overwrites what is stored",
     )
     parser.add_argument("--stdout", action=argparse.BooleanOptionalAction, default=False, help="stdout alone")
     parser.add_argument("--stderr", action=argparse.BooleanOptionalAction, default=False, help="stderr alone")
@@ -34,17 +38,33 @@ def add_arguments(parser: argparse.ArgumentParser, definition: FlowDefinition) -
     parser.add_argument(
         "--attempt", type=int, metavar="N", help="an attempt, from 0 (default: the one that counts)"
     )
+    which = parser.add_mutually_exclusive_group()
+    which.add_argument("--all", action="store_true", help="scrub all attempts")
+    which.add_argument("--latest", action="store_true", help="scrub the one that counts, as is the default")
+    parser.add_argument(
+        "--include-not-done",
+        action="store_true",
+        help="tasks that failed are scrubbed too, as is the default",
+    )
 
 
 def execute(arguments: argparse.Namespace, definition: FlowDefinition) -> int:
-    """Print the logs; what is said about them goes to stderr."""
-    words = arguments.words[1:] if arguments.words[0] == "show" else arguments.words
+    """Print the logs, or overwrite them; what is said about them goes to stderr."""
+    verb = arguments.words[0] if arguments.words[0] in {"show", "scrub"} else None
+    words = arguments.words[1:] if verb else arguments.words
+    parser: FlowArgumentParser = arguments.command_parser
     if len(words) != 1:
-        parser: FlowArgumentParser = arguments.command_parser
         parser.error("write one RUN_ID/STEP or RUN_ID/STEP/TASK_ID")
+    if verb == "scrub":
+        return scrub(arguments, definition.name, words[0], _streams(arguments))
+    if arguments.all or arguments.latest or arguments.include_not_done:
+        parser.error("--all, --latest and --include-not-done are of 'logs scrub'")
+    return _show(arguments, definition.name, words[0])
+
+
+def _show(arguments: argparse.Namespace, flow: str, pathspec: str) -> int:
     catalogue = open_catalogue(chosen_settings(arguments))
-    flow = definition.name
-    for task in tasks_of(catalogue, flow, words[0], arguments.attempt):
+    for task in tasks_of(catalogue, flow, pathspec, arguments.attempt):
         run_id, step, task_id = task["run_id"], task["step"], task["task_id"]
         sys.stdout.flush()
         sys.stderr.write(f"Dumping logs of run_id={run_id} step={step} task_id={task_id}\n")

@@ -12,6 +12,7 @@ from typing import Any, NoReturn
 
 from airflow_conda_flow._version import __version__
 from airflow_conda_flow.cli.config_options import add_config_options, configs_of
+from airflow_conda_flow.cli.refused import refused_command, refused_option
 from airflow_conda_flow.cli.trigger_option import add_trigger_option
 from airflow_conda_flow.errors import SettingError
 from airflow_conda_flow.flow.definition import FlowDefinition
@@ -41,7 +42,7 @@ class FlowArgumentParser(argparse.ArgumentParser):
         if found := _NO_CHOICE.match(message):
             word, choices = found["word"], re.findall(r"[\w-]+", found["choices"])
             near = difflib.get_close_matches(word, choices, n=1)
-            hint = f" Did you mean {near[0]}?" if near else ""
+            hint = refused_command(self.prog, word) or (f" Did you mean {near[0]}?" if near else "")
             message = f"no such command: {word}.{hint} There is: {', '.join(choices)}."
         sys.stderr.write(f"{self.prog}: {message}\nTry '{self.prog} --help'.\n")
         sys.exit(2)
@@ -56,7 +57,9 @@ class FlowArgumentParser(argparse.ArgumentParser):
                 setattr(arguments, action.dest, unknown.pop(0))
 
     def nearest_option(self, word: str) -> str:
-        """``" Did you mean --x?"`` for an option that is nearly ``word``, or nothing."""
+        """``" Did you mean --x?"`` for an option that is nearly ``word``, or what to write instead."""
+        if refused := refused_option(word):
+            return refused
         known = [option for action in self._actions for option in action.option_strings]
         nearest = difflib.get_close_matches(word.split("=", maxsplit=1)[0], known, n=1)
         return f" Did you mean {nearest[0]}?" if nearest else ""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import json
 import textwrap
 
 from airflow_conda_flow.flow.definition import FlowDefinition
@@ -13,14 +14,17 @@ HELP = "Show the steps of the flow."
 
 
 def add_arguments(parser: argparse.ArgumentParser, definition: FlowDefinition) -> None:
-    """Add nothing: the whole flow is shown."""
-    del parser, definition
+    """Add how to print it."""
+    del definition
+    parser.add_argument("--json", action="store_true", help="print the graph as JSON")
 
 
 def execute(arguments: argparse.Namespace, definition: FlowDefinition) -> int:
     """Print every step, in an order in which they can run."""
-    del arguments
     graph = definition.graph
+    if arguments.json:
+        print(json.dumps(graph.to_dict(), indent=4))
+        return 0
     if graph.doc:
         print(f"\n{textwrap.dedent(graph.doc).strip()}")
     for node in graph.topological():

@@ -31,6 +31,7 @@ _SHA256 = re.compile(r"[0-9a-f]{64}")
 FLOWS = "flows"
 RUN_MANIFEST_NAME = "run.json"
 TASK_MANIFEST_SUFFIX = ".json"
+_CARD = ".card.html"
 
 
 def part(name: str) -> str:
@@ -124,7 +125,22 @@ def locks(platform: str = "") -> str:
 
 def card(flow: str, run_id: str, step: str, task_id: str, attempt: int, card_id: str) -> str:
     """The key of one card of an attempt: an HTML page."""
-    return f"{task_folder(flow, run_id, step, task_id)}{attempt}.{part(card_id)}.card.html"
+    return f"{task_folder(flow, run_id, step, task_id)}{attempt}.{part(card_id)}{_CARD}"
+
+
+def card_of(key: str) -> tuple[str, str, int, str] | None:
+    """The step, task id, attempt and card id of a card's key, None of another key.
+
+    >>> card_of(card("AFlow", "1", "start", "0", 2, "a.b"))
+    ('start', '0', 2, 'a.b')
+    >>> card_of(task_log("AFlow", "1", "start", "0", 2, "stdout"))
+    """
+    *_, step, task_id, name = key.split("/")
+    attempt, _, rest = name.partition(".")
+    card_id = rest.removesuffix(_CARD)
+    if card_id == rest or not attempt.isdigit():
+        return None
+    return name_of(step), name_of(task_id), int(attempt), name_of(card_id)
 
 
 def artifact(sha256: str) -> str:

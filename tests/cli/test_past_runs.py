@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import pickle
 import re
 import zipfile
@@ -96,6 +97,44 @@ def test_logs(machine):
     assert re.fullmatch(r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d\.\d{3} err\n", timed)
 
 
+def test_scrub(machine):
+    """What is stored is overwritten: a stream, the attempt that counts, or all, of clones too; nothing else."""
+    text = FLOW.replace(
+        'print("out", self.input)',
+        'print("out", self.input, current.retry_count); 1 // (current.retry_count + self.input - 1)',
+    ).replace(
+        "    @step\n    def body", "    @retry(times=1, minutes_between_retries=0)\n    @step\n    def body"
+    )
+    flow = machine.flow("from airflow_conda_flow import retry\n" + text, "c_flow.py", machine.home / ".c")
+    root = ("--datastore-root", str(machine.home / "scrubbed"))
+    assert machine.run(flow, *root, "run", "--run-id-file", "c_id").returncode == 0
+    run = (machine.home / "c_id").read_text()
+
+    def stored(*words: str) -> str:
+        return machine.run(flow, *root, "logs", *words).stdout
+
+    def scrub(*words: str) -> list[str]:
+        done = machine.run(flow, *root, "logs", "scrub", *words)
+        assert (done.returncode, done.stdout) == (0, ""), done.stderr
+        return done.stderr.splitlines()
+
+    assert scrub(f"{run}/body/1", "--stdout") == [f"Scrubbed 1 logs of run_id={run} step=body task_id=1"]
+    assert stored(f"{run}/body/1") == "(scrubbed by tester)\nerr\n"
+    assert stored(f"{run}/body/0") == "out 1 1\nerr\n"
+    assert scrub(f"{run}/body/0") == [f"Scrubbed 2 logs of run_id={run} step=body task_id=0"]
+    assert stored(f"{run}/body/0", "--attempt", "0", "--stdout") == "out 1 0\n"
+    resumed = machine.run(flow, *root, "resume", "end", "--origin-run-id", run, "--run-id-file", "c_id")
+    assert resumed.returncode == 0, resumed.stdout
+    clone = (machine.home / "c_id").read_text()
+    assert scrub(f"{clone}/body", "--all", "--include-not-done") == [
+        f"Scrubbed 4 logs of run_id={run} step=body task_id=0",
+        f"Scrubbed 2 logs of run_id={run} step=body task_id=1",
+    ]
+    assert stored(f"{run}/body/0", "--attempt", "0") == "(scrubbed by tester)\n" * 2
+    kept = [path for path in machine.home.joinpath("scrubbed").rglob("*.std*") if b"out" in path.read_bytes()]
+    assert kept == []
+
+
 @pytest.mark.parametrize(
     ("words", "code", "message"),
     [
@@ -125,6 +164,40 @@ def test_logs(machine):
         (("rum",), 2, "no such command: rum. Did you mean run?"),
         (("dump", "@/start", "--incude", "x"), 2, "no such option: --incude. Did you mean --include?"),
         (("completion", "csh"), 2, "invalid choice: 'csh'"),
+        (("logs", "@/body", "--all"), 2, "--all, --latest and --include-not-done are of 'logs scrub'"),
+        (("logs", "scrub"), 2, "write one RUN_ID/STEP or RUN_ID/STEP/TASK_ID"),
+        (
+            ("logs", "scrub", "@/body", "--all", "--attempt", "0"),
+            1,
+            "--all and --attempt exclude one another",
+        ),
+        (
+            ("airflow", "create", "x.py"),
+            2,
+            "Metaflow's airflow is not here: the file itself is the DAG: end it",
+        ),
+        (
+            ("argo-workflows", "create"),
+            2,
+            "Metaflow's argo-workflows is not here: the file itself is the DAG",
+        ),
+        (("kubernetes", "kill"), 2, "'kubectl get pods -l airflow-conda-flow/run-id=RUN_ID'"),
+        (
+            ("step", "start"),
+            2,
+            "Metaflow's step is not here: it is a part of how Metaflow runs tasks; for one",
+        ),
+        (
+            ("card", "create", "@/start"),
+            2,
+            "write '--with card:type=TYPE spin RUN_ID/STEP/TASK_ID', and then",
+        ),
+        (
+            ("card", "view", "@/start", "--hash", "1"),
+            2,
+            "--hash is not here: a card is named by its task and its",
+        ),
+        (("--mode", "spin", "run"), 2, "Metaflow's --mode is not here: write the command 'spin'."),
     ],
 )
 def test_what_can_go_wrong(machine, words, code, message):
@@ -174,6 +247,16 @@ def test_the_graph_in_graphviz(machine):
     assert '"start" -> "body";' in done.stdout
     assert "dot -Tpng" in done.stderr
     assert _said(machine, "--quiet", "output-dot").stderr == ""
+
+
+def test_the_graph_as_json(machine):
+    """For programs, under the name that Metaflow's command has as well; and a word on Pylint."""
+    graph = json.loads(_said(machine, "show", "--json").stdout)
+    assert (graph["steps"][0]["name"], graph["steps"][0]["kind"]) == ("start", "foreach")
+    assert json.loads(_said(machine, "output-raw", "--json").stdout) == graph
+    checked = _said(machine, "check", "--warnings")
+    assert checked.stdout == "AFlow: 4 steps, the graph looks good.\n"
+    assert checked.stderr == "Pylint is not run here. For its warnings: pylint a_flow.py\n"
 
 
 def test_without_a_command(machine):

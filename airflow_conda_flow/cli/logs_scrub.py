@@ -1,0 +1,58 @@
+"""``logs scrub``: overwrite what tasks wrote, where it is stored."""
+
+from __future__ import annotations
+
+import argparse
+import re
+import sys
+from collections.abc import Iterator, Sequence
+
+from airflow_conda_flow.cli.parser import chosen_settings
+from airflow_conda_flow.cli.past_runs import tasks_of
+from airflow_conda_flow.datastore import layout
+from airflow_conda_flow.datastore.catalogue import RunCatalogue
+from airflow_conda_flow.datastore.datastore import open_datastore
+from airflow_conda_flow.datastore.logs import stamp, write_log
+from airflow_conda_flow.datastore.manifests import Manifest
+from airflow_conda_flow.datastore.storage import Storage
+from airflow_conda_flow.errors import SettingError
+from airflow_conda_flow.flow.username import username
+
+_LOG = re.compile(r"(\d+)\.(stdout|stderr)")
+
+
+def scrub(arguments: argparse.Namespace, flow: str, pathspec: str, streams: Sequence[str]) -> int:
+    """Put one line in the place of each log; how many there were goes to stderr.
+
+    Args:
+        arguments: those of ``logs``.
+        flow: the flow's name.
+        pathspec: the tasks.
+        streams: which of their streams.
+    """
+    if arguments.all and arguments.attempt is not None:
+        raise SettingError("--all and --attempt exclude one another.")
+    settings = chosen_settings(arguments)
+    datastore = open_datastore(settings.datastore, settings.datastore_root, settings.cache_dir)
+    storage = datastore.storage
+    line = stamp() + f"(scrubbed by {username()})\n".encode()
+    for task in tasks_of(RunCatalogue(datastore), flow, pathspec, arguments.attempt):
+        step, task_id = task["step"], task["task_id"]
+        run_id = (task.get("cloned_from") or task)["run_id"]
+        count = 0
+        for attempt, stream in _stored(storage, task, everyone=arguments.all):
+            if stream in streams:
+                write_log(storage, flow, run_id, step, task_id, attempt, stream, line)
+                count += 1
+        sys.stderr.write(f"Scrubbed {count} logs of run_id={run_id} step={step} task_id={task_id}\n")
+    return 0
+
+
+def _stored(storage: Storage, task: Manifest, *, everyone: bool) -> Iterator[tuple[int, str]]:
+    """The attempts and streams of which there is a log; of a clone where the task ran."""
+    made_by = task.get("cloned_from") or task
+    folder = layout.task_folder(task["flow"], made_by["run_id"], task["step"], task["task_id"])
+    for name in storage.list_names(folder):
+        found = _LOG.fullmatch(name)
+        if found and (everyone or int(found[1]) == made_by["attempt"]):
+            yield int(found[1]), found[2]

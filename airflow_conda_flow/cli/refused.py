@@ -1,0 +1,57 @@
+"""Commands and options of Metaflow's that are not here, and what to write in their place."""
+
+from __future__ import annotations
+
+_DAG = "the file itself is the DAG: end it with dag = MyFlow.dag(...) and put it into Airflow's dags folder"
+_INNER = "it is a part of how Metaflow runs tasks"
+_CODE = "in Python, Run('FLOW/RUN_ID').code.extract() gives the directory with a run's code"
+
+COMMANDS = {
+    "airflow": _DAG,
+    "argo-workflows": _DAG,
+    "step-functions": _DAG,
+    "batch": "Ctrl-C ends the jobs of a run; those of a run that was killed are listed by "
+    "'aws batch list-jobs --job-queue QUEUE --job-status RUNNING', and 'aws batch terminate-job' ends one",
+    "kubernetes": "Ctrl-C ends the pods of a run; those of a run that was killed are listed by "
+    "'kubectl get pods -l airflow-conda-flow/run-id=RUN_ID', and 'kubectl delete pods -l ...' ends them",
+    "spot-metadata": _INNER,
+    "init": _INNER,
+    "step": f"{_INNER}; for one step alone write 'spin'",
+    "card create": "@card makes cards while a step runs. For one more of a past task write "
+    "'--with card:type=TYPE spin RUN_ID/STEP/TASK_ID', and then "
+    "'--datastore-root .conda_flow_spin card view STEP'",
+    "code": _CODE,
+    "configure": "settings are CONDA_FLOW_... environment variables; see the README",
+    "develop": "type hints are in the package itself, so there are no stubs to install",
+    "status": "in Python, list(Metaflow()) gives the flows that have runs",
+    "tutorials": "there are flows to begin with in the folder dags/ of the sources",
+}
+"""By the words of the command."""
+
+OPTIONS = {
+    "--authorize": _DAG,
+    "--hash": "a card is named by its task and its --id",
+    "--mode": "write the command 'spin'",
+    "--timeout": "nothing waits for a code package; leave it out",
+}
+"""By the option."""
+
+
+def refused_command(prog: str, word: str) -> str:
+    """``" <what to write instead>."`` for a command of Metaflow's, or nothing.
+
+    >>> refused_command("flow.py card", "crate"), refused_command("flow.py", "init")
+    ('', " Metaflow's init is not here: it is a part of how Metaflow runs tasks.")
+    """
+    name = " ".join([*prog.split()[1:], word])
+    return f" Metaflow's {name} is not here: {COMMANDS[name]}." if name in COMMANDS else ""
+
+
+def refused_option(word: str) -> str:
+    """The same of an option.
+
+    >>> refused_option("--mode=spin")
+    " Metaflow's --mode is not here: write the command 'spin'."
+    """
+    name = word.split("=", maxsplit=1)[0]
+    return f" Metaflow's {name} is not here: {OPTIONS[name]}." if name in OPTIONS else ""
