@@ -57,6 +57,7 @@ if TYPE_CHECKING or sys.version_info < (3, 7):
         namespace,
     )
     from airflow_conda_flow.client.spin_results import inspect_spin
+    from airflow_conda_flow.datatools.s3 import S3
     from airflow_conda_flow.flow.config_parsers import (
         conda_environment_yml_parser,
         pyproject_toml_parser,
@@ -73,6 +74,7 @@ if TYPE_CHECKING:
     from airflow_conda_flow.launch.runner import Runner
 
 __all__ = [
+    "S3",
     "USER_SKIP_STEP",
     "Config",
     "ConfigValue",
@@ -145,6 +147,7 @@ _LATER = {
     "NBRunner": "launch.notebook",
     "Run": "client.past_run",
     "Runner": "launch.runner",
+    "S3": "datatools.s3",
     "Step": "client.past_step",
     "Task": "client.past_task",
     "conda_environment_yml_parser": "flow.config_parsers",
@@ -164,7 +167,7 @@ _LATER = {
 }
 """The module that has a name which few flow files use."""
 
-_MODULES = ("cards", "client", "exception", "metaflow_version")
+_MODULES = ("cards", "client", "datatools", "exception", "metaflow_version")
 """Modules that are there without an import of their own, as they are in Metaflow."""
 
 
@@ -172,8 +175,9 @@ def _say_what_to_write(name):
     # type: (str) -> None
     from airflow_conda_flow.metaflow_names import INSTEAD  # noqa: PLC0415 - only where one is wrong
 
-    if name in INSTEAD:  # no AttributeError, of which an import would leave out the message
-        raise ImportError("Metaflow's %s is not here: %s." % (name, INSTEAD[name]))
+    known = name if name in INSTEAD else name.partition(".")[0]  # most of plugins is not here
+    if known in INSTEAD:  # no AttributeError, of which an import would leave out the message
+        raise ImportError("Metaflow's %s is not here: %s." % (name, INSTEAD[known]))
 
 
 class _NamesOfMetaflow(object):

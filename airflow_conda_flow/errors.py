@@ -27,6 +27,14 @@
     ├── MergeError (ValueError)            merge_artifacts() is called with what makes no sense
     │   ├── MergeConflict                  inputs differ in a name
     │   └── MissingInMerge (LookupError)   no input has a name
+    ├── S3Error                            the S3 client cannot do what it was asked
+    │   ├── S3InvalidURL (ValueError)      not an address in S3, or not one below the client's root
+    │   ├── S3InvalidObject (TypeError)    a value that cannot be stored as an object
+    │   ├── S3InvalidRange (ValueError)    a range that the object does not have
+    │   ├── S3NotFound (LookupError)       no such object
+    │   ├── S3AccessDenied (PermissionError)
+    │   ├── S3NoSpace (OSError)            no room for the temporary files
+    │   └── S3Failed (OSError)             S3 cannot be reached, or refuses the request
     ├── SecretError (LookupError)          a secret of @secrets cannot be had
     ├── TimeoutException (TimeoutError)    a step ran for longer than its @timeout
     └── TaskFailed (RuntimeError)          a task ended without its outputs
@@ -164,6 +172,38 @@ class MergeConflict(MergeError):
 
 class MissingInMerge(MergeError, LookupError):
     """``merge_artifacts(include=...)`` names what no input has."""
+
+
+class S3Error(CondaFlowError):
+    """The S3 client cannot do what it was asked."""
+
+
+class S3InvalidURL(S3Error, ValueError):
+    """A text is no address in S3, or none below the root of the client."""
+
+
+class S3InvalidObject(S3Error, TypeError):
+    """A value is neither text nor bytes nor a binary file, so it cannot be stored as an object."""
+
+
+class S3InvalidRange(S3Error, ValueError):
+    """The object has no bytes in the range that was asked for."""
+
+
+class S3NotFound(S3Error, LookupError):
+    """There is no such object, or no such file to store."""
+
+
+class S3AccessDenied(S3Error, PermissionError):
+    """The credentials do not allow the request."""
+
+
+class S3NoSpace(S3Error, OSError):
+    """The disk has no room for the temporary files."""
+
+
+class S3Failed(S3Error, OSError):
+    """S3 cannot be reached, or refuses the request for another reason."""
 
 
 class SecretError(CondaFlowError, LookupError):

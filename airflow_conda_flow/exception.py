@@ -13,6 +13,13 @@ from airflow_conda_flow.errors import (
     NamespaceMismatch,
     ObjectNotFound,
     ParameterError,
+    S3AccessDenied,
+    S3Failed,
+    S3InvalidObject,
+    S3InvalidRange,
+    S3InvalidURL,
+    S3NoSpace,
+    S3NotFound,
     SettingError,
     TaggingError,
 )
@@ -32,6 +39,13 @@ ParameterFieldTypeMismatch = ParameterError
 UnhandledInMergeArtifactsException = MergeConflict
 MissingInMergeArtifactsException = MissingInMerge
 MetaflowExceptionWrapper = CaughtException
+MetaflowS3AccessDenied = S3AccessDenied
+MetaflowS3Exception = S3Failed
+MetaflowS3InsufficientDiskSpace = S3NoSpace
+MetaflowS3InvalidObject = S3InvalidObject
+MetaflowS3InvalidRange = S3InvalidRange
+MetaflowS3NotFound = S3NotFound
+MetaflowS3URLException = S3InvalidURL
 
 
 class MetaflowInternalError(CondaFlowError):
@@ -53,6 +67,13 @@ __all__ = [
     "MetaflowInvalidPathspec",
     "MetaflowNamespaceMismatch",
     "MetaflowNotFound",
+    "MetaflowS3AccessDenied",
+    "MetaflowS3Exception",
+    "MetaflowS3InsufficientDiskSpace",
+    "MetaflowS3InvalidObject",
+    "MetaflowS3InvalidRange",
+    "MetaflowS3NotFound",
+    "MetaflowS3URLException",
     "MetaflowTaggingError",
     "MetaflowUnknownUser",
     "MissingInMergeArtifactsException",

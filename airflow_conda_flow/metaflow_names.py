@@ -1,6 +1,6 @@
 """Names and modules of Metaflow's that are not here, and what to write in their place.
 
-``from airflow_conda_flow import S3`` and ``import airflow_conda_flow.plugins.x`` both end with the answer.
+``from airflow_conda_flow import util`` and ``import airflow_conda_flow.plugins.x`` both end with the answer.
 Standard library only, Python 3.6 and later: it is shipped into step environments.
 """
 
@@ -13,8 +13,6 @@ _SETTINGS = "settings are CONDA_FLOW_... variables; see the README"
 _USER_DECORATORS = _TOP % "FlowMutator, StepMutator, UserStepDecorator, user_step_decorator"
 
 INSTEAD = {
-    "S3": "use boto3, or s3fs, with @conda(libraries={'boto3': ...}); artifacts go to S3 by themselves "
-    "with --datastore s3",
     "DeployedFlow": _DEPLOYER,
     "NBDeployer": _DEPLOYER,
     "JSONTypeClass": "write JSONType",
@@ -22,7 +20,6 @@ INSTEAD = {
     "airflow_s3_key_sensor": _SENSOR,
     "client.core": _CLIENT,
     "client.filecache": _CLIENT,
-    "datatools": "use boto3, or s3fs, with @conda(libraries={'boto3': ...})",
     "decorators": "write a step decorator with @user_step_decorator, or a StepMutator",
     "events": "current.trigger is the object; its events have name, id, timestamp and type",
     "flowspec": _TOP % "FlowSpec",

@@ -46,6 +46,13 @@ OPTIONS = (
         f"Empty: {HOME}/datastore for the local one; S3 has no default.",
     ),
     Option(
+        "datatools_s3root",
+        "",
+        "Where S3(run=...) of a flow keeps objects: s3://bucket/prefix. "
+        "Empty: in data/ below the root of an S3 datastore.",
+        aliases=("METAFLOW_DATATOOLS_S3ROOT",),
+    ),
+    Option(
         "cache_dir",
         f"{HOME}/cache",
         "The directory of this machine's cache: locks, packages and environments. "
@@ -136,6 +143,7 @@ class Settings:
     Attributes:
         datastore: ``local`` or ``s3``.
         datastore_root: an absolute directory, or ``s3://bucket[/prefix]``.
+        datatools_root: ``s3://bucket[/prefix]`` of what steps store by ``S3(run=...)``; None without S3.
         cache_dir: an absolute directory.
         channels: best first, never empty.
         resolver: ``rattler``, ``conda``, ``mamba`` or ``micromamba``.
@@ -157,6 +165,7 @@ class Settings:
     cuda: str
     osx: str
     remote_platform: str
+    datatools_root: str | None = None
     channel_conn_id: str = ""
     aws_conn_id: str = ""
     texts: Mapping[str, FoundText] = field(default_factory=dict)
@@ -194,9 +203,11 @@ def load_settings(
     resolver, _ = lookup.find("resolver")
     aws_conn_id, _ = lookup.find("aws_conn_id")
     channel_conn_id, _ = lookup.find("channel_conn_id")
+    root = _datastore_root(datastore, lookup)
     return Settings(
         datastore=datastore,
-        datastore_root=_datastore_root(datastore, lookup),
+        datastore_root=root,
+        datatools_root=_datatools_root(datastore, root, lookup),
         cache_dir=Path(cache_dir).expanduser().absolute(),
         channels=channels,
         resolver=resolver,
@@ -311,6 +322,16 @@ def _datastore_root(datastore: str, lookup: _Lookup) -> str:
             f"{source} is {root!r}; a local datastore takes a directory. For S3, set --datastore s3."
         )
     return str(Path(root or f"{HOME}/datastore").expanduser().absolute())
+
+
+def _datatools_root(datastore: str, datastore_root: str, lookup: _Lookup) -> str | None:
+    root, source = lookup.find("datatools_s3root")
+    if not root:
+        return f"{datastore_root}/data" if datastore == "s3" else None
+    parts = urlsplit(root)
+    if parts.scheme != "s3" or not parts.netloc:
+        raise SettingError(f"{source} is {root!r}; it takes s3://bucket or s3://bucket/prefix.")
+    return root.rstrip("/")
 
 
 def _metaflow_file(environ: Mapping[str, str]) -> Path:

@@ -7,15 +7,29 @@ the original error is the cause (``__cause__``) for who wants it.
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 from typing import TYPE_CHECKING, Any
 
-from airflow_conda_flow.errors import CondaFlowError, DatastoreUnavailable, NotInDatastore
+from airflow_conda_flow.errors import (
+    CondaFlowError,
+    DatastoreUnavailable,
+    NotInDatastore,
+    S3AccessDenied,
+    S3Failed,
+    S3InvalidRange,
+    S3InvalidURL,
+    S3NoSpace,
+    S3NotFound,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
 MISSING_KEY = {"NoSuchKey", "404", "NotFound"}
+_DENIED = {"AccessDenied", "403", "AllAccessDisabled"}
+_NO_BUCKET = {"NoSuchBucket", "InvalidBucketName"}
+_BAD_RANGE = {"InvalidRange", "416"}
 
 _CREDENTIALS = (
     "Set AWS_PROFILE, or AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or run where a role is attached."
@@ -67,8 +81,8 @@ ANSWERS = {
     "SlowDown": ("too many requests", "Lower max_workers, or try again later."),
     "ServiceUnavailable": ("the service is unavailable", "Try again later."),
     "InternalError": ("the service failed", "Try again later."),
-    "QuotaExceeded": ("the quota is used up", "Make room there, or set another datastore_root."),
-    "InsufficientStorage": ("no space is left", "Make room there, or set another datastore_root."),
+    "QuotaExceeded": ("the quota is used up", "Make room there, or use another bucket."),
+    "InsufficientStorage": ("no space is left", "Make room there, or use another bucket."),
 }
 
 # Name of a botocore exception (or of a base class of it) -> (what is wrong, what to do).
@@ -149,16 +163,57 @@ def _meaning(error: BaseException) -> tuple[str, str] | None:
 
 def translated(error: BaseException, url: str, key: str) -> CondaFlowError | None:
     """Our error for a botocore or boto3 one; None if it is none of theirs."""
-    if type(error).__name__ == "S3UploadFailedError" and error.__context__ is not None:
-        error = error.__context__  # boto3 keeps no more than the text of the answer
+    error = _answer_behind(error)
     if answer_code(error) in MISSING_KEY:
         return NotInDatastore(f"There is no {key} in the datastore {url}.")
     if (meaning := _meaning(error)) is None:
         return None
     wrong, fix = meaning
+    return DatastoreUnavailable(f"The datastore {url}{_via()} cannot be used: {wrong}. {fix}")
+
+
+def _answer_behind(error: BaseException) -> BaseException:
+    """boto3 keeps no more than the text of the answer that refused an upload; this is the answer."""
+    if type(error).__name__ == "S3UploadFailedError" and error.__context__ is not None:
+        return error.__context__
+    return error
+
+
+def _via() -> str:
     endpoint = os.environ.get("AWS_ENDPOINT_URL_S3") or os.environ.get("AWS_ENDPOINT_URL")
-    via = f" at {endpoint} (AWS_ENDPOINT_URL)" if endpoint else ""
-    return DatastoreUnavailable(f"The datastore {url}{via} cannot be used: {wrong}. {fix}")
+    return f" at {endpoint} (AWS_ENDPOINT_URL)" if endpoint else ""
+
+
+def object_error(error: BaseException, url: str) -> CondaFlowError | None:
+    """Our error for what failed with an object that a user named; None if it is none of S3's."""
+    if isinstance(error, OSError) and error.errno in {errno.ENOSPC, errno.EDQUOT}:
+        return S3NoSpace(f"There is no room on the disk for {url}. Give S3(tmproot=...) another directory.")
+    error = _answer_behind(error)
+    code = answer_code(error)
+    if code in MISSING_KEY:
+        return S3NotFound(f"There is no object {url}{_via()}.")
+    if code in _BAD_RANGE:
+        return S3InvalidRange(f"{url} has no bytes in that range.")
+    if (meaning := _meaning(error)) is None:
+        return None
+    wrong, fix = meaning
+    if code in _NO_BUCKET or type(error).__name__ == "ParamValidationError":
+        return S3InvalidURL(f"{url}{_via()}: {wrong}.")
+    kind = S3AccessDenied if code in _DENIED else S3Failed
+    return kind(f"{url}{_via()} cannot be used: {wrong}. {fix}")
+
+
+@contextlib.contextmanager
+def reporting_object(url: str) -> Iterator[None]:
+    """As ``reporting``, with the errors of the S3 client."""
+    try:
+        yield
+    except CondaFlowError:
+        raise
+    except Exception as error:
+        if (ours := object_error(error, url)) is None:
+            raise
+        raise ours from error
 
 
 @contextlib.contextmanager

@@ -1,14 +1,12 @@
 """A storage in S3, or in anything that speaks its protocol (``AWS_ENDPOINT_URL``).
 
-boto3 is imported by the first request. One client per process: clients are thread-safe, but do not
-survive a fork.
+boto3 is imported by the first request.
 """
 
 from __future__ import annotations
 
 import hashlib
 import os
-import threading
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
@@ -16,6 +14,7 @@ from airflow_conda_flow.errors import NotInDatastore, SettingError
 
 from .atomic_file import new_file_beside
 from .digest import corrupt
+from .s3_client import ClientOfProcess
 from .s3_errors import MISSING_KEY, answer_code, reporting
 from .s3_transfer import RangedDownload, ranged_chunks, read_object, transfer_config
 
@@ -37,8 +36,7 @@ class S3Storage:
     def __init__(self, url: str, client: Any = None) -> None:
         self.bucket, self._prefix = _parts(url)
         self._given_client = client
-        self._clients: dict[int, Any] = {}
-        self._mutex = threading.Lock()
+        self._client = ClientOfProcess()
         self._first_write_wins: bool | None = None
 
     def __repr__(self) -> str:
@@ -54,12 +52,8 @@ class S3Storage:
         """The boto3 client of this process."""
         if self._given_client is not None:
             return self._given_client
-        pid = os.getpid()
-        with self._mutex:
-            if pid not in self._clients:
-                with reporting(self.url, ""):
-                    self._clients = {pid: _make_client()}
-            return self._clients[pid]
+        with reporting(self.url, ""):
+            return self._client.get()
 
     def _name(self, key: str) -> dict[str, str]:
         return {"Bucket": self.bucket, "Key": self._prefix + key}
@@ -232,33 +226,3 @@ def _age(answer: dict[str, Any]) -> float:
         return float((now - answer["LastModified"]).total_seconds())
     except (KeyError, TypeError, ValueError):
         return 0.0
-
-
-def _make_client() -> Any:
-    import boto3  # type: ignore[import-untyped]  # noqa: PLC0415  0.2 s that only S3 users pay
-    from botocore.config import Config  # type: ignore[import-untyped]  # noqa: PLC0415
-
-    custom = os.environ.get("AWS_ENDPOINT_URL_S3") or os.environ.get("AWS_ENDPOINT_URL")
-    config = Config(
-        retries={"mode": "standard", "max_attempts": 4},
-        max_pool_connections=64,
-        connect_timeout=10,
-        read_timeout=60,
-        tcp_keepalive=True,
-        # The default since botocore 1.36 sends checksum trailers that other S3 implementations
-        # refuse, and hashes every upload once more. We verify SHA-256 when we read.
-        request_checksum_calculation="when_required",
-        response_checksum_validation="when_required",
-        # Buckets as host names need a DNS entry each, which servers behind a custom endpoint lack.
-        s3={"addressing_style": "path" if custom else "auto"},
-    )
-    # A session of our own: boto3's default session is shared and not thread-safe while it is made.
-    session = boto3.session.Session()
-    try:
-        return session.client("s3", config=config)
-    except ValueError as error:
-        if custom is None:
-            raise
-        raise SettingError(
-            f"AWS_ENDPOINT_URL is {custom!r}: expected a URL with http:// or https://."
-        ) from error

@@ -81,26 +81,60 @@ def ranged_chunks(client: Any, name: dict[str, str]) -> Iterator[bytes]:
             pool.shutdown(cancel_futures=True)
 
 
+def save_range(
+    client: Any, name: dict[str, str], span: str, fd: int, progress: Progress | None
+) -> dict[str, Any]:
+    """The bytes of one range, such as ``bytes=0-99``, into the open file ``fd``; the answer without them."""
+
+    def read() -> dict[str, Any]:
+        answer: dict[str, Any] = client.get_object(**name, Range=span)
+        _save(answer, fd, 0, progress)
+        return answer
+
+    return _retrying(read)
+
+
+def _save(answer: dict[str, Any], fd: int, position: int, progress: Progress | None) -> int:
+    """Writes the answer's bytes at ``position`` of the file; the position behind them."""
+    with contextlib.closing(answer["Body"]) as body:
+        while block := body.read(_BLOCK):
+            position += os.pwrite(fd, block, position)
+            if progress is not None:
+                progress(len(block))
+    return position
+
+
 class RangedDownload:
     """One object on its way into the open file ``fd``, in parallel ranges.
 
     The first request asks for the first range and learns size and ETag from its answer, so a small
     object costs one request. Later ranges are asked for under that ETag: an object that is replaced
     meanwhile is an error, never a mixture.
+
+    Attributes:
+        answer: the first answer, without its bytes; None of an object without bytes.
     """
 
-    def __init__(self, client: Any, name: dict[str, str], fd: int, progress: Progress | None) -> None:
+    def __init__(
+        self,
+        client: Any,
+        name: dict[str, str],
+        fd: int,
+        progress: Progress | None,
+        workers: int = _WORKERS,
+    ) -> None:
         self._client = client
         self._name = name
         self._fd = fd
         self._progress = progress
+        self._workers = workers
         self._size = 0
-        self._etag = ""
+        self.answer: dict[str, Any] | None = None
 
     def run(self, digest: hashlib._Hash | None) -> None:
         """Fills the file, and feeds its bytes to ``digest`` in order while later ones arrive."""
         end = _retrying(self._first)
-        with ThreadPoolExecutor(_WORKERS) as pool:
+        with ThreadPoolExecutor(self._workers) as pool:
             # A server that does not know ranges has sent everything already.
             ranges = range(end, self._size, PART)
             arrivals = [pool.submit(_retrying, lambda s=start: self._range(s)) for start in ranges]
@@ -119,24 +153,16 @@ class RangedDownload:
             if _is_empty(error):
                 return 0
             raise
-        self._etag = answer["ETag"]
+        self.answer = answer
         total = answer.get("ContentRange", "").rpartition("/")[2]
         self._size = int(total or answer["ContentLength"])
-        return self._save(answer, 0)
+        return _save(answer, self._fd, 0, self._progress)
 
     def _range(self, start: int) -> int:
         last = min(start + PART, self._size) - 1
-        span = f"bytes={start}-{last}"
-        return self._save(self._client.get_object(**self._name, Range=span, IfMatch=self._etag), start)
-
-    def _save(self, answer: dict[str, Any], position: int) -> int:
-        """Writes the answer's bytes at ``position`` of the file; the position behind them."""
-        with contextlib.closing(answer["Body"]) as body:
-            while block := body.read(_BLOCK):
-                position += os.pwrite(self._fd, block, position)
-                if self._progress is not None:
-                    self._progress(len(block))
-        return position
+        condition = {"Range": f"bytes={start}-{last}", "IfMatch": (self.answer or {})["ETag"]}
+        answer = self._client.get_object(**self._name, **condition)
+        return _save(answer, self._fd, start, self._progress)
 
     def _hash(self, start: int, end: int, digest: hashlib._Hash | None) -> None:
         if digest is None:

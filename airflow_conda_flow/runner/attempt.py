@@ -31,6 +31,7 @@ from airflow_conda_flow.runner.main_node import THIS_MACHINE, main_address
 from airflow_conda_flow.runner.manifest_reader import ManifestReader
 from airflow_conda_flow.runner.process_death import describe_death
 from airflow_conda_flow.runner.runtime_root import runtime_root
+from airflow_conda_flow.runner.s3_service import S3Service
 from airflow_conda_flow.runner.step_environ import conda_command, conda_environ, plain_command
 from airflow_conda_flow.runner.step_process import ProcessEnd, run_step_process
 from airflow_conda_flow.runner.task_message import leads_back, next_round, task_message
@@ -234,9 +235,11 @@ class _Attempt:
     def run(self, on_start: Callable[[int], None], cancel: threading.Event) -> TaskResult:
         scratch = self._datastore.artifacts.scratch_dir()
         self._log = AttemptLog(scratch)
+        self._s3 = S3Service(self._datastore.storage, scratch)
         try:
             return self._run_and_commit(scratch, on_start, cancel)
         finally:
+            self._s3.close()
             self._log.close()
             shutil.rmtree(scratch, ignore_errors=True)
 
@@ -282,6 +285,11 @@ class _Attempt:
             main_ip=main_ip,
             is_copy=request.code_dir is None,
         )
+        message["s3"] = {
+            "socket": self._s3.path,
+            "root": run.get("datatools_root"),
+            "scratch": str(scratch),
+        }
         self._message = message
         if message["foreach_stack"]:
             self._split_name = " / ".join(frame["name"] for frame in message["foreach_stack"])

@@ -118,6 +118,7 @@ def prepare_run(
         ),
         "namespace": f"user:{username()}" if namespace is None else namespace,
         "origin_run_id": resumed["run_id"] if resumed else None,
+        "datatools_root": settings.datatools_root,
     }
     write_run_manifest(datastore.storage, manifest)
     return manifest

@@ -1,7 +1,7 @@
 """The directory that makes ``airflow_conda_flow`` importable inside a step environment.
 
-It holds the facade, the errors, ``flow/``, ``runtime/`` and ``client/``, and nothing else of ours: what
-is not there cannot be imported by a step.
+It holds the facade, the errors, ``flow/``, ``runtime/``, ``client/`` and ``datatools/``, and nothing else of
+ours: what is not there cannot be imported by a step.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from functools import cache
 from pathlib import Path
 
 _PACKAGE = Path(__file__).parent.parent
-_ROOMS = ("flow", "runtime", "client")
+_ROOMS = ("flow", "runtime", "client", "datatools", "plugins")
 _FILES = (
     "__init__.py",
     "_version.py",
@@ -47,7 +47,7 @@ def _digest() -> str:
 def _sources() -> dict[str, bytes]:
     paths = [_PACKAGE / name for name in _FILES]
     for room in _ROOMS:
-        paths.extend(sorted((_PACKAGE / room).glob("*.py")))
+        paths.extend(sorted((_PACKAGE / room).rglob("*.py")))
     return {str(path.relative_to(_PACKAGE.parent)): path.read_bytes() for path in paths}
 
 

@@ -84,10 +84,11 @@ def _run(message, stream, running):
     """Run the step; ``running`` takes its task as soon as there is one."""
     import airflow_conda_flow.flow.flowspec as flowspec  # noqa: PLC0415 - path is set by main
     from airflow_conda_flow.flow.current_run import current  # noqa: PLC0415 - path is set by main
-    from airflow_conda_flow.runtime import user_sources  # noqa: PLC0415 - path is set by main
+    from airflow_conda_flow.runtime import protocol, user_sources  # noqa: PLC0415 - path is set by main
     from airflow_conda_flow.runtime.task import StepTask  # noqa: PLC0415 - path is set by main
 
     flowspec.in_step_process = True
+    protocol.s3 = message.get("s3")
     current._set(**message["current"])  # noqa: SLF001 - the seam for the runtime
     if not message.get("is_copy"):
         user_sources.leave_untouched(message["code_dir"])

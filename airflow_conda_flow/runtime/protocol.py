@@ -31,6 +31,10 @@ running = None  # type: MessageStream | None
 """The way to the runner, in a step process; None elsewhere."""
 
 
+s3 = None  # type: Message | None
+"""How the S3 client of a step process reaches its runner, and where it puts things; None elsewhere."""
+
+
 class MessageStream(object):
     """Messages over a file descriptor of a connected socket.
 

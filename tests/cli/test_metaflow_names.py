@@ -243,16 +243,19 @@ def test_a_decorator_of_a_module_that_the_flow_does_not_import(machine):
 
 def test_what_is_not_here_says_what_to_write(machine):
     """The message of an import is the whole answer."""
-    path = machine.home / "s3.py"
+    path = machine.home / "names.py"
     path.write_text(
         "import airflow_conda_flow as flow\n"
         "assert flow.cards.Markdown and flow.exception.MetaflowException and flow.client.Flow is flow.Flow\n"
-        "from airflow_conda_flow import FlowSpec, S3\n"
+        "assert flow.datatools.S3 is flow.S3\n"
+        "from airflow_conda_flow import FlowSpec, pytorch_parallel\n"
     )
     done = subprocess.run(
         [sys.executable, str(path)], capture_output=True, text=True, env=machine.environ, check=False
     )
-    assert done.stderr.splitlines()[-1].startswith("ImportError: Metaflow's S3 is not here: use boto3")
+    assert done.stderr.splitlines()[-1].startswith(
+        "ImportError: Metaflow's pytorch_parallel is not here: write @parallel"
+    )
 
 
 def _run_id(machine: Machine) -> str:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 
 from airflow_conda_flow import Flow
@@ -77,16 +79,40 @@ def test_past_runs_are_read_in_a_step(machine, channel, python):
     assert "] read {'a': [1, 2]} {'a': [1, 2]} Run('MakerFlow/" in done.stdout
 
 
+OBJECTS = """
+        from airflow_conda_flow import S3
+        with S3(run=self) as s3, S3(run=run, prefix="other") as other:
+            print("stored", s3.put("a/b", "text", metadata={"n": 1}))
+            other.put("c", b"past")
+            print("got", s3.get("a/b").text, [each.metadata for each in s3.get_all(return_info=True)])
+            path = s3.get("a/b").path
+        import os
+        print("left", os.path.exists(path), run.id)
+        assert "boto3" not in sys.modules
+"""
+
+
 @pytest.mark.parametrize("kind", ["moto", "rclone"])
-def test_past_runs_in_s3_are_read_in_a_step(machine, request, kind):
-    """The step has neither boto3 nor credentials; its runner has."""
+def test_past_runs_and_objects_in_s3_are_read_in_a_step(machine, request, kind):
+    """The step has no boto3; its runner has. What steps store by S3(run=...) is below the datastore."""
     server = request.getfixturevalue(f"{kind}_s3")
     machine.environ.update(server.environment)
-    words = ["--datastore=s3", f"--datastore-root={server.make_root()}"]
+    root = server.make_root()
+    words = ["--datastore=s3", f"--datastore-root={root}"]
     _maker(machine, *words)
-    flow = machine.flow(READER.replace("DECORATOR", "@conda()"))
+    reader = READER.replace("DECORATOR", "@conda()").replace(
+        "        self.next(self.end)", OBJECTS.strip("\n") + "\n        self.next(self.end)"
+    )
+    flow = machine.flow(reader)
     done = machine.run(flow, "--environment=conda", *words, "run")
     assert done.returncode == 0, done.stdout + done.stderr
+    assert "] got text [{'n': 1}]" in done.stdout
+    (stored,) = re.findall(rf"\] stored {root}/data/AFlow/(\d+)/a/b", done.stdout)
+    assert f"run-id {stored}" in done.stdout
+    (past,) = re.findall(r"\] left False (\d+)", done.stdout)
+    bucket = root.split("/")[2]
+    client = server.make_client()
+    assert client.get_object(Bucket=bucket, Key=f"other/MakerFlow/{past}/c")["Body"].read() == b"past"
     assert "] tags ['read'] 'made\\n' True" in done.stdout
     assert "] read {'a': [1, 2]} {'a': [1, 2]} Run('MakerFlow/" in done.stdout
 

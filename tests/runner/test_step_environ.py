@@ -92,7 +92,8 @@ def test_the_runtime_root_holds_what_needs_the_standard_library_alone(tmp_path):
     root = runtime_root(tmp_path)
     names = {path.name for path in (root / "airflow_conda_flow").iterdir()}
     files = {"__init__.py", "_version.py", "cards.py", "errors.py", "exception.py"}
-    assert names == {*files, "metaflow_names.py", "metaflow_version.py", "client", "flow", "runtime"}
+    rooms = {"client", "datatools", "flow", "plugins", "runtime"}
+    assert names == {*files, *rooms, "metaflow_names.py", "metaflow_version.py"}
     assert [path.name for path in root.iterdir()] == ["airflow_conda_flow"]
 
 

@@ -97,7 +97,11 @@ NAMES = """
 import airflow_conda_flow as metaflow
 from airflow_conda_flow.client import DataArtifact, Flow, Run, Step, Task, get_cards, inspect_spin, namespace
 assert (metaflow.client.Flow, metaflow.Flow) == (Flow, Flow) and metaflow.cards.get_cards is get_cards
+from airflow_conda_flow import S3
+from airflow_conda_flow.plugins.datatools.s3 import MetaflowS3NotFound, S3GetObject, S3PutObject
+assert S3PutObject("a", path="b", metadata={"c": 1}) == ("a", None, "b", None, None, {"c": 1})
 assert issubclass(metaflow.exception.MetaflowNotFound, metaflow.exception.MetaflowException)
+assert metaflow.exception.MetaflowS3NotFound is MetaflowS3NotFound and S3GetObject("a") == ("a", None, None)
 
 def said(line):
     try:
@@ -107,7 +111,7 @@ def said(line):
 
 for line, expected in [
     ("from airflow_conda_flow import flowspec", "Metaflow's flowspec is not here: write from airflow_conda_flow import F"),
-    ("from airflow_conda_flow.plugins.aws.x import y", "Metaflow's plugins is not here: what flows need "),
+    ("from airflow_conda_flow.plugins.aws.x import y", "Metaflow's plugins.aws is not here: what flows "),
     ("import airflow_conda_flow.metaflow_config", "Metaflow's metaflow_config is not here: settings are CONDA_FLOW_"),
     ("from airflow_conda_flow.events import Trigger", "Metaflow's events is not here: current.trigger is the object"),
     ("from airflow_conda_flow.client.core import Run", "Metaflow's client.core is not here: write from airflow_conda"),

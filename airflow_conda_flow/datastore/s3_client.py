@@ -1,0 +1,59 @@
+"""The boto3 client of this process. boto3 is imported by the first use."""
+
+from __future__ import annotations
+
+import os
+import threading
+from typing import Any
+
+from airflow_conda_flow.errors import SettingError
+
+
+class ClientOfProcess:
+    """One client per process: clients are thread-safe, but do not survive a fork."""
+
+    def __init__(self) -> None:
+        self._clients: dict[int, Any] = {}
+        self._mutex = threading.Lock()
+
+    def get(self) -> Any:
+        """The client of the calling process, made by the first call.
+
+        Raises:
+            SettingError: ``AWS_ENDPOINT_URL`` is no URL.
+        """
+        pid = os.getpid()
+        with self._mutex:
+            if pid not in self._clients:
+                self._clients = {pid: _make_client()}
+            return self._clients[pid]
+
+
+def _make_client() -> Any:
+    import boto3  # type: ignore[import-untyped]  # noqa: PLC0415  0.2 s that only S3 users pay
+    from botocore.config import Config  # type: ignore[import-untyped]  # noqa: PLC0415
+
+    custom = os.environ.get("AWS_ENDPOINT_URL_S3") or os.environ.get("AWS_ENDPOINT_URL")
+    config = Config(
+        retries={"mode": "standard", "max_attempts": 4},
+        max_pool_connections=64,
+        connect_timeout=10,
+        read_timeout=60,
+        tcp_keepalive=True,
+        # The default since botocore 1.36 sends checksum trailers that other S3 implementations
+        # refuse, and hashes every upload once more. We verify SHA-256 when we read.
+        request_checksum_calculation="when_required",
+        response_checksum_validation="when_required",
+        # Buckets as host names need a DNS entry each, which servers behind a custom endpoint lack.
+        s3={"addressing_style": "path" if custom else "auto"},
+    )
+    # A session of our own: boto3's default session is shared and not thread-safe while it is made.
+    session = boto3.session.Session()
+    try:
+        return session.client("s3", config=config)
+    except ValueError as error:
+        if custom is None:
+            raise
+        raise SettingError(
+            f"AWS_ENDPOINT_URL is {custom!r}: expected a URL with http:// or https://."
+        ) from error

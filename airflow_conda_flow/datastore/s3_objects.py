@@ -1,0 +1,274 @@
+"""``S3Objects``: what the S3 client of flows asks for, done with boto3; as plain data.
+
+Everything that it takes and gives is JSON, so that a step process, which has neither boto3 nor
+credentials, can ask its runner. Objects go to and come from files that the caller names.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import re
+import secrets
+import threading
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any, TypeVar
+
+from airflow_conda_flow.errors import S3Failed, S3InvalidRange, S3InvalidURL, S3NotFound
+
+from .s3_errors import MISSING_KEY, answer_code, reporting_object
+from .s3_transfer import PART, RangedDownload, save_range, transfer_config
+
+_AT_ONCE = 32
+"""Small objects: a request is mostly waiting."""
+_STREAMS = 32
+"""Connections that carry large objects, all together; each holds a block of a megabyte."""
+_ATTRIBUTES = "metaflow-user-attributes"
+"""Where Metaflow's client keeps what a user says of an object, as one JSON text: both read the other's."""
+_SPAN = re.compile(r"bytes (\d+)-(\d+)/(\d+)")
+_UNSAFE = re.compile(r"[^A-Za-z0-9._-]+")
+
+_Item = TypeVar("_Item")
+_Found = TypeVar("_Found")
+Record = dict[str, Any]
+
+
+class S3Objects:
+    """Gets, puts and lists objects at URLs, many at once. Thread-safe.
+
+    Args:
+        client: gives the boto3 client.
+    """
+
+    CALLS = frozenset({"get", "info", "listing", "put"})
+
+    def __init__(self, client: Callable[[], Any]) -> None:
+        self._client = client
+        self._stopped = threading.Event()
+
+    def call(self, name: str, arguments: Sequence[Any]) -> Any:
+        """The result of the method of that name."""
+        if name not in self.CALLS:
+            raise ValueError(f"S3Objects has no {name!r}.")
+        return getattr(self, name)(*arguments)
+
+    def stop(self) -> None:
+        """End what is on its way, from any thread: its calls fail soon."""
+        self._stopped.set()
+
+    def get(
+        self,
+        wanted: Sequence[Mapping[str, Any]],
+        folder: str,
+        may_miss: bool,
+    ) -> list[Record | None]:
+        """Each object, or range of it, in a new file of ``folder``; None of one that is not there.
+
+        Args:
+            wanted: ``url``, ``offset`` and ``length`` of each. A negative length counts from the end.
+            folder: a directory.
+            may_miss: whether there may be no such object.
+
+        Raises:
+            S3Error: an object cannot be had; the first one that is wrong, in their order.
+        """
+        streams = max(1, _STREAMS // max(4, min(len(wanted), _AT_ONCE)))
+        return self._each(wanted, lambda each: self._get(each, folder, may_miss, streams))
+
+    def _get(self, wanted: Mapping[str, Any], folder: str, may_miss: object, streams: int) -> Record | None:
+        url = wanted["url"]
+        name = _name(url)
+        span = _span(url, wanted.get("offset"), wanted.get("length"))
+        path = Path(folder, f"{secrets.token_hex(8)}-{_UNSAFE.sub('_', url.rpartition('/')[2])[-100:]}")
+        try:
+            with reporting_object(url), path.open("xb") as file:
+                if span is None:
+                    return {"path": str(path), **self._whole(name, file.fileno(), streams)}
+                return {"path": str(path), **self._part(url, name, span, file.fileno())}
+        except S3NotFound:
+            path.unlink()
+            if may_miss:
+                return None
+            raise
+        except BaseException:
+            path.unlink(missing_ok=True)
+            raise
+
+    def _whole(self, name: dict[str, str], fd: int, streams: int) -> Record:
+        download = RangedDownload(self._client(), name, fd, self._go_on, streams)
+        download.run(None)
+        answer = download.answer or self._client().head_object(**name)
+        size = os.fstat(fd).st_size
+        return {**_described(answer), "size": size, "range": [size, 0, size]}
+
+    def _part(self, url: str, name: dict[str, str], span: str, fd: int) -> Record:
+        answer = save_range(self._client(), name, span, fd, self._go_on)
+        found = _SPAN.fullmatch(answer.get("ContentRange", ""))
+        if found is None:
+            raise S3Failed(f"{url} cannot be read in parts: the server knows no ranges.")
+        first, last, total = (int(each) for each in found.groups())
+        length = last - first + 1
+        return {**_described(answer), "size": length, "range": [total, first, length]}
+
+    def info(self, urls: Sequence[str], may_miss: bool) -> list[Record | None]:
+        """What is known of each object; None of one that is not there.
+
+        Raises:
+            S3Error: an object cannot be looked at, or is missing and may not be.
+        """
+
+        def look(url: str) -> Record | None:
+            try:
+                with reporting_object(url):
+                    answer = self._client().head_object(**_name(url))
+            except S3NotFound:
+                if may_miss:
+                    return None
+                raise
+            return {**_described(answer), "size": answer["ContentLength"]}
+
+        return self._each(urls, look)
+
+    def listing(
+        self,
+        urls: Sequence[str],
+        is_recursive: bool,
+    ) -> list[list[tuple[str, int | None]]]:
+        """(URL, size) of all that is below each URL; without a size it is a folder, with a slash at its end.
+
+        Args:
+            urls: prefixes.
+            is_recursive: gives every object, and no folders.
+        """
+        return self._each(urls, lambda url: self._list(url, {} if is_recursive else {"Delimiter": "/"}))
+
+    def _list(self, url: str, options: dict[str, str]) -> list[tuple[str, int | None]]:
+        bucket, prefix = _parts(url)
+        found: list[tuple[str, int | None]] = []
+        with reporting_object(url):
+            client = self._client()
+            pages = client.get_paginator("list_objects_v2").paginate(Bucket=bucket, Prefix=prefix, **options)
+            try:
+                for page in pages:
+                    self._go_on(0)
+                    found += ((each["Key"], each["Size"]) for each in page.get("Contents", ()))
+                    found += ((each["Prefix"], None) for each in page.get("CommonPrefixes", ()))
+            except client.exceptions.ClientError as error:
+                # Some stores answer "no such key" for a prefix with nothing below it.
+                if answer_code(error) not in MISSING_KEY:
+                    raise
+        return [(f"s3://{bucket}/{key}", size) for key, size in sorted(found, key=lambda each: each[0])]
+
+    def put(self, files: Sequence[Mapping[str, Any]], overwrite: bool) -> list[bool]:
+        """Whether each file was stored: with ``overwrite`` always, else where there was no object before.
+
+        Args:
+            files: ``path`` and ``url`` of each, and ``content_type``, ``encryption``, ``metadata`` (a JSON
+                text) of those that have them.
+            overwrite: whether objects that are there are replaced.
+
+        Raises:
+            S3Error: one cannot be stored; others may be.
+        """
+        return self._each(files, lambda each: self._put(each, overwrite))
+
+    def _put(self, file: Mapping[str, Any], overwrite: object) -> bool:
+        url, path = file["url"], Path(file["path"])
+        name = _name(url)
+        if not overwrite and self.info([url], True) != [None]:
+            return False
+        extra = {
+            "ContentType": file.get("content_type"),
+            "ServerSideEncryption": file.get("encryption"),
+            "Metadata": {_ATTRIBUTES: file["metadata"]} if file.get("metadata") else None,
+        }
+        extra = {key: value for key, value in extra.items() if value is not None}
+        with reporting_object(url):
+            if path.stat().st_size < PART:
+                # boto3 starts threads of its own for every upload_file.
+                with path.open("rb") as body:
+                    self._client().put_object(**name, Body=body, **extra)
+            else:
+                self._client().upload_file(
+                    str(path),
+                    *name.values(),
+                    ExtraArgs=extra,
+                    Config=transfer_config(),
+                    Callback=self._go_on,
+                )
+        return True
+
+    def _go_on(self, _count: int) -> None:
+        if self._stopped.is_set():
+            raise S3Failed("The transfer was ended: the step that asked for it is over.")
+
+    def _each(self, items: Sequence[_Item], do: Callable[[_Item], _Found]) -> list[_Found]:
+        """What each gives, in order; many at once. The first failure ends the rest."""
+        if len(items) < 2:  # noqa: PLR2004  nothing to overlap
+            return [do(item) for item in items]
+
+        def guarded(item: _Item) -> _Found:
+            self._go_on(0)
+            return do(item)
+
+        with ThreadPoolExecutor(min(_AT_ONCE, len(items))) as pool:
+            waiting = [pool.submit(guarded, item) for item in items]
+            try:
+                return [each.result() for each in waiting]
+            except BaseException:
+                pool.shutdown(cancel_futures=True)
+                raise
+
+
+def _parts(url: str) -> tuple[str, str]:
+    """(bucket, key) of ``s3://bucket/key``, whose key may hold any character."""
+    scheme, _, rest = url.partition("://")
+    bucket, _, key = rest.partition("/")
+    if scheme != "s3" or not bucket:
+        raise S3InvalidURL(f"{url!r} is no address in S3; write s3://bucket/key.")
+    return bucket, key
+
+
+def _name(url: str) -> dict[str, str]:
+    bucket, key = _parts(url)
+    if not key:
+        raise S3InvalidURL(f"{url!r} names a bucket, not an object; write s3://bucket/key.")
+    return {"Bucket": bucket, "Key": key}
+
+
+def _span(url: str, offset: int | None, length: int | None) -> str | None:
+    """The header for a range.
+
+    >>> _span("", None, None), _span("", 500, 100), _span("", 500, None), _span("", None, -9)
+    (None, 'bytes=500-599', 'bytes=500-', 'bytes=-9')
+    """
+    if offset is None and length is None:
+        return None
+    start = offset or 0
+    if start < 0 or length == 0:
+        raise S3InvalidRange(
+            f"{url}: a range of {length} bytes from {start} is none. Write an offset from 0 on, and a length "
+            "of at least 1 (a negative one counts from the end)."
+        )
+    if length is None:
+        return f"bytes={start}-"
+    return f"bytes={length}" if length < 0 else f"bytes={start}-{start + length - 1}"
+
+
+def _described(answer: Mapping[str, Any]) -> Record:
+    """What an answer says of its object, as JSON; some servers leave parts of it out."""
+    stated = {key.lower(): value for key, value in answer.get("Metadata", {}).items()}
+    metadata = None
+    if _ATTRIBUTES in stated:
+        with contextlib.suppress(ValueError):
+            metadata = json.loads(stated[_ATTRIBUTES])
+    modified = answer.get("LastModified")
+    return {
+        "content_type": answer.get("ContentType"),
+        "metadata": metadata,
+        "last_modified": None if modified is None else int(modified.timestamp()),
+        "encryption": answer.get("ServerSideEncryption"),
+    }

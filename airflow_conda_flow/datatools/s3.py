@@ -1,0 +1,352 @@
+"""``S3``: objects in S3 as files, many at once.
+
+with S3(run=self) as s3:
+    s3.put("model", blob)
+"""
+
+import os
+import shutil
+import tempfile
+
+from airflow_conda_flow.datatools import s3_access, s3_put
+from airflow_conda_flow.datatools.s3_root import SCHEME, full_url, root_of
+from airflow_conda_flow.datatools.s3_values import RangeInfo, S3GetObject, S3Object, S3PutObject
+from airflow_conda_flow.errors import S3Error, S3InvalidURL, S3NotFound
+from airflow_conda_flow.exception import (
+    MetaflowS3AccessDenied,
+    MetaflowS3Exception,
+    MetaflowS3InsufficientDiskSpace,
+    MetaflowS3InvalidObject,
+    MetaflowS3InvalidRange,
+    MetaflowS3NotFound,
+    MetaflowS3URLException,
+)
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+    from typing import Any
+
+__all__ = [
+    "S3",
+    "MetaflowS3AccessDenied",
+    "MetaflowS3Exception",
+    "MetaflowS3InsufficientDiskSpace",
+    "MetaflowS3InvalidObject",
+    "MetaflowS3InvalidRange",
+    "MetaflowS3NotFound",
+    "MetaflowS3URLException",
+    "RangeInfo",
+    "S3GetObject",
+    "S3Object",
+    "S3PutObject",
+]
+
+
+class S3(object):
+    """A client for objects in S3, in steps and outside of them.
+
+    Keys are names below the client's root, which is that of a run, or one that it is given; a client
+    without a root takes URLs. What it downloads is in temporary files, which are there until it is closed:
+    at the end of its ``with`` block, or by ``close()``.
+
+    Args:
+        tmproot: the directory for temporary files; by default the task's own in a step, else the system's.
+        bucket: the bucket, in place of that of the setting ``datatools_s3root``.
+        prefix: what keys start with in the bucket, in place of that of the setting.
+        run: the flow object of a running step (``self``), or a ``Run``: the root is the setting's, and in it
+            ``<flow>/<run id>``.
+        s3root: the root itself, ``s3://bucket/prefix``.
+        encryption: the server-side encryption of what is stored, such as ``AES256``.
+
+    Raises:
+        S3InvalidURL: there is no such root.
+    """
+
+    def __init__(self, tmproot=None, bucket=None, prefix=None, run=None, s3root=None, encryption=None):
+        # type: (str | None, str | None, str | None, Any, str | None, str | None) -> None
+        self._root = root_of(bucket, prefix, run, s3root)
+        self._encryption = encryption
+        self._tmpdir = tempfile.mkdtemp(
+            prefix="s3-", dir=s3_access.scratch() if tmproot is None else os.path.abspath(tmproot)
+        )  # type: str | None
+
+    def __enter__(self):
+        # type: () -> S3
+        return self
+
+    def __exit__(self, *exception):
+        # type: (*object) -> None
+        self.close()
+
+    def __repr__(self):
+        # type: () -> str
+        return "S3(%s)" % ("" if self._root is None else "s3root=%r" % self._root)
+
+    def close(self):
+        # type: () -> None
+        """Remove all temporary files; the client is of no more use."""
+        folder, self._tmpdir = self._tmpdir, None
+        if folder is not None:
+            shutil.rmtree(folder, ignore_errors=True)
+
+    # What is there.
+
+    def list_paths(self, keys=None):
+        # type: (Iterable[str] | None) -> list[S3Object]
+        """What is directly in each folder: objects, and folders, which do not ``exist``.
+
+        Args:
+            keys: folders; None is the root.
+        """
+        return self._listed([url.rstrip("/") + "/" for url in self._urls(keys)], False)
+
+    def list_recursive(self, keys=None):
+        # type: (Iterable[str] | None) -> list[S3Object]
+        """All objects whose URLs start so, in any depth.
+
+        Args:
+            keys: prefixes; None is all that is in the root.
+        """
+        return self._listed(self._prefixes(keys), True)
+
+    def _listed(self, urls, is_recursive):
+        # type: (list[str], bool) -> list[S3Object]
+        found = self._call("listing", [urls, is_recursive])
+        return [
+            S3Object(prefix, url, None if size is None else {"size": size})
+            for prefix, entries in zip(urls, found)
+            for url, size in entries
+        ]
+
+    def info(self, key=None, return_missing=False):
+        # type: (str | None, bool) -> S3Object
+        """What is known of an object, without its bytes.
+
+        Args:
+            key: which; None is the root itself.
+            return_missing: whether one that is not there is given as one that does not ``exist``.
+
+        Raises:
+            S3NotFound: there is none, and it may not be missing.
+        """
+        return self._information([self._url(key)], return_missing)[0]
+
+    def info_many(self, keys, return_missing=False):
+        # type: (Iterable[str], bool) -> list[S3Object]
+        """``info`` of many objects at once, in the order of the keys."""
+        return self._information(self._urls(keys), return_missing)
+
+    def _information(self, urls, return_missing):
+        # type: (list[str], bool) -> list[S3Object]
+        found = self._call("info", [urls, bool(return_missing)])
+        return [S3Object(self._root, url, record, record is not None) for url, record in zip(urls, found)]
+
+    # From S3.
+
+    def get(self, key=None, return_missing=False, return_info=True):
+        # type: (str | S3GetObject | None, bool, bool) -> S3Object
+        """Download an object, or a range of it.
+
+        Args:
+            key: which, or an ``S3GetObject``; None is the root itself.
+            return_missing: whether one that is not there is given as one that does not ``exist``.
+            return_info: whether to say its content type, metadata and so on.
+
+        Raises:
+            S3NotFound: there is none, and it may not be missing.
+        """
+        return self._downloads([self._wanted(key)], return_missing, return_info)[0]
+
+    def get_many(self, keys, return_missing=False, return_info=True):
+        # type: (Iterable[str | S3GetObject], bool, bool) -> list[S3Object]
+        """``get`` of many objects at once, in the order of the keys."""
+        wanted = [self._wanted(key) for key in _several(keys)]
+        return self._downloads(wanted, return_missing, return_info)
+
+    def get_recursive(self, keys, return_info=False):
+        # type: (Iterable[str], bool) -> list[S3Object]
+        """Download all objects whose URLs start so; by prefix, and in the order of their names.
+
+        Args:
+            keys: prefixes.
+            return_info: whether to say their content types, metadata and so on.
+        """
+        return self._all_below(self._prefixes(keys), return_info)
+
+    def get_all(self, return_info=False):
+        # type: (bool) -> list[S3Object]
+        """Download all objects in the root.
+
+        Raises:
+            S3InvalidURL: the client has no root.
+        """
+        if self._root is None:
+            raise S3InvalidURL(
+                "get_all() needs a root: write S3(run=self) or S3(s3root='s3://bucket/prefix')."
+            )
+        return self._all_below(self._prefixes(None), return_info)
+
+    def _all_below(self, prefixes, return_info):
+        # type: (list[str], bool) -> list[S3Object]
+        listed = self._listed(prefixes, True)
+        found = self._fetched([{"url": each.url} for each in listed], False)
+        return [
+            S3Object(place.prefix or place.url, place.url, record, return_info)
+            for place, record in zip(listed, found)
+        ]
+
+    def _downloads(self, wanted, return_missing, return_info):
+        # type: (list[dict[str, Any]], bool, bool) -> list[S3Object]
+        found = self._fetched(wanted, return_missing)
+        return [
+            S3Object(self._root, each["url"], record, bool(return_info and record))
+            for each, record in zip(wanted, found)
+        ]
+
+    def _fetched(self, wanted, may_miss):
+        # type: (list[dict[str, Any]], bool) -> list[dict[str, Any] | None]
+        return self._call("get", [wanted, self._folder(), bool(may_miss)])  # type: ignore[no-any-return]
+
+    # To S3.
+
+    def put(self, key, obj, overwrite=True, content_type=None, metadata=None):
+        # type: (str | S3PutObject, Any, bool, str | None, dict[str, Any] | None) -> str
+        """Store an object; returns its URL.
+
+        Args:
+            key: its name.
+            obj: a text, bytes, or a file that is open for reading bytes, from its start.
+            overwrite: whether an object that is there is replaced; if not, it stays as it is.
+            content_type: its MIME type.
+            metadata: what to say of it, as JSON can.
+
+        Raises:
+            S3InvalidObject: ``obj`` is nothing of that kind.
+        """
+        whole = S3PutObject(_key(key), obj, None, content_type, None, metadata)
+        self._stored([whole], overwrite)
+        return self._url(key)
+
+    def put_many(self, key_objs, overwrite=True):
+        # type: (Iterable[tuple[str, Any] | S3PutObject], bool) -> list[tuple[str, str]]
+        """``put`` of many objects at once; (key, URL) of those that were stored.
+
+        Args:
+            key_objs: ``S3PutObject``s, or pairs of key and object.
+            overwrite: whether objects that are there are replaced.
+        """
+        return self._stored([s3_put.object_to_put(each) for each in _several(key_objs)], overwrite)
+
+    def _stored(self, objects, overwrite):
+        # type: (list[S3PutObject], bool) -> list[tuple[str, str]]
+        for each in objects:
+            s3_put.check(each)
+        files = []  # type: list[S3PutObject]
+        try:
+            for each in objects:
+                path = s3_put.write(each.value, self._folder())
+                files.append(each._replace(path=path))
+            return self._put_paths(files, overwrite)
+        finally:
+            for each in files:
+                os.unlink(str(each.path))
+
+    def put_files(self, key_paths, overwrite=True):
+        # type: (Iterable[tuple[str, str] | S3PutObject], bool) -> list[tuple[str, str]]
+        """Store many files at once; (key, URL) of those that were stored.
+
+        Args:
+            key_paths: ``S3PutObject``s, or pairs of key and path.
+            overwrite: whether objects that are there are replaced.
+
+        Raises:
+            S3NotFound: there is no such file.
+        """
+        files = [s3_put.file_to_put(each) for each in _several(key_paths)]
+        for each in files:
+            if not os.path.isfile(str(each.path)):
+                raise S3NotFound("There is no file %s to be stored as %r." % (each.path, each.key))
+        return self._put_paths(
+            [each._replace(path=os.path.abspath(str(each.path))) for each in files], overwrite
+        )
+
+    def _put_paths(self, files, overwrite):
+        # type: (list[S3PutObject], bool) -> list[tuple[str, str]]
+        urls = [self._url(each.key) for each in files]
+        records = [
+            {
+                "url": url,
+                "path": each.path,
+                "content_type": each.content_type,
+                "encryption": each.encryption or self._encryption,
+                "metadata": s3_put.metadata_text(each),
+            }
+            for url, each in zip(urls, files)
+        ]
+        stored = self._call("put", [records, bool(overwrite)])
+        return [(each.key, url) for each, url, is_new in zip(files, urls, stored) if is_new]
+
+    # Addresses.
+
+    def _wanted(self, key):
+        # type: (Any) -> dict[str, Any]
+        wanted = {"url": self._url(key)}  # type: dict[str, Any]
+        for name in ("offset", "length"):
+            value = getattr(key, name, None)
+            if value is not None:
+                wanted[name] = int(value)
+        return wanted
+
+    def _urls(self, keys):
+        # type: (Iterable[str | None] | None) -> list[str]
+        return [self._url(key) for key in ([None] if keys is None else _several(keys))]
+
+    def _prefixes(self, keys):
+        # type: (Iterable[str | None] | None) -> list[str]
+        """URLs as they are; that of the root as a folder's, or ``run/1`` would hold ``run/10``."""
+        return [url.rstrip("/") + "/" if url == self._root else url for url in self._urls(keys)]
+
+    def _url(self, given):
+        # type: (Any) -> str
+        key = _key(given)
+        if isinstance(key, bytes):
+            key = key.decode("utf-8")
+        if key is not None and not isinstance(key, str):
+            raise S3InvalidURL("%r is no key; write a text, such as 'folder/name'." % (key,))
+        if self._root is None:
+            return full_url(key)
+        if not key:
+            return self._root
+        if key.startswith(SCHEME):
+            raise S3InvalidURL(
+                "%r is a whole URL, but this client has the root %s. Write the name below it, or use S3() "
+                "without a root." % (key, self._root)
+            )
+        if ".." in key.split("/"):
+            raise S3InvalidURL("%r leads out of the root %s of this client." % (key, self._root))
+        return "%s/%s" % (self._root, key.lstrip("/"))
+
+    def _folder(self):
+        # type: () -> str
+        if self._tmpdir is None:
+            raise S3Error("This S3 client is closed. Do the work inside of its with block.")
+        return self._tmpdir
+
+    def _call(self, name, arguments):
+        # type: (str, Sequence[Any]) -> Any
+        self._folder()
+        return s3_access.call(name, list(arguments)) if arguments[0] else []
+
+
+def _key(given):
+    # type: (Any) -> Any
+    """The key of an ``S3GetObject``, or whatever else was given."""
+    return getattr(given, "key", given)
+
+
+def _several(keys):
+    # type: (Any) -> list[Any]
+    if isinstance(keys, (str, bytes)) or hasattr(keys, "key"):
+        raise S3InvalidURL("%r is one; write a list: [%r]." % (keys, keys))
+    return list(keys)

@@ -1,0 +1,79 @@
+"""What is stored in S3: checked, and as files."""
+
+import io
+import json
+import os
+import shutil
+import tempfile
+
+from airflow_conda_flow.datatools.s3_values import S3PutObject
+from airflow_conda_flow.errors import S3InvalidObject
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+
+def object_to_put(given):
+    # type: (tuple[str, Any] | S3PutObject) -> S3PutObject
+    """What ``put_many`` was given."""
+    return given if isinstance(given, S3PutObject) else S3PutObject(given[0], given[1])
+
+
+def file_to_put(given):
+    # type: (tuple[str, Any] | S3PutObject) -> S3PutObject
+    """What ``put_files`` was given; older flows give the path of an ``S3PutObject`` as its value."""
+    if not isinstance(given, S3PutObject):
+        return S3PutObject(given[0], path=given[1])
+    return given if given.path is not None else given._replace(path=given.value)
+
+
+def check(given):
+    # type: (S3PutObject) -> None
+    """Refuse a value that cannot be stored.
+
+    Raises:
+        S3InvalidObject: it is neither text nor bytes nor a binary file.
+    """
+    value = given.value
+    if isinstance(value, (str, bytes, bytearray, memoryview)):
+        return
+    if not isinstance(value, (io.RawIOBase, io.BufferedIOBase)):
+        raise S3InvalidObject(
+            "The object for %r is of type %s; it takes a text, bytes, or a file opened for reading bytes."
+            % (given.key, type(value).__name__)
+        )
+    if not value.readable() or not value.seekable():
+        raise S3InvalidObject("The file for %r cannot be read from its start." % (given.key,))
+
+
+def write(value, folder):
+    # type: (Any, str) -> str
+    """A new file with what is to be stored."""
+    fd, path = tempfile.mkstemp(prefix="put-", dir=folder)
+    with os.fdopen(fd, "wb") as file:
+        if isinstance(value, str):
+            file.write(value.encode("utf-8"))
+        elif isinstance(value, (bytes, bytearray, memoryview)):
+            file.write(value)
+        else:
+            value.seek(0)
+            shutil.copyfileobj(value, file, 1024 * 1024)
+    return path
+
+
+def metadata_text(given):
+    # type: (S3PutObject) -> str | None
+    """What a user says of an object, as JSON; None if nothing.
+
+    Raises:
+        S3InvalidObject: JSON cannot say it.
+    """
+    if not given.metadata:
+        return None
+    try:
+        return json.dumps(given.metadata)
+    except (TypeError, ValueError) as error:
+        raise S3InvalidObject(
+            "The metadata for %r cannot be written as JSON: %s." % (given.key, error)
+        ) from None

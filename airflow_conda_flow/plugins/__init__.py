@@ -1,0 +1,1 @@
+"""Modules where Metaflow has them, for flows that import from there."""

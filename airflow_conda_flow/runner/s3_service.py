@@ -1,0 +1,108 @@
+"""``S3Service``: what the S3 client in a step asks, answered by the runner.
+
+A socket of its own, so that threads of the step, and processes that it forks, transfer side by side while
+artifacts and log lines go on. One request and one answer a connection, one line of JSON each:
+
+    step → runner   {"call": "get", "arguments": [...]}
+    runner → step   {"type": "answer", "value": ...} | {"type": "error", "message": ..., "error": "<class>"}
+
+Objects travel as files. The socket is in a directory that this user alone may enter, and knows no call
+that gives credentials.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import shutil
+import socket
+import tempfile
+import threading
+from pathlib import Path
+
+from airflow_conda_flow.datastore.s3_client import ClientOfProcess
+from airflow_conda_flow.datastore.s3_objects import S3Objects
+from airflow_conda_flow.datastore.s3_storage import S3Storage
+from airflow_conda_flow.datastore.storage import Storage
+from airflow_conda_flow.errors import CondaFlowError
+from airflow_conda_flow.runtime import protocol
+
+_LONGEST_PATH = 100
+"""Of a socket: 108 bytes on Linux, 104 on macOS."""
+
+
+class S3Service:
+    """Answers until it is closed.
+
+    Attributes:
+        path: the socket; None where none could be made, which the step says when it needs it.
+
+    Args:
+        storage: the datastore's; if it is in S3, its credentials are used, else boto3's default chain.
+        scratch: a directory of the attempt.
+    """
+
+    def __init__(self, storage: Storage, scratch: Path) -> None:
+        client = (lambda: storage.client) if isinstance(storage, S3Storage) else ClientOfProcess().get
+        self._objects = S3Objects(client)
+        self._is_closed = False
+        self._folder: Path | None = None
+        self._listener = socket.socket(socket.AF_UNIX)
+        self.path = self._bound(scratch)
+        if self.path is None:
+            self._listener.close()
+        else:
+            threading.Thread(target=self._listen, name="s3", daemon=True).start()
+
+    def close(self) -> None:
+        """End what is on its way, and take no more."""
+        self._is_closed = True
+        self._objects.stop()
+        if self.path is not None:
+            with contextlib.suppress(OSError), socket.socket(socket.AF_UNIX) as knock:
+                knock.connect(self.path)  # closing a socket does not end the wait for its next connection
+        if self._folder is not None:
+            shutil.rmtree(self._folder, ignore_errors=True)
+
+    def _bound(self, scratch: Path) -> str | None:
+        """Where the socket is: beside the attempt's files, or else where temporary files go."""
+        path = str(scratch / "s3")
+        with contextlib.suppress(OSError):
+            if len(path.encode()) <= _LONGEST_PATH:
+                return self._bound_at(path)
+        with contextlib.suppress(OSError):
+            self._folder = Path(tempfile.mkdtemp(prefix="s3-"))
+            return self._bound_at(str(self._folder / "s3"))
+        return None
+
+    def _bound_at(self, path: str) -> str:
+        self._listener.bind(path)
+        Path(path).chmod(0o600)
+        self._listener.listen(64)
+        return path
+
+    def _listen(self) -> None:
+        with self._listener:
+            while True:
+                try:
+                    link, _ = self._listener.accept()
+                except OSError:
+                    return
+                if self._is_closed:
+                    link.close()
+                    return
+                threading.Thread(target=self._serve, args=[link], name="s3", daemon=True).start()
+
+    def _serve(self, link: socket.socket) -> None:
+        # A step that no longer waits, for its time is over or it was killed, gets no answer.
+        with contextlib.suppress(OSError), link, link.makefile("rb") as reader:
+            line = reader.readline()
+            if line.endswith(b"\n"):
+                link.sendall(protocol.encode(self._answer(protocol.decode(line))))
+
+    def _answer(self, request: protocol.Message) -> protocol.Message:
+        try:
+            return protocol.answer(self._objects.call(request["call"], request["arguments"]))
+        except CondaFlowError as error:
+            return protocol.error(str(error), type(error).__name__)
+        except Exception as error:  # noqa: BLE001 - the step waits for an answer, whatever it is
+            return protocol.error(f"{type(error).__name__}: {error}", "S3Failed")
