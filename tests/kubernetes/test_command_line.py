@@ -77,13 +77,13 @@ def test_every_python_of_the_channel(cluster, make_machine, channel, shared_root
     assert lines_of(done, "end") == [f"SEEN {pythons}"]
 
 
-def test_fifty_splits(cluster, machine):
-    """Fifty pods, sixteen at a time, and the right sum."""
+def test_more_splits_than_workers(cluster, machine):
+    """Twenty pods, sixteen at a time, and the right sum."""
     flow = machine.flow("""
 class AFlow(FlowSpec):
     @step
     def start(self):
-        self.items = list(range(50))
+        self.items = list(range(20))
         self.next(self.square, foreach="items")
     @step
     def square(self):
@@ -99,7 +99,7 @@ class AFlow(FlowSpec):
 """)
     done = machine.run(flow, "run", "--with", "kubernetes")
     assert done.returncode == 0, done.stdout + done.stderr
-    assert lines_of(done, "end") == [f"TOTAL {sum(number**2 for number in range(50))}"]
+    assert lines_of(done, "end") == [f"TOTAL {sum(number**2 for number in range(20))}"]
     cluster.wait_until_empty("AFlow")
 
 

@@ -60,6 +60,33 @@ class FiftyFlow(FlowSpec):
 
 dag = FiftyFlow.dag(schedule=None, environment="local")
 """
+GANG = """
+import time
+from airflow_conda_flow import kubernetes, parallel
+class GangFlow(FlowSpec):
+    @step
+    def start(self):
+        self.next(self.train, num_parallel=2)
+    @kubernetes
+    @parallel
+    @step
+    def train(self):
+        self.found = [current.parallel.node_index, current.retry_count]
+        time.sleep(200 if current.retry_count == 0 else 0)
+        self.next(self.join)
+    @step
+    def join(self, inputs):
+        assert [each.found for each in inputs] == [[0, 1], [1, 1]]
+        self.next(self.end)
+    @step
+    def end(self):
+        pass
+
+from datetime import timedelta
+dag = GangFlow.dag(
+    schedule=None, environment="local", default_args={"retries": 1, "retry_delay": timedelta(seconds=1)}
+)
+"""
 
 
 @pytest.fixture(scope="module")
@@ -85,6 +112,7 @@ def airflow(cluster, channel, database, shared_root, node_cache, tmp_path_factor
         text = RETRIED.format(name=name, before=before, seconds=seconds, retries=retries)
         machine.flow(text, f"{name.lower()}.py", machine.dags)
     machine.flow(FIFTY, "fifty_flow.py", machine.dags)
+    machine.flow(GANG, "gang_flow.py", machine.dags)
     with standalone(machine) as running:
         yield running
 
@@ -165,6 +193,33 @@ def test_a_worker_that_is_lost_does_not_start_a_second_pod(cluster, airflow):
     )
     assert tries == [(2,)]
     cluster.wait_until_empty("LostFlow")
+
+
+@pytest.mark.timeout(400)
+def test_a_gang_whose_worker_is_lost_starts_again_as_one(cluster, airflow):
+    """The pods of the first try are ended, those of the second find one another, and nothing is left."""
+    airflow.trigger("gang_flow")
+    pods = airflow.wait_for(lambda: _running(cluster, "GangFlow", 2), "gang_flow")
+    statement = "select pid from task_instance where dag_id = 'gang_flow' and task_id = 'train'"
+    ((pid,),) = airflow.query(statement)
+    os.kill(pid, signal.SIGKILL)
+    airflow.wait_for_run("gang_flow")
+    manifests = cluster.manifests(root_of(airflow.machine), "GangFlow")
+    assert [manifests[f"train/{node}/1"]["status"] for node in range(2)] == ["done", "done"]
+    first = {manifests[key]["status"] for key in ("train/0/0", "train/1/0") if key in manifests}
+    assert first <= {"failed"}
+    log = airflow.task_log("gang_flow", "train")
+    for pod in pods:
+        assert f"Ending pod {pod['metadata']['name']} of an earlier try." in log
+    cluster.wait_until_empty("GangFlow")
+
+
+def _running(cluster, flow: str, count: int) -> list[dict]:
+    """The flow's running pods if there are that many, else none."""
+    found = [
+        pod for pod in cluster.pods(f"airflow-conda-flow/flow={flow}") if pod["status"]["phase"] == "Running"
+    ]
+    return found if len(found) == count else []
 
 
 @pytest.mark.timeout(600)
