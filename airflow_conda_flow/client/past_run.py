@@ -4,6 +4,7 @@ from airflow_conda_flow.client.past_step import Step
 from airflow_conda_flow.client.run_code import RunCode
 from airflow_conda_flow.client.stored_object import StoredObject, local_time
 from airflow_conda_flow.errors import TaggingError
+from airflow_conda_flow.flow.current_run import as_trigger
 from airflow_conda_flow.flow.graph import FlowGraph
 
 TYPE_CHECKING = False
@@ -14,6 +15,7 @@ if TYPE_CHECKING:
 
     from airflow_conda_flow.client.past_task import Task
     from airflow_conda_flow.client.task_data import TaskData
+    from airflow_conda_flow.flow.trigger_events import Trigger
 
 
 class Run(StoredObject):
@@ -94,6 +96,13 @@ class Run(StoredObject):
         """What ran it: ``dev`` for the command line, or ``airflow``."""
         origin = self._run_record()["origin"]
         return "dev" if origin == "local" else origin
+
+    @property
+    def trigger(self):
+        # type: () -> Trigger | None
+        """What started it, as ``current.trigger`` in its steps; None if nothing is known of that."""
+        events = self._run_record()["current"].get("trigger")
+        return as_trigger(events) if events else None
 
     @property
     def origin_pathspec(self):

@@ -221,6 +221,15 @@ class ValueBox(CardComponent):
         self.subtitle = subtitle
         self.change_indicator = change_indicator
 
+    def update(self, title=None, value=None, subtitle=None, theme=None, change_indicator=None):
+        # type: (str | None, Any, str | None, str | None, str | None) -> None
+        """Show what is given in place of what was there, from the next refresh on."""
+        del theme
+        self.title = self.title if title is None else title
+        self.value = self.value if value is None else value
+        self.subtitle = self.subtitle if subtitle is None else subtitle
+        self.change_indicator = self.change_indicator if change_indicator is None else change_indicator
+
     def to_dict(self):
         # type: () -> dict[str, Any]
         """The part as JSON."""

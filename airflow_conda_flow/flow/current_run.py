@@ -6,6 +6,8 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
+    from airflow_conda_flow.flow.trigger_events import Trigger
+
 ALWAYS = (
     "flow_name",
     "run_id",
@@ -77,7 +79,7 @@ class Current(object):
         if "parallel" in values:
             self._values["parallel"] = Parallel(**values["parallel"])
         if values.get("trigger"):
-            self._values["trigger"] = _as_trigger(values["trigger"])
+            self._values["trigger"] = as_trigger(values["trigger"])
 
     def _update(self, **values):
         # type: (**Any) -> None
@@ -127,8 +129,8 @@ class Current(object):
         return self._values[name]
 
 
-def _as_trigger(events):
-    # type: (list[dict[str, Any]]) -> Any
+def as_trigger(events):
+    # type: (list[dict[str, Any]]) -> Trigger
     """The events that started the run."""
     from airflow_conda_flow.flow.trigger_events import Trigger, TriggerEvent  # noqa: PLC0415 - few runs
 

@@ -35,7 +35,7 @@ dag = AFlow.dag(schedule=None, environment="local")
 
 
 def test_a_dag_run_that_failed_is_read_and_resumed(machine, monkeypatch):
-    """The client sees what it did and what failed; resume clones the one and runs the other."""
+    """The client sees what it did and what failed; resume clones the one and runs the other; spin runs a task of it."""
     flow = machine.flow(FLOW, folder=machine.dags)
     failed = machine.airflow("dags", "test", "a_flow", "--conf", '{"word": "!"}', FAILING="y")
     assert "ValueError: boom" in failed.stdout
@@ -65,6 +65,9 @@ def test_a_dag_run_that_failed_is_read_and_resumed(machine, monkeypatch):
         assert again["body"]["1"].origin_pathspec is None
         machine.run(flow, "tag", "add", "--run-id", run.id, "seen")
         assert [each.id for each in Flow("AFlow").runs("seen")] == [run.id]
+        spun = machine.run(flow, "spin", f"{run.id}/body/1")
+        assert spun.returncode == 0, spun.stdout + spun.stderr
+        assert "] running body y " in spun.stdout
         namespace("runtime:airflow")
         assert [each.id for each in Flow("AFlow")] == [run.id]
     finally:

@@ -23,7 +23,8 @@ class AFlow(FlowSpec):
         self.page = "<h1>mine</h1>"
         current.card.append(Markdown("# Hello <script>alert(1)</script>"))
         current.card.extend([Table([[1, "a<b"], [2, Image(PNG, "dot")]], headers=["n", "what"])])
-        current.card["report"].append(ValueBox("accuracy", 0.93))
+        current.card["report"].append(ValueBox("accuracy", 0.1), id="box")
+        current.card["report"].components["box"].update(value=0.93, subtitle="of 1")
         current.card["report"].append(ProgressBar(max=10), id="bar")
         current.card["report"].components["bar"].update(7)
         current.card["report"].append(Image(b"nothing"))
@@ -71,7 +72,7 @@ def test_pages_of_a_task(machine):
     assert ">page<" in page
     report = get(machine, flow, "start", "--id", "report")
     assert '<progress value="7" max="10">' in report
-    assert "<strong>0.93</strong>" in report
+    assert 'accuracy<strong>0.93</strong><span class="dim">of 1 </span>' in report
     assert "these bytes are none" in report
     assert '"mark": "\\u003c/script>"' in report
     assert get(machine, flow, "start", "--id", "own") == "<h1>mine</h1>"

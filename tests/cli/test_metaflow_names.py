@@ -8,6 +8,8 @@ import sys
 
 import pytest
 
+from airflow_conda_flow import exception
+
 from ..flow_machine import Machine
 
 FLOW = """
@@ -191,6 +193,14 @@ def test_a_run_that_another_run_is_taken_to_have_started(machine):
     done = machine.run(flow, "--trigger", f"FirstFlow/{run.name}", "run")
     assert f"trigger ('conda_flow.FirstFlow.end', 3, '{run.name}', False)\n" in done.stdout, done.stderr
     assert "trigger None\n" in machine.run(flow, "run").stdout
+    read = (
+        "from airflow_conda_flow import Flow\n"
+        "print([each.trigger and each.trigger.run.pathspec for each in Flow('AFlow')])"
+    )
+    shown = subprocess.run(
+        [sys.executable, "-c", read], capture_output=True, text=True, env=machine.environ, check=False
+    )
+    assert shown.stdout == f"[None, 'FirstFlow/{run.name}']\n", shown.stderr
     done = machine.run(flow, "run", "--trigger", "FirstFlow/1")
     assert (done.returncode, done.stdout) == (1, "")
     assert done.stderr.startswith("--trigger FirstFlow/1: there is no such run in local@")
@@ -239,6 +249,19 @@ def test_a_decorator_of_a_module_that_the_flow_does_not_import(machine):
     assert done.returncode == 1
     expected = "--with nothing.fallback: its module cannot be imported: No module named 'nothing'.\n"
     assert done.stderr == expected
+
+
+def test_all_of_metaflows_errors_are_there():
+    """Under their names, so that an ``except`` of a flow goes on catching; each is one of Metaflow's base."""
+    names = """CommandException ExternalCommandFailed InvalidDecoratorAttribute MetaflowDataMissing MetaflowException
+    MetaflowExceptionWrapper MetaflowInternalError MetaflowInvalidPathspec MetaflowNamespaceMismatch MetaflowNotFound
+    MetaflowTaggingError MetaflowUnknownUser MissingInMergeArtifactsException ParameterFieldFailed
+    ParameterFieldTypeMismatch UnhandledInMergeArtifactsException"""
+    assert set(names.split()) <= set(exception.__all__)
+    found = [getattr(exception, name) for name in exception.__all__]
+    assert all(issubclass(each, Exception) for each in found)
+    caught = [each for each in found if each is not exception.MetaflowExceptionWrapper]
+    assert all(issubclass(each, exception.MetaflowException) for each in caught)
 
 
 def test_what_is_not_here_says_what_to_write(machine):

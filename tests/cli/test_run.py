@@ -77,6 +77,46 @@ def test_usage_errors_exit_2_and_name_the_nearest(machine):
     assert not machine.datastore.exists()
 
 
+def test_the_options_of_a_run(machine):
+    """How many tasks run at once, the run's tags and namespace, a decorator before the command, only tasks' lines."""
+    flow = machine.flow(
+        """
+        import time
+        from airflow_conda_flow import get_namespace
+        class AFlow(FlowSpec):
+            @step
+            def start(self):
+                self.items = list(range(5))
+                self.next(self.body, foreach="items")
+            @step
+            def body(self):
+                self.began = time.time()
+                time.sleep(0.15)
+                self.ended = time.time()
+                self.next(self.join)
+            @step
+            def join(self, inputs):
+                spans = [(each.began, each.ended) for each in inputs]
+                at_once = [sum(a <= began < b for a, b in spans) for began, _ in spans]
+                print("most", max(at_once), current.namespace, get_namespace(), sorted(current.tags))
+                self.next(self.end)
+            @step
+            def end(self):
+                import os
+                print("given", os.environ["GIVEN"])
+        """
+    )
+    words = ("--max-workers=2", "--namespace", "nightly", "--tag", "b", "--tag=a", "--run-id-file", "id")
+    given = 'environment:vars={"GIVEN": "yes"}'
+    done = machine.run(flow, "--quiet", "--with", given, "run", *words)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "] most 2 nightly nightly ['a', 'b']\n" in done.stdout
+    assert "] given yes\n" in done.stdout
+    assert done.stderr == ""
+    (run,) = machine.datastore.joinpath("flows/AFlow").iterdir()
+    assert (machine.home / "id").read_text() == run.name
+
+
 def test_a_setting_that_is_wrong_says_what_to_write(machine):
     """Datastore and resolver are checked before anything runs."""
     flow = machine.flow(LINEAR)

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import subprocess
+from dataclasses import replace
 
 import pytest
 
 from airflow_conda_flow.environments.platform import current_platform
-from airflow_conda_flow.environments.spec import EnvironmentSpec
+from airflow_conda_flow.environments.spec import EnvironmentSpec, PinnedUrl
+from airflow_conda_flow.environments.virtual_packages import declared_virtual_packages
 from airflow_conda_flow.environments.wheels import best_wheel
 from airflow_conda_flow.errors import ChannelError, SolveError
+from airflow_conda_flow.settings import load_settings
 
 from .conftest import run_python
 
@@ -118,9 +121,15 @@ def test_the_best_wheel():
 
 def test_an_id_without_pypi_is_another(make_pypi_spec):
     """PyPI packages, virtual packages and lists are part of a spec's id."""
-    ids = {
-        make_pypi_spec().id,
-        make_pypi_spec(tabulate="0.9.0").id,
-        make_pypi_spec(tabulate="0.8.0").id,
-    }
-    assert len(ids) == 3
+    spec = make_pypi_spec()
+    cuda = declared_virtual_packages("linux-64", load_settings({"cuda": "12.4"}, environ={}))
+    assert (cuda["__cuda"], cuda["__glibc"]) == ("12.4", "2.28")
+    specs = [
+        spec,
+        make_pypi_spec(tabulate="0.9.0"),
+        make_pypi_spec(tabulate="0.8.0"),
+        replace(spec, virtual_packages={"__glibc": "2.17"}),
+        replace(spec, virtual_packages=cuda),
+        replace(spec, pinned=(PinnedUrl("https://host/a.conda"),)),
+    ]
+    assert len({each.id for each in specs}) == len(specs)

@@ -1,0 +1,64 @@
+"""Where a setting comes from: the caller, our variables, Metaflow's, Metaflow's file, Airflow, the default."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from airflow_conda_flow.errors import SettingError
+from airflow_conda_flow.settings import load_settings
+
+S3 = "METAFLOW_DATASTORE_SYSROOT_S3"
+CHOSEN = {"METAFLOW_DEFAULT_DATASTORE": "s3", S3: "s3://from-metaflow/root/"}
+
+
+def test_the_first_place_counts(tmp_path):
+    """Each place in turn, the later ones still there."""
+    (tmp_path / "config.json").write_text(json.dumps({"METAFLOW_CONDA_CHANNELS": "of-the-file"}))
+    home = {"METAFLOW_HOME": str(tmp_path)}
+    aliased = {**home, "METAFLOW_CONDA_CHANNELS": "of-metaflow"}
+    ours = {**aliased, "CONDA_FLOW_CHANNELS": "ours, too"}
+    fallbacks = {"channels": "of-airflow"}
+    assert load_settings({"channels": "given"}, fallbacks, ours).channels == ("given",)
+    assert load_settings({}, fallbacks, ours).channels == ("ours", "too")
+    assert load_settings({}, fallbacks, aliased).channels == ("of-metaflow",)
+    assert load_settings({}, fallbacks, home).channels == ("of-the-file",)
+    none = {"METAFLOW_HOME": str(tmp_path / "none")}
+    assert load_settings({}, fallbacks, none).channels == ("of-airflow",)
+    assert load_settings({}, {}, none).channels == ("conda-forge",)
+
+
+def test_metaflows_datastore(tmp_path):
+    """Its kind and its root, in variables or in the file of a profile."""
+    assert load_settings({}, {}, CHOSEN).datastore_root == "s3://from-metaflow/root"
+    local = {**CHOSEN, "METAFLOW_DEFAULT_DATASTORE": "local", "METAFLOW_DATASTORE_SYSROOT_LOCAL": "/here"}
+    assert load_settings({}, {}, local).datastore_root == "/here"
+    (tmp_path / "config_team.json").write_text(json.dumps(CHOSEN))
+    found = load_settings({}, {}, {"METAFLOW_HOME": str(tmp_path), "METAFLOW_PROFILE": "team"})
+    assert (found.datastore, found.datastore_root) == ("s3", "s3://from-metaflow/root")
+
+
+@pytest.mark.parametrize(
+    ("environ", "message"),
+    [
+        ({**CHOSEN, S3: "/x"}, f"The environment variable {S3} is '/x'; an S3 datastore takes s3://bucket"),
+        (
+            {"METAFLOW_DEFAULT_DATASTORE": "azure"},
+            "METAFLOW_DEFAULT_DATASTORE is 'azure'; it takes one of: local",
+        ),
+        ({"METAFLOW_HOME": "HERE"}, "config.json is not valid JSON: "),
+        (
+            {"METAFLOW_HOME": "HERE", "METAFLOW_PROFILE": "l"},
+            "config_l.json holds list; it takes a JSON object.",
+        ),
+    ],
+)
+def test_what_is_wrong_is_named(tmp_path, environ, message):
+    """The place, what stands there, and what it takes."""
+    (tmp_path / "config.json").write_text("{")
+    (tmp_path / "config_l.json").write_text("[]")
+    given = {name: value.replace("HERE", str(tmp_path)) for name, value in environ.items()}
+    with pytest.raises(SettingError) as raised:
+        load_settings({}, {}, given)
+    assert message in str(raised.value)
