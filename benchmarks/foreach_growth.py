@@ -1,14 +1,16 @@
-"""Seconds, processor time and memory of a foreach as it grows; empty tasks, local datastore.
+"""Seconds, processor time and memory of a foreach and its join as they grow; empty tasks, local datastore.
 
 ``python foreach_growth.py [WIDTH ...]``: 100, 1,000 and 10,000 where none is given, which takes minutes.
 """
 
+import json
 import os
 import shutil
 import subprocess
 import sys
 import tempfile
 import time
+from datetime import datetime
 from pathlib import Path
 
 import foreach
@@ -22,6 +24,14 @@ def peak_megabytes(pid):
     except OSError:
         return 0
     return max((int(line.split()[1]) // 1024 for line in lines if line.startswith("VmHWM")), default=0)
+
+
+def join_seconds(work):
+    """How long the join of the newest run took, with the reading of all its inputs' values."""
+    runs = (work / "datastore" / "flows" / "WideFlow").iterdir()
+    task = json.loads((max(runs) / "join" / "0" / "0.json").read_text())
+    started, finished = (datetime.fromisoformat(task[name]) for name in ("started", "finished"))
+    return (finished - started).total_seconds()
 
 
 def measure(work, width):
@@ -43,9 +53,15 @@ def measure(work, width):
     if status:
         sys.exit(f"The run over {width} splits failed.")
     used = usage.ru_utime + usage.ru_stime
-    return (
-        f"| {width} | {seconds:.1f} | {1000 * seconds / width:.1f} | {1000 * used / width:.1f} | {memory} |"
+    cells = (
+        width,
+        f"{seconds:.1f}",
+        f"{1000 * seconds / width:.1f}",
+        f"{1000 * used / width:.1f}",
+        memory,
+        f"{join_seconds(work):.2f}",
     )
+    return f"| {' | '.join(map(str, cells))} |"
 
 
 def main():
@@ -55,8 +71,8 @@ def main():
         rows = [measure(work, int(width)) for width in sys.argv[1:] or (100, 1000, 10000)]
     finally:
         shutil.rmtree(work)
-    print("| splits | seconds | per split, ms | processor time per split, ms | memory, MB |")
-    print("| ---: | ---: | ---: | ---: | ---: |")
+    print("| splits | seconds | per split, ms | processor time per split, ms | memory, MB | join, seconds |")
+    print("| ---: | ---: | ---: | ---: | ---: | ---: |")
     print("\n".join(rows))
 
 
