@@ -112,10 +112,17 @@ def test_ctrl_c_ends_the_job(machine, cluster):
 
 
 def test_an_image_without_the_runner_gets_it_from_s3(machine, cluster):
-    """The user's own image, with its own Python."""
+    """The user's own image, with its own Python; the runner brings boto3 for the S3 client."""
     machine.environ["CONDA_FLOW_BATCH_IMAGE"] = cluster.bare_image
-    done = machine.run(machine.flow(one_step("import sys\nprint('in', sys.executable)")), "run")
+    body = """import sys
+print('in', sys.executable)
+from airflow_conda_flow import S3
+with S3(run=self) as s3:
+    s3.put('name', 'an object')
+    print(s3.get('name').text, 'boto3' in sys.modules)"""
+    done = machine.run(machine.flow(one_step(body)), "run")
     assert done.returncode == 0, done.stdout + done.stderr
+    assert "] an object False\n" in done.stdout
     assert "in /usr/bin/python3" in done.stdout
 
 

@@ -61,7 +61,14 @@ class ContainerRun:
             definition,
             datastore=self.datastore,
             environments=self.environments,
-            settings=load_settings(overrides={"channels": ",".join(channels) or "unused"}, environ={}),
+            settings=load_settings(
+                overrides={
+                    "channels": ",".join(channels) or "unused",
+                    "datastore": "s3",
+                    "datastore_root": self.root,
+                },
+                environ={},
+            ),
             platforms=dict.fromkeys(definition.graph.steps, current_platform()),
             in_containers=definition.graph.steps if packed else (),
             run_id="1",

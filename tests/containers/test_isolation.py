@@ -96,7 +96,11 @@ class AFlow(FlowSpec):
     def start(self):
 {LOOK_AROUND.format(address=host, port=port)}
         import sklearn
+        from airflow_conda_flow import S3
         self.sklearn = sklearn.__version__
+        with S3(run=self) as s3:
+            s3.put_many([("a", "kept"), ("b", b"too")])
+            self.objects = [each.text for each in s3.get_all()]
         self.next(self.end)
 
     @step
@@ -108,6 +112,8 @@ class AFlow(FlowSpec):
     run.done("start", options=run.options)
     from_outside(run)
     assert run.value("start", "sklearn") == "1.5.2"
+    assert run.value("start", "objects") == ["kept", "too"]
+    assert run.datastore.storage.read_bytes("data/AFlow/1/b") == b"too"
     assert run.value("start", "routes") == []
     assert run.value("start", "names") == "refused"
     assert run.value("start", "channel") == "Connection refused"

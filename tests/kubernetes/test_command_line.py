@@ -112,7 +112,10 @@ class AFlow(FlowSpec):
     @step
     def start(self):
         import os, sys
-        self.seen = [os.environ["MINE"], sys.executable, current.tempdir]
+        from airflow_conda_flow import S3
+        with S3(run=self) as s3:
+            s3.put("name", "an object")
+            self.seen = [os.environ["MINE"], sys.executable, s3.get("name").text, current.tempdir]
         self.next(self.end)
     @step
     def end(self):
@@ -120,7 +123,7 @@ class AFlow(FlowSpec):
 """)
     done = machine.run(flow, "run")
     assert done.returncode == 0, done.stdout + done.stderr
-    assert re.search(r"end/0 \(pid \d+\)\] yes /\S+/python3\S* /metaflow_temp/task-", done.stdout)
+    assert re.search(r"end/0 \(pid \d+\)\] yes /\S+/python3\S* an object /metaflow_temp/task-", done.stdout)
     assert lines_of(done, "start") == []
 
 
