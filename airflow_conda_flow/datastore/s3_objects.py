@@ -75,7 +75,7 @@ class S3Objects:
         Raises:
             S3Error: an object cannot be had; the first one that is wrong, in their order.
         """
-        streams = max(1, _STREAMS // max(4, min(len(wanted), _AT_ONCE)))
+        streams = _streams(len(wanted))
         return self._each(wanted, lambda each: self._get(each, folder, may_miss, streams))
 
     def _get(self, wanted: Mapping[str, Any], folder: str, may_miss: object, streams: int) -> Record | None:
@@ -173,9 +173,10 @@ class S3Objects:
         Raises:
             S3Error: one cannot be stored; others may be.
         """
-        return self._each(files, lambda each: self._put(each, overwrite))
+        streams = _streams(len(files))
+        return self._each(files, lambda each: self._put(each, overwrite, streams))
 
-    def _put(self, file: Mapping[str, Any], overwrite: object) -> bool:
+    def _put(self, file: Mapping[str, Any], overwrite: object, streams: int) -> bool:
         url, path = file["url"], Path(file["path"])
         name = _name(url)
         if not overwrite and self.info([url], True) != [None]:
@@ -196,7 +197,7 @@ class S3Objects:
                     str(path),
                     *name.values(),
                     ExtraArgs=extra,
-                    Config=transfer_config(),
+                    Config=transfer_config(streams),
                     Callback=self._go_on,
                 )
         return True
@@ -221,6 +222,15 @@ class S3Objects:
             except BaseException:
                 pool.shutdown(cancel_futures=True)
                 raise
+
+
+def _streams(count: int) -> int:
+    """How many connections one of so many objects may have, if it is large.
+
+    >>> [_streams(count) for count in (1, 4, 8, 200)]
+    [8, 8, 4, 1]
+    """
+    return _STREAMS // min(max(count, 4), _AT_ONCE)
 
 
 def _parts(url: str) -> tuple[str, str]:

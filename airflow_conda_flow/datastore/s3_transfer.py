@@ -30,13 +30,13 @@ _CHUNKS_AT_ONCE = 4
 _RANGE_NOT_SATISFIABLE = 416
 
 
-def transfer_config() -> Any:
-    """How boto3 uploads: parts of 16 MB, eight at a time, streamed from the file."""
+def transfer_config(workers: int = _WORKERS) -> Any:
+    """How boto3 uploads: parts of 16 MB, so many at a time, streamed from the file."""
     from boto3.s3.transfer import (  # type: ignore[import-untyped]  # noqa: PLC0415  see s3_storage
         TransferConfig,
     )
 
-    return TransferConfig(multipart_threshold=PART, multipart_chunksize=PART, max_concurrency=_WORKERS)
+    return TransferConfig(multipart_threshold=PART, multipart_chunksize=PART, max_concurrency=workers)
 
 
 def read_object(client: Any, name: dict[str, str]) -> tuple[bytes, dict[str, Any]]:

@@ -6,8 +6,9 @@ import re
 
 import pytest
 
-from airflow_conda_flow import Flow
+from airflow_conda_flow import S3, Flow, Run
 from airflow_conda_flow.client import scope
+from airflow_conda_flow.datatools import s3_access
 
 from ..flow_machine import Machine
 
@@ -93,7 +94,7 @@ OBJECTS = """
 
 
 @pytest.mark.parametrize("kind", ["moto", "rclone"])
-def test_past_runs_and_objects_in_s3_are_read_in_a_step(machine, request, kind):
+def test_past_runs_and_objects_in_s3_are_read_in_a_step(machine, request, kind, monkeypatch):
     """The step has no boto3; its runner has. What steps store by S3(run=...) is below the datastore."""
     server = request.getfixturevalue(f"{kind}_s3")
     machine.environ.update(server.environment)
@@ -113,6 +114,14 @@ def test_past_runs_and_objects_in_s3_are_read_in_a_step(machine, request, kind):
     bucket = root.split("/")[2]
     client = server.make_client()
     assert client.get_object(Bucket=bucket, Key=f"other/MakerFlow/{past}/c")["Body"].read() == b"past"
+    server.use(monkeypatch)
+    monkeypatch.setattr(s3_access, "_direct", [])
+    scope.metadata(root)
+    try:
+        with S3(run=Run(f"AFlow/{stored}", _namespace_check=False)) as s3:
+            assert [each.text for each in s3.get_many(["a/b"])] == ["text"]
+    finally:
+        scope._selected["metadata"] = None
     assert "] tags ['read'] 'made\\n' True" in done.stdout
     assert "] read {'a': [1, 2]} {'a': [1, 2]} Run('MakerFlow/" in done.stdout
 

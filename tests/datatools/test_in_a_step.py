@@ -18,7 +18,7 @@ from ..attempt_machine import AttemptMachine, old_python, one_step
 from ..datastore.s3_servers import ACCESS_KEY, SECRET_KEY
 
 ALL_WAYS = """
-    import os, sys, threading
+    import multiprocessing, os, sys, threading
     from airflow_conda_flow import S3, parallel_map
     from airflow_conda_flow.exception import MetaflowS3NotFound
     from airflow_conda_flow.plugins.datatools.s3 import S3GetObject
@@ -44,8 +44,24 @@ ALL_WAYS = """
             print("missing", error)
     with S3(tmproot="here") as s3:
         print("relative", s3.get(ROOT + "/AFlow/1/n/3").text, len(os.listdir("here")))
+    child = multiprocessing.get_context("spawn").Process(target=spawned, args=(ROOT + "/AFlow/1/n/3",))
+    child.start()
+    child.join()
     print("left", os.listdir("here"), sys.version_info[:2], sorted(set(sys.modules) & {"boto3", "botocore"}))
 """
+SPAWNED = """
+def spawned(url):
+    from airflow_conda_flow import S3
+    from airflow_conda_flow.exception import MetaflowS3Exception
+    try:
+        S3().get(url)
+    except MetaflowS3Exception as error:
+        print("spawned", error)
+"""
+NOT_HERE = (
+    "The S3 client works in the process of a step, in its threads and in processes that it forks "
+    "(parallel_map); not in a process that was spawned from it, such as this one."
+)
 
 
 @pytest.fixture
@@ -85,7 +101,7 @@ def test_threads_and_forked_processes_of_a_step(machine, version):
     python = old_python(version)
     if python is None:
         pytest.skip("no such interpreter here")
-    run = machine(one_step(ALL_WAYS))
+    run = machine(one_step(ALL_WAYS, SPAWNED))
     run.done("start", python=python)
     root = run.manifest["datatools_root"]
     assert run.printed() == [
@@ -94,6 +110,7 @@ def test_threads_and_forked_processes_of_a_step(machine, version):
         "range 9",
         f"missing There is no object {root}/AFlow/1/nothing.",
         "relative 3 1",
+        f"spawned {NOT_HERE}",
         f"left [] {tuple(map(int, version.split('.')))} []",
     ]
 

@@ -11,6 +11,7 @@ import pytest
 
 from airflow_conda_flow import S3
 from airflow_conda_flow.datatools import s3_access
+from airflow_conda_flow.errors import SettingError
 from airflow_conda_flow.exception import (
     MetaflowException,
     MetaflowS3AccessDenied,
@@ -21,6 +22,7 @@ from airflow_conda_flow.exception import (
     MetaflowS3URLException,
 )
 from airflow_conda_flow.plugins.datatools.s3 import RangeInfo, S3GetObject, S3PutObject
+from airflow_conda_flow.settings import load_settings
 
 TREE = {"a/0.txt": "0", "a/b/1.txt": "11", "a/c/2.txt": "222", "ab/3.txt": "3333", "f.txt": ""}
 
@@ -212,6 +214,17 @@ def test_wrong_use(root):
     for wrong in ({"s3root": "bucket/x"}, {"s3root": "s3://"}, {"prefix": "x"}):
         with pytest.raises(MetaflowS3URLException, match=r"s3root|bucket"):
             S3(**wrong)
+
+
+def test_where_the_objects_of_runs_are():
+    """In a place of their own, or below an S3 datastore; and a place that is not in S3 is an error."""
+    s3 = {"datastore": "s3", "datastore_root": "s3://bucket/flows/"}
+    assert load_settings(s3, environ={}).datatools_root == "s3://bucket/flows/data"
+    assert load_settings({}, environ={}).datatools_root is None
+    environ = {"METAFLOW_DATATOOLS_S3ROOT": "s3://other/"}
+    assert load_settings(s3, environ=environ).datatools_root == "s3://other"
+    with pytest.raises(SettingError, match="METAFLOW_DATATOOLS_S3ROOT is '/x'; it takes s3://bucket"):
+        load_settings({}, environ={"METAFLOW_DATATOOLS_S3ROOT": "/x"})
 
 
 def test_what_the_server_refuses(moto_s3, monkeypatch):

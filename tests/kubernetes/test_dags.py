@@ -76,13 +76,24 @@ def test_the_secret_of_a_connection_stays_there(cluster, make_airflow):
     """Credentials in `aws_conn_id`: in no log, XCom, template, trigger, pod or object of the datastore."""
     machine = make_airflow(CONDA_FLOW_DEFERRABLE="true", CONDA_FLOW_DEFER_AFTER="1")
     secret = use_connection(machine)
-    one_pod(machine, "import time\ntime.sleep(4)")
+    flow = one_pod(machine, "import time\ntime.sleep(4)")
+    flow.write_text(
+        flow.read_text().replace(
+            "def end(self):\n        pass",
+            "def end(self):\n"
+            "        from airflow_conda_flow import S3\n"
+            "        with S3(run=self) as s3:  # on the worker, by the connection\n"
+            "            s3.put('name', 'an object')\n"
+            "            print('AFlow has', s3.get('name').text)",
+        )
+    )
     with ThreadPoolExecutor() as pool:
         running = pool.submit(machine.airflow, "dags", "test", "a_flow")
         pod = json.dumps(cluster.pod_of("AFlow", "start"))
         done = running.result()
     assert done.returncode == 0, done.stdout
     assert "Pausing task as DEFERRED" in done.stdout
+    assert "AFlow has an object" in done.stdout
     kept = kept_by_airflow(machine)
     stored = kept_in_s3(cluster.server.make_client(), root_of(machine))
     assert all("AFlow" in text for text in (done.stdout, pod, kept, stored))
