@@ -78,7 +78,7 @@ def pod_manifest(
             "ports": [{"containerPort": attributes["port"]}] if attributes["port"] else [],
         }
     )
-    _add_gpus(container["resources"], attributes)
+    _add_devices(container["resources"], attributes)
     return {
         "apiVersion": "v1",
         "kind": "Pod",
@@ -207,12 +207,14 @@ def _container(image: str, attributes: Mapping[str, Any]) -> Manifest:
     )
 
 
-def _add_gpus(resources: Manifest, attributes: Mapping[str, Any]) -> None:
+def _add_devices(resources: Manifest, attributes: Mapping[str, Any]) -> None:
     if attributes["gpu"] and int(attributes["gpu"]):
         vendor = attributes["gpu_vendor"]
         name = vendor if "/" in vendor else f"{vendor}.com/gpu"
         # Devices cannot be shared: what is asked for is the limit.
         resources["limits"][name] = resources["requests"][name] = str(int(attributes["gpu"]))
+    for each in ("limits", "requests"):
+        resources[each].update(attributes["extended_resources"] or {})
 
 
 def _env(*layers: Mapping[str, str]) -> list[Manifest]:

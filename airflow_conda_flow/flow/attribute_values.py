@@ -147,6 +147,20 @@ def labels(value):
     return found
 
 
+def device_counts(value):
+    # type: (Any) -> dict[str, str]
+    """Numbers of devices by the name that nodes have for them, ``<domain>/<name>``.
+
+    >>> device_counts("nvidia.com/mig-1g.5gb=2")
+    {'nvidia.com/mig-1g.5gb': '2'}
+    """
+    found = texts_by_name(value)
+    # https://kubernetes.io/docs/tasks/configure-pod-container/extended-resource/
+    if not all(_LABEL_KEY.match(name) and "/" in name and each.isdigit() for name, each in found.items()):
+        raise ValueError(value)
+    return found
+
+
 def annotations(value):
     # type: (Any) -> dict[str, str]
     """Annotations of Kubernetes: keys as labels have them, and any texts."""

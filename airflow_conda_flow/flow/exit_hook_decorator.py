@@ -18,11 +18,12 @@ class ExitHookDecorator(FlowDecorator):
     Args:
         on_success: functions to call, in order, when every step is done.
         on_error: functions to call, in order, when one is not.
-        image: taken for the sake of flows that set it.
+        options: taken for the sake of flows that set it, as is the next one.
+        image: as above.
     """
 
     name = "exit_hook"
-    defaults = {"on_success": [], "on_error": [], "image": None}  # type: dict[str, Any]
+    defaults = {"on_success": [], "on_error": [], "options": None, "image": None}  # type: dict[str, Any]
     allow_many = True
 
     def check(self):

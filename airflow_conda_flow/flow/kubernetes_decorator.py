@@ -66,6 +66,10 @@ ATTRIBUTES = {
     ),
     "qos": (values.one_of("Burstable", "Guaranteed"), '"Burstable" or "Guaranteed"'),
     "port": (values.port, "the number of a port, such as port=8080"),
+    "extended_resources": (
+        values.device_counts,
+        'names and whole numbers, such as extended_resources={"example.com/fpga": 1}',
+    ),
 }  # type: dict[str, tuple[values.Normalise, str]]
 """What each attribute beside the resources takes: its canonical form, and how to write it."""
 
@@ -104,10 +108,13 @@ class KubernetesDecorator(StepDecorator):
         host_network: run in the network of the node.
         node_cache: what pods on a node share their environments in: a directory of the node, or a claim.
         port: a port that the container listens on.
+        extended_resources: numbers of further devices, by the names that the nodes have for them.
+        hostname_resolution_timeout: taken for the sake of flows that set it: nodes of a ``num_parallel``
+            wait an hour for the main one.
     """
 
     name = "kubernetes"
-    defaults = dict(RESOURCES, **dict.fromkeys(ATTRIBUTES))
+    defaults = dict(RESOURCES, hostname_resolution_timeout=None, **dict.fromkeys(ATTRIBUTES))
 
     def check(self):
         # type: () -> None

@@ -143,9 +143,22 @@ TABLE = [
     ),
     ("qos", "Guaranteed", f"{BASE}.resources.limits.memory", "4096M", "guaranteed"),
     ("port", 8080, f"{BASE}.ports", [{"containerPort": 8080}], "8080"),
+    (
+        "extended_resources",
+        {"example.com/fpga": 2},
+        f"{BASE}.resources.limits",
+        {"example.com/fpga": "2"},
+        None,
+    ),
 ]
 TOGETHER = [  # attributes that mean something beside others
     ({"gpu": 2}, f"{BASE}.resources.limits", {"nvidia.com/gpu": "2"}),
+    (
+        {"gpu": 1, "extended_resources": "a.b/c=3"},
+        f"{BASE}.resources.limits",
+        {"nvidia.com/gpu": "1", "a.b/c": "3"},
+    ),
+    ({"extended_resources": {"a/b": 1}}, f"{REQUESTS}.a/b", "1"),
     ({"gpu": 1, "gpu_vendor": "amd"}, f"{REQUESTS}.amd|com/gpu", "1"),
     ({"gpu": 1, "gpu_vendor": "aws.amazon.com/neuron"}, f"{REQUESTS}.aws|amazon|com/neuron", "1"),
     ({"use_tmpfs": True}, lambda pod: variables(pod)["CONDA_FLOW_TEMPDIR"], "/metaflow_temp"),

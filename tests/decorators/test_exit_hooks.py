@@ -15,7 +15,7 @@ def broken(**given):
 def failed(run=None):
     print("FAILED", run and [(task.pathspec, task.successful) for step in run for task in step])
 @exit_hook(on_success=[well])
-@exit_hook(on_success=[told], on_error=[broken, failed])
+@exit_hook(options={"image": "none:1"}, on_success=[told], on_error=[broken, failed])
 class AFlow(FlowSpec):
     is_bad = Parameter("is-bad", default=False)
     @step

@@ -22,6 +22,7 @@ def test_examples():
     assert not results.failed
 
 
+WITHOUT_EFFECT = "hostname_resolution_timeout"
 GOOD = [
     ("image", "registry:5000/base:1", "registry:5000/base:1"),
     ("gpu_vendor", "amd", "amd"),
@@ -56,6 +57,8 @@ GOOD = [
     ("node_cache", "a-claim", "a-claim"),
     ("qos", "guaranteed", "Guaranteed"),
     ("port", 8080, 8080),
+    ("extended_resources", {"example.com/fpga": 2, "a/b": "1"}, {"example.com/fpga": "2", "a/b": "1"}),
+    ("hostname_resolution_timeout", 60, 60),
 ]
 
 
@@ -68,12 +71,12 @@ def test_good_values(name, given, kept):
         """Do nothing."""
 
     attributes = method.decorators[0].attributes
-    assert attributes == {**RESOURCES, **dict.fromkeys(ATTRIBUTES), name: kept}
+    assert attributes == {**RESOURCES, **dict.fromkeys([*ATTRIBUTES, WITHOUT_EFFECT]), name: kept}
 
 
 def test_every_attribute_is_tried():
     """The table above has them all."""
-    assert {name for name, _, _ in GOOD} == set(ATTRIBUTES)
+    assert {name for name, _, _ in GOOD} == {*ATTRIBUTES, WITHOUT_EFFECT}
 
 
 BAD = [
@@ -101,6 +104,8 @@ BAD = [
     ({"node_cache": "a/b"}, "node_cache is 'a/b'; write a directory of the nodes"),
     ({"qos": "BestEffort"}, "qos is 'BestEffort'; write \"Burstable\""),
     ({"port": 0}, "port is 0; write the number of a port"),
+    ({"extended_resources": {"fpga": 1}}, "extended_resources is {'fpga': 1}; write names and whole numbers"),
+    ({"extended_resources": {"a/b": 1.5}}, "extended_resources is {'a/b': 1.5}; write names"),
     ({"memory": "4 GB"}, "memory is '4 GB'; write MB above 0"),
     ({"shared_memory": 0}, "shared_memory is 0; write MiB above 0"),
 ]
