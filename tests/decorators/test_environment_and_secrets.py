@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 
 import pytest
@@ -41,17 +42,9 @@ def test_variables_are_those_of_the_step_alone(machine):
 
 @pytest.fixture
 def aws(moto_s3):
-    """A client of AWS Secrets Manager, and the environment variables with which a flow finds it."""
-    import boto3
-
+    """AWS Secrets Manager with secrets: the environment variables with which a flow finds it."""
     environ = {**moto_s3.environment, "AWS_DEFAULT_REGION": "us-east-1"}
-    client = boto3.client(
-        "secretsmanager",
-        endpoint_url=environ["AWS_ENDPOINT_URL"],
-        region_name="us-east-1",
-        aws_access_key_id=environ["AWS_ACCESS_KEY_ID"],
-        aws_secret_access_key=environ["AWS_SECRET_ACCESS_KEY"],
-    )
+    client = client_of("secretsmanager", environ)
     secrets = {
         "prod/db": json.dumps({"db-user": "alice", "db-password": 'hunter-2 "quoted"'}),
         "token": "s3cr3t-token",
@@ -62,6 +55,46 @@ def aws(moto_s3):
         except client.exceptions.ResourceExistsException:
             client.put_secret_value(SecretId=name, SecretString=text)
     return environ
+
+
+def client_of(service: str, environ: dict[str, str], **credentials: str):
+    import boto3
+
+    credentials = credentials or {
+        "aws_access_key_id": environ["AWS_ACCESS_KEY_ID"],
+        "aws_secret_access_key": environ["AWS_SECRET_ACCESS_KEY"],
+    }
+    endpoint = environ["AWS_ENDPOINT_URL"]
+    return boto3.client(service, endpoint_url=endpoint, region_name="us-east-1", **credentials)
+
+
+@pytest.mark.parametrize(
+    ("decorators", "expected"),
+    [
+        ('@secrets(sources=["theirs"], role="ROLE")', "the role's own"),
+        ('@secrets(sources=[{"id": "theirs", "role": "ROLE"}])', "the role's own"),
+        ('@secrets(sources=["theirs"])', None),
+    ],
+)
+def test_a_role_reads_what_its_account_has(machine, aws, decorators, expected):
+    """The role is another account's; who has it reads a secret there that nobody else sees."""
+    role = "arn:aws:iam::210987654321:role/reader"
+    assumed = client_of("sts", aws).assume_role(RoleArn=role, RoleSessionName="test")["Credentials"]
+    theirs = client_of(
+        "secretsmanager",
+        aws,
+        aws_access_key_id=assumed["AccessKeyId"],
+        aws_secret_access_key=assumed["SecretAccessKey"],
+        aws_session_token=assumed["SessionToken"],
+    )
+    with contextlib.suppress(theirs.exceptions.ResourceExistsException):
+        theirs.create_secret(Name="theirs", SecretString=json.dumps({"WORD": "the role's own"}))
+    body = "print('WORD', os.environ['WORD'].split())"
+    done = machine.run(machine.flow(flow_text(decorators.replace("ROLE", role), body)), "run", **aws)
+    if expected is None:
+        assert "theirs cannot be read from AWS" in done.stdout
+    else:
+        assert f"WORD {expected.split()}" in done.stdout
 
 
 def test_secrets_of_aws_are_variables_and_never_printed_or_stored(machine, aws):
