@@ -21,7 +21,8 @@ def root_of(bucket, prefix, run, s3root):
     # type: (str | None, str | None, Any, str | None) -> str | None
     """The root of a client; None if it has none."""
     if run is not None:
-        return _joined(_run_root(bucket, prefix, run), *_run_parts(run))
+        parts = _run_parts(run)
+        return _joined(_run_root(bucket, prefix, run), *parts)
     if s3root is not None:
         if not s3root.startswith(SCHEME) or not s3root[len(SCHEME) :].strip("/"):
             raise S3InvalidURL("s3root is %r; write s3://bucket/prefix." % (s3root,))
@@ -36,10 +37,10 @@ def root_of(bucket, prefix, run, s3root):
 def _run_root(bucket, prefix, run):
     # type: (str | None, str | None, Any) -> str
     """The root of runs, with the bucket or the prefix of the caller."""
-    known = None if isinstance(run, FlowSpec) else run._run_record().get("datatools_root")  # noqa: SLF001
     if bucket and prefix is not None:
         return _joined(SCHEME + bucket, prefix)
-    root = known or s3_access.root()
+    root = None if isinstance(run, FlowSpec) else run._run_record().get("datatools_root")  # noqa: SLF001
+    root = root or s3_access.root()
     if root is None:
         if bucket:
             return SCHEME + bucket
@@ -52,8 +53,10 @@ def _run_parts(run):
     # type: (Any) -> tuple[str, str]
     """(flow, run id) of a run, or of the step that runs."""
     if not isinstance(run, FlowSpec):
-        flow, run_id = run.pathspec.split("/")
-        return flow, run_id
+        names = getattr(run, "pathspec", "").split("/")
+        if len(names) != 2:  # noqa: PLR2004 - a flow's name and a run's id
+            raise S3InvalidURL("S3(run=%r): write run=self in a step, or give it a Run." % (run,))
+        return names[0], names[1]
     if protocol.s3 is None:
         raise S3InvalidURL("S3(run=self) works in a running step. Outside of one, give it a Run, or s3root=.")
     return current.flow_name, current.run_id

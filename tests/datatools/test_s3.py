@@ -9,7 +9,7 @@ import pickle
 
 import pytest
 
-from airflow_conda_flow import S3
+from airflow_conda_flow import S3, FlowSpec
 from airflow_conda_flow.datatools import s3_access
 from airflow_conda_flow.errors import SettingError
 from airflow_conda_flow.exception import (
@@ -211,6 +211,12 @@ def test_wrong_use(root):
                 s3.put(key, "x")
         with pytest.raises(MetaflowS3InvalidObject, match="cannot be written as JSON"):
             s3.put("key", "x", metadata={"x": object()})
+    with pytest.raises(MetaflowS3URLException, match="in a running step"):
+        S3(run=FlowSpec(use_cli=False))
+    with pytest.raises(
+        MetaflowS3URLException, match=r"run='AFlow/1'.: write run=self in a step, or give it a Run"
+    ):
+        S3(run="AFlow/1")
     for wrong in ({"s3root": "bucket/x"}, {"s3root": "s3://"}, {"prefix": "x"}):
         with pytest.raises(MetaflowS3URLException, match=r"s3root|bucket"):
             S3(**wrong)

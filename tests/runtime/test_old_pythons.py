@@ -99,6 +99,7 @@ from airflow_conda_flow.client import DataArtifact, Flow, Run, Step, Task, get_c
 assert (metaflow.client.Flow, metaflow.Flow) == (Flow, Flow) and metaflow.cards.get_cards is get_cards
 from airflow_conda_flow import S3
 from airflow_conda_flow.plugins.datatools.s3 import MetaflowS3NotFound, S3GetObject, S3PutObject
+from airflow_conda_flow.plugins.datatools.s3.s3 import S3Object
 assert S3PutObject("a", path="b", metadata={"c": 1}) == ("a", None, "b", None, None, {"c": 1})
 assert issubclass(metaflow.exception.MetaflowNotFound, metaflow.exception.MetaflowException)
 assert metaflow.exception.MetaflowS3NotFound is MetaflowS3NotFound and S3GetObject("a") == ("a", None, None)
