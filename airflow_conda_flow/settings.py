@@ -109,6 +109,13 @@ OPTIONS = (
         "Empty: boto3's default chain. Used under Airflow alone.",
     ),
     Option(
+        "package_suffixes",
+        "",
+        "Endings of files beside the flow file, and below, that its code package has as well as .py, "
+        "separated by commas, such as .sql,.yaml.",
+        aliases=("METAFLOW_DEFAULT_PACKAGE_SUFFIXES",),
+    ),
+    Option(
         "branch",
         "",
         "The branch of flows with @project. Empty: that of the user, or of production.",
@@ -146,6 +153,7 @@ class Settings:
         datatools_root: ``s3://bucket[/prefix]`` of what steps store by ``S3(run=...)``; None without S3.
         cache_dir: an absolute directory.
         channels: best first, never empty.
+        package_suffixes: endings of further files in the code package.
         resolver: ``rattler``, ``conda``, ``mamba`` or ``micromamba``.
         glibc: the version of glibc that Linux environments are solved for.
         cuda: the version of CUDA that environments are solved for, or the empty string.
@@ -160,6 +168,7 @@ class Settings:
     datastore_root: str
     cache_dir: Path
     channels: tuple[str, ...]
+    package_suffixes: tuple[str, ...]
     resolver: str
     glibc: str
     cuda: str
@@ -210,6 +219,9 @@ def load_settings(
         datatools_root=_datatools_root(datastore, root, lookup),
         cache_dir=Path(cache_dir).expanduser().absolute(),
         channels=channels,
+        package_suffixes=tuple(
+            part.strip() for part in lookup.find("package_suffixes").text.split(",") if part.strip()
+        ),
         resolver=resolver,
         glibc=lookup.find_version("glibc"),
         cuda=lookup.find_version("cuda"),

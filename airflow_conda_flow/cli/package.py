@@ -9,7 +9,7 @@ import zipfile
 from pathlib import Path
 
 from airflow_conda_flow.cli.actions import Action, add_actions
-from airflow_conda_flow.cli.parser import FlowArgumentParser
+from airflow_conda_flow.cli.parser import FlowArgumentParser, chosen_settings
 from airflow_conda_flow.datastore import code_package
 from airflow_conda_flow.errors import SettingError
 from airflow_conda_flow.flow.definition import FlowDefinition
@@ -55,30 +55,34 @@ def _add_path(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("path", metavar="PATH", help="a .zip file to write")
 
 
+def _build(arguments: argparse.Namespace, definition: FlowDefinition) -> code_package.CodePackage:
+    return code_package.build(definition.file, suffixes=chosen_settings(arguments).package_suffixes)
+
+
 def _names(package: code_package.CodePackage) -> list[str]:
     with zipfile.ZipFile(io.BytesIO(package.data)) as archive:
         return archive.namelist()
 
 
 def _info(arguments: argparse.Namespace, definition: FlowDefinition) -> int:
-    del arguments
-    package = code_package.build(definition.file)
+    package = _build(arguments, definition)
     print(f"Package size: {len(package.data) / 1e6:.2f} MB")
     print(f"Number of files: {len(_names(package))}")
     print(f"SHA-256: {package.sha256}")
-    print(f"Packaged from directory {Path(definition.file).parent}: .py files, sub-directories too")
+    kinds = ", ".join(dict.fromkeys((".py", *chosen_settings(arguments).package_suffixes)))
+    print(f"Packaged from directory {Path(definition.file).parent}: {kinds} files, sub-directories too")
     return 0
 
 
 def _list(arguments: argparse.Namespace, definition: FlowDefinition) -> int:
     root = Path(definition.file).parent
-    for name in _names(code_package.build(definition.file)):
+    for name in _names(_build(arguments, definition)):
         print(name if arguments.archive else root / name)
     return 0
 
 
 def _save(arguments: argparse.Namespace, definition: FlowDefinition) -> int:
-    package = code_package.build(definition.file)
+    package = _build(arguments, definition)
     try:
         Path(arguments.path).write_bytes(package.data)
     except OSError as error:

@@ -24,7 +24,7 @@ _NO_CHOICE = re.compile(
 """What argparse says of a command that is none."""
 
 _ENVIRONMENTS = ("local", "conda")
-_NO_EFFECT = ("--metadata", "--event-logger", "--monitor", "--package-suffixes", "--max-log-size")
+_NO_EFFECT = ("--metadata", "--event-logger", "--monitor", "--max-log-size")
 _NO_EFFECT_FLAGS = ("--pylint", "--no-pylint", "--not-quiet")
 """Options of Metaflow's command line that scripts give, for parts that this package has not."""
 
@@ -67,7 +67,7 @@ class FlowArgumentParser(argparse.ArgumentParser):
 
 def chosen_settings(arguments: argparse.Namespace) -> Settings:
     """The settings in force, with those of the command line."""
-    names = ("datastore", "datastore_root", "cache_dir", "channels", "resolver")
+    names = ("datastore", "datastore_root", "cache_dir", "channels", "resolver", "package_suffixes")
     return load_settings({name: getattr(arguments, name) for name in names})
 
 
@@ -97,6 +97,7 @@ def add_common_options(
     add("--datastore-root", metavar="ROOT", help="a directory, or s3://bucket/prefix")
     add("--cache-dir", metavar="DIR", help="this machine's cache of packages and environments")
     add("--channels", metavar="NAMES", help="conda channels, separated by commas")
+    add("--package-suffixes", metavar="ENDINGS", help="more files beside the flow's, such as .sql,.yaml")
     add("--resolver", metavar="NAME", help="rattler, conda, mamba or micromamba")
     add(
         "--quiet",

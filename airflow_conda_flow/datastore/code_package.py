@@ -1,4 +1,4 @@
-"""The code package: the ``.py`` files beside a flow file and below, zipped, under their SHA-256.
+"""The code package: the sources beside a flow file and below, zipped, under their SHA-256.
 
 The same sources give the same bytes on every machine: sorted names, one timestamp, one mode, and no
 compression (zlib's output differs between its versions).
@@ -47,11 +47,14 @@ class CodePackage:
     flow_file: str
 
 
-def build(flow_file: str | Path, exclude: Iterable[str | Path] = ()) -> CodePackage:
+def build(
+    flow_file: str | Path, exclude: Iterable[str | Path] = (), suffixes: Iterable[str] = ()
+) -> CodePackage:
     """The code package of a flow file: every ``.py`` file beside it and in sub-directories.
 
     Left out: hidden directories, ``__pycache__``, ``site-packages``, ``node_modules``, virtual
-    environments, conda prefixes, tagged caches, and the directories in ``exclude``.
+    environments, conda prefixes, tagged caches, and the directories in ``exclude``. With ``suffixes``,
+    such as ``.sql``, files that end so are in it too.
 
     Raises:
         DatastoreError: a file cannot be read, or there is far more than source code.
@@ -59,7 +62,7 @@ def build(flow_file: str | Path, exclude: Iterable[str | Path] = ()) -> CodePack
     flow_path = Path(flow_file).absolute()
     excluded = {os.path.realpath(path) for path in exclude}
     sources = {flow_path.name: str(flow_path)}
-    tree = _Tree(str(flow_path.parent), excluded)
+    tree = _Tree(str(flow_path.parent), excluded, (".py", *suffixes))
     sources.update(tree.sources())
     data = _zip(sources, tree)
     return CodePackage(hashlib.sha256(data).hexdigest(), data, flow_path.name)
@@ -68,8 +71,9 @@ def build(flow_file: str | Path, exclude: Iterable[str | Path] = ()) -> CodePack
 class _Tree:
     """A walk over the sources below ``root`` that gives up, with reasons, on too many."""
 
-    def __init__(self, root: str, excluded: set[str]) -> None:
+    def __init__(self, root: str, excluded: set[str], suffixes: tuple[str, ...]) -> None:
         self.root = root
+        self._suffixes = suffixes
         self._excluded = excluded
         self._seen = 0
         self.files: Counter[str] = Counter()
@@ -94,7 +98,7 @@ class _Tree:
                 real = real or f"{above[-1]}/{entry.name}"
                 if self._is_wanted(entry.name, real, above):
                     yield from self._below(entry.path, f"{name}{entry.name}/", (*above, real))
-            elif entry.name.endswith(".py") and entry.is_file():
+            elif entry.name.endswith(self._suffixes) and entry.is_file():
                 self._count(name, entry.stat().st_size)
                 yield name + entry.name, entry.path
 
@@ -110,9 +114,13 @@ class _Tree:
         if self._seen > MAX_ENTRIES:
             raise self.too_large(f"more than {MAX_ENTRIES:,} files and directories")
         if self.files.total() > MAX_FILES:
-            raise self.too_large(f"more than {MAX_FILES:,} .py files")
+            raise self.too_large(f"more than {MAX_FILES:,} {self._kinds} files")
         if self.bytes.total() > MAX_BYTES:
-            raise self.too_large(f"more than {MAX_BYTES // 2**20} MB of .py files")
+            raise self.too_large(f"more than {MAX_BYTES // 2**20} MB of {self._kinds} files")
+
+    @property
+    def _kinds(self) -> str:
+        return ", ".join(self._suffixes)
 
     def too_large(self, what: str) -> DatastoreError:
         """The error that names the largest directories."""
@@ -121,7 +129,7 @@ class _Tree:
             for top, size in self.bytes.most_common(3)
         )
         return DatastoreError(
-            f"The code package of {self.root} is too large: {what}. The .py files beside the flow "
+            f"The code package of {self.root} is too large: {what}. Such files beside the flow "
             f"file and below it go into every step. Largest so far: {largest}. Move the flow file "
             "into a directory of its own, or those directories out of it."
         )

@@ -79,7 +79,7 @@ def prepare_run(
     packed = {step: spec for step, spec in wanted.items() if step in in_containers}
     environments.resolve_all({step: spec for step, spec in wanted.items() if step not in packed})
     environments.prepare_for_containers(packed)
-    package = code_package.build(definition.file)
+    package = code_package.build(definition.file, suffixes=settings.package_suffixes)
     code_package.publish(datastore.storage, package)
     protocols = _pickle_protocols(definition, specs)
     created = datetime.now(timezone.utc)

@@ -239,6 +239,24 @@ def test_the_code_package(machine):
         assert archive.read("a_flow.py") == machine.file.read_bytes()
 
 
+def test_other_files_in_the_code_package(machine):
+    """Those whose ending the option or Metaflow's variable names, in the package of a run too."""
+    flow = machine.flow(FLOW, folder=machine.home / ".queries")
+    flow.with_name("query.sql").write_text("select 1")
+    words = ("package", "list", "--archive")
+    assert machine.run(flow, *words).stdout == "a_flow.py\n"
+    assert machine.run(flow, *words, "--package-suffixes", ".sql").stdout == "a_flow.py\nquery.sql\n"
+    suffixes = {"METAFLOW_DEFAULT_PACKAGE_SUFFIXES": ".py, .sql,"}
+    info = machine.run(flow, "package", "info", **suffixes).stdout
+    assert info.endswith(": .py, .sql files, sub-directories too\n")
+    root = machine.home / "queried"
+    done = machine.run(flow, "--datastore-root", str(root), "--package-suffixes=.sql", "run")
+    assert done.returncode == 0, done.stdout + done.stderr
+    (code,) = root.glob("code/*.zip")
+    with zipfile.ZipFile(code) as archive:
+        assert archive.read("query.sql") == b"select 1"
+
+
 def test_the_graph_in_graphviz(machine):
     """Every step, how it goes on, and the arrows."""
     done = _said(machine, "output-dot")
@@ -281,7 +299,7 @@ def test_a_parameter_may_have_the_name_of_such_an_option(machine):
 def test_options_of_metaflow_without_effect_here(machine):
     """Scripts that give them go on working; options stand before the command or behind it."""
     words = ["--quiet", "--metadata", "local", "--no-pylint", "--event-logger=nullSidecarLogger"]
-    done = _said(machine, *words, "run", "--monitor", "debugMonitor", "--package-suffixes", ".py")
+    done = _said(machine, *words, "run", "--monitor", "debugMonitor", "--max-log-size", "5")
     assert "Done!" in done.stdout
     assert done.stderr == ""
     root = str(machine.home / "elsewhere")

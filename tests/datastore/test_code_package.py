@@ -65,6 +65,13 @@ def test_what_is_packed(make_tree):
     assert package.flow_file == "flow.py"
 
 
+def test_other_files_that_are_asked_for(make_tree):
+    """By their endings, where sources would be, and nowhere else; they count as sources do."""
+    flow_file = make_tree(*KEPT, *LEFT_OUT, "package/query.sql")
+    package = code_package.build(flow_file, [flow_file.parent / "store"], (".sql", ".csv"))
+    assert names_in(package) == sorted([*KEPT, "package/query.sql", "data.csv"])
+
+
 def test_cache_directories_are_tagged(make_tree):
     """A cache directory beside the flow file is left out without being named."""
     flow_file = make_tree("flow.py")
@@ -125,8 +132,8 @@ def test_unreadable_file(make_tree, monkeypatch):
 @pytest.mark.parametrize(
     ("limit", "value", "what"),
     [
-        ("MAX_FILES", 5, "more than 5 .py files"),
-        ("MAX_BYTES", 2**20, "more than 1 MB of .py files"),
+        ("MAX_FILES", 5, "more than 5 .py, .sql files"),
+        ("MAX_BYTES", 2**20, "more than 1 MB of .py, .sql files"),
         ("MAX_ENTRIES", 5, "more than 5 files and directories"),
     ],
 )
@@ -136,7 +143,7 @@ def test_too_large(make_tree, monkeypatch, limit, value, what):
     (flow_file.parent / "generated" / "0.py").write_text("#" * 2**20)
     monkeypatch.setattr(code_package, limit, value)
     with pytest.raises(DatastoreError) as caught:
-        code_package.build(flow_file)
+        code_package.build(flow_file, suffixes=[".sql"])
     message = str(caught.value)
     assert message.startswith(f"The code package of {flow_file.parent} is too large: {what}.")
     assert "Largest so far: generated/ (" in message
