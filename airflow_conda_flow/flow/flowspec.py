@@ -6,9 +6,9 @@ A flow object does nothing by itself. While a step runs, ``_task`` holds an obje
 
 import os
 import sys
+import types
 
 from airflow_conda_flow.flow.current_run import current
-from airflow_conda_flow.flow.steps import is_step
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -51,6 +51,9 @@ in_step_process = False
 """True in a step process, where a flow file is loaded for one step and starts nothing."""
 
 _OWN = frozenset(["_task"])
+_MAY_BE_HIDDEN = (types.FunctionType, types.MethodType, type)
+"""What a class holds that is no value: a step ``plot`` may make an artifact ``plot``."""
+
 _NAMES = {
     "_graph_info": lambda _flow: current.graph,
     "name": lambda flow: type(flow).__name__,
@@ -198,11 +201,7 @@ class FlowSpec(object):
         held = getattr(type(self), name, None)
         if held is None or hasattr(held, "__set__"):
             return
-        if is_step(held):
-            raise AttributeError(
-                "%r is a step of %s. Assign to another attribute of self." % (name, type(self).__name__)
-            )
-        if not name.startswith("_"):
+        if not name.startswith("_") and not isinstance(held, _MAY_BE_HIDDEN):
             raise AttributeError(
                 "%r is an attribute of the class %s, and those do not change during a run. "
                 "Assign to another attribute of self." % (name, type(self).__name__)

@@ -59,6 +59,7 @@ def task_message(
         manifest_of.read_all(sources)
         inputs = [_finished(run, key, manifest_of) for key in sources]
         stack = _foreach_stack(graph, step, indices, manifest_of)
+        ended = [_foreach_stack(graph, *key, manifest_of)[len(stack) :] for key in sources]
     except LookupError as error:
         raise TaskFailed(f"Task {step}/{task_id(indices)} cannot start: {error}") from error
     return protocol.task(
@@ -74,7 +75,10 @@ def task_message(
         namespace={**run.get("constants", {}), **run["parameters"]}
         if node.is_join or not inputs
         else inputs[0]["artifacts"],
-        inputs=[{name: each[name] for name in ("step", "task_id", "artifacts")} for each in inputs]
+        inputs=[
+            {**{name: each[name] for name in ("step", "task_id", "artifacts")}, "frames": frames}
+            for each, frames in zip(inputs, ended, strict=True)
+        ]
         if node.is_join
         else None,
         foreach_stack=stack,

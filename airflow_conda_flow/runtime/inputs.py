@@ -1,6 +1,7 @@
 """The ``inputs`` of a join: the finished tasks before it, with their artifacts."""
 
 from airflow_conda_flow.errors import MissingArtifact
+from airflow_conda_flow.flow.flowspec import FlowSpec
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -9,28 +10,56 @@ if TYPE_CHECKING:
 
     from airflow_conda_flow.runtime.protocol import Message
     from airflow_conda_flow.runtime.store import ArtifactClient
+    from airflow_conda_flow.runtime.task import StepTask
 
 
 class Input(object):
     """One finished task; its artifacts are attributes, read on first touch.
 
-    What is not an artifact has a mangled name, so that an artifact may have any name.
+    Beside them it has what ``self`` had in it: ``index``, ``input``, ``foreach_stack()``, and the methods,
+    properties and constants of the flow, which then read this task's artifacts. What is not an artifact
+    has a mangled name, so that an artifact may have any name.
+
+    Args:
+        description: the task's step, id, artifacts, and the ``frames`` of the foreach that the join ends.
+        client: reads artifacts.
+        task: the join.
     """
 
-    def __init__(self, description, client):
-        # type: (Message, ArtifactClient) -> None
+    def __init__(self, description, client, task):
+        # type: (Message, ArtifactClient, StepTask) -> None
         self.__dict__["_Input__description"] = description
         self.__dict__["_Input__client"] = client
+        self.__dict__["_Input__task"] = task
 
     def __getattr__(self, name):
         # type: (str) -> Any
-        ref = self.__description["artifacts"].get(name) if not name.startswith("__") else None
+        if name.startswith("__"):
+            raise AttributeError("An input of a join has no attribute %r." % name)
+        ref = self.__description["artifacts"].get(name)
         if ref is None:
-            names = ", ".join(sorted(self.__description["artifacts"]))
-            names = ", ".join(sorted(self.__description["artifacts"])) or "none"
-            raise MissingArtifact("Task %s has no artifact %r. It has: %s." % (task_of(self), name, names))
+            return self.__beside_artifacts(name)
         value = self.__dict__[name] = self.__client.load(ref, "%s of task %s" % (name, task_of(self)))
         return value
+
+    def __beside_artifacts(self, name):
+        # type: (str) -> Any
+        task, frames = self.__task, self.__description["frames"]
+        if name == "index":
+            return frames[-1]["index"] if frames else task.index
+        if name == "input":
+            return task.value_of(frames[-1]) if frames else task.input
+        if name == "foreach_stack":
+            ended = [(each["index"], each["num_splits"], task.value_of(each)) for each in frames]
+            return lambda: task.foreach_stack() + ended
+        if name == "_current_step":
+            return step_of(self)
+        for each in type(task.flow).__mro__:
+            if each is not FlowSpec and name in vars(each):
+                held = vars(each)[name]
+                return held.__get__(self, type(task.flow)) if hasattr(held, "__get__") else held
+        names = ", ".join(sorted(self.__description["artifacts"])) or "none"
+        raise MissingArtifact("Task %s has no artifact %r. It has: %s." % (task_of(self), name, names))
 
     def __setattr__(self, name, value):
         # type: (str, Any) -> None

@@ -49,10 +49,11 @@ class StepTask(object):
         self._parameters = {}  # type: dict[str, Any]
         self._stack = message["foreach_stack"]
         self._split_value = []  # type: list[Any]
+        self._splits, self._splits_ref = None, None  # type: Any, Message | None
         self.cards = None  # type: StepCards | None
         self.inputs = None  # type: Inputs | None
         if message["inputs"] is not None:
-            self.inputs = Inputs([Input(each, self._client) for each in message["inputs"]])
+            self.inputs = Inputs([Input(each, self._client, self) for each in message["inputs"]])
         self._transition = None  # type: Message | None
         self._catch_var = message["catch_var"]
         self.flow = None  # type: Any
@@ -78,17 +79,25 @@ class StepTask(object):
         if not self._stack:
             return None
         if not self._split_value:
-            self._split_value.append(self._value_of(self._stack[-1]))
+            self._split_value.append(self.value_of(self._stack[-1]))
         return self._split_value[0]
 
     def foreach_stack(self):
         # type: () -> list[tuple[int, int, Any]]
         """(index, number of splits, value) of every foreach around the task."""
-        outer = [(frame["index"], frame["num_splits"], self._value_of(frame)) for frame in self._stack[:-1]]
+        outer = [(frame["index"], frame["num_splits"], self.value_of(frame)) for frame in self._stack[:-1]]
         if not self._stack:
             return outer
         inner = self._stack[-1]
         return outer + [(inner["index"], inner["num_splits"], self.input)]
+
+    def value_of(self, frame):
+        # type: (Message) -> Any
+        """The value of a split; the list that holds it is kept for the next one."""
+        if self._splits_ref != frame["splits"]:
+            self._splits = self._client.load(frame["splits"], "The list behind self.input")
+            self._splits_ref = frame["splits"]
+        return self._splits[frame.get("position", frame["index"])]
 
     def has(self, name):
         # type: (str) -> bool
@@ -278,11 +287,6 @@ class StepTask(object):
                 self._client.store(name, values[first : first + length])
                 for first in range(0, len(values), length)
             ]
-
-    def _value_of(self, frame):
-        # type: (Message) -> Any
-        values = self._client.load(frame["splits"], "The list behind self.input")
-        return values[frame.get("position", frame["index"])]
 
 
 def _block_length(count, size):

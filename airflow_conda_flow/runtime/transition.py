@@ -30,7 +30,7 @@ def read_transition(flow, step, node, targets, foreach, condition, num_parallel=
         names = [chosen]
         allowed = chosen in node["out_steps"]
     else:
-        names = [_name(step, target) for target in targets]
+        names = [_name(flow, step, target) for target in targets]
         allowed = names == node["out_steps"]
     if foreach is not None and not isinstance(foreach, str):
         raise TransitionError(
@@ -68,14 +68,17 @@ def read_transition(flow, step, node, targets, foreach, condition, num_parallel=
     return transition
 
 
-def _name(step, target):
-    # type: (str, Any) -> str
+def _name(flow, step, target):
+    # type: (Any, str, Any) -> str
     try:
         return target.__func__.__name__  # type: ignore[no-any-return]
     except AttributeError:
+        hint = "Write self.next(self.some_step)."
+        for name, value in vars(flow).items():
+            if value is target and hasattr(type(flow), name):
+                hint = "self.%s was assigned a value; give that another name." % name
         raise TransitionError(
-            "Step %r calls self.next() with %r, which is not a step. Write self.next(self.some_step)."
-            % (step, target)
+            "Step %r calls self.next() with %r, which is not a step. %s" % (step, target, hint)
         ) from None
 
 
@@ -92,7 +95,7 @@ def _chosen(flow, step, targets, condition):
             "The switch in step %r has no case for self.%s = %r. It has: %s."
             % (step, condition, value, ", ".join(repr(case) for case in cases))
         )
-    return _name(step, cases[value])
+    return _name(flow, step, cases[value])
 
 
 def _splits(flow, step, foreach):

@@ -171,7 +171,7 @@ def test_a_failing_step_shows_the_users_frames_alone(machine):
         ("import os; os.kill(os.getpid(), 9)", "The step's process was killed by SIGKILL."),
         ("self.word = 'x'", "'word' is a parameter, and parameters do not change during a run."),
         ("self.K = 2", "'K' is an attribute of the class AFlow"),
-        ("self.end = 2", "'end' is a step of AFlow."),
+        ("self.end = 2", "self.end was assigned a value; give that another name."),
         ("import nonsense_library", "ModuleNotFoundError: No module named 'nonsense_library'"),
     ],
 )  # fmt: skip

@@ -23,6 +23,11 @@ class AFlow(FlowSpec):
         self.x, self.own = 1, "b"
         self.only_b = {"b"}
         self.next(self.join)
+    @property
+    def doubled(self):
+        return self.own * 2
+    def plus(self, text):
+        return self.own + text
     @step
     def join(self, inputs):
 %s
@@ -60,6 +65,8 @@ def make_join(make_run):
         ("repr(inputs.a)", "<Input a/0>"),
         ("sorted(dir(inputs.b))", ["K", "common", "only_b", "own", "word", "x"]),
         ("inputs.b.K", [1]),
+        ("[inputs.a.index, inputs.a._current_step]", [None, "a"]),
+        ("[inputs.b.doubled, inputs.a.plus('!')]", ["bb", "a!"]),
     ],
 )
 def test_the_inputs_of_a_join(make_join, line, value):
@@ -144,10 +151,13 @@ class AFlow(FlowSpec):
         self.next(self.each, foreach="items")
     @step
     def each(self):
-        self.got = [self.input, self.index, self.foreach_stack()]
+        self.each = [self.input, self.index, self.foreach_stack()]
+        self.got = self.each
         self.next(self.join)
     @step
     def join(self, inputs):
+        self.got = [[one.input, one.index, one.foreach_stack()] for one in inputs]
+        self.each = [one.each for one in inputs]
         self.next(self.end)
     @step
     def end(self):
@@ -157,6 +167,8 @@ class AFlow(FlowSpec):
     assert run.done("start").manifest["transition"]["num_splits"] == count
     got = [run.value(run.done("each", index), "got") for index in range(count)]
     assert got == [[value, i, [(i, count, value)]] for i, value in enumerate(values)]
+    joined = run.done("join")
+    assert run.value(joined, "got") == run.value(joined, "each") == got
 
 
 @pytest.mark.parametrize(
@@ -233,7 +245,10 @@ def test_a_switch_without_that_case(make_run, kind):
         ("getattr(self, 'next')(self.end)", "Step 'start' called self.next() twice."),
         ("getattr(self, 'next')(self.start)", "with what its source does not say: start instead of end."),
         ("getattr(self, 'next')(print)", "which is not a step. Write self.next(self.some_step)."),
-        ("self.end = 1", "'end' is a step of AFlow. Assign to another attribute of self."),
+        (
+            "self.end = 1",
+            "with 1, which is not a step. self.end was assigned a value; give that another name.",
+        ),
         ("self.nme = self.title", "Step 'start' reads self.title, which no step before it has assigned."),
     ],
 )
