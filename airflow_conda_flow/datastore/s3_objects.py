@@ -19,7 +19,8 @@ from typing import Any, TypeVar
 
 from airflow_conda_flow.errors import S3Failed, S3InvalidRange, S3InvalidURL, S3NotFound
 
-from .s3_errors import MISSING_KEY, answer_code, reporting_object
+from .s3_errors import reporting_object
+from .s3_listing import listed_pages
 from .s3_transfer import PART, RangedDownload, save_range, transfer_config
 
 _AT_ONCE = 32
@@ -149,17 +150,10 @@ class S3Objects:
         bucket, prefix = _parts(url)
         found: list[tuple[str, int | None]] = []
         with reporting_object(url):
-            client = self._client()
-            pages = client.get_paginator("list_objects_v2").paginate(Bucket=bucket, Prefix=prefix, **options)
-            try:
-                for page in pages:
-                    self._go_on(0)
-                    found += ((each["Key"], each["Size"]) for each in page.get("Contents", ()))
-                    found += ((each["Prefix"], None) for each in page.get("CommonPrefixes", ()))
-            except client.exceptions.ClientError as error:
-                # Some stores answer "no such key" for a prefix with nothing below it.
-                if answer_code(error) not in MISSING_KEY:
-                    raise
+            for page in listed_pages(self._client(), bucket, prefix, options):
+                self._go_on(0)
+                found += ((each["Key"], each["Size"]) for each in page.get("Contents", ()))
+                found += ((each["Prefix"], None) for each in page.get("CommonPrefixes", ()))
         return [(f"s3://{bucket}/{key}", size) for key, size in sorted(found, key=lambda each: each[0])]
 
     def put(self, files: Sequence[Mapping[str, Any]], overwrite: bool) -> list[bool]:

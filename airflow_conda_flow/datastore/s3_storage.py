@@ -15,7 +15,8 @@ from airflow_conda_flow.errors import NotInDatastore, SettingError
 from .atomic_file import new_file_beside
 from .digest import corrupt
 from .s3_client import ClientOfProcess
-from .s3_errors import MISSING_KEY, answer_code, reporting
+from .s3_errors import answer_code, reporting
+from .s3_listing import PAGE, listed_pages
 from .s3_transfer import RangedDownload, ranged_chunks, read_object, transfer_config
 
 if TYPE_CHECKING:
@@ -31,7 +32,7 @@ class S3Storage:
     """Keys are object keys below the prefix of ``url``, which is ``s3://bucket/prefix``."""
 
     kind = "s3"
-    page_size = 1000  # keys an answer to a listing holds: S3 gives no more
+    page_size = PAGE
 
     def __init__(self, url: str, client: Any = None) -> None:
         self.bucket, self._prefix = _parts(url)
@@ -187,18 +188,8 @@ class S3Storage:
 
     def _pages(self, prefix: str, **options: str) -> Iterator[dict[str, Any]]:
         with reporting(self.url, prefix):
-            pages = self.client.get_paginator("list_objects_v2").paginate(
-                Bucket=self.bucket,
-                Prefix=self._prefix + prefix,
-                PaginationConfig={"PageSize": self.page_size},
-                **options,
-            )
-            try:
-                yield from pages
-            except self.client.exceptions.ClientError as error:
-                # Some stores answer "no such key" for a prefix with nothing below it.
-                if answer_code(error) not in MISSING_KEY:
-                    raise
+            start = self._prefix + prefix
+            yield from listed_pages(self.client, self.bucket, start, options, self.page_size)
 
 
 def _parts(url: str) -> tuple[str, str]:

@@ -6,7 +6,6 @@ import os
 import threading
 import time
 
-import boto3
 import pytest
 
 from airflow_conda_flow.datastore.artifacts import ArtifactStore
@@ -15,7 +14,6 @@ from airflow_conda_flow.datastore.s3_storage import S3Storage
 from airflow_conda_flow.runner.s3_service import S3Service
 
 from ..attempt_machine import AttemptMachine, old_python, one_step
-from ..datastore.s3_servers import ACCESS_KEY, SECRET_KEY
 
 ALL_WAYS = """
     import multiprocessing, os, sys, threading
@@ -54,7 +52,8 @@ def spawned(url):
     from airflow_conda_flow import S3
     from airflow_conda_flow.exception import MetaflowS3Exception
     try:
-        S3().get(url)
+        with S3() as s3:
+            s3.get(url)
     except MetaflowS3Exception as error:
         print("spawned", error)
 """
@@ -65,20 +64,8 @@ NOT_HERE = (
 
 
 @pytest.fixture
-def client(moto_s3):
-    """A client that has its credentials from nowhere in the environment, as from an Airflow connection."""
-    return boto3.session.Session().client(
-        "s3",
-        endpoint_url=moto_s3.endpoint,
-        aws_access_key_id=ACCESS_KEY,
-        aws_secret_access_key=SECRET_KEY,
-        region_name="us-east-1",
-    )
-
-
-@pytest.fixture
-def machine(moto_s3, client, tmp_path, monkeypatch):
-    """Prepares a flow in S3, in whose steps no variable of AWS is."""
+def machine(moto_s3, tmp_path, monkeypatch):
+    """Prepares a flow in S3, reached with credentials that no variable holds, as those of a connection."""
     for name in [name for name in os.environ if name.startswith("AWS_")]:
         monkeypatch.delenv(name)
     monkeypatch.chdir(tmp_path)
@@ -86,7 +73,7 @@ def machine(moto_s3, client, tmp_path, monkeypatch):
 
     def make(text: str) -> AttemptMachine:
         root = moto_s3.make_root()
-        storage = S3Storage(root, client)
+        storage = S3Storage(root, moto_s3.make_client())
         datastore = Datastore(storage, ArtifactStore(storage, tmp_path / "cache"), tmp_path / "cache")
         run = AttemptMachine(tmp_path / "code", text.replace("ROOT", repr(f"{root}/data")), datastore)
         run.manifest["datatools_root"] = f"{root}/data"
