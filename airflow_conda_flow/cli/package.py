@@ -21,6 +21,7 @@ HELP = "Commands related to code packages."
 def add_arguments(parser: argparse.ArgumentParser, definition: FlowDefinition) -> None:
     """Add the commands."""
     del definition
+    parser.add_argument("--timeout", help=argparse.SUPPRESS)  # Metaflow's; nothing waits for a package
     add_actions(
         parser,
         [

@@ -12,7 +12,7 @@ from typing import Any, NoReturn
 
 from airflow_conda_flow._version import __version__
 from airflow_conda_flow.cli.config_options import add_config_options, configs_of
-from airflow_conda_flow.cli.refused import refused_command, refused_option
+from airflow_conda_flow.cli.refused import ENVIRONMENTS, refused_command, refused_option
 from airflow_conda_flow.cli.trigger_option import add_trigger_option
 from airflow_conda_flow.errors import SettingError
 from airflow_conda_flow.flow.definition import FlowDefinition
@@ -88,7 +88,7 @@ def add_common_options(
 
     add(
         "--environment",
-        type=_environment,
+        type=_given_environment,
         choices=_ENVIRONMENTS,
         default=_default_environment(),
         help="conda, or pypi: every step in its own environment; local: in this interpreter",
@@ -109,6 +109,12 @@ def add_common_options(
         add(name, default=argparse.SUPPRESS, dest="no_effect", help=argparse.SUPPRESS)
     for name in _NO_EFFECT_FLAGS:
         add(name, default=argparse.SUPPRESS, dest="no_effect", action="store_true", help=argparse.SUPPRESS)
+
+
+def _given_environment(name: str) -> str:
+    if name in ENVIRONMENTS:
+        raise argparse.ArgumentTypeError(f"Metaflow's {name} is not here: {ENVIRONMENTS[name]}.")
+    return _environment(name)
 
 
 def _environment(name: str) -> str:

@@ -32,9 +32,15 @@ OPTIONS = {
     "--authorize": _DAG,
     "--hash": "a card is named by its task and its --id",
     "--mode": "write the command 'spin'",
-    "--timeout": "nothing waits for a code package; leave it out",
 }
 """By the option."""
+
+ENVIRONMENTS = {
+    "uv": "write conda, and @pypi or @conda(file=...) with the libraries of each step",
+    "fast-bakery": "write conda; environments are packed once, and come to containers as one archive",
+    "docker": "write @kubernetes(image=...) or @batch(image=...)",
+}
+"""By the word behind ``--environment``."""
 
 
 def refused_command(prog: str, word: str) -> str:

@@ -197,6 +197,11 @@ def test_scrub(machine):
             2,
             "--hash is not here: a card is named by its task and its",
         ),
+        (
+            ("--environment=uv", "run"),
+            2,
+            "Metaflow's uv is not here: write conda, and @pypi or @conda(file=...)",
+        ),
         (("--mode", "spin", "run"), 2, "Metaflow's --mode is not here: write the command 'spin'."),
     ],
 )
@@ -247,7 +252,7 @@ def test_other_files_in_the_code_package(machine):
     assert machine.run(flow, *words).stdout == "a_flow.py\n"
     assert machine.run(flow, *words, "--package-suffixes", ".sql").stdout == "a_flow.py\nquery.sql\n"
     suffixes = {"METAFLOW_DEFAULT_PACKAGE_SUFFIXES": ".py, .sql,"}
-    info = machine.run(flow, "package", "info", **suffixes).stdout
+    info = machine.run(flow, "package", "--timeout", "9", "info", **suffixes).stdout
     assert info.endswith(": .py, .sql files, sub-directories too\n")
     root = machine.home / "queried"
     done = machine.run(flow, "--datastore-root", str(root), "--package-suffixes=.sql", "run")
