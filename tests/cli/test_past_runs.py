@@ -200,7 +200,7 @@ def test_scrub(machine):
         (
             ("--environment=uv", "run"),
             2,
-            "Metaflow's uv is not here: write conda, and @pypi or @conda(file=...)",
+            "--environment: Metaflow's uv is not here: write conda, and ",
         ),
         (("--mode", "spin", "run"), 2, "Metaflow's --mode is not here: write the command 'spin'."),
     ],
