@@ -116,6 +116,13 @@ OPTIONS = (
         aliases=("METAFLOW_DEFAULT_PACKAGE_SUFFIXES",),
     ),
     Option(
+        "default_decorators",
+        "",
+        "Decorators for every step, separated by spaces, as --with takes them. Used on the command line "
+        "alone; a DAG has dag(decorators=[...]).",
+        aliases=("METAFLOW_DEFAULT_DECOSPECS",),
+    ),
+    Option(
         "branch",
         "",
         "The branch of flows with @project. Empty: that of the user, or of production.",

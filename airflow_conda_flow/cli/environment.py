@@ -10,7 +10,7 @@ from pathlib import Path
 
 from airflow_conda_flow.cli.actions import Action, add_actions
 from airflow_conda_flow.cli.package_table import difference, megabytes, package_table
-from airflow_conda_flow.cli.parser import FlowArgumentParser, chosen_settings
+from airflow_conda_flow.cli.parser import FlowArgumentParser, chosen_settings, given_decorators
 from airflow_conda_flow.cli.past_runs import run_of
 from airflow_conda_flow.compute.compute import step_platforms
 from airflow_conda_flow.datastore.catalogue import RunCatalogue
@@ -202,7 +202,7 @@ def _diff(arguments: argparse.Namespace, definition: FlowDefinition) -> int:
 def _platforms(
     arguments: argparse.Namespace, definition: FlowDefinition, stores: _Stores
 ) -> Mapping[str, str]:
-    definition.attach(arguments.decorators_before)
+    definition.attach(given_decorators(arguments))
     return step_platforms(definition.decorators, stores.settings)
 
 

@@ -71,6 +71,12 @@ def chosen_settings(arguments: argparse.Namespace) -> Settings:
     return load_settings({name: getattr(arguments, name) for name in names})
 
 
+def given_decorators(arguments: argparse.Namespace) -> list[str]:
+    """The decorators for every step: those of ``--with``, and then those of the settings."""
+    default = chosen_settings(arguments).texts["default_decorators"].text.split()
+    return [*arguments.decorators_before, *getattr(arguments, "decorators", []), *default]
+
+
 def add_common_options(
     parser: argparse.ArgumentParser, *, inherited: bool, taken: Collection[str] = ()
 ) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 
-from airflow_conda_flow.cli.parser import FlowArgumentParser, chosen_settings
+from airflow_conda_flow.cli.parser import FlowArgumentParser, chosen_settings, given_decorators
 from airflow_conda_flow.cli.past_runs import latest_run, open_catalogue, run_of, with_configs_of
 from airflow_conda_flow.cli.run import add_run_options, start_run
 from airflow_conda_flow.flow.decorators import nearest
@@ -49,7 +49,7 @@ def execute(arguments: argparse.Namespace, definition: FlowDefinition) -> int:
     else:
         origin = run_of(catalogue, definition.name, arguments.origin_run_id)
     definition = with_configs_of(origin, definition, catalogue)
-    definition.attach([*arguments.decorators_before, *arguments.decorators])
+    definition.attach(given_decorators(arguments))
     parameters = definition.added_parameter_values(origin["parameters"], username())
     rerun = frozenset() if step is None else frozenset({step})
     return start_run(arguments, definition, parameters, settings, origin, rerun)

@@ -13,7 +13,7 @@ from types import FrameType
 from typing import Any
 
 from airflow_conda_flow.cli.parameter_options import add_parameter_options, parameter_values
-from airflow_conda_flow.cli.parser import chosen_settings
+from airflow_conda_flow.cli.parser import chosen_settings, given_decorators
 from airflow_conda_flow.cli.past_runs import open_catalogue
 from airflow_conda_flow.cli.run_hooks import RunHooks
 from airflow_conda_flow.cli.trigger_option import add_trigger_option, trigger_events
@@ -73,7 +73,7 @@ def add_run_options(parser: argparse.ArgumentParser) -> None:
 
 def execute(arguments: argparse.Namespace, definition: FlowDefinition) -> int:
     """Run the flow; 0 when every task finished, else 1."""
-    definition.attach([*arguments.decorators_before, *arguments.decorators])
+    definition.attach(given_decorators(arguments))
     settings = chosen_settings(arguments)
     parameters = parameter_values(arguments, definition, settings.datastore)
     return start_run(arguments, definition, parameters, settings)

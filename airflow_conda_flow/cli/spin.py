@@ -10,7 +10,7 @@ import threading
 from pathlib import Path
 from typing import Any
 
-from airflow_conda_flow.cli.parser import FlowArgumentParser, chosen_settings
+from airflow_conda_flow.cli.parser import FlowArgumentParser, chosen_settings, given_decorators
 from airflow_conda_flow.cli.past_runs import latest_run, open_catalogue, run_of, with_configs_of
 from airflow_conda_flow.cli.run import ended_by, write_for_callers
 from airflow_conda_flow.datastore.catalogue import RunCatalogue
@@ -71,7 +71,7 @@ def execute(arguments: argparse.Namespace, definition: FlowDefinition) -> int:
         else run_of(catalogue, definition.name, run_id)
     )
     definition = with_configs_of(origin, definition, catalogue)
-    definition.attach(arguments.decorators_before)
+    definition.attach(given_decorators(arguments))
     console = Console(quiet=arguments.quiet)
     options = SpinOptions(
         origin=origin,

@@ -115,6 +115,11 @@ def test_the_options_of_a_run(machine):
     assert done.stderr == ""
     (run,) = machine.datastore.joinpath("flows/AFlow").iterdir()
     assert (machine.home / "id").read_text() == run.name
+    default = {"METAFLOW_DEFAULT_DECOSPECS": 'environment:vars={"GIVEN":"default"}  timeout:seconds=60'}
+    assert (
+        "] given default\n"
+        in machine.run(flow, "resume", "end", "--origin-run-id", run.name, **default).stdout
+    )
 
 
 def test_a_setting_that_is_wrong_says_what_to_write(machine):
