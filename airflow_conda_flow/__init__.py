@@ -69,6 +69,8 @@ if TYPE_CHECKING or sys.version_info < (3, 7):
     from airflow_conda_flow.flow.profile import profile
     from airflow_conda_flow.runtime.forked import parallel_imap_unordered, parallel_map
 if TYPE_CHECKING:
+    from importlib.machinery import ModuleSpec
+
     from airflow_conda_flow.launch.deployer import Deployer
     from airflow_conda_flow.launch.notebook import NBRunner
     from airflow_conda_flow.launch.runner import Runner
@@ -185,11 +187,17 @@ class _NamesOfMetaflow(object):
 
     @staticmethod
     def find_spec(fullname, path=None, target=None):  # noqa: ARG004 - what importlib gives
-        # type: (str, object, object) -> None
-        """None, so that the import fails as any other, unless it is known what to write instead."""
+        # type: (str, object, object) -> ModuleSpec | None
+        """A module of Metaflow's, or an error that says what to write; None if there is none of that name."""
         package, _, name = fullname.partition(".")
-        if package == __name__ and name:
+        if package != __name__ or not name:
+            return None
+        from airflow_conda_flow.metaflow_modules import spec_of  # noqa: PLC0415 - few flow files ask for them
+
+        spec = spec_of(name)
+        if spec is None:
             _say_what_to_write(name)
+        return spec
 
 
 sys.meta_path.append(_NamesOfMetaflow)
@@ -202,6 +210,10 @@ def __getattr__(name):
     if name in _MODULES:
         return importlib.import_module("airflow_conda_flow." + name)
     if name not in _LATER:
+        from airflow_conda_flow.metaflow_modules import spec_of  # noqa: PLC0415 - few flow files ask for them
+
+        if spec_of(name) is not None:
+            return importlib.import_module("airflow_conda_flow." + name)
         _say_what_to_write(name)
         raise AttributeError("module %r has no attribute %r" % (__name__, name))
     try:

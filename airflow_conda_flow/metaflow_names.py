@@ -10,6 +10,7 @@ _TOP = "write from airflow_conda_flow import %s"
 _CLIENT = _TOP % "Flow, Run, Step, Task, DataArtifact"
 _PLUGIN = "what flows need of Metaflow's own parts is in airflow_conda_flow itself, or in its cards"
 _SETTINGS = "settings are CONDA_FLOW_... variables; see the README"
+_EXTENSION = "it is of an extension; write a decorator of your own with @user_step_decorator"
 _USER_DECORATORS = _TOP % "FlowMutator, StepMutator, UserStepDecorator, user_step_decorator"
 
 INSTEAD = {
@@ -18,26 +19,38 @@ INSTEAD = {
     "JSONTypeClass": "write JSONType",
     "airflow_external_task_sensor": _SENSOR,
     "airflow_s3_key_sensor": _SENSOR,
+    "checkpoint": _EXTENSION,
     "client.core": _CLIENT,
     "client.filecache": _CLIENT,
+    "deepspeed": _EXTENSION,
     "decorators": "write a step decorator with @user_step_decorator, or a StepMutator",
     "events": "current.trigger is the object; its events have name, id, timestamp and type",
+    "fast_bakery": _EXTENSION,
     "flowspec": _TOP % "FlowSpec",
+    "gpu_profile": _EXTENSION,
+    "huggingface_hub": _EXTENSION,
     "includefile": _TOP % "IncludeFile",
     "integrations": "update the Airflow asset of the event's name, with Airflow's API, for ArgoEvent",
     "metaflow_config": _SETTINGS,
     "metaflow_config_funcs": _SETTINGS,
     "metaflow_current": _TOP % "current",
     "metaflow_profile": _TOP % "profile",
+    "metaflow_ray": _EXTENSION,
+    "model": _EXTENSION,
+    "mpi": _EXTENSION,
     "multicore_utils": _TOP % "parallel_map, parallel_imap_unordered",
+    "nvidia": _EXTENSION,
     "package_sources": "put the modules beside the flow file, or a link to their directory",
     "parameters": _TOP % "Parameter, JSONType",
     "plugins": _PLUGIN,
+    "profilers": _EXTENSION,
     "pytorch_parallel": "write @parallel and read current.parallel",
     "runner.deployer": _DEPLOYER,
     "runner.metaflow_runner": _TOP % "Runner",
     "runner.nbdeploy": _DEPLOYER,
     "runner.nbrun": _TOP % "NBRunner",
+    "slurm": _EXTENSION,
+    "torchrun": "write @parallel, read current.parallel, and start torchrun with subprocess",
     "user_configs": _TOP % "Config, ConfigValue, config_expr",
     "user_decorators": _USER_DECORATORS,
     "util": _PLUGIN,

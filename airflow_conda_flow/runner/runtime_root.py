@@ -21,6 +21,7 @@ _FILES = (
     "cards.py",
     "errors.py",
     "exception.py",
+    "metaflow_modules.py",
     "metaflow_names.py",
     "metaflow_version.py",
 )

@@ -264,6 +264,47 @@ def test_all_of_metaflows_errors_are_there():
     assert all(issubclass(each, exception.MetaflowException) for each in caught)
 
 
+PLACES = """
+import airflow_conda_flow as flow
+from airflow_conda_flow import parameters
+from airflow_conda_flow.client.core import Flow, MetaflowData
+from airflow_conda_flow.decorators import step
+from airflow_conda_flow.flowspec import FlowSpec
+from airflow_conda_flow.includefile import IncludeFile
+from airflow_conda_flow.metaflow_config import DATASTORE_SYSROOT_LOCAL, DATASTORE_SYSROOT_S3, DEFAULT_DATASTORE
+from airflow_conda_flow.metaflow_current import current
+from airflow_conda_flow.plugins.cards.card_modules.components import Markdown
+from airflow_conda_flow.util import get_username, resolve_identity
+
+class AFlow(FlowSpec):
+    @step
+    def only(self):
+        from airflow_conda_flow.metaflow_config import DATASTORE_SYSROOT_LOCAL, DATATOOLS_S3ROOT
+        print("places", DATASTORE_SYSROOT_LOCAL, DATATOOLS_S3ROOT)
+assert (flow.FlowSpec, flow.cards.Markdown, flow.Flow) == (FlowSpec, Markdown, Flow)
+assert flow.parameters.Parameter is parameters.Parameter is flow.Parameter and current is flow.current
+assert (DATASTORE_SYSROOT_S3, DEFAULT_DATASTORE, resolve_identity()) == (None, "local", "user:" + get_username())
+print("datastore", DATASTORE_SYSROOT_LOCAL)
+if __name__ == "__main__":
+    from airflow_conda_flow.runner.metaflow_runner import ExecutingRun, Runner
+    AFlow()
+"""
+
+
+def test_names_where_metaflow_keeps_them(machine):
+    """A module of Metaflow's gives what the package has; for another name it says what to write."""
+    path = machine.home / "places.py"
+    path.write_text(PLACES)
+    done = machine.run(path, "run")
+    assert done.returncode == 0, done.stderr
+    assert f"datastore {machine.datastore}\n" in done.stdout
+    assert f"places {machine.datastore} None\n" in done.stdout
+    path.write_text("from airflow_conda_flow.decorators import StepDecorator")
+    done = machine.run(path)
+    expected = "ImportError: Metaflow's decorators.StepDecorator is not here: write a step decorator with"
+    assert done.stderr.splitlines()[-1].startswith(expected)
+
+
 def test_what_is_not_here_says_what_to_write(machine):
     """The message of an import is the whole answer."""
     path = machine.home / "names.py"

@@ -97,7 +97,9 @@ NAMES = """
 import airflow_conda_flow as metaflow
 from airflow_conda_flow.client import DataArtifact, Flow, Run, Step, Task, get_cards, inspect_spin, namespace
 assert (metaflow.client.Flow, metaflow.Flow) == (Flow, Flow) and metaflow.cards.get_cards is get_cards
-from airflow_conda_flow import S3
+from airflow_conda_flow import S3, flowspec
+from airflow_conda_flow.user_configs.config_parameters import Config
+assert (flowspec.FlowSpec, Config) == (metaflow.FlowSpec, metaflow.Config)
 from airflow_conda_flow.plugins.datatools.s3 import MetaflowS3NotFound, S3GetObject, S3PutObject
 from airflow_conda_flow.plugins.datatools.s3.s3 import S3Object
 assert S3PutObject("a", path="b", metadata={"c": 1}) == ("a", None, "b", None, None, {"c": 1})
@@ -111,15 +113,15 @@ def said(line):
         return str(error)
 
 for line, expected in [
-    ("from airflow_conda_flow import flowspec", "Metaflow's flowspec is not here: write from airflow_conda_flow import F"),
+    ("from airflow_conda_flow.flowspec import Nothing", "Metaflow's flowspec.Nothing is not here: write from "),
     ("from airflow_conda_flow.plugins.aws.x import y", "Metaflow's plugins.aws is not here: what flows "),
-    ("import airflow_conda_flow.metaflow_config", "Metaflow's metaflow_config is not here: settings are CONDA_FLOW_"),
+    ("from airflow_conda_flow.metaflow_config import X", "Metaflow's metaflow_config.X is not here: settings are CO"),
     ("from airflow_conda_flow.events import Trigger", "Metaflow's events is not here: current.trigger is the object"),
-    ("from airflow_conda_flow.client.core import Run", "Metaflow's client.core is not here: write from airflow_conda"),
     ("from airflow_conda_flow import package_sources", "Metaflow's package_sources is not here: put the modules"),
     ("from airflow_conda_flow import airflow_s3_key_sensor", "Metaflow's airflow_s3_key_sensor is not here: put the"),
     ("from airflow_conda_flow import pytorch_parallel", "Metaflow's pytorch_parallel is not here: write @parallel"),
     ("from airflow_conda_flow.integrations import ArgoEvent", "Metaflow's integrations is not here: update the Air"),
+    ("from airflow_conda_flow.client.core import X", "Metaflow's client.core.X is not here: write from airflow_conda"),
     ("import airflow_conda_flow.nothing", "No module named 'airflow_conda_flow.nothing'"),
     ("from airflow_conda_flow import nothing", "cannot import name 'nothing'"),
     ("import no_such_module", "No module named 'no_such_module'"),
