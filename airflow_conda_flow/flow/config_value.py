@@ -35,6 +35,9 @@ class ConfigValue(dict):  # type: ignore[type-arg]
         """A plain dict of plain values, which may be changed."""
         return {key: plain(value) for key, value in self.items()}
 
+    _data = property(to_dict)
+    """As Metaflow's values have it, for libraries that take plain dicts alone."""
+
     def copy(self):
         # type: () -> ConfigValue
         """An equal value."""

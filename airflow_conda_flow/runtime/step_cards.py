@@ -79,13 +79,14 @@ class StepCards(object):
 
     def __getitem__(self, name):
         # type: (str) -> StepCard
-        try:
-            return self._by_id[name]
-        except KeyError:
-            raise KeyError(
-                "This step has no card with the id %r. It has: %s."
+        """The card of that id; if there is none, one that nobody sees, so that a card fails no step."""
+        if name not in self._by_id:
+            sys.stderr.write(
+                "This step has no card with the id %r; what is appended to it is not shown. It has: %s.\n"
                 % (name, ", ".join(map(repr, self._by_id)) or "none with an id")
-            ) from None
+            )
+            return StepCard(self)
+        return self._by_id[name]
 
     def __setitem__(self, name, components):
         # type: (str, Iterable[Any]) -> None

@@ -36,6 +36,7 @@ class AFlow(FlowSpec):
     def end(self):
         current.card.append(Artifact({"a": 1}, name="dict"))
         assert "report" not in current.card
+        current.card["report"].append(Markdown("nowhere"))
         END
 """
 
@@ -58,6 +59,7 @@ def test_pages_of_a_task(machine):
     flow = machine.flow(FLOW.replace("END", ""))
     done = machine.run(flow, "run")
     assert done.returncode == 0, done.stdout + done.stderr
+    assert "This step has no card with the id 'report'; what is appended to it is not shown." in done.stdout
     listed = machine.run(flow, "card", "list", "start").stdout
     assert [line.split()[1:3] for line in listed.splitlines()] == [
         ["card", "default"],

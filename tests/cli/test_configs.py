@@ -34,7 +34,7 @@ class AFlow(FlowSpec):
         except TypeError as error:
             print("ERROR", error)
         print("VALUES", self.alpha, self.names, self.settings["model"]["alpha"], self.listed.a, self.text)
-        print("KINDS", type(self.settings).__name__, type(self.kept).__name__, self.nothing, self.settings.items_[1].name)
+        print("KINDS", type(self.settings).__name__, type(self.kept._data).__name__, self.nothing, self.settings.items_[1].name)
         print("NAMES", current.parameter_names)
 """
 SETTINGS = {"model": {"alpha": 0.25}, "help": "how much", "items_": [{"name": "a"}, {"name": "b"}]}
@@ -67,7 +67,7 @@ def test_defaults(machine, flow):
     done = machine.run(flow, "run")
     assert done.returncode == 0, done.stderr + done.stdout
     assert "] VALUES 0.25 ['a-x', 'b-x'] 0.25 1 as it is\n" in done.stdout
-    assert "] KINDS ConfigValue ConfigValue None b\n" in done.stdout
+    assert "] KINDS ConfigValue dict None b\n" in done.stdout
     assert "] ERROR A config does not change. Change a copy: config.to_dict().\n" in done.stdout
     names = ["alpha", "listed", "names", "nothing", "other", "settings", "text"]
     assert f"] NAMES {names}\n" in done.stdout
