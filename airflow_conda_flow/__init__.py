@@ -173,13 +173,14 @@ _MODULES = ("cards", "client", "datatools", "exception", "metaflow_version")
 """Modules that are there without an import of their own, as they are in Metaflow."""
 
 
-def _say_what_to_write(name):
-    # type: (str) -> None
-    from airflow_conda_flow.metaflow_names import INSTEAD  # noqa: PLC0415 - only where one is wrong
+def _say_what_to_write(name, is_import=False):
+    # type: (str, bool) -> None
+    from airflow_conda_flow.metaflow_names import INNER, INSTEAD  # noqa: PLC0415 - only where one is wrong
 
-    known = name if name in INSTEAD else name.partition(".")[0]  # most of plugins is not here
-    if known in INSTEAD:  # no AttributeError, of which an import would leave out the message
-        raise ImportError("Metaflow's %s is not here: %s." % (name, INSTEAD[known]))
+    known = dict(INNER, **INSTEAD) if is_import else INSTEAD
+    found = known.get(name) or known.get(name.partition(".")[0])  # most of plugins is not here
+    if found:  # no AttributeError, of which an import would leave out the message
+        raise ImportError("Metaflow's %s is not here: %s." % (name, found))
 
 
 class _NamesOfMetaflow(object):
@@ -196,7 +197,7 @@ class _NamesOfMetaflow(object):
 
         spec = spec_of(name)
         if spec is None:
-            _say_what_to_write(name)
+            _say_what_to_write(name, is_import=True)
         return spec
 
 

@@ -56,3 +56,45 @@ INSTEAD = {
     "util": _PLUGIN,
 }
 """What to write instead, by name; the name of a module in a module has dots."""
+
+INNER = dict.fromkeys(
+    [
+        "cli_args",
+        "cli_components",
+        "clone_util",
+        "cmd",
+        "cmd_with_io",
+        "debug",
+        "event_logger",
+        "extension_support",
+        "graph",
+        "lint",
+        "meta_files",
+        "metadata_provider",
+        "metaflow_environment",
+        "metaflow_git",
+        "mflog",
+        "monitor",
+        "package",
+        "packaging_sys",
+        "procpoll",
+        "pylint_wrapper",
+        "sidecar",
+        "system",
+        "system_context",
+        "tagging_util",
+        "task",
+        "tracing",
+        "tuple_util",
+        "unbounded_foreach",
+        "vendor",
+        "R",
+    ],
+    _PLUGIN,
+)
+INNER.update(
+    _vendor="import the library itself, and name it in @conda or @pypi",
+    tutorials="there are flows to begin with in the folder dags/ of the sources",
+    version="write from airflow_conda_flow import metaflow_version",
+)
+"""Modules of Metaflow's own parts: an import of one is answered, and no attribute of this package is one."""

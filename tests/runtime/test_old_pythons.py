@@ -112,11 +112,15 @@ def said(line):
     except ImportError as error:
         return str(error)
 
+assert not hasattr(metaflow, "version") and not hasattr(metaflow, "task")
 for line, expected in [
     ("from airflow_conda_flow.flowspec import Nothing", "Metaflow's flowspec.Nothing is not here: write from "),
     ("from airflow_conda_flow.plugins.aws.x import y", "Metaflow's plugins.aws is not here: what flows "),
     ("from airflow_conda_flow.metaflow_config import X", "Metaflow's metaflow_config.X is not here: settings are CO"),
     ("from airflow_conda_flow.events import Trigger", "Metaflow's events is not here: current.trigger is the object"),
+    ("from airflow_conda_flow._vendor import click", "Metaflow's _vendor is not here: import the library itself, and"),
+    ("from airflow_conda_flow import version", "Metaflow's version is not here: write from airflow_conda_flow import m"),
+    ("import airflow_conda_flow.mflog.x", "Metaflow's mflog is not here: what flows need of Metaflow's own parts is"),
     ("from airflow_conda_flow import package_sources", "Metaflow's package_sources is not here: put the modules"),
     ("from airflow_conda_flow import airflow_s3_key_sensor", "Metaflow's airflow_s3_key_sensor is not here: put the"),
     ("from airflow_conda_flow import pytorch_parallel", "Metaflow's pytorch_parallel is not here: write @parallel"),
