@@ -31,6 +31,14 @@ def run_as_program(flow_class: type[Any]) -> NoReturn:
     os._exit(code)
 
 
+def _program_with(flow_class: type[Any]) -> str | None:
+    """The file that runs as a program, if it has imported the flow: its directory is then the one to ship."""
+    program = sys.modules["__main__"]
+    is_there = getattr(program, flow_class.__name__, None) is flow_class
+    file = getattr(program, "__file__", None)
+    return os.path.abspath(file) if is_there and file else None  # noqa: PTH100 - as the flow's own is made
+
+
 def main(flow_class: type[Any], argv: Sequence[str] | None = None) -> int:
     """Run the command line of a flow; returns the exit code.
 
@@ -44,6 +52,7 @@ def main(flow_class: type[Any], argv: Sequence[str] | None = None) -> int:
         except ParameterError as error:  # what is given for a config is wrong
             sys.stderr.write(f"{error}\n")
             return 2
+        definition.file = _program_with(flow_class) or definition.file
         parser = build_parser(definition)
         arguments = parse(parser, words)
         if arguments.keywords_file is not None:

@@ -13,6 +13,7 @@ from airflow_conda_flow.flow.current_run import current
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
+    from types import FrameType
     from typing import Any, Protocol
 
     class Task(Protocol):
@@ -62,6 +63,17 @@ _NAMES = {
 """What a flow object has until a step assigns something else."""
 
 
+def _is_made_by_program(flow):
+    # type: (FlowSpec) -> bool
+    """Whether the class, or ``MyFlow()`` alone, stands in the file that runs as a program."""
+    if type(flow).__module__ == "__main__":
+        return True
+    caller = sys._getframe(2)  # type: FrameType | None # noqa: SLF001 - there is no other way
+    while caller is not None and caller.f_locals.get("self") is flow:  # __init__ of a class between
+        caller = caller.f_back
+    return caller is not None and caller.f_globals.get("__name__") == "__main__"
+
+
 class FlowSpec(object):
     """A flow: subclass it, and write its steps as methods with ``@step``.
 
@@ -73,7 +85,7 @@ class FlowSpec(object):
 
     def __init__(self, use_cli=True):
         # type: (bool) -> None
-        if use_cli and not in_step_process and type(self).__module__ == "__main__":
+        if use_cli and not in_step_process and _is_made_by_program(self):
             from airflow_conda_flow.cli.main import run_as_program  # noqa: PLC0415 - not in a step process
 
             run_as_program(type(self))

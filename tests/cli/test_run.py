@@ -34,6 +34,18 @@ def machine(tmp_path) -> Machine:
     return Machine(tmp_path / "home")
 
 
+def test_a_flow_of_another_module(machine):
+    """A program may import the flow; its own directory is the one that steps import from. An import runs nothing."""
+    machine.flow(LINEAR + "        from steps.beside import __name__ as name; print(name)", "steps/flow.py")
+    (machine.home / "steps/beside.py").touch()
+    program = machine.home / "program.py"
+    program.write_text("import steps.flow\nfrom steps.flow import AFlow\ndef main():\n    AFlow()\nmain()\n")
+    done = machine.run(program, "run")
+    assert (done.returncode, done.stdout.count("] steps.beside\n")) == (0, 1), done.stdout + done.stderr
+    program.write_text("from steps.flow import AFlow\nprint(AFlow(use_cli=False))\n")
+    assert machine.run(program, "run").stdout == "<flow AFlow>\n"
+
+
 def test_the_lines_of_a_run(machine):
     """Start, output and end of each task have the field's form."""
     done = machine.run(machine.flow(LINEAR), "run")
