@@ -23,12 +23,12 @@ from airflow_conda_flow.cli.run import ended_by
 from airflow_conda_flow.datastore import layout
 from airflow_conda_flow.datastore.catalogue import RunCatalogue
 from airflow_conda_flow.datastore.datastore import Datastore, open_datastore
-from airflow_conda_flow.datastore.manifests import Manifest
+from airflow_conda_flow.datastore.manifests import Manifest, list_runs
 from airflow_conda_flow.errors import CondaFlowError, NotInDatastore, SettingError
 from airflow_conda_flow.flow.definition import FlowDefinition
 
 HOST = "127.0.0.1"
-RUNS = 10
+_RUNS = 10
 """So many of the latest runs are looked at."""
 
 _PARTS = 5
@@ -90,6 +90,7 @@ class RunCards:
         self._steps = [node.name for node in definition.graph.topological()]
         self._run_id = run_id
         self._namespace = namespace
+        self._ordered: tuple[list[str], list[str]] = ([], [])
 
     def newest(self, most: int) -> list[Card]:
         """The cards of now, those of tasks that still run too: later runs first, and later steps."""
@@ -108,10 +109,19 @@ class RunCards:
         return self._storage.read_bytes(key)
 
     def _newest(self) -> Iterator[Card]:
-        run_ids = self._catalogue.run_ids(self._flow) if self._run_id is None else [self._run_id]
-        for run in self._catalogue.runs(self._flow, run_ids[:RUNS]):
+        run_ids = self._latest() if self._run_id is None else [self._run_id]
+        for run in self._catalogue.runs(self._flow, run_ids[:_RUNS]):
             if run is not None and self._namespace in {None, *run["user_tags"], *run["system_tags"]}:
                 yield from sorted(self._of_run(run), key=self._place)
+
+    def _latest(self) -> list[str]:
+        """The runs, the newest first; they are put in order, which reads them, when another one is there."""
+        known, ordered = self._ordered
+        there = list_runs(self._storage, self._flow)
+        if there != known:
+            ordered = self._catalogue.run_ids(self._flow)
+            self._ordered = (there, ordered)
+        return ordered
 
     def _of_run(self, run: Manifest) -> Iterator[Card]:
         run_id = run["run_id"]
