@@ -120,7 +120,8 @@ class RunCards:
         there = list_runs(self._storage, self._flow)
         if there != known:
             ordered = self._catalogue.run_ids(self._flow)
-            self._ordered = (there, ordered)
+            if len(ordered) == len(there):  # else the manifest of a run is about to come
+                self._ordered = (there, ordered)
         return ordered
 
     def _of_run(self, run: Manifest) -> Iterator[Card]:
