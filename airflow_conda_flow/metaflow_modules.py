@@ -45,6 +45,12 @@ def _from(module, name):
     return getattr(importlib.import_module("%s.%s" % (_PACKAGE, module)), name)
 
 
+def _as_it_is(method):
+    # type: (Any) -> Any
+    """What Metaflow's decorators for ``render`` do is done for every part of a card here."""
+    return method
+
+
 def _datastore(kind):
     # type: (str) -> str | None
     """The root of the datastore, if it is of that kind."""
@@ -67,7 +73,9 @@ _VALUES = {
     "MetaflowCode": lambda: _from("client.run_code", "RunCode"),
     "MetaflowData": lambda: _from("client.task_data", "TaskData"),
     "get_username": lambda: username,
+    "render_safely": lambda: _as_it_is,
     "resolve_identity": lambda: lambda: "user:" + username(),
+    "with_default_component_id": lambda: _as_it_is,
 }  # type: dict[str, Callable[[], Any]]
 """What those modules have beside the names of the package."""
 

@@ -21,11 +21,19 @@ _MAGIC = (
 
 
 class CardComponent(object):
-    """A part of a card."""
+    """A part of a card. A subclass of one's own has a ``render`` that gives what another part's gives."""
+
+    REALTIME_UPDATABLE = False
+    component_id = None  # type: str | None
 
     def to_dict(self):
         # type: () -> dict[str, Any]
         """The part as JSON."""
+        rendered = None if type(self).render is CardComponent.render else self.render()
+        if isinstance(rendered, dict) and "kind" in rendered:
+            return rendered
+        if isinstance(rendered, str):
+            return {"kind": "markdown", "text": rendered}
         raise TypeError("%s is no component that a card can show." % type(self).__name__)
 
     def render(self):
@@ -37,9 +45,9 @@ class CardComponent(object):
 class Markdown(CardComponent):
     """Text in Markdown; HTML in it shows as text."""
 
-    def __init__(self, text):
-        # type: (str) -> None
-        self.text = text
+    def __init__(self, text=None):
+        # type: (str | None) -> None
+        self.text = text or ""
 
     def update(self, text):
         # type: (str) -> None

@@ -28,6 +28,9 @@ class CardDecorator(StepDecorator):
         timeout: seconds that a type of one's own may take to render.
         save_errors: whether a task that fails, or a type of one's own, leaves a card that says why.
         customize: whether ``current.card.append`` means this one where there are several.
+        refresh_interval: taken for the sake of flows that set it, as are the next: each refresh is shown.
+        scope: a card is always of a task.
+        rank: cards stand in the order of their decorators.
     """
 
     name = "card"
@@ -39,6 +42,9 @@ class CardDecorator(StepDecorator):
         "timeout": 45,
         "save_errors": True,
         "customize": False,
+        "refresh_interval": None,
+        "scope": None,
+        "rank": None,
     }  # type: dict[str, Any]
 
     def check(self):

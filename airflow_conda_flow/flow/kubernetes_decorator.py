@@ -111,10 +111,13 @@ class KubernetesDecorator(StepDecorator):
         extended_resources: numbers of further devices, by the names that the nodes have for them.
         hostname_resolution_timeout: taken for the sake of flows that set it: nodes of a ``num_parallel``
             wait an hour for the main one.
+        compute_pool: taken likewise; it names a group of nodes to Outerbounds alone.
     """
 
     name = "kubernetes"
-    defaults = dict(RESOURCES, hostname_resolution_timeout=None, **dict.fromkeys(ATTRIBUTES))
+    defaults = dict(
+        RESOURCES, hostname_resolution_timeout=None, compute_pool=None, **dict.fromkeys(ATTRIBUTES)
+    )
 
     def check(self):
         # type: () -> None

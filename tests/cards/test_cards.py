@@ -8,7 +8,20 @@ from ..flow_machine import Machine
 
 FLOW = """
 from airflow_conda_flow import card
-from airflow_conda_flow.cards import Artifact, Image, Markdown, ProgressBar, Table, ValueBox, VegaChart
+from airflow_conda_flow.cards import (
+    Artifact, Image, Markdown, MetaflowCardComponent, ProgressBar, Table, ValueBox, VegaChart)
+from airflow_conda_flow.plugins.cards.card_modules.components import with_default_component_id
+
+class LineChart(MetaflowCardComponent):
+    REALTIME_UPDATABLE = True
+    def __init__(self, title):
+        super().__init__()
+        self.spec = {"mark": "line", "title": title}
+    @with_default_component_id
+    def render(self):
+        chart = VegaChart(self.spec)
+        chart.component_id = self.component_id
+        return chart.render()
 
 PNG = b"\\x89PNG\\r\\n\\x1a\\n"
 
@@ -16,7 +29,7 @@ class AFlow(FlowSpec):
     alpha = Parameter("alpha", default=0.5)
 
     @card
-    @card(type="blank", id="report")
+    @card(type="blank", id="report", refresh_interval=1)
     @card(type="html", id="own", options={"attribute": "page"})
     @step
     def start(self):
@@ -27,6 +40,7 @@ class AFlow(FlowSpec):
         current.card["report"].components["box"].update(value=0.93, subtitle="of 1")
         current.card["report"].append(ProgressBar(max=10), id="bar")
         current.card["report"].components["bar"].update(7)
+        current.card["report"].append(Table([[LineChart("a chart of one's own"), Markdown()]]))
         current.card["report"].append(Image(b"nothing"))
         current.card["report"].append(VegaChart({"mark": "</script>"}))
         self.next(self.end)
@@ -74,6 +88,7 @@ def test_pages_of_a_task(machine):
     assert ">page<" in page
     report = get(machine, flow, "start", "--id", "report")
     assert '<progress value="7" max="10">' in report
+    assert "a chart of one's own" in report
     assert 'accuracy<strong>0.93</strong><span class="dim">of 1 </span>' in report
     assert "these bytes are none" in report
     assert '"mark": "\\u003c/script>"' in report

@@ -22,7 +22,7 @@ def test_examples():
     assert not results.failed
 
 
-WITHOUT_EFFECT = "hostname_resolution_timeout"
+WITHOUT_EFFECT = ("hostname_resolution_timeout", "compute_pool")
 GOOD = [
     ("image", "registry:5000/base:1", "registry:5000/base:1"),
     ("gpu_vendor", "amd", "amd"),
@@ -59,6 +59,7 @@ GOOD = [
     ("port", 8080, 8080),
     ("extended_resources", {"example.com/fpga": 2, "a/b": "1"}, {"example.com/fpga": "2", "a/b": "1"}),
     ("hostname_resolution_timeout", 60, 60),
+    ("compute_pool", "gpus", "gpus"),
 ]
 
 
@@ -71,12 +72,12 @@ def test_good_values(name, given, kept):
         """Do nothing."""
 
     attributes = method.decorators[0].attributes
-    assert attributes == {**RESOURCES, **dict.fromkeys([*ATTRIBUTES, WITHOUT_EFFECT]), name: kept}
+    assert attributes == {**RESOURCES, **dict.fromkeys([*ATTRIBUTES, *WITHOUT_EFFECT]), name: kept}
 
 
 def test_every_attribute_is_tried():
     """The table above has them all."""
-    assert {name for name, _, _ in GOOD} == {*ATTRIBUTES, WITHOUT_EFFECT}
+    assert {name for name, _, _ in GOOD} == {*ATTRIBUTES, *WITHOUT_EFFECT}
 
 
 BAD = [
