@@ -12,8 +12,6 @@ COMMANDS = {
     "step-functions": _DAG,
     "batch": "Ctrl-C ends the jobs of a run; those of a run that was killed are listed by "
     "'aws batch list-jobs --job-queue QUEUE --job-status RUNNING', and 'aws batch terminate-job' ends one",
-    "kubernetes": "Ctrl-C ends the pods of a run; those of a run that was killed are listed by "
-    "'kubectl get pods -l airflow-conda-flow/run-id=RUN_ID', and 'kubectl delete pods -l ...' ends them",
     "spot-metadata": _INNER,
     "init": _INNER,
     "step": f"{_INNER}; for one step alone write 'spin'",

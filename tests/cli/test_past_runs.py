@@ -181,7 +181,14 @@ def test_scrub(machine):
             2,
             "Metaflow's argo-workflows is not here: the file itself is the DAG",
         ),
-        (("kubernetes", "kill"), 2, "'kubectl get pods -l airflow-conda-flow/run-id=RUN_ID'"),
+        (("batch", "kill"), 2, "'aws batch list-jobs --job-queue QUEUE --job-status RUNNING'"),
+        (
+            ("kubernetes", "list", "--my-runs", "--user", "x"),
+            2,
+            "--user: not allowed with argument --my-runs",
+        ),
+        (("kubernetes", "list", "--run-id", "9"), 1, "There is no run '9' of AFlow in"),
+        (("kubernetes", "kill"), 1, "No Kubernetes cluster is configured: "),
         (
             ("step", "start"),
             2,

@@ -167,6 +167,22 @@ def test_a_pod_that_is_deleted_fails_its_task_in_one_line(cluster, machine):
     assert [each["status"] for each in cluster.manifests(root_of(machine)).values()] == ["failed"]
 
 
+def test_the_pods_of_a_run_that_was_killed(cluster, machine):
+    """They are listed and ended by the flow's own command; those of other runs are left alone."""
+    flow = one_pod(machine, "import time\ntime.sleep(100)")
+    with machine.started(flow, "run", "--run-id-file", "id") as process:
+        pod = cluster.pod_of("AFlow", "start")["metadata"]["name"]
+        process.kill()
+    run_id = (machine.home / "id").read_text()
+    line = f"AFlow/{run_id}/start/0/0  {cluster.namespace}/{pod}  "
+    for words in (("--user", "tester"), ("--run-id", run_id)):
+        assert machine.run(flow, "kubernetes", "list", *words).stdout == f"{line}Running\n"
+    nobody = machine.run(flow, "kubernetes", "kill", "--user", "nobody")
+    assert (nobody.returncode, nobody.stdout, nobody.stderr) == (0, "", "There is no such pod.\n")
+    assert machine.run(flow, "kubernetes", "kill").stdout == f"{line}told to end\n"
+    cluster.wait_until_empty("AFlow")
+
+
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_an_interrupted_run_leaves_no_pod(cluster, machine, number):
     """Ctrl-C while pods run and while one waits for a node."""
