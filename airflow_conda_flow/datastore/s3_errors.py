@@ -28,7 +28,6 @@ if TYPE_CHECKING:
 
 MISSING_KEY = {"NoSuchKey", "404", "NotFound"}
 _DENIED = {"AccessDenied", "403", "AllAccessDisabled"}
-_NO_BUCKET = {"NoSuchBucket", "InvalidBucketName"}
 _BAD_RANGE = {"InvalidRange", "416"}
 
 _CREDENTIALS = (
@@ -190,14 +189,15 @@ def object_error(error: BaseException, url: str) -> CondaFlowError | None:
         return S3NoSpace(f"There is no room on the disk for {url}. Give S3(tmproot=...) another directory.")
     error = _answer_behind(error)
     code = answer_code(error)
-    if code in MISSING_KEY:
-        return S3NotFound(f"There is no object {url}{_via()}.")
     if code in _BAD_RANGE:
         return S3InvalidRange(f"{url} has no bytes in that range.")
+    if code in MISSING_KEY or code == "NoSuchBucket":  # a HEAD answers both alike
+        reason = ": the bucket does not exist" if code == "NoSuchBucket" else ""
+        return S3NotFound(f"There is no object {url}{_via()}{reason}.")
     if (meaning := _meaning(error)) is None:
         return None
     wrong, fix = meaning
-    if code in _NO_BUCKET or type(error).__name__ == "ParamValidationError":
+    if code == "InvalidBucketName" or type(error).__name__ == "ParamValidationError":
         return S3InvalidURL(f"{url}{_via()}: {wrong}.")
     kind = S3AccessDenied if code in _DENIED else S3Failed
     return kind(f"{url}{_via()} cannot be used: {wrong}. {fix}")

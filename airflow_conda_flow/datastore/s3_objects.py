@@ -138,7 +138,7 @@ class S3Objects:
         urls: Sequence[str],
         is_recursive: bool,
     ) -> list[list[tuple[str, int | None]]]:
-        """(URL, size) of all that is below each URL; without a size it is a folder, with a slash at its end.
+        """(URL, size) of all that is below each URL: objects, then folders, which have no size.
 
         Args:
             urls: prefixes.
@@ -154,7 +154,8 @@ class S3Objects:
                 self._go_on(0)
                 found += ((each["Key"], each["Size"]) for each in page.get("Contents", ()))
                 found += ((each["Prefix"], None) for each in page.get("CommonPrefixes", ()))
-        return [(f"s3://{bucket}/{key}", size) for key, size in sorted(found, key=lambda each: each[0])]
+        found.sort(key=lambda each: (each[1] is None, each[0]))
+        return [(f"s3://{bucket}/{key}", size) for key, size in found]
 
     def put(self, files: Sequence[Mapping[str, Any]], overwrite: bool) -> list[bool]:
         """Whether each file was stored: with ``overwrite`` always, else where there was no object before.

@@ -113,9 +113,10 @@ class S3(object):
     def _listed(self, urls, is_recursive):
         # type: (list[str], bool) -> list[S3Object]
         found = self._call("listing", [urls, is_recursive])
+        prefixes = [self._root if is_recursive and self._is_root(url) else url for url in urls]
         return [
             S3Object(prefix, url, None if size is None else {"size": size})
-            for prefix, entries in zip(urls, found)
+            for prefix, entries in zip(prefixes, found)
             for url, size in entries
         ]
 
@@ -305,7 +306,11 @@ class S3(object):
     def _prefixes(self, keys):
         # type: (Iterable[str | None] | None) -> list[str]
         """URLs as they are; that of the root as a folder's, or ``run/1`` would hold ``run/10``."""
-        return [url.rstrip("/") + "/" if url == self._root else url for url in self._urls(keys)]
+        return [url.rstrip("/") + "/" if self._is_root(url) else url for url in self._urls(keys)]
+
+    def _is_root(self, url):
+        # type: (str) -> bool
+        return self._root is not None and url.rstrip("/") == self._root
 
     def _url(self, given):
         # type: (Any) -> str

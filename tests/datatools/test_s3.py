@@ -127,8 +127,9 @@ def test_what_is_below_a_prefix(tree):
             ("3.txt", True, 4),
         ]
         assert (paths[1].url, paths[1].prefix) == (f"{tree}/a/b/", f"{tree}/a/")
-        assert [each.key for each in s3.list_paths()] == ["a", "ab", "f.txt"]
+        assert [each.key for each in s3.list_paths()] == ["f.txt", "a", "ab"]
         assert [each.key for each in s3.list_recursive()] == list(TREE)
+        assert {each.prefix for each in [*s3.list_recursive(), *s3.get_all()]} == {tree}
         assert [each.key for each in s3.list_recursive(["a"])] == ["0.txt", "b/1.txt", "c/2.txt", "ab/3.txt"]
         found = s3.get_recursive(["f.txt", "a/"])
         assert [each.text for each in found] == ["", "0", "11", "222"]
@@ -238,9 +239,7 @@ def test_what_the_server_refuses(moto_s3, monkeypatch):
     moto_s3.use(monkeypatch)
     monkeypatch.setattr(s3_access, "_direct", [])
     with S3() as s3:
-        with pytest.raises(
-            MetaflowS3URLException, match=r"s3://no-such-bucket/x .*the bucket does not exist"
-        ):
+        with pytest.raises(MetaflowS3NotFound, match=r"s3://no-such-bucket/x .*the bucket does not exist"):
             s3.get_many(["s3://no-such-bucket/x"])
         client = s3_access._direct[0]._client()
         denied = client.exceptions.ClientError({"Error": {"Code": "403"}}, "HeadObject")
