@@ -240,6 +240,17 @@ def load_settings(
     )
 
 
+def metaflow_setting(name: str, environ: Mapping[str, str] | None = None) -> str | None:
+    """What a setting of Metaflow's is, by its variable or its key in Metaflow's configuration file.
+
+    Args:
+        name: such as ``METAFLOW_S3_ENDPOINT_URL``.
+        environ: as for ``load_settings``.
+    """
+    environ = os.environ if environ is None else environ
+    return environ.get(name) or _metaflow_configuration(environ).get(name)
+
+
 class ProjectPlace(NamedTuple):
     """Where the settings say that flows with ``@project`` are: a branch, of production or not, or whose."""
 

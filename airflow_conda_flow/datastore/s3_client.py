@@ -7,6 +7,9 @@ import threading
 from typing import Any
 
 from airflow_conda_flow.errors import SettingError
+from airflow_conda_flow.settings import metaflow_setting
+
+_METAFLOW = "METAFLOW_S3_ENDPOINT_URL"
 
 
 class ClientOfProcess:
@@ -29,11 +32,17 @@ class ClientOfProcess:
             return self._clients[pid]
 
 
+def custom_endpoint() -> tuple[str | None, str]:
+    """The endpoint that is set, None for that of AWS, and the name of what sets it."""
+    url = os.environ.get("AWS_ENDPOINT_URL_S3") or os.environ.get("AWS_ENDPOINT_URL")
+    return (url, "AWS_ENDPOINT_URL") if url else (metaflow_setting(_METAFLOW), _METAFLOW)
+
+
 def _make_client() -> Any:
     import boto3  # type: ignore[import-untyped]  # noqa: PLC0415  0.2 s that only S3 users pay
     from botocore.config import Config  # type: ignore[import-untyped]  # noqa: PLC0415
 
-    custom = os.environ.get("AWS_ENDPOINT_URL_S3") or os.environ.get("AWS_ENDPOINT_URL")
+    custom, name = custom_endpoint()
     config = Config(
         retries={"mode": "standard", "max_attempts": 4},
         max_pool_connections=64,
@@ -50,10 +59,8 @@ def _make_client() -> Any:
     # A session of our own: boto3's default session is shared and not thread-safe while it is made.
     session = boto3.session.Session()
     try:
-        return session.client("s3", config=config)
+        return session.client("s3", config=config, endpoint_url=custom if name == _METAFLOW else None)
     except ValueError as error:
         if custom is None:
             raise
-        raise SettingError(
-            f"AWS_ENDPOINT_URL is {custom!r}: expected a URL with http:// or https://."
-        ) from error
+        raise SettingError(f"{name} is {custom!r}: expected a URL with http:// or https://.") from error

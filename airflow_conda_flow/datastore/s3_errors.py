@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import contextlib
 import errno
-import os
 from typing import TYPE_CHECKING, Any
 
+from airflow_conda_flow.datastore.s3_client import custom_endpoint
 from airflow_conda_flow.errors import (
     CondaFlowError,
     DatastoreUnavailable,
@@ -179,8 +179,8 @@ def _answer_behind(error: BaseException) -> BaseException:
 
 
 def _via() -> str:
-    endpoint = os.environ.get("AWS_ENDPOINT_URL_S3") or os.environ.get("AWS_ENDPOINT_URL")
-    return f" at {endpoint} (AWS_ENDPOINT_URL)" if endpoint else ""
+    endpoint, name = custom_endpoint()
+    return f" at {endpoint} ({name})" if endpoint else ""
 
 
 def object_error(error: BaseException, url: str) -> CondaFlowError | None:

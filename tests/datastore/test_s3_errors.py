@@ -162,6 +162,22 @@ def test_unreachable_endpoint(monkeypatch):
     check(caught, f"at {endpoint} (AWS_ENDPOINT_URL)", "the endpoint cannot be reached")
 
 
+def test_the_endpoint_of_metaflows_configuration(monkeypatch, tmp_path):
+    """Its key in the file counts where no variable of boto3's says otherwise."""
+    for name in ("AWS_ENDPOINT_URL", "AWS_ENDPOINT_URL_S3"):
+        monkeypatch.delenv(name, raising=False)
+    (tmp_path / "config.json").write_text('{"METAFLOW_S3_ENDPOINT_URL": "http://127.0.0.1:1"}')
+    monkeypatch.setenv("METAFLOW_HOME", str(tmp_path))
+    monkeypatch.setenv("AWS_DEFAULT_REGION", "us-east-1")
+    assert S3Storage("s3://bucket").client.meta.endpoint_url == "http://127.0.0.1:1"
+    monkeypatch.setenv("METAFLOW_S3_ENDPOINT_URL", "localhost")
+    with pytest.raises(SettingError) as caught:
+        S3Storage("s3://bucket/prefix").read_bytes("key")
+    check(caught, "METAFLOW_S3_ENDPOINT_URL is 'localhost': expected a URL")
+    monkeypatch.setenv("AWS_ENDPOINT_URL", "http://127.0.0.1:2")
+    assert S3Storage("s3://bucket").client.meta.endpoint_url == "http://127.0.0.1:2"
+
+
 @pytest.mark.usefixtures("server")
 def test_endpoint_that_is_no_url(monkeypatch):
     """An endpoint that is no URL: the variable is named."""
