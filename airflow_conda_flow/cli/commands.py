@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from airflow_conda_flow.cli import (
+    batch,
     card,
     check,
     completion,
@@ -37,6 +38,7 @@ COMMANDS: tuple[Any, ...] = (
     package,
     environment,
     kubernetes,
+    batch,
     output_dot,
     output_raw,
     completion,

@@ -10,8 +10,6 @@ COMMANDS = {
     "airflow": _DAG,
     "argo-workflows": _DAG,
     "step-functions": _DAG,
-    "batch": "Ctrl-C ends the jobs of a run; those of a run that was killed are listed by "
-    "'aws batch list-jobs --job-queue QUEUE --job-status RUNNING', and 'aws batch terminate-job' ends one",
     "spot-metadata": _INNER,
     "init": _INNER,
     "step": f"{_INNER}; for one step alone write 'spin'",

@@ -108,7 +108,7 @@ def _plans(context: RunContext) -> Plans:
         if "batch" in decorators:
             name = step_region(decorators, context.settings)
             if name not in regions:
-                regions[name] = _connect(name)
+                regions[name] = connect_region(name)
             service = regions[name].service
             plan = plan_step(step, decorators, context.settings, context.datastore.storage, service)
             plans[step] = regions[name], plan
@@ -154,7 +154,8 @@ def poll_interval(settings: Settings) -> float:
     return seconds
 
 
-def _connect(region: str | None) -> BatchRegion:
+def connect_region(region: str | None) -> BatchRegion:
+    """Batch and CloudWatch in a region; in that of boto3's default chain if None."""
     import boto3  # type: ignore[import-untyped]  # noqa: PLC0415 - heavy
     from botocore.config import Config  # type: ignore[import-untyped]  # noqa: PLC0415 - heavy
 

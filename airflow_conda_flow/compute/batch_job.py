@@ -240,7 +240,16 @@ def job_family(request: TaskRequest, datastore_root: str) -> str:
     task = (datastore_root, request.flow, request.run_id, request.step, task_id(request.indices))
     digest = hashlib.sha256("\0".join(task).encode()).hexdigest()
     readable = "-".join((request.flow, request.run_id, request.step, task_id(request.indices)))
-    return f"{_UNSAFE.sub('-', readable).strip('-')[: _NAME_LENGTH - 40]}-{digest[:16]}-"
+    return f"{name_part(readable)}-{digest[:16]}-"
+
+
+def name_part(readable: str) -> str:
+    """A text as the beginning of a job's name.
+
+    >>> name_part("AFlow-a run")
+    'AFlow-a-run'
+    """
+    return _UNSAFE.sub("-", readable).strip("-")[: _NAME_LENGTH - 40]
 
 
 def job_name(request: TaskRequest, datastore_root: str) -> str:

@@ -111,6 +111,30 @@ def test_ctrl_c_ends_the_job(machine, cluster):
     assert (job["status"], job["statusReason"]) == ("FAILED", ENDED)
 
 
+def test_the_jobs_of_a_run_that_was_killed(machine, cluster):
+    """They are listed and ended by the flow's own command; those of other runs are left alone."""
+    flow = machine.flow(one_step("import time\nprint('up', flush=True)\ntime.sleep(600)"))
+    with machine.started(flow, "run", "--run-id-file", "id") as process:
+        name = cluster.container_of("AFlow-")
+        process.kill()
+    run_id = (machine.home / "id").read_text()
+    (job,) = [job for job in cluster.jobs(f"AFlow-{run_id}-") if job["jobId"] in name]
+    line = f"AFlow/{run_id}/start/0/0  {cluster.queue}/{job['jobId']}  "
+    listed = machine.run(flow, "batch", "list", "--my-runs")
+    assert re.fullmatch(re.escape(line) + r"(STARTING|RUNNING)\n", listed.stdout), (
+        listed.stdout + listed.stderr
+    )
+    nobody = machine.run(flow, "batch", "kill", "--user", "nobody")
+    assert (nobody.returncode, nobody.stdout, nobody.stderr) == (0, "", "No such jobs are there.\n")
+    assert machine.run(flow, "batch", "kill").stdout == f"{line}told to end\n"
+    for _ in range(100):
+        if name not in docker("ps", "--format", "{{.Names}}").stdout.split():
+            break
+        time.sleep(0.2)
+    assert name not in docker("ps", "--format", "{{.Names}}").stdout.split()
+    assert machine.run(flow, "batch", "list", "--run-id", run_id).stdout == ""
+
+
 def test_an_image_without_the_runner_gets_it_from_s3(machine, cluster):
     """The user's own image, with its own Python; the runner brings boto3 for the S3 client."""
     machine.environ["CONDA_FLOW_BATCH_IMAGE"] = cluster.bare_image

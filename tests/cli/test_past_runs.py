@@ -181,7 +181,11 @@ def test_scrub(machine):
             2,
             "Metaflow's argo-workflows is not here: the file itself is the DAG",
         ),
-        (("batch", "kill"), 2, "'aws batch list-jobs --job-queue QUEUE --job-status RUNNING'"),
+        (
+            ("batch", "kill"),
+            1,
+            "No job queue is named. Write ",
+        ),
         (
             ("kubernetes", "list", "--my-runs", "--user", "x"),
             2,

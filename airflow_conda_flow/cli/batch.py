@@ -1,0 +1,66 @@
+"""``batch``: list or end the jobs of a flow that go on, such as those of a run that was killed."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Iterator
+from functools import partial
+
+from airflow_conda_flow.cli.parser import FlowArgumentParser
+from airflow_conda_flow.cli.unfinished import Unfinished, add_unfinished_actions
+from airflow_conda_flow.errors import SettingError
+from airflow_conda_flow.flow.definition import FlowDefinition
+from airflow_conda_flow.settings import Settings
+
+NAME = "batch"
+HELP = "Jobs of the flow that have not ended."
+_ENDED = ("SUCCEEDED", "FAILED")
+_PARTS = ("flow", "run_id", "step", "task_id", "attempt")
+
+
+def add_arguments(parser: argparse.ArgumentParser, definition: FlowDefinition) -> None:
+    """Add the commands."""
+    del definition
+    add_unfinished_actions(parser, "jobs", _jobs)
+
+
+def execute(arguments: argparse.Namespace, definition: FlowDefinition) -> int:
+    """Never called: one of the commands is."""
+    del definition
+    parser: FlowArgumentParser = arguments.command_parser
+    parser.error("write list or kill")
+
+
+def _jobs(settings: Settings, definition: FlowDefinition) -> Iterator[Unfinished]:
+    """The flow's jobs in the queues of the settings and of its decorators.
+
+    Raises:
+        SettingError: no queue is named.
+        ComputeUnavailable: Batch cannot be asked.
+    """
+    # No other command needs them.
+    from airflow_conda_flow.compute.batch import connect_region  # noqa: PLC0415
+    from airflow_conda_flow.compute.batch_attributes import batch_attributes  # noqa: PLC0415
+    from airflow_conda_flow.compute.batch_job import name_part  # noqa: PLC0415
+
+    of_steps = (batch_attributes(each, settings) for each in ({}, *definition.decorators.values()))
+    places = {(each["region"], each["queue"]) for each in of_steps if each["queue"]}
+    if not places:
+        raise SettingError("No job queue is named. Write @batch(queue=...), or set CONDA_FLOW_BATCH_QUEUE.")
+    for region, queue in sorted(places, key=str):
+        service = connect_region(region).service
+        going_on = [
+            job["jobId"]
+            for job in service.find(queue, f"{name_part(definition.name)}-")
+            if job.get("status") not in _ENDED
+        ]
+        for job_id, job in service.describe(going_on).items():
+            parts = [job.get("parameters", {}).get(name, "") for name in _PARTS]
+            if parts[0] == definition.name and job["status"] not in _ENDED:
+                yield Unfinished(
+                    run_id=parts[1],
+                    task="/".join(parts),
+                    name=f"{queue}/{job_id}",
+                    state=job["status"],
+                    end=partial(service.terminate, job_id),
+                )
