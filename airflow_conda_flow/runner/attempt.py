@@ -219,7 +219,7 @@ class _Attempt:
         self._environments = environments
         self._output = output
         self._keepers = keepers
-        self._mask = secret_values.Mask(())
+        self._mask = secret_values.Mask()
         self._started = _now()
         self._publishing: list[Future[None]] = []
         self._publisher: ThreadPoolExecutor | None = None
@@ -229,7 +229,7 @@ class _Attempt:
             datastore.storage,
             run.get("decorators", {}).get(request.step, {}).get("card", []),
             run["parameters"],
-            self._masked,
+            self._mask.data,
         )
 
     def run(self, on_start: Callable[[int], None], cancel: threading.Event) -> TaskResult:
@@ -312,7 +312,7 @@ class _Attempt:
             **decorators.get("environment", {}).get("vars", {}),
         }
         secrets = secret_values.resolve(decorators, values, self._keepers)
-        self._mask = secret_values.Mask(secrets.values())
+        self._mask.hide(secrets.values())
         return {**values, **secrets}
 
     def _command(self) -> tuple[list[str], Mapping[str, str] | None]:
@@ -353,13 +353,9 @@ class _Attempt:
         except CondaFlowError as error:
             return protocol.error(str(error), type(error).__name__)
 
-    def _masked(self, data: bytes) -> bytes:
-        """The bytes without the values of secrets, which are known once the step is about to start."""
-        return self._mask.data(data)
-
     def line(self, stream: str, data: bytes) -> None:
         """Keep a line for the log and pass it on; secrets are masked in both."""
-        data = self._masked(data)
+        data = self._mask.data(data)
         self._log.add(stream, data)
         self._output(stream, shown(data))
 

@@ -92,13 +92,14 @@ def variable(name: str) -> str:
 
 
 class Mask:
-    """Replaces the values of secrets in what a step prints, and in its cards.
+    """Replaces the values of secrets in what a step prints, and in its cards; none are known at first."""
 
-    Args:
-        values: the secrets; what is shorter than three characters is not masked.
-    """
+    def __init__(self) -> None:
+        self._texts: re.Pattern[str] | None = None
+        self._bytes: re.Pattern[bytes] | None = None
 
-    def __init__(self, values: Iterable[str]) -> None:
+    def hide(self, values: Iterable[str]) -> None:
+        """Mask these from now on, but for what is shorter than three characters."""
         plain = [piece for value in values for piece in value.splitlines() if len(piece) >= _SHORTEST]
         pieces = {*plain, *map(escape, plain)}  # as they stand in HTML
         ordered = sorted(pieces, key=len, reverse=True)
