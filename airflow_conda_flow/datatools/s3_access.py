@@ -10,7 +10,7 @@ import socket
 import sys
 
 from airflow_conda_flow import errors
-from airflow_conda_flow.runtime import protocol
+from airflow_conda_flow.runtime import protocol, socket_path
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -60,7 +60,8 @@ def _asked(path, name, arguments):
     line = b""
     try:
         with socket.socket(socket.AF_UNIX) as link:
-            link.connect(path)
+            with socket_path.short(path) as connectable:
+                link.connect(connectable)
             link.sendall(protocol.encode({"call": name, "arguments": arguments}))
             with link.makefile("rb") as reader:
                 line = reader.readline()

@@ -24,10 +24,7 @@ from airflow_conda_flow.datastore.s3_objects import S3Objects
 from airflow_conda_flow.datastore.s3_storage import S3Storage
 from airflow_conda_flow.datastore.storage import Storage
 from airflow_conda_flow.errors import CondaFlowError
-from airflow_conda_flow.runtime import protocol
-
-_LONGEST_PATH = 100
-"""Of a socket: 108 bytes on Linux, 104 on macOS."""
+from airflow_conda_flow.runtime import protocol, socket_path
 
 
 class S3Service:
@@ -58,24 +55,28 @@ class S3Service:
         self._is_closed = True
         self._objects.stop()
         if self.path is not None:
-            with contextlib.suppress(OSError), socket.socket(socket.AF_UNIX) as knock:
-                knock.connect(self.path)  # closing a socket does not end the wait for its next connection
+            # Closing a socket does not end the wait for its next connection.
+            with (
+                contextlib.suppress(OSError),
+                socket.socket(socket.AF_UNIX) as knock,
+                socket_path.short(self.path) as path,
+            ):
+                knock.connect(path)
         if self._folder is not None:
             shutil.rmtree(self._folder, ignore_errors=True)
 
     def _bound(self, scratch: Path) -> str | None:
         """Where the socket is: beside the attempt's files, or else where temporary files go."""
-        path = str(scratch / "s3")
         with contextlib.suppress(OSError):
-            if len(path.encode()) <= _LONGEST_PATH:
-                return self._bound_at(path)
+            return self._bound_at(str(scratch / "s3"))
         with contextlib.suppress(OSError):
             self._folder = Path(tempfile.mkdtemp(prefix="s3-"))
             return self._bound_at(str(self._folder / "s3"))
         return None
 
     def _bound_at(self, path: str) -> str:
-        self._listener.bind(path)
+        with socket_path.short(path) as bindable:
+            self._listener.bind(bindable)
         Path(path).chmod(0o600)
         self._listener.listen(64)
         return path

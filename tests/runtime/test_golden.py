@@ -81,8 +81,6 @@ def _plain(said: list, tmp_path: Path) -> list:
         text = text.replace(str(real), name)
     text = re.sub(r"/scratch/task-\w+", "/scratch/tempdir", text)
     plain = json.loads(text)
-    if "s3" in plain[0][1]:  # where a path is too long for a socket it is elsewhere
-        plain[0][1]["s3"]["socket"] = "/scratch/s3"
     if "python" in plain[-1][1]:
         plain[-1][1]["python"] = "3.x.y"
     return plain
