@@ -58,6 +58,11 @@ def _datastore(kind):
     return root if found == kind else None
 
 
+def _which(program):
+    # type: (str) -> str | None
+    return importlib.import_module("shutil").which(program)  # type: ignore[no-any-return]
+
+
 def _datatools_root():
     # type: () -> str | None
     return _from("datatools.s3_access", "root")()  # type: ignore[no-any-return]
@@ -75,6 +80,7 @@ _VALUES = {
     "get_username": lambda: username,
     "render_safely": lambda: _as_it_is,
     "resolve_identity": lambda: lambda: "user:" + username(),
+    "which": lambda: _which,
     "with_default_component_id": lambda: _as_it_is,
 }  # type: dict[str, Callable[[], Any]]
 """What those modules have beside the names of the package."""

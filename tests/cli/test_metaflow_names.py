@@ -274,7 +274,7 @@ from airflow_conda_flow.includefile import IncludeFile
 from airflow_conda_flow.metaflow_config import DATASTORE_SYSROOT_LOCAL, DATASTORE_SYSROOT_S3, DEFAULT_DATASTORE
 from airflow_conda_flow.metaflow_current import current
 from airflow_conda_flow.plugins.cards.card_modules.components import Markdown
-from airflow_conda_flow.util import get_username, resolve_identity
+from airflow_conda_flow.util import get_username, resolve_identity, which
 
 class AFlow(FlowSpec):
     @step
@@ -283,6 +283,7 @@ class AFlow(FlowSpec):
         print("places", DATASTORE_SYSROOT_LOCAL, DATATOOLS_S3ROOT)
 assert (flow.FlowSpec, flow.cards.Markdown, flow.Flow) == (FlowSpec, Markdown, Flow)
 assert flow.parameters.Parameter is parameters.Parameter is flow.Parameter and current is flow.current
+assert which("sh").endswith("/sh") and which("no-such-program") is None
 assert (DATASTORE_SYSROOT_S3, DEFAULT_DATASTORE, resolve_identity()) == (None, "local", "user:" + get_username())
 print("datastore", DATASTORE_SYSROOT_LOCAL)
 if __name__ == "__main__":
