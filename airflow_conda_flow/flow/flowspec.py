@@ -74,6 +74,23 @@ def _is_made_by_program(flow):
     return caller is not None and caller.f_globals.get("__name__") == "__main__"
 
 
+class _OfClass(object):
+    """A class method whose name an artifact may have too: in a step that has it, it is the artifact."""
+
+    def __init__(self, function):
+        # type: (Callable[..., Any]) -> None
+        self._function = function
+        self.__doc__ = function.__doc__
+
+    def __get__(self, flow, owner):
+        # type: (FlowSpec | None, type[FlowSpec]) -> Any
+        name = self._function.__name__
+        task = None if flow is None else flow._task  # noqa: SLF001 - a part of the class below
+        if flow is not None and task is not None and task.has(name):
+            return flow.load_artifact(name)
+        return types.MethodType(self._function, owner)
+
+
 class FlowSpec(object):
     """A flow: subclass it, and write its steps as methods with ``@step``.
 
@@ -90,9 +107,9 @@ class FlowSpec(object):
 
             run_as_program(type(self))
 
-    @classmethod
-    def dag(cls, **kwargs):
-        # type: (**Any) -> Any
+    @_OfClass
+    def dag(cls, **kwargs):  # noqa: N805 - bound to the class
+        # type: (Any, **Any) -> Any
         """The Airflow DAG of this flow; ``dag = MyFlow.dag(schedule=...)`` ends a flow file.
 
         Nothing is imported, and None returned, where the file is run as a program, where it is

@@ -257,6 +257,24 @@ def test_what_a_step_refuses(make_run, body, message):
     assert message in make_run(one_step(body)).failure("start")["message"]
 
 
+def test_artifacts_that_have_the_name_of_what_a_class_has(make_run):
+    """Metaflow's flows have no dag(), and a method's name may be that of an artifact."""
+    run = make_run("""
+class AFlow(FlowSpec):
+    def helper(self):
+        pass
+    @step
+    def start(self):
+        self.dag, self.helper = [1], 2
+        self.next(self.end)
+    @step
+    def end(self):
+        self.dag.append(callable(self.helper))
+""")
+    assert run.value(run.done("start"), "helper") == 2
+    assert run.value(run.done("end"), "dag") == [1, True]
+
+
 def test_current_says_which_task_this_is(make_run, datastore):
     """Run, step, task and user are there, and a directory for files that goes with the task."""
     run = make_run(
