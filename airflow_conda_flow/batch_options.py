@@ -13,7 +13,7 @@ BATCH_OPTIONS = (
         "batch_image",
         "",
         "The image of steps: the runner image, or any image with glibc.",
-        aliases=("METAFLOW_BATCH_CONTAINER_IMAGE",),
+        aliases=("METAFLOW_BATCH_CONTAINER_IMAGE", "METAFLOW_DEFAULT_CONTAINER_IMAGE"),
     ),
     Option(
         "batch_queue",

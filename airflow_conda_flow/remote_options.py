@@ -61,7 +61,7 @@ KUBERNETES_OPTIONS = (
         "kubernetes_image",
         "",
         "The image of steps. Empty: the runner image.",
-        aliases=("METAFLOW_KUBERNETES_CONTAINER_IMAGE",),
+        aliases=("METAFLOW_KUBERNETES_CONTAINER_IMAGE", "METAFLOW_DEFAULT_CONTAINER_IMAGE"),
     ),
     Option(
         "kubernetes_image_pull_policy",

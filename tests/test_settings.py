@@ -39,6 +39,13 @@ def test_metaflows_datastore(tmp_path):
     assert (found.datastore, found.datastore_root) == ("s3", "s3://from-metaflow/root")
 
 
+def test_metaflows_image_for_all_computes():
+    """It stands for both, and the variable of one of them wins there."""
+    environ = {"METAFLOW_DEFAULT_CONTAINER_IMAGE": "all:1", "METAFLOW_BATCH_CONTAINER_IMAGE": "batch:1"}
+    texts = load_settings({}, {}, environ).texts
+    assert [texts[name].text for name in ("kubernetes_image", "batch_image")] == ["all:1", "batch:1"]
+
+
 @pytest.mark.parametrize(
     ("environ", "message"),
     [
