@@ -68,6 +68,10 @@ if TYPE_CHECKING or sys.version_info < (3, 7):
     from airflow_conda_flow.flow.mutable_step import MutableStep
     from airflow_conda_flow.flow.profile import profile
     from airflow_conda_flow.runtime.forked import parallel_imap_unordered, parallel_map
+if sys.version_info < (3, 7):
+    from airflow_conda_flow.flow.launch_stand_in import stand_in
+
+    Deployer, NBRunner, Runner = map(stand_in, ("Deployer", "NBRunner", "Runner"))
 if TYPE_CHECKING:
     from importlib.machinery import ModuleSpec
 
@@ -218,15 +222,12 @@ def __getattr__(name):
         _say_what_to_write(name)
         raise AttributeError("module %r has no attribute %r" % (__name__, name))
     try:
-        module = importlib.import_module("airflow_conda_flow." + _LATER[name])
+        value = getattr(importlib.import_module("airflow_conda_flow." + _LATER[name]), name)
     except ImportError as error:
         if error.name != "airflow_conda_flow.launch":
             raise
-        raise ImportError(
-            "airflow_conda_flow.%s is not in a step's own environment. Give the step @conda(disabled=True), "
-            "or start runs in a program of your own." % name
-        ) from None
-    value = getattr(module, name)
+        # A flow file imports it at its top, steps too, and uses it where it is run as a program.
+        value = importlib.import_module("airflow_conda_flow.flow.launch_stand_in").stand_in(name)
     globals()[name] = value
     return value
 

@@ -12,6 +12,7 @@ import airflow_conda_flow
 from airflow_conda_flow.environments.environments import Environments
 from airflow_conda_flow.environments.platform import current_platform
 from airflow_conda_flow.environments.spec import EnvironmentSpec
+from airflow_conda_flow.runner.runtime_root import runtime_root
 
 from ..attempt_machine import old_python, one_step
 
@@ -93,6 +94,16 @@ def test_a_step_process_on_each_python(make_run, version):
     run.done("end", python=python)
 
 
+LAUNCH = """
+from airflow_conda_flow import Deployer, NBRunner, Runner
+for name in (Deployer, NBRunner, Runner):
+    try:
+        name("a_flow.py", cwd=".")
+    except RuntimeError as error:
+        assert str(error).startswith("%s is not in a step's own environment. Give" % name.__name__), error
+    else:
+        raise AssertionError(name)
+"""
 NAMES = """
 import airflow_conda_flow as metaflow
 from airflow_conda_flow.client import DataArtifact, Flow, Run, Step, Task, get_cards, inspect_spin, namespace
@@ -140,8 +151,20 @@ def test_names_of_metaflow_on_each_python(version):
     python = old_python(version)
     if python is None:
         pytest.skip("no such interpreter here")
-    root = Path(airflow_conda_flow.__file__).parents[1]
-    command = [python, "-I", "-B", "-c", f"import sys; sys.path.append({str(root)!r})\n{NAMES}"]
+    _run(python, Path(airflow_conda_flow.__file__).parents[1], NAMES)
+
+
+@pytest.mark.parametrize("version", VERSIONS)
+def test_what_starts_runs_can_be_imported_in_a_step(version, tmp_path):
+    """A flow file may have them at its top; where one is used in a step's own environment it says what to do."""
+    python = old_python(version)
+    if python is None:
+        pytest.skip("no such interpreter here")
+    _run(python, runtime_root(tmp_path), LAUNCH)
+
+
+def _run(python: str, root: Path, program: str) -> None:
+    command = [python, "-I", "-B", "-c", f"import sys; sys.path.append({str(root)!r})\n{program}"]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
 

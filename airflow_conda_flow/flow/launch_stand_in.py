@@ -1,0 +1,25 @@
+"""What ``Runner`` and its like are in a step's own environment, which has nothing that starts runs."""
+
+from airflow_conda_flow.errors import LaunchError
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any, NoReturn
+
+
+def stand_in(name):
+    # type: (str) -> type
+    """A class that can be imported, and says where the real one is when it is called.
+
+    Args:
+        name: of the class.
+    """
+
+    def refuse(_cls, *_positional, **_keywords):
+        # type: (type, *Any, **Any) -> NoReturn
+        raise LaunchError(
+            "%s is not in a step's own environment. Give the step @conda(disabled=True), or start runs in a "
+            "program of your own." % name
+        )
+
+    return type(name, (object,), {"__new__": refuse, "__doc__": "Not in a step's own environment."})
