@@ -57,6 +57,7 @@ class Standalone:
         """Start a DAG run as soon as the DAG is known; its id is new."""
         run_id = self._run_ids[dag_id] = f"run-{secrets.token_hex(4)}"
         self.wait_for(lambda: self.query("select 1 from serialized_dag where dag_id = ?", dag_id), dag_id)
+        self.ask("PATCH", f"dags/{dag_id}", {"is_paused": False})  # it may have been known before, and paused
         body = {"dag_run_id": run_id, "logical_date": None, "conf": parameters}
         self.ask("POST", f"dags/{dag_id}/dagRuns", body)
 
