@@ -11,7 +11,7 @@ from airflow_conda_flow.errors import SettingError
 from airflow_conda_flow.settings import Settings
 
 _SECONDS = 5.0
-_SETTLING = 5.0
+_SETTLING = 15.0
 _log = logging.getLogger(__name__)
 
 
@@ -48,7 +48,8 @@ def earliest_return() -> float:
 
     If a task is queued again before the scheduler has heard that its worker ended, the scheduler takes
     the old news for the end of the new one, and fails it: "finished with state success, but the task
-    instance's state attribute is queued". A loop of the scheduler takes a second, or a few under load.
+    instance's state attribute is queued". A loop of the scheduler takes a second, or
+    more than five where its machine has too much to do.
     """
     return time.time() + _SETTLING
 

@@ -79,6 +79,12 @@ class Standalone:
             time.sleep(0.5)
         return value
 
+    def worker_pid(self, dag_id: str, task_id: str) -> int:
+        """The process that runs the task of the run that was triggered last."""
+        statement = "select pid from task_instance where dag_id = ? and run_id = ? and task_id = ?"
+        ((pid,),) = self.query(statement, dag_id, self._run_ids[dag_id], task_id)
+        return int(pid)
+
     def task_log(self, dag_id: str = "", task: str = "") -> str:
         """What the tasks logged: of all DAGs, of one, or of one of its tasks."""
         folder = self.machine.home / "airflow" / "logs"

@@ -151,9 +151,7 @@ def test_a_worker_that_is_lost_leaves_its_job_to_the_next(airflow, cluster):
     """The worker is killed in the middle of a step: the next try waits for the job that is there."""
     airflow.trigger("lost_flow")
     cluster.container_of("LostFlow-", seconds=200)
-    statement = "select pid from task_instance where dag_id = 'lost_flow' and task_id = 'start'"
-    ((pid,),) = airflow.query(statement)
-    os.kill(pid, signal.SIGKILL)
+    os.kill(airflow.worker_pid("lost_flow", "start"), signal.SIGKILL)
     airflow.wait_for_run("lost_flow")
     assert "runs this step already; waiting for it." in airflow.task_log("lost_flow", "start")
     assert len(cluster.jobs("LostFlow-")) == 1

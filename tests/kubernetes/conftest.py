@@ -108,6 +108,11 @@ class KubernetesCluster:
         name = pod["metadata"]["name"]
         self.kubectl("delete", "pod", name, "--namespace", self.namespace, "--wait=false")
 
+    def clear(self, flow: str) -> None:
+        """Delete all pods of the flow."""
+        selector = f"airflow-conda-flow/flow={flow}"
+        self.kubectl("delete", "pods", "--namespace", self.namespace, "--selector", selector, "--wait=false")
+
     def wait_until_empty(self, flow: str, seconds: float = 60) -> None:
         """Return when every pod of the flow was deleted and none of its containers runs.
 

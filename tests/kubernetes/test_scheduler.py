@@ -123,6 +123,8 @@ def test_the_examples_give_the_same_artifacts(cluster, airflow, local_hashes):
     names = {"LinearFlow": "linear_flow", "SklearnFlow": "sklearn_flow", "ForeachFlow": "foreach_flow"}
     names["AFlow"] = "a_flow"
     local = {name: local_hashes(name) for name in names}
+    for name in names:
+        cluster.clear(name)  # what an earlier try of this test has left
     for dag_id in names.values():
         airflow.trigger(dag_id)
     for name, dag_id in names.items():
@@ -179,9 +181,7 @@ def test_a_worker_that_is_lost_does_not_start_a_second_pod(cluster, airflow):
     airflow.trigger("lost_flow")
     pod = cluster.pod_of("LostFlow", "start", 200)
     time.sleep(2)
-    statement = "select pid from task_instance where dag_id = 'lost_flow' and task_id = 'start'"
-    ((pid,),) = airflow.query(statement)
-    os.kill(pid, signal.SIGKILL)
+    os.kill(airflow.worker_pid("lost_flow", "start"), signal.SIGKILL)
     airflow.wait_for_run("lost_flow")
     manifests = cluster.manifests(root_of(airflow.machine), "LostFlow")
     assert set(manifests) == {"start/0/0", "end/0/0"}
@@ -198,16 +198,15 @@ def test_a_worker_that_is_lost_does_not_start_a_second_pod(cluster, airflow):
 @pytest.mark.timeout(400)
 def test_a_gang_whose_worker_is_lost_starts_again_as_one(cluster, airflow):
     """The pods of the first try are ended, those of the second find one another, and nothing is left."""
+    cluster.clear("GangFlow")  # what an earlier try of this test has left
     airflow.trigger("gang_flow")
     pods = airflow.wait_for(lambda: _running(cluster, "GangFlow", 2), "gang_flow")
-    statement = "select pid from task_instance where dag_id = 'gang_flow' and task_id = 'train'"
-    ((pid,),) = airflow.query(statement)
-    os.kill(pid, signal.SIGKILL)
+    os.kill(airflow.worker_pid("gang_flow", "train"), signal.SIGKILL)
     airflow.wait_for_run("gang_flow")
     manifests = cluster.manifests(root_of(airflow.machine), "GangFlow")
     assert [manifests[f"train/{node}/1"]["status"] for node in range(2)] == ["done", "done"]
     first = {manifests[key]["status"] for key in ("train/0/0", "train/1/0") if key in manifests}
-    assert first <= {"failed"}
+    assert first <= {"failed", "lost"}
     log = airflow.task_log("gang_flow", "train")
     for pod in pods:
         assert f"Ending pod {pod['metadata']['name']} of an earlier try." in log
