@@ -115,6 +115,8 @@ def airflow(cluster, channel, database, shared_root, node_cache, tmp_path_factor
     machine.flow(GANG, "gang_flow.py", machine.dags)
     with standalone(machine) as running:
         yield running
+    for name in (*EXAMPLES, "DeletedFlow", "LostFlow", "ClearedFlow", "FiftyFlow", "GangFlow"):
+        cluster.clear(name)  # of a test that failed; others count the pods of flows of the same name
 
 
 @pytest.mark.timeout(600)
