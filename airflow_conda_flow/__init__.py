@@ -177,8 +177,7 @@ _MODULES = ("cards", "client", "datatools", "exception", "metaflow_version")
 """Modules that are there without an import of their own, as they are in Metaflow."""
 
 
-def _say_what_to_write(name, is_import=False):
-    # type: (str, bool) -> None
+def _say_what_to_write(name: "str", is_import: "bool" = False) -> "None":
     from airflow_conda_flow.metaflow_names import INNER, INSTEAD  # noqa: PLC0415 - only where one is wrong
 
     known = dict(INNER, **INSTEAD) if is_import else INSTEAD
@@ -187,12 +186,11 @@ def _say_what_to_write(name, is_import=False):
         raise ImportError("Metaflow's %s is not here: %s." % (name, found))
 
 
-class _NamesOfMetaflow(object):
+class _NamesOfMetaflow:
     """The last finder: it is asked where a module of this package, or in 3.6 a name, is nowhere."""
 
     @staticmethod
-    def find_spec(fullname, path=None, target=None):  # noqa: ARG004 - what importlib gives
-        # type: (str, object, object) -> ModuleSpec | None
+    def find_spec(fullname: "str", path: "object" = None, target: "object" = None) -> "ModuleSpec | None":  # noqa: ARG004 - what importlib gives
         """A module of Metaflow's, or an error that says what to write; None if there is none of that name."""
         package, _, name = fullname.partition(".")
         if package != __name__ or not name:
@@ -208,8 +206,7 @@ class _NamesOfMetaflow(object):
 sys.meta_path.append(_NamesOfMetaflow)
 
 
-def __getattr__(name):
-    # type: (str) -> object
+def __getattr__(name: "str") -> "object":
     import importlib  # noqa: PLC0415 - only where one is used
 
     if name in _MODULES:
@@ -232,6 +229,5 @@ def __getattr__(name):
     return value
 
 
-def __dir__():
-    # type: () -> list[str]
+def __dir__() -> "list[str]":
     return sorted(set(globals()) | set(__all__))

@@ -40,35 +40,30 @@ _MODULES = (
 """These, and all modules below them."""
 
 
-def _from(module, name):
-    # type: (str, str) -> Any
+def _from(module: "str", name: "str") -> "Any":
     return getattr(importlib.import_module("%s.%s" % (_PACKAGE, module)), name)
 
 
-def _as_it_is(method):
-    # type: (Any) -> Any
+def _as_it_is(method: "Any") -> "Any":
     """What Metaflow's decorators for ``render`` do is done for every part of a card here."""
     return method
 
 
-def _datastore(kind):
-    # type: (str) -> str | None
+def _datastore(kind: "str") -> "str | None":
     """The root of the datastore, if it is of that kind."""
     found, _, root = _from("client.scope", "get_metadata")().partition("@")
     return root if found == kind else None
 
 
-def _which(program):
-    # type: (str) -> str | None
+def _which(program: "str") -> "str | None":
     return importlib.import_module("shutil").which(program)  # type: ignore[no-any-return]
 
 
-def _datatools_root():
-    # type: () -> str | None
+def _datatools_root() -> "str | None":
     return _from("datatools.s3_access", "root")()  # type: ignore[no-any-return]
 
 
-_VALUES = {
+_VALUES: "dict[str, Callable[[], Any]]" = {
     "DATASTORE_SYSROOT_LOCAL": lambda: _datastore("local"),
     "DATASTORE_SYSROOT_S3": lambda: _datastore("s3"),
     "DATATOOLS_S3ROOT": _datatools_root,
@@ -82,15 +77,14 @@ _VALUES = {
     "resolve_identity": lambda: lambda: "user:" + username(),
     "which": lambda: _which,
     "with_default_component_id": lambda: _as_it_is,
-}  # type: dict[str, Callable[[], Any]]
+}
 """What those modules have beside the names of the package."""
 
 
 class _Module(types.ModuleType):
     """One of them; ``ImportError`` says what to write for a name that is not here."""
 
-    def __getattr__(self, name):
-        # type: (str) -> Any
+    def __getattr__(self, name: "str") -> "Any":
         if name.startswith("__"):
             raise AttributeError("module %r has no attribute %r" % (self.__name__, name))
         if name in _VALUES:
@@ -106,23 +100,20 @@ class _Module(types.ModuleType):
         raise ImportError("Metaflow's %s.%s is not here: %s." % (where, name, advice))
 
 
-class _Loader(object):
+class _Loader:
     """Makes the modules."""
 
     @staticmethod
-    def create_module(spec):
-        # type: (Any) -> types.ModuleType
+    def create_module(spec: "Any") -> "types.ModuleType":
         """A module without names of its own."""
         return _Module(spec.name)
 
     @staticmethod
-    def exec_module(module):
-        # type: (types.ModuleType) -> None
+    def exec_module(module: "types.ModuleType") -> "None":
         """Nothing is left to do."""
 
 
-def spec_of(name):
-    # type: (str) -> importlib.machinery.ModuleSpec | None
+def spec_of(name: "str") -> "importlib.machinery.ModuleSpec | None":
     """How the import system makes a module of Metaflow's; None if it is none of these.
 
     Args:

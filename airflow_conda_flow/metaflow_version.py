@@ -3,7 +3,6 @@
 from airflow_conda_flow._version import __version__
 
 
-def get_version():
-    # type: () -> str
+def get_version() -> "str":
     """The version of this package; Metaflow's own is nowhere around."""
     return __version__

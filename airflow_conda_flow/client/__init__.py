@@ -3,7 +3,8 @@
 import importlib
 import sys
 
-if sys.version_info < (3, 7):
+TYPE_CHECKING = False
+if TYPE_CHECKING or sys.version_info < (3, 7):
     # Python 3.6 knows no __getattr__ of a module.
     from airflow_conda_flow.client.data_artifact import DataArtifact
     from airflow_conda_flow.client.past_flow import Flow, Metaflow
@@ -20,6 +21,23 @@ if sys.version_info < (3, 7):
     )
     from airflow_conda_flow.client.spin_results import inspect_spin
     from airflow_conda_flow.client.task_cards import get_cards
+
+__all__ = [
+    "DataArtifact",
+    "Flow",
+    "Metaflow",
+    "Run",
+    "Step",
+    "Task",
+    "default_metadata",
+    "default_namespace",
+    "get_cards",
+    "get_metadata",
+    "get_namespace",
+    "inspect_spin",
+    "metadata",
+    "namespace",
+]
 
 _MODULES = {
     "DataArtifact": "data_artifact",
@@ -40,8 +58,7 @@ _MODULES = {
 """The module that has a name; loaded by the first use of the name."""
 
 
-def __getattr__(name):
-    # type: (str) -> object
+def __getattr__(name: "str") -> "object":
     if name not in _MODULES:
         raise AttributeError("module %r has no attribute %r" % (__name__, name))
     return getattr(importlib.import_module("%s.%s" % (__name__, _MODULES[name])), name)

@@ -17,15 +17,13 @@ class DataArtifact(StoredObject):
     depth = 5
 
     @classmethod
-    def _known(cls, task, name, ref):
-        # type: (StoredObject, str, dict[str, Any]) -> DataArtifact
-        made = cls._of(task, name, task._attempt)  # type: DataArtifact
+    def _known(cls, task: "StoredObject", name: "str", ref: "dict[str, Any]") -> "DataArtifact":
+        made: "DataArtifact" = cls._of(task, name, task._attempt)
         made._ref = ref
         return made
 
     @property
-    def data(self):
-        # type: () -> Any
+    def data(self) -> "Any":
         """The value, read from the datastore each time.
 
         Raises:
@@ -44,57 +42,48 @@ class DataArtifact(StoredObject):
             ) from cause
 
     @property
-    def sha(self):
-        # type: () -> str
+    def sha(self) -> "str":
         """The SHA-256 of its bytes, in hex."""
         return str(self.ref["sha256"])
 
     @property
-    def size(self):
-        # type: () -> int
+    def size(self) -> "int":
         """The number of its bytes in the datastore."""
         return int(self.ref["size"])
 
     @property
-    def artifact_name(self):
-        # type: () -> str
+    def artifact_name(self) -> "str":
         """Its name."""
         return self.id
 
     @property
-    def ref(self):
-        # type: () -> dict[str, Any]
+    def ref(self) -> "dict[str, Any]":
         """What a manifest holds of it: ``sha256``, ``size``, ``type``, ``protocol``, ``preview``."""
         if "_ref" not in self.__dict__:
             self._load()
         return self._ref
 
     @property
-    def created_at(self):
-        # type: () -> datetime
+    def created_at(self) -> "datetime":
         """When the task that it is read from finished."""
         return self.parent.finished_at  # type: ignore[no-any-return]
 
     finished_at = created_at
 
-    def _load(self):
-        # type: () -> None
+    def _load(self) -> "None":
         ref = self.parent.manifest["artifacts"].get(self.id)
         if ref is None:
             raise self._missing()
-        self._ref = ref  # type: dict[str, Any]
+        self._ref: "dict[str, Any]" = ref
 
-    def _children(self):
-        # type: () -> Iterator[StoredObject]
+    def _children(self) -> "Iterator[StoredObject]":
         return iter(())
 
-    def _child(self, name):
-        # type: (str) -> None
+    def _child(self, name: "str") -> "None":
         """None: an artifact consists of nothing."""
 
 
-def _hint(cause):
-    # type: (Exception) -> str
+def _hint(cause: "Exception") -> "str":
     if isinstance(cause, ImportError):
         return (
             " It takes the libraries and the modules of the flow that the step had: task.environment and "

@@ -11,8 +11,7 @@ if TYPE_CHECKING:
     from airflow_conda_flow.client.past_run import Run
 
 
-def call_hooks(functions, run, say):
-    # type: (Sequence[Any], Run | None, Callable[[str], object]) -> list[str]
+def call_hooks(functions: "Sequence[Any]", run: "Run | None", say: "Callable[[str], object]") -> "list[str]":
     """Call each, whatever becomes of those before it; returns the names of those that failed.
 
     The client shows them all runs, as they may be about those of others.
@@ -36,8 +35,7 @@ def call_hooks(functions, run, say):
     return failed
 
 
-def _described(error):
-    # type: (BaseException) -> str
+def _described(error: "BaseException") -> "str":
     from airflow_conda_flow.runtime.failure import describe  # noqa: PLC0415 - only where one failed
 
     return str(describe(error)["traceback"])

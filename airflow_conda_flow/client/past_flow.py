@@ -15,34 +15,29 @@ if TYPE_CHECKING:
 _FIRST_BATCH = 8
 
 
-class Metaflow(object):
+class Metaflow:
     """All flows of the datastore; those with a run in the namespace when iterated."""
 
-    def __iter__(self):
-        # type: () -> Iterator[Flow]
+    def __iter__(self) -> "Iterator[Flow]":
         for name in scope.catalogue().call("flows", []):
             try:
                 yield Flow(name)
             except (NamespaceMismatch, ObjectNotFound):
                 continue
 
-    def __getitem__(self, name):
-        # type: (str) -> Flow
+    def __getitem__(self, name: "str") -> "Flow":
         if name not in self:
             raise KeyError(name)
         return Flow(name)
 
-    def __contains__(self, name):
-        # type: (object) -> bool
+    def __contains__(self, name: "object") -> "bool":
         return name in scope.catalogue().call("flows", [])
 
-    def __repr__(self):
-        # type: () -> str
+    def __repr__(self) -> "str":
         return "Metaflow()"
 
     @property
-    def flows(self):
-        # type: () -> list[Flow]
+    def flows(self) -> "list[Flow]":
         """The flows that have a run in the namespace."""
         return list(self)
 
@@ -53,53 +48,44 @@ class Flow(StoredObject):
     depth = 1
 
     @property
-    def latest_run(self):
-        # type: () -> Run | None
+    def latest_run(self) -> "Run | None":
         """The newest run in the namespace, whether it has finished or not; None if there is none."""
         return next(self.runs(), None)
 
     @property
-    def latest_successful_run(self):
-        # type: () -> Run | None
+    def latest_successful_run(self) -> "Run | None":
         """The newest run in the namespace that succeeded; None if there is none."""
         return next((run for run in self.runs() if run.successful), None)
 
     @property
-    def created_at(self):
-        # type: () -> datetime | None
+    def created_at(self) -> "datetime | None":
         """When its oldest run started."""
         run_ids = self._run_ids()
         return local_time(self[run_ids[-1]]._run_record()["created"]) if run_ids else None
 
     @property
-    def finished_at(self):
-        # type: () -> datetime | None
+    def finished_at(self) -> "datetime | None":
         """When its newest run finished; None if it has not."""
         latest = self.latest_run
         return None if latest is None else latest.finished_at
 
-    def runs(self, *tags):
-        # type: (*str) -> Iterator[Run]
+    def runs(self, *tags: "str") -> "Iterator[Run]":
         """The runs in the namespace that have all these tags, the newest first."""
         return (run for run in iter(self) if run.tags.issuperset(tags))
 
-    def is_in_namespace(self):
-        # type: () -> bool
+    def is_in_namespace(self) -> "bool":
         """Whether one of its runs is in the namespace."""
         return self._namespace is None or any(run.is_in_namespace() for run in self._children())
 
-    def _load(self):
-        # type: () -> None
+    def _load(self) -> "None":
         if not self._run_ids():
             flows = self._catalogue.call("flows", [])
             raise ObjectNotFound("%s%s" % (self._missing(), nearest(self.id, flows)))
 
-    def _run_ids(self):
-        # type: () -> list[str]
+    def _run_ids(self) -> "list[str]":
         return self._catalogue.call("run_ids", [self.id])  # type: ignore[no-any-return]
 
-    def _children(self):
-        # type: () -> Iterator[Run]
+    def _children(self) -> "Iterator[Run]":
         run_ids = self._run_ids()
         start, size = 0, _FIRST_BATCH  # most ask for the newest alone
         while start < len(run_ids):
@@ -109,23 +95,19 @@ class Flow(StoredObject):
                     yield Run._known(self, run_id, record)
             start, size = start + size, BATCH
 
-    def _child(self, name):
-        # type: (str) -> Run | None
+    def _child(self, name: "str") -> "Run | None":
         record = self._catalogue.call("run", [self.id, name])
         return None if record is None else Run._known(self, name, record)
 
     @property
-    def user_tags(self):
-        # type: () -> frozenset[str]
+    def user_tags(self) -> "frozenset[str]":
         """None: runs have tags, and a flow has not."""
         return frozenset()
 
     @property
-    def system_tags(self):
-        # type: () -> frozenset[str]
+    def system_tags(self) -> "frozenset[str]":
         """None, as ``user_tags``."""
         return frozenset()
 
-    def _run_record(self):
-        # type: () -> dict[str, Any]
+    def _run_record(self) -> "dict[str, Any]":
         raise TypeError("A flow is no run.")

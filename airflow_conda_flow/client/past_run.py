@@ -24,51 +24,44 @@ class Run(StoredObject):
     depth = 2
 
     @classmethod
-    def _known(cls, flow, run_id, record):
-        # type: (StoredObject, str, dict[str, Any]) -> Run
-        made = cls._of(flow, run_id)  # type: Run
+    def _known(cls, flow: "StoredObject", run_id: "str", record: "dict[str, Any]") -> "Run":
+        made: "Run" = cls._of(flow, run_id)
         made._record = record
         return made
 
     # What became of it.
 
     @property
-    def data(self):
-        # type: () -> TaskData | None
+    def data(self) -> "TaskData | None":
         """The artifacts of its last task: ``run.data.x``; None if it has not finished."""
         end = self.end_task
         return None if end is None else end.data
 
     @property
-    def end_task(self):
-        # type: () -> Task | None
+    def end_task(self) -> "Task | None":
         """The task of its last step; None if that has not run."""
         step = self._child(self.graph.end)
         return None if step is None else next(iter(step.tasks()), None)
 
     @property
-    def finished(self):
-        # type: () -> bool
+    def finished(self) -> "bool":
         """Whether its last task has finished."""
         end = self.end_task
         return end is not None and end.finished
 
     @property
-    def successful(self):
-        # type: () -> bool
+    def successful(self) -> "bool":
         """Whether its last task has succeeded."""
         end = self.end_task
         return end is not None and end.successful
 
     @property
-    def created_at(self):
-        # type: () -> datetime
+    def created_at(self) -> "datetime":
         """When it started, in this machine's time zone."""
         return local_time(self._run_record()["created"])
 
     @property
-    def finished_at(self):
-        # type: () -> datetime | None
+    def finished_at(self) -> "datetime | None":
         """When its last task finished; None if it has not."""
         end = self.end_task
         return end.finished_at if end is not None and end.finished else None
@@ -76,117 +69,98 @@ class Run(StoredObject):
     # What it is.
 
     @property
-    def graph(self):
-        # type: () -> FlowGraph
+    def graph(self) -> "FlowGraph":
         """The step graph that it runs."""
         if "_graph" not in self.__dict__:
             self._graph = FlowGraph.from_dict(self._run_record()["graph"])
         return self._graph
 
     @property
-    def code(self):
-        # type: () -> RunCode
+    def code(self) -> "RunCode":
         """The sources that it runs."""
         code = self._run_record()["code"]
         return RunCode(self._catalogue, code["sha256"], code["flow_file"])
 
     @property
-    def runtime_name(self):
-        # type: () -> str
+    def runtime_name(self) -> "str":
         """What ran it: ``dev`` for the command line, or ``airflow``."""
         origin = self._run_record()["origin"]
         return "dev" if origin == "local" else origin
 
     @property
-    def trigger(self):
-        # type: () -> Trigger | None
+    def trigger(self) -> "Trigger | None":
         """What started it, as ``current.trigger`` in its steps; None if nothing is known of that."""
         events = self._run_record()["current"].get("trigger")
         return as_trigger(events) if events else None
 
     @property
-    def origin_pathspec(self):
-        # type: () -> str | None
+    def origin_pathspec(self) -> "str | None":
         """The run that it resumed; None if it resumed none."""
         origin = self._run_record().get("origin_run_id")
         return None if origin is None else "%s/%s" % (self._parts[0], origin)
 
-    def steps(self, *tags):
-        # type: (*str) -> Iterator[Step]
+    def steps(self, *tags: "str") -> "Iterator[Step]":
         """Its steps of which a task has ended, the last ones first; none if it lacks one of the tags."""
         return iter(self) if self.tags.issuperset(tags) else iter(())
 
     # Tags.
 
-    def add_tag(self, tag):
-        # type: (str | Iterable[str]) -> None
+    def add_tag(self, tag: "str | Iterable[str]") -> "None":
         """Give the run a tag, or several as one change."""
         self._change(_listed(tag), [])
 
-    def add_tags(self, tags):
-        # type: (Iterable[str]) -> None
+    def add_tags(self, tags: "Iterable[str]") -> "None":
         """Give the run tags, as one change."""
         self._change(_listed(tags), [])
 
-    def remove_tag(self, tag):
-        # type: (str | Iterable[str]) -> None
+    def remove_tag(self, tag: "str | Iterable[str]") -> "None":
         """Take a tag from the run, or several as one change; one that it lacks is passed over."""
         self._change([], _listed(tag))
 
-    def remove_tags(self, tags):
-        # type: (Iterable[str]) -> None
+    def remove_tags(self, tags: "Iterable[str]") -> "None":
         """Take tags from the run, as one change."""
         self._change([], _listed(tags))
 
-    def replace_tag(self, tag_to_remove, tag_to_add):
-        # type: (str | Iterable[str], str | Iterable[str]) -> None
+    def replace_tag(self, tag_to_remove: "str | Iterable[str]", tag_to_add: "str | Iterable[str]") -> "None":
         """Take a tag from the run and give it another, as one change."""
         self._change(_listed(tag_to_add), _listed(tag_to_remove))
 
-    def replace_tags(self, tags_to_remove, tags_to_add):
-        # type: (Iterable[str], Iterable[str]) -> None
+    def replace_tags(self, tags_to_remove: "Iterable[str]", tags_to_add: "Iterable[str]") -> "None":
         """Take tags from the run and give it others, as one change; removals come first."""
         self._change(_listed(tags_to_add), _listed(tags_to_remove))
 
-    def _change(self, add, remove):
-        # type: (list[str], list[str]) -> None
+    def _change(self, add: "list[str]", remove: "list[str]") -> "None":
         flow, run_id = self._parts
         tags = self._catalogue.call("change_tags", [flow, run_id, add, remove])
         self._record = dict(self._run_record(), user_tags=tags)
 
     # What it consists of.
 
-    def _load(self):
-        # type: () -> None
+    def _load(self) -> "None":
         record = self._catalogue.call("run", list(self._parts))
         if record is None:
             raise self._missing()
         self._record = record
 
-    def _run_record(self):
-        # type: () -> dict[str, Any]
+    def _run_record(self) -> "dict[str, Any]":
         if "_record" not in self.__dict__:
             self._load()
         return self._record
 
-    def _step_names(self):
-        # type: () -> list[str]
+    def _step_names(self) -> "list[str]":
         there = set(self._catalogue.call("steps", list(self._parts)))
         known = [node.name for node in reversed(self.graph.topological())]
         return [name for name in known if name in there] + sorted(there.difference(known))
 
-    def _children(self):
-        # type: () -> Iterator[Step]
+    def _children(self) -> "Iterator[Step]":
         return (Step._of(self, name) for name in self._step_names())
 
-    def _child(self, name):
-        # type: (str) -> Step | None
-        step = Step._of(self, name)  # type: Step
+    def _child(self, name: "str") -> "Step | None":
+        step: "Step" = Step._of(self, name)
         return step if step._task_ids() else None
 
 
-def _listed(tags):
-    # type: (Any) -> list[str]
+def _listed(tags: "Any") -> "list[str]":
     if isinstance(tags, str):
         return [tags]
     try:

@@ -18,70 +18,58 @@ class Step(StoredObject):
     depth = 3
 
     @property
-    def task(self):
-        # type: () -> Task | None
+    def task(self) -> "Task | None":
         """Its only task, or the first one where a foreach made many; None if none has ended."""
         return next(iter(self), None)
 
-    def tasks(self, *tags):
-        # type: (*str) -> Iterator[Task]
+    def tasks(self, *tags: "str") -> "Iterator[Task]":
         """Its tasks that have ended; none if the run lacks one of the tags."""
         return iter(self) if self.tags.issuperset(tags) else iter(())
 
     @property
-    def created_at(self):
-        # type: () -> datetime | None
+    def created_at(self) -> "datetime | None":
         """When the first of its tasks started."""
         return min((task.created_at for task in self), default=None)
 
     @property
-    def finished_at(self):
-        # type: () -> datetime | None
+    def finished_at(self) -> "datetime | None":
         """When the last of its tasks that have ended did."""
         return max((task.finished_at for task in self), default=None)
 
     @property
-    def parent_steps(self):
-        # type: () -> Iterator[Step]
+    def parent_steps(self) -> "Iterator[Step]":
         """The steps before it that have run."""
         node = self._node()
         return self._of_run([] if node is None else node.in_steps)
 
     @property
-    def child_steps(self):
-        # type: () -> Iterator[Step]
+    def child_steps(self) -> "Iterator[Step]":
         """The steps after it that have run."""
         node = self._node()
         return self._of_run([] if node is None else node.out_steps)
 
     @property
-    def environment_info(self):
-        # type: () -> dict[str, Any] | None
+    def environment_info(self) -> "dict[str, Any] | None":
         """The environment of its tasks as plain data; None if they had none of their own."""
         task = self.task
         return None if task is None else task.environment_info
 
-    def _node(self):
-        # type: () -> StepNode | None
+    def _node(self) -> "StepNode | None":
         """Its place in the graph; None for ``_parameters``."""
         return self.parent.graph.steps.get(self.id)  # type: ignore[no-any-return]
 
-    def _of_run(self, names):
-        # type: (list[str]) -> Iterator[Step]
+    def _of_run(self, names: "list[str]") -> "Iterator[Step]":
         return (step for step in map(self.parent._child, names) if step is not None)
 
-    def _task_ids(self):
-        # type: () -> list[str]
+    def _task_ids(self) -> "list[str]":
         return self._catalogue.call("task_ids", list(self._parts))  # type: ignore[no-any-return]
 
-    def _load(self):
-        # type: () -> None
+    def _load(self) -> "None":
         self._run_record()  # says first if the run itself is missing
         if not self._task_ids():
             raise self._missing()
 
-    def _read(self, task_ids):
-        # type: (list[str]) -> Iterator[Task]
+    def _read(self, task_ids: "list[str]") -> "Iterator[Task]":
         """The tasks among these that have ended."""
         first_attempt = self._run_record().get("first_attempt", 0)
         for start in range(0, len(task_ids), BATCH):
@@ -91,10 +79,8 @@ class Step(StoredObject):
                 if manifest is not None:
                     yield Task._known(self, task_id, manifest)
 
-    def _children(self):
-        # type: () -> Iterator[Task]
+    def _children(self) -> "Iterator[Task]":
         return self._read(self._task_ids())
 
-    def _child(self, name):
-        # type: (str) -> Task | None
+    def _child(self, name: "str") -> "Task | None":
         return next(self._read([name]), None)

@@ -34,54 +34,46 @@ class Task(StoredObject):
     depth = 4
 
     @classmethod
-    def _known(cls, step, task_id, manifest):
-        # type: (StoredObject, str, dict[str, Any]) -> Task
-        made = cls._of(step, task_id)  # type: Task
+    def _known(cls, step: "StoredObject", task_id: "str", manifest: "dict[str, Any]") -> "Task":
+        made: "Task" = cls._of(step, task_id)
         made._manifest = manifest
         return made
 
     # What became of it.
 
     @property
-    def finished(self):
-        # type: () -> bool
+    def finished(self) -> "bool":
         """Whether it has succeeded; a task that failed may be tried again."""
         return bool(self.manifest["status"] == "done")
 
     @property
-    def successful(self):
-        # type: () -> bool
+    def successful(self) -> "bool":
         """Whether it has succeeded."""
         return self.finished
 
     @property
-    def exception(self):
-        # type: () -> TaskException | None
+    def exception(self) -> "TaskException | None":
         """Why it failed; None if it did not, and where ``@catch`` caught it."""
         exception = self.manifest.get("exception")
         return None if exception is None or self.finished else TaskException(exception)
 
     @property
-    def created_at(self):
-        # type: () -> datetime
+    def created_at(self) -> "datetime":
         """When the attempt started, in this machine's time zone."""
         return local_time(self.manifest["started"])
 
     @property
-    def finished_at(self):
-        # type: () -> datetime
+    def finished_at(self) -> "datetime":
         """When the attempt ended, in this machine's time zone."""
         return local_time(self.manifest["finished"])
 
     @property
-    def current_attempt(self):
-        # type: () -> int
+    def current_attempt(self) -> "int":
         """The number of the attempt, from 0."""
         return int(self.manifest["attempt"])
 
     @property
-    def manifest(self):
-        # type: () -> dict[str, Any]
+    def manifest(self) -> "dict[str, Any]":
         """What the datastore holds of the attempt, as docs/architecture.md shows it."""
         if "_manifest" not in self.__dict__:
             self._load()
@@ -90,45 +82,38 @@ class Task(StoredObject):
     # What it made.
 
     @property
-    def data(self):
-        # type: () -> TaskData
+    def data(self) -> "TaskData":
         """Its artifacts as attributes, each read on first touch: ``task.data.x``."""
         return TaskData(self)
 
     @property
-    def artifacts(self):
-        # type: () -> Any
+    def artifacts(self) -> "Any":
         """A named tuple of its artifacts, without their values."""
         names = self._public_names()
         made = namedtuple("Artifacts", names, rename=True)  # type: ignore[misc]  # the names are data
         return made(*(self._artifact(name) for name in names))
 
     @property
-    def stdout(self):
-        # type: () -> str
+    def stdout(self) -> "str":
         """What it wrote to standard output."""
         return self._text("stdout")
 
     @property
-    def stderr(self):
-        # type: () -> str
+    def stderr(self) -> "str":
         """What it wrote to standard error; the traceback too, if it failed."""
         return self._text("stderr")
 
     @property
-    def stdout_size(self):
-        # type: () -> int
+    def stdout_size(self) -> "int":
         """The number of bytes that it wrote to standard output."""
         return len(self.stdout.encode("utf-8"))
 
     @property
-    def stderr_size(self):
-        # type: () -> int
+    def stderr_size(self) -> "int":
         """The number of bytes that it wrote to standard error."""
         return len(self.stderr.encode("utf-8"))
 
-    def loglines(self, stream, as_unicode=True):
-        # type: (str, bool) -> Iterator[tuple[datetime | None, Any]]
+    def loglines(self, stream: "str", as_unicode: "bool" = True) -> "Iterator[tuple[datetime | None, Any]]":
         """(time, line) of all that it wrote to ``stdout`` or ``stderr``; as bytes if not as texts.
 
         The time is in this machine's time zone.
@@ -141,27 +126,23 @@ class Task(StoredObject):
     # What it is.
 
     @property
-    def index(self):
-        # type: () -> int | None
+    def index(self) -> "int | None":
         """The number of the innermost split, from 0; None outside a foreach."""
         path = self._indices()
         return path[-1] if path else None
 
     @property
-    def code(self):
-        # type: () -> RunCode
+    def code(self) -> "RunCode":
         """The sources of its run."""
         return self.parent.parent.code  # type: ignore[no-any-return]
 
     @property
-    def runtime_name(self):
-        # type: () -> str
+    def runtime_name(self) -> "str":
         """What ran it: ``dev`` for the command line, or ``airflow``."""
         return self.parent.parent.runtime_name  # type: ignore[no-any-return]
 
     @property
-    def environment(self):
-        # type: () -> TaskEnvironment | None
+    def environment(self) -> "TaskEnvironment | None":
         """The locked conda environment that it ran in; None if it had none of its own."""
         spec_id = self.manifest.get("environment")
         if spec_id is None:
@@ -173,27 +154,23 @@ class Task(StoredObject):
         return TaskEnvironment(self._catalogue, spec_id, platform, self.manifest.get("python"))
 
     @property
-    def environment_info(self):
-        # type: () -> dict[str, Any] | None
+    def environment_info(self) -> "dict[str, Any] | None":
         """Its environment as plain data; None if it had none of its own."""
         environment = self.environment
         return None if environment is None else environment.to_dict()
 
     @property
-    def metadata(self):
-        # type: () -> list[Metadata]
+    def metadata(self) -> "list[Metadata]":
         """What is known of it, each fact with its name."""
         return task_metadata(self)
 
     @property
-    def metadata_dict(self):
-        # type: () -> dict[str, str]
+    def metadata_dict(self) -> "dict[str, str]":
         """What is known of it, by name."""
         return {each.name: each.value for each in self.metadata}
 
     @property
-    def origin_pathspec(self):
-        # type: () -> str | None
+    def origin_pathspec(self) -> "str | None":
         """The task that it was cloned from by ``resume``; None if it ran."""
         cloned = self.manifest.get("cloned_from")
         if cloned is None:
@@ -203,77 +180,64 @@ class Task(StoredObject):
     # What was before and after it.
 
     @property
-    def parent_tasks(self):
-        # type: () -> Iterator[Task]
+    def parent_tasks(self) -> "Iterator[Task]":
         """The tasks whose outputs were its inputs."""
         return self._tasks(self._parents())
 
     @property
-    def child_tasks(self):
-        # type: () -> Iterator[Task]
+    def child_tasks(self) -> "Iterator[Task]":
         """The tasks that it led to and that have ended."""
         return self._tasks(self._next())
 
     @property
-    def parent_task_pathspecs(self):
-        # type: () -> Iterator[str]
+    def parent_task_pathspecs(self) -> "Iterator[str]":
         """The pathspecs of ``parent_tasks``, without reading them."""
         return (self._pathspec_of(key) for key in self._parents())
 
     @property
-    def child_task_pathspecs(self):
-        # type: () -> Iterator[str]
+    def child_task_pathspecs(self) -> "Iterator[str]":
         """The pathspecs of ``child_tasks``."""
         return (task.pathspec for task in self.child_tasks)
 
-    def _indices(self):
-        # type: () -> tuple[int, ...]
+    def _indices(self) -> "tuple[int, ...]":
         """The index path; a task id that stands for none is outside of every foreach."""
         graph = self.parent.parent.graph
         if self._is_parameters():
             return ()
         return index_path.indices(self.id, graph.foreach_depth(self._parts[2]))
 
-    def _is_parameters(self):
-        # type: () -> bool
+    def _is_parameters(self) -> "bool":
         """Whether it is the task of ``_parameters``, which is in no graph."""
         return self._parts[2] not in self.parent.parent.graph.steps
 
-    def _parents(self):
-        # type: () -> list[tuple[str, tuple[int, ...]]]
+    def _parents(self) -> "list[tuple[str, tuple[int, ...]]]":
         if self._is_parameters():
             return []
         return lineage.parents(self.parent.parent.graph, self._parts[2], self._indices(), self._manifest_of)
 
-    def _next(self):
-        # type: () -> list[tuple[str, tuple[int, ...]]]
+    def _next(self) -> "list[tuple[str, tuple[int, ...]]]":
         return lineage.next_tasks(self.parent.parent.graph, self._indices(), self.manifest["transition"])
 
-    def _manifest_of(self, step, indices):
-        # type: (str, tuple[int, ...]) -> dict[str, Any] | None
+    def _manifest_of(self, step: "str", indices: "tuple[int, ...]") -> "dict[str, Any] | None":
         found = self.parent.parent._child(step)
         task = None if found is None else found._child(index_path.task_id(indices))
         return task.manifest if task is not None and task.finished else None
 
-    def _tasks(self, keys):
-        # type: (list[tuple[str, tuple[int, ...]]]) -> Iterator[Task]
-        by_step = {}  # type: dict[str, list[str]]
+    def _tasks(self, keys: "list[tuple[str, tuple[int, ...]]]") -> "Iterator[Task]":
+        by_step: "dict[str, list[str]]" = {}
         for step, indices in keys:
             by_step.setdefault(step, []).append(index_path.task_id(indices))
         for step, task_ids in by_step.items():
             found = self.parent.parent._child(step)
             if found is not None:
-                for task in found._read(task_ids):
-                    yield task
+                yield from found._read(task_ids)
 
-    def _pathspec_of(self, key):
-        # type: (tuple[str, tuple[int, ...]]) -> str
+    def _pathspec_of(self, key: "tuple[str, tuple[int, ...]]") -> "str":
         return "/".join(self._parts[:2] + (key[0], index_path.task_id(key[1])))
 
     # What it consists of.
 
-    def _load(self):
-        # type: () -> None
+    def _load(self) -> "None":
         first_attempt = self._run_record().get("first_attempt", 0)
         flow, run_id, step, task_id = self._parts
         if self._attempt is None:
@@ -283,26 +247,21 @@ class Task(StoredObject):
             found = next((each for each in attempts if each["attempt"] == self._attempt), None)
         if found is None:
             raise self._missing()
-        self._manifest = found  # type: dict[str, Any]
+        self._manifest: "dict[str, Any]" = found
 
-    def _public_names(self):
-        # type: () -> list[str]
+    def _public_names(self) -> "list[str]":
         return [name for name in self.manifest["artifacts"] if not name.startswith("_")]
 
-    def _artifact(self, name):
-        # type: (str) -> DataArtifact
+    def _artifact(self, name: "str") -> "DataArtifact":
         return DataArtifact._known(self, name, self.manifest["artifacts"][name])
 
-    def _children(self):
-        # type: () -> Iterator[DataArtifact]
+    def _children(self) -> "Iterator[DataArtifact]":
         return (self._artifact(name) for name in self._public_names())
 
-    def _child(self, name):
-        # type: (str) -> DataArtifact | None
+    def _child(self, name: "str") -> "DataArtifact | None":
         return self._artifact(name) if name in self.manifest["artifacts"] else None
 
-    def _log(self, stream):
-        # type: (str) -> str
+    def _log(self, stream: "str") -> "str":
         if stream not in {"stdout", "stderr"}:
             raise InvalidPathspec("loglines(%r): write 'stdout' or 'stderr'." % stream)
         flow, run_id, step, task_id = self._parts
@@ -311,13 +270,11 @@ class Task(StoredObject):
         arguments = [flow, run_id, step, task_id, where["attempt"], stream]
         return self._catalogue.call("log", arguments)  # type: ignore[no-any-return]
 
-    def _text(self, stream):
-        # type: (str) -> str
+    def _text(self, stream: "str") -> "str":
         return "\n".join(_timed(line)[1] for line in self._log(stream).split("\n"))
 
 
-def _timed(line):
-    # type: (str) -> tuple[datetime | None, str]
+def _timed(line: "str") -> "tuple[datetime | None, str]":
     """The time that a line of a log was written, in this machine's zone, and its text."""
     found = _TIME.match(line)
     if found is None:

@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from airflow_conda_flow.client.scope import Catalogue
 
 
-class RunCode(object):
+class RunCode:
     """The code package of a run.
 
     Attributes:
@@ -18,21 +18,18 @@ class RunCode(object):
         script_name: the path of the flow file in it.
     """
 
-    def __init__(self, catalogue, sha256, flow_file):
-        # type: (Catalogue, str, str) -> None
+    def __init__(self, catalogue: "Catalogue", sha256: "str", flow_file: "str") -> "None":
         self.sha256 = sha256
         self.script_name = flow_file
         self._catalogue = catalogue
 
     @property
-    def path(self):
-        # type: () -> str
+    def path(self) -> "str":
         """A directory of this machine's cache with its files; read it, don't change it."""
         return self._catalogue.call("code", [self.sha256])  # type: ignore[no-any-return]
 
     @property
-    def files(self):
-        # type: () -> list[str]
+    def files(self) -> "list[str]":
         """The paths of its files in it, sorted."""
         root = self.path
         return sorted(
@@ -43,21 +40,18 @@ class RunCode(object):
         )
 
     @property
-    def flowspec(self):
-        # type: () -> str
+    def flowspec(self) -> "str":
         """The text of the flow file."""
         with open(os.path.join(self.path, self.script_name), encoding="utf-8") as file:
             return file.read()
 
     @property
-    def info(self):
-        # type: () -> dict[str, Any]
+    def info(self) -> "dict[str, Any]":
         """What it is, as plain data."""
         return {"sha256": self.sha256, "script": self.script_name, "files": self.files}
 
     @property
-    def tarball(self):
-        # type: () -> Any
+    def tarball(self) -> "Any":
         """Its files as an open ``tarfile.TarFile``."""
         import io  # noqa: PLC0415 - seldom needed
         import tarfile  # noqa: PLC0415 - seldom needed
@@ -69,8 +63,7 @@ class RunCode(object):
         buffer.seek(0)
         return tarfile.open(fileobj=buffer)
 
-    def extract(self):
-        # type: () -> TemporaryDirectory[str]
+    def extract(self) -> "TemporaryDirectory[str]":
         """A temporary directory with a copy of its files; it goes when the object does."""
         import shutil  # noqa: PLC0415 - seldom needed
         import tempfile  # noqa: PLC0415 - seldom needed
@@ -83,8 +76,7 @@ class RunCode(object):
             shutil.copyfile(os.path.join(root, name), target)
         return folder
 
-    def __str__(self):
-        # type: () -> str
+    def __str__(self) -> "str":
         return "<RunCode %s %s>" % (self.script_name, self.sha256[:12])
 
     __repr__ = __str__

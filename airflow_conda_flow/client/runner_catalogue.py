@@ -9,19 +9,17 @@ if TYPE_CHECKING:
     from airflow_conda_flow.runtime.protocol import MessageStream
 
 
-class RunnerCatalogue(object):
+class RunnerCatalogue:
     """Answers questions about runs, through the runner of this step.
 
     Args:
         stream: the way to the runner.
     """
 
-    def __init__(self, stream):
-        # type: (MessageStream) -> None
+    def __init__(self, stream: "MessageStream") -> "None":
         self._stream = stream
 
-    def call(self, name, arguments):
-        # type: (str, list[Any]) -> Any
+    def call(self, name: "str", arguments: "list[Any]") -> "Any":
         """The result of the catalogue's method of that name.
 
         Raises:

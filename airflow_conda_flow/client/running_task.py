@@ -2,7 +2,7 @@
 
 from datetime import datetime, timezone
 
-from airflow_conda_flow.client import past_run  # what a task is part of is known once it is imported
+from airflow_conda_flow.client import past_run  # noqa: F401 - registers Run, which a task finds as its parent
 from airflow_conda_flow.client.past_task import Task
 from airflow_conda_flow.client.stored_object import restored
 
@@ -11,8 +11,12 @@ if TYPE_CHECKING:
     from typing import Any
 
 
-def running_task(current, started, artifacts=None, transition=None):
-    # type: (Any, str, dict[str, Any] | None, dict[str, Any] | None) -> Task
+def running_task(
+    current: "Any",
+    started: "str",
+    artifacts: "dict[str, Any] | None" = None,
+    transition: "dict[str, Any] | None" = None,
+) -> "Task":
     """The task that ``current`` is about.
 
     Args:
@@ -21,7 +25,7 @@ def running_task(current, started, artifacts=None, transition=None):
         artifacts: references by name, once the step is done; they are stored, or about to be.
         transition: what comes next, likewise.
     """
-    task = restored(Task, current.pathspec, None, None, None)  # type: Task
+    task: "Task" = restored(Task, current.pathspec, None, None, None)
     environment = task._run_record()["environments"].get(current.step_name) or {}
     task._manifest = {
         "flow": current.flow_name,
@@ -42,7 +46,6 @@ def running_task(current, started, artifacts=None, transition=None):
     return task
 
 
-def now():
-    # type: () -> str
+def now() -> "str":
     """The time as a manifest says it."""
     return datetime.now(timezone.utc).isoformat(timespec="microseconds")

@@ -19,25 +19,22 @@ if TYPE_CHECKING:
     class Catalogue(Protocol):
         """Answers questions about runs; ``datastore/catalogue.py`` has the methods that may be called."""
 
-        def call(self, name, arguments):
-            # type: (str, list[Any]) -> Any
+        def call(self, name: "str", arguments: "list[Any]") -> "Any":
             """The result of the method of that name."""
 
 
 _DEFAULT = "the default"
-_selected = {"namespace": _DEFAULT, "metadata": None}  # type: dict[str, str | None]
-_open = {}  # type: dict[str | None, Catalogue]
+_selected: "dict[str, str | None]" = {"namespace": _DEFAULT, "metadata": None}
+_open: "dict[str | None, Catalogue]" = {}
 
 
-def namespace(name):
-    # type: (str | None) -> str | None
+def namespace(name: "str | None") -> "str | None":
     """Show runs with this tag alone, such as ``user:jane``; None shows all. Returns the name."""
     _selected["namespace"] = name or None
     return get_namespace()
 
 
-def get_namespace():
-    # type: () -> str | None
+def get_namespace() -> "str | None":
     """The namespace in force; None if all runs are shown."""
     name = _selected["namespace"]
     if name != _DEFAULT:
@@ -47,15 +44,13 @@ def get_namespace():
     return "user:%s" % username()
 
 
-def default_namespace():
-    # type: () -> str | None
+def default_namespace() -> "str | None":
     """Go back to the namespace of the current user, or of the run around; returns it."""
     _selected["namespace"] = _DEFAULT
     return get_namespace()
 
 
-def metadata(where):
-    # type: (str) -> str
+def metadata(where: "str") -> "str":
     """Read another datastore from now on; returns its name as ``get_metadata`` gives it.
 
     Args:
@@ -74,21 +69,18 @@ def metadata(where):
         raise
 
 
-def default_metadata():
-    # type: () -> str
+def default_metadata() -> "str":
     """Go back to the datastore of the settings, or of the run around; returns its name."""
     _selected["metadata"] = None
     return get_metadata()
 
 
-def get_metadata():
-    # type: () -> str
+def get_metadata() -> "str":
     """The datastore that is read, such as ``local@/home/jane/.airflow-conda-flow/datastore``."""
     return catalogue().call("describe", [])  # type: ignore[no-any-return]
 
 
-def catalogue(where=None):
-    # type: (str | None) -> Catalogue
+def catalogue(where: "str | None" = None) -> "Catalogue":
     """What answers questions about the runs of a datastore; of the selected one if none is named."""
     if where is None:
         where = _selected["metadata"]
@@ -98,8 +90,7 @@ def catalogue(where=None):
     return known
 
 
-def _opened(where):
-    # type: (str | None) -> Catalogue
+def _opened(where: "str | None") -> "Catalogue":
     if protocol.running is not None:
         from airflow_conda_flow.client.runner_catalogue import RunnerCatalogue  # noqa: PLC0415 - in steps
 
@@ -122,8 +113,7 @@ def _opened(where):
     return RunCatalogue(open_datastore(settings.datastore, settings.datastore_root, settings.cache_dir))
 
 
-def _overrides(where):
-    # type: (str | None) -> dict[str, str | None]
+def _overrides(where: "str | None") -> "dict[str, str | None]":
     """The settings that a name of a datastore stands for.
 
     >>> _overrides("s3@s3://b/x") == _overrides("s3://b/x")

@@ -19,10 +19,10 @@ _TASK_DEPTH = 4
 BATCH = 200
 """How many runs or tasks are read at once where many are."""
 
-_classes = {}  # type: dict[int, type[StoredObject]]
+_classes: "dict[int, type[StoredObject]]" = {}
 
 
-class StoredObject(object):
+class StoredObject:
     """Something of a past run, by its pathspec, such as ``TrainFlow/1795547131171801/start``.
 
     Its children are read when they are asked for: ``for child in it``, ``it["id"]``, ``"id" in it``.
@@ -41,8 +41,9 @@ class StoredObject(object):
     depth = 0
     """How many parts its pathspec has."""
 
-    def __init__(self, pathspec, attempt=None, _namespace_check=True):
-        # type: (str, int | None, bool) -> None
+    def __init__(
+        self, pathspec: "str", attempt: "int | None" = None, _namespace_check: "bool" = True
+    ) -> "None":
         in_namespace = scope.get_namespace() if _namespace_check else None
         self._begin(self._parsed(pathspec), attempt, scope.catalogue(), in_namespace)
         if attempt is not None and self.depth < _TASK_DEPTH:
@@ -56,89 +57,82 @@ class StoredObject(object):
             )
 
     @classmethod
-    def _parsed(cls, pathspec):
-        # type: (object) -> tuple[str, ...]
+    def _parsed(cls, pathspec: "object") -> "tuple[str, ...]":
         parts = tuple(pathspec.split("/")) if isinstance(pathspec, str) else ()
         if len(parts) != cls.depth or not all(parts):
             wanted = "/".join(PARTS[: cls.depth])
             raise InvalidPathspec("%s(%r): write %s('%s')." % (cls.__name__, pathspec, cls.__name__, wanted))
         return parts
 
-    def _begin(self, parts, attempt, catalogue, in_namespace):
-        # type: (tuple[str, ...], int | None, Catalogue, str | None) -> None
+    def _begin(
+        self,
+        parts: "tuple[str, ...]",
+        attempt: "int | None",
+        catalogue: "Catalogue",
+        in_namespace: "str | None",
+    ) -> "None":
         self._parts = parts
         self._attempt = attempt
         self._catalogue = catalogue
         self._namespace = in_namespace
 
-    def __init_subclass__(cls, **options):
-        # type: (**Any) -> None
+    def __init_subclass__(cls, **options: "Any") -> "None":
         super().__init_subclass__(**options)
         if cls.depth:
             _classes[cls.depth] = cls
 
     @classmethod
-    def _of(cls, parent, name, attempt=None):
-        # type: (StoredObject, str, int | None) -> Any
+    def _of(cls, parent: "StoredObject", name: "str", attempt: "int | None" = None) -> "Any":
         """An object that is known to exist, without reading it."""
         made = cls.__new__(cls)
         made._begin(parent._parts + (name,), attempt, parent._catalogue, parent._namespace)
         made._parent = parent
         return made
 
-    def _is_running(self):
-        # type: () -> bool
+    def _is_running(self) -> "bool":
         """Whether it is the task that the calling code is part of, which is stored when it ends."""
         return bool(current.is_running_flow and self.pathspec == current.pathspec)
 
     # What a kind of object answers.
 
-    def _load(self):
-        # type: () -> None
+    def _load(self) -> "None":
         """Read what shows that it is there; ``ObjectNotFound`` if it is not."""
         raise NotImplementedError
 
-    def _children(self):
-        # type: () -> Iterator[StoredObject]
+    def _children(self) -> "Iterator[StoredObject]":
         """All children, whatever their namespace."""
         raise NotImplementedError
 
-    def _child(self, name):
-        # type: (str) -> StoredObject | None
+    def _child(self, name: "str") -> "StoredObject | None":
         """The child of that name, or None."""
         raise NotImplementedError
 
-    def _run_record(self):
-        # type: () -> dict[str, Any]
+    def _run_record(self) -> "dict[str, Any]":
         """The manifest and the tags of the run that it is part of."""
         return self.parent._run_record()  # type: ignore[no-any-return]
 
     # What all have.
 
     @property
-    def id(self):
-        # type: () -> str
+    def id(self) -> "str":
         """The last part of its pathspec."""
         return self._parts[-1]
 
     @property
-    def pathspec(self):
-        # type: () -> str
+    def pathspec(self) -> "str":
         """Its name, with those of what it is part of before it."""
         return "/".join(self._parts)
 
     @property
-    def path_components(self):
-        # type: () -> list[str]
+    def path_components(self) -> "list[str]":
         """The parts of its pathspec."""
         return list(self._parts)
 
     @property
-    def parent(self):
-        # type: () -> Any
+    def parent(self) -> "Any":
         """What it is part of; None for a flow."""
         if "_parent" not in self.__dict__:
-            self._parent = None  # type: Any
+            self._parent: "Any" = None
             if self.depth > 1:
                 made = _classes[self.depth - 1].__new__(_classes[self.depth - 1])
                 attempt = self._attempt if self.depth > _TASK_DEPTH else None
@@ -147,40 +141,33 @@ class StoredObject(object):
         return self._parent
 
     @property
-    def tags(self):
-        # type: () -> frozenset[str]
+    def tags(self) -> "frozenset[str]":
         """Its run's tags: those that people gave it, and the system's."""
         return self.user_tags | self.system_tags
 
     @property
-    def user_tags(self):
-        # type: () -> frozenset[str]
+    def user_tags(self) -> "frozenset[str]":
         """The tags that people gave its run."""
         return frozenset(self._run_record()["user_tags"])
 
     @property
-    def system_tags(self):
-        # type: () -> frozenset[str]
+    def system_tags(self) -> "frozenset[str]":
         """The tags that say where its run comes from."""
         return frozenset(self._run_record()["system_tags"])
 
     @property
-    def origin_pathspec(self):
-        # type: () -> str | None
+    def origin_pathspec(self) -> "str | None":
         """The pathspec of what it was cloned from by ``resume``; None if it was not."""
         return None
 
-    def is_in_namespace(self):
-        # type: () -> bool
+    def is_in_namespace(self) -> "bool":
         """Whether the namespace that was selected when it was made shows it."""
         return self._namespace is None or self._namespace in self.tags
 
-    def __iter__(self):
-        # type: () -> Iterator[Any]
+    def __iter__(self) -> "Iterator[Any]":
         return (child for child in self._children() if child.is_in_namespace())
 
-    def __getitem__(self, name):
-        # type: (str) -> Any
+    def __getitem__(self, name: "str") -> "Any":
         child = self._child(str(name)) if name else None
         if child is None:
             names = [each.id for each in self._children()]
@@ -190,49 +177,46 @@ class StoredObject(object):
             )
         return child
 
-    def __contains__(self, name):
-        # type: (object) -> bool
+    def __contains__(self, name: "object") -> "bool":
         return bool(name) and self._child(str(name)) is not None
 
-    def __repr__(self):
-        # type: () -> str
+    def __repr__(self) -> "str":
         attempt = "" if self._attempt is None else ", attempt=%d" % self._attempt
         return "%s('%s'%s)" % (type(self).__name__, self.pathspec, attempt)
 
-    def __eq__(self, other):
-        # type: (object) -> bool
+    def __eq__(self, other: "object") -> "bool":
         if type(self) is not type(other):
             return NotImplemented
         return self._identity() == other._identity()
 
-    def __hash__(self):
-        # type: () -> int
+    def __hash__(self) -> "int":
         return hash(self._identity())
 
-    def _identity(self):
-        # type: () -> tuple[Any, ...]
+    def _identity(self) -> "tuple[Any, ...]":
         return (self.depth, self._parts, self._attempt)
 
-    def __reduce__(self):
-        # type: () -> Any
+    def __reduce__(self) -> "Any":
         where = self._catalogue.call("describe", [])
         return restored, (type(self), self.pathspec, self._attempt, where, self._namespace)
 
-    def _missing(self):
-        # type: () -> ObjectNotFound
+    def _missing(self) -> "ObjectNotFound":
         return ObjectNotFound("%r does not exist in %s." % (self, self._catalogue.call("describe", [])))
 
 
-def restored(kind, pathspec, attempt, where, in_namespace):
-    # type: (type[StoredObject], str, int | None, str | None, str | None) -> Any
+def restored(
+    kind: "type[StoredObject]",
+    pathspec: "str",
+    attempt: "int | None",
+    where: "str | None",
+    in_namespace: "str | None",
+) -> "Any":
     """An object of a datastore, of which nothing is read before it is asked for something."""
     made = kind.__new__(kind)
     made._begin(kind._parsed(pathspec), attempt, scope.catalogue(where), in_namespace)
     return made
 
 
-def local_time(text):
-    # type: (str) -> datetime
+def local_time(text: "str") -> "datetime":
     """A manifest's time as the field gives times: in this machine's zone, without naming it."""
     moment = datetime.strptime(text.replace("+00:00", ""), "%Y-%m-%dT%H:%M:%S.%f")  # noqa: DTZ007 - next line
     return moment.replace(tzinfo=timezone.utc).astimezone().replace(tzinfo=None)

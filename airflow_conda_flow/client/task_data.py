@@ -8,19 +8,17 @@ if TYPE_CHECKING:
     from typing import Any
 
 
-class TaskData(object):
+class TaskData:
     """Gives each artifact's value on first touch, and keeps it.
 
     Args:
         task: the task.
     """
 
-    def __init__(self, task):
-        # type: (Any) -> None
+    def __init__(self, task: "Any") -> "None":
         self.__dict__["_TaskData__task"] = task
 
-    def __getattr__(self, name):
-        # type: (str) -> Any
+    def __getattr__(self, name: "str") -> "Any":
         if name.startswith("__"):
             raise AttributeError(name)
         if name not in self.__task.manifest["artifacts"]:
@@ -32,18 +30,14 @@ class TaskData(object):
         value = self.__dict__[name] = self.__task._artifact(name).data
         return value
 
-    def __contains__(self, name):
-        # type: (object) -> bool
+    def __contains__(self, name: "object") -> "bool":
         return name in self.__task.manifest["artifacts"]
 
-    def __dir__(self):
-        # type: () -> list[str]
+    def __dir__(self) -> "list[str]":
         return sorted(set(super().__dir__()) | set(self.__task._public_names()))
 
-    def __repr__(self):
-        # type: () -> str
+    def __repr__(self) -> "str":
         return "<TaskData: %s>" % ", ".join(self.__task._public_names())
 
-    def __reduce__(self):
-        # type: () -> Any
+    def __reduce__(self) -> "Any":
         return TaskData, (self.__task,)

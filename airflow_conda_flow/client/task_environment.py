@@ -9,7 +9,7 @@ if TYPE_CHECKING:
     from airflow_conda_flow.client.scope import Catalogue
 
 
-class Package(object):
+class Package:
     """One package of an environment.
 
     Attributes:
@@ -23,8 +23,7 @@ class Package(object):
         stated: whether the step asked for it by name.
     """
 
-    def __init__(self, described):
-        # type: (dict[str, Any]) -> None
+    def __init__(self, described: "dict[str, Any]") -> "None":
         self.name = described["name"]
         self.version = described["version"]
         self.build = described.get("build", "")
@@ -34,12 +33,11 @@ class Package(object):
         self.size = described["size"]
         self.stated = described.get("stated", False)
 
-    def __repr__(self):
-        # type: () -> str
+    def __repr__(self) -> "str":
         return "<Package %s %s %s>" % (self.name, self.version, self.build)
 
 
-class TaskEnvironment(object):
+class TaskEnvironment:
     """A locked environment.
 
     Attributes:
@@ -48,16 +46,16 @@ class TaskEnvironment(object):
         python: the version of Python in it.
     """
 
-    def __init__(self, catalogue, spec_id, platform, python):
-        # type: (Catalogue, str, str, str | None) -> None
+    def __init__(
+        self, catalogue: "Catalogue", spec_id: "str", platform: "str", python: "str | None"
+    ) -> "None":
         self.id = spec_id
         self.platform = platform
         self.python = python
         self._catalogue = catalogue
 
     @property
-    def lock(self):
-        # type: () -> dict[str, Any]
+    def lock(self) -> "dict[str, Any]":
         """The lock as it is stored.
 
         Raises:
@@ -70,17 +68,15 @@ class TaskEnvironment(object):
                     "The lock of the environment %s for %s is neither in %s nor in this machine's cache."
                     % (self.id[:12], self.platform, self._catalogue.call("describe", []))
                 )
-            self._lock = found  # type: dict[str, Any]
+            self._lock: "dict[str, Any]" = found
         return self._lock
 
     @property
-    def packages(self):
-        # type: () -> list[Package]
+    def packages(self) -> "list[Package]":
         """Its packages by name: those that the step asked for, and those that they need."""
         return [Package(each) for each in self.lock["packages"]]
 
-    def to_dict(self):
-        # type: () -> dict[str, Any]
+    def to_dict(self) -> "dict[str, Any]":
         """All of it as plain data."""
         return {
             "type": "conda",
@@ -90,6 +86,5 @@ class TaskEnvironment(object):
             "packages": self.lock["packages"],
         }
 
-    def __repr__(self):
-        # type: () -> str
+    def __repr__(self) -> "str":
         return "<TaskEnvironment %s %s, Python %s>" % (self.id[:12], self.platform, self.python)

@@ -5,7 +5,7 @@ if TYPE_CHECKING:
     from typing import Any
 
 
-class TaskException(object):
+class TaskException:
     """The exception that ended a task; its text is the traceback, of the flow's own frames.
 
     Attributes:
@@ -14,28 +14,23 @@ class TaskException(object):
         stacktrace: its traceback.
     """
 
-    def __init__(self, described):
-        # type: (dict[str, Any]) -> None
+    def __init__(self, described: "dict[str, Any]") -> "None":
         self.type = described["type"]
         self.exception = described["message"]
         self.stacktrace = described["traceback"]
 
     @property
-    def message(self):
-        # type: () -> str
+    def message(self) -> "str":
         """Its message."""
         return str(self.exception)
 
     @property
-    def traceback(self):
-        # type: () -> str
+    def traceback(self) -> "str":
         """Its traceback."""
         return str(self.stacktrace)
 
-    def __str__(self):
-        # type: () -> str
+    def __str__(self) -> "str":
         return self.traceback
 
-    def __repr__(self):
-        # type: () -> str
+    def __repr__(self) -> "str":
         return "<%s: %s>" % (self.type, self.exception)

@@ -9,8 +9,7 @@ if TYPE_CHECKING:
 Metadata = namedtuple("Metadata", ["name", "value", "created_at", "type", "task"])
 
 
-def task_metadata(task):
-    # type: (Any) -> list[Metadata]
+def task_metadata(task: "Any") -> "list[Metadata]":
     """The facts of a task."""
     manifest, run = task.manifest, task._run_record()
     kind, _, root = task._catalogue.call("describe", []).partition("@")

@@ -27,6 +27,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
     from typing import Any
 
+    from typing_extensions import Self
+
 __all__ = [
     "S3",
     "MetaflowS3AccessDenied",
@@ -43,7 +45,7 @@ __all__ = [
 ]
 
 
-class S3(object):
+class S3:
     """A client for objects in S3, in steps and outside of them.
 
     Keys are names below the client's root, which is that of a run, or one that it is given; a client
@@ -63,28 +65,31 @@ class S3(object):
         S3InvalidURL: there is no such root.
     """
 
-    def __init__(self, tmproot=None, bucket=None, prefix=None, run=None, s3root=None, encryption=None):
-        # type: (str | None, str | None, str | None, Any, str | None, str | None) -> None
+    def __init__(
+        self,
+        tmproot: "str | None" = None,
+        bucket: "str | None" = None,
+        prefix: "str | None" = None,
+        run: "Any" = None,
+        s3root: "str | None" = None,
+        encryption: "str | None" = None,
+    ) -> "None":
         self._root = root_of(bucket, prefix, run, s3root)
         self._encryption = encryption
-        self._tmpdir = tempfile.mkdtemp(
+        self._tmpdir: "str | None" = tempfile.mkdtemp(
             prefix="s3-", dir=s3_access.scratch() if tmproot is None else os.path.abspath(tmproot)
-        )  # type: str | None
+        )
 
-    def __enter__(self):
-        # type: () -> S3
+    def __enter__(self) -> "Self":
         return self
 
-    def __exit__(self, *exception):
-        # type: (*object) -> None
+    def __exit__(self, *exception: "object") -> "None":
         self.close()
 
-    def __repr__(self):
-        # type: () -> str
+    def __repr__(self) -> "str":
         return "S3(%s)" % ("" if self._root is None else "s3root=%r" % self._root)
 
-    def close(self):
-        # type: () -> None
+    def close(self) -> "None":
         """Remove all temporary files; the client is of no more use."""
         folder, self._tmpdir = self._tmpdir, None
         if folder is not None:
@@ -92,8 +97,7 @@ class S3(object):
 
     # What is there.
 
-    def list_paths(self, keys=None):
-        # type: (Iterable[str] | None) -> list[S3Object]
+    def list_paths(self, keys: "Iterable[str] | None" = None) -> "list[S3Object]":
         """What is directly in each folder: objects, and folders, which do not ``exist``.
 
         Args:
@@ -101,8 +105,7 @@ class S3(object):
         """
         return self._listed([url.rstrip("/") + "/" for url in self._urls(keys)], False)
 
-    def list_recursive(self, keys=None):
-        # type: (Iterable[str] | None) -> list[S3Object]
+    def list_recursive(self, keys: "Iterable[str] | None" = None) -> "list[S3Object]":
         """All objects whose URLs start so, in any depth.
 
         Args:
@@ -110,8 +113,7 @@ class S3(object):
         """
         return self._listed(self._prefixes(keys), True)
 
-    def _listed(self, urls, is_recursive):
-        # type: (list[str], bool) -> list[S3Object]
+    def _listed(self, urls: "list[str]", is_recursive: "bool") -> "list[S3Object]":
         found = self._call("listing", [urls, is_recursive])
         prefixes = [self._root if is_recursive and self._is_root(url) else url for url in urls]
         return [
@@ -120,8 +122,7 @@ class S3(object):
             for url, size in entries
         ]
 
-    def info(self, key=None, return_missing=False):
-        # type: (str | None, bool) -> S3Object
+    def info(self, key: "str | None" = None, return_missing: "bool" = False) -> "S3Object":
         """What is known of an object, without its bytes.
 
         Args:
@@ -133,20 +134,22 @@ class S3(object):
         """
         return self._information([self._url(key)], return_missing)[0]
 
-    def info_many(self, keys, return_missing=False):
-        # type: (Iterable[str], bool) -> list[S3Object]
+    def info_many(self, keys: "Iterable[str]", return_missing: "bool" = False) -> "list[S3Object]":
         """``info`` of many objects at once, in the order of the keys."""
         return self._information(self._urls(keys), return_missing)
 
-    def _information(self, urls, return_missing):
-        # type: (list[str], bool) -> list[S3Object]
+    def _information(self, urls: "list[str]", return_missing: "bool") -> "list[S3Object]":
         found = self._call("info", [urls, bool(return_missing)])
         return [S3Object(self._root, url, record, record is not None) for url, record in zip(urls, found)]
 
     # From S3.
 
-    def get(self, key=None, return_missing=False, return_info=True):
-        # type: (str | S3GetObject | None, bool, bool) -> S3Object
+    def get(
+        self,
+        key: "str | S3GetObject | None" = None,
+        return_missing: "bool" = False,
+        return_info: "bool" = True,
+    ) -> "S3Object":
         """Download an object, or a range of it.
 
         Args:
@@ -159,14 +162,14 @@ class S3(object):
         """
         return self._downloads([self._wanted(key)], return_missing, return_info)[0]
 
-    def get_many(self, keys, return_missing=False, return_info=True):
-        # type: (Iterable[str | S3GetObject], bool, bool) -> list[S3Object]
+    def get_many(
+        self, keys: "Iterable[str | S3GetObject]", return_missing: "bool" = False, return_info: "bool" = True
+    ) -> "list[S3Object]":
         """``get`` of many objects at once, in the order of the keys."""
         wanted = [self._wanted(key) for key in _several(keys)]
         return self._downloads(wanted, return_missing, return_info)
 
-    def get_recursive(self, keys, return_info=False):
-        # type: (Iterable[str], bool) -> list[S3Object]
+    def get_recursive(self, keys: "Iterable[str]", return_info: "bool" = False) -> "list[S3Object]":
         """Download all objects whose URLs start so; by prefix, and in the order of their names.
 
         Args:
@@ -175,8 +178,7 @@ class S3(object):
         """
         return self._all_below(self._prefixes(keys), return_info)
 
-    def get_all(self, return_info=False):
-        # type: (bool) -> list[S3Object]
+    def get_all(self, return_info: "bool" = False) -> "list[S3Object]":
         """Download all objects in the root.
 
         Raises:
@@ -188,8 +190,7 @@ class S3(object):
             )
         return self._all_below(self._prefixes(None), return_info)
 
-    def _all_below(self, prefixes, return_info):
-        # type: (list[str], bool) -> list[S3Object]
+    def _all_below(self, prefixes: "list[str]", return_info: "bool") -> "list[S3Object]":
         listed = self._listed(prefixes, True)
         found = self._fetched([{"url": each.url} for each in listed], False)
         return [
@@ -197,22 +198,28 @@ class S3(object):
             for place, record in zip(listed, found)
         ]
 
-    def _downloads(self, wanted, return_missing, return_info):
-        # type: (list[dict[str, Any]], bool, bool) -> list[S3Object]
+    def _downloads(
+        self, wanted: "list[dict[str, Any]]", return_missing: "bool", return_info: "bool"
+    ) -> "list[S3Object]":
         found = self._fetched(wanted, return_missing)
         return [
             S3Object(self._root, each["url"], record, bool(return_info and record))
             for each, record in zip(wanted, found)
         ]
 
-    def _fetched(self, wanted, may_miss):
-        # type: (list[dict[str, Any]], bool) -> list[dict[str, Any] | None]
+    def _fetched(self, wanted: "list[dict[str, Any]]", may_miss: "bool") -> "list[dict[str, Any] | None]":
         return self._call("get", [wanted, self._folder(), bool(may_miss)])  # type: ignore[no-any-return]
 
     # To S3.
 
-    def put(self, key, obj, overwrite=True, content_type=None, metadata=None):
-        # type: (str | S3PutObject, Any, bool, str | None, dict[str, Any] | None) -> str
+    def put(
+        self,
+        key: "str | S3PutObject",
+        obj: "Any",
+        overwrite: "bool" = True,
+        content_type: "str | None" = None,
+        metadata: "dict[str, Any] | None" = None,
+    ) -> "str":
         """Store an object; returns its URL.
 
         Args:
@@ -229,8 +236,9 @@ class S3(object):
         self._stored([whole], overwrite)
         return self._url(key)
 
-    def put_many(self, key_objs, overwrite=True):
-        # type: (Iterable[tuple[str, Any] | S3PutObject], bool) -> list[tuple[str, str]]
+    def put_many(
+        self, key_objs: "Iterable[tuple[str, Any] | S3PutObject]", overwrite: "bool" = True
+    ) -> "list[tuple[str, str]]":
         """``put`` of many objects at once; (key, URL) of those that were stored.
 
         Args:
@@ -239,11 +247,10 @@ class S3(object):
         """
         return self._stored([s3_put.object_to_put(each) for each in _several(key_objs)], overwrite)
 
-    def _stored(self, objects, overwrite):
-        # type: (list[S3PutObject], bool) -> list[tuple[str, str]]
+    def _stored(self, objects: "list[S3PutObject]", overwrite: "bool") -> "list[tuple[str, str]]":
         for each in objects:
             s3_put.check(each)
-        files = []  # type: list[S3PutObject]
+        files: "list[S3PutObject]" = []
         try:
             for each in objects:
                 path = s3_put.write(each.value, self._folder())
@@ -253,8 +260,9 @@ class S3(object):
             for each in files:
                 os.unlink(str(each.path))
 
-    def put_files(self, key_paths, overwrite=True):
-        # type: (Iterable[tuple[str, str] | S3PutObject], bool) -> list[tuple[str, str]]
+    def put_files(
+        self, key_paths: "Iterable[tuple[str, str] | S3PutObject]", overwrite: "bool" = True
+    ) -> "list[tuple[str, str]]":
         """Store many files at once; (key, URL) of those that were stored.
 
         Args:
@@ -272,8 +280,7 @@ class S3(object):
             [each._replace(path=os.path.abspath(str(each.path))) for each in files], overwrite
         )
 
-    def _put_paths(self, files, overwrite):
-        # type: (list[S3PutObject], bool) -> list[tuple[str, str]]
+    def _put_paths(self, files: "list[S3PutObject]", overwrite: "bool") -> "list[tuple[str, str]]":
         urls = [self._url(each.key) for each in files]
         records = [
             {
@@ -290,30 +297,25 @@ class S3(object):
 
     # Addresses.
 
-    def _wanted(self, key):
-        # type: (Any) -> dict[str, Any]
-        wanted = {"url": self._url(key)}  # type: dict[str, Any]
+    def _wanted(self, key: "Any") -> "dict[str, Any]":
+        wanted: "dict[str, Any]" = {"url": self._url(key)}
         for name in ("offset", "length"):
             value = getattr(key, name, None)
             if value is not None:
                 wanted[name] = int(value)
         return wanted
 
-    def _urls(self, keys):
-        # type: (Iterable[str | None] | None) -> list[str]
+    def _urls(self, keys: "Iterable[str | None] | None") -> "list[str]":
         return [self._url(key) for key in ([None] if keys is None else _several(keys))]
 
-    def _prefixes(self, keys):
-        # type: (Iterable[str | None] | None) -> list[str]
+    def _prefixes(self, keys: "Iterable[str | None] | None") -> "list[str]":
         """URLs as they are; that of the root as a folder's, or ``run/1`` would hold ``run/10``."""
         return [url.rstrip("/") + "/" if self._is_root(url) else url for url in self._urls(keys)]
 
-    def _is_root(self, url):
-        # type: (str) -> bool
+    def _is_root(self, url: "str") -> "bool":
         return self._root is not None and url.rstrip("/") == self._root
 
-    def _url(self, given):
-        # type: (Any) -> str
+    def _url(self, given: "Any") -> "str":
         key = _key(given)
         if isinstance(key, bytes):
             key = key.decode("utf-8")
@@ -332,26 +334,22 @@ class S3(object):
             raise S3InvalidURL("%r leads out of the root %s of this client." % (key, self._root))
         return "%s/%s" % (self._root, key.lstrip("/"))
 
-    def _folder(self):
-        # type: () -> str
+    def _folder(self) -> "str":
         if self._tmpdir is None:
             raise S3Error("This S3 client is closed. Do the work inside of its with block.")
         return self._tmpdir
 
-    def _call(self, name, arguments):
-        # type: (str, Sequence[Any]) -> Any
+    def _call(self, name: "str", arguments: "Sequence[Any]") -> "Any":
         self._folder()
         return s3_access.call(name, list(arguments)) if arguments[0] else []
 
 
-def _key(given):
-    # type: (Any) -> Any
+def _key(given: "Any") -> "Any":
     """The key of an ``S3GetObject``, or whatever else was given."""
     return getattr(given, "key", given)
 
 
-def _several(keys):
-    # type: (Any) -> list[Any]
+def _several(keys: "Any") -> "list[Any]":
     if isinstance(keys, (str, bytes)) or hasattr(keys, "key"):
         raise S3InvalidURL("%r is one; write a list: [%r]." % (keys, keys))
     return list(keys)

@@ -5,7 +5,6 @@ A step's process and those that it forks ask the runner over a socket of its own
 """
 
 import importlib
-import os
 import socket
 import sys
 
@@ -16,11 +15,10 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
-_direct = []  # type: list[Any]
+_direct: "list[Any]" = []
 
 
-def call(name, arguments):
-    # type: (str, list[Any]) -> Any
+def call(name: "str", arguments: "list[Any]") -> "Any":
     """The result of the method of ``datastore/s3_objects.py`` of that name.
 
     Raises:
@@ -33,8 +31,7 @@ def call(name, arguments):
     return _direct[0].call(name, arguments)
 
 
-def root():
-    # type: () -> str | None
+def root() -> "str | None":
     """Below which URL the objects of runs are: that of the run around, or of the settings."""
     if protocol.s3 is not None:
         return protocol.s3["root"]  # type: ignore[no-any-return]
@@ -44,14 +41,12 @@ def root():
     return settings.load_settings().datatools_root  # type: ignore[no-any-return]
 
 
-def scratch():
-    # type: () -> str | None
+def scratch() -> "str | None":
     """Where temporary files go if nobody says; None for where they always go."""
     return None if protocol.s3 is None else protocol.s3["scratch"]
 
 
-def _asked(path, name, arguments):
-    # type: (str | None, str, list[Any]) -> Any
+def _asked(path: "str | None", name: "str", arguments: "list[Any]") -> "Any":
     if path is None:
         raise errors.S3Failed(
             "The runner of this step could not make a socket for the S3 client: neither beside the temporary "
@@ -75,8 +70,7 @@ def _asked(path, name, arguments):
     return answer["value"]
 
 
-def _opened():
-    # type: () -> Any
+def _opened() -> "Any":
     client = _ours("datastore.s3_client").ClientOfProcess().get
     if "airflow" in sys.modules:  # a worker, or whatever else has Airflow's configuration and connections
         storage = _ours("airflow.configuration").airflow_datastore({}).storage
@@ -85,8 +79,7 @@ def _opened():
     return _ours("datastore.s3_objects").S3Objects(client)
 
 
-def _ours(name):
-    # type: (str) -> Any
+def _ours(name: "str") -> "Any":
     """A module that step environments lack."""
     try:
         return importlib.import_module("airflow_conda_flow." + name)

@@ -14,22 +14,19 @@ if TYPE_CHECKING:
     from typing import Any
 
 
-def object_to_put(given):
-    # type: (tuple[str, Any] | S3PutObject) -> S3PutObject
+def object_to_put(given: "tuple[str, Any] | S3PutObject") -> "S3PutObject":
     """What ``put_many`` was given."""
     return given if isinstance(given, S3PutObject) else S3PutObject(given[0], given[1])
 
 
-def file_to_put(given):
-    # type: (tuple[str, Any] | S3PutObject) -> S3PutObject
+def file_to_put(given: "tuple[str, Any] | S3PutObject") -> "S3PutObject":
     """What ``put_files`` was given; older flows give the path of an ``S3PutObject`` as its value."""
     if not isinstance(given, S3PutObject):
         return S3PutObject(given[0], path=given[1])
     return given if given.path is not None else given._replace(path=given.value)
 
 
-def check(given):
-    # type: (S3PutObject) -> None
+def check(given: "S3PutObject") -> "None":
     """Refuse a value that cannot be stored.
 
     Raises:
@@ -47,8 +44,7 @@ def check(given):
         raise S3InvalidObject("The file for %r cannot be read from its start." % (given.key,))
 
 
-def write(value, folder):
-    # type: (Any, str) -> str
+def write(value: "Any", folder: "str") -> "str":
     """A new file with what is to be stored."""
     fd, path = tempfile.mkstemp(prefix="put-", dir=folder)
     with os.fdopen(fd, "wb") as file:
@@ -62,8 +58,7 @@ def write(value, folder):
     return path
 
 
-def metadata_text(given):
-    # type: (S3PutObject) -> str | None
+def metadata_text(given: "S3PutObject") -> "str | None":
     """What a user says of an object, as JSON; None if nothing.
 
     Raises:

@@ -17,8 +17,7 @@ _NO_ROOT = (
 )
 
 
-def root_of(bucket, prefix, run, s3root):
-    # type: (str | None, str | None, Any, str | None) -> str | None
+def root_of(bucket: "str | None", prefix: "str | None", run: "Any", s3root: "str | None") -> "str | None":
     """The root of a client; None if it has none."""
     if run is not None:
         parts = _run_parts(run)
@@ -34,8 +33,7 @@ def root_of(bucket, prefix, run, s3root):
     return None
 
 
-def _run_root(bucket, prefix, run):
-    # type: (str | None, str | None, Any) -> str
+def _run_root(bucket: "str | None", prefix: "str | None", run: "Any") -> "str":
     """The root of runs, with the bucket or the prefix of the caller."""
     if bucket and prefix is not None:
         return _joined(SCHEME + bucket, prefix)
@@ -49,8 +47,7 @@ def _run_root(bucket, prefix, run):
     return _joined(SCHEME + (bucket or own_bucket), own_prefix if prefix is None else prefix)
 
 
-def _run_parts(run):
-    # type: (Any) -> tuple[str, str]
+def _run_parts(run: "Any") -> "tuple[str, str]":
     """(flow, run id) of a run, or of the step that runs."""
     if not isinstance(run, FlowSpec):
         names = getattr(run, "pathspec", "").split("/")
@@ -62,13 +59,11 @@ def _run_parts(run):
     return current.flow_name, current.run_id
 
 
-def _joined(root, *parts):
-    # type: (str, *str) -> str
+def _joined(root: "str", *parts: "str") -> "str":
     return "/".join([root.rstrip("/")] + [part.strip("/") for part in parts if part.strip("/")])
 
 
-def full_url(key):
-    # type: (str | None) -> str
+def full_url(key: "str | None") -> "str":
     """The URL itself, where there is no root.
 
     Raises:

@@ -37,7 +37,7 @@ class RangeInfo(NamedTuple):
     request_length: int = -1
 
 
-class S3Object(object):
+class S3Object:
     """An object in S3, or a folder of objects; with a local copy if it was downloaded.
 
     Args:
@@ -47,8 +47,13 @@ class S3Object(object):
         has_info: whether more is known than its size.
     """
 
-    def __init__(self, prefix, url, record=None, has_info=False):
-        # type: (str | None, str, dict[str, Any] | None, bool) -> None
+    def __init__(
+        self,
+        prefix: "str | None",
+        url: "str",
+        record: "dict[str, Any] | None" = None,
+        has_info: "bool" = False,
+    ) -> "None":
         record = record or {}
         self._url = url
         self._path = record.get("path")
@@ -58,44 +63,37 @@ class S3Object(object):
         self._key = url if self._prefix is None else _below(self._prefix, url)
 
     @property
-    def exists(self):
-        # type: () -> bool
+    def exists(self) -> "bool":
         """Whether it is an object; a folder is none."""
         return self._size is not None
 
     @property
-    def downloaded(self):
-        # type: () -> bool
+    def downloaded(self) -> "bool":
         """Whether there is a local copy."""
         return self._path is not None
 
     @property
-    def url(self):
-        # type: () -> str
+    def url(self) -> "str":
         """Its URL, ``s3://bucket/...``."""
         return self._url
 
     @property
-    def prefix(self):
-        # type: () -> str | None
+    def prefix(self) -> "str | None":
         """The URL below which it was found, or the client's root; None where it was asked for by its URL."""
         return self._prefix
 
     @property
-    def key(self):
-        # type: () -> str
+    def key(self) -> "str":
         """Its name below the prefix; its URL where there is none."""
         return self._key
 
     @property
-    def path(self):
-        # type: () -> str | None
+    def path(self) -> "str | None":
         """The file with its bytes, until the client is closed; None if it was not downloaded."""
         return self._path
 
     @property
-    def blob(self):
-        # type: () -> bytes | None
+    def blob(self) -> "bytes | None":
         """Its bytes, read from the file each time; None if it was not downloaded."""
         if self._path is None:
             return None
@@ -109,65 +107,55 @@ class S3Object(object):
             ) from None
 
     @property
-    def text(self):
-        # type: () -> str | None
+    def text(self) -> "str | None":
         """Its bytes as a text in UTF-8; None if it was not downloaded."""
         blob = self.blob
         return None if blob is None else blob.decode("utf-8", "replace")
 
     @property
-    def size(self):
-        # type: () -> int | None
+    def size(self) -> "int | None":
         """The number of its bytes, or of those that were downloaded; None if there is no such object."""
         return self._size
 
     @property
-    def has_info(self):
-        # type: () -> bool
+    def has_info(self) -> "bool":
         """Whether what follows is known."""
         return bool(self._info)
 
     @property
-    def content_type(self):
-        # type: () -> str | None
+    def content_type(self) -> "str | None":
         """Its MIME type."""
         return self._info.get("content_type")
 
     @property
-    def metadata(self):
-        # type: () -> dict[str, Any] | None
+    def metadata(self) -> "dict[str, Any] | None":
         """What a user said of it; None if nothing."""
         return self._info.get("metadata")
 
     @property
-    def encryption(self):
-        # type: () -> str | None
+    def encryption(self) -> "str | None":
         """How the server encrypts it; None if it does not say."""
         return self._info.get("encryption")
 
     @property
-    def last_modified(self):
-        # type: () -> int | None
+    def last_modified(self) -> "int | None":
         """When it was stored, in seconds since 1970 (UTC)."""
         return self._info.get("last_modified")
 
     @property
-    def range_info(self):
-        # type: () -> RangeInfo | None
+    def range_info(self) -> "RangeInfo | None":
         """Which of its bytes were downloaded; None if none were."""
         found = self._info.get("range")
         return None if found is None else RangeInfo(*found)
 
-    def __repr__(self):
-        # type: () -> str
+    def __repr__(self) -> "str":
         state = "object does not exist"
         if self._size is not None:
             state = "%d bytes, %s" % (self._size, "local" if self.downloaded else "in S3")
         return "<S3Object %s (%s)>" % (self._url, state)
 
 
-def _below(prefix, url):
-    # type: (str, str) -> str
+def _below(prefix: "str", url: "str") -> "str":
     """What a URL is called below a prefix, which need not end where a name does.
 
     >>> _below("s3://b/x/a", "s3://b/x/a/1"), _below("s3://b/x/a/", "s3://b/x/a/c/"), _below("s3://b/x/a", "s3://b/x/ab/1")

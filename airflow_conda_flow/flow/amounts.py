@@ -15,8 +15,7 @@ _MILLI = re.compile(r"^(\d+)m$")
 _STEPS = ("k", "M", "G", "T", "P")
 
 
-def megabytes(amount):
-    # type: (Any) -> float | None
+def megabytes(amount: "Any") -> "float | None":
     """An amount of memory in MB (a million bytes), or None where it is no amount.
 
     A number, or a text that is one, counts MB.
@@ -37,8 +36,7 @@ def megabytes(amount):
     return float(number) * float(base**power) / 1e6
 
 
-def cores(amount):
-    # type: (Any) -> float | None
+def cores(amount: "Any") -> "float | None":
     """An amount of processor in cores, or None where it is no amount.
 
     >>> cores(2), cores("0.5"), cores("250m"), cores("many")
@@ -52,8 +50,7 @@ def cores(amount):
     return int(found.group(1)) / 1000.0 if found else None
 
 
-def count(amount):
-    # type: (Any) -> float | None
+def count(amount: "Any") -> "float | None":
     """A whole number of devices, or None where it is not one.
 
     >>> count(2), count("1"), count(1.5), count(True)
@@ -65,15 +62,13 @@ def count(amount):
     return number if number is not None and number == int(number) else None
 
 
-def _number(amount):
-    # type: (Any) -> float | None
+def _number(amount: "Any") -> "float | None":
     if isinstance(amount, bool) or not isinstance(amount, (int, float)):
         return None
     return float(amount) if 0 <= amount < float("inf") else None
 
 
-def whole(value):
-    # type: (Any) -> int | None
+def whole(value: "Any") -> "int | None":
     """A whole number from 0 up, also as a text; None if it is none.
 
     >>> whole(3), whole("3"), whole(-1), whole(2.5), whole(True)
@@ -83,8 +78,7 @@ def whole(value):
     return int(number) if number is not None and number == int(number) else None
 
 
-def duration(value):
-    # type: (Any) -> float | None
+def duration(value: "Any") -> "float | None":
     """A finite number from 0 up, also as a text; None if it is none.
 
     >>> duration(3), duration("0.5"), duration(-1), duration("nan"), duration("soon")

@@ -19,14 +19,12 @@ if TYPE_CHECKING:
     """Attributes by decorator name by step."""
 
 
-def attached_decorators(draft):
-    # type: (FlowDraft) -> Attached
+def attached_decorators(draft: "FlowDraft") -> "Attached":
     """Attributes by decorator name by step, as JSON; those of environments are left out."""
     return {step: _as_data(decorators) for step, decorators in draft.step_decorators.items()}
 
 
-def check_attached(draft, graph):
-    # type: (FlowDraft, FlowGraph) -> None
+def check_attached(draft: "FlowDraft", graph: "FlowGraph") -> "None":
     """Raise ``FlowDefinitionError`` if a decorator cannot mean anything where it stands."""
     for decorator in draft.flow_decorators:
         decorator.check_in_flow(None, graph, draft)
@@ -35,9 +33,8 @@ def check_attached(draft, graph):
             each.check_in_flow(step, graph, draft)
 
 
-def _as_data(decorators):
-    # type: (Sequence[Decorator]) -> dict[str, Any]
-    data = {}  # type: dict[str, Any]
+def _as_data(decorators: "Sequence[Decorator]") -> "dict[str, Any]":
+    data: "dict[str, Any]" = {}
     for each in decorators:
         if each.allow_many:
             data.setdefault(each.name, []).insert(0, dict(each.attributes))  # the topmost first

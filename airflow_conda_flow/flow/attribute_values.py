@@ -24,8 +24,7 @@ _LAST_PORT = 65535
 _VARIABLE = re.compile(r"^[A-Za-z_][A-Za-z0-9_]*$")
 
 
-def normalise_attributes(decorator, kinds):
-    # type: (Decorator, Mapping[str, tuple[Normalise, str]]) -> None
+def normalise_attributes(decorator: "Decorator", kinds: "Mapping[str, tuple[Normalise, str]]") -> "None":
     """Bring the attributes that were given into their form, or raise at the decorator's line.
 
     Args:
@@ -42,24 +41,21 @@ def normalise_attributes(decorator, kinds):
             decorator.fail("@%s: %s is %r; write %s." % (decorator.name, name, value, expected))
 
 
-def text(value):
-    # type: (Any) -> str
+def text(value: "Any") -> "str":
     """A text that is not empty."""
     if not isinstance(value, str) or not value.strip():
         raise ValueError(value)
     return value.strip()
 
 
-def object_name(value):
-    # type: (Any) -> str
+def object_name(value: "Any") -> "str":
     """The name of an object in Kubernetes."""
     if not isinstance(value, str) or not _OBJECT_NAME.match(value):
         raise ValueError(value)
     return value
 
 
-def object_names(value):
-    # type: (Any) -> list[str]
+def object_names(value: "Any") -> "list[str]":
     """Names of objects in Kubernetes, from a list or from a text with commas.
 
     >>> object_names("a, b")
@@ -72,20 +68,17 @@ def object_names(value):
     return [object_name(each) for each in value]
 
 
-def flag(value):
-    # type: (Any) -> bool
+def flag(value: "Any") -> "bool":
     """True or False."""
     if not isinstance(value, bool):
         raise ValueError(value)
     return value
 
 
-def one_of(*choices):
-    # type: (*str) -> Normalise
+def one_of(*choices: "str") -> "Normalise":
     """One of some texts; their case does not matter."""
 
-    def normalise(value):
-        # type: (Any) -> str
+    def normalise(value: "Any") -> "str":
         for choice in choices:
             if isinstance(value, str) and value.lower() == choice.lower():
                 return choice
@@ -94,12 +87,10 @@ def one_of(*choices):
     return normalise
 
 
-def amount(measure):
-    # type: (Callable[[Any], float | None]) -> Normalise
+def amount(measure: "Callable[[Any], float | None]") -> "Normalise":
     """An amount above 0 as ``amounts`` measures it; it stays as it was written."""
 
-    def normalise(value):
-        # type: (Any) -> Any
+    def normalise(value: "Any") -> "Any":
         if not measure(value):
             raise ValueError(value)
         return value
@@ -107,16 +98,14 @@ def amount(measure):
     return normalise
 
 
-def port(value):
-    # type: (Any) -> int
+def port(value: "Any") -> "int":
     """The number of a port."""
     if isinstance(value, bool) or not isinstance(value, int) or not 0 < value <= _LAST_PORT:
         raise ValueError(value)
     return value
 
 
-def texts_by_name(value):
-    # type: (Any) -> dict[str, str]
+def texts_by_name(value: "Any") -> "dict[str, str]":
     """A dict of texts, or ``a=b,c=d``; whole numbers become texts.
 
     >>> texts_by_name("a=b,c=d") == texts_by_name({"a": "b", "c": "d"})
@@ -137,8 +126,7 @@ def texts_by_name(value):
     return found
 
 
-def labels(value):
-    # type: (Any) -> dict[str, str]
+def labels(value: "Any") -> "dict[str, str]":
     """Labels of Kubernetes."""
     found = texts_by_name(value)
     for name, each in found.items():
@@ -147,8 +135,7 @@ def labels(value):
     return found
 
 
-def device_counts(value):
-    # type: (Any) -> dict[str, str]
+def device_counts(value: "Any") -> "dict[str, str]":
     """Numbers of devices by the name that nodes have for them, ``<domain>/<name>``.
 
     >>> device_counts("nvidia.com/mig-1g.5gb=2")
@@ -161,8 +148,7 @@ def device_counts(value):
     return found
 
 
-def annotations(value):
-    # type: (Any) -> dict[str, str]
+def annotations(value: "Any") -> "dict[str, str]":
     """Annotations of Kubernetes: keys as labels have them, and any texts."""
     found = texts_by_name(value)
     if not all(_LABEL_KEY.match(name) for name in found):
@@ -170,8 +156,7 @@ def annotations(value):
     return found
 
 
-def environment_variables(value):
-    # type: (Any) -> dict[str, str]
+def environment_variables(value: "Any") -> "dict[str, str]":
     """Environment variables."""
     found = texts_by_name(value)
     if not all(_VARIABLE.match(name) for name in found):
@@ -179,37 +164,32 @@ def environment_variables(value):
     return found
 
 
-def absolute_path(value):
-    # type: (Any) -> str
+def absolute_path(value: "Any") -> "str":
     """An absolute path of a Linux machine."""
     if not isinstance(value, str) or not value.startswith("/"):
         raise ValueError(value)
     return value
 
 
-def path_or_name(value):
-    # type: (Any) -> str
+def path_or_name(value: "Any") -> "str":
     """An absolute path, or the name of an object in Kubernetes."""
     return absolute_path(value) if str(value).startswith("/") else object_name(value)
 
 
-def mounts(value):
-    # type: (Any) -> dict[str, str]
+def mounts(value: "Any") -> "dict[str, str]":
     """Names of volume claims and the absolute paths where they are mounted."""
     found = texts_by_name(value)
     return {object_name(name): absolute_path(path) for name, path in found.items()}
 
 
-def fields(*known):
-    # type: (*str) -> Normalise
+def fields(*known: "str") -> "Normalise":
     """A dict with some of these keys, in Kubernetes' spelling or in Python's."""
     by_spelling = {}
     for name in known:
         by_spelling[name] = name
         by_spelling[re.sub("[A-Z]", lambda found: "_" + found.group(0).lower(), name)] = name
 
-    def normalise(value):
-        # type: (Any) -> dict[str, Any]
+    def normalise(value: "Any") -> "dict[str, Any]":
         if not isinstance(value, dict) or not value or not all(name in by_spelling for name in value):
             raise ValueError(value)
         return {by_spelling[name]: each for name, each in value.items()}
@@ -217,12 +197,10 @@ def fields(*known):
     return normalise
 
 
-def list_of(normalise_one):
-    # type: (Normalise) -> Normalise
+def list_of(normalise_one: "Normalise") -> "Normalise":
     """A list; one thing alone is a list of one."""
 
-    def normalise(value):
-        # type: (Any) -> list[Any]
+    def normalise(value: "Any") -> "list[Any]":
         return [normalise_one(each) for each in (value if isinstance(value, (list, tuple)) else [value])]
 
     return normalise

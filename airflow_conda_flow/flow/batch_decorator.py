@@ -9,13 +9,9 @@ from airflow_conda_flow.flow.amounts import megabytes
 from airflow_conda_flow.flow.decorators import StepDecorator, decorator_function
 from airflow_conda_flow.flow.resources_decorator import RESOURCES, check_resources
 
-TYPE_CHECKING = False
-if TYPE_CHECKING:
-    from typing import Any
-
 _ROLE = 'the ARN of a role, such as %s="arn:aws:iam::123456789012:role/flows"'
 
-ATTRIBUTES = {
+ATTRIBUTES: "dict[str, tuple[values.Normalise, str]]" = {
     "image": (values.text, 'the name of an image, such as image="python:3.11-slim"'),
     "queue": (values.text, 'the name or ARN of a job queue, such as queue="flows"'),
     "region": (values.text, 'the name of an AWS region, such as region="eu-central-1"'),
@@ -56,7 +52,7 @@ ATTRIBUTES = {
         batch_values.tags,
         'a dict of texts as AWS allows them, such as aws_batch_tags={"team": "data"}',
     ),
-}  # type: dict[str, tuple[values.Normalise, str]]
+}
 """What each attribute beside the resources takes: its canonical form, and how to write it."""
 
 _SAME = (("iam_role", "job_role"), ("inferentia", "trainium"))
@@ -98,8 +94,7 @@ class BatchDecorator(StepDecorator):
     name = "batch"
     defaults = dict(RESOURCES, **dict.fromkeys(ATTRIBUTES))
 
-    def check(self):
-        # type: () -> None
+    def check(self) -> "None":
         """Raise unless every attribute is what Batch takes."""
         check_resources(self)
         values.normalise_attributes(self, ATTRIBUTES)

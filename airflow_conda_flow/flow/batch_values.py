@@ -30,12 +30,10 @@ _TAG = re.compile(r"^[\w .:/=+@-]*$")
 _TAG_KEY_LENGTH, _TAG_VALUE_LENGTH = 128, 256
 
 
-def whole(least, most=None):
-    # type: (int, int | None) -> Normalise
+def whole(least: "int", most: "int | None" = None) -> "Normalise":
     """A whole number in a range, its ends included; a text that is one is taken too."""
 
-    def normalise(value):
-        # type: (Any) -> int
+    def normalise(value: "Any") -> "int":
         number = count(value)
         if number is None or number < least or (most is not None and number > most):
             raise ValueError(value)
@@ -44,23 +42,20 @@ def whole(least, most=None):
     return normalise
 
 
-def role(value):
-    # type: (Any) -> str
+def role(value: "Any") -> "str":
     """The ARN of an IAM role."""
     if not isinstance(value, str) or not _ROLE.match(value):
         raise ValueError(value)
     return value
 
 
-def _host_volume(value):
-    # type: (Any) -> str
+def _host_volume(value: "Any") -> "str":
     for path in str(value).split(":", 1):
         absolute_path(path)
     return str(value)
 
 
-def _efs_volume(value):
-    # type: (Any) -> str
+def _efs_volume(value: "Any") -> "str":
     system, colon, path = str(value).partition(":")
     if not _FILE_SYSTEM.match(system):
         raise ValueError(value)
@@ -73,8 +68,7 @@ host_volumes = list_of(_host_volume)
 efs_volumes = list_of(_efs_volume)
 
 
-def log_options(value):
-    # type: (Any) -> list[str]
+def log_options(value: "Any") -> "list[str]":
     """Options of a log driver, as ``name:value``; a dict is taken too.
 
     >>> log_options({"awslogs-group": "/flows"}), log_options("awslogs-group:/flows")
@@ -89,8 +83,7 @@ def log_options(value):
     return list(options)
 
 
-def tags(value):
-    # type: (Any) -> dict[str, str]
+def tags(value: "Any") -> "dict[str, str]":
     """Tags of AWS."""
     found = texts_by_name(value)
     for name, each in found.items():

@@ -20,14 +20,13 @@ _MAGIC = (
 )
 
 
-class CardComponent(object):
+class CardComponent:
     """A part of a card. A subclass of one's own has a ``render`` that gives what another part's gives."""
 
     REALTIME_UPDATABLE = False
-    component_id = None  # type: str | None
+    component_id: "str | None" = None
 
-    def to_dict(self):
-        # type: () -> dict[str, Any]
+    def to_dict(self) -> "dict[str, Any]":
         """The part as JSON."""
         rendered = None if type(self).render is CardComponent.render else self.render()
         if isinstance(rendered, dict) and "kind" in rendered:
@@ -36,8 +35,7 @@ class CardComponent(object):
             return {"kind": "markdown", "text": rendered}
         raise TypeError("%s is no component that a card can show." % type(self).__name__)
 
-    def render(self):
-        # type: () -> Any
+    def render(self) -> "Any":
         """What a card of one's own type gets of it; a subclass may give HTML."""
         return self.to_dict()
 
@@ -45,17 +43,14 @@ class CardComponent(object):
 class Markdown(CardComponent):
     """Text in Markdown; HTML in it shows as text."""
 
-    def __init__(self, text=None):
-        # type: (str | None) -> None
+    def __init__(self, text: "str | None" = None) -> "None":
         self.text = text or ""
 
-    def update(self, text):
-        # type: (str) -> None
+    def update(self, text: "str") -> "None":
         """Show another text from the next refresh on."""
         self.text = text
 
-    def to_dict(self):
-        # type: () -> dict[str, Any]
+    def to_dict(self) -> "dict[str, Any]":
         """The part as JSON."""
         return {"kind": "markdown", "text": str(self.text)}
 
@@ -69,19 +64,16 @@ class Artifact(CardComponent):
         compressed: taken for the sake of flows that set it; long values are always cut.
     """
 
-    def __init__(self, artifact, name=None, compressed=True):
-        # type: (Any, str | None, bool) -> None
+    def __init__(self, artifact: "Any", name: "str | None" = None, compressed: "bool" = True) -> "None":
         del compressed
         self.artifact = artifact
         self.name = name
 
-    def update(self, artifact):
-        # type: (Any) -> None
+    def update(self, artifact: "Any") -> "None":
         """Show another value from the next refresh on."""
         self.artifact = artifact
 
-    def to_dict(self):
-        # type: () -> dict[str, Any]
+    def to_dict(self) -> "dict[str, Any]":
         """The part as JSON."""
         return {"kind": "artifact", "name": self.name, "text": _shown(self.artifact)}
 
@@ -95,22 +87,19 @@ class Table(CardComponent):
         disable_updates: taken for the sake of flows that set it.
     """
 
-    def __init__(self, data=None, headers=None, disable_updates=False):
-        # type: (Any, Any, bool) -> None
+    def __init__(self, data: "Any" = None, headers: "Any" = None, disable_updates: "bool" = False) -> "None":
         del disable_updates
         self.data = data or []
         self.headers = headers or []
 
     @classmethod
-    def from_dataframe(cls, dataframe=None, truncate=True):
-        # type: (Any, bool) -> Table
+    def from_dataframe(cls, dataframe: "Any" = None, truncate: "bool" = True) -> "Table":
         """The rows of a pandas data frame; the first thousand unless ``truncate`` is false."""
         shown = dataframe.head(_MOST_ROWS) if truncate else dataframe
         rows = [[index] + list(row) for index, row in zip(shown.index, shown.values.tolist())]
         return cls(rows, [""] + [str(name) for name in shown.columns])
 
-    def to_dict(self):
-        # type: () -> dict[str, Any]
+    def to_dict(self) -> "dict[str, Any]":
         """The part as JSON."""
         rows = [[_cell(value) for value in row] for row in self.data]
         return {"kind": "table", "headers": [str(each) for each in self.headers], "rows": rows}
@@ -125,15 +114,17 @@ class Image(CardComponent):
         disable_updates: taken for the sake of flows that set it.
     """
 
-    def __init__(self, src=None, label=None, disable_updates=False):
-        # type: (bytes | None, str | None, bool) -> None
+    def __init__(
+        self, src: "bytes | None" = None, label: "str | None" = None, disable_updates: "bool" = False
+    ) -> "None":
         del disable_updates
         self.label = label
         self.src = src
 
     @classmethod
-    def from_matplotlib(cls, plot, label=None, disable_updates=False):
-        # type: (Any, str | None, bool) -> Image
+    def from_matplotlib(
+        cls, plot: "Any", label: "str | None" = None, disable_updates: "bool" = False
+    ) -> "Image":
         """A matplotlib figure, or an axes' figure."""
         figure = plot if hasattr(plot, "savefig") else plot.get_figure()
         buffer = io.BytesIO()
@@ -141,21 +132,20 @@ class Image(CardComponent):
         return cls(buffer.getvalue(), label, disable_updates)
 
     @classmethod
-    def from_pil_image(cls, pilimage, label=None, disable_updates=False):
-        # type: (Any, str | None, bool) -> Image
+    def from_pil_image(
+        cls, pilimage: "Any", label: "str | None" = None, disable_updates: "bool" = False
+    ) -> "Image":
         """An image of Pillow."""
         buffer = io.BytesIO()
         pilimage.save(buffer, format="PNG")
         return cls(buffer.getvalue(), label, disable_updates)
 
-    def update(self, image, label=None):
-        # type: (bytes, str | None) -> None
+    def update(self, image: "bytes", label: "str | None" = None) -> "None":
         """Show another picture from the next refresh on."""
         self.src = image
         self.label = label or self.label
 
-    def to_dict(self):
-        # type: () -> dict[str, Any]
+    def to_dict(self) -> "dict[str, Any]":
         """The part as JSON, the picture in base64.
 
         Raises:
@@ -189,22 +179,26 @@ class ProgressBar(CardComponent):
         metadata: a line beside it.
     """
 
-    def __init__(self, max=100, label=None, value=0, unit=None, metadata=None):  # noqa: A002 - the field's name
-        # type: (float, str | None, float, str | None, str | None) -> None
+    def __init__(
+        self,
+        max: "float" = 100,  # noqa: A002 - the field's name
+        label: "str | None" = None,
+        value: "float" = 0,
+        unit: "str | None" = None,
+        metadata: "str | None" = None,
+    ) -> "None":
         self.max = max
         self.label = label
         self.value = value
         self.unit = unit
         self.metadata = metadata
 
-    def update(self, new_value, metadata=None):
-        # type: (float, str | None) -> None
+    def update(self, new_value: "float", metadata: "str | None" = None) -> "None":
         """Set the number so far."""
         self.value = new_value
         self.metadata = metadata or self.metadata
 
-    def to_dict(self):
-        # type: () -> dict[str, Any]
+    def to_dict(self) -> "dict[str, Any]":
         """The part as JSON."""
         names = ("max", "label", "value", "unit", "metadata")
         return dict({name: getattr(self, name) for name in names}, kind="progress")
@@ -221,16 +215,28 @@ class ValueBox(CardComponent):
         change_indicator: a note on how it changed.
     """
 
-    def __init__(self, title=None, value=None, subtitle=None, theme=None, change_indicator=None):
-        # type: (str | None, Any, str | None, str | None, str | None) -> None
+    def __init__(
+        self,
+        title: "str | None" = None,
+        value: "Any" = None,
+        subtitle: "str | None" = None,
+        theme: "str | None" = None,
+        change_indicator: "str | None" = None,
+    ) -> "None":
         del theme
         self.title = title
         self.value = value
         self.subtitle = subtitle
         self.change_indicator = change_indicator
 
-    def update(self, title=None, value=None, subtitle=None, theme=None, change_indicator=None):
-        # type: (str | None, Any, str | None, str | None, str | None) -> None
+    def update(
+        self,
+        title: "str | None" = None,
+        value: "Any" = None,
+        subtitle: "str | None" = None,
+        theme: "str | None" = None,
+        change_indicator: "str | None" = None,
+    ) -> "None":
         """Show what is given in place of what was there, from the next refresh on."""
         del theme
         self.title = self.title if title is None else title
@@ -238,8 +244,7 @@ class ValueBox(CardComponent):
         self.subtitle = self.subtitle if subtitle is None else subtitle
         self.change_indicator = self.change_indicator if change_indicator is None else change_indicator
 
-    def to_dict(self):
-        # type: () -> dict[str, Any]
+    def to_dict(self) -> "dict[str, Any]":
         """The part as JSON."""
         names = ("title", "value", "subtitle", "change_indicator")
         texts = {name: getattr(self, name) for name in names}
@@ -254,24 +259,20 @@ class VegaChart(CardComponent):
         show_controls: whether the menu of the chart shows.
     """
 
-    def __init__(self, spec, show_controls=False):
-        # type: (dict[str, Any], bool) -> None
+    def __init__(self, spec: "dict[str, Any]", show_controls: "bool" = False) -> "None":
         self.spec = spec
         self.show_controls = show_controls
 
     @classmethod
-    def from_altair_chart(cls, altair_chart):
-        # type: (Any) -> VegaChart
+    def from_altair_chart(cls, altair_chart: "Any") -> "VegaChart":
         """A chart of Altair."""
         return cls(altair_chart.to_dict())
 
-    def update(self, spec=None):
-        # type: (dict[str, Any] | None) -> None
+    def update(self, spec: "dict[str, Any] | None" = None) -> "None":
         """Show another chart from the next refresh on."""
         self.spec = spec or self.spec
 
-    def to_dict(self):
-        # type: () -> dict[str, Any]
+    def to_dict(self) -> "dict[str, Any]":
         """The part as JSON."""
         return {"kind": "vega", "spec": self.spec, "controls": bool(self.show_controls)}
 
@@ -284,16 +285,16 @@ class PythonCode(CardComponent):
         code_string: the text.
     """
 
-    def __init__(self, code_func=None, code_string=None):
-        # type: (Callable[..., Any] | None, str | None) -> None
+    def __init__(
+        self, code_func: "Callable[..., Any] | None" = None, code_string: "str | None" = None
+    ) -> "None":
         if code_func is not None:
             import inspect  # noqa: PLC0415 - seldom used
 
             code_string = inspect.getsource(code_func)
         self.code_string = code_string
 
-    def to_dict(self):
-        # type: () -> dict[str, Any]
+    def to_dict(self) -> "dict[str, Any]":
         """The part as JSON."""
         return {"kind": "code", "text": self.code_string or ""}
 
@@ -306,28 +307,24 @@ class Error(CardComponent):
         title: the line above it.
     """
 
-    def __init__(self, exception, title=None):
-        # type: (Any, str | None) -> None
+    def __init__(self, exception: "Any", title: "str | None" = None) -> "None":
         self.exception = exception
         self.title = title
 
-    def to_dict(self):
-        # type: () -> dict[str, Any]
+    def to_dict(self) -> "dict[str, Any]":
         """The part as JSON."""
         shown = self.exception
         text = "%s: %s" % (type(shown).__name__, shown) if isinstance(shown, BaseException) else str(shown)
         return {"kind": "error", "title": self.title, "text": text}
 
 
-def _cell(value):
-    # type: (Any) -> dict[str, Any]
+def _cell(value: "Any") -> "dict[str, Any]":
     if isinstance(value, CardComponent):
         return value.to_dict()
     return {"kind": "text", "text": value if isinstance(value, str) else _shown(value)}
 
 
-def _shown(value):
-    # type: (Any) -> str
+def _shown(value: "Any") -> "str":
     try:
         text = repr(value)
     except Exception:  # noqa: BLE001 - a broken __repr__ must not fail the step
@@ -335,8 +332,7 @@ def _shown(value):
     return text if len(text) <= _LONGEST_REPR else text[:_LONGEST_REPR] + "…"
 
 
-def _picture_type(data):
-    # type: (bytes) -> str
+def _picture_type(data: "bytes") -> "str":
     for magic, name in _MAGIC:
         if data.lstrip()[: len(magic)] == magic:
             return name
@@ -345,8 +341,7 @@ def _picture_type(data):
     raise ValueError("Image takes a picture as PNG, JPEG, GIF, BMP, WebP or SVG; these bytes are none.")
 
 
-def parts_to_dicts(parts):
-    # type: (Iterable[Any]) -> list[dict[str, Any]]
+def parts_to_dicts(parts: "Iterable[Any]") -> "list[dict[str, Any]]":
     """Parts as JSON; what cannot be shown becomes an error on the card, and never fails the step."""
     found = []
     for part in parts:

@@ -35,7 +35,7 @@ class CardDecorator(StepDecorator):
 
     name = "card"
     allow_many = True
-    defaults = {
+    defaults: "dict[str, Any]" = {
         "type": "default",
         "id": None,
         "options": None,
@@ -45,10 +45,9 @@ class CardDecorator(StepDecorator):
         "refresh_interval": None,
         "scope": None,
         "rank": None,
-    }  # type: dict[str, Any]
+    }
 
-    def check(self):
-        # type: () -> None
+    def check(self) -> "None":
         """Raise if an attribute is of another type."""
         kind = self.attributes["type"]
         if not isinstance(kind, str):
@@ -66,8 +65,7 @@ class CardDecorator(StepDecorator):
             if not isinstance(self.attributes[key], bool):
                 self.fail("@card: %s is %r; write True or False." % (key, self.attributes[key]))
 
-    def check_in_flow(self, step, graph, draft):
-        # type: (str | None, FlowGraph, FlowDraft) -> None
+    def check_in_flow(self, step: "str | None", graph: "FlowGraph", draft: "FlowDraft") -> "None":
         """Raise if the type is unknown, or another card of the step has the same id."""
         del graph
         kind = self.attributes["type"]

@@ -21,24 +21,27 @@ class JSONViewer(CardComponent):
         title: the line above it.
     """
 
-    def __init__(self, data, collapsible=True, max_height=None, show_copy_button=True, title=None):
-        # type: (Any, bool, str | None, bool, str | None) -> None
+    def __init__(
+        self,
+        data: "Any",
+        collapsible: "bool" = True,
+        max_height: "str | None" = None,
+        show_copy_button: "bool" = True,
+        title: "str | None" = None,
+    ) -> "None":
         del collapsible, max_height, show_copy_button
         self.data = data
         self.title = title
 
-    def update(self, data):
-        # type: (Any) -> None
+    def update(self, data: "Any") -> "None":
         """Show another value from the next refresh on."""
         self.data = data
 
-    def text(self):
-        # type: () -> str
+    def text(self) -> "str":
         """The value as it is shown."""
         return json.dumps(self.data, indent=2, ensure_ascii=False, default=str)
 
-    def to_dict(self):
-        # type: () -> dict[str, Any]
+    def to_dict(self) -> "dict[str, Any]":
         """The part as JSON."""
         return {"kind": "artifact", "name": self.title, "text": self.text()}
 
@@ -46,16 +49,15 @@ class JSONViewer(CardComponent):
 class YAMLViewer(JSONViewer):
     """A value, or a text, as YAML; as JSON, which is YAML too, where the step has no PyYAML."""
 
-    def text(self):
-        # type: () -> str
+    def text(self) -> "str":
         """The value as it is shown."""
         if isinstance(self.data, str):
             return self.data
         try:
             import yaml  # noqa: PLC0415 - a step may lack it
         except ImportError:
-            return super(YAMLViewer, self).text()
-        return yaml.safe_dump(json.loads(super(YAMLViewer, self).text()), sort_keys=False)
+            return super().text()
+        return yaml.safe_dump(json.loads(super().text()), sort_keys=False)
 
 
 class EventsTimeline(CardComponent):
@@ -66,15 +68,20 @@ class EventsTimeline(CardComponent):
         max_events: how many are kept.
     """
 
-    def __init__(self, title=None, max_events=100):
-        # type: (str | None, int) -> None
+    def __init__(self, title: "str | None" = None, max_events: "int" = 100) -> "None":
         self.title = title
         self.max_events = max_events
         self.finished = False
-        self._rows = []  # type: list[list[Any]]
+        self._rows: "list[list[Any]]" = []
 
-    def update(self, event_data, style_theme=None, priority=None, payloads=None, finished=None):
-        # type: (dict[str, Any], str | None, str | None, dict[str, CardComponent] | None, bool | None) -> None
+    def update(
+        self,
+        event_data: "dict[str, Any]",
+        style_theme: "str | None" = None,
+        priority: "str | None" = None,
+        payloads: "dict[str, CardComponent] | None" = None,
+        finished: "bool | None" = None,
+    ) -> "None":
         """Add an event.
 
         Args:
@@ -97,8 +104,7 @@ class EventsTimeline(CardComponent):
         if finished is not None:
             self.finished = finished
 
-    def to_dict(self):
-        # type: () -> dict[str, Any]
+    def to_dict(self) -> "dict[str, Any]":
         """The part as JSON."""
         title = "%s%s" % (self.title or "Events", " (finished)" if self.finished else "")
         return Table(self._rows, [title, "", ""]).to_dict()

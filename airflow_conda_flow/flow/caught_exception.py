@@ -14,19 +14,16 @@ class CaughtException(Exception):
         stacktrace: its traceback, the flow's lines alone.
     """
 
-    def __init__(self, exception="", type="", stacktrace=""):  # noqa: A002 - the field's own name
-        # type: (str, str, str) -> None
+    def __init__(self, exception: "str" = "", type: "str" = "", stacktrace: "str" = "") -> "None":  # noqa: A002 - the field's own name
         super().__init__(exception)
         self.exception = exception
         self.type = type
         self.stacktrace = stacktrace
 
-    def __reduce__(self):
-        # type: () -> Any
+    def __reduce__(self) -> "Any":
         return type(self), (self.exception, self.type, self.stacktrace)
 
-    def __str__(self):
-        # type: () -> str
+    def __str__(self) -> "str":
         return self.stacktrace or "%s: %s" % (self.type, self.exception)
 
     __repr__ = __str__

@@ -11,8 +11,7 @@ if TYPE_CHECKING:
     from typing import Any
 
 
-def twice_written(owner, definition):
-    # type: (Any, Any) -> Iterator[tuple[str, int]]
+def twice_written(owner: "Any", definition: "Any") -> "Iterator[tuple[str, int]]":
     """(message, line) of every step and parameter of a class that stands in its body twice.
 
     Args:
@@ -20,8 +19,8 @@ def twice_written(owner, definition):
         definition: its syntax tree.
     """
     ours = {name for name, member in vars(owner).items() if isinstance(member, Parameter) or is_step(member)}
-    lines = {}  # type: dict[str, int]
-    steps = set()  # type: set[str]
+    lines: "dict[str, int]" = {}
+    steps: "set[str]" = set()
     for statement in definition.body:
         for name in _names_bound(statement):
             if name in lines and (name in ours or name in steps):
@@ -35,8 +34,7 @@ def twice_written(owner, definition):
                 steps.add(name)
 
 
-def _names_bound(statement):
-    # type: (Any) -> list[str]
+def _names_bound(statement: "Any") -> "list[str]":
     if isinstance(statement, (ast.FunctionDef, ast.AsyncFunctionDef)):
         return [statement.name]
     if isinstance(statement, ast.Assign):
@@ -46,8 +44,7 @@ def _names_bound(statement):
     return []
 
 
-def _is_written_as_step(statement):
-    # type: (Any) -> bool
+def _is_written_as_step(statement: "Any") -> "bool":
     decorators = getattr(statement, "decorator_list", [])
     names = [each.func if isinstance(each, ast.Call) else each for each in decorators]
     return any(getattr(each, "id", getattr(each, "attr", None)) == "step" for each in names)

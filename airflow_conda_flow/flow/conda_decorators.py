@@ -32,11 +32,10 @@ class _EnvironmentAttributes(Decorator):
     name_form = '"pandas", or "channel::name"'
     spelling = "libraries"
 
-    def check(self):
-        # type: () -> None
+    def check(self) -> "None":
         """Raise unless every library is pinned exactly and Python is a full version."""
-        merged = {}  # type: dict[str, str]
-        given = {}  # type: dict[str, str]
+        merged: "dict[str, str]" = {}
+        given: "dict[str, str]" = {}
         for spelling in ("libraries", "packages"):
             for name, version in self._mapping(spelling).items():
                 self._check_library(name, version)
@@ -52,8 +51,7 @@ class _EnvironmentAttributes(Decorator):
         if disabled is not None and not isinstance(disabled, bool):
             self.fail("@%s: disabled is %r; write True or False." % (self.name, disabled))
 
-    def _mapping(self, spelling):
-        # type: (str) -> dict[str, str]
+    def _mapping(self, spelling: "str") -> "dict[str, str]":
         value = self.attributes.get(spelling)
         if value is None:
             return {}
@@ -64,8 +62,7 @@ class _EnvironmentAttributes(Decorator):
             )
         return dict(value)
 
-    def _check_library(self, name, version):
-        # type: (Any, Any) -> None
+    def _check_library(self, name: "Any", version: "Any") -> "None":
         if not isinstance(name, str) or not self.name_pattern.match(name):
             self.fail(
                 "@%s: %r is not the name of a library. Write a name such as %s."
@@ -78,7 +75,7 @@ class _EnvironmentAttributes(Decorator):
         if not isinstance(version, str):
             self.fail(
                 '@%s: the version of %r is %r, not a string. Write {"%s": "%s"}.'
-                % (self.name, name, version, name, version if version else "1.2.3")
+                % (self.name, name, version, name, version or "1.2.3")
             )
         if not self.version_pattern.match(version):
             self.fail(
@@ -86,8 +83,7 @@ class _EnvironmentAttributes(Decorator):
                 'Write {"%s": "%s"}.' % (self.name, name, version, name, _exact(version))
             )
 
-    def _check_python(self, python):
-        # type: (Any) -> None
+    def _check_python(self, python: "Any") -> "None":
         if python is None:
             return
         if isinstance(python, str) and _PYTHON.match(python):
@@ -104,16 +100,15 @@ class _CondaAttributes(_EnvironmentAttributes):
     """What ``@conda`` and ``@conda_base`` take."""
 
     spelling = "libraries"
-    defaults = {
+    defaults: "dict[str, Any]" = {
         "libraries": None,
         "packages": None,
         "python": None,
         "disabled": None,
         "file": None,
-    }  # type: dict[str, Any]
+    }
 
-    def check(self):
-        # type: () -> None
+    def check(self) -> "None":
         """Raise also if ``file`` is not the name of a file; whether it is there is asked later."""
         super().check()
         file = self.attributes["file"]
@@ -124,8 +119,7 @@ class _CondaAttributes(_EnvironmentAttributes):
             )
 
     @property
-    def path(self):
-        # type: () -> str | None
+    def path(self) -> "str | None":
         """The absolute path of ``file``; it is named as seen from the file of the decorator.
 
         Raises:
@@ -147,11 +141,11 @@ class _PypiAttributes(_EnvironmentAttributes):
     name_pattern = _PYPI_NAME
     version_pattern = _PYPI_VERSION
     name_form = '"pandas", or "uvicorn[standard]"'
-    defaults = {
+    defaults: "dict[str, Any]" = {
         "packages": None,
         "python": None,
         "disabled": None,
-    }  # type: dict[str, Any]
+    }
 
 
 class CondaDecorator(_CondaAttributes, StepDecorator):
@@ -201,8 +195,7 @@ STEP_NAMES = ("conda", "pypi")
 BASE_NAMES = ("conda_base", "pypi_base")
 
 
-def library_key(name):
-    # type: (str) -> str
+def library_key(name: "str") -> "str":
     """The library that a key of ``libraries`` means, without its channel.
 
     >>> library_key("conda-forge::NumPy")
@@ -211,8 +204,7 @@ def library_key(name):
     return name.rsplit("::", 1)[-1].lower()
 
 
-def pypi_key(name):
-    # type: (str) -> str
+def pypi_key(name: "str") -> "str":
     """The normalized name of a PyPI package, its extras left out (PEP 503).
 
     >>> pypi_key("Foo.Bar[x]")
@@ -221,8 +213,7 @@ def pypi_key(name):
     return re.sub(r"[-_.]+", "-", name.split("[")[0]).lower()
 
 
-def merge(layers, default_python):
-    # type: (list[Any], str) -> dict[str, Any] | None
+def merge(layers: "list[Any]", default_python: "str") -> "dict[str, Any] | None":
     """The environment that decorators give together, or None where it is disabled.
 
     Args:
@@ -235,10 +226,10 @@ def merge(layers, default_python):
     Raises:
         FlowDefinitionError: a file that a decorator names is not there.
     """
-    libraries = {}  # type: dict[str, tuple[str, str]]
-    packages = {}  # type: dict[str, tuple[str, str]]
-    python = None  # type: str | None
-    file = None  # type: str | None
+    libraries: "dict[str, tuple[str, str]]" = {}
+    packages: "dict[str, tuple[str, str]]" = {}
+    python: "str | None" = None
+    file: "str | None" = None
     disabled = False
     for layer in layers:
         for name, version in layer.attributes.get("libraries", {}).items():
@@ -262,8 +253,7 @@ def merge(layers, default_python):
     }
 
 
-def _exact(version):
-    # type: (str) -> str
+def _exact(version: "str") -> "str":
     """A guess at the one version that was meant, for the message."""
     found = re.search(r"\d[A-Za-z0-9_]*(\.[A-Za-z0-9_]+)*", version)
     return found.group(0) if found else "1.2.3"

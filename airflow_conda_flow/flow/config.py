@@ -12,14 +12,23 @@ if TYPE_CHECKING:
     from typing import Any, NoReturn
 
 
-class ConfigOptions(object):
+class ConfigOptions:
     """What a ``Config`` was made with.
 
     They are apart from it because ``config.name`` in a class body is the key ``name`` of its value.
     """
 
-    def __init__(self, name, default, default_value, help_text, required, parser, plain, show_default):
-        # type: (str, Any, Any, str | None, bool, Any, bool, bool) -> None
+    def __init__(
+        self,
+        name: "str",
+        default: "Any",
+        default_value: "Any",
+        help_text: "str | None",
+        required: "bool",
+        parser: "Any",
+        plain: "bool",
+        show_default: "bool",
+    ) -> "None":
         frame = calling_frame()
         self.file = frame.f_code.co_filename
         self.line = frame.f_lineno
@@ -34,19 +43,16 @@ class ConfigOptions(object):
         self.show_default = show_default
         self._check()
 
-    def load(self, value):
-        # type: (Any) -> Any
+    def load(self, value: "Any") -> "Any":
         """What ``self.config`` is for a stored value."""
         return value if self.plain else wrapped(value)
 
-    def fail(self, message):
-        # type: (str) -> NoReturn
+    def fail(self, message: "str") -> "NoReturn":
         """Raise a ``FlowDefinitionError`` at the line of the config."""
         show_plainly()
         raise FlowDefinitionError("Config %r %s" % (self.name, message), self.file, self.line)
 
-    def _check(self):
-        # type: () -> None
+    def _check(self) -> "None":
         if not isinstance(self.name, str) or not self.name.replace("-", "_").isidentifier():
             self.fail('is not a name. Write letters, digits and "_", such as "settings".')
         if self.default is not None and self.default_value is not None:
@@ -80,53 +86,46 @@ class Config(DelayedValue):
 
     def __init__(
         self,
-        name,
-        default=None,
-        default_value=None,
-        help=None,  # noqa: A002 - the field's own name for it
-        required=False,
-        parser=None,
-        plain=False,
-        show_default=True,
-    ):
-        # type: (str, Any, Any, str | None, bool, str | Callable[[str], Any] | None, bool, bool) -> None
+        name: "str",
+        default: "Any" = None,
+        default_value: "Any" = None,
+        help: "str | None" = None,  # noqa: A002 - the field's own name for it
+        required: "bool" = False,
+        parser: "str | Callable[[str], Any] | None" = None,
+        plain: "bool" = False,
+        show_default: "bool" = True,
+    ) -> "None":
         options = ConfigOptions(
             name, default, default_value, help, bool(required), parser, bool(plain), bool(show_default)
         )
         super().__init__(variable_of(options), {})
         self.__dict__["_options"] = options
 
-    def __set_name__(self, owner, attribute):
-        # type: (type, str) -> None
+    def __set_name__(self, owner: "type", attribute: "str") -> "None":
         config_options(self).attribute = attribute
 
-    def __get__(self, flow, owner=None):
-        # type: (Any, type | None) -> Any
+    def __get__(self, flow: "Any", owner: "type | None" = None) -> "Any":
         if flow is None or flow._task is None:  # noqa: SLF001 - the flow is ours
             return self
         options = config_options(self)
         return flow.load_parameter(options.attribute, options.load)
 
-    def __set__(self, flow, value):
-        # type: (Any, Any) -> None
+    def __set__(self, flow: "Any", value: "Any") -> "None":
         name = config_options(self).attribute
         raise AttributeError(
             "%r is a config, and configs do not change during a run. Assign to another attribute of self."
             % name
         )
 
-    def __repr__(self):
-        # type: () -> str
+    def __repr__(self) -> "str":
         return "<Config %s>" % config_options(self).name
 
 
-def config_options(config):
-    # type: (Config) -> ConfigOptions
+def config_options(config: "Config") -> "ConfigOptions":
     """What a config was made with."""
     return config.__dict__["_options"]  # type: ignore[no-any-return]
 
 
-def variable_of(options):
-    # type: (ConfigOptions) -> str
+def variable_of(options: "ConfigOptions") -> "str":
     """The config's name in expressions."""
     return options.name.replace("-", "_")

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from airflow_conda_flow.flow.config import ConfigOptions
 
 
-class GivenConfigs(object):
+class GivenConfigs:
     """What a run is given for its flow's configs.
 
     Attributes:
@@ -27,16 +27,20 @@ class GivenConfigs(object):
         stored: values by attribute that a run before had, parsed already; they go before all others.
     """
 
-    def __init__(self, files=None, values=None, user_name="", stored=None):
-        # type: (Mapping[str, str] | None, Mapping[str, Any] | None, str, Mapping[str, Any] | None) -> None
+    def __init__(
+        self,
+        files: "Mapping[str, str] | None" = None,
+        values: "Mapping[str, Any] | None" = None,
+        user_name: "str" = "",
+        stored: "Mapping[str, Any] | None" = None,
+    ) -> "None":
         self.files = dict(files or {})
         self.values = dict(values or {})
         self.user_name = user_name
         self.stored = dict(stored or {})
 
 
-def read_configs(flow_name, configs, given):
-    # type: (str, list[ConfigOptions], GivenConfigs) -> dict[str, Any]
+def read_configs(flow_name: "str", configs: "list[ConfigOptions]", given: "GivenConfigs") -> "dict[str, Any]":
     """The value of every config, by name: a ``ConfigValue``, what a plain one is, or None.
 
     Args:
@@ -61,8 +65,7 @@ def read_configs(flow_name, configs, given):
     return {config.name: _read(flow_name, config, given) for config in configs}
 
 
-def _read(flow_name, config, given):
-    # type: (str, ConfigOptions, GivenConfigs) -> Any
+def _read(flow_name: "str", config: "ConfigOptions", given: "GivenConfigs") -> "Any":
     if config.attribute in given.stored:
         return config.load(given.stored[config.attribute])
     if config.name in given.values:
@@ -93,8 +96,7 @@ def _read(flow_name, config, given):
     return None
 
 
-def _computed(config, default, context):
-    # type: (ConfigOptions, Any, DefaultContext) -> Any
+def _computed(config: "ConfigOptions", default: "Any", context: "DefaultContext") -> "Any":
     if not callable(default):
         return default
     try:
@@ -103,8 +105,7 @@ def _computed(config, default, context):
         return config.fail("has a default that cannot be computed: %s: %s" % (type(error).__name__, error))
 
 
-def _text(config, path, folders):
-    # type: (ConfigOptions, str, list[str]) -> str | None
+def _text(config: "ConfigOptions", path: "str", folders: "list[str]") -> "str | None":
     """The text of the first file of that path, or None."""
     for folder in folders:
         try:
@@ -119,8 +120,7 @@ def _text(config, path, folders):
     return None
 
 
-def _parsed(config, content, source):
-    # type: (ConfigOptions, Any, str) -> Any
+def _parsed(config: "ConfigOptions", content: "Any", source: "str") -> "Any":
     """The value of a text or a dict; ``source`` says where it comes from, for messages."""
     value = content
     if config.parser is not None:
@@ -146,6 +146,5 @@ def _parsed(config, content, source):
     return wrapped(value) if not isinstance(value, ConfigValue) else value
 
 
-def _folder(config):
-    # type: (ConfigOptions) -> str
+def _folder(config: "ConfigOptions") -> "str":
     return os.path.dirname(os.path.abspath(config.file))

@@ -20,8 +20,7 @@ _DEPENDENCY = re.compile(r"^((?:[\w.:/+-]+::)?[A-Za-z0-9_][\w.-]*)\s*(.*)$")
 _COMMENT = re.compile(r"(^|\s)#.*$")
 
 
-def requirements_txt_parser(content):
-    # type: (str) -> dict[str, Any]
+def requirements_txt_parser(content: "str") -> "dict[str, Any]":
     r"""``packages`` and ``python`` of a ``requirements.txt``.
 
     >>> requirements_txt_parser("pandas==2.2.2  # tables\npython==3.11.9")
@@ -34,8 +33,7 @@ def requirements_txt_parser(content):
     return _gathered(line for line in lines if line and line != "-e file:.")
 
 
-def pyproject_toml_parser(content):
-    # type: (str) -> dict[str, Any]
+def pyproject_toml_parser(content: "str") -> "dict[str, Any]":
     """``packages`` and ``python`` of the ``[project]`` table of a ``pyproject.toml``.
 
     Raises:
@@ -55,8 +53,7 @@ def pyproject_toml_parser(content):
     return found
 
 
-def conda_environment_yml_parser(content):
-    # type: (str) -> dict[str, Any]
+def conda_environment_yml_parser(content: "str") -> "dict[str, Any]":
     """``packages`` and ``python`` of an ``environment.yml``.
 
     >>> conda_environment_yml_parser("dependencies: [python=3.11.9, numpy=1.26.4]")
@@ -69,7 +66,7 @@ def conda_environment_yml_parser(content):
     dependencies = parsed.get("dependencies") if isinstance(parsed, dict) else None
     if not isinstance(dependencies, list):
         raise ParameterError("It is no environment.yml, which has a list of dependencies.")
-    packages = {}  # type: dict[str, str]
+    packages: "dict[str, str]" = {}
     for each in dependencies:
         match = _DEPENDENCY.match(each) if isinstance(each, str) else None
         if match is None:
@@ -81,8 +78,7 @@ def conda_environment_yml_parser(content):
     return {"packages": packages, "python": python or None}
 
 
-def yaml_parser(content):
-    # type: (str) -> Any
+def yaml_parser(content: "str") -> "Any":
     """What a YAML text holds.
 
     Raises:
@@ -95,9 +91,8 @@ def yaml_parser(content):
         raise ParameterError("It is no YAML: %s." % error) from error
 
 
-def _gathered(requirements):
-    # type: (Iterable[str]) -> dict[str, Any]
-    packages = {}  # type: dict[str, str]
+def _gathered(requirements: "Iterable[str]") -> "dict[str, Any]":
+    packages: "dict[str, str]" = {}
     for text in requirements:
         match = _REQUIREMENT.match(text)
         if match is None or text.startswith("-"):

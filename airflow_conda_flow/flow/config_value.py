@@ -12,12 +12,10 @@ class ConfigValue(dict):  # type: ignore[type-arg]
     1
     """
 
-    def __init__(self, data):
-        # type: (Any) -> None
+    def __init__(self, data: "Any") -> "None":
         super().__init__((key, wrapped(value)) for key, value in dict(data).items())
 
-    def __getattr__(self, name):
-        # type: (str) -> Any
+    def __getattr__(self, name: "str") -> "Any":
         try:
             return self[name]
         except KeyError:
@@ -26,37 +24,30 @@ class ConfigValue(dict):  # type: ignore[type-arg]
                 % (name, ", ".join(str(key) for key in self) or "none")
             ) from None
 
-    def __dir__(self):
-        # type: () -> list[str]
+    def __dir__(self) -> "list[str]":
         return sorted(set(dir(dict)) | {key for key in self if isinstance(key, str) and key.isidentifier()})
 
-    def to_dict(self):
-        # type: () -> dict[Any, Any]
+    def to_dict(self) -> "dict[Any, Any]":
         """A plain dict of plain values, which may be changed."""
         return {key: plain(value) for key, value in self.items()}
 
     _data = property(to_dict)
     """As Metaflow's values have it, for libraries that take plain dicts alone."""
 
-    def copy(self):
-        # type: () -> ConfigValue
+    def copy(self) -> "ConfigValue":
         """An equal value."""
         return ConfigValue(self)
 
-    def __copy__(self):
-        # type: () -> ConfigValue
+    def __copy__(self) -> "ConfigValue":
         return ConfigValue(self)
 
-    def __deepcopy__(self, memo):
-        # type: (Any) -> ConfigValue
+    def __deepcopy__(self, memo: "Any") -> "ConfigValue":
         return ConfigValue(self)
 
-    def __reduce__(self):
-        # type: () -> Any
+    def __reduce__(self) -> "Any":
         return (ConfigValue, (self.to_dict(),))
 
-    def _refuse(self, *_arguments, **_keywords):
-        # type: (*Any, **Any) -> NoReturn
+    def _refuse(self, *_arguments: "Any", **_keywords: "Any") -> "NoReturn":
         raise TypeError("A config does not change. Change a copy: config.to_dict().")
 
     __setattr__ = _refuse
@@ -67,8 +58,7 @@ class ConfigValue(dict):  # type: ignore[type-arg]
     clear = update = setdefault = pop = popitem = _refuse
 
 
-def wrapped(value):
-    # type: (Any) -> Any
+def wrapped(value: "Any") -> "Any":
     """The value with every dict in it as a ``ConfigValue``."""
     if isinstance(value, dict):
         return ConfigValue(value)
@@ -77,8 +67,7 @@ def wrapped(value):
     return value
 
 
-def plain(value):
-    # type: (Any) -> Any
+def plain(value: "Any") -> "Any":
     """The value with every ``ConfigValue`` in it as a dict."""
     if isinstance(value, dict):
         return {key: plain(each) for key, each in value.items()}

@@ -11,14 +11,13 @@ _OURS = ("flow_decorators", "flow_mutators")
 _DEEPEST = 20  # a collection that holds itself has no end
 
 
-def flow_constants(flow_class):
-    # type: (Any) -> dict[str, Any]
+def flow_constants(flow_class: "Any") -> "dict[str, Any]":
     """The plain values among the attributes of a flow class and its bases, by name.
 
     Private names are left out, and so is whatever is more than numbers, texts and collections of
     them: in a step it is there as an attribute of the class in any case.
     """
-    found = {}  # type: dict[str, Any]
+    found: "dict[str, Any]" = {}
     for owner in owners(flow_class):
         for name, member in vars(owner).items():
             found.pop(name, None)
@@ -29,8 +28,7 @@ def flow_constants(flow_class):
     return found
 
 
-def _is_plain(value, depth):
-    # type: (Any, int) -> bool
+def _is_plain(value: "Any", depth: "int") -> "bool":
     if type(value) in _SINGLE:
         return True
     if depth > _DEEPEST:

@@ -58,7 +58,7 @@ Parallel = namedtuple(  # noqa: PYI024 - every step process would pay for import
 """The nodes of a ``num_parallel``, and which of them this task is; node 0 is the main one."""
 
 
-class Current(object):
+class Current:
     """The run around the code that reads it; its names are None outside a step.
 
     >>> "run_id" in Current()
@@ -67,12 +67,10 @@ class Current(object):
     'none'
     """
 
-    def __init__(self):
-        # type: () -> None
-        self._values = {"is_running_flow": False}  # type: dict[str, Any]
+    def __init__(self) -> "None":
+        self._values: "dict[str, Any]" = {"is_running_flow": False}
 
-    def _set(self, **values):
-        # type: (**Any) -> None
+    def _set(self, **values: "Any") -> "None":
         self._values = dict(values, is_running_flow=True)
         if "tags" in values:
             self._values["tags"] = set(values["tags"])
@@ -81,26 +79,21 @@ class Current(object):
         if values.get("trigger"):
             self._values["trigger"] = as_trigger(values["trigger"])
 
-    def _update(self, **values):
-        # type: (**Any) -> None
+    def _update(self, **values: "Any") -> "None":
         """Add values: the seam for what decorators bring along."""
         self._values.update(values)
 
-    def get(self, name, default=None):
-        # type: (str, Any) -> Any
+    def get(self, name: "str", default: "Any" = None) -> "Any":
         """The value of a name, or ``default`` where there is none."""
         return getattr(self, name, default)
 
-    def __contains__(self, name):
-        # type: (str) -> bool
+    def __contains__(self, name: "str") -> "bool":
         return getattr(self, name, None) is not None
 
-    def __dir__(self):
-        # type: () -> list[str]
+    def __dir__(self) -> "list[str]":
         return sorted(set(NAMES) | {"get"})
 
-    def __getattr__(self, name):
-        # type: (str) -> Any
+    def __getattr__(self, name: "str") -> "Any":
         values = self.__dict__["_values"]
         if name in values:
             return _as_date(values[name]) if name in _DATES else values[name]
@@ -114,8 +107,7 @@ class Current(object):
             raise AttributeError("current.%s has a value in %s alone." % (name, IN_SOME_STEPS[name]))
         raise AttributeError("current has no attribute %r. It has: %s." % (name, ", ".join(NAMES)))
 
-    def _computed(self, name):
-        # type: (str) -> Any
+    def _computed(self, name: "str") -> "Any":
         """What few steps ask for."""
         if name == "graph":
             from airflow_conda_flow.flow.graph_summary import graph_summary  # noqa: PLC0415 - reads sources
@@ -129,16 +121,14 @@ class Current(object):
         return self._values[name]
 
 
-def as_trigger(events):
-    # type: (list[dict[str, Any]]) -> Trigger
+def as_trigger(events: "list[dict[str, Any]]") -> "Trigger":
     """The events that started the run."""
     from airflow_conda_flow.flow.trigger_events import Trigger, TriggerEvent  # noqa: PLC0415 - few runs
 
     return Trigger([TriggerEvent(**dict(each, timestamp=_as_date(each["timestamp"]))) for each in events])
 
 
-def _as_date(text):
-    # type: (str | None) -> Any
+def _as_date(text: "str | None") -> "Any":
     """The time, in UTC, that the run manifest holds as a text."""
     if text is None:
         return None

@@ -9,8 +9,7 @@ if TYPE_CHECKING:
     from typing import Any
 
 
-def parse_decorator(text, what=""):
-    # type: (str, str) -> tuple[str, dict[str, Any]]
+def parse_decorator(text: "str", what: "str" = "") -> "tuple[str, dict[str, Any]]":
     r"""The name and the attributes of ``name:a=1,b=x``; a value is JSON where it can be, else a text.
 
     Args:
@@ -24,7 +23,7 @@ def parse_decorator(text, what=""):
     {'a': 1, 'b': 2}
     """
     name, _, rest = text.partition(":")
-    found = {}  # type: dict[str, Any]
+    found: "dict[str, Any]" = {}
     for piece in _pieces(rest):
         key, equals, value = piece.partition("=")
         if not equals or not key.strip():
@@ -36,8 +35,7 @@ def parse_decorator(text, what=""):
     return name.strip(), found
 
 
-def _pieces(text):
-    # type: (str) -> list[str]
+def _pieces(text: "str") -> "list[str]":
     """Cut at commas outside brackets and quotes."""
     pieces, depth, quoted, start = [], 0, False, 0
     for position, character in enumerate(text):

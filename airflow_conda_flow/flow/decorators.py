@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 OUR_PACKAGE = "airflow_conda_flow."
 
 
-class Decorator(object):
+class Decorator:
     """A decorator with keyword attributes.
 
     Subclasses set ``name`` and ``defaults``, and check their attributes in ``check``.
@@ -37,19 +37,17 @@ class Decorator(object):
     """
 
     name = ""
-    defaults = {}  # type: dict[str, Any]
+    defaults: "dict[str, Any]" = {}
     allow_many = False
 
-    def __init__(self, **attributes):
-        # type: (**Any) -> None
+    def __init__(self, **attributes: "Any") -> "None":
         frame = calling_frame()
         self.file = frame.f_code.co_filename
         self.line = frame.f_lineno
         self.is_delayed = is_delayed(attributes)
         self._take(attributes)
 
-    def resolved(self, configs):
-        # type: (Mapping[str, Any]) -> Decorator
+    def resolved(self, configs: "Mapping[str, Any]") -> "Decorator":
         """This decorator where none of its attributes waits for a config, else one that has them all.
 
         Args:
@@ -68,8 +66,7 @@ class Decorator(object):
             self.fail("@%s: %s" % (self.name, error))
         return other
 
-    def _take(self, attributes):
-        # type: (dict[str, Any]) -> None
+    def _take(self, attributes: "dict[str, Any]") -> "None":
         for key in attributes:
             if key not in self.defaults and not is_unpacked(key):
                 self.fail(
@@ -81,12 +78,10 @@ class Decorator(object):
         if not self.is_delayed:
             self.check()
 
-    def check(self):
-        # type: () -> None
+    def check(self) -> "None":
         """Raise if an attribute is wrong."""
 
-    def check_in_flow(self, step, graph, draft):
-        # type: (str | None, FlowGraph, FlowDraft) -> None
+    def check_in_flow(self, step: "str | None", graph: "FlowGraph", draft: "FlowDraft") -> "None":
         """Raise if the decorator cannot mean anything where it stands.
 
         Args:
@@ -95,8 +90,7 @@ class Decorator(object):
             draft: what stands on the flow, complete.
         """
 
-    def fail(self, message):
-        # type: (str) -> NoReturn
+    def fail(self, message: "str") -> "NoReturn":
         """Raise a ``FlowDefinitionError`` at the decorator's line."""
         show_plainly()
         raise FlowDefinitionError(message, self.file, self.line)
@@ -105,8 +99,7 @@ class Decorator(object):
 class StepDecorator(Decorator):
     """A decorator of a step; stands above or below ``@step``."""
 
-    def __call__(self, method):
-        # type: (Any) -> Any
+    def __call__(self, method: "Any") -> "Any":
         """Attach the decorator to a step; the method stays what it was."""
         if isinstance(method, type) or not callable(method):
             self.fail(
@@ -123,8 +116,7 @@ class StepDecorator(Decorator):
 class FlowDecorator(Decorator):
     """A decorator of the flow class."""
 
-    def __call__(self, flow_class):
-        # type: (Any) -> Any
+    def __call__(self, flow_class: "Any") -> "Any":
         """Attach the decorator to a flow class; the class stays what it was."""
         if not isinstance(flow_class, type):
             self.fail(
@@ -138,12 +130,10 @@ class FlowDecorator(Decorator):
         return flow_class
 
 
-def decorator_function(decorator_class):
-    # type: (Any) -> Any
+def decorator_function(decorator_class: "Any") -> "Any":
     """The function that users write, so that ``@name`` and ``@name(...)`` both work."""
 
-    def decorate(*positional, **attributes):
-        # type: (*Any, **Any) -> Any
+    def decorate(*positional: "Any", **attributes: "Any") -> "Any":
         if len(positional) == 1 and not attributes and callable(positional[0]):
             return decorator_class()(positional[0])
         if positional:
@@ -159,8 +149,7 @@ def decorator_function(decorator_class):
     return decorate
 
 
-def calling_frame():
-    # type: () -> FrameType
+def calling_frame() -> "FrameType":
     """The innermost frame that is not this package's: the user's line."""
     frame = sys._getframe(1)  # noqa: SLF001 - the documented way without importing inspect
     while frame.f_back is not None and frame.f_globals.get("__name__", "").startswith(OUR_PACKAGE):
@@ -168,8 +157,7 @@ def calling_frame():
     return frame
 
 
-def nearest(word, known):
-    # type: (str, Any) -> str
+def nearest(word: "str", known: "Any") -> "str":
     """``" Did you mean 'x'?"`` for the nearest of some names, or nothing.
 
     >>> nearest("librarys", ["libraries", "python"])

@@ -6,7 +6,7 @@ if TYPE_CHECKING:
     from typing import Any
 
 
-class DefaultContext(object):
+class DefaultContext:
     """Where a default is computed.
 
     Attributes:
@@ -17,15 +17,20 @@ class DefaultContext(object):
         configs: the values of the flow's configs; None while configs themselves are read.
     """
 
-    def __init__(self, flow_name, parameter_name, user_name="", ds_type="local", configs=None):
-        # type: (str, str, str, str, Mapping[str, Any] | None) -> None
+    def __init__(
+        self,
+        flow_name: "str",
+        parameter_name: "str",
+        user_name: "str" = "",
+        ds_type: "str" = "local",
+        configs: "Mapping[str, Any] | None" = None,
+    ) -> "None":
         self.flow_name = flow_name
         self.parameter_name = parameter_name
         self.user_name = user_name
         self.ds_type = ds_type
         self.configs = configs
 
-    def logger(self, text="", *_arguments, **_keywords):
-        # type: (Any, *Any, **Any) -> None
+    def logger(self, text: "Any" = "", *_arguments: "Any", **_keywords: "Any") -> "None":
         """Print a line for whoever starts the run."""
         print(text)

@@ -54,7 +54,7 @@ RESERVED_PARAMETER_NAMES = frozenset(
 """Parameters that would be another option of ``run``; compared without case, ``-`` as ``_``."""
 
 
-class FlowDefinition(object):
+class FlowDefinition:
     """A flow as its file defines it.
 
     Attributes:
@@ -69,8 +69,7 @@ class FlowDefinition(object):
         user: whose a branch without a name is, for ``@project``; whoever runs this process if None.
     """
 
-    def __init__(self, draft, graph):
-        # type: (FlowDraft, FlowGraph) -> None
+    def __init__(self, draft: "FlowDraft", graph: "FlowGraph") -> "None":
         self.name = graph.name
         self.file = os.path.abspath(graph.file)
         self.graph = graph
@@ -79,13 +78,12 @@ class FlowDefinition(object):
         self.configs = {each.attribute: draft.configs[each.name] for each in draft.config_options}
         self._draft = draft
         self._is_complete = False
-        self.branch = None  # type: str | None
+        self.branch: "str | None" = None
         self.production = False
-        self.user = None  # type: str | None
-        self._recorded = {}  # type: dict[str, list[dict[str, Any]]]
+        self.user: "str | None" = None
+        self._recorded: "dict[str, list[dict[str, Any]]]" = {}
 
-    def attach(self, texts):
-        # type: (Sequence[str]) -> None
+    def attach(self, texts: "Sequence[str]") -> "None":
         """Give every step the decorators that ``--with`` names, as ``FlowDraft.attach`` reads them.
 
         It comes before anything is asked about decorators, and checks them.
@@ -96,39 +94,33 @@ class FlowDefinition(object):
         self._completed()
 
     @property
-    def decorators(self):
-        # type: () -> Attached
+    def decorators(self) -> "Attached":
         """Attributes by decorator name by step, those of environments left out."""
         return attached_decorators(self._completed())
 
     @property
-    def flow_decorators(self):
-        # type: () -> dict[str, dict[str, Any]]
+    def flow_decorators(self) -> "dict[str, dict[str, Any]]":
         """Attributes by name of the decorators of the class; one of a subclass takes its base's place."""
         return {each.name: dict(each.attributes) for each in self._completed().flow_decorators}
 
-    def exit_hooks(self, succeeded):
-        # type: (bool) -> list[Any]
+    def exit_hooks(self, succeeded: "bool") -> "list[Any]":
         """The functions of ``@exit_hook`` for a run that ended so, in the order in which they stand."""
         outcome = "on_success" if succeeded else "on_error"
         hooks = [each for each in self._completed().flow_decorators if each.name == "exit_hook"]
         return [function for each in reversed(hooks) for function in each.attributes[outcome]]
 
     @property
-    def has_project(self):
-        # type: () -> bool
+    def has_project(self) -> "bool":
         """Whether ``@project`` stands on the class; may be asked before ``attach``."""
         return any(each.name == "project" for each in self._draft.flow_decorators)
 
     @property
-    def has_finish_trigger(self):
-        # type: () -> bool
+    def has_finish_trigger(self) -> "bool":
         """Whether ``@trigger_on_finish`` stands on the class; may be asked before ``attach``."""
         return any(each.name == TriggerOnFinishDecorator.name for each in self._draft.flow_decorators)
 
     @property
-    def project(self):
-        # type: () -> dict[str, Any]
+    def project(self) -> "dict[str, Any]":
         """Where in its project the flow is, as ``current`` says it; empty without ``@project``.
 
         Raises:
@@ -140,8 +132,7 @@ class FlowDefinition(object):
         return project_values(self.name, attributes, self.branch, self.production, self.user or username())
 
     @property
-    def triggers(self):
-        # type: () -> dict[str, list[dict[str, Any]]]
+    def triggers(self) -> "dict[str, list[dict[str, Any]]]":
         """What ``@trigger`` and ``@trigger_on_finish`` name, by the decorator's name; functions are called.
 
         Raises:
@@ -151,8 +142,7 @@ class FlowDefinition(object):
         current._update(flow_name=self.name, **self.project)  # noqa: SLF001 - functions may ask
         context = DefaultContext(self.name, "", self.user or username(), configs=ConfigValue(draft.configs))
 
-        def call(function):
-            # type: (Any) -> Any
+        def call(function: "Any") -> "Any":
             return resolve(function(context), draft.names)
 
         found = {}
@@ -164,25 +154,21 @@ class FlowDefinition(object):
         return found
 
     @property
-    def declares_conda(self):
-        # type: () -> bool
+    def declares_conda(self) -> "bool":
         """Whether it has a decorator of environments."""
         return declares_conda(self._completed())
 
     @property
-    def user_decorators(self):
-        # type: () -> dict[str, list[dict[str, Any]]]
+    def user_decorators(self) -> "dict[str, list[dict[str, Any]]]":
         """The users' step decorators of each step that has some, as its step process finds them."""
         self._completed()
         return self._recorded
 
-    def step_environments(self, default_python):
-        # type: (str) -> dict[str, Any]
+    def step_environments(self, default_python: "str") -> "dict[str, Any]":
         """The environment of every step, as ``environment_spec.step_environments`` gives it."""
         return step_environments(self._completed(), default_python)
 
-    def added_parameter_values(self, known, user_name=""):
-        # type: (Container[str], str) -> dict[str, Any]
+    def added_parameter_values(self, known: "Container[str]", user_name: "str" = "") -> "dict[str, Any]":
         """The defaults of the parameters that a run before did not have, by attribute.
 
         Args:
@@ -203,8 +189,9 @@ class FlowDefinition(object):
                 values[parameter.attribute] = parameter.value(self._context(parameter, user_name))
         return values
 
-    def parameter_values(self, given, user_name="", datastore="local"):
-        # type: (Mapping[str, Any], str, str) -> dict[str, Any]
+    def parameter_values(
+        self, given: "Mapping[str, Any]", user_name: "str" = "", datastore: "str" = "local"
+    ) -> "dict[str, Any]":
         """The value of every parameter, by attribute.
 
         Args:
@@ -237,13 +224,13 @@ class FlowDefinition(object):
                 values[parameter.attribute] = parameter.value(context)
         return values
 
-    def _context(self, parameter, user_name, datastore="local"):
-        # type: (Parameter, str, str) -> DefaultContext
+    def _context(
+        self, parameter: "Parameter", user_name: "str", datastore: "str" = "local"
+    ) -> "DefaultContext":
         configs = ConfigValue(self._draft.configs)
         return DefaultContext(self.name, parameter.name, user_name, datastore, configs)
 
-    def _completed(self):
-        # type: () -> FlowDraft
+    def _completed(self) -> "FlowDraft":
         """The draft after the last mutator, which runs once."""
         if not self._is_complete:
             self._is_complete = True
@@ -253,8 +240,7 @@ class FlowDefinition(object):
         return self._draft
 
 
-def read_flow(flow_class, given=None):
-    # type: (Any, GivenConfigs | None) -> FlowDefinition
+def read_flow(flow_class: "Any", given: "GivenConfigs | None" = None) -> "FlowDefinition":
     """The definition of a flow class; nothing of the flow runs but its mutators.
 
     Args:
@@ -276,8 +262,7 @@ def read_flow(flow_class, given=None):
     return FlowDefinition(draft, graph)
 
 
-def _check_decorators(flow_class):
-    # type: (Any) -> None
+def _check_decorators(flow_class: "Any") -> "None":
     for name in dir(flow_class):
         member = getattr(flow_class, name, None)
         attached = getattr(member, "decorators", ()) if callable(member) else ()
@@ -285,9 +270,8 @@ def _check_decorators(flow_class):
             attached[0].fail("%r has @%s but is not a step. Add @step." % (name, attached[0].name))
 
 
-def _check_parameters(draft, graph):
-    # type: (FlowDraft, FlowGraph) -> None
-    names = {}  # type: dict[str, Parameter]
+def _check_parameters(draft: "FlowDraft", graph: "FlowGraph") -> "None":
+    names: "dict[str, Parameter]" = {}
     for attribute, parameter in draft.parameters.items():
         plain = parameter.name.lower().replace("-", "_")
         if plain in names:
@@ -309,6 +293,5 @@ def _check_parameters(draft, graph):
         names[plain] = parameter
 
 
-def _fail(parameter, message):
-    # type: (Parameter, str) -> None
+def _fail(parameter: "Parameter", message: "str") -> "None":
     raise FlowDefinitionError("Parameter " + message, parameter.file, parameter.line)

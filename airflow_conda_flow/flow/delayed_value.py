@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 _UNPACKED = "airflow_conda_flow.unpacked."
 
 
-class DelayedValue(object):
+class DelayedValue:
     """An expression over configs, and what is taken from its result.
 
     Args:
@@ -27,54 +27,46 @@ class DelayedValue(object):
         path: attributes and keys, one inside the other.
     """
 
-    def __init__(self, expression, names, path=()):
-        # type: (str, dict[str, Any], tuple[tuple[str, Any], ...]) -> None
+    def __init__(
+        self, expression: "str", names: "dict[str, Any]", path: "tuple[tuple[str, Any], ...]" = ()
+    ) -> "None":
         self.__dict__.update(_expression=expression, _names=names, _path=path)
 
-    def __getattr__(self, name):
-        # type: (str) -> Any
+    def __getattr__(self, name: "str") -> "Any":
         if name.startswith("__"):
             raise AttributeError(name)
         return DelayedValue(self._expression, self._names, self._path + (("attribute", name),))
 
-    def __getitem__(self, key):
-        # type: (Any) -> Any
+    def __getitem__(self, key: "Any") -> "Any":
         if isinstance(key, str) and key.startswith(_UNPACKED):
             return self
         return DelayedValue(self._expression, self._names, self._path + (("key", key),))
 
-    def keys(self):
-        # type: () -> list[str]
+    def keys(self) -> "list[str]":
         """One key that stands for all, so that ``**config.a`` can be written."""
         return ["%s%d" % (_UNPACKED, id(self))]
 
-    def __iter__(self):
-        # type: () -> Any
+    def __iter__(self) -> "Any":
         _refuse("%r has no value yet while the flow file is read; it cannot be iterated." % self)
 
-    def __bool__(self):
-        # type: () -> bool
+    def __bool__(self) -> "bool":
         return _refuse(
             "%r has no value yet while the flow file is read. Put the whole expression into "
             "config_expr(...)." % self
         )
 
-    def __repr__(self):
-        # type: () -> str
+    def __repr__(self) -> "str":
         steps = "".join(".%s" % step if kind == "attribute" else "[%r]" % step for kind, step in self._path)
         return self._expression + steps  # type: ignore[no-any-return]
 
-    def __copy__(self):
-        # type: () -> DelayedValue
+    def __copy__(self) -> "DelayedValue":
         return self
 
-    def __deepcopy__(self, memo):
-        # type: (Any) -> DelayedValue
+    def __deepcopy__(self, memo: "Any") -> "DelayedValue":
         return self
 
 
-def _refuse(message):
-    # type: (str) -> NoReturn
+def _refuse(message: "str") -> "NoReturn":
     show_plainly()
     frame = sys._getframe(2)  # noqa: SLF001 - the user's line, without importing inspect
     raise FlowDefinitionError(message, frame.f_code.co_filename, frame.f_lineno)
@@ -84,8 +76,7 @@ class NoValue(Exception):
     """A delayed value cannot be had; the message says why."""
 
 
-def config_expr(expression):
-    # type: (str) -> Any
+def config_expr(expression: "str") -> "Any":
     """The value of a Python expression over the flow's configs, once they are read.
 
     For decorators and parameters: ``@project(name=config_expr("cfg.name.lower()"))``.
@@ -96,8 +87,7 @@ def config_expr(expression):
     return DelayedValue(expression, sys._getframe(1).f_globals)  # noqa: SLF001 - without importing inspect
 
 
-def is_delayed(value):
-    # type: (Any) -> bool
+def is_delayed(value: "Any") -> "bool":
     """Whether a delayed value is in a value: in it, or in the dicts, lists, tuples and sets of it."""
     if isinstance(value, DelayedValue):
         return True
@@ -108,14 +98,12 @@ def is_delayed(value):
     return False
 
 
-def is_unpacked(name):
-    # type: (str) -> bool
+def is_unpacked(name: "str") -> "bool":
     """Whether a keyword's name stands for a dict that is delayed as a whole."""
     return name.startswith(_UNPACKED)
 
 
-def resolve(value, configs):
-    # type: (Any, Mapping[str, Any]) -> Any
+def resolve(value: "Any", configs: "Mapping[str, Any]") -> "Any":
     """The value with everything delayed in it looked up; configs come as plain dicts.
 
     Args:
@@ -130,7 +118,7 @@ def resolve(value, configs):
     if not is_delayed(value):
         return value
     if isinstance(value, dict):
-        found = {}  # type: dict[Any, Any]
+        found: "dict[Any, Any]" = {}
         for key, each in value.items():
             if isinstance(key, str) and is_unpacked(key):
                 found.update(_mapping(each, configs))
@@ -140,16 +128,14 @@ def resolve(value, configs):
     return type(value)([resolve(each, configs) for each in value])
 
 
-def _mapping(value, configs):
-    # type: (DelayedValue, Mapping[str, Any]) -> dict[str, Any]
+def _mapping(value: "DelayedValue", configs: "Mapping[str, Any]") -> "dict[str, Any]":
     found = resolve(value, configs)
     if not isinstance(found, dict):
         raise NoValue("**%r is a %s, not a dict." % (value, type(found).__name__))
     return found
 
 
-def _evaluate(value, configs):
-    # type: (DelayedValue, Mapping[str, Any]) -> Any
+def _evaluate(value: "DelayedValue", configs: "Mapping[str, Any]") -> "Any":
     inner = value.__dict__
     try:
         # The expression stands in the flow file, which is code as well.

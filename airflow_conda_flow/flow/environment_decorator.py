@@ -20,10 +20,9 @@ class EnvironmentDecorator(StepDecorator):
     """
 
     name = "environment"
-    defaults = {"vars": {}}  # type: dict[str, Any]
+    defaults: "dict[str, Any]" = {"vars": {}}
 
-    def check(self):
-        # type: () -> None
+    def check(self) -> "None":
         """Raise unless they are names and texts."""
         given = self.attributes["vars"]
         if not isinstance(given, dict):

@@ -10,7 +10,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from airflow_conda_flow.flow.decorators import FlowDecorator
 
-FLOW_DECORATORS = {
+FLOW_DECORATORS: "dict[str, type[FlowDecorator]]" = {
     "conda_base": CondaBaseDecorator,
     "exit_hook": ExitHookDecorator,
     "project": ProjectDecorator,
@@ -18,4 +18,4 @@ FLOW_DECORATORS = {
     "schedule": ScheduleDecorator,
     "trigger": TriggerDecorator,
     "trigger_on_finish": TriggerOnFinishDecorator,
-}  # type: dict[str, type[FlowDecorator]]
+}

@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from airflow_conda_flow.flow.user_decorators import FlowMutator
 
 
-class FlowDraft(object):
+class FlowDraft:
     """What stands on a flow class, its steps and its attributes.
 
     Args:
@@ -55,35 +55,38 @@ class FlowDraft(object):
         FlowDefinitionError: anything that stands on the flow is wrong; names the line.
     """
 
-    def __init__(self, flow_class, given=None):
-        # type: (Any, GivenConfigs | None) -> None
+    def __init__(self, flow_class: "Any", given: "GivenConfigs | None" = None) -> "None":
         self.flow_class = flow_class
-        self.config_options = [config_options(each) for each in members_of(flow_class, Config).values()]  # type: list[ConfigOptions]
+        self.config_options: "list[ConfigOptions]" = [
+            config_options(each) for each in members_of(flow_class, Config).values()
+        ]
         self.configs = read_configs(flow_class.__name__, self.config_options, given or GivenConfigs())
         names = {variable_of(each): self.configs[each.name] for each in self.config_options}
         for each in self.config_options:
             names.setdefault(each.attribute, self.configs[each.name])
         self.names = names
-        self.flow_decorators = [each.resolved(names) for each in _standing_on(flow_class, "flow_decorators")]  # type: list[Decorator]
-        self.flow_mutators = _copies(_standing_on(flow_class, "flow_mutators"))  # type: list[FlowMutator]
+        self.flow_decorators: "list[Decorator]" = [
+            each.resolved(names) for each in _standing_on(flow_class, "flow_decorators")
+        ]
+        self.flow_mutators: "list[FlowMutator]" = _copies(_standing_on(flow_class, "flow_mutators"))
         steps = _steps(flow_class)
-        self.step_decorators = {
+        self.step_decorators: "dict[str, list[Decorator]]" = {
             name: [each.resolved(names) for each in step_decorators(method)] for name, method in steps
-        }  # type: dict[str, list[Decorator]]
-        self.user_decorators = {name: _copies(user_decorators(method)) for name, method in steps}  # type: dict[str, list[Any]]
-        self.parameters = members_of(flow_class, Parameter)  # type: dict[str, Parameter]
-        self.removed = set()  # type: set[str]
+        }
+        self.user_decorators: "dict[str, list[Any]]" = {
+            name: _copies(user_decorators(method)) for name, method in steps
+        }
+        self.parameters: "dict[str, Parameter]" = members_of(flow_class, Parameter)
+        self.removed: "set[str]" = set()
 
-    def pre_mutate(self):
-        # type: () -> None
+    def pre_mutate(self) -> "None":
         """Run the first half of every mutator, then settle the parameters."""
         self._run_mutators("pre_mutate", may_add=True)
         self.parameters = {
             attribute: each.resolved(self.names) for attribute, each in self.parameters.items()
         }
 
-    def attach(self, texts):
-        # type: (Sequence[str]) -> None
+    def attach(self, texts: "Sequence[str]") -> "None":
         """Give every step these decorators; a step that has one of that name keeps its own.
 
         Args:
@@ -112,23 +115,20 @@ class FlowDraft(object):
                     % (text, name, nearest(name, STEP_DECORATORS), ", ".join(sorted(STEP_DECORATORS)))
                 )
 
-    def mutate(self):
-        # type: () -> None
+    def mutate(self) -> "None":
         """Run the second half of every mutator, then make the users' step decorators ready."""
         self._run_mutators("mutate", may_add=False)
         for attached in self.user_decorators.values():
             for each in attached:
                 each.ready(self.names)
 
-    def _run_mutators(self, phase, may_add):
-        # type: (str, bool) -> None
+    def _run_mutators(self, phase: "str", may_add: "bool") -> "None":
         if not self.flow_mutators and not any(self.user_decorators.values()):
             return
         from airflow_conda_flow.flow.mutable_flow import MutableFlow  # noqa: PLC0415 - only for mutators
         from airflow_conda_flow.flow.mutable_step import MutableStep  # noqa: PLC0415 - only for mutators
 
-        def flow_for(mutator):
-            # type: (Any) -> MutableFlow
+        def flow_for(mutator: "Any") -> "MutableFlow":
             return MutableFlow(self, "%s.%s" % (mutator.name, phase), may_add)
 
         for mutator in _growing(self.flow_mutators):
@@ -141,8 +141,7 @@ class FlowDraft(object):
                     _call(mutator, phase, MutableStep(flow_for(mutator), step))
 
 
-def _users(name, text):
-    # type: (str, str) -> Any
+def _users(name: "str", text: "str") -> "Any":
     """The decorator that users wrote of that name; None if there is none."""
     try:
         return imported(name, (UserStepDecorator, StepMutator))
@@ -150,31 +149,27 @@ def _users(name, text):
         raise SettingError("--with %s: its module cannot be imported: %s." % (text, error)) from None
 
 
-def _steps(flow_class):
-    # type: (Any) -> list[tuple[str, Any]]
+def _steps(flow_class: "Any") -> "list[tuple[str, Any]]":
     """The steps in the order in which they are written, those of the bases first."""
     names = [name for owner in owners(flow_class) for name in vars(owner)]
     members = ((name, getattr(flow_class, name)) for name in dict.fromkeys(names))
     return [(name, member) for name, member in members if is_step(member)]
 
 
-def _standing_on(flow_class, attribute):
-    # type: (Any, str) -> list[Any]
+def _standing_on(flow_class: "Any", attribute: "str") -> "list[Any]":
     return [each for owner in owners(flow_class) for each in vars(owner).get(attribute, [])]
 
 
-def _copies(decorators):
-    # type: (list[Any]) -> list[Any]
+def _copies(decorators: "list[Any]") -> "list[Any]":
     copies = [copy.copy(each) for each in decorators]
     for each in copies:
         each.stands_on_step = True
     return copies
 
 
-def _growing(decorators):
-    # type: (list[Any]) -> Any
+def _growing(decorators: "list[Any]") -> "Any":
     """The decorators of a list, those too that are added meanwhile."""
-    seen = []  # type: list[Any]
+    seen: "list[Any]" = []
     while True:
         following = next((each for each in decorators if each not in seen), None)
         if following is None:
@@ -183,8 +178,7 @@ def _growing(decorators):
         yield following
 
 
-def _call(mutator, phase, target):
-    # type: (Any, str, Any) -> None
+def _call(mutator: "Any", phase: "str", target: "Any") -> "None":
     """Run a mutator's method; whatever it raises becomes an error at its line."""
     method = getattr(mutator, phase)
     try:

@@ -23,28 +23,31 @@ if TYPE_CHECKING:
         index: int | None
         step: str
 
-        def has(self, name):
-            # type: (str) -> bool
+        def has(self, name: "str") -> "bool":
             """Whether there is an artifact of that name."""
 
-        def load(self, name):
-            # type: (str) -> Any
+        def load(self, name: "str") -> "Any":
             """The artifact of that name; ``MissingArtifact`` if there is none."""
 
-        def parameter(self, attribute, load):
-            # type: (str, Callable[[Any], Any]) -> Any
+        def parameter(self, attribute: "str", load: "Callable[[Any], Any]") -> "Any":
             """The value that ``load`` makes of the artifact of a parameter."""
 
-        def foreach_stack(self):
-            # type: () -> list[tuple[int, int, Any]]
+        def foreach_stack(self) -> "list[tuple[int, int, Any]]":
             """(index, number of splits, value) of every foreach around the task."""
 
-        def transition(self, flow, targets, foreach, condition, num_parallel=None):
-            # type: (FlowSpec, tuple[Any, ...], str | None, str | None, Any) -> None
+        def transition(
+            self,
+            flow: "FlowSpec",
+            targets: "tuple[Any, ...]",
+            foreach: "str | None",
+            condition: "str | None",
+            num_parallel: "Any" = None,
+        ) -> "None":
             """Take what ``self.next`` says."""
 
-        def merge(self, flow, inputs, include, exclude):
-            # type: (FlowSpec, Any, Iterable[str], Iterable[str]) -> None
+        def merge(
+            self, flow: "FlowSpec", inputs: "Any", include: "Iterable[str]", exclude: "Iterable[str]"
+        ) -> "None":
             """Give the flow object the artifacts on which the inputs agree."""
 
 
@@ -55,35 +58,32 @@ _OWN = frozenset(["_task"])
 _MAY_BE_HIDDEN = (types.FunctionType, types.MethodType, type)
 """What a class holds that is no value: a step ``plot`` may make an artifact ``plot``."""
 
-_NAMES = {
+_NAMES: "dict[str, Callable[[FlowSpec], Any]]" = {
     "_graph_info": lambda _flow: current.graph,
     "name": lambda flow: type(flow).__name__,
     "script_name": lambda flow: os.path.basename(sys.modules[type(flow).__module__].__file__ or ""),
-}  # type: dict[str, Callable[[FlowSpec], Any]]
+}
 """What a flow object has until a step assigns something else."""
 
 
-def _is_made_by_program(flow):
-    # type: (FlowSpec) -> bool
+def _is_made_by_program(flow: "FlowSpec") -> "bool":
     """Whether the class, or ``MyFlow()`` alone, stands in the file that runs as a program."""
     if type(flow).__module__ == "__main__":
         return True
-    caller = sys._getframe(2)  # type: FrameType | None # noqa: SLF001 - there is no other way
+    caller: "FrameType | None" = sys._getframe(2)  # noqa: SLF001 - there is no other way
     while caller is not None and caller.f_locals.get("self") is flow:  # __init__ of a class between
         caller = caller.f_back
     return caller is not None and caller.f_globals.get("__name__") == "__main__"
 
 
-class _OfClass(object):
+class _OfClass:
     """A class method whose name an artifact may have too: in a step that has it, it is the artifact."""
 
-    def __init__(self, function):
-        # type: (Callable[..., Any]) -> None
+    def __init__(self, function: "Callable[..., Any]") -> "None":
         self._function = function
         self.__doc__ = function.__doc__
 
-    def __get__(self, flow, owner):
-        # type: (FlowSpec | None, type[FlowSpec]) -> Any
+    def __get__(self, flow: "FlowSpec | None", owner: "type[FlowSpec]") -> "Any":
         name = self._function.__name__
         task = None if flow is None else flow._task  # noqa: SLF001 - a part of the class below
         if flow is not None and task is not None and task.has(name):
@@ -91,25 +91,23 @@ class _OfClass(object):
         return types.MethodType(self._function, owner)
 
 
-class FlowSpec(object):
+class FlowSpec:
     """A flow: subclass it, and write its steps as methods with ``@step``.
 
     ``self.x = value`` in a step makes an artifact that later steps read as ``self.x``.
     """
 
-    _task = None  # type: Task | None
-    flow_decorators = []  # type: list[Any]
+    _task: "Task | None" = None
+    flow_decorators: "list[Any]" = []
 
-    def __init__(self, use_cli=True):
-        # type: (bool) -> None
+    def __init__(self, use_cli: "bool" = True) -> "None":
         if use_cli and not in_step_process and _is_made_by_program(self):
             from airflow_conda_flow.cli.main import run_as_program  # noqa: PLC0415 - not in a step process
 
             run_as_program(type(self))
 
     @_OfClass
-    def dag(cls, **kwargs):  # noqa: N805 - bound to the class
-        # type: (Any, **Any) -> Any
+    def dag(cls: "Any", **kwargs: "Any") -> "Any":  # noqa: N805 - bound to the class
         """The Airflow DAG of this flow; ``dag = MyFlow.dag(schedule=...)`` ends a flow file.
 
         Nothing is imported, and None returned, where the file is run as a program, where it is
@@ -131,8 +129,7 @@ class FlowSpec(object):
         compiler = importlib.import_module("airflow_conda_flow.airflow.compiler")
         return compiler.compile_dag(cls, **kwargs)
 
-    def next(self, *targets, **options):
-        # type: (*Any, **Any) -> None
+    def next(self, *targets: "Any", **options: "Any") -> "None":
         """Say which steps come next; the last statement of every step but the last step.
 
         ``self.next(self.a)`` goes on, ``self.next(self.a, self.b)`` splits into branches,
@@ -152,30 +149,27 @@ class FlowSpec(object):
         self._running_task("self.next()").transition(self, targets, foreach, condition, num_parallel)
 
     @property
-    def input(self):
-        # type: () -> Any
+    def input(self) -> "Any":
         """The value of this split, in a foreach; None outside."""
         return self._running_task("self.input").input
 
     @property
-    def _current_step(self):
-        # type: () -> str
+    def _current_step(self) -> "str":
         """The name of the running step."""
         return self._running_task("self._current_step").step
 
     @property
-    def index(self):
-        # type: () -> int | None
+    def index(self) -> "int | None":
         """The number of this split, from 0, in a foreach; None outside."""
         return self._running_task("self.index").index
 
-    def foreach_stack(self):
-        # type: () -> list[tuple[int, int, Any]]
+    def foreach_stack(self) -> "list[tuple[int, int, Any]]":
         """(index, number of splits, value) of every foreach around this task, outermost first."""
         return self._running_task("self.foreach_stack()").foreach_stack()
 
-    def merge_artifacts(self, inputs, exclude=(), include=()):
-        # type: (Any, Iterable[str], Iterable[str]) -> None
+    def merge_artifacts(
+        self, inputs: "Any", exclude: "Iterable[str]" = (), include: "Iterable[str]" = ()
+    ) -> "None":
         """Take over the artifacts on which all inputs of a join agree.
 
         Args:
@@ -189,8 +183,7 @@ class FlowSpec(object):
         """
         self._running_task("self.merge_artifacts()").merge(self, inputs, include, exclude)
 
-    def load_parameter(self, attribute, load):
-        # type: (str, Callable[[Any], Any]) -> Any
+    def load_parameter(self, attribute: "str", load: "Callable[[Any], Any]") -> "Any":
         """The value of a parameter or a config, read once.
 
         Args:
@@ -199,34 +192,29 @@ class FlowSpec(object):
         """
         return self._running_task("self.%s" % attribute).parameter(attribute, load)
 
-    def load_artifact(self, name):
-        # type: (str) -> Any
+    def load_artifact(self, name: "str") -> "Any":
         """The artifact of that name, read once and kept."""
         if name not in self.__dict__:
             self.__dict__[name] = self._running_task("self.%s" % name).load(name)
         return self.__dict__[name]
 
-    def __getattr__(self, name):
-        # type: (str) -> Any
+    def __getattr__(self, name: "str") -> "Any":
         if self._task is None or name.startswith("__"):
             raise AttributeError("%s has no attribute %r" % (type(self).__name__, name))
         if name in _NAMES and not self._task.has(name):
             return _NAMES[name](self)
         return self.load_artifact(name)
 
-    def __repr__(self):
-        # type: () -> str
+    def __repr__(self) -> "str":
         where = "" if self._task is None else " step %s" % self._task.step
         return "<flow %s%s>" % (type(self).__name__, where)
 
-    def __setattr__(self, name, value):
-        # type: (str, Any) -> None
+    def __setattr__(self, name: "str", value: "Any") -> "None":
         if name not in _OWN:
             self._refuse_class_attribute(name)
         object.__setattr__(self, name, value)
 
-    def _refuse_class_attribute(self, name):
-        # type: (str) -> None
+    def _refuse_class_attribute(self, name: "str") -> "None":
         held = getattr(type(self), name, None)
         if held is None or hasattr(held, "__set__"):
             return
@@ -236,8 +224,7 @@ class FlowSpec(object):
                 "Assign to another attribute of self." % (name, type(self).__name__)
             )
 
-    def _running_task(self, what):
-        # type: (str) -> Task
+    def _running_task(self, what: "str") -> "Task":
         if self._task is None:
             raise RuntimeError("%s works inside a running step alone." % what)
         return self._task

@@ -7,7 +7,7 @@ if TYPE_CHECKING:
 KINDS = ("linear", "split", "foreach", "switch", "end")
 
 
-class StepNode(object):
+class StepNode:
     """One step and its transition.
 
     Attributes:
@@ -35,8 +35,15 @@ class StepNode(object):
         structure_problems: (message, line) of where splits and joins do not balance.
     """
 
-    def __init__(self, name, kind="end", is_join=False, file="", line=0, doc=""):
-        # type: (str, str, bool, str, int, str) -> None
+    def __init__(
+        self,
+        name: "str",
+        kind: "str" = "end",
+        is_join: "bool" = False,
+        file: "str" = "",
+        line: "int" = 0,
+        doc: "str" = "",
+    ) -> "None":
         self.name = name
         self.kind = kind
         self.is_join = is_join
@@ -48,19 +55,18 @@ class StepNode(object):
         self.is_parallel = False
         self.num_parallel = False
         self.conditional = False
-        self.next_line = None  # type: int | None
-        self.out_steps = []  # type: list[str]
-        self.in_steps = []  # type: list[str]
-        self.foreach = None  # type: str | None
-        self.condition = None  # type: str | None
-        self.switch_cases = {}  # type: dict[Any, str]
-        self.split_parents = []  # type: list[str]
-        self.matching_join = None  # type: str | None
-        self.text_problems = []  # type: list[tuple[str, int]]
-        self.structure_problems = []  # type: list[tuple[str, int]]
+        self.next_line: "int | None" = None
+        self.out_steps: "list[str]" = []
+        self.in_steps: "list[str]" = []
+        self.foreach: "str | None" = None
+        self.condition: "str | None" = None
+        self.switch_cases: "dict[Any, str]" = {}
+        self.split_parents: "list[str]" = []
+        self.matching_join: "str | None" = None
+        self.text_problems: "list[tuple[str, int]]" = []
+        self.structure_problems: "list[tuple[str, int]]" = []
 
-    def to_dict(self):
-        # type: () -> dict[str, Any]
+    def to_dict(self) -> "dict[str, Any]":
         """The node as JSON; the switch's cases as pairs, since their values need not be texts."""
         return {
             "name": self.name,
@@ -80,8 +86,7 @@ class StepNode(object):
         }
 
     @classmethod
-    def from_dict(cls, data):
-        # type: (dict[str, Any]) -> StepNode
+    def from_dict(cls, data: "dict[str, Any]") -> "StepNode":
         """The inverse of ``to_dict``."""
         node = cls(data["name"], data["kind"], data["is_join"], "", data["line"], data["doc"])
         node.out_steps = list(data["out_steps"])
@@ -96,7 +101,7 @@ class StepNode(object):
         return node
 
 
-class FlowGraph(object):
+class FlowGraph:
     """The steps of a flow.
 
     It begins with the step that is marked as the start, or else is called ``start``, and ends
@@ -113,8 +118,9 @@ class FlowGraph(object):
         class_problems: (message, file, line) of what is wrong with how the class is written.
     """
 
-    def __init__(self, name, steps, file="", line=0, doc=""):
-        # type: (str, list[StepNode], str, int, str) -> None
+    def __init__(
+        self, name: "str", steps: "list[StepNode]", file: "str" = "", line: "int" = 0, doc: "str" = ""
+    ) -> "None":
         self.name = name
         self.file = file
         self.line = line
@@ -124,8 +130,8 @@ class FlowGraph(object):
         self.end = _marked([node.name for node in steps if node.is_end], "end")
         if len(steps) == 1:
             self.start = self.end = steps[0].name
-        self.class_problems = []  # type: list[tuple[str, str, int]]
-        self._split_of_join = {}  # type: dict[str, StepNode]
+        self.class_problems: "list[tuple[str, str, int]]" = []
+        self._split_of_join: "dict[str, StepNode]" = {}
         for node in self.steps.values():
             node.in_steps = []
         for node in self.steps.values():
@@ -133,8 +139,7 @@ class FlowGraph(object):
                 if target in self.steps and node.name not in self.steps[target].in_steps:
                     self.steps[target].in_steps.append(node.name)
 
-    def topological(self):
-        # type: () -> list[StepNode]
+    def topological(self) -> "list[StepNode]":
         """The steps in an order in which they can run; of those that could, the first written first.
 
         A step that leads back to itself counts once.
@@ -143,7 +148,7 @@ class FlowGraph(object):
             node.name: sum(1 for before in node.in_steps if before != node.name)
             for node in self.steps.values()
         }
-        ordered = []  # type: list[StepNode]
+        ordered: "list[StepNode]" = []
         ready = [name for name, count in waiting.items() if count == 0]
         while ready:
             node = self.steps[ready.pop(0)]
@@ -155,10 +160,9 @@ class FlowGraph(object):
                         ready.append(target)
         return ordered
 
-    def descendants(self, step):
-        # type: (str) -> set[str]
+    def descendants(self, step: "str") -> "set[str]":
         """The names of all steps that can come after a step."""
-        found = set()  # type: set[str]
+        found: "set[str]" = set()
         open_steps = list(self.steps[step].out_steps)
         while open_steps:
             name = open_steps.pop()
@@ -167,8 +171,7 @@ class FlowGraph(object):
                 open_steps.extend(self.steps[name].out_steps)
         return found
 
-    def split_of(self, join):
-        # type: (str) -> StepNode
+    def split_of(self, join: "str") -> "StepNode":
         """The split or foreach that a join closes."""
         if not self._split_of_join:
             self._split_of_join = {
@@ -178,19 +181,16 @@ class FlowGraph(object):
             raise LookupError("Step %r closes no split." % join)
         return self._split_of_join[join]
 
-    def is_in_gang(self, step):
-        # type: (str) -> bool
+    def is_in_gang(self, step: "str") -> "bool":
         """Whether a step's tasks are the nodes of a ``num_parallel``: they run at once or not at all."""
         around = self.steps[step].split_parents
         return bool(around) and self.steps[around[-1]].num_parallel
 
-    def foreach_depth(self, step):
-        # type: (str) -> int
+    def foreach_depth(self, step: "str") -> "int":
         """How many foreach surround a step: the length of its tasks' index paths."""
         return sum(1 for name in self.steps[step].split_parents if self.steps[name].kind == "foreach")
 
-    def to_dict(self):
-        # type: () -> dict[str, Any]
+    def to_dict(self) -> "dict[str, Any]":
         """The graph as JSON, without its file."""
         return {
             "name": self.name,
@@ -202,8 +202,7 @@ class FlowGraph(object):
         }
 
     @classmethod
-    def from_dict(cls, data):
-        # type: (dict[str, Any]) -> FlowGraph
+    def from_dict(cls, data: "dict[str, Any]") -> "FlowGraph":
         """The inverse of ``to_dict``."""
         nodes = [StepNode.from_dict(node) for node in data["steps"]]
         graph = cls(data["name"], nodes, "", data["line"], data["doc"])
@@ -212,6 +211,5 @@ class FlowGraph(object):
         return graph
 
 
-def _marked(names, otherwise):
-    # type: (list[str], str) -> str
+def _marked(names: "list[str]", otherwise: "str") -> "str":
     return names[0] if names else otherwise

@@ -28,16 +28,15 @@ _BLOCKS = ("body", "orelse", "finalbody", "handlers", "cases")
 _IS_GENERATOR = 0x20  # of code.co_flags; the module inspect has its name, and is slow to import
 
 
-def read_graph(flow_class):
-    # type: (Any) -> FlowGraph
+def read_graph(flow_class: "Any") -> "FlowGraph":
     """The graph of a flow class, in the order in which its steps are written.
 
     A step of a subclass takes the place of the same step of its base.
     """
     sources = _Sources()
     file, line = _place_of_class(flow_class, sources)
-    nodes = {}  # type: dict[str, StepNode]
-    problems = []  # type: list[tuple[str, str, int]]
+    nodes: "dict[str, StepNode]" = {}
+    problems: "list[tuple[str, str, int]]" = []
     for owner in reversed(flow_class.__mro__):
         if owner is FlowSpec or owner is object:
             continue
@@ -53,20 +52,17 @@ def read_graph(flow_class):
     return graph
 
 
-class _Sources(object):
+class _Sources:
     """Parsed files, and the functions and classes in them by name and first line."""
 
-    def __init__(self):
-        # type: () -> None
-        self._definitions = {}  # type: dict[str, dict[tuple[str, int], ast.AST]]
+    def __init__(self) -> "None":
+        self._definitions: "dict[str, dict[tuple[str, int], ast.AST]]" = {}
 
-    def definition(self, file, name, line):
-        # type: (str, str, int) -> ast.AST | None
+    def definition(self, file: "str", name: "str", line: "int") -> "ast.AST | None":
         """The definition of that name whose first line, decorators counted, is ``line``."""
         return self._of(file).get((name, line))
 
-    def class_definition(self, file, name):
-        # type: (str, str) -> ast.ClassDef | None
+    def class_definition(self, file: "str", name: "str") -> "ast.ClassDef | None":
         """The last class of that name in a file; None if there is none."""
         found = None
         for (known, _), node in self._of(file).items():
@@ -74,12 +70,11 @@ class _Sources(object):
                 found = node if found is None or node.lineno > found.lineno else found
         return found
 
-    def _of(self, file):
-        # type: (str) -> dict[tuple[str, int], Any]
+    def _of(self, file: "str") -> "dict[tuple[str, int], Any]":
         if file not in self._definitions:
             linecache.checkcache(file)  # a process that lives long may read a file again
             text = "".join(linecache.getlines(file))
-            found = {}  # type: dict[tuple[str, int], ast.AST]
+            found: "dict[tuple[str, int], ast.AST]" = {}
             for node in _definitions(ast.parse(text).body):
                 first = min([node.lineno] + [d.lineno for d in node.decorator_list])
                 found[node.name, first] = node
@@ -87,8 +82,7 @@ class _Sources(object):
         return self._definitions[file]
 
 
-def _definitions(statements):
-    # type: (list[Any]) -> list[Any]
+def _definitions(statements: "list[Any]") -> "list[Any]":
     """The functions and classes among statements and inside them; expressions hold none and are passed by."""
     found = []
     open_statements = list(statements)
@@ -101,8 +95,7 @@ def _definitions(statements):
     return found
 
 
-def _place_of_class(flow_class, sources):
-    # type: (Any, _Sources) -> tuple[str, int]
+def _place_of_class(flow_class: "Any", sources: "_Sources") -> "tuple[str, int]":
     import sys  # noqa: PLC0415
 
     module = sys.modules.get(flow_class.__module__)
@@ -114,8 +107,7 @@ def _place_of_class(flow_class, sources):
     return file, definition.lineno if definition else 0
 
 
-def _class_problems(owner, sources):
-    # type: (Any, _Sources) -> list[tuple[str, str, int]]
+def _class_problems(owner: "Any", sources: "_Sources") -> "list[tuple[str, str, int]]":
     file, _ = _place_of_class(owner, sources)
     definition = sources.class_definition(file, owner.__name__) if file else None
     if definition is None:
@@ -123,8 +115,7 @@ def _class_problems(owner, sources):
     return [(message, file, line) for message, line in twice_written(owner, definition)]
 
 
-def _read_step(name, method, sources):
-    # type: (str, Any, _Sources) -> StepNode
+def _read_step(name: "str", method: "Any", sources: "_Sources") -> "StepNode":
     while hasattr(method, "__wrapped__"):
         method = method.__wrapped__
     code = method.__code__
@@ -153,17 +144,15 @@ def _read_step(name, method, sources):
     return node
 
 
-def _def_line(definition, file):
-    # type: (Any, str) -> int
+def _def_line(definition: "Any", file: "str") -> "int":
     """The line of ``def``; before Python 3.8 the syntax tree gives the first decorator's."""
-    line = definition.lineno  # type: int
+    line: "int" = definition.lineno
     while not linecache.getline(file, line).lstrip().startswith("def") and line < definition.body[0].lineno:
         line += 1
     return line
 
 
-def _read_arguments(node, definition):
-    # type: (StepNode, Any) -> None
+def _read_arguments(node: "StepNode", definition: "Any") -> "None":
     arguments = [argument.arg for argument in definition.args.args]
     if len(arguments) not in (1, 2) or definition.args.kwonlyargs or definition.args.vararg:
         node.text_problems.append(
@@ -175,8 +164,7 @@ def _read_arguments(node, definition):
         )
 
 
-def _read_transition(node, definition):
-    # type: (StepNode, Any) -> None
+def _read_transition(node: "StepNode", definition: "Any") -> "None":
     me = definition.args.args[0].arg if definition.args.args else "self"
     calls = _next_calls(node, definition, me)
     if not calls:
@@ -202,8 +190,7 @@ def _read_transition(node, definition):
     _read_call(node, calls[0], me)
 
 
-def _read_options(node, call):
-    # type: (StepNode, Any) -> dict[str, Any] | None
+def _read_options(node: "StepNode", call: "Any") -> "dict[str, Any] | None":
     """The expressions of the options by name; None, and a problem of the step, where they are wrong."""
     options = {keyword.arg: keyword.value for keyword in call.keywords}
     unknown = [name for name in options if name not in _OPTIONS]
@@ -233,8 +220,7 @@ def _read_options(node, call):
     return options
 
 
-def _read_call(node, call, me):
-    # type: (StepNode, Any, str) -> None
+def _read_call(node: "StepNode", call: "Any", me: "str") -> "None":
     options = _read_options(node, call)
     if options is None:
         return
@@ -259,8 +245,7 @@ def _read_call(node, call, me):
         node.kind = "linear" if len(node.out_steps) == 1 else "split"
 
 
-def _read_switch(node, call, me):
-    # type: (StepNode, Any, str) -> None
+def _read_switch(node: "StepNode", call: "Any", me: "str") -> "None":
     node.kind = "switch"
     cases = call.args[0]
     targets = _targets(node, call, cases.values, me)
@@ -285,8 +270,7 @@ def _read_switch(node, call, me):
         _problem(node, call, "The switch in step %r has no cases. Write %s." % (node.name, _FORMS))
 
 
-def _targets(node, call, arguments, me):
-    # type: (StepNode, Any, list[Any], str) -> list[str]
+def _targets(node: "StepNode", call: "Any", arguments: "list[Any]", me: "str") -> "list[str]":
     names = []
     for argument in arguments:
         if (
@@ -300,13 +284,11 @@ def _targets(node, call, arguments, me):
     return names
 
 
-def _problem(node, call, message):
-    # type: (StepNode, Any, str) -> None
+def _problem(node: "StepNode", call: "Any", message: "str") -> "None":
     node.text_problems.append((message, call.lineno))
 
 
-def _outside_functions(definition, kind):
-    # type: (Any, Any) -> list[Any]
+def _outside_functions(definition: "Any", kind: "Any") -> "list[Any]":
     """The nodes of a kind in a function, in order, but not those in functions inside it."""
     found = []
     open_nodes = list(definition.body)
@@ -320,8 +302,7 @@ def _outside_functions(definition, kind):
     return sorted(found, key=lambda node: node.lineno)
 
 
-def _next_calls(node, definition, me):
-    # type: (StepNode, Any, str) -> list[Any]
+def _next_calls(node: "StepNode", definition: "Any", me: "str") -> "list[Any]":
     """The calls of ``self.next`` in a step; looked for only where the word stands more than once."""
     last = definition.body[-1]
     value = last.value if isinstance(last, ast.Expr) else None
@@ -333,8 +314,7 @@ def _next_calls(node, definition, me):
     return [call for call in _outside_functions(definition, ast.Call) if _is_next(call, me)]
 
 
-def _is_next(call, me):
-    # type: (Any, str) -> bool
+def _is_next(call: "Any", me: "str") -> "bool":
     function = call.func
     return (
         isinstance(function, ast.Attribute)
@@ -344,10 +324,9 @@ def _is_next(call, me):
     )
 
 
-def _attribute_path(node, me):
-    # type: (Any, str) -> str | None
+def _attribute_path(node: "Any", me: "str") -> "str | None":
     """``self.config.name`` for an expression of that form, whose value is known at run time alone."""
-    names = []  # type: list[str]
+    names: "list[str]" = []
     while isinstance(node, ast.Attribute):
         names.insert(0, node.attr)
         node = node.value
@@ -356,8 +335,7 @@ def _attribute_path(node, me):
     return None
 
 
-def _may_be_text(option, node):
-    # type: (str, Any) -> bool
+def _may_be_text(option: "str", node: "Any") -> "bool":
     """Whether a text is given, or for a foreach an expression that may give one."""
     try:
         return isinstance(ast.literal_eval(node), str)
@@ -365,8 +343,7 @@ def _may_be_text(option, node):
         return option == "foreach"
 
 
-def _text(node):
-    # type: (Any) -> str | None
+def _text(node: "Any") -> "str | None":
     try:
         value = ast.literal_eval(node)
     except (ValueError, TypeError):

@@ -18,8 +18,7 @@ if TYPE_CHECKING:
 _JOIN_TYPES = {"linear": "linear", "split": "split", "foreach": "foreach", "switch": "split-switch"}
 
 
-def graph_summary(flow_class):
-    # type: (Any) -> dict[str, Any]
+def graph_summary(flow_class: "Any") -> "dict[str, Any]":
     """The steps of a flow, its parameters and constants, and where they are written."""
     graph = read_graph(flow_class)
     named = [
@@ -45,15 +44,14 @@ def graph_summary(flow_class):
     }
 
 
-def _step(flow_class, graph, node):
-    # type: (Any, Any, StepNode) -> dict[str, Any]
+def _step(flow_class: "Any", graph: "Any", node: "StepNode") -> "dict[str, Any]":
     method = getattr(flow_class, node.name)
     kind = _JOIN_TYPES.get(node.kind, node.kind)
     if node.name == graph.start:
         kind = "start"
     elif node.is_join:
         kind = "join"
-    summary = {
+    summary: "dict[str, Any]" = {
         "name": node.name,
         "type": kind,
         "line": node.line,
@@ -64,7 +62,7 @@ def _step(flow_class, graph, node):
             {"name": each.name, "attributes": dict(each.given)}
             for each in (step_decorators(method) if is_step(method) else [])
         ],
-    }  # type: dict[str, Any]
+    }
     if node.kind == "foreach":
         summary["foreach_artifact"] = node.foreach
     if node.kind == "switch":

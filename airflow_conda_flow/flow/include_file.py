@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 _REMOTE = "s3://"
 
 
-class FileToInclude(object):
+class FileToInclude:
     """A file that a run was given, to be read by what prepares the run.
 
     Attributes:
@@ -21,19 +21,16 @@ class FileToInclude(object):
         parameter: what it is the value of.
     """
 
-    def __init__(self, location, parameter):
-        # type: (str, IncludeFile) -> None
+    def __init__(self, location: "str", parameter: "IncludeFile") -> "None":
         self.location = location
         self.parameter = parameter
 
     @property
-    def is_remote(self):
-        # type: () -> bool
+    def is_remote(self) -> "bool":
         """Whether it is an object in S3."""
         return self.location.startswith(_REMOTE)
 
-    def content(self, read_remote):
-        # type: (Callable[[str], bytes]) -> str | bytes
+    def content(self, read_remote: "Callable[[str], bytes]") -> "str | bytes":
         """What the file holds: a text, or bytes where the parameter is not one of text.
 
         Args:
@@ -53,8 +50,7 @@ class FileToInclude(object):
                 "encoding=..." % (self.parameter.name, self.location, self.parameter.encoding, error)
             ) from error
 
-    def _read(self):
-        # type: () -> bytes
+    def _read(self) -> "bytes":
         try:
             with open(self.location, "rb") as file:
                 return file.read()
@@ -87,7 +83,7 @@ class IncludeFile(Parameter):
         FlowDefinitionError: an argument is wrong; names the line.
     """
 
-    options = {
+    options: "dict[str, Any]" = {
         "default": None,
         "help": None,
         "required": None,
@@ -95,23 +91,22 @@ class IncludeFile(Parameter):
         "is_text": None,
         "encoding": None,
         "parser": None,
-    }  # type: dict[str, Any]
+    }
 
     def __init__(
         self,
-        name,
-        required=None,
-        is_text=None,
-        encoding=None,
-        help=None,  # noqa: A002 - the field's own name for it
-        parser=None,
-        **further,
-    ):
-        # type: (str, bool | None, bool | None, str | None, str | None, Any, **Any) -> None
+        name: "str",
+        required: "bool | None" = None,
+        is_text: "bool | None" = None,
+        encoding: "str | None" = None,
+        help: "str | None" = None,  # noqa: A002 - the field's own name for it
+        parser: "Any" = None,
+        **further: "Any",
+    ) -> "None":
         self._begin(name)
         self.is_text = True
         self.encoding = "utf-8"
-        self.parser = None  # type: str | Callable[[Any], Any] | None
+        self.parser: "str | Callable[[Any], Any] | None" = None
         stated = {
             "required": required,
             "is_text": is_text,
@@ -122,26 +117,22 @@ class IncludeFile(Parameter):
         self._take(dict(further, **{key: value for key, value in stated.items() if value is not None}))
 
     @property
-    def type_name(self):
-        # type: () -> str
+    def type_name(self) -> "str":
         """The type as users read it."""
         return "file"
 
     @property
-    def expected(self):
-        # type: () -> str
+    def expected(self) -> "str":
         """What it takes, in words."""
         return "the path of a file, or s3://bucket/key"
 
-    def load(self, value):
-        # type: (Any) -> Any
+    def load(self, value: "Any") -> "Any":
         """What ``self.x`` is in a step: the content, parsed if there is a parser."""
         if self.parser is None or value is None:
             return value
         return call_parser(self.parser, value, "Parameter %r" % self.name)
 
-    def _settle(self, options):
-        # type: (dict[str, Any]) -> None
+    def _settle(self, options: "dict[str, Any]") -> "None":
         if options["is_text"] is not None:
             self.is_text = bool(options["is_text"])
         self.encoding = options["encoding"] or "utf-8"
@@ -155,22 +146,19 @@ class IncludeFile(Parameter):
         if self.default is not None and not callable(self.default) and not _is_path(self.default):
             self.fail("has the default %r; write the path of a file." % (self.default,))
 
-    def value(self, context=None):
-        # type: (Any) -> Any
+    def value(self, context: "Any" = None) -> "Any":
         """The default's file; None where there is no default."""
         path = self.default if not callable(self.default) else super().value(context)
         if path is None or isinstance(path, FileToInclude):
             return path
         return self._file(str(path), [_folder(self.file), os.getcwd()])
 
-    def _convert(self, given):
-        # type: (Any) -> Any
+    def _convert(self, given: "Any") -> "Any":
         if not _is_path(given):
             raise TypeError
         return self._file(str(given), [os.getcwd(), _folder(self.file)])
 
-    def _file(self, path, folders):
-        # type: (str, list[str]) -> FileToInclude
+    def _file(self, path: "str", folders: "list[str]") -> "FileToInclude":
         if path.startswith(_REMOTE):
             return FileToInclude(path, self)
         candidates = [os.path.join(folder, os.path.expanduser(path)) for folder in folders]
@@ -180,8 +168,7 @@ class IncludeFile(Parameter):
         raise ParameterError("Parameter %r: there is no file %s." % (self.name, candidates[0]))
 
 
-def call_parser(parser, content, what):
-    # type: (Any, Any, str) -> Any
+def call_parser(parser: "Any", content: "Any", what: "str") -> "Any":
     """What a parser makes of a content.
 
     Args:
@@ -203,8 +190,7 @@ def call_parser(parser, content, what):
         ) from error
 
 
-def _function(name, what):
-    # type: (str, str) -> Any
+def _function(name: "str", what: "str") -> "Any":
     import importlib  # noqa: PLC0415 - few parsers are names
 
     module_name, _, attribute = name.rpartition(".")
@@ -218,11 +204,9 @@ def _function(name, what):
     return found
 
 
-def _folder(file):
-    # type: (str) -> str
+def _folder(file: "str") -> "str":
     return os.path.dirname(os.path.abspath(file))
 
 
-def _is_path(value):
-    # type: (Any) -> bool
+def _is_path(value: "Any") -> "bool":
     return (isinstance(value, str) and bool(value)) or hasattr(value, "__fspath__")

@@ -1,8 +1,7 @@
 """Index paths and task ids: which task of a step is meant."""
 
 
-def task_id(indices):
-    # type: (tuple[int, ...]) -> str
+def task_id(indices: "tuple[int, ...]") -> "str":
     """The task id of an index path.
 
     >>> task_id(()), task_id((3,)), task_id((3, 1))
@@ -11,8 +10,7 @@ def task_id(indices):
     return "-".join(str(index) for index in indices) or "0"
 
 
-def indices(task, depth):
-    # type: (str, int) -> tuple[int, ...]
+def indices(task: "str", depth: "int") -> "tuple[int, ...]":
     """The index path of a task id; the inverse of ``task_id``.
 
     Args:

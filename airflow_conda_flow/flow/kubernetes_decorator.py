@@ -8,10 +8,6 @@ from airflow_conda_flow.flow.amounts import megabytes
 from airflow_conda_flow.flow.decorators import StepDecorator, decorator_function
 from airflow_conda_flow.flow.resources_decorator import RESOURCES, check_resources
 
-TYPE_CHECKING = False
-if TYPE_CHECKING:
-    from typing import Any
-
 CONTAINER_SECURITY = (
     "allowPrivilegeEscalation",
     "appArmorProfile",
@@ -28,7 +24,7 @@ CONTAINER_SECURITY = (
 POD_SECURITY = ("fsGroup", "fsGroupChangePolicy", "supplementalGroups", "sysctls")
 """Keys of ``security_context`` that Kubernetes has on the pod, not on its container."""
 
-ATTRIBUTES = {
+ATTRIBUTES: "dict[str, tuple[values.Normalise, str]]" = {
     "image": (values.text, 'the name of an image, such as image="python:3.11-slim"'),
     "gpu_vendor": (values.text, 'what the node calls its devices, such as gpu_vendor="nvidia"'),
     "namespace": (values.object_name, 'the name of a namespace, such as namespace="flows"'),
@@ -70,7 +66,7 @@ ATTRIBUTES = {
         values.device_counts,
         'names and whole numbers, such as extended_resources={"example.com/fpga": 1}',
     ),
-}  # type: dict[str, tuple[values.Normalise, str]]
+}
 """What each attribute beside the resources takes: its canonical form, and how to write it."""
 
 _CREDENTIALS = ("AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN")
@@ -119,15 +115,13 @@ class KubernetesDecorator(StepDecorator):
         RESOURCES, hostname_resolution_timeout=None, compute_pool=None, **dict.fromkeys(ATTRIBUTES)
     )
 
-    def check(self):
-        # type: () -> None
+    def check(self) -> "None":
         """Raise unless every attribute is what Kubernetes takes."""
         check_resources(self)
         values.normalise_attributes(self, ATTRIBUTES)
         self._check_variables(self.attributes["env"] or {})
 
-    def _check_variables(self, env):
-        # type: (dict[str, str]) -> None
+    def _check_variables(self, env: "dict[str, str]") -> "None":
         for name in env:
             if name.startswith(_OURS):
                 self.fail("@kubernetes: env has %s; variables of that kind are the runner's own." % name)

@@ -7,16 +7,14 @@ if TYPE_CHECKING:
     from typing import Any, NoReturn
 
 
-def stand_in(name):
-    # type: (str) -> type
+def stand_in(name: "str") -> "type":
     """A class that can be imported, and says where the real one is when it is called.
 
     Args:
         name: of the class.
     """
 
-    def refuse(_cls, *_positional, **_keywords):
-        # type: (type, *Any, **Any) -> NoReturn
+    def refuse(_cls: "type", *_positional: "Any", **_keywords: "Any") -> "NoReturn":
         raise LaunchError(
             "%s is not in a step's own environment. Give the step @conda(disabled=True), or start runs in a "
             "program of your own." % name

@@ -11,8 +11,9 @@ if TYPE_CHECKING:
     ManifestOf = Callable[[str, tuple[int, ...]], dict[str, Any] | None]
 
 
-def parents(graph, step, indices, manifest_of):
-    # type: (FlowGraph, str, tuple[int, ...], ManifestOf) -> list[TaskKey]
+def parents(
+    graph: "FlowGraph", step: "str", indices: "tuple[int, ...]", manifest_of: "ManifestOf"
+) -> "list[TaskKey]":
     """The tasks whose outputs are a task's inputs.
 
     A join of a split has them in the order of the branches, a join of a foreach in the order of the
@@ -50,8 +51,9 @@ def parents(graph, step, indices, manifest_of):
     ]
 
 
-def is_taken(graph, step, indices, manifest_of):
-    # type: (FlowGraph, str, tuple[int, ...], ManifestOf) -> bool
+def is_taken(
+    graph: "FlowGraph", step: "str", indices: "tuple[int, ...]", manifest_of: "ManifestOf"
+) -> "bool":
     """Whether the switches before a task lead to it; true where there is no switch around its step.
 
     Args:
@@ -66,8 +68,7 @@ def is_taken(graph, step, indices, manifest_of):
     return _Way(graph, manifest_of).is_taken(step, indices)
 
 
-def next_tasks(graph, indices, transition):
-    # type: (FlowGraph, tuple[int, ...], Any) -> list[TaskKey]
+def next_tasks(graph: "FlowGraph", indices: "tuple[int, ...]", transition: "Any") -> "list[TaskKey]":
     """The tasks that a finished task leads to; a join is among them for each of its inputs.
 
     Args:
@@ -83,21 +84,18 @@ def next_tasks(graph, indices, transition):
     return [(target, _indices_of_target(graph, target, indices)) for target in transition["next"]]
 
 
-def _indices_before(graph, before, indices):
-    # type: (FlowGraph, str, tuple[int, ...]) -> tuple[int, ...]
+def _indices_before(graph: "FlowGraph", before: "str", indices: "tuple[int, ...]") -> "tuple[int, ...]":
     return indices[:-1] if graph.steps[before].kind == "foreach" else indices
 
 
-def _indices_of_target(graph, target, indices):
-    # type: (FlowGraph, str, tuple[int, ...]) -> tuple[int, ...]
+def _indices_of_target(graph: "FlowGraph", target: "str", indices: "tuple[int, ...]") -> "tuple[int, ...]":
     node = graph.steps[target]
     if node.is_join and graph.split_of(target).kind == "foreach":
         return indices[:-1]
     return indices
 
 
-def _by_branch(graph, branches, candidates):
-    # type: (FlowGraph, list[str], list[str]) -> list[list[str]]
+def _by_branch(graph: "FlowGraph", branches: "list[str]", candidates: "list[str]") -> "list[list[str]]":
     """The steps that lead into a join, grouped by the branch that they are on."""
     groups = []
     for branch in branches:
@@ -106,21 +104,19 @@ def _by_branch(graph, branches, candidates):
     return groups
 
 
-class _Way(object):
+class _Way:
     """The way that a run took at its switches.
 
     Only what the switches say counts, not which tasks have outputs: a task that was run again may
     have chosen otherwise, and what an arm left behind then is no longer part of the run.
     """
 
-    def __init__(self, graph, manifest_of):
-        # type: (FlowGraph, ManifestOf) -> None
+    def __init__(self, graph: "FlowGraph", manifest_of: "ManifestOf") -> "None":
         self._graph = graph
         self._manifest_of = manifest_of
-        self._known = {}  # type: dict[TaskKey, bool]
+        self._known: "dict[TaskKey, bool]" = {}
 
-    def taken(self, step, candidates):
-        # type: (str, list[TaskKey]) -> TaskKey
+    def taken(self, step: "str", candidates: "list[TaskKey]") -> "TaskKey":
         """Of tasks that exclude one another, the one that leads to ``step``."""
         if len(candidates) == 1:
             return candidates[0]
@@ -131,8 +127,7 @@ class _Way(object):
             "None of the steps before %r has finished: %s." % (step, ", ".join(c[0] for c in candidates))
         )
 
-    def is_taken(self, step, indices):
-        # type: (str, tuple[int, ...]) -> bool
+    def is_taken(self, step: "str", indices: "tuple[int, ...]") -> "bool":
         """Whether the run comes to this task."""
         while self._graph.steps[step].conditional:
             node = self._graph.steps[step]
@@ -146,8 +141,7 @@ class _Way(object):
             step = before[0]
         return True
 
-    def _is_taken_from(self, before, step, indices):
-        # type: (list[str], str, tuple[int, ...]) -> bool
+    def _is_taken_from(self, before: "list[str]", step: "str", indices: "tuple[int, ...]") -> "bool":
         key = (step, indices)
         if key not in self._known:
             self._known[key] = any(
@@ -155,8 +149,7 @@ class _Way(object):
             )
         return self._known[key]
 
-    def _leads(self, before, indices, step):
-        # type: (str, tuple[int, ...], str) -> bool
+    def _leads(self, before: "str", indices: "tuple[int, ...]", step: "str") -> "bool":
         """Whether the task before is part of the run and goes on to ``step``."""
         if not self.is_taken(before, indices):
             return False

@@ -14,16 +14,14 @@ RESERVED_STEP_NAMES = frozenset(
 """What a step cannot be called: the names that a flow object has already."""
 
 
-def check_graph(graph):
-    # type: (FlowGraph) -> None
+def check_graph(graph: "FlowGraph") -> "None":
     """Raise ``FlowDefinitionError`` for the first problem of the graph, if there is one."""
     problems = find_problems(graph)
     if problems:
         raise problems[0]
 
 
-def find_problems(graph):
-    # type: (FlowGraph) -> list[FlowDefinitionError]
+def find_problems(graph: "FlowGraph") -> "list[FlowDefinitionError]":
     """Every problem of the graph, those that explain others first."""
     checks = (
         _names,
@@ -38,7 +36,7 @@ def find_problems(graph):
         _unreachable,
         _structure,
     )
-    problems = []  # type: list[FlowDefinitionError]
+    problems: "list[FlowDefinitionError]" = []
     for check in checks:
         problems.extend(
             FlowDefinitionError(message, file or graph.file, line) for message, file, line in check(graph)
@@ -48,8 +46,7 @@ def find_problems(graph):
     return problems
 
 
-def _names(graph):
-    # type: (FlowGraph) -> list[tuple[str, str, int]]
+def _names(graph: "FlowGraph") -> "list[tuple[str, str, int]]":
     found = []
     for node in graph.steps.values():
         if node.name.startswith("_"):
@@ -65,8 +62,7 @@ def _names(graph):
     return found
 
 
-def _start_and_end(graph):
-    # type: (FlowGraph) -> list[tuple[str, str, int]]
+def _start_and_end(graph: "FlowGraph") -> "list[tuple[str, str, int]]":
     if not graph.steps:
         return [("%s has no steps. Mark its methods with @step." % graph.name, graph.file, graph.line)]
     found = []
@@ -103,16 +99,14 @@ def _start_and_end(graph):
     return found
 
 
-def _texts(graph):
-    # type: (FlowGraph) -> list[tuple[str, str, int]]
+def _texts(graph: "FlowGraph") -> "list[tuple[str, str, int]]":
     texts = [
         (message, node.file, line) for node in graph.steps.values() for message, line in node.text_problems
     ]
     return graph.class_problems + texts
 
 
-def _missing_transitions(graph):
-    # type: (FlowGraph) -> list[tuple[str, str, int]]
+def _missing_transitions(graph: "FlowGraph") -> "list[tuple[str, str, int]]":
     return [
         _at(
             node,
@@ -124,8 +118,7 @@ def _missing_transitions(graph):
     ]
 
 
-def _targets(graph):
-    # type: (FlowGraph) -> list[tuple[str, str, int]]
+def _targets(graph: "FlowGraph") -> "list[tuple[str, str, int]]":
     return [
         (
             "Step %r goes on to %r, which is not a step of %s.%s"
@@ -139,8 +132,7 @@ def _targets(graph):
     ]
 
 
-def _start_and_end_edges(graph):
-    # type: (FlowGraph) -> list[tuple[str, str, int]]
+def _start_and_end_edges(graph: "FlowGraph") -> "list[tuple[str, str, int]]":
     start, end = graph.steps[graph.start], graph.steps[graph.end]
     found = []
     if end.next_line is not None:
@@ -170,8 +162,7 @@ def _start_and_end_edges(graph):
     return found
 
 
-def _loops(graph):
-    # type: (FlowGraph) -> list[tuple[str, str, int]]
+def _loops(graph: "FlowGraph") -> "list[tuple[str, str, int]]":
     """A step that leads back to itself has a way out, and reads from itself."""
     found = []
     for node in graph.steps.values():
@@ -197,8 +188,7 @@ def _loops(graph):
     return found
 
 
-def _parallel(graph):
-    # type: (FlowGraph) -> list[tuple[str, str, int]]
+def _parallel(graph: "FlowGraph") -> "list[tuple[str, str, int]]":
     """``num_parallel`` leads to ``@parallel``, and ``@parallel`` to a join."""
     found = []
     for node in graph.steps.values():
@@ -235,8 +225,7 @@ def _parallel(graph):
     return found
 
 
-def _cycles(graph):
-    # type: (FlowGraph) -> list[tuple[str, str, int]]
+def _cycles(graph: "FlowGraph") -> "list[tuple[str, str, int]]":
     ordered = {node.name for node in graph.topological()}
     looping = {}
     for name, node in graph.steps.items():
@@ -258,11 +247,10 @@ def _cycles(graph):
     ]
 
 
-def _way_back(graph, name):
-    # type: (FlowGraph, str) -> list[str]
+def _way_back(graph: "FlowGraph", name: "str") -> "list[str]":
     """The shortest way from a step back to itself."""
     ways = [[name]]
-    seen = set()  # type: set[str]
+    seen: "set[str]" = set()
     while ways:
         way = ways.pop(0)
         for target in graph.steps[way[-1]].out_steps:
@@ -274,8 +262,7 @@ def _way_back(graph, name):
     raise LookupError(name)
 
 
-def _unreachable(graph):
-    # type: (FlowGraph) -> list[tuple[str, str, int]]
+def _unreachable(graph: "FlowGraph") -> "list[tuple[str, str, int]]":
     reachable = graph.descendants(graph.start) | {graph.start}
     return [
         _at(node, "Nothing leads to step %r. Name it in some step's self.next(), or remove it." % node.name)
@@ -284,8 +271,7 @@ def _unreachable(graph):
     ]
 
 
-def _structure(graph):
-    # type: (FlowGraph) -> list[tuple[str, str, int]]
+def _structure(graph: "FlowGraph") -> "list[tuple[str, str, int]]":
     return [
         (message, node.file, line)
         for node in graph.topological()
@@ -293,6 +279,5 @@ def _structure(graph):
     ]
 
 
-def _at(node, message):
-    # type: (StepNode, str) -> tuple[str, str, int]
+def _at(node: "StepNode", message: "str") -> "tuple[str, str, int]":
     return (message, node.file, node.line)

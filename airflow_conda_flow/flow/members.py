@@ -7,10 +7,9 @@ if TYPE_CHECKING:
     from typing import Any
 
 
-def members_of(flow_class, kind):
-    # type: (Any, Any) -> dict[str, Any]
+def members_of(flow_class: "Any", kind: "Any") -> "dict[str, Any]":
     """The members of that type by attribute; one of a subclass takes the place of its base's."""
-    found = {}  # type: dict[str, Any]
+    found: "dict[str, Any]" = {}
     for owner in owners(flow_class):
         for attribute, member in vars(owner).items():
             if isinstance(member, kind):
@@ -20,7 +19,6 @@ def members_of(flow_class, kind):
     return found
 
 
-def owners(flow_class):
-    # type: (Any) -> list[type]
+def owners(flow_class: "Any") -> "list[type]":
     """The classes that a user wrote, the most general first."""
     return [each for each in reversed(flow_class.__mro__) if each is not FlowSpec and each is not object]

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     Spec = tuple[str, str, list[Any], dict[str, Any]]
 
 
-class Mutable(object):
+class Mutable:
     """The decorators of a step or of a flow.
 
     Args:
@@ -32,36 +32,37 @@ class Mutable(object):
     OVERRIDE = 3
     """Of two decorators of one name, keep the one that is added."""
 
-    kinds = ()  # type: tuple[type, ...]
+    kinds: "tuple[type, ...]" = ()
     what = ""
 
-    def __init__(self, draft, mutator, may_add):
-        # type: (FlowDraft, str, bool) -> None
+    def __init__(self, draft: "FlowDraft", mutator: "str", may_add: "bool") -> "None":
         self._draft = draft
         self._mutator = mutator
         self._may_add = may_add
         self._place = ""
-        self._decorators = []  # type: list[Any]
-        self._user_decorators = []  # type: list[Any]
+        self._decorators: "list[Any]" = []
+        self._user_decorators: "list[Any]" = []
 
     @property
-    def decorator_specs(self):
-        # type: () -> Iterator[Spec]
+    def decorator_specs(self) -> "Iterator[Spec]":
         """(name, dotted name, positional arguments, attributes) of every decorator."""
         return iter([_spec(each) for each in self._decorators + self._user_decorators])
 
-    def has_decorator(self, name):
-        # type: (str) -> bool
+    def has_decorator(self, name: "str") -> "bool":
         """Whether there is a decorator of that name, short or dotted."""
         return bool(self.get_decorator_specs(name))
 
-    def get_decorator_specs(self, name):
-        # type: (str) -> list[Spec]
+    def get_decorator_specs(self, name: "str") -> "list[Spec]":
         """The specs of the decorators of that name, short or dotted."""
         return [spec for spec in self.decorator_specs if name in spec[:2]]
 
-    def add_decorator(self, deco_type, deco_args=None, deco_kwargs=None, duplicates=IGNORE):
-        # type: (Any, list[Any] | None, dict[str, Any] | None, int) -> Any
+    def add_decorator(
+        self,
+        deco_type: "Any",
+        deco_args: "list[Any] | None" = None,
+        deco_kwargs: "dict[str, Any] | None" = None,
+        duplicates: "int" = IGNORE,
+    ) -> "Any":
         """Add a decorator.
 
         Args:
@@ -92,8 +93,12 @@ class Mutable(object):
         into.append(made)
         return made
 
-    def remove_decorator(self, deco_name, deco_args=None, deco_kwargs=None):
-        # type: (str, list[Any] | None, dict[str, Any] | None) -> bool
+    def remove_decorator(
+        self,
+        deco_name: "str",
+        deco_args: "list[Any] | None" = None,
+        deco_kwargs: "dict[str, Any] | None" = None,
+    ) -> "bool":
         """Remove the decorators of that name; those with these arguments alone, if any are given.
 
         Returns:
@@ -114,20 +119,17 @@ class Mutable(object):
 
     # What a step and a flow do differently.
 
-    def _class_of(self, name):
-        # type: (str) -> Any
+    def _class_of(self, name: "str") -> "Any":
         """Our decorator class of that name, or None."""
         raise NotImplementedError
 
-    def _late(self, made):
-        # type: (Any) -> bool
+    def _late(self, made: "Any") -> "bool":
         """Whether such a decorator cannot be added or removed in ``mutate``."""
         raise NotImplementedError
 
     # How a decorator is made.
 
-    def _made(self, deco_type, positional, attributes):
-        # type: (Any, list[Any], dict[str, Any]) -> Any
+    def _made(self, deco_type: "Any", positional: "list[Any]", attributes: "dict[str, Any]") -> "Any":
         if isinstance(deco_type, str):
             try:
                 name, in_text = parse_decorator(deco_type)
@@ -152,8 +154,7 @@ class Mutable(object):
             return made
         return made.resolved(self._draft.names)
 
-    def _fail(self, message):
-        # type: (str) -> NoReturn
+    def _fail(self, message: "str") -> "NoReturn":
         show_plainly()
         frame = calling_frame()
         raise FlowDefinitionError(
@@ -161,8 +162,7 @@ class Mutable(object):
         )
 
 
-def _spec(decorator):
-    # type: (Any) -> Spec
+def _spec(decorator: "Any") -> "Spec":
     if isinstance(decorator, UserDecorator):
         return (
             decorator.name,
@@ -175,8 +175,7 @@ def _spec(decorator):
     return (decorator.name, dotted, [], dict(decorator.attributes))
 
 
-def _same_name(one, other):
-    # type: (Any, Any) -> bool
+def _same_name(one: "Any", other: "Any") -> "bool":
     if isinstance(one, UserDecorator):
         return one.decorator_name == other.decorator_name  # type: ignore[no-any-return]
     return one.name == other.name  # type: ignore[no-any-return]

@@ -26,33 +26,28 @@ class MutableFlow(Mutable):
     kinds = (FlowMutator,)
     what = "flow"
 
-    def __init__(self, draft, mutator, may_add):
-        # type: (FlowDraft, str, bool) -> None
+    def __init__(self, draft: "FlowDraft", mutator: "str", may_add: "bool") -> "None":
         super().__init__(draft, mutator, may_add)
         self._place = draft.flow_class.__name__
         self._decorators = draft.flow_decorators
         self._user_decorators = draft.flow_mutators
 
     @property
-    def configs(self):
-        # type: () -> Iterator[tuple[str, Any]]
+    def configs(self) -> "Iterator[tuple[str, Any]]":
         """(name, value) of every config."""
         return iter(list(self._draft.configs.items()))
 
     @property
-    def parameters(self):
-        # type: () -> Iterator[tuple[str, Parameter]]
+    def parameters(self) -> "Iterator[tuple[str, Parameter]]":
         """(attribute, parameter) of every parameter."""
         return iter(list(self._draft.parameters.items()))
 
     @property
-    def steps(self):
-        # type: () -> Iterator[tuple[str, MutableStep]]
+    def steps(self) -> "Iterator[tuple[str, MutableStep]]":
         """(name, step) of every step."""
         return iter([(name, MutableStep(self, name)) for name in self._draft.step_decorators])
 
-    def add_parameter(self, name, value, overwrite=False):
-        # type: (str, Any, bool) -> None
+    def add_parameter(self, name: "str", value: "Any", overwrite: "bool" = False) -> "None":
         """Add a parameter, in ``pre_mutate`` alone.
 
         Args:
@@ -75,8 +70,7 @@ class MutableFlow(Mutable):
         value.attribute = name
         self._draft.parameters[name] = value
 
-    def remove_parameter(self, parameter_name):
-        # type: (str) -> bool
+    def remove_parameter(self, parameter_name: "str") -> "bool":
         """Remove a parameter by its name, in ``pre_mutate`` alone; whether there was one."""
         if not self._may_add:
             self._fail("removes the parameter %r in mutate(); do it in pre_mutate()." % parameter_name)
@@ -87,8 +81,7 @@ class MutableFlow(Mutable):
                 return True
         return False
 
-    def __getattr__(self, name):
-        # type: (str) -> Any
+    def __getattr__(self, name: "str") -> "Any":
         draft = self.__dict__.get("_draft")
         if draft is not None:
             if name in draft.step_decorators:
@@ -98,11 +91,9 @@ class MutableFlow(Mutable):
                     return known[name]
         raise AttributeError("%s has no step, parameter or config %r" % (self.__dict__.get("_place"), name))
 
-    def _class_of(self, name):
-        # type: (str) -> Any
+    def _class_of(self, name: "str") -> "Any":
         return FLOW_DECORATORS.get(name)
 
-    def _late(self, made):
-        # type: (Any) -> bool
+    def _late(self, made: "Any") -> "bool":
         del made
         return True

@@ -8,11 +8,11 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
-OWN_TYPES = {}  # type: dict[str, type[Card]]
+OWN_TYPES: "dict[str, type[Card]]" = {}
 """The card types that users wrote, by the name in ``@card(type=...)``; a name stands for the latest of it."""
 
 
-class Card(object):
+class Card:
     """A type of card, as a subclass with a ``type`` and a ``render`` makes it.
 
     Args:
@@ -27,7 +27,7 @@ class Card(object):
         RUNTIME_UPDATABLE: whether ``current.card.refresh`` makes the page anew, with ``render_runtime``.
     """
 
-    type = None  # type: str | None
+    type: "str | None" = None
     ALLOW_USER_COMPONENTS = False
     RUNTIME_UPDATABLE = False
     # Names that flows set; a page here is loaded again by who looks at it.
@@ -35,10 +35,9 @@ class Card(object):
     RELOAD_POLICY_ALWAYS = "always"
     RELOAD_POLICY_ONCHANGE = "onchange"
     RELOAD_POLICY = RELOAD_POLICY_NEVER
-    runtime_data = None  # type: Any
+    runtime_data: "Any" = None
 
-    def __init_subclass__(cls, **options):
-        # type: (**Any) -> None
+    def __init_subclass__(cls, **options: "Any") -> "None":
         super().__init_subclass__(**options)
         name = cls.type
         if name is None:
@@ -53,20 +52,23 @@ class Card(object):
             )
         OWN_TYPES[name] = cls
 
-    def __init__(self, options=None, components=None, graph=None, flow=None):
-        # type: (dict[str, Any] | None, list[Any] | None, Any, Any) -> None
+    def __init__(
+        self,
+        options: "dict[str, Any] | None" = None,
+        components: "list[Any] | None" = None,
+        graph: "Any" = None,
+        flow: "Any" = None,
+    ) -> "None":
         self.options = options or {}
         self.components = components or []
         self.graph = graph
         self.flow = flow
 
-    def render(self, task):
-        # type: (Any) -> str | None
+    def render(self, task: "Any") -> "str | None":
         """The page as HTML, for a task that is done: a client's ``Task``; None for no page."""
         raise NotImplementedError("%s has no render(self, task)." % type(self).__name__)
 
-    def render_runtime(self, task, data):
-        # type: (Any, Any) -> str | None
+    def render_runtime(self, task: "Any", data: "Any") -> "str | None":
         """The page while the step runs; ``data`` is what ``refresh`` was given."""
         del data
         return self.render(task)

@@ -10,20 +10,18 @@ _TRUE = frozenset(["1", "true", "t", "yes", "y", "on"])
 _FALSE = frozenset(["0", "false", "f", "no", "n", "off"])
 
 
-class _JSONType(object):
+class _JSONType:
     """The type of a parameter whose text is JSON and whose value is what the JSON says."""
 
-    def __repr__(self):
-        # type: () -> str
+    def __repr__(self) -> "str":
         return "JSONType"
 
-    def __reduce__(self):
-        # type: () -> str
+    def __reduce__(self) -> "str":
         return "JSONType"
 
 
 JSONType = _JSONType()
-NAMES = {str: "str", int: "int", float: "float", bool: "bool", JSONType: "JSON"}  # type: dict[Any, str]
+NAMES: "dict[Any, str]" = {str: "str", int: "int", float: "float", bool: "bool", JSONType: "JSON"}
 EXPECTED = {
     "str": "a text",
     "int": "a whole number",
@@ -31,8 +29,8 @@ EXPECTED = {
     "bool": "true or false",
     "JSON": "JSON",
 }
-_SAME_AS = {dict: JSONType, list: JSONType}  # type: dict[Any, Any]
-_CLICK_TYPES = {
+_SAME_AS: "dict[Any, Any]" = {dict: JSONType, list: JSONType}
+_CLICK_TYPES: "dict[str, Any]" = {
     "text": str,
     "choice": str,
     "path": str,
@@ -41,11 +39,10 @@ _CLICK_TYPES = {
     "float": float,
     "float range": float,
     "boolean": bool,
-}  # type: dict[str, Any]
+}
 
 
-def known_type(stated):
-    # type: (Any) -> Any
+def known_type(stated: "Any") -> "Any":
     """The type that a user means: one of ours, ``dict`` or ``list``, or a type of click; else None."""
     try:
         if stated in NAMES:
@@ -57,8 +54,7 @@ def known_type(stated):
     return None if isinstance(stated, type) else _CLICK_TYPES.get(str(getattr(stated, "name", "")))
 
 
-def limits_of(stated):
-    # type: (Any) -> dict[str, Any]
+def limits_of(stated: "Any") -> "dict[str, Any]":
     """The limits that a type of click brings along: ``choices``, ``minimum`` and ``maximum``."""
     if stated is None or isinstance(stated, type):
         return {}
@@ -70,8 +66,7 @@ def limits_of(stated):
     return {name: value for name, value in found.items() if value is not None}
 
 
-def convert(kind, given):
-    # type: (Any, Any) -> Any
+def convert(kind: "Any", given: "Any") -> "Any":
     """The value of a type that a text stands for; a value of that type stays what it is.
 
     Raises:
@@ -91,8 +86,7 @@ def convert(kind, given):
     return kind(given)
 
 
-def _boolean(given):
-    # type: (Any) -> bool
+def _boolean(given: "Any") -> "bool":
     if isinstance(given, bool):
         return given
     word = given.strip().lower() if isinstance(given, str) else None

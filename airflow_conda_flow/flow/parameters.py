@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 _NAME = re.compile(r"^[A-Za-z][A-Za-z0-9_-]*$")
 
 
-class Parameter(object):
+class Parameter:
     """A parameter of the flow: an option on the command line, a field in Airflow's trigger form.
 
     Args:
@@ -43,7 +43,7 @@ class Parameter(object):
         FlowDefinitionError: an argument is wrong; names the line.
     """
 
-    options = {
+    options: "dict[str, Any]" = {
         "default": None,
         "type": None,
         "help": None,
@@ -55,19 +55,18 @@ class Parameter(object):
         "is_flag": None,
         "minimum": None,
         "maximum": None,
-    }  # type: dict[str, Any]
+    }
 
     def __init__(
         self,
-        name,
-        default=None,
-        type=None,  # noqa: A002 - the field's own name for it
-        help=None,  # noqa: A002 - the field's own name for it
-        required=None,
-        show_default=None,
-        **further,
-    ):
-        # type: (str, Any, Any, str | None, bool | None, bool | None, **Any) -> None
+        name: "str",
+        default: "Any" = None,
+        type: "Any" = None,  # noqa: A002 - the field's own name for it
+        help: "str | None" = None,  # noqa: A002 - the field's own name for it
+        required: "bool | None" = None,
+        show_default: "bool | None" = None,
+        **further: "Any",
+    ) -> "None":
         self._begin(name)
         stated = {
             "default": default,
@@ -79,13 +78,11 @@ class Parameter(object):
         self._take(dict(further, **{key: value for key, value in stated.items() if value is not None}))
 
     @property
-    def type_name(self):
-        # type: () -> str
+    def type_name(self) -> "str":
         """The type as users read it, such as ``int``."""
         return NAMES[self.type]
 
-    def resolved(self, configs):
-        # type: (Mapping[str, Any]) -> Parameter
+    def resolved(self, configs: "Mapping[str, Any]") -> "Parameter":
         """This parameter where nothing of it waits for a config, else one that has everything.
 
         Args:
@@ -103,8 +100,7 @@ class Parameter(object):
             self.fail("waits for a config: %s" % error)
         return other
 
-    def convert(self, given):
-        # type: (Any) -> Any
+    def convert(self, given: "Any") -> "Any":
         """The value that a text stands for; a value of the right type stays.
 
         Raises:
@@ -120,8 +116,7 @@ class Parameter(object):
             ) from None
 
     @property
-    def expected(self):
-        # type: () -> str
+    def expected(self) -> "str":
         """What it takes, in words, such as ``a whole number from 1 to 9``."""
         words = EXPECTED[self.type_name]
         if self.choices is not None:
@@ -132,8 +127,7 @@ class Parameter(object):
             words += " %s %r" % ("up to" if self.minimum is None else "to", self.maximum)
         return words
 
-    def value(self, context=None):
-        # type: (Any) -> Any
+    def value(self, context: "Any" = None) -> "Any":
         """The default; where it is a function, what the function gives for ``context``.
 
         Raises:
@@ -152,42 +146,35 @@ class Parameter(object):
             ) from error
         return None if computed is None else self.convert(computed)
 
-    def load(self, value):
-        # type: (Any) -> Any
+    def load(self, value: "Any") -> "Any":
         """What ``self.x`` is in a step, for the stored value."""
         return value
 
-    def __set_name__(self, owner, attribute):
-        # type: (type, str) -> None
+    def __set_name__(self, owner: "type", attribute: "str") -> "None":
         self.attribute = attribute
 
-    def __get__(self, flow, owner=None):
-        # type: (Any, type | None) -> Any
+    def __get__(self, flow: "Any", owner: "type | None" = None) -> "Any":
         if flow is None or flow._task is None:  # noqa: SLF001 - the flow is ours
             return self
         return flow.load_parameter(self.attribute, self.load)
 
-    def __set__(self, flow, value):
-        # type: (Any, Any) -> None
+    def __set__(self, flow: "Any", value: "Any") -> "None":
         raise AttributeError(
             "%r is a parameter, and parameters do not change during a run. "
             "Assign to another attribute of self." % self.attribute
         )
 
-    def __repr__(self):
-        # type: () -> str
+    def __repr__(self) -> "str":
         return "<%s %s>" % (type(self).__name__, self.name)
 
-    def fail(self, message):
-        # type: (str) -> NoReturn
+    def fail(self, message: "str") -> "NoReturn":
         """Raise a ``FlowDefinitionError`` at the line of the parameter."""
         show_plainly()
         raise FlowDefinitionError("Parameter %r %s" % (self.name, message), self.file, self.line)
 
     # How it is made.
 
-    def _begin(self, name):
-        # type: (str) -> None
+    def _begin(self, name: "str") -> "None":
         frame = calling_frame()
         self.file = frame.f_code.co_filename
         self.line = frame.f_lineno
@@ -196,8 +183,7 @@ class Parameter(object):
         if not isinstance(name, str) or not _NAME.match(name):
             self.fail('is not a name. Write letters, digits and "_", such as "alpha".')
 
-    def _take(self, given):
-        # type: (dict[str, Any]) -> None
+    def _take(self, given: "dict[str, Any]") -> "None":
         """Take the options, those that are left out as their defaults; delayed ones are checked later."""
         for key in given:
             if key not in self.options and not is_unpacked(key):
@@ -212,16 +198,17 @@ class Parameter(object):
         self.help = everything["help"]
         self.show_default = everything["show_default"] is not False
         self.required = bool(not self.is_delayed and everything["required"] and self.default is None)
-        self.type = str  # type: Any
+        self.type: "Any" = str
         self.is_flag = False
         self.multiple = False
-        self.separator = None  # type: str | None
-        self.choices = self.minimum = self.maximum = None  # type: Any
+        self.separator: "str | None" = None
+        self.choices: "Any" = None
+        self.minimum: "Any" = None
+        self.maximum: "Any" = None
         if not self.is_delayed:
             self._settle(everything)
 
-    def _settle(self, options):
-        # type: (dict[str, Any]) -> None
+    def _settle(self, options: "dict[str, Any]") -> "None":
         """Take the type and what depends on it, and check the default."""
         self.multiple = bool(options["multiple"])
         self.is_flag = bool(options["is_flag"])
@@ -240,8 +227,7 @@ class Parameter(object):
         if self.default is not None and not callable(self.default):
             self.default = self._checked_default(self.default)
 
-    def _take_limits(self, limits):
-        # type: (dict[str, Any]) -> None
+    def _take_limits(self, limits: "dict[str, Any]") -> "None":
         choices = limits.get("choices")
         if choices is not None:
             if isinstance(choices, str) or not hasattr(choices, "__iter__") or not list(choices):
@@ -253,15 +239,13 @@ class Parameter(object):
                     self.fail("has a %s, which goes with a number; its type is %s." % (name, self.type_name))
                 setattr(self, name, self._checked(name, limits[name]))
 
-    def _checked(self, what, value):
-        # type: (str, Any) -> Any
+    def _checked(self, what: "str", value: "Any") -> "Any":
         try:
             return convert(self.type, value)
         except (TypeError, ValueError):
             return self.fail("has the %s %r, but its type is %s." % (what, value, self.type_name))
 
-    def _checked_default(self, default):
-        # type: (Any) -> Any
+    def _checked_default(self, default: "Any") -> "Any":
         if self.type is str and isinstance(default, (bool, int, float)):
             default = str(default)
         try:
@@ -271,8 +255,7 @@ class Parameter(object):
                 self.fail("has the default %r; it takes %s." % (default, self.expected))
             return self.fail("has the default %r, but its type is %s." % (default, self.type_name))
 
-    def _type(self, stated):
-        # type: (Any) -> Any
+    def _type(self, stated: "Any") -> "Any":
         if stated is None and self.is_flag:
             return bool
         if stated is None:
@@ -290,8 +273,7 @@ class Parameter(object):
             )
         return known
 
-    def _convert(self, given):
-        # type: (Any) -> Any
+    def _convert(self, given: "Any") -> "Any":
         if self.multiple:
             if isinstance(given, (str, dict)) or not hasattr(given, "__iter__"):
                 given = [given]
@@ -301,8 +283,7 @@ class Parameter(object):
             return [self._convert_one(part) for part in parts]
         return self._convert_one(given)
 
-    def _convert_one(self, given):
-        # type: (Any) -> Any
+    def _convert_one(self, given: "Any") -> "Any":
         value = convert(self.type, given)
         if self.choices is not None and value not in self.choices:
             raise ValueError

@@ -23,10 +23,9 @@ class ProjectDecorator(FlowDecorator):
     """
 
     name = "project"
-    defaults = {"name": None, "branch": None, "production": False}  # type: dict[str, Any]
+    defaults: "dict[str, Any]" = {"name": None, "branch": None, "production": False}
 
-    def check(self):
-        # type: () -> None
+    def check(self) -> "None":
         """Raise unless the names can be part of an id."""
         name, branch = self.attributes["name"], self.attributes["branch"]
         if not isinstance(name, str) or not _NAME.match(name):
@@ -39,8 +38,9 @@ class ProjectDecorator(FlowDecorator):
             self.fail("@project: production is %r; write True or False." % (self.attributes["production"],))
 
 
-def project_values(flow, attributes, branch, production, user):
-    # type: (str, dict[str, Any], str | None, bool, str) -> dict[str, Any]
+def project_values(
+    flow: "str", attributes: "dict[str, Any]", branch: "str | None", production: "bool", user: "str"
+) -> "dict[str, Any]":
     """Where in its project a flow is: the values that ``current`` has of it.
 
     Args:

@@ -21,8 +21,7 @@ if TYPE_CHECKING:
     Record = dict[str, Any]
 
 
-def recorded_decorators(draft):
-    # type: (FlowDraft) -> dict[str, list[Record]]
+def recorded_decorators(draft: "FlowDraft") -> "dict[str, list[Record]]":
     """The users' step decorators of each step that has some, the innermost first, as JSON.
 
     Raises:
@@ -38,8 +37,9 @@ def recorded_decorators(draft):
     return found
 
 
-def find_decorators(flow_class, method, records, configs):
-    # type: (Any, Any, list[Record], Mapping[str, Any]) -> list[Any]
+def find_decorators(
+    flow_class: "Any", method: "Any", records: "list[Record]", configs: "Mapping[str, Any]"
+) -> "list[Any]":
     """The decorators that were recorded for a step, ready to run; the inverse of ``recorded_decorators``.
 
     Args:
@@ -70,8 +70,7 @@ def find_decorators(flow_class, method, records, configs):
     return found
 
 
-def _record(flow_class, decorator):
-    # type: (Any, Any) -> Record
+def _record(flow_class: "Any", decorator: "Any") -> "Record":
     module, name = _origin(flow_class, decorator)
     arguments = None
     if not decorator.stands_on_step:
@@ -85,15 +84,13 @@ def _record(flow_class, decorator):
     return {"module": module, "name": name, "arguments": arguments}
 
 
-def _origin(flow_class, decorator):
-    # type: (Any, Any) -> tuple[str, str]
+def _origin(flow_class: "Any", decorator: "Any") -> "tuple[str, str]":
     """The module and the name of a decorator; the flow file's module, which has many names, is empty."""
     module, name = decorator.origin
     return ("" if module == flow_class.__module__ else module, name)
 
 
-def _class_of(flow_class, origin):
-    # type: (Any, tuple[str, str]) -> Any
+def _class_of(flow_class: "Any", origin: "tuple[str, str]") -> "Any":
     module = origin[0] or flow_class.__module__
     importlib.import_module(module)
     try:

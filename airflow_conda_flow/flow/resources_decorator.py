@@ -10,22 +10,22 @@ if TYPE_CHECKING:
 
     Measure = Callable[[Any], float | None]
 
-RESOURCES = {
+RESOURCES: "dict[str, Any]" = {
     "cpu": None,
     "memory": None,
     "disk": None,
     "gpu": None,
     "shared_memory": None,
-}  # type: dict[str, Any]
+}
 """The attributes that ``@resources`` shares with the decorators that send a step elsewhere."""
 
-_MEASURES = {
+_MEASURES: "dict[str, Measure]" = {
     "cpu": cores,
     "memory": megabytes,
     "disk": megabytes,
     "gpu": count,
     "shared_memory": megabytes,
-}  # type: dict[str, Measure]
+}
 _EXPECTED = {
     "cpu": 'a number of cores above 0, such as cpu=2 or cpu="500m"',
     "memory": 'MB above 0, or a quantity, such as memory=4096 or memory="4Gi"',
@@ -35,8 +35,7 @@ _EXPECTED = {
 }
 
 
-def check_resources(decorator):
-    # type: (Decorator) -> None
+def check_resources(decorator: "Decorator") -> "None":
     """Raise at the decorator's line if one of ``RESOURCES`` is not an amount."""
     for name in RESOURCES:
         value = decorator.attributes[name]
@@ -45,8 +44,7 @@ def check_resources(decorator):
             decorator.fail("@%s: %s is %r; write %s." % (decorator.name, name, value, expected))
 
 
-def check_amount(name, value):
-    # type: (str, Any) -> str | None
+def check_amount(name: "str", value: "Any") -> "str | None":
     """What to write instead of the value of one of ``RESOURCES``, or None where it is an amount."""
     measured = _MEASURES[name](value)
     if measured is None or (measured == 0 and name != "gpu"):
@@ -54,8 +52,7 @@ def check_amount(name, value):
     return None
 
 
-def merge_resources(decorators, name):
-    # type: (Mapping[str, Mapping[str, Any]], str) -> dict[str, Any]
+def merge_resources(decorators: "Mapping[str, Mapping[str, Any]]", name: "str") -> "dict[str, Any]":
     """What a step needs: of ``@resources`` and the decorator ``name`` the larger of each amount.
 
     What neither gives is None. An amount stays as it was written.
@@ -87,8 +84,7 @@ class ResourcesDecorator(StepDecorator):
     name = "resources"
     defaults = dict(RESOURCES)
 
-    def check(self):
-        # type: () -> None
+    def check(self) -> "None":
         """Raise unless every attribute is an amount."""
         check_resources(self)
 

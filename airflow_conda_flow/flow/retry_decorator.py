@@ -23,8 +23,7 @@ class RetryDecorator(StepDecorator):
     name = "retry"
     defaults = {"times": 3, "minutes_between_retries": 2}
 
-    def check(self):
-        # type: () -> None
+    def check(self) -> "None":
         """Raise unless both are numbers from 0 up."""
         times = whole(self.attributes["times"])
         if times is None:
@@ -41,8 +40,7 @@ class RetryDecorator(StepDecorator):
         self.attributes.update(times=times, minutes_between_retries=minutes)
 
 
-def retries(decorators):
-    # type: (Mapping[str, Mapping[str, Any]]) -> tuple[int, float]
+def retries(decorators: "Mapping[str, Mapping[str, Any]]") -> "tuple[int, float]":
     """How often a task of a step is tried again, and the seconds before each retry.
 
     Args:

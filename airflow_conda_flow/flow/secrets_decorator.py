@@ -36,10 +36,9 @@ class SecretsDecorator(StepDecorator):
     """
 
     name = "secrets"
-    defaults = {"sources": [], "role": None, "allow_override": False}  # type: dict[str, Any]
+    defaults: "dict[str, Any]" = {"sources": [], "role": None, "allow_override": False}
 
-    def check(self):
-        # type: () -> None
+    def check(self) -> "None":
         """Raise unless every source can be understood; each becomes a dict."""
         sources = self.attributes["sources"]
         if not isinstance(sources, (list, tuple)) or not sources:
@@ -51,8 +50,7 @@ class SecretsDecorator(StepDecorator):
         self._check_text("role", self.attributes["role"])
         self.attributes["sources"] = [self._source(each) for each in sources]
 
-    def check_in_flow(self, step, graph, draft):
-        # type: (str | None, FlowGraph, FlowDraft) -> None
+    def check_in_flow(self, step: "str | None", graph: "FlowGraph", draft: "FlowDraft") -> "None":
         """Raise where Airflow's own secrets would have to travel to another machine."""
         del graph
         remote = [each.name for each in draft.step_decorators[step or ""] if each.name in _REMOTE]
@@ -64,8 +62,7 @@ class SecretsDecorator(StepDecorator):
                     "@kubernetes(secrets=[...])." % (step, source["type"], source["id"], remote[0])
                 )
 
-    def _source(self, given):
-        # type: (Any) -> dict[str, Any]
+    def _source(self, given: "Any") -> "dict[str, Any]":
         if isinstance(given, str):
             source = self._from_text(given)
         elif isinstance(given, dict):
@@ -91,8 +88,7 @@ class SecretsDecorator(StepDecorator):
             "role": source.get("role") or self.attributes["role"],
         }
 
-    def _from_text(self, text):
-        # type: (str) -> dict[str, Any]
+    def _from_text(self, text: "str") -> "dict[str, Any]":
         for kind, mark in ((AIRFLOW_CONNECTION, ":"), (AIRFLOW_VARIABLE, ":"), (AWS, ".")):
             if text.startswith(kind + mark):
                 return {"type": kind, "id": text[len(kind) + 1 :]}
@@ -102,8 +98,7 @@ class SecretsDecorator(StepDecorator):
             )
         return {"type": AWS, "id": text}
 
-    def _options(self, options, kind):
-        # type: (Any, str) -> dict[str, Any]
+    def _options(self, options: "Any", kind: "str") -> "dict[str, Any]":
         if not isinstance(options, dict):
             self.fail("@secrets: options is %r; write a dict." % (options,))
         if kind == INLINE:
@@ -119,8 +114,7 @@ class SecretsDecorator(StepDecorator):
             self.fail("@secrets: env_var_name is %r, which is no name of an environment variable." % (name,))
         return dict(options)
 
-    def _variables(self, given):
-        # type: (Any) -> dict[str, str]
+    def _variables(self, given: "Any") -> "dict[str, str]":
         if not isinstance(given, dict) or not all(
             isinstance(name, str) and VARIABLE.match(name) and isinstance(value, str)
             for name, value in given.items()
@@ -128,8 +122,7 @@ class SecretsDecorator(StepDecorator):
             self.fail("@secrets: env_vars is %r; write a dict of names and texts." % (given,))
         return dict(given)
 
-    def _check_text(self, name, value):
-        # type: (str, Any) -> None
+    def _check_text(self, name: "str", value: "Any") -> "None":
         if value is not None and not isinstance(value, str):
             self.fail("@secrets: %s is %r; write a text." % (name, value))
 

@@ -15,8 +15,7 @@ if TYPE_CHECKING:
     Stack = tuple[tuple[str, str], ...]
 
 
-def add_split_structure(graph):
-    # type: (FlowGraph) -> None
+def add_split_structure(graph: "FlowGraph") -> "None":
     """Set ``split_parents``, ``matching_join`` and ``conditional`` of every step.
 
     Where splits and joins clash a problem is added to the step.
@@ -29,8 +28,7 @@ def add_split_structure(graph):
         _mark_conditional(graph)
 
 
-def _mark_conditional(graph):
-    # type: (FlowGraph) -> None
+def _mark_conditional(graph: "FlowGraph") -> "None":
     """Mark the steps that not every run comes to.
 
     A step's share is 1 where every way leads through it. A switch shares what it has among its arms,
@@ -53,19 +51,17 @@ def _mark_conditional(graph):
                 shares[name] += share
 
 
-class _Walk(object):
-    def __init__(self, graph):
-        # type: (FlowGraph) -> None
+class _Walk:
+    def __init__(self, graph: "FlowGraph") -> "None":
         self.steps = graph.steps
         self.first = graph.start
         self.last = graph.end
-        self.stacks = {}  # type: dict[str, Stack]
-        self.arrived = {}  # type: dict[tuple[str, Stack, str], set[str]]
+        self.stacks: "dict[str, Stack]" = {}
+        self.arrived: "dict[tuple[str, Stack, str], set[str]]" = {}
 
-    def run(self):
-        # type: () -> None
-        seen = set()  # type: set[tuple[str, Stack]]
-        open_steps = [(self.first, ())]  # type: list[tuple[str, Stack]]
+    def run(self) -> "None":
+        seen: "set[tuple[str, Stack]]" = set()
+        open_steps: "list[tuple[str, Stack]]" = [(self.first, ())]
         while open_steps:
             item = open_steps.pop(0)
             if item in seen or item[0] not in self.steps:
@@ -76,8 +72,7 @@ class _Walk(object):
                 open_steps.extend(self._leave(self.steps[item[0]], inside))
         self._check_joins()
 
-    def _enter(self, node, stack):
-        # type: (StepNode, Stack) -> Stack | None
+    def _enter(self, node: "StepNode", stack: "Stack") -> "Stack | None":
         """The stack inside a step; None where the walk ends."""
         if node.is_join:
             if not stack:
@@ -104,8 +99,7 @@ class _Walk(object):
         node.split_parents = [split for split, _ in stack]
         return stack
 
-    def _leave(self, node, stack):
-        # type: (StepNode, Stack) -> list[tuple[str, Stack]]
+    def _leave(self, node: "StepNode", stack: "Stack") -> "list[tuple[str, Stack]]":
         if node.kind in ("split", "foreach"):
             return [(target, stack + ((node.name, target),)) for target in node.out_steps]
         if not node.out_steps and stack and node.name == self.last:
@@ -116,8 +110,7 @@ class _Walk(object):
             )
         return [(target, stack) for target in node.out_steps if target != node.name]
 
-    def _clash(self, node, one, other):
-        # type: (StepNode, Stack, Stack) -> None
+    def _clash(self, node: "StepNode", one: "Stack", other: "Stack") -> "None":
         for (split, branch), (other_split, other_branch) in zip(one, other):
             if split == other_split and branch != other_branch and not node.is_join:
                 _problem(
@@ -134,8 +127,7 @@ class _Walk(object):
             "and without. Join that split before." % (node.name, deeper[-1][0] if deeper else self.first),
         )
 
-    def _check_joins(self):
-        # type: () -> None
+    def _check_joins(self) -> "None":
         for (join, _, split), branches in sorted(self.arrived.items()):
             node, opener = self.steps[join], self.steps[split]
             missing = [branch for branch in opener.out_steps if branch not in branches]
@@ -156,16 +148,13 @@ class _Walk(object):
                 )
 
 
-def _what(node):
-    # type: (StepNode) -> str
+def _what(node: "StepNode") -> "str":
     return "foreach" if node.kind == "foreach" else "split"
 
 
-def _names(names):
-    # type: (list[str]) -> str
+def _names(names: "list[str]") -> "str":
     return " and ".join(repr(name) for name in names)
 
 
-def _problem(node, message):
-    # type: (StepNode, str) -> None
+def _problem(node: "StepNode", message: "str") -> "None":
     node.structure_problems.append((message, node.line))

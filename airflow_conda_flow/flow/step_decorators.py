@@ -15,7 +15,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from airflow_conda_flow.flow.decorators import StepDecorator
 
-STEP_DECORATORS = {
+STEP_DECORATORS: "dict[str, type[StepDecorator]]" = {
     "batch": BatchDecorator,
     "card": CardDecorator,
     "catch": CatchDecorator,
@@ -25,16 +25,15 @@ STEP_DECORATORS = {
     "retry": RetryDecorator,
     "secrets": SecretsDecorator,
     "timeout": TimeoutDecorator,
-}  # type: dict[str, type[StepDecorator]]
+}
 
-ENVIRONMENT_DECORATORS = {
+ENVIRONMENT_DECORATORS: "dict[str, type[StepDecorator]]" = {
     "conda": CondaDecorator,
     "pypi": PypiDecorator,
-}  # type: dict[str, type[StepDecorator]]
+}
 """Decorators that are merged into a step's environment."""
 
 
-def decorator_class(name):
-    # type: (str) -> type[StepDecorator] | None
+def decorator_class(name: "str") -> "type[StepDecorator] | None":
     """The class of a step decorator of ours, or None."""
     return STEP_DECORATORS.get(name) or ENVIRONMENT_DECORATORS.get(name)

@@ -10,8 +10,7 @@ if TYPE_CHECKING:
     Method = TypeVar("Method", bound=Callable[..., Any])
 
 
-def step(method=None, start=False, end=False, node_info=None):
-    # type: (Any, bool, bool, Any) -> Any
+def step(method: "Any" = None, start: "bool" = False, end: "bool" = False, node_info: "Any" = None) -> "Any":
     """Mark a method of a ``FlowSpec`` as a step.
 
     Args:
@@ -21,8 +20,7 @@ def step(method=None, start=False, end=False, node_info=None):
         node_info: what a tool of the author's wants to know of the step; kept, and not read.
     """
 
-    def mark(method):
-        # type: (Method) -> Method
+    def mark(method: "Method") -> "Method":
         method.is_step = True  # type: ignore[attr-defined]
         method.is_start_step = start  # type: ignore[attr-defined]
         method.is_end_step = end  # type: ignore[attr-defined]
@@ -32,13 +30,11 @@ def step(method=None, start=False, end=False, node_info=None):
     return mark if method is None else mark(method)
 
 
-def is_step(member):
-    # type: (object) -> bool
+def is_step(member: "object") -> "bool":
     """Whether a member of a flow class is a step."""
     return callable(member) and bool(getattr(member, "is_step", False))
 
 
-def step_decorators(method):
-    # type: (object) -> list[StepDecorator]
+def step_decorators(method: "object") -> "list[StepDecorator]":
     """The decorators beside ``@step``, the innermost first."""
     return list(getattr(method, "decorators", ()))

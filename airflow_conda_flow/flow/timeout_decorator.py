@@ -25,8 +25,7 @@ class TimeoutDecorator(StepDecorator):
     name = "timeout"
     defaults = {"seconds": 0, "minutes": 0, "hours": 0}
 
-    def check(self):
-        # type: () -> None
+    def check(self) -> "None":
         """Raise unless they are numbers whose sum is above 0."""
         for unit in self.defaults:
             amount = duration(self.attributes[unit])
@@ -40,8 +39,7 @@ class TimeoutDecorator(StepDecorator):
             self.fail("@timeout gives no time. Write one, such as @timeout(minutes=30).")
 
 
-def timeout_seconds(decorators):
-    # type: (Mapping[str, Mapping[str, Any]]) -> float | None
+def timeout_seconds(decorators: "Mapping[str, Mapping[str, Any]]") -> "float | None":
     """How long a step may run; None for as long as it takes.
 
     >>> timeout_seconds({"timeout": {"seconds": 5, "minutes": 1, "hours": 0}}), timeout_seconds({})

@@ -24,11 +24,10 @@ class _Trigger(FlowDecorator):
 
     one = ""
     many = ""
-    keys = ()  # type: tuple[str, ...]
+    keys: "tuple[str, ...]" = ()
     waits = False
 
-    def check(self):
-        # type: () -> None
+    def check(self) -> "None":
         """Raise unless there is at least one name; ``many`` becomes the list of dicts."""
         one, several = self.attributes[self.one], self.attributes[self.many]
         if one is not None and several:
@@ -53,8 +52,7 @@ class _Trigger(FlowDecorator):
                 self.fail("@%s names %r twice; keep one." % (self.name, name))
         self.attributes.update({self.one: None, self.many: found})
 
-    def settled(self, call):
-        # type: (Callable[[Any], Any]) -> _Trigger
+    def settled(self, call: "Callable[[Any], Any]") -> "_Trigger":
         """This decorator, with what its functions give in their places.
 
         Args:
@@ -66,8 +64,7 @@ class _Trigger(FlowDecorator):
         if not self.waits:
             return self
 
-        def called(value):
-            # type: (Any) -> Any
+        def called(value: "Any") -> "Any":
             if isinstance(value, dict):
                 return {key: called(each) for key, each in value.items()}
             if isinstance(value, (list, tuple)):
@@ -86,8 +83,7 @@ class _Trigger(FlowDecorator):
         other._take(given)  # noqa: SLF001 - a copy of this one
         return other
 
-    def _checked(self, given):
-        # type: (Any) -> dict[str, Any]
+    def _checked(self, given: "Any") -> "dict[str, Any]":
         if isinstance(given, str):
             given = {"name": given}
         if not isinstance(given, dict):
@@ -106,8 +102,7 @@ class _Trigger(FlowDecorator):
             self.fail("@%s: the name is %r; write a text." % (self.name, name))
         return self.normal(dict(given))
 
-    def normal(self, given):
-        # type: (dict[str, Any]) -> dict[str, Any]
+    def normal(self, given: "dict[str, Any]") -> "dict[str, Any]":
         """The dict that readers get."""
         return given
 
@@ -122,11 +117,10 @@ class TriggerDecorator(_Trigger):
     """
 
     name = "trigger"
-    defaults = {"event": None, "events": [], "options": {}}  # type: dict[str, Any]
+    defaults: "dict[str, Any]" = {"event": None, "events": [], "options": {}}
     one, many, keys = "event", "events", ("name", "parameters")
 
-    def normal(self, given):
-        # type: (dict[str, Any]) -> dict[str, Any]
+    def normal(self, given: "dict[str, Any]") -> "dict[str, Any]":
         """With the parameters as a dict."""
         parameters = given.get("parameters") or {}
         if isinstance(parameters, (list, tuple)):
@@ -140,8 +134,7 @@ class TriggerDecorator(_Trigger):
             )
         return {"name": given["name"], "parameters": parameters}
 
-    def check_in_flow(self, step, graph, draft):
-        # type: (str | None, FlowGraph, FlowDraft) -> None
+    def check_in_flow(self, step: "str | None", graph: "FlowGraph", draft: "FlowDraft") -> "None":
         """Raise if an event is for a parameter that the flow does not have."""
         del step
         known = [each.name for each in draft.parameters.values()]
@@ -163,11 +156,10 @@ class TriggerOnFinishDecorator(_Trigger):
     """
 
     name = "trigger_on_finish"
-    defaults = {"flow": None, "flows": [], "options": {}}  # type: dict[str, Any]
+    defaults: "dict[str, Any]" = {"flow": None, "flows": [], "options": {}}
     one, many, keys = "flow", "flows", ("name", "project", "project_branch")
 
-    def normal(self, given):
-        # type: (dict[str, Any]) -> dict[str, Any]
+    def normal(self, given: "dict[str, Any]") -> "dict[str, Any]":
         """With the project and the branch as one prefix, None where they are this flow's."""
         project, branch = given.get("project"), given.get("project_branch")
         if (project is None) != (branch is None):
@@ -179,24 +171,21 @@ class TriggerOnFinishDecorator(_Trigger):
         return {"name": name, "prefix": None if project is None else "%s.%s" % (project, branch)}
 
 
-def namespaced_event_name(event_name):
-    # type: (str) -> Callable[[Any], str]
+def namespaced_event_name(event_name: "str") -> "Callable[[Any], str]":
     """A function for ``@trigger``: the event's name with the flow's project and branch before it.
 
     Args:
         event_name: the event's name in every project and branch.
     """
 
-    def full_name(_context=None):
-        # type: (Any) -> str
+    def full_name(_context: "Any" = None) -> "str":
         project, branch = current.get("project_name"), current.get("branch_name")
         return ".".join(["mfns"] + ([project, branch] if project else []) + [event_name])
 
     return full_name
 
 
-def _has_function(value):
-    # type: (Any) -> bool
+def _has_function(value: "Any") -> "bool":
     if isinstance(value, dict):
         return any(_has_function(each) for each in value.values())
     if isinstance(value, (list, tuple)):

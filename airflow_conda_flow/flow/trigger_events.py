@@ -24,8 +24,7 @@ FINISHED = "conda_flow."
 """What the names of the events begin with that the ends of flows are."""
 
 
-def finished_name(flow, prefix):
-    # type: (str, str) -> str
+def finished_name(flow: "str", prefix: "str") -> "str":
     """The name of the event that a flow has finished; of the Airflow asset too.
 
     Args:
@@ -38,39 +37,34 @@ def finished_name(flow, prefix):
     return "%s%s.end" % (FINISHED, "%s.%s" % (prefix, flow) if prefix else flow)
 
 
-class Trigger(object):
+class Trigger:
     """What started the run: an event, or another flow that finished; several where all had to happen.
 
     Args:
         events: the events, the newest first.
     """
 
-    def __init__(self, events):
-        # type: (list[TriggerEvent]) -> None
+    def __init__(self, events: "list[TriggerEvent]") -> "None":
         self._events = events
 
     @property
-    def event(self):
-        # type: () -> TriggerEvent | None
+    def event(self) -> "TriggerEvent | None":
         """The newest event."""
         return self._events[0] if self._events else None
 
     @property
-    def events(self):
-        # type: () -> list[TriggerEvent] | None
+    def events(self) -> "list[TriggerEvent] | None":
         """All events, the newest first; None if there is none."""
         return list(self._events) or None
 
     @property
-    def run(self):
-        # type: () -> Any
+    def run(self) -> "Any":
         """The run that finished last of those that started this one; None if none did."""
         runs = self.runs
         return runs[0] if runs else None
 
     @property
-    def runs(self):
-        # type: () -> list[Any] | None
+    def runs(self) -> "list[Any] | None":
         """The runs of other flows that started this one, the newest first; None if none did."""
         found = [each for each in self._events if each.type == "run"]
         if not found:
@@ -78,8 +72,7 @@ class Trigger(object):
         running = importlib.import_module("airflow_conda_flow.client.running")
         return [running.run(each.id) for each in found]
 
-    def __getitem__(self, name):
-        # type: (str) -> Any
+    def __getitem__(self, name: "str") -> "Any":
         """The run of the flow of that name, else the event of that name."""
         for run in self.runs or ():
             if run.path_components[0] == name:
@@ -89,14 +82,11 @@ class Trigger(object):
                 return event
         raise KeyError(name)
 
-    def __contains__(self, name):
-        # type: (object) -> bool
+    def __contains__(self, name: "object") -> "bool":
         return any(name in (each.name, each.id.split("/")[0]) for each in self._events)
 
-    def __iter__(self):
-        # type: () -> Iterator[TriggerEvent]
+    def __iter__(self) -> "Iterator[TriggerEvent]":
         return iter(self._events)
 
-    def __repr__(self):
-        # type: () -> str
+    def __repr__(self) -> "str":
         return "<Trigger: %s>" % ", ".join(each.name for each in self._events)

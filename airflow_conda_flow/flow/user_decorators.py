@@ -17,10 +17,10 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from typing import Any, NoReturn
 
-USER_SKIP_STEP = {}  # type: dict[str, Any]
+USER_SKIP_STEP: "dict[str, Any]" = {}
 """What a user step decorator yields so that the step does not run and the flow goes on."""
 
-REGISTERED = {}  # type: dict[str, type[UserDecorator]]
+REGISTERED: "dict[str, type[UserDecorator]]" = {}
 """Every user decorator that is defined, by the dotted name of its class or function."""
 
 _OURS = "airflow_conda_flow."
@@ -30,21 +30,18 @@ _GENERATOR = 0x20  # CO_GENERATOR of the inspect module, which every step proces
 class _Attaching(type):
     """Makes ``@Name`` without brackets attach at once: a class of decorators called with its target."""
 
-    def __init__(cls, name, bases, namespace):
-        # type: (str, tuple[type, ...], dict[str, Any]) -> None
+    def __init__(cls, name: "str", bases: "tuple[type, ...]", namespace: "dict[str, Any]") -> "None":
         super().__init__(name, bases, namespace)
         if not namespace["__module__"].startswith(_OURS):
             cls.register(namespace["__module__"], cls.__qualname__)
 
-    def register(cls, module, qualname):
-        # type: (str, str) -> None
+    def register(cls, module: "str", qualname: "str") -> "None":
         """Be found under this name."""
         cls.origin = (module, qualname)
         cls.decorator_name = "%s.%s" % (module, qualname)
         REGISTERED[cls.decorator_name] = cls  # type: ignore[assignment]
 
-    def __call__(cls, *positional, **attributes):
-        # type: (*Any, **Any) -> Any
+    def __call__(cls, *positional: "Any", **attributes: "Any") -> "Any":
         if len(positional) == 1 and not attributes and cls.is_target(positional[0]):  # type: ignore[attr-defined]
             return super().__call__()(positional[0])
         return super().__call__(*positional, **attributes)
@@ -66,8 +63,7 @@ class UserDecorator(metaclass=_Attaching):
     takes_positional = True
     stands_on_step = False
 
-    def __init__(self, *positional, **attributes):
-        # type: (*Any, **Any) -> None
+    def __init__(self, *positional: "Any", **attributes: "Any") -> "None":
         frame = calling_frame()
         self.file = frame.f_code.co_filename
         self.line = frame.f_lineno
@@ -78,13 +74,11 @@ class UserDecorator(metaclass=_Attaching):
             what = "stands above @step" if callable(positional[0]) else "takes its attributes by name"
             self.fail("%s." % what)
 
-    def init(self, *positional, **attributes):
-        # type: (*Any, **Any) -> None
+    def init(self, *positional: "Any", **attributes: "Any") -> "None":
         """Take the arguments; called once, when configs are known."""
         del positional, attributes
 
-    def ready(self, configs):
-        # type: (Mapping[str, Any]) -> None
+    def ready(self, configs: "Mapping[str, Any]") -> "None":
         """Look up what waits for a config, and call ``init``.
 
         Args:
@@ -108,19 +102,16 @@ class UserDecorator(metaclass=_Attaching):
             self.init(*self.positional, **self.attributes_given)
 
     @property
-    def name(self):
-        # type: () -> str
+    def name(self) -> "str":
         """The last part of its name."""
         return self.decorator_name.rpartition(".")[2]
 
     @classmethod
-    def is_target(cls, value):
-        # type: (Any) -> bool
+    def is_target(cls, value: "Any") -> "bool":
         """Whether a value is what the decorator stands on."""
         return is_step(value)
 
-    def fail(self, message):
-        # type: (str) -> NoReturn
+    def fail(self, message: "str") -> "NoReturn":
         """Raise a ``FlowDefinitionError`` at the decorator's line."""
         show_plainly()
         raise FlowDefinitionError("@%s %s" % (self.name, message), self.file, self.line)
@@ -129,8 +120,7 @@ class UserDecorator(metaclass=_Attaching):
 class _OnStep(UserDecorator):
     """A user decorator of a step; stands above ``@step``."""
 
-    def __call__(self, method):
-        # type: (Any) -> Any
+    def __call__(self, method: "Any") -> "Any":
         """Attach the decorator to a step; the method stays what it was."""
         if not is_step(method):
             self.fail(
@@ -153,10 +143,9 @@ class UserStepDecorator(_OnStep):
     """
 
     takes_positional = False
-    skip_step = False  # type: bool | dict[str, Any]
+    skip_step: "bool | dict[str, Any]" = False
 
-    def pre_step(self, step_name, flow, inputs=None):
-        # type: (str, Any, Any) -> Any
+    def pre_step(self, step_name: "str", flow: "Any", inputs: "Any" = None) -> "Any":
         """Called before the step.
 
         Returns:
@@ -166,8 +155,7 @@ class UserStepDecorator(_OnStep):
         """
         del step_name, flow, inputs
 
-    def post_step(self, step_name, flow, exception=None):
-        # type: (str, Any, BaseException | None) -> Any
+    def post_step(self, step_name: "str", flow: "Any", exception: "BaseException | None" = None) -> "Any":
         """Called after the step, before its artifacts are stored.
 
         Returns:
@@ -181,13 +169,11 @@ class UserStepDecorator(_OnStep):
 class StepMutator(_OnStep):
     """Changes the decorators of the step that it stands on, where the flow is read."""
 
-    def pre_mutate(self, mutable_step):
-        # type: (Any) -> None
+    def pre_mutate(self, mutable_step: "Any") -> "None":
         """Called once configs are read."""
         del mutable_step
 
-    def mutate(self, mutable_step):
-        # type: (Any) -> None
+    def mutate(self, mutable_step: "Any") -> "None":
         """Called once the command line is read: after ``--with``."""
         del mutable_step
 
@@ -196,13 +182,11 @@ class FlowMutator(UserDecorator):
     """Changes the parameters and decorators of the flow that it stands on, where the flow is read."""
 
     @classmethod
-    def is_target(cls, value):
-        # type: (Any) -> bool
+    def is_target(cls, value: "Any") -> "bool":
         """Whether a value is a class."""
         return isinstance(value, type)
 
-    def __call__(self, flow_class):
-        # type: (Any) -> Any
+    def __call__(self, flow_class: "Any") -> "Any":
         """Attach the mutator to a flow class; the class stays what it was."""
         if not isinstance(flow_class, type):
             self.fail(
@@ -212,19 +196,16 @@ class FlowMutator(UserDecorator):
         flow_class.flow_mutators = flow_class.__dict__.get("flow_mutators", []) + [self]  # type: ignore[attr-defined]
         return flow_class
 
-    def pre_mutate(self, mutable_flow):
-        # type: (Any) -> None
+    def pre_mutate(self, mutable_flow: "Any") -> "None":
         """Called once configs are read, before parameters and steps are."""
         del mutable_flow
 
-    def mutate(self, mutable_flow):
-        # type: (Any) -> None
+    def mutate(self, mutable_flow: "Any") -> "None":
         """Called once the command line is read: after ``--with``."""
         del mutable_flow
 
 
-def registered(name, kinds):
-    # type: (str, tuple[type, ...]) -> Any
+def registered(name: "str", kinds: "tuple[type, ...]") -> "Any":
     """The user decorator of that name, which may leave out the first parts of it; None if there is none."""
     for dotted, kind in REGISTERED.items():
         if (dotted == name or dotted.endswith("." + name)) and issubclass(kind, kinds):
@@ -232,8 +213,7 @@ def registered(name, kinds):
     return None
 
 
-def imported(name, kinds):
-    # type: (str, tuple[type, ...]) -> Any
+def imported(name: "str", kinds: "tuple[type, ...]") -> "Any":
     """``registered``, after importing the module that stands before the last dot of the name.
 
     Raises:
@@ -247,14 +227,12 @@ def imported(name, kinds):
     return registered(name, kinds)
 
 
-def user_decorators(method):
-    # type: (Any) -> list[Any]
+def user_decorators(method: "Any") -> "list[Any]":
     """The user decorators of a step, the innermost first."""
     return list(getattr(method, "user_decorators", ()))
 
 
-def user_step_decorator(*positional, **attributes):
-    # type: (*Any, **Any) -> Any
+def user_step_decorator(*positional: "Any", **attributes: "Any") -> "Any":
     """Make a step decorator of a generator function.
 
     The function takes ``(step_name, flow, inputs)``, and ``attributes`` too if the decorator is
@@ -275,7 +253,7 @@ def user_step_decorator(*positional, **attributes):
     if count not in (3, 4):
         _refuse(function, "takes %d arguments; write (step_name, flow, inputs, attributes)." % count)
     members = {"__module__": __name__, "__doc__": function.__doc__}
-    made = _Attaching(function.__name__, (_GeneratorDecorator,), members)  # type: Any
+    made: "Any" = _Attaching(function.__name__, (_GeneratorDecorator,), members)
     made.function = staticmethod(function)
     made.takes_attributes = count > len(("step_name", "flow", "inputs"))
     made.register(function.__module__, function.__qualname__)
@@ -285,23 +263,20 @@ def user_step_decorator(*positional, **attributes):
 class _GeneratorDecorator(UserStepDecorator):
     """A step decorator made of a generator function."""
 
-    function = None  # type: Any
+    function: "Any" = None
     takes_attributes = False
-    _running = None  # type: Any
+    _running: "Any" = None
 
     @classmethod
-    def is_target(cls, value):
-        # type: (Any) -> bool
+    def is_target(cls, value: "Any") -> "bool":
         """Whether a value is a function: attributes are given by name alone."""
         return callable(value)
 
-    def init(self, **attributes):
-        # type: (**Any) -> None
+    def init(self, **attributes: "Any") -> "None":
         if attributes and not self.takes_attributes:
             self.fail("is given attributes, but its function takes (step_name, flow, inputs) alone.")
 
-    def pre_step(self, step_name, flow, inputs=None):
-        # type: (str, Any, Any) -> Any
+    def pre_step(self, step_name: "str", flow: "Any", inputs: "Any" = None) -> "Any":
         """Run the function up to its ``yield``."""
         arguments = [step_name, flow, inputs]
         if self.takes_attributes:
@@ -316,8 +291,7 @@ class _GeneratorDecorator(UserStepDecorator):
             return None
         return given
 
-    def post_step(self, step_name, flow, exception=None):
-        # type: (str, Any, BaseException | None) -> Any
+    def post_step(self, step_name: "str", flow: "Any", exception: "BaseException | None" = None) -> "Any":
         """Run the function to its end."""
         del step_name, flow
         try:
@@ -330,8 +304,7 @@ class _GeneratorDecorator(UserStepDecorator):
         return self.fail("yields twice; a user step decorator yields once.")
 
 
-def _refuse(function, message):
-    # type: (Any, str) -> NoReturn
+def _refuse(function: "Any", message: "str") -> "NoReturn":
     show_plainly()
     code = getattr(function, "__code__", None) or sys._getframe(2).f_code  # noqa: SLF001
     name = getattr(function, "__name__", repr(function))

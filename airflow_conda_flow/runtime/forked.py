@@ -20,8 +20,12 @@ if TYPE_CHECKING:
 _READ_AT_ONCE = 1024 * 1024
 
 
-def parallel_map(func, iterable, max_parallel=None, dir=None):  # noqa: A002 - the field's own name
-    # type: (Callable[[Any], Any], Iterable[Any], int | None, str | None) -> list[Any]
+def parallel_map(
+    func: "Callable[[Any], Any]",
+    iterable: "Iterable[Any]",
+    max_parallel: "int | None" = None,
+    dir: "str | None" = None,  # noqa: A002 - the field's own name
+) -> "list[Any]":
     """What a function gives for each item, in the order of the items; computed in parallel.
 
     Args:
@@ -41,8 +45,12 @@ def parallel_map(func, iterable, max_parallel=None, dir=None):  # noqa: A002 - t
     return [found[number] for number in range(len(found))]
 
 
-def parallel_imap_unordered(func, iterable, max_parallel=None, dir=None):  # noqa: A002 - the field's own name
-    # type: (Callable[[Any], Any], Iterable[Any], int | None, str | None) -> Iterator[Any]
+def parallel_imap_unordered(
+    func: "Callable[[Any], Any]",
+    iterable: "Iterable[Any]",
+    max_parallel: "int | None" = None,
+    dir: "str | None" = None,  # noqa: A002 - the field's own name
+) -> "Iterator[Any]":
     """As ``parallel_map``, but each result as soon as it is there.
 
     >>> sorted(parallel_imap_unordered(str, [3, 1, 2]))
@@ -52,12 +60,13 @@ def parallel_imap_unordered(func, iterable, max_parallel=None, dir=None):  # noq
     return (value for _, value in _results(func, iterable, max_parallel))
 
 
-def _results(func, iterable, max_parallel):
-    # type: (Callable[[Any], Any], Iterable[Any], int | None) -> Iterator[tuple[int, Any]]
+def _results(
+    func: "Callable[[Any], Any]", iterable: "Iterable[Any]", max_parallel: "int | None"
+) -> "Iterator[tuple[int, Any]]":
     """(number of the item, value), as they come."""
     most = max_parallel or _processors()
     items = enumerate(iterable)
-    running = {}  # type: dict[int, _Call]
+    running: "dict[int, _Call]" = {}
     with selectors.DefaultSelector() as selector:
         try:
             while True:
@@ -83,13 +92,12 @@ def _results(func, iterable, max_parallel):
                 call.end()
 
 
-class _Call(object):
+class _Call:
     """One call in a process of its own."""
 
-    def __init__(self, func, number, item):
-        # type: (Callable[[Any], Any], int, Any) -> None
+    def __init__(self, func: "Callable[[Any], Any]", number: "int", item: "Any") -> "None":
         self.number = number
-        self._parts = []  # type: list[bytes]
+        self._parts: "list[bytes]" = []
         reading, writing = os.pipe()
         for stream in (sys.stdout, sys.stderr):
             stream.flush()  # else both processes print what is buffered
@@ -100,8 +108,7 @@ class _Call(object):
         os.close(writing)
         self.pipe = os.fdopen(reading, "rb", buffering=0)
 
-    def read(self):
-        # type: () -> bool
+    def read(self) -> "bool":
         """Take what is there; whether that was all."""
         part = self.pipe.read(_READ_AT_ONCE)
         if part:
@@ -109,8 +116,7 @@ class _Call(object):
             return False
         return True
 
-    def value(self):
-        # type: () -> Any
+    def value(self) -> "Any":
         """What the call gave, once all has been read."""
         _, status = os.waitpid(self._pid, 0)
         data = b"".join(self._parts)
@@ -123,8 +129,7 @@ class _Call(object):
             raise CondaFlowError("A function failed in a process of parallel_map:\n%s" % value.rstrip("\n"))
         return value
 
-    def end(self):
-        # type: () -> None
+    def end(self) -> "None":
         """Kill a call whose result nobody waits for."""
         import signal  # noqa: PLC0415 - only where something failed
 
@@ -133,8 +138,7 @@ class _Call(object):
         os.waitpid(self._pid, 0)
 
 
-def _call_and_exit(func, item, pipe):
-    # type: (Callable[[Any], Any], Any, BinaryIO) -> None
+def _call_and_exit(func: "Callable[[Any], Any]", item: "Any", pipe: "BinaryIO") -> "None":
     """The child's whole life: never comes back to the caller's frames."""
     status = 1
     try:
@@ -151,15 +155,13 @@ def _call_and_exit(func, item, pipe):
         os._exit(status)
 
 
-def _ending(status):
-    # type: (int) -> str
+def _ending(status: "int") -> "str":
     if os.WIFSIGNALED(status):
         return "signal %d killed it" % os.WTERMSIG(status)
     return "its exit code is %d" % os.WEXITSTATUS(status)
 
 
-def _processors():
-    # type: () -> int
+def _processors() -> "int":
     if hasattr(os, "sched_getaffinity"):
         return len(os.sched_getaffinity(0))
     return os.cpu_count() or 1

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from airflow_conda_flow.runtime.task import StepTask
 
 
-class Input(object):
+class Input:
     """One finished task; its artifacts are attributes, read on first touch.
 
     Beside them it has what ``self`` had in it: ``index``, ``input``, ``foreach_stack()``, and the methods,
@@ -26,14 +26,12 @@ class Input(object):
         task: the join.
     """
 
-    def __init__(self, description, client, task):
-        # type: (Message, ArtifactClient, StepTask) -> None
+    def __init__(self, description: "Message", client: "ArtifactClient", task: "StepTask") -> "None":
         self.__dict__["_Input__description"] = description
         self.__dict__["_Input__client"] = client
         self.__dict__["_Input__task"] = task
 
-    def __getattr__(self, name):
-        # type: (str) -> Any
+    def __getattr__(self, name: "str") -> "Any":
         if name.startswith("__"):
             raise AttributeError("An input of a join has no attribute %r." % name)
         ref = self.__description["artifacts"].get(name)
@@ -42,8 +40,7 @@ class Input(object):
         value = self.__dict__[name] = self.__client.load(ref, "%s of task %s" % (name, task_of(self)))
         return value
 
-    def __beside_artifacts(self, name):
-        # type: (str) -> Any
+    def __beside_artifacts(self, name: "str") -> "Any":
         task, frames = self.__task, self.__description["frames"]
         if name == "index":
             return frames[-1]["index"] if frames else task.index
@@ -61,60 +58,49 @@ class Input(object):
         names = ", ".join(sorted(self.__description["artifacts"])) or "none"
         raise MissingArtifact("Task %s has no artifact %r. It has: %s." % (task_of(self), name, names))
 
-    def __setattr__(self, name, value):
-        # type: (str, Any) -> None
+    def __setattr__(self, name: "str", value: "Any") -> "None":
         raise AttributeError("An input of a join is read-only; assign to self.%s instead." % name)
 
-    def __dir__(self):
-        # type: () -> list[str]
+    def __dir__(self) -> "list[str]":
         return sorted(self.__description["artifacts"])
 
-    def __repr__(self):
-        # type: () -> str
+    def __repr__(self) -> "str":
         return "<Input %s>" % task_of(self)
 
 
-def refs_of(given):
-    # type: (Input) -> dict[str, Message]
+def refs_of(given: "Input") -> "dict[str, Message]":
     """The references of an input's artifacts, by name."""
     return given.__dict__["_Input__description"]["artifacts"]  # type: ignore[no-any-return]
 
 
-def step_of(given):
-    # type: (Input) -> str
+def step_of(given: "Input") -> "str":
     """The step that an input's task is of."""
     return given.__dict__["_Input__description"]["step"]  # type: ignore[no-any-return]
 
 
-def task_of(given):
-    # type: (Input) -> str
+def task_of(given: "Input") -> "str":
     """The step and task id of an input, such as ``train/3``."""
     return "%s/%s" % (step_of(given), given.__dict__["_Input__description"]["task_id"])
 
 
-class Inputs(object):
+class Inputs:
     """All inputs of a join: to iterate over, by number, and of a split by the step's name."""
 
-    def __init__(self, inputs):
-        # type: (list[Input]) -> None
+    def __init__(self, inputs: "list[Input]") -> "None":
         self._inputs = inputs
         self._by_step = {step_of(each): each for each in inputs}
 
-    def __iter__(self):
-        # type: () -> Iterator[Input]
+    def __iter__(self) -> "Iterator[Input]":
         return iter(self._inputs)
 
-    def __len__(self):
-        # type: () -> int
+    def __len__(self) -> "int":
         return len(self._inputs)
 
-    def __getitem__(self, number):
-        # type: (Any) -> Any
+    def __getitem__(self, number: "Any") -> "Any":
         return self._inputs[number]
 
-    def __getattr__(self, step):
-        # type: (str) -> Input
-        by_step = self.__dict__.get("_by_step", {})  # type: dict[str, Input]
+    def __getattr__(self, step: "str") -> "Input":
+        by_step: "dict[str, Input]" = self.__dict__.get("_by_step", {})
         if step in by_step:
             return by_step[step]
         raise AttributeError("inputs has no step %r. It has: %s." % (step, ", ".join(sorted(by_step))))

@@ -12,8 +12,7 @@ import os
 import signal
 
 
-def hold(descriptor):
-    # type: (int) -> None
+def hold(descriptor: "int") -> "None":
     """Tie the life of this process group to the other end of a pipe.
 
     Args:
@@ -24,8 +23,7 @@ def hold(descriptor):
         _watch(descriptor)
 
 
-def _ask_kernel(descriptor):
-    # type: (int) -> bool
+def _ask_kernel(descriptor: "int") -> "bool":
     if not hasattr(fcntl, "F_SETSIG"):
         return False
     try:
@@ -39,8 +37,7 @@ def _ask_kernel(descriptor):
     return True
 
 
-def _end_if_closed(descriptor):
-    # type: (int) -> None
+def _end_if_closed(descriptor: "int") -> "None":
     """The other end may have closed before the signal was asked for."""
     try:
         if os.read(descriptor, 1) == b"":
@@ -49,12 +46,10 @@ def _end_if_closed(descriptor):
         pass
 
 
-def _watch(descriptor):
-    # type: (int) -> None
+def _watch(descriptor: "int") -> "None":
     import threading  # noqa: PLC0415 - only where the kernel cannot do it
 
-    def wait():
-        # type: () -> None
+    def wait() -> "None":
         os.read(descriptor, 1)
         os.killpg(0, signal.SIGKILL)
 

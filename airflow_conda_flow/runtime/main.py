@@ -14,8 +14,7 @@ if TYPE_CHECKING:
     from typing import Any
 
 
-def main(arguments):
-    # type: (list[str]) -> None
+def main(arguments: "list[str]") -> "None":
     """Run one task; the outcome goes to the runner, not into the exit code."""
     _replace_script_directory()
     import faulthandler  # noqa: PLC0415 - a process that only spawns from here needs none of it
@@ -37,16 +36,14 @@ def main(arguments):
         stream.send(outcome)
 
 
-def _replace_script_directory():
-    # type: () -> None
+def _replace_script_directory() -> "None":
     """Make this package importable last, and the folder of this file not at all."""
     own = os.path.dirname(os.path.abspath(__file__))
     sys.path[:] = [entry for entry in sys.path if os.path.abspath(entry) != own]
     sys.path.append(os.path.dirname(os.path.dirname(own)))
 
 
-def _buffer_lines():
-    # type: () -> None
+def _buffer_lines() -> "None":
     """Let the runner see every line as soon as it is printed."""
     for name in ("stdout", "stderr"):
         stream = getattr(sys, name)
@@ -60,12 +57,11 @@ def _buffer_lines():
         setattr(sys, "__%s__" % name, stream)
 
 
-def _outcome(message, stream):
-    # type: (dict[str, Any], Any) -> dict[str, Any]
+def _outcome(message: "dict[str, Any]", stream: "Any") -> "dict[str, Any]":
     from airflow_conda_flow.runtime import protocol  # noqa: PLC0415 - path is set by main
 
     python = "%d.%d.%d" % sys.version_info[:3]
-    running = []  # type: list[Any]
+    running: "list[Any]" = []
     try:
         artifacts, transition = _run(message, stream, running)
     except BaseException as error:  # noqa: BLE001 - whatever the step raises is its failure
@@ -79,10 +75,9 @@ def _outcome(message, stream):
     return protocol.done(artifacts, transition, python)
 
 
-def _run(message, stream, running):
-    # type: (dict[str, Any], Any, list[Any]) -> Any
+def _run(message: "dict[str, Any]", stream: "Any", running: "list[Any]") -> "Any":
     """Run the step; ``running`` takes its task as soon as there is one."""
-    import airflow_conda_flow.flow.flowspec as flowspec  # noqa: PLC0415 - path is set by main
+    from airflow_conda_flow.flow import flowspec  # noqa: PLC0415 - path is set by main
     from airflow_conda_flow.flow.current_run import current  # noqa: PLC0415 - path is set by main
     from airflow_conda_flow.runtime import protocol, user_sources  # noqa: PLC0415 - path is set by main
     from airflow_conda_flow.runtime.task import StepTask  # noqa: PLC0415 - path is set by main
@@ -123,8 +118,7 @@ def _run(message, stream, running):
     return done
 
 
-def _declare_parameters(flow_class, names):
-    # type: (Any, list[str]) -> None
+def _declare_parameters(flow_class: "Any", names: "list[str]") -> "None":
     """Give the class the parameters that a mutator added where the flow was read."""
     missing = [name for name in names if not hasattr(flow_class, name)]
     if missing:
@@ -134,8 +128,7 @@ def _declare_parameters(flow_class, names):
             setattr(flow_class, name, Parameter(name))
 
 
-def _load_flow(code_dir, flow_file, name):
-    # type: (str, str, str) -> Any
+def _load_flow(code_dir: "str", flow_file: "str", name: "str") -> "Any":
     """The flow class; its module has the file's name, so that later steps find its classes."""
     sys.path.insert(0, code_dir)
     path = os.path.join(code_dir, flow_file)
@@ -157,10 +150,9 @@ def _load_flow(code_dir, flow_file, name):
     return getattr(module, name)
 
 
-def _join_step():
-    # type: () -> None
+def _join_step() -> "None":
     """Keep a flow file from compiling its DAG in a process that the step spawned, and its folder as it is."""
-    import airflow_conda_flow.flow.flowspec as flowspec  # noqa: PLC0415 - the parent set the path
+    from airflow_conda_flow.flow import flowspec  # noqa: PLC0415 - the parent set the path
     from airflow_conda_flow.runtime import user_sources  # noqa: PLC0415 - the parent set the path
 
     user_sources.leave_untouched(sys.path[0])

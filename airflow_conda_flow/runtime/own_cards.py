@@ -16,8 +16,9 @@ class _TooLong(BaseException):
     """The card's time is over; no ``except Exception`` of a user's hides it."""
 
 
-def rendered(attributes, parts, flow, task, data=None):
-    # type: (Message, list[Any], Any, Any, Any) -> tuple[str | None, str | None]
+def rendered(
+    attributes: "Message", parts: "list[Any]", flow: "Any", task: "Any", data: "Any" = None
+) -> "tuple[str | None, str | None]":
     """The page of a card, and why there is none; both None where the card makes none.
 
     Args:
@@ -34,8 +35,7 @@ def rendered(attributes, parts, flow, task, data=None):
     if not is_done and not card_type.RUNTIME_UPDATABLE:
         return None, None
 
-    def call():
-        # type: () -> str | None
+    def call() -> "str | None":
         components = [_component(each) for each in parts] if card_type.ALLOW_USER_COMPONENTS else []
         card = card_type(
             options=attributes["options"] or {}, components=components, graph=current.graph, flow=flow
@@ -62,16 +62,13 @@ def rendered(attributes, parts, flow, task, data=None):
     return page, None
 
 
-def _component(part):
-    # type: (Any) -> Any
+def _component(part: "Any") -> "Any":
     render = getattr(part, "render", None)
     return part if render is None else render()
 
 
-def _within(seconds, call):
-    # type: (float, Callable[[], Any]) -> Any
-    def end(_number, _frame):
-        # type: (int, Any) -> NoReturn
+def _within(seconds: "float", call: "Callable[[], Any]") -> "Any":
+    def end(_number: "int", _frame: "Any") -> "NoReturn":
         raise _TooLong
 
     signal.signal(signal.SIGALRM, end)

@@ -27,22 +27,21 @@ if TYPE_CHECKING:
     Message = dict[str, Any]
 
 
-running = None  # type: MessageStream | None
+running: "MessageStream | None" = None
 """The way to the runner, in a step process; None elsewhere."""
 
 
-s3 = None  # type: Message | None
+s3: "Message | None" = None
 """How the S3 client of a step process reaches its runner, and where it puts things; None elsewhere."""
 
 
-class MessageStream(object):
+class MessageStream:
     """Messages over a file descriptor of a connected socket.
 
     Any thread may send and request; one at a time receives.
     """
 
-    def __init__(self, descriptor):
-        # type: (int) -> None
+    def __init__(self, descriptor: "int") -> "None":
         self._reader = os.fdopen(descriptor, "rb")
         self._descriptor = descriptor
         self._pid = os.getpid()
@@ -50,16 +49,14 @@ class MessageStream(object):
         self._asking = _thread.allocate_lock()
         self._unanswered = 0
 
-    def send(self, message):
-        # type: (Message) -> None
+    def send(self, message: "Message") -> "None":
         """Write one message whole."""
         data = memoryview(encode(message))
         with self._writing:
             while data:
                 data = data[os.write(self._descriptor, data) :]
 
-    def request(self, message):
-        # type: (Message) -> Message
+    def request(self, message: "Message") -> "Message":
         """Write one message and wait for its answer.
 
         Raises:
@@ -80,15 +77,13 @@ class MessageStream(object):
             raise CondaFlowError("The runner of this step is gone.")
         return answer
 
-    def receive(self):
-        # type: () -> Message | None
+    def receive(self) -> "Message | None":
         """The next message; None when the other end is gone."""
         line = self._reader.readline()
         return decode(line) if line.endswith(b"\n") else None
 
 
-def encode(message):
-    # type: (Message) -> bytes
+def encode(message: "Message") -> "bytes":
     r"""One line of ASCII JSON.
 
     >>> encode({"type": "fetch", "size": 1})
@@ -97,68 +92,57 @@ def encode(message):
     return json.dumps(message, separators=(",", ":")).encode("ascii") + b"\n"
 
 
-def decode(line):
-    # type: (bytes) -> Message
+def decode(line: "bytes") -> "Message":
     """The inverse of ``encode``."""
     return json.loads(line.decode("ascii"))  # type: ignore[no-any-return]
 
 
-def task(**values):
-    # type: (**Any) -> Message
+def task(**values: "Any") -> "Message":
     """What the step process needs to know; ``runner/task_message.py`` says what that is."""
     return dict(values, type="task", version=VERSION)
 
 
-def fetch(ref):
-    # type: (Message) -> Message
+def fetch(ref: "Message") -> "Message":
     """Ask for the file of an artifact."""
     return {"type": "fetch", "sha256": ref["sha256"], "size": ref["size"]}
 
 
-def artifact(path):
-    # type: (str) -> Message
+def artifact(path: "str") -> "Message":
     """The answer to ``fetch``: a verified file that stays as it is."""
     return {"type": "artifact", "path": path}
 
 
-def answer(value):
-    # type: (Any) -> Message
+def answer(value: "Any") -> "Message":
     """The answer to ``ask``."""
     return {"type": "answer", "value": value}
 
 
-def error(message, error_type="CondaFlowError"):
-    # type: (str, str) -> Message
+def error(message: "str", error_type: "str" = "CondaFlowError") -> "Message":
     """The other answer to ``fetch`` and ``ask``: what went wrong, and which of our errors it is."""
     return {"type": "error", "message": message, "error": error_type}
 
 
-def publish(path, ref):
-    # type: (str, Message) -> Message
+def publish(path: "str", ref: "Message") -> "Message":
     """Say that an artifact's file is complete, and whose it is now."""
     return {"type": "publish", "path": path, "sha256": ref["sha256"], "size": ref["size"]}
 
 
-def clock(seconds):
-    # type: (float | None) -> Message
+def clock(seconds: "float | None") -> "Message":
     """Say that the step ends by itself within so many seconds; None: from now on there is no limit."""
     return {"type": "clock", "seconds": seconds}
 
 
-def cards(parts, is_last):
-    # type: (list[Message], bool) -> Message
+def cards(parts: "list[Message]", is_last: "bool") -> "Message":
     """Say what the step's cards hold, and whether that is all; not answered."""
     return {"type": "cards", "cards": parts, "is_last": is_last}
 
 
-def done(artifacts, transition, python):
-    # type: (Message, Message | None, str) -> Message
+def done(artifacts: "Message", transition: "Message | None", python: "str") -> "Message":
     """Say that the step returned; every artifact named was published, or stored before."""
     return {"type": "done", "artifacts": artifacts, "transition": transition, "python": python}
 
 
-def failed(exception, python, artifacts=None):
-    # type: (Message, str, Message | None) -> Message
+def failed(exception: "Message", python: "str", artifacts: "Message | None" = None) -> "Message":
     """Say that the step raised; ``python`` is the version that it ran on.
 
     ``artifacts`` are what a step under ``@catch`` leaves to those that follow.

@@ -18,36 +18,31 @@ _REST = 1.0
 """Seconds between two refreshes of a card that the step itself renders."""
 
 
-class StepCard(object):
+class StepCard:
     """One card of the running step."""
 
-    def __init__(self, cards):
-        # type: (StepCards) -> None
+    def __init__(self, cards: "StepCards") -> "None":
         self._cards = cards
-        self.parts = []  # type: list[Any]
-        self.data = None  # type: Any
-        self.components = {}  # type: dict[str, Any]
+        self.parts: "list[Any]" = []
+        self.data: "Any" = None
+        self.components: "dict[str, Any]" = {}
 
-    def append(self, component, id=None):  # noqa: A002 - the field's own name for it
-        # type: (Any, str | None) -> None
+    def append(self, component: "Any", id: "str | None" = None) -> "None":  # noqa: A002 - the field's own name for it
         """Put a part at the end; with an ``id`` it can be had from ``components`` again."""
         self.parts.append(component)
         if id is not None:
             self.components[id] = component
 
-    def extend(self, components):
-        # type: (Iterable[Any]) -> None
+    def extend(self, components: "Iterable[Any]") -> "None":
         """Put parts at the end."""
         self.parts.extend(components)
 
-    def clear(self):
-        # type: () -> None
+    def clear(self) -> "None":
         """Take all parts away."""
         del self.parts[:]
         self.components.clear()
 
-    def refresh(self, data=None, force=False):
-        # type: (Any, bool) -> None
+    def refresh(self, data: "Any" = None, force: "bool" = False) -> "None":
         """Make the card anew from what it holds now, while the step runs.
 
         Args:
@@ -58,7 +53,7 @@ class StepCard(object):
         self._cards.refresh_now(force)
 
 
-class StepCards(object):
+class StepCards:
     """The cards of the running step: ``current.card``, and ``current.card["id"]``.
 
     Args:
@@ -67,8 +62,7 @@ class StepCards(object):
         flow: the flow object, for cards that show an artifact as it is.
     """
 
-    def __init__(self, cards, stream, flow):
-        # type: (list[Message], MessageStream, Any) -> None
+    def __init__(self, cards: "list[Message]", stream: "MessageStream", flow: "Any") -> "None":
         self._flow = flow
         self._started = time.strftime("%Y-%m-%dT%H:%M:%S.000000+00:00", time.gmtime())
         self._refreshed = 0.0
@@ -77,8 +71,7 @@ class StepCards(object):
         self._cards = [StepCard(self) for _ in cards]
         self._by_id = {each["id"]: card for each, card in zip(cards, self._cards) if each["id"] is not None}
 
-    def __getitem__(self, name):
-        # type: (str) -> StepCard
+    def __getitem__(self, name: "str") -> "StepCard":
         """The card of that id; if there is none, one that nobody sees, so that a card fails no step."""
         if name not in self._by_id:
             sys.stderr.write(
@@ -88,41 +81,34 @@ class StepCards(object):
             return StepCard(self)
         return self._by_id[name]
 
-    def __setitem__(self, name, components):
-        # type: (str, Iterable[Any]) -> None
+    def __setitem__(self, name: "str", components: "Iterable[Any]") -> "None":
         """Put these parts in the places of those that the card has."""
         card = self[name]
         card.clear()
         card.extend(components)
 
-    def __contains__(self, name):
-        # type: (str) -> bool
+    def __contains__(self, name: "str") -> "bool":
         return name in self._by_id
 
-    def append(self, component, id=None):  # noqa: A002 - the field's own name for it
-        # type: (Any, str | None) -> None
+    def append(self, component: "Any", id: "str | None" = None) -> "None":  # noqa: A002 - the field's own name for it
         """Put a part at the end of the step's card."""
         self._meant().append(component, id)
 
-    def extend(self, components):
-        # type: (Iterable[Any]) -> None
+    def extend(self, components: "Iterable[Any]") -> "None":
         """Put parts at the end of the step's card."""
         self._meant().extend(components)
 
-    def clear(self):
-        # type: () -> None
+    def clear(self) -> "None":
         """Take all parts of the step's card away."""
         self._meant().clear()
 
-    def refresh(self, data=None, force=False):
-        # type: (Any, bool) -> None
+    def refresh(self, data: "Any" = None, force: "bool" = False) -> "None":
         """Make the cards anew from what they hold now, while the step runs; as a card's own ``refresh``."""
         for card in self._cards:
             card.data = data
         self.refresh_now(force)
 
-    def refresh_now(self, force):
-        # type: (bool) -> None
+    def refresh_now(self, force: "bool") -> "None":
         """Send what the cards hold, if there is none that takes time, or it had some rest."""
         is_due = force or time.time() - self._refreshed >= _REST
         if is_due or not any(each["type"] in OWN_TYPES for each in self._attributes):
@@ -130,13 +116,11 @@ class StepCards(object):
             self.send()
 
     @property
-    def components(self):
-        # type: () -> dict[str, Any]
+    def components(self) -> "dict[str, Any]":
         """The parts of the step's card that were appended with an id."""
         return self._meant().components
 
-    def send(self, last=False, done=None):
-        # type: (bool, tuple[Any, Any] | None) -> None
+    def send(self, last: "bool" = False, done: "tuple[Any, Any] | None" = None) -> "None":
         """Give the runner what the cards hold.
 
         Args:
@@ -149,14 +133,14 @@ class StepCards(object):
         ]
         self._stream.send(protocol.cards(cards, last))
 
-    def _ours(self, attributes, card):
-        # type: (Message, StepCard) -> Message
+    def _ours(self, attributes: "Message", card: "StepCard") -> "Message":
         return {"id": attributes["id"], "parts": parts_to_dicts(card.parts), "html": self._html(attributes)}
 
-    def _own(self, attributes, card, last, done):
-        # type: (Message, StepCard, bool, tuple[Any, Any] | None) -> Message
+    def _own(
+        self, attributes: "Message", card: "StepCard", last: "bool", done: "tuple[Any, Any] | None"
+    ) -> "Message":
         """A card of a type that users wrote. One of a step that failed is a page of ours, which says why."""
-        said = {"id": attributes["id"], "parts": [], "html": None, "is_none": False}  # type: Message
+        said: "Message" = {"id": attributes["id"], "parts": [], "html": None, "is_none": False}
         if last and done is None:
             return said
         import importlib  # noqa: PLC0415 - few steps have such cards
@@ -174,16 +158,14 @@ class StepCards(object):
         said["is_none"] = said["html"] is None and (problem is None or not attributes["save_errors"])
         return said
 
-    def _html(self, card):
-        # type: (Message) -> str | None
+    def _html(self, card: "Message") -> "str | None":
         """The page that the step made itself, of a card that shows an artifact as it is."""
         if card["type"] != "html":
             return None
         value = getattr(self._flow, (card["options"] or {}).get("attribute", "html"), None)
         return value if isinstance(value, str) else None
 
-    def _meant(self):
-        # type: () -> StepCard
+    def _meant(self) -> "StepCard":
         """The card that ``current.card`` means: the only one, the one to customize, or that without an id."""
         if len(self._cards) == 1:
             return self._cards[0]
@@ -199,7 +181,6 @@ class StepCards(object):
         return StepCard(self)
 
 
-def _takes_parts(attributes):
-    # type: (Message) -> bool
+def _takes_parts(attributes: "Message") -> "bool":
     own = OWN_TYPES.get(attributes["type"])
     return own is None or own.ALLOW_USER_COMPONENTS

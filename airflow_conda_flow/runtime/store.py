@@ -15,7 +15,7 @@ _IMMUTABLE = (type(None), bool, int, float, complex, str, bytes)
 _MOST_PARTS = 1000
 
 
-class ArtifactClient(object):
+class ArtifactClient:
     """Reads and writes artifacts through the runner.
 
     Args:
@@ -25,8 +25,9 @@ class ArtifactClient(object):
         step: the step's name, for messages.
     """
 
-    def __init__(self, stream, scratch, pickle_protocol, step):
-        # type: (MessageStream, str, int, str) -> None
+    def __init__(
+        self, stream: "MessageStream", scratch: "str", pickle_protocol: "int", step: "str"
+    ) -> "None":
         self._stream = stream
         self._scratch = scratch
         self._protocol = pickle_protocol
@@ -34,12 +35,10 @@ class ArtifactClient(object):
         self._written = 0
         self._pid = os.getpid()
 
-    def __reduce__(self):
-        # type: () -> Any
+    def __reduce__(self) -> "Any":
         raise TypeError("a flow, and an input of a join, is no value; take the attributes that you need")
 
-    def load(self, ref, name):
-        # type: (Message, str) -> Any
+    def load(self, ref: "Message", name: "str") -> "Any":
         """The value of a stored artifact.
 
         Args:
@@ -60,8 +59,7 @@ class ArtifactClient(object):
                 % (name, ref["type"], self._step, str(cause).rstrip("."), _hint(cause))
             ) from cause
 
-    def store(self, name, value):
-        # type: (str, Any) -> Message
+    def store(self, name: "str", value: "Any") -> "Message":
         """Pickle a value and hand its file to the runner; returns its reference.
 
         Raises:
@@ -79,8 +77,7 @@ class ArtifactClient(object):
         self._stream.send(protocol.publish(path, ref))
         return ref
 
-    def is_unchanged(self, value, original, ref):
-        # type: (Any, Any, Message) -> bool
+    def is_unchanged(self, value: "Any", original: "Any", ref: "Message") -> "bool":
         """Whether a value that was loaded from ``ref`` still is what was loaded.
 
         Args:
@@ -101,8 +98,7 @@ class ArtifactClient(object):
         except Exception:  # noqa: BLE001 - what cannot be compared is stored, and fails there
             return False
 
-    def _path(self, ref):
-        # type: (Message) -> str
+    def _path(self, ref: "Message") -> "str":
         if os.getpid() != self._pid:
             raise ArtifactError(
                 "An artifact is read for the first time in a process that step %r started. "
@@ -113,8 +109,7 @@ class ArtifactClient(object):
             raise CondaFlowError(answer["message"])
         return answer["path"]  # type: ignore[no-any-return]
 
-    def _explain(self, name, value, cause):
-        # type: (str, Any, Exception) -> str
+    def _explain(self, name: "str", value: "Any", cause: "Exception") -> "str":
         place, culprit = _find_unpicklable(value, self._protocol, set())
         inner = ""
         if place:
@@ -126,8 +121,7 @@ class ArtifactClient(object):
         )
 
 
-def _hint(cause):
-    # type: (Exception) -> str
+def _hint(cause: "Exception") -> "str":
     if isinstance(cause, ImportError):
         return " Give this step the library that defines it, with @conda(libraries={...})."
     if isinstance(cause, AttributeError):
@@ -135,8 +129,7 @@ def _hint(cause):
     return ""
 
 
-def _find_unpicklable(value, pickle_protocol, seen):
-    # type: (Any, int, set[int]) -> tuple[str, Any]
+def _find_unpicklable(value: "Any", pickle_protocol: "int", seen: "set[int]") -> "tuple[str, Any]":
     """Where inside dicts, lists, tuples and attributes the value that cannot be pickled is."""
     if callable(value) or id(value) in seen:
         return "", value
@@ -150,8 +143,7 @@ def _find_unpicklable(value, pickle_protocol, seen):
     return "", value
 
 
-def _parts(value):
-    # type: (Any) -> list[tuple[str, Any]]
+def _parts(value: "Any") -> "list[tuple[str, Any]]":
     if isinstance(value, dict):
         return [("[%.80r]" % (key,), item) for key, item in value.items()]
     if isinstance(value, (list, tuple)):

@@ -30,7 +30,7 @@ _BLOCK = 64 * 1024
 _MOST_BLOCKS = 200  # each is named in the manifest, which every split reads
 
 
-class StepTask(object):
+class StepTask:
     """Loads artifacts, takes the transition, and gathers the outputs of one task.
 
     Args:
@@ -38,43 +38,40 @@ class StepTask(object):
         stream: the way to the runner.
     """
 
-    def __init__(self, message, stream):
-        # type: (Message, MessageStream) -> None
+    def __init__(self, message: "Message", stream: "MessageStream") -> "None":
         self.step = message["step"]
         self._node = message["node"]
         self._file = message["flow_file"]
         self._client = ArtifactClient(stream, message["scratch"], message["pickle_protocol"], self.step)
         self._namespace = dict(message["namespace"])
-        self._loaded = {}  # type: dict[str, Any]
-        self._parameters = {}  # type: dict[str, Any]
+        self._loaded: "dict[str, Any]" = {}
+        self._parameters: "dict[str, Any]" = {}
         self._stack = message["foreach_stack"]
-        self._split_value = []  # type: list[Any]
-        self._splits, self._splits_ref = None, None  # type: Any, Message | None
-        self.cards = None  # type: StepCards | None
-        self.inputs = None  # type: Inputs | None
+        self._split_value: "list[Any]" = []
+        self._splits: "Any" = None
+        self._splits_ref: "Message | None" = None
+        self.cards: "StepCards | None" = None
+        self.inputs: "Inputs | None" = None
         if message["inputs"] is not None:
             self.inputs = Inputs([Input(each, self._client, self) for each in message["inputs"]])
-        self._transition = None  # type: Message | None
+        self._transition: "Message | None" = None
         self._catch_var = message["catch_var"]
-        self.flow = None  # type: Any
+        self.flow: "Any" = None
 
     @property
-    def is_undecided(self):
-        # type: () -> bool
+    def is_undecided(self) -> "bool":
         """Whether ``self.next`` has not been called yet."""
         return self._transition is None
 
     # What a flow object asks for.
 
     @property
-    def index(self):
-        # type: () -> int | None
+    def index(self) -> "int | None":
         """The number of the innermost split."""
         return self._stack[-1]["index"] if self._stack else None
 
     @property
-    def input(self):
-        # type: () -> Any
+    def input(self) -> "Any":
         """The value of the innermost split, read once."""
         if not self._stack:
             return None
@@ -82,8 +79,7 @@ class StepTask(object):
             self._split_value.append(self.value_of(self._stack[-1]))
         return self._split_value[0]
 
-    def foreach_stack(self):
-        # type: () -> list[tuple[int, int, Any]]
+    def foreach_stack(self) -> "list[tuple[int, int, Any]]":
         """(index, number of splits, value) of every foreach around the task."""
         outer = [(frame["index"], frame["num_splits"], self.value_of(frame)) for frame in self._stack[:-1]]
         if not self._stack:
@@ -91,21 +87,18 @@ class StepTask(object):
         inner = self._stack[-1]
         return outer + [(inner["index"], inner["num_splits"], self.input)]
 
-    def value_of(self, frame):
-        # type: (Message) -> Any
+    def value_of(self, frame: "Message") -> "Any":
         """The value of a split; the list that holds it is kept for the next one."""
         if self._splits_ref != frame["splits"]:
             self._splits = self._client.load(frame["splits"], "The list behind self.input")
             self._splits_ref = frame["splits"]
         return self._splits[frame.get("position", frame["index"])]
 
-    def has(self, name):
-        # type: (str) -> bool
+    def has(self, name: "str") -> "bool":
         """Whether there is an artifact of that name."""
         return name in self._namespace
 
-    def load(self, name):
-        # type: (str) -> Any
+    def load(self, name: "str") -> "Any":
         """The artifact of that name.
 
         Raises:
@@ -123,15 +116,20 @@ class StepTask(object):
         self._loaded[name] = (value, ref)
         return value
 
-    def parameter(self, attribute, load):
-        # type: (str, Callable[[Any], Any]) -> Any
+    def parameter(self, attribute: "str", load: "Callable[[Any], Any]") -> "Any":
         """The value of a parameter or a config; what the step does to it stays in the step."""
         if attribute not in self._parameters:
             self._parameters[attribute] = load(self.load(attribute))
         return self._parameters[attribute]
 
-    def transition(self, flow, targets, foreach, condition, num_parallel=None):
-        # type: (Any, tuple[Any, ...], str | None, str | None, Any) -> None
+    def transition(
+        self,
+        flow: "Any",
+        targets: "tuple[Any, ...]",
+        foreach: "str | None",
+        condition: "str | None",
+        num_parallel: "Any" = None,
+    ) -> "None":
         """Take what ``self.next`` says, once."""
         if self._transition is not None:
             raise TransitionError("Step %r called self.next() twice." % self.step)
@@ -139,8 +137,7 @@ class StepTask(object):
             flow, self.step, self._node, targets, foreach, condition, num_parallel
         )
 
-    def go_on(self, flow, targets, options):
-        # type: (Any, list[Any], dict[str, Any]) -> None
+    def go_on(self, flow: "Any", targets: "list[Any]", options: "dict[str, Any]") -> "None":
         """Take a transition in place of the step's own; ``options`` may differ from its source.
 
         Args:
@@ -162,15 +159,14 @@ class StepTask(object):
             options.get("num_parallel"),
         )
 
-    def merge(self, flow, inputs, include, exclude):
-        # type: (Any, Any, Iterable[str], Iterable[str]) -> None
+    def merge(self, flow: "Any", inputs: "Any", include: "Iterable[str]", exclude: "Iterable[str]") -> "None":
         """Take over the artifacts on which all inputs agree; compared by digest, none is read."""
         if self.inputs is None:
             raise MergeError("merge_artifacts() works in a join; step %r is none." % self.step)
         wanted, unwanted = set(include), set(exclude)
         if wanted and unwanted:
             raise MergeError("merge_artifacts() takes include or exclude, not both.")
-        refs = {}  # type: dict[str, dict[str, tuple[Message, Input]]]
+        refs: "dict[str, dict[str, tuple[Message, Input]]]" = {}
         for each in inputs:
             for name, ref in refs_of(each).items():
                 refs.setdefault(name, {}).setdefault(ref["sha256"], (ref, each))
@@ -188,8 +184,7 @@ class StepTask(object):
         for name in names:
             ((self._namespace[name], _),) = refs[name].values()
 
-    def _conflict(self, names, refs):
-        # type: (list[str], dict[str, tuple[Message, Input]]) -> str
+    def _conflict(self, names: "list[str]", refs: "dict[str, tuple[Message, Input]]") -> "str":
         (one, first), (other, second) = list(refs.values())[:2]
         return (
             "merge_artifacts() cannot decide: the inputs of step %r differ in %s. "
@@ -209,8 +204,7 @@ class StepTask(object):
 
     # What the step process asks for.
 
-    def finish(self, flow):
-        # type: (Any) -> tuple[Message, Message | None]
+    def finish(self, flow: "Any") -> "tuple[Message, Message | None]":
         """Store what the step assigned or changed; returns all artifacts and the transition.
 
         Raises:
@@ -235,8 +229,7 @@ class StepTask(object):
             self._store_splits(transition, artifacts)
         return artifacts, transition
 
-    def _store_if_possible(self, name, value, artifacts):
-        # type: (str, Any, Message) -> None
+    def _store_if_possible(self, name: "str", value: "Any", artifacts: "Message") -> "None":
         """Store an attribute; a function that cannot be stored is for this step alone, which is said."""
         try:
             artifacts[name] = self._stored(name, value)
@@ -249,8 +242,7 @@ class StepTask(object):
                 % (name, self.step)
             )
 
-    def left_behind(self):
-        # type: () -> Message
+    def left_behind(self) -> "Message":
         """All artifacts of a step that failed, for those that follow it; what cannot be stored is not."""
         artifacts = dict(self._namespace)
         for name, value in vars(self.flow).items():
@@ -261,16 +253,14 @@ class StepTask(object):
                     artifacts.pop(name, None)
         return artifacts
 
-    def _stored(self, name, value):
-        # type: (str, Any) -> Message
+    def _stored(self, name: "str", value: "Any") -> "Message":
         if name in self._loaded:
             original, ref = self._loaded[name]
             if self._client.is_unchanged(value, original, ref):
                 return ref  # type: ignore[no-any-return]
         return self._client.store(name, value)
 
-    def _store_splits(self, transition, artifacts):
-        # type: (Message, Message) -> None
+    def _store_splits(self, transition: "Message", artifacts: "Message") -> "None":
         """Say where the splits' values are: the attribute itself, or a list made of it.
 
         A long one is stored in blocks too, so that a split need not read the values of all others.
@@ -289,8 +279,7 @@ class StepTask(object):
             ]
 
 
-def _block_length(count, size):
-    # type: (int, int) -> int
+def _block_length(count: "int", size: "int") -> "int":
     """How many splits go into one block, for so many values of so many bytes together.
 
     >>> _block_length(10000, 30000), _block_length(10000, 10000000), _block_length(3, 10**9)

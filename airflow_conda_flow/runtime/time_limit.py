@@ -17,8 +17,13 @@ if TYPE_CHECKING:
     from airflow_conda_flow.runtime.protocol import MessageStream
 
 
-def run(method, arguments, seconds, step, stream):
-    # type: (Callable[..., Any], tuple[Any, ...], float, str, MessageStream) -> None
+def run(
+    method: "Callable[..., Any]",
+    arguments: "tuple[Any, ...]",
+    seconds: "float",
+    step: "str",
+    stream: "MessageStream",
+) -> "None":
     """Call the step's method.
 
     Args:
@@ -32,8 +37,7 @@ def run(method, arguments, seconds, step, stream):
         TimeoutException: it ran for longer.
     """
 
-    def end(_number, _frame):
-        # type: (int, Any) -> NoReturn
+    def end(_number: "int", _frame: "Any") -> "NoReturn":
         raise TimeoutException(message(step, seconds))
 
     signal.signal(signal.SIGALRM, end)
@@ -46,8 +50,7 @@ def run(method, arguments, seconds, step, stream):
         stream.send(protocol.clock(None))
 
 
-def message(step, seconds):
-    # type: (str, float) -> str
+def message(step: "str", seconds: "float") -> "str":
     """What to say of a step that took too long.
 
     >>> message("train", 3723.5)

@@ -14,8 +14,15 @@ _LONGEST_NAME = 60
 _LONGEST_INT = 200  # bits; Python refuses to write out very long ones
 
 
-def read_transition(flow, step, node, targets, foreach, condition, num_parallel=None):
-    # type: (Any, str, Message, tuple[Any, ...], str | None, str | None, Any) -> Message
+def read_transition(
+    flow: "Any",
+    step: "str",
+    node: "Message",
+    targets: "tuple[Any, ...]",
+    foreach: "str | None",
+    condition: "str | None",
+    num_parallel: "Any" = None,
+) -> "Message":
     """The transition, as the task manifest holds it, and for a foreach the ``values`` to store.
 
     ``num_parallel`` is a foreach over the numbers of the nodes. ``made`` says that the values are a list
@@ -48,14 +55,14 @@ def read_transition(flow, step, node, targets, foreach, condition, num_parallel=
             "Step %r calls self.next() with what its source does not say: %s instead of %s."
             % (step, ", ".join(names), ", ".join(node["out_steps"]) or "nothing")
         )
-    transition = {
+    transition: "Message" = {
         "next": names,
         "foreach": foreach,
         "num_splits": None,
         "split_names": None,
         "condition": condition,
         "chosen": chosen,
-    }  # type: Message
+    }
     if is_foreach:
         if foreach is None:
             foreach = transition["foreach"] = "num_parallel"
@@ -68,8 +75,7 @@ def read_transition(flow, step, node, targets, foreach, condition, num_parallel=
     return transition
 
 
-def _name(flow, step, target):
-    # type: (Any, str, Any) -> str
+def _name(flow: "Any", step: "str", target: "Any") -> "str":
     try:
         return target.__func__.__name__  # type: ignore[no-any-return]
     except AttributeError:
@@ -82,8 +88,7 @@ def _name(flow, step, target):
         ) from None
 
 
-def _chosen(flow, step, targets, condition):
-    # type: (Any, str, tuple[Any, ...], str) -> str
+def _chosen(flow: "Any", step: "str", targets: "tuple[Any, ...]", condition: "str") -> "str":
     cases = targets[0]
     value = getattr(flow, condition)
     try:
@@ -98,8 +103,7 @@ def _chosen(flow, step, targets, condition):
     return _name(flow, step, cases[value])
 
 
-def _splits(flow, step, foreach):
-    # type: (Any, str, str) -> tuple[Any, bool]
+def _splits(flow: "Any", step: "str", foreach: "str") -> "tuple[Any, bool]":
     """The values of a foreach, and whether a list had to be made of them."""
     try:
         value = getattr(flow, foreach)
@@ -124,8 +128,7 @@ def _splits(flow, step, foreach):
     return values, values is not value
 
 
-def _nodes(step, num_parallel):
-    # type: (str, Any) -> Any
+def _nodes(step: "str", num_parallel: "Any") -> "Any":
     """The numbers of the nodes of a ``num_parallel``."""
     if type(num_parallel) is not int or num_parallel < 1:
         raise TransitionError(
@@ -135,8 +138,7 @@ def _nodes(step, num_parallel):
     return range(num_parallel)
 
 
-def _split_name(index, value):
-    # type: (int, Any) -> str
+def _split_name(index: "int", value: "Any") -> "str":
     """What people call a split: its value where that is short, else its number, such as ``#3``."""
     if type(value) in _NAMES_ITSELF and not (type(value) is int and value.bit_length() > _LONGEST_INT):
         text = str(value)

@@ -14,8 +14,9 @@ if TYPE_CHECKING:
     from airflow_conda_flow.runtime.task import StepTask
 
 
-def decorated(flow, method, task, records):
-    # type: (Any, Any, StepTask, list[dict[str, Any]]) -> Callable[..., None]
+def decorated(
+    flow: "Any", method: "Any", task: "StepTask", records: "list[dict[str, Any]]"
+) -> "Callable[..., None]":
     """What is called in place of a step.
 
     Args:
@@ -24,31 +25,28 @@ def decorated(flow, method, task, records):
         task: the running task.
         records: the step's decorators, as ``recorded_decorators`` gives them.
     """
-    configs = _Configs(flow)  # type: Any
+    configs: "Any" = _Configs(flow)
     decorators = find_decorators(type(flow), method, records, configs)
 
-    def call(*arguments):
-        # type: (*Any) -> None
+    def call(*arguments: "Any") -> "None":
         _Around(flow, method, task, decorators).run(arguments)
 
     return call
 
 
-class _Around(object):
+class _Around:
     """One step between the first and the second halves of its decorators."""
 
-    def __init__(self, flow, method, task, decorators):
-        # type: (Any, Any, StepTask, list[Any]) -> None
+    def __init__(self, flow: "Any", method: "Any", task: "StepTask", decorators: "list[Any]") -> "None":
         self._flow = flow
         self._method = method
         self._task = task
         self._decorators = decorators
-        self._entered = []  # type: list[Any]
-        self._next = None  # type: Any
-        self._error = None  # type: BaseException | None
+        self._entered: "list[Any]" = []
+        self._next: "Any" = None
+        self._error: "BaseException | None" = None
 
-    def run(self, arguments):
-        # type: (tuple[Any, ...]) -> None
+    def run(self, arguments: "tuple[Any, ...]") -> "None":
         """Run the first halves from the outermost in, the step, and the second halves back out."""
         try:
             body = self._enter(arguments)
@@ -64,8 +62,7 @@ class _Around(object):
         if self._next not in (None, False) or self._next == {} or has_failed:
             self._go_on()
 
-    def _enter(self, arguments):
-        # type: (tuple[Any, ...]) -> Callable[[], None] | None
+    def _enter(self, arguments: "tuple[Any, ...]") -> "Callable[[], None] | None":
         """What is to be called after the first halves; None if the step is left out."""
         name = self._method.__name__
         for decorator in reversed(self._decorators):
@@ -78,24 +75,23 @@ class _Around(object):
                 return self._replacement(decorator, given, arguments)
         return lambda: self._method(*arguments)
 
-    def _replacement(self, decorator, given, arguments):
-        # type: (Any, Any, tuple[Any, ...]) -> Callable[[], None]
+    def _replacement(
+        self, decorator: "Any", given: "Any", arguments: "tuple[Any, ...]"
+    ) -> "Callable[[], None]":
         if not callable(given):
             decorator.fail(
                 "gives %r in place of step %r; a function or USER_SKIP_STEP can stand there."
                 % (given, self._method.__name__)
             )
 
-        def call():
-            # type: () -> None
+        def call() -> "None":
             self._next = given(self._flow, *arguments) or None
             if self._next is None and self._task.is_undecided:
                 self._next = {}  # go on as the step would have
 
         return call
 
-    def _leave(self, decorator):
-        # type: (Any) -> None
+    def _leave(self, decorator: "Any") -> "None":
         try:
             given = decorator.post_step(self._method.__name__, self._flow, self._error)
         except FlowDefinitionError:
@@ -113,14 +109,13 @@ class _Around(object):
         else:
             decorator.fail("gives %r after the step; write None or an exception." % (given,))
 
-    def _go_on(self):
-        # type: () -> None
+    def _go_on(self) -> "None":
         """Do what the step's own ``self.next`` would have done, with other arguments if there are any."""
         options = dict(self._next) if isinstance(self._next, dict) else {}
         node = read_graph(type(self._flow)).steps[self._method.__name__]
         if not node.out_steps:
             return
-        targets = [getattr(self._flow, name) for name in node.out_steps]  # type: Any
+        targets: "Any" = [getattr(self._flow, name) for name in node.out_steps]
         if node.condition is not None:
             cases = node.switch_cases.items()
             targets = [{case: getattr(self._flow, name) for case, name in cases}]
@@ -137,22 +132,19 @@ class _Around(object):
         self._task.go_on(self._flow, targets, options)
 
 
-class _Configs(object):
+class _Configs:
     """The values of a flow's configs by name, loaded when a decorator asks for them."""
 
-    def __init__(self, flow):
-        # type: (Any) -> None
+    def __init__(self, flow: "Any") -> "None":
         self._flow = flow
-        self._attributes = {}  # type: dict[str, str]
+        self._attributes: "dict[str, str]" = {}
         for attribute, config in members_of(type(flow), Config).items():
             self._attributes[variable_of(config_options(config))] = attribute
             self._attributes.setdefault(attribute, attribute)
 
-    def keys(self):
-        # type: () -> list[str]
+    def keys(self) -> "list[str]":
         """The names that expressions may use."""
         return list(self._attributes)
 
-    def __getitem__(self, name):
-        # type: (str) -> Any
+    def __getitem__(self, name: "str") -> "Any":
         return getattr(self._flow, self._attributes[name])
