@@ -5,8 +5,6 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Callable
 from typing import TYPE_CHECKING, Generic, TypeVar
 
-from typing_extensions import Self
-
 from airflow_conda_flow.client.past_run import Run
 from airflow_conda_flow.client.past_task import Task
 from airflow_conda_flow.launch.flow_command import FlowCommand
