@@ -41,6 +41,8 @@ TYPE_CHECKING = False
 if TYPE_CHECKING or sys.version_info < (3, 7):
     # Python 3.6 knows no __getattr__ of a module.
     from airflow_conda_flow import cards as cards
+    from airflow_conda_flow import client as client
+    from airflow_conda_flow import datatools as datatools
     from airflow_conda_flow import exception as exception
     from airflow_conda_flow import metaflow_version
     from airflow_conda_flow.client.data_artifact import DataArtifact
@@ -68,6 +70,7 @@ if TYPE_CHECKING or sys.version_info < (3, 7):
     from airflow_conda_flow.flow.mutable_step import MutableStep
     from airflow_conda_flow.flow.profile import profile
     from airflow_conda_flow.runtime.forked import parallel_imap_unordered, parallel_map
+    from airflow_conda_flow.runtime.inputs import Inputs
 if sys.version_info < (3, 7):
     from airflow_conda_flow.flow.launch_stand_in import stand_in
 
@@ -90,6 +93,7 @@ __all__ = [
     "FlowMutator",
     "FlowSpec",
     "IncludeFile",
+    "Inputs",
     "JSONType",
     "Metaflow",
     "MutableFlow",
@@ -147,6 +151,7 @@ _LATER = {
     "DataArtifact": "client.data_artifact",
     "Deployer": "launch.deployer",
     "Flow": "client.past_flow",
+    "Inputs": "runtime.inputs",
     "Metaflow": "client.past_flow",
     "MutableFlow": "flow.mutable_flow",
     "MutableStep": "flow.mutable_step",
@@ -206,27 +211,29 @@ class _NamesOfMetaflow:
 sys.meta_path.append(_NamesOfMetaflow)
 
 
-def __getattr__(name: "str") -> "object":
-    import importlib  # noqa: PLC0415 - only where one is used
+if not TYPE_CHECKING:  # else a type checker would take any name for one that is here
 
-    if name in _MODULES:
-        return importlib.import_module("airflow_conda_flow." + name)
-    if name not in _LATER:
-        from airflow_conda_flow.metaflow_modules import spec_of  # noqa: PLC0415 - few flow files ask for them
+    def __getattr__(name: "str") -> "object":
+        import importlib  # noqa: PLC0415 - only where one is used
 
-        if spec_of(name) is not None:
+        if name in _MODULES:
             return importlib.import_module("airflow_conda_flow." + name)
-        _say_what_to_write(name)
-        raise AttributeError("module %r has no attribute %r" % (__name__, name))
-    try:
-        value = getattr(importlib.import_module("airflow_conda_flow." + _LATER[name]), name)
-    except ImportError as error:
-        if error.name != "airflow_conda_flow.launch":
-            raise
-        # A flow file imports it at its top, steps too, and uses it where it is run as a program.
-        value = importlib.import_module("airflow_conda_flow.flow.launch_stand_in").stand_in(name)
-    globals()[name] = value
-    return value
+        if name not in _LATER:
+            from airflow_conda_flow.metaflow_modules import spec_of  # noqa: PLC0415 - few flow files ask for them
+
+            if spec_of(name) is not None:
+                return importlib.import_module("airflow_conda_flow." + name)
+            _say_what_to_write(name)
+            raise AttributeError("module %r has no attribute %r" % (__name__, name))
+        try:
+            value = getattr(importlib.import_module("airflow_conda_flow." + _LATER[name]), name)
+        except ImportError as error:
+            if error.name != "airflow_conda_flow.launch":
+                raise
+            # A flow file imports it at its top, steps too, and uses it where it is run as a program.
+            value = importlib.import_module("airflow_conda_flow.flow.launch_stand_in").stand_in(name)
+        globals()[name] = value
+        return value
 
 
 def __dir__() -> "list[str]":

@@ -50,9 +50,11 @@ __all__ = [
 ]
 
 
-def __getattr__(name: "str") -> "object":
-    if name != "get_cards":  # which steps seldom ask for
-        raise AttributeError("module %r has no attribute %r" % (__name__, name))
-    import importlib  # noqa: PLC0415 - only where it is used
+if not TYPE_CHECKING:  # else a type checker would take any name for one that is here
 
-    return importlib.import_module("airflow_conda_flow.client.task_cards").get_cards
+    def __getattr__(name: "str") -> "object":
+        if name != "get_cards":  # which steps seldom ask for
+            raise AttributeError("module %r has no attribute %r" % (__name__, name))
+        import importlib  # noqa: PLC0415 - only where it is used
+
+        return importlib.import_module("airflow_conda_flow.client.task_cards").get_cards

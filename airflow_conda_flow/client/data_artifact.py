@@ -10,11 +10,19 @@ if TYPE_CHECKING:
     from datetime import datetime
     from typing import Any
 
+    from airflow_conda_flow.client.past_task import Task
+
 
 class DataArtifact(StoredObject):
     """One artifact of a task: ``DataArtifact("TrainFlow/1795547131171801/start/0/model")``."""
 
     depth = 5
+
+    if TYPE_CHECKING:
+
+        @property
+        def parent(self) -> "Task":
+            """Its task."""
 
     @classmethod
     def _known(cls, task: "StoredObject", name: "str", ref: "dict[str, Any]") -> "DataArtifact":
@@ -66,7 +74,7 @@ class DataArtifact(StoredObject):
     @property
     def created_at(self) -> "datetime":
         """When the task that it is read from finished."""
-        return self.parent.finished_at  # type: ignore[no-any-return]
+        return self.parent.finished_at
 
     finished_at = created_at
 

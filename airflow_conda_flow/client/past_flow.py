@@ -47,6 +47,18 @@ class Flow(StoredObject):
 
     depth = 1
 
+    if TYPE_CHECKING:
+
+        @property
+        def parent(self) -> "None":
+            """None: a flow is part of nothing."""
+
+        def __iter__(self) -> "Iterator[Run]":
+            """Its runs in the namespace, the newest first."""
+
+        def __getitem__(self, name: "str") -> "Run":
+            """The run of that id."""
+
     @property
     def latest_run(self) -> "Run | None":
         """The newest run in the namespace, whether it has finished or not; None if there is none."""

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from datetime import datetime
     from typing import Any
 
+    from airflow_conda_flow.client.past_flow import Flow
     from airflow_conda_flow.client.past_task import Task
     from airflow_conda_flow.client.task_data import TaskData
     from airflow_conda_flow.flow.trigger_events import Trigger
@@ -22,6 +23,18 @@ class Run(StoredObject):
     """One run of a flow: ``Run("TrainFlow/1795547131171801")``; its steps, the last ones first."""
 
     depth = 2
+
+    if TYPE_CHECKING:
+
+        @property
+        def parent(self) -> "Flow":
+            """Its flow."""
+
+        def __iter__(self) -> "Iterator[Step]":
+            """Its steps of which a task has ended, the last ones first."""
+
+        def __getitem__(self, name: "str") -> "Step":
+            """The step of that name."""
 
     @classmethod
     def _known(cls, flow: "StoredObject", run_id: "str", record: "dict[str, Any]") -> "Run":

@@ -9,6 +9,7 @@ if TYPE_CHECKING:
     from datetime import datetime
     from typing import Any
 
+    from airflow_conda_flow.client.past_run import Run
     from airflow_conda_flow.flow.graph import StepNode
 
 
@@ -16,6 +17,18 @@ class Step(StoredObject):
     """One step of a run: ``Step("TrainFlow/1795547131171801/start")``; its tasks in the order of splits."""
 
     depth = 3
+
+    if TYPE_CHECKING:
+
+        @property
+        def parent(self) -> "Run":
+            """Its run."""
+
+        def __iter__(self) -> "Iterator[Task]":
+            """Its tasks that have ended, in the order of splits."""
+
+        def __getitem__(self, name: "str") -> "Task":
+            """The task of that id."""
 
     @property
     def task(self) -> "Task | None":
@@ -56,7 +69,7 @@ class Step(StoredObject):
 
     def _node(self) -> "StepNode | None":
         """Its place in the graph; None for ``_parameters``."""
-        return self.parent.graph.steps.get(self.id)  # type: ignore[no-any-return]
+        return self.parent.graph.steps.get(self.id)
 
     def _of_run(self, names: "list[str]") -> "Iterator[Step]":
         return (step for step in map(self.parent._child, names) if step is not None)

@@ -16,8 +16,9 @@ from airflow_conda_flow.flow import index_path, lineage
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from typing import Any
+    from typing import Any, Literal, overload
 
+    from airflow_conda_flow.client.past_step import Step
     from airflow_conda_flow.client.run_code import RunCode
     from airflow_conda_flow.client.task_metadata import Metadata
 
@@ -32,6 +33,18 @@ class Task(StoredObject):
     """
 
     depth = 4
+
+    if TYPE_CHECKING:
+
+        @property
+        def parent(self) -> "Step":
+            """Its step."""
+
+        def __iter__(self) -> "Iterator[DataArtifact]":
+            """Its artifacts."""
+
+        def __getitem__(self, name: "str") -> "DataArtifact":
+            """The artifact of that name."""
 
     @classmethod
     def _known(cls, step: "StoredObject", task_id: "str", manifest: "dict[str, Any]") -> "Task":
@@ -113,6 +126,23 @@ class Task(StoredObject):
         """The number of bytes that it wrote to standard error."""
         return len(self.stderr.encode("utf-8"))
 
+    if TYPE_CHECKING:
+
+        @overload
+        def loglines(
+            self, stream: "str", as_unicode: "Literal[True]" = True
+        ) -> "Iterator[tuple[datetime | None, str]]": ...
+
+        @overload
+        def loglines(
+            self, stream: "str", as_unicode: "Literal[False]"
+        ) -> "Iterator[tuple[datetime | None, bytes]]": ...
+
+        @overload
+        def loglines(
+            self, stream: "str", as_unicode: "bool"
+        ) -> "Iterator[tuple[datetime | None, str | bytes]]": ...
+
     def loglines(self, stream: "str", as_unicode: "bool" = True) -> "Iterator[tuple[datetime | None, Any]]":
         """(time, line) of all that it wrote to ``stdout`` or ``stderr``; as bytes if not as texts.
 
@@ -134,12 +164,12 @@ class Task(StoredObject):
     @property
     def code(self) -> "RunCode":
         """The sources of its run."""
-        return self.parent.parent.code  # type: ignore[no-any-return]
+        return self.parent.parent.code
 
     @property
     def runtime_name(self) -> "str":
         """What ran it: ``dev`` for the command line, or ``airflow``."""
-        return self.parent.parent.runtime_name  # type: ignore[no-any-return]
+        return self.parent.parent.runtime_name
 
     @property
     def environment(self) -> "TaskEnvironment | None":

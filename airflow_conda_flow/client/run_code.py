@@ -4,6 +4,7 @@ import os
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from tarfile import TarFile
     from tempfile import TemporaryDirectory
     from typing import Any
 
@@ -51,7 +52,7 @@ class RunCode:
         return {"sha256": self.sha256, "script": self.script_name, "files": self.files}
 
     @property
-    def tarball(self) -> "Any":
+    def tarball(self) -> "TarFile":
         """Its files as an open ``tarfile.TarFile``."""
         import io  # noqa: PLC0415 - seldom needed
         import tarfile  # noqa: PLC0415 - seldom needed

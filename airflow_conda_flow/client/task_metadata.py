@@ -4,9 +4,22 @@ from collections import namedtuple
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import Any
+    from datetime import datetime
+    from typing import Any, NamedTuple
 
-Metadata = namedtuple("Metadata", ["name", "value", "created_at", "type", "task"])
+    from airflow_conda_flow.client.past_task import Task
+
+    class Metadata(NamedTuple):
+        """One fact about a task."""
+
+        name: str
+        value: str
+        created_at: datetime
+        type: str
+        task: Task
+
+else:
+    Metadata = namedtuple("Metadata", ["name", "value", "created_at", "type", "task"])
 
 
 def task_metadata(task: "Any") -> "list[Metadata]":

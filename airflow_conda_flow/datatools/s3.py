@@ -25,9 +25,12 @@ from airflow_conda_flow.exception import (
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
-    from typing import Any
+    from typing import Any, BinaryIO
 
     from typing_extensions import Self
+
+    from airflow_conda_flow.client.past_run import Run
+    from airflow_conda_flow.flow.flowspec import FlowSpec
 
 __all__ = [
     "S3",
@@ -70,7 +73,7 @@ class S3:
         tmproot: "str | None" = None,
         bucket: "str | None" = None,
         prefix: "str | None" = None,
-        run: "Any" = None,
+        run: "FlowSpec | Run | None" = None,
         s3root: "str | None" = None,
         encryption: "str | None" = None,
     ) -> "None":
@@ -215,7 +218,7 @@ class S3:
     def put(
         self,
         key: "str | S3PutObject",
-        obj: "Any",
+        obj: "str | bytes | BinaryIO",
         overwrite: "bool" = True,
         content_type: "str | None" = None,
         metadata: "dict[str, Any] | None" = None,
@@ -237,7 +240,7 @@ class S3:
         return self._url(key)
 
     def put_many(
-        self, key_objs: "Iterable[tuple[str, Any] | S3PutObject]", overwrite: "bool" = True
+        self, key_objs: "Iterable[tuple[str, str | bytes | BinaryIO] | S3PutObject]", overwrite: "bool" = True
     ) -> "list[tuple[str, str]]":
         """``put`` of many objects at once; (key, URL) of those that were stored.
 

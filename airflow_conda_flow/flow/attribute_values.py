@@ -8,12 +8,38 @@ import re
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
-    from typing import Any
+    from collections.abc import Callable, Iterator, Mapping, Sequence
+    from typing import Any, Protocol, TypeVar
 
     from airflow_conda_flow.flow.decorators import Decorator
+    from airflow_conda_flow.flow.delayed_value import DelayedValue
 
     Normalise = Callable[[Any], Any]
+
+    _Item_co = TypeVar("_Item_co", covariant=True)
+
+    class Several(Protocol[_Item_co]):
+        """A list or a tuple, but not a text, which Python takes for a sequence of texts."""
+
+        def __contains__(self, __item: "object") -> "bool":
+            """Whether it has an item; a text refuses what is not a text."""
+
+        def __iter__(self) -> "Iterator[_Item_co]":
+            """Each item."""
+
+        def __getitem__(self, __number: "int") -> "_Item_co":
+            """The item of that number."""
+
+    # The types of attributes in flow files. Any of them may come from a config; None means not given.
+    Flag = bool | DelayedValue | None
+    Whole = int | DelayedValue | None
+    Number = float | DelayedValue | None
+    Text = str | DelayedValue | None
+    Amount = float | str | DelayedValue | None
+    Count = int | str | DelayedValue | None
+    Texts = Sequence[str] | DelayedValue | None
+    TextsByName = Mapping[str, str | int] | DelayedValue | None
+    Fields = Mapping[str, Any] | DelayedValue | None
 
 # https://kubernetes.io/docs/concepts/overview/working-with-objects/names/
 _OBJECT_NAME = re.compile(r"^[a-z0-9]([a-z0-9.-]{0,251}[a-z0-9])?$")

@@ -9,6 +9,13 @@ from airflow_conda_flow.flow.amounts import megabytes
 from airflow_conda_flow.flow.decorators import StepDecorator, decorator_function
 from airflow_conda_flow.flow.resources_decorator import RESOURCES, check_resources
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from airflow_conda_flow.flow.decorators import Method
+
+
 _ROLE = 'the ARN of a role, such as %s="arn:aws:iam::123456789012:role/flows"'
 
 ATTRIBUTES: "dict[str, tuple[values.Normalise, str]]" = {
@@ -103,4 +110,40 @@ class BatchDecorator(StepDecorator):
                 self.fail("@batch: %s and %s are two names of one attribute; keep one." % (first, other))
 
 
-batch = decorator_function(BatchDecorator)
+if TYPE_CHECKING:
+
+    def batch(
+        __method: "Method | None" = None,
+        *,
+        cpu: "values.Amount" = None,
+        memory: "values.Amount" = None,
+        disk: "values.Amount" = None,
+        gpu: "values.Count" = None,
+        shared_memory: "values.Amount" = None,
+        image: "values.Text" = None,
+        queue: "values.Text" = None,
+        region: "values.Text" = None,
+        iam_role: "values.Text" = None,
+        job_role: "values.Text" = None,
+        execution_role: "values.Text" = None,
+        max_swap: "values.Whole" = None,
+        swappiness: "values.Whole" = None,
+        use_tmpfs: "values.Flag" = None,
+        tmpfs_tempdir: "values.Flag" = None,
+        tmpfs_size: "values.Amount" = None,
+        tmpfs_path: "values.Text" = None,
+        host_volumes: "values.Texts" = None,
+        efs_volumes: "values.Texts" = None,
+        ephemeral_storage: "values.Whole" = None,
+        log_driver: "values.Text" = None,
+        log_options: "values.Texts | Mapping[str, str]" = None,
+        inferentia: "values.Whole" = None,
+        trainium: "values.Whole" = None,
+        efa: "values.Whole" = None,
+        privileged: "values.Flag" = None,
+        aws_batch_tags: "values.TextsByName" = None,
+    ) -> "Method":
+        """Attach ``BatchDecorator``."""
+
+else:
+    batch = decorator_function(BatchDecorator)

@@ -9,6 +9,9 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
+    from airflow_conda_flow.flow.attribute_values import Fields, Number, Text, Whole
+    from airflow_conda_flow.flow.decorators import Method
+    from airflow_conda_flow.flow.delayed_value import DelayedValue
     from airflow_conda_flow.flow.flow_draft import FlowDraft
     from airflow_conda_flow.flow.graph import FlowGraph
 
@@ -82,4 +85,22 @@ class CardDecorator(StepDecorator):
                 self.fail("@card(id=%r) stands twice on %r; give each its own id." % (name, step))
 
 
-card = decorator_function(CardDecorator)
+if TYPE_CHECKING:
+
+    def card(
+        __method: "Method | None" = None,
+        *,
+        type: "str | DelayedValue" = "default",  # noqa: A002 - the field's own name
+        id: "Text" = None,  # noqa: A002 - the field's own name
+        options: "Fields" = None,
+        timeout: "float | DelayedValue" = 45,
+        save_errors: "bool | DelayedValue" = True,
+        customize: "bool | DelayedValue" = False,
+        refresh_interval: "Number" = None,
+        scope: "Text" = None,
+        rank: "Whole" = None,
+    ) -> "Method":
+        """Attach ``CardDecorator``."""
+
+else:
+    card = decorator_function(CardDecorator)

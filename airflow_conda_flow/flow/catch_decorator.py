@@ -4,6 +4,9 @@ from airflow_conda_flow.flow.decorators import StepDecorator, decorator_function
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from airflow_conda_flow.flow.attribute_values import Text
+    from airflow_conda_flow.flow.decorators import Method
+    from airflow_conda_flow.flow.delayed_value import DelayedValue
     from airflow_conda_flow.flow.flow_draft import FlowDraft
     from airflow_conda_flow.flow.graph import FlowGraph
 
@@ -49,4 +52,15 @@ class CatchDecorator(StepDecorator):
             )
 
 
-catch = decorator_function(CatchDecorator)
+if TYPE_CHECKING:
+
+    def catch(
+        __method: "Method | None" = None,
+        *,
+        var: "Text" = None,
+        print_exception: "bool | DelayedValue" = True,
+    ) -> "Method":
+        """Attach ``CatchDecorator``."""
+
+else:
+    catch = decorator_function(CatchDecorator)

@@ -15,7 +15,14 @@ from airflow_conda_flow.flow.decorators import (
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from typing import Any
+
+    from airflow_conda_flow.flow.attribute_values import Flag, Text
+    from airflow_conda_flow.flow.decorators import FlowClass, Method
+    from airflow_conda_flow.flow.delayed_value import DelayedValue
+
+    _Pins = Mapping[str, str] | DelayedValue | None
 
 _NAME = re.compile(r"^([A-Za-z0-9_.:/+-]+::)?[A-Za-z0-9_][A-Za-z0-9_.-]*$")
 _VERSION = re.compile(r"^(\d+!)?\d[A-Za-z0-9_.]*(\+[A-Za-z0-9_.]+)?$")
@@ -186,10 +193,53 @@ class PypiBaseDecorator(_PypiAttributes, FlowDecorator):
     name = "pypi_base"
 
 
-conda = decorator_function(CondaDecorator)
-conda_base = decorator_function(CondaBaseDecorator)
-pypi = decorator_function(PypiDecorator)
-pypi_base = decorator_function(PypiBaseDecorator)
+if TYPE_CHECKING:
+
+    def conda(
+        __method: "Method | None" = None,
+        *,
+        libraries: "_Pins" = None,
+        packages: "_Pins" = None,
+        python: "Text" = None,
+        disabled: "Flag" = None,
+        file: "Text" = None,
+    ) -> "Method":
+        """Attach ``CondaDecorator``."""
+
+    def conda_base(
+        __flow_class: "FlowClass | None" = None,
+        *,
+        libraries: "_Pins" = None,
+        packages: "_Pins" = None,
+        python: "Text" = None,
+        disabled: "Flag" = None,
+        file: "Text" = None,
+    ) -> "FlowClass":
+        """Attach ``CondaBaseDecorator``."""
+
+    def pypi(
+        __method: "Method | None" = None,
+        *,
+        packages: "_Pins" = None,
+        python: "Text" = None,
+        disabled: "Flag" = None,
+    ) -> "Method":
+        """Attach ``PypiDecorator``."""
+
+    def pypi_base(
+        __flow_class: "FlowClass | None" = None,
+        *,
+        packages: "_Pins" = None,
+        python: "Text" = None,
+        disabled: "Flag" = None,
+    ) -> "FlowClass":
+        """Attach ``PypiBaseDecorator``."""
+
+else:
+    conda = decorator_function(CondaDecorator)
+    conda_base = decorator_function(CondaBaseDecorator)
+    pypi = decorator_function(PypiDecorator)
+    pypi_base = decorator_function(PypiBaseDecorator)
 
 STEP_NAMES = ("conda", "pypi")
 BASE_NAMES = ("conda_base", "pypi_base")

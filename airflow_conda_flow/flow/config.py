@@ -4,12 +4,32 @@ from airflow_conda_flow.errors import FlowDefinitionError
 from airflow_conda_flow.flow.config_value import wrapped
 from airflow_conda_flow.flow.decorators import calling_frame
 from airflow_conda_flow.flow.delayed_value import DelayedValue, is_delayed
+from airflow_conda_flow.flow.generic import Generic
 from airflow_conda_flow.flow.plain_errors import show_plainly
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    import os
     from collections.abc import Callable
-    from typing import Any, NoReturn
+    from typing import Any, Literal, NoReturn, TypedDict, overload
+
+    from typing_extensions import Self, TypeVar, Unpack
+
+    from airflow_conda_flow.flow.config_value import ConfigValue
+    from airflow_conda_flow.flow.default_context import DefaultContext
+
+    Value = TypeVar("Value", default=Any)
+
+    class Options(TypedDict, total=False):
+        """The options that change nothing about the type of the value."""
+
+        default: str | os.PathLike[str] | Callable[[DefaultContext], str] | None
+        default_value: str | dict[str, Any] | Callable[[DefaultContext], str | dict[str, Any]] | None
+        help: str | None
+        required: bool
+        show_default: bool
+else:
+    Value = None
 
 
 class ConfigOptions:
@@ -63,7 +83,7 @@ class ConfigOptions:
             self.fail("has the parser %r; write a function of one text, or its dotted name." % (self.parser,))
 
 
-class Config(DelayedValue):
+class Config(DelayedValue, Generic[Value]):
     """A configuration of the flow, known before anything of the flow is.
 
     In a class body ``config.a.b`` stands for the value, in decorators and in parameters; in steps
@@ -83,6 +103,47 @@ class Config(DelayedValue):
     Raises:
         FlowDefinitionError: an argument is wrong; names the line.
     """
+
+    if TYPE_CHECKING:
+
+        @overload
+        def __init__(
+            self: "Config[Value]",
+            name: "str",
+            *,
+            parser: "Callable[[str], Value]",
+            plain: "Literal[True]",
+            **options: "Unpack[Options]",
+        ) -> "None": ...
+
+        @overload
+        def __init__(
+            self: "Config[Any]",
+            name: "str",
+            *,
+            parser: "str",
+            plain: "Literal[True]",
+            **options: "Unpack[Options]",
+        ) -> "None": ...
+
+        @overload
+        def __init__(
+            self: "Config[str]",
+            name: "str",
+            *,
+            plain: "Literal[True]",
+            **options: "Unpack[Options]",
+        ) -> "None": ...
+
+        @overload
+        def __init__(
+            self: "Config[ConfigValue]",
+            name: "str",
+            *,
+            parser: "str | Callable[[str], Any] | None" = ...,
+            plain: "Literal[False]" = ...,
+            **options: "Unpack[Options]",
+        ) -> "None": ...
 
     def __init__(
         self,
@@ -104,13 +165,21 @@ class Config(DelayedValue):
     def __set_name__(self, owner: "type", attribute: "str") -> "None":
         config_options(self).attribute = attribute
 
+    if TYPE_CHECKING:
+
+        @overload
+        def __get__(self, flow: "None", owner: "type | None" = None) -> "Self": ...
+
+        @overload
+        def __get__(self, flow: "object", owner: "type | None" = None) -> "Value": ...
+
     def __get__(self, flow: "Any", owner: "type | None" = None) -> "Any":
         if flow is None or flow._task is None:  # noqa: SLF001 - the flow is ours
             return self
         options = config_options(self)
         return flow.load_parameter(options.attribute, options.load)
 
-    def __set__(self, flow: "Any", value: "Any") -> "None":
+    def __set__(self, flow: "Any", value: "NoReturn") -> "None":
         name = config_options(self).attribute
         raise AttributeError(
             "%r is a config, and configs do not change during a run. Assign to another attribute of self."

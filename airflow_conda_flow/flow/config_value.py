@@ -4,8 +4,12 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any, NoReturn
 
+    _Dict = dict[str, Any]
+else:
+    _Dict = dict
 
-class ConfigValue(dict):  # type: ignore[type-arg]
+
+class ConfigValue(_Dict):
     """A dict of JSON values, read as ``value["key"]`` or as ``value.key``; so are the dicts inside it.
 
     >>> ConfigValue({"a": [{"b": 1}]}).a[0].b
@@ -27,7 +31,7 @@ class ConfigValue(dict):  # type: ignore[type-arg]
     def __dir__(self) -> "list[str]":
         return sorted(set(dir(dict)) | {key for key in self if isinstance(key, str) and key.isidentifier()})
 
-    def to_dict(self) -> "dict[Any, Any]":
+    def to_dict(self) -> "dict[str, Any]":
         """A plain dict of plain values, which may be changed."""
         return {key: plain(value) for key, value in self.items()}
 

@@ -4,9 +4,13 @@ from collections import namedtuple
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import Any
+    from datetime import datetime
+    from typing import Any, NamedTuple
 
+    from airflow_conda_flow.client.past_run import Run
+    from airflow_conda_flow.client.past_task import Task
     from airflow_conda_flow.flow.trigger_events import Trigger
+    from airflow_conda_flow.runtime.step_cards import StepCards
 
 ALWAYS = (
     "flow_name",
@@ -52,20 +56,66 @@ IN_AIRFLOW = (
 NAMES = ("is_running_flow",) + ALWAYS + IN_STEPS + tuple(IN_SOME_STEPS) + IN_AIRFLOW
 _DATES = ("logical_date", "data_interval_start", "data_interval_end")
 
-Parallel = namedtuple(  # noqa: PYI024 - every step process would pay for importing typing
-    "Parallel", ["main_ip", "num_nodes", "node_index", "control_task_id"]
-)
+if TYPE_CHECKING:
+
+    class Parallel(NamedTuple):
+        """The nodes of a ``num_parallel``."""
+
+        main_ip: str
+        num_nodes: int
+        node_index: int
+        control_task_id: str
+
+else:
+    Parallel = namedtuple(  # noqa: PYI024 - every step process would pay for importing typing
+        "Parallel", ["main_ip", "num_nodes", "node_index", "control_task_id"]
+    )
 """The nodes of a ``num_parallel``, and which of them this task is; node 0 is the main one."""
 
 
 class Current:
     """The run around the code that reads it; its names are None outside a step.
 
+    Type checkers see the types that the names have inside a step, where nearly all code that reads them is.
+
     >>> "run_id" in Current()
     False
     >>> Current().get("project_name", "none")
     'none'
     """
+
+    if TYPE_CHECKING:
+        is_running_flow: bool
+        flow_name: str
+        run_id: str
+        step_name: str
+        task_id: str
+        retry_count: int
+        origin_run_id: str | None
+        pathspec: str
+        namespace: str | None
+        username: str
+        tags: set[str]
+        tempdir: str
+        trigger: Trigger | None
+        parameter_names: list[str]
+        graph: dict[str, Any]
+        run: Run
+        task: Task
+        card: StepCards
+        parallel: Parallel
+        is_parallel: bool
+        project_name: str
+        project_flow_name: str
+        branch_name: str
+        is_production: bool
+        is_user_branch: bool
+        dag_id: str | None
+        dag_run_id: str | None
+        dag_run_conf: dict[str, Any] | None
+        logical_date: datetime | None
+        data_interval_start: datetime | None
+        data_interval_end: datetime | None
 
     def __init__(self) -> "None":
         self._values: "dict[str, Any]" = {"is_running_flow": False}
@@ -93,7 +143,7 @@ class Current:
     def __dir__(self) -> "list[str]":
         return sorted(set(NAMES) | {"get"})
 
-    def __getattr__(self, name: "str") -> "Any":
+    def _value(self, name: "str") -> "Any":
         values = self.__dict__["_values"]
         if name in values:
             return _as_date(values[name]) if name in _DATES else values[name]
@@ -106,6 +156,9 @@ class Current:
         if name in IN_SOME_STEPS:
             raise AttributeError("current.%s has a value in %s alone." % (name, IN_SOME_STEPS[name]))
         raise AttributeError("current has no attribute %r. It has: %s." % (name, ", ".join(NAMES)))
+
+    if not TYPE_CHECKING:  # so that a type checker refuses names that are not declared above
+        __getattr__ = _value
 
     def _computed(self, name: "str") -> "Any":
         """What few steps ask for."""

@@ -14,12 +14,35 @@ from airflow_conda_flow.flow.plain_errors import show_plainly
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
     from types import FrameType
-    from typing import Any, NoReturn
+    from typing import Any, NoReturn, Protocol
+
+    from typing_extensions import TypeVar
 
     from airflow_conda_flow.flow.flow_draft import FlowDraft
     from airflow_conda_flow.flow.graph import FlowGraph
+
+    _Method = TypeVar("_Method", bound=Callable[..., Any])
+    _Class = TypeVar("_Class", bound=type[Any])
+
+    class StepMark(Protocol):
+        """A step decorator with its attributes: it takes a step and returns it with the same type."""
+
+        def __call__(self, __method: "_Method") -> "_Method":
+            """Attach the decorator."""
+
+    class FlowMark(Protocol):
+        """A flow decorator with its attributes: it takes a flow class and returns it with the same type."""
+
+        def __call__(self, __flow_class: "_Class") -> "_Class":
+            """Attach the decorator."""
+
+    # A decorator that is called without its target returns what takes the target. The default of the type
+    # variable says so in one signature: with two overloads, mypy's message about a wrong attribute would
+    # name neither the attribute nor its type.
+    Method = TypeVar("Method", bound=Callable[..., Any], default=StepMark)
+    FlowClass = TypeVar("FlowClass", bound=type[Any] | FlowMark, default=FlowMark)
 
 OUR_PACKAGE = "airflow_conda_flow."
 
@@ -131,7 +154,10 @@ class FlowDecorator(Decorator):
 
 
 def decorator_function(decorator_class: "Any") -> "Any":
-    """The function that users write, so that ``@name`` and ``@name(...)`` both work."""
+    """The function that users write, so that ``@name`` and ``@name(...)`` both work.
+
+    Beside each call of this function is a definition for type checkers, with the decorator's attributes.
+    """
 
     def decorate(*positional: "Any", **attributes: "Any") -> "Any":
         if len(positional) == 1 and not attributes and callable(positional[0]):

@@ -6,7 +6,11 @@ from airflow_conda_flow.flow.decorators import StepDecorator, decorator_function
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from typing import Any
+
+    from airflow_conda_flow.flow.decorators import Method
+    from airflow_conda_flow.flow.delayed_value import DelayedValue
 
 VARIABLE = re.compile(r"^[A-Za-z_][A-Za-z0-9_]*$")
 
@@ -42,4 +46,14 @@ class EnvironmentDecorator(StepDecorator):
         self.attributes["vars"] = values
 
 
-environment = decorator_function(EnvironmentDecorator)
+if TYPE_CHECKING:
+
+    def environment(
+        __method: "Method | None" = None,
+        *,
+        vars: "Mapping[str, str | float] | DelayedValue" = ...,  # noqa: A002 - the field's own name
+    ) -> "Method":
+        """Attach ``EnvironmentDecorator``."""
+
+else:
+    environment = decorator_function(EnvironmentDecorator)

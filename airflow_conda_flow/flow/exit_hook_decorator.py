@@ -4,7 +4,11 @@ from airflow_conda_flow.flow.decorators import FlowDecorator, decorator_function
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
     from typing import Any
+
+    from airflow_conda_flow.flow.attribute_values import Fields, Text
+    from airflow_conda_flow.flow.decorators import FlowClass
 
 _OUTCOMES = ("on_success", "on_error")
 _KEYWORD_ARGUMENTS = 0x08  # CO_VARKEYWORDS of the inspect module, which every step process would pay for
@@ -64,4 +68,17 @@ def call_hook(function: "Any", run: "Any") -> "None":
         function()
 
 
-exit_hook = decorator_function(ExitHookDecorator)
+if TYPE_CHECKING:
+
+    def exit_hook(
+        __flow_class: "FlowClass | None" = None,
+        *,
+        on_success: "Sequence[Callable[..., object]]" = ...,
+        on_error: "Sequence[Callable[..., object]]" = ...,
+        options: "Fields" = None,
+        image: "Text" = None,
+    ) -> "FlowClass":
+        """Attach ``ExitHookDecorator``."""
+
+else:
+    exit_hook = decorator_function(ExitHookDecorator)

@@ -12,9 +12,11 @@ from airflow_conda_flow.flow.current_run import current
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Iterable, Mapping, Sequence
     from types import FrameType
-    from typing import Any, Protocol
+    from typing import Any, Literal, Protocol, overload
+
+    from airflow.sdk import DAG
 
     class Task(Protocol):
         """What a flow object asks of the task that it is part of."""
@@ -76,6 +78,18 @@ def _is_made_by_program(flow: "FlowSpec") -> "bool":
     return caller is not None and caller.f_globals.get("__name__") == "__main__"
 
 
+def _compiled(flow_class: "type[FlowSpec]", keywords: "dict[str, Any]") -> "Any":
+    if in_step_process or flow_class.__module__ == "__main__":
+        return None
+    import importlib  # noqa: PLC0415 - not in a step process
+    import importlib.util  # noqa: PLC0415 - not in a step process
+
+    if importlib.util.find_spec("airflow") is None:
+        return None
+    compiler = importlib.import_module("airflow_conda_flow.airflow.compiler")
+    return compiler.compile_dag(flow_class, **keywords)
+
+
 class _OfClass:
     """A class method whose name an artifact may have too: in a step that has it, it is the artifact."""
 
@@ -106,28 +120,53 @@ class FlowSpec:
 
             run_as_program(type(self))
 
-    @_OfClass
-    def dag(cls: "Any", **kwargs: "Any") -> "Any":  # noqa: N805 - bound to the class
-        """The Airflow DAG of this flow; ``dag = MyFlow.dag(schedule=...)`` ends a flow file.
+    if TYPE_CHECKING:
+        # The keywords are those of compile_dag; the rest are those of Airflow's DAG.
+        @classmethod
+        def dag(
+            cls,
+            *,
+            dag_id: "str | None" = None,
+            environment: "Literal['conda', 'local']" = "conda",
+            configs: "Mapping[str, str] | None" = None,
+            config_values: "Mapping[str, Any] | None" = None,
+            decorators: "Sequence[str]" = (),
+            branch: "str | None" = None,
+            production: "bool | None" = None,
+            **dag_keywords: "Any",
+        ) -> "DAG | None":
+            """The Airflow DAG of this flow."""
 
-        Nothing is imported, and None returned, where the file is run as a program, where it is
-        loaded inside a step process, and where Airflow is not installed.
+    else:
 
-        Args:
-            kwargs: keywords of Airflow's ``DAG``, and those of ``compile_dag``.
+        @_OfClass
+        def dag(cls: "Any", **kwargs: "Any") -> "Any":  # noqa: N805 - bound to the class
+            """The Airflow DAG of this flow; ``dag = MyFlow.dag(schedule=...)`` ends a flow file.
 
-        Raises:
-            FlowDefinitionError: the flow is wrong, or a keyword is.
-        """
-        if in_step_process or cls.__module__ == "__main__":
-            return None
-        import importlib  # noqa: PLC0415 - not in a step process
-        import importlib.util  # noqa: PLC0415 - not in a step process
+            Nothing is imported, and None returned, where the file is run as a program, where it is
+            loaded inside a step process, and where Airflow is not installed.
 
-        if importlib.util.find_spec("airflow") is None:
-            return None
-        compiler = importlib.import_module("airflow_conda_flow.airflow.compiler")
-        return compiler.compile_dag(cls, **kwargs)
+            Args:
+                kwargs: keywords of Airflow's ``DAG``, and those of ``compile_dag``.
+
+            Raises:
+                FlowDefinitionError: the flow is wrong, or a keyword is.
+            """
+            return _compiled(cls, kwargs)
+
+    if TYPE_CHECKING:
+
+        @overload
+        def next(self, *targets: "Callable[..., object]") -> "None": ...
+
+        @overload
+        def next(self, __target: "Callable[..., object]", *, foreach: "str") -> "None": ...
+
+        @overload
+        def next(self, __target: "Callable[..., object]", *, num_parallel: "int") -> "None": ...
+
+        @overload
+        def next(self, __cases: "Mapping[Any, Callable[..., object]]", *, condition: "str") -> "None": ...
 
     def next(self, *targets: "Any", **options: "Any") -> "None":
         """Say which steps come next; the last statement of every step but the last step.
@@ -168,7 +207,7 @@ class FlowSpec:
         return self._running_task("self.foreach_stack()").foreach_stack()
 
     def merge_artifacts(
-        self, inputs: "Any", exclude: "Iterable[str]" = (), include: "Iterable[str]" = ()
+        self, inputs: "Iterable[Any]", exclude: "Iterable[str]" = (), include: "Iterable[str]" = ()
     ) -> "None":
         """Take over the artifacts on which all inputs of a join agree.
 

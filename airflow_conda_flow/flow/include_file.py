@@ -3,12 +3,30 @@
 import os
 
 from airflow_conda_flow.errors import FlowDefinitionError, ParameterError
+from airflow_conda_flow.flow.generic import Generic
 from airflow_conda_flow.flow.parameters import Parameter
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from typing import Any
+    from typing import Any, Literal, TypedDict, overload
+
+    from typing_extensions import Self, TypeVar, Unpack
+
+    from airflow_conda_flow.flow.default_context import DefaultContext
+
+    Content = TypeVar("Content", default=Any)
+    Path = str | os.PathLike[str] | Callable[[DefaultContext], str]
+    Parser = Callable[[str], Content] | Callable[[bytes], Content]
+
+    class Options(TypedDict, total=False):
+        """The options that change nothing about the type of the content."""
+
+        encoding: str | None
+        help: str | None
+        show_default: bool | None
+else:
+    Content = None
 
 _REMOTE = "s3://"
 
@@ -61,7 +79,7 @@ class FileToInclude:
             ) from error
 
 
-class IncludeFile(Parameter):
+class IncludeFile(Parameter, Generic[Content]):
     """A file as a parameter: a run is given its path, and steps read what it held.
 
     The path is one of the machine that launches the run; in a DAG, of the worker that prepares the
@@ -92,6 +110,114 @@ class IncludeFile(Parameter):
         "encoding": None,
         "parser": None,
     }
+
+    if TYPE_CHECKING:
+        # One signature for each kind of content; where there may be no file, the content may be None.
+
+        @overload
+        def __init__(
+            self: "IncludeFile[Content]",
+            name: "str",
+            *,
+            default: "Path",
+            required: "bool" = ...,
+            parser: "Parser[Content]",
+            is_text: "bool" = ...,
+            **options: "Unpack[Options]",
+        ) -> "None": ...
+
+        @overload
+        def __init__(
+            self: "IncludeFile[Content]",
+            name: "str",
+            *,
+            required: "Literal[True]",
+            parser: "Parser[Content]",
+            is_text: "bool" = ...,
+            **options: "Unpack[Options]",
+        ) -> "None": ...
+
+        @overload
+        def __init__(
+            self: "IncludeFile[Content | None]",
+            name: "str",
+            *,
+            parser: "Parser[Content]",
+            is_text: "bool" = ...,
+            **options: "Unpack[Options]",
+        ) -> "None": ...
+
+        @overload
+        def __init__(
+            self: "IncludeFile[Any]",
+            name: "str",
+            *,
+            parser: "str",
+            default: "Path" = ...,
+            required: "bool" = ...,
+            is_text: "bool" = ...,
+            **options: "Unpack[Options]",
+        ) -> "None": ...
+
+        @overload
+        def __init__(
+            self: "IncludeFile[bytes]",
+            name: "str",
+            *,
+            default: "Path",
+            required: "bool" = ...,
+            is_text: "Literal[False]",
+            **options: "Unpack[Options]",
+        ) -> "None": ...
+
+        @overload
+        def __init__(
+            self: "IncludeFile[bytes]",
+            name: "str",
+            *,
+            required: "Literal[True]",
+            is_text: "Literal[False]",
+            **options: "Unpack[Options]",
+        ) -> "None": ...
+
+        @overload
+        def __init__(
+            self: "IncludeFile[bytes | None]",
+            name: "str",
+            *,
+            is_text: "Literal[False]",
+            **options: "Unpack[Options]",
+        ) -> "None": ...
+
+        @overload
+        def __init__(
+            self: "IncludeFile[str]",
+            name: "str",
+            *,
+            default: "Path",
+            required: "bool" = ...,
+            is_text: "Literal[True]" = ...,
+            **options: "Unpack[Options]",
+        ) -> "None": ...
+
+        @overload
+        def __init__(
+            self: "IncludeFile[str]",
+            name: "str",
+            *,
+            required: "Literal[True]",
+            is_text: "Literal[True]" = ...,
+            **options: "Unpack[Options]",
+        ) -> "None": ...
+
+        @overload
+        def __init__(
+            self: "IncludeFile[str | None]",
+            name: "str",
+            *,
+            is_text: "Literal[True]" = ...,
+            **options: "Unpack[Options]",
+        ) -> "None": ...
 
     def __init__(
         self,
@@ -125,6 +251,17 @@ class IncludeFile(Parameter):
     def expected(self) -> "str":
         """What it takes, in words."""
         return "the path of a file, or s3://bucket/key"
+
+    if TYPE_CHECKING:
+
+        @overload
+        def __get__(self, flow: "None", owner: "type | None" = None) -> "Self": ...
+
+        @overload
+        def __get__(self, flow: "object", owner: "type | None" = None) -> "Content": ...
+
+        def __get__(self, flow: "Any", owner: "type | None" = None) -> "Any":
+            """The parameter in the class, the content in a step."""
 
     def load(self, value: "Any") -> "Any":
         """What ``self.x`` is in a step: the content, parsed if there is a parser."""

@@ -8,6 +8,14 @@ from airflow_conda_flow.flow.amounts import megabytes
 from airflow_conda_flow.flow.decorators import StepDecorator, decorator_function
 from airflow_conda_flow.flow.resources_decorator import RESOURCES, check_resources
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+    from typing import Any
+
+    from airflow_conda_flow.flow.decorators import Method
+
+
 CONTAINER_SECURITY = (
     "allowPrivilegeEscalation",
     "appArmorProfile",
@@ -132,4 +140,43 @@ class KubernetesDecorator(StepDecorator):
                 )
 
 
-kubernetes = decorator_function(KubernetesDecorator)
+if TYPE_CHECKING:
+
+    def kubernetes(
+        __method: "Method | None" = None,
+        *,
+        cpu: "values.Amount" = None,
+        memory: "values.Amount" = None,
+        disk: "values.Amount" = None,
+        gpu: "values.Count" = None,
+        shared_memory: "values.Amount" = None,
+        hostname_resolution_timeout: "values.Number" = None,
+        compute_pool: "values.Text" = None,
+        image: "values.Text" = None,
+        gpu_vendor: "values.Text" = None,
+        namespace: "values.Text" = None,
+        service_account: "values.Text" = None,
+        node_selector: "values.TextsByName" = None,
+        tolerations: "Sequence[Mapping[str, Any]] | values.Fields" = None,
+        labels: "values.TextsByName" = None,
+        annotations: "values.TextsByName" = None,
+        image_pull_policy: "values.Text" = None,
+        image_pull_secrets: "values.Texts" = None,
+        secrets: "values.Texts" = None,
+        env: "values.TextsByName" = None,
+        persistent_volume_claims: "values.TextsByName" = None,
+        use_tmpfs: "values.Flag" = None,
+        tmpfs_tempdir: "values.Flag" = None,
+        tmpfs_size: "values.Amount" = None,
+        tmpfs_path: "values.Text" = None,
+        security_context: "values.Fields" = None,
+        host_network: "values.Flag" = None,
+        node_cache: "values.Text" = None,
+        qos: "values.Text" = None,
+        port: "values.Whole" = None,
+        extended_resources: "values.TextsByName" = None,
+    ) -> "Method":
+        """Attach ``KubernetesDecorator``."""
+
+else:
+    kubernetes = decorator_function(KubernetesDecorator)

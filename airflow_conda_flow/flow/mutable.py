@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from typing import Any, NoReturn
 
+    from airflow_conda_flow.flow.decorators import Decorator
     from airflow_conda_flow.flow.flow_draft import FlowDraft
 
     Spec = tuple[str, str, list[Any], dict[str, Any]]
@@ -62,7 +63,7 @@ class Mutable:
         deco_args: "list[Any] | None" = None,
         deco_kwargs: "dict[str, Any] | None" = None,
         duplicates: "int" = IGNORE,
-    ) -> "Any":
+    ) -> "Decorator | UserDecorator | None":
         """Add a decorator.
 
         Args:
@@ -91,7 +92,7 @@ class Mutable:
                 return None
             into[:] = [each for each in into if each not in same]
         into.append(made)
-        return made
+        return made  # type: ignore[no-any-return]
 
     def remove_decorator(
         self,

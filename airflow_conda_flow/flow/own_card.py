@@ -8,6 +8,8 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
+    from airflow_conda_flow.client.past_task import Task
+
 OWN_TYPES: "dict[str, type[Card]]" = {}
 """The card types that users wrote, by the name in ``@card(type=...)``; a name stands for the latest of it."""
 
@@ -56,7 +58,7 @@ class Card:
         self,
         options: "dict[str, Any] | None" = None,
         components: "list[Any] | None" = None,
-        graph: "Any" = None,
+        graph: "dict[str, Any] | None" = None,
         flow: "Any" = None,
     ) -> "None":
         self.options = options or {}
@@ -64,11 +66,11 @@ class Card:
         self.graph = graph
         self.flow = flow
 
-    def render(self, task: "Any") -> "str | None":
+    def render(self, task: "Task") -> "str | None":
         """The page as HTML, for a task that is done: a client's ``Task``; None for no page."""
         raise NotImplementedError("%s has no render(self, task)." % type(self).__name__)
 
-    def render_runtime(self, task: "Any", data: "Any") -> "str | None":
+    def render_runtime(self, task: "Task", data: "Any") -> "str | None":
         """The page while the step runs; ``data`` is what ``refresh`` was given."""
         del data
         return self.render(task)

@@ -2,6 +2,10 @@
 
 from airflow_conda_flow.flow.decorators import StepDecorator, decorator_function
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from airflow_conda_flow.flow.decorators import Method
+
 
 class Parallel(StepDecorator):
     """Marks the step that ``self.next(self.train, num_parallel=4)`` leads to.
@@ -12,4 +16,12 @@ class Parallel(StepDecorator):
     name = "parallel"
 
 
-parallel = decorator_function(Parallel)
+if TYPE_CHECKING:
+
+    def parallel(
+        __method: "Method | None" = None,
+    ) -> "Method":
+        """Attach ``Parallel``."""
+
+else:
+    parallel = decorator_function(Parallel)

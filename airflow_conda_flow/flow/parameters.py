@@ -6,6 +6,7 @@ import re
 from airflow_conda_flow.errors import FlowDefinitionError, ParameterError
 from airflow_conda_flow.flow.decorators import calling_frame, nearest
 from airflow_conda_flow.flow.delayed_value import NoValue, is_delayed, is_unpacked, resolve
+from airflow_conda_flow.flow.generic import Generic
 from airflow_conda_flow.flow.parameter_types import EXPECTED, NAMES, JSONType, convert, known_type, limits_of
 from airflow_conda_flow.flow.plain_errors import show_plainly
 
@@ -13,13 +14,41 @@ __all__ = ["JSONType", "Parameter"]
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-    from typing import Any, NoReturn
+    from collections.abc import Callable, Iterable, Mapping
+    from typing import Any, Literal, NoReturn, Protocol, TypedDict, overload
+
+    from typing_extensions import Never, Self, TypeVar, Unpack
+
+    from airflow_conda_flow.flow.default_context import DefaultContext
+    from airflow_conda_flow.flow.parameter_types import _JSONType as JSON
+
+    Value = TypeVar("Value", default=Any)
+    Single = TypeVar("Single", str, int, float, bool)
+    NoDefault = TypeVar("NoDefault", bound=None, default=Never)
+    Collection = TypeVar("Collection", dict[str, Any], list[Any])
+
+    class ClickType(Protocol):
+        """A parameter type of click, such as ``click.Choice``."""
+
+        @property
+        def name(self) -> str:
+            """The name that click gives the type."""
+
+    class Options(TypedDict, total=False):
+        """The options that change nothing about the type of the value."""
+
+        help: str | None
+        show_default: bool | None
+        choices: Iterable[Any] | None
+        minimum: float | None
+        maximum: float | None
+else:
+    Value = None
 
 _NAME = re.compile(r"^[A-Za-z][A-Za-z0-9_-]*$")
 
 
-class Parameter:
+class Parameter(Generic[Value]):
     """A parameter of the flow: an option on the command line, a field in Airflow's trigger form.
 
     Args:
@@ -37,7 +66,8 @@ class Parameter:
         minimum: the smallest value.
         maximum: the largest value.
 
-    Any of them may come from a config: ``Parameter("alpha", default=config.alpha)``.
+    Any of them may come from a config: ``Parameter("alpha", default=config.alpha)``. A type checker knows
+    ``self.alpha`` by the type and the default; it may be None if there is neither a default nor ``required``.
 
     Raises:
         FlowDefinitionError: an argument is wrong; names the line.
@@ -56,6 +86,195 @@ class Parameter:
         "minimum": None,
         "maximum": None,
     }
+
+    if TYPE_CHECKING:
+        # One signature for each kind of value; where there may be none, the value may be None.
+
+        @overload
+        def __init__(
+            self: "Parameter[bool]",
+            name: "str",
+            default: "bool | None" = ...,
+            *,
+            is_flag: "Literal[True]",
+            type: "type[bool]" = ...,
+            required: "bool" = ...,
+            **options: "Unpack[Options]",
+        ) -> "None": ...
+
+        @overload
+        def __init__(
+            self: "Parameter[list[str]]",
+            name: "str",
+            default: "str | Iterable[str] | Callable[[DefaultContext], str | Iterable[str]]",
+            *,
+            separator: "str",
+            type: "type[str]" = ...,
+            required: "bool" = ...,
+            **options: "Unpack[Options]",
+        ) -> "None": ...
+
+        @overload
+        def __init__(
+            self: "Parameter[list[str]]",
+            name: "str",
+            *,
+            separator: "str",
+            required: "Literal[True]",
+            type: "type[str]" = ...,
+            **options: "Unpack[Options]",
+        ) -> "None": ...
+
+        @overload
+        def __init__(
+            self: "Parameter[list[str] | None]",
+            name: "str",
+            *,
+            separator: "str",
+            type: "type[str]" = ...,
+            **options: "Unpack[Options]",
+        ) -> "None": ...
+
+        @overload
+        def __init__(
+            self: "Parameter[tuple[Single, ...]]",
+            name: "str",
+            default: "Single | Iterable[Single] | Callable[[DefaultContext], Iterable[Single]]",
+            *,
+            multiple: "Literal[True]",
+            type: "type[Single]" = ...,
+            required: "bool" = ...,
+            **options: "Unpack[Options]",
+        ) -> "None": ...
+
+        @overload
+        def __init__(
+            self: "Parameter[tuple[Single, ...]]",
+            name: "str",
+            *,
+            multiple: "Literal[True]",
+            type: "type[Single]",
+            required: "Literal[True]",
+            **options: "Unpack[Options]",
+        ) -> "None": ...
+
+        @overload
+        def __init__(
+            self: "Parameter[tuple[Single, ...] | None]",
+            name: "str",
+            *,
+            multiple: "Literal[True]",
+            type: "type[Single]",
+            **options: "Unpack[Options]",
+        ) -> "None": ...
+
+        @overload
+        def __init__(
+            self: "Parameter[tuple[str, ...]]",
+            name: "str",
+            *,
+            multiple: "Literal[True]",
+            required: "Literal[True]",
+            **options: "Unpack[Options]",
+        ) -> "None": ...
+
+        @overload
+        def __init__(
+            self: "Parameter[tuple[str, ...] | None]",
+            name: "str",
+            *,
+            multiple: "Literal[True]",
+            **options: "Unpack[Options]",
+        ) -> "None": ...
+
+        @overload
+        def __init__(
+            self: "Parameter[Single | NoDefault]",
+            name: "str",
+            default: "Single | NoDefault | Callable[[DefaultContext], Single]",
+            type: "type[Single]",
+            *,
+            required: "bool" = ...,
+            **options: "Unpack[Options]",
+        ) -> "None": ...
+
+        @overload
+        def __init__(
+            self: "Parameter[Single]",
+            name: "str",
+            *,
+            type: "type[Single]",
+            required: "Literal[True]",
+            **options: "Unpack[Options]",
+        ) -> "None": ...
+
+        @overload
+        def __init__(
+            self: "Parameter[Single | None]",
+            name: "str",
+            *,
+            type: "type[Single]",
+            **options: "Unpack[Options]",
+        ) -> "None": ...
+
+        @overload
+        def __init__(
+            self: "Parameter[Single]",
+            name: "str",
+            default: "Single",
+            *,
+            required: "bool" = ...,
+            **options: "Unpack[Options]",
+        ) -> "None": ...
+
+        @overload
+        def __init__(
+            self: "Parameter[str]",
+            name: "str",
+            default: "Callable[[DefaultContext], str]",
+            *,
+            required: "bool" = ...,
+            **options: "Unpack[Options]",
+        ) -> "None": ...
+
+        @overload
+        def __init__(
+            self: "Parameter[Collection]",
+            name: "str",
+            default: "Collection",
+            *,
+            required: "bool" = ...,
+            **options: "Unpack[Options]",
+        ) -> "None": ...
+
+        @overload
+        def __init__(
+            self: "Parameter[str]",
+            name: "str",
+            *,
+            required: "Literal[True]",
+            **options: "Unpack[Options]",
+        ) -> "None": ...
+
+        @overload
+        def __init__(
+            self: "Parameter[str | None]",
+            name: "str",
+            default: "None" = ...,
+            **options: "Unpack[Options]",
+        ) -> "None": ...
+
+        @overload
+        def __init__(
+            self: "Parameter[Any]",
+            name: "str",
+            default: "Any" = ...,
+            *,
+            type: "type[dict[str, Any] | list[Any]] | JSON | ClickType",
+            multiple: "bool" = ...,
+            required: "bool" = ...,
+            **options: "Unpack[Options]",
+        ) -> "None": ...
 
     def __init__(
         self,
@@ -153,12 +372,20 @@ class Parameter:
     def __set_name__(self, owner: "type", attribute: "str") -> "None":
         self.attribute = attribute
 
+    if TYPE_CHECKING:
+
+        @overload
+        def __get__(self, flow: "None", owner: "type | None" = None) -> "Self": ...
+
+        @overload
+        def __get__(self, flow: "object", owner: "type | None" = None) -> "Value": ...
+
     def __get__(self, flow: "Any", owner: "type | None" = None) -> "Any":
         if flow is None or flow._task is None:  # noqa: SLF001 - the flow is ours
             return self
         return flow.load_parameter(self.attribute, self.load)
 
-    def __set__(self, flow: "Any", value: "Any") -> "None":
+    def __set__(self, flow: "Any", value: "NoReturn") -> "None":
         raise AttributeError(
             "%r is a parameter, and parameters do not change during a run. "
             "Assign to another attribute of self." % self.attribute

@@ -9,6 +9,10 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
+    from airflow_conda_flow.flow.attribute_values import Text
+    from airflow_conda_flow.flow.decorators import FlowClass
+    from airflow_conda_flow.flow.delayed_value import DelayedValue
+
 _NAME = re.compile(r"^[a-z0-9_]{1,128}$")
 _BRANCH = re.compile(r"^[A-Za-z0-9_.-]{1,128}$")
 
@@ -78,4 +82,16 @@ def project_values(
     }
 
 
-project = decorator_function(ProjectDecorator)
+if TYPE_CHECKING:
+
+    def project(
+        __flow_class: "FlowClass | None" = None,
+        *,
+        name: "str | DelayedValue",
+        branch: "Text" = None,
+        production: "bool | DelayedValue" = False,
+    ) -> "FlowClass":
+        """Attach ``ProjectDecorator``."""
+
+else:
+    project = decorator_function(ProjectDecorator)

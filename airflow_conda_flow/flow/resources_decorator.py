@@ -8,6 +8,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
     from typing import Any
 
+    from airflow_conda_flow.flow.attribute_values import Amount, Count
+    from airflow_conda_flow.flow.decorators import Method
+
     Measure = Callable[[Any], float | None]
 
 RESOURCES: "dict[str, Any]" = {
@@ -89,4 +92,18 @@ class ResourcesDecorator(StepDecorator):
         check_resources(self)
 
 
-resources = decorator_function(ResourcesDecorator)
+if TYPE_CHECKING:
+
+    def resources(
+        __method: "Method | None" = None,
+        *,
+        cpu: "Amount" = None,
+        memory: "Amount" = None,
+        disk: "Amount" = None,
+        gpu: "Count" = None,
+        shared_memory: "Amount" = None,
+    ) -> "Method":
+        """Attach ``ResourcesDecorator``."""
+
+else:
+    resources = decorator_function(ResourcesDecorator)

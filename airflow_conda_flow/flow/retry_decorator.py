@@ -8,6 +8,9 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from typing import Any
 
+    from airflow_conda_flow.flow.decorators import Method
+    from airflow_conda_flow.flow.delayed_value import DelayedValue
+
 
 class RetryDecorator(StepDecorator):
     """Try a task again when it fails, as a new attempt.
@@ -55,4 +58,15 @@ def retries(decorators: "Mapping[str, Mapping[str, Any]]") -> "tuple[int, float]
     return attributes["times"], attributes["minutes_between_retries"] * 60.0
 
 
-retry = decorator_function(RetryDecorator)
+if TYPE_CHECKING:
+
+    def retry(
+        __method: "Method | None" = None,
+        *,
+        times: "int | DelayedValue" = 3,
+        minutes_between_retries: "float | DelayedValue" = 2,
+    ) -> "Method":
+        """Attach ``RetryDecorator``."""
+
+else:
+    retry = decorator_function(RetryDecorator)

@@ -8,6 +8,10 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any, NoReturn
 
+    from airflow_conda_flow.flow.attribute_values import Text
+    from airflow_conda_flow.flow.decorators import FlowClass
+    from airflow_conda_flow.flow.delayed_value import DelayedValue
+
 _PRESETS = {"hourly": "0 * * * *", "daily": "0 0 * * *", "weekly": "0 0 * * 0"}
 _FIELD = re.compile(r"^[0-9A-Za-z*/,#?-]+$")
 _DAY_OF_WEEK = 4
@@ -73,4 +77,18 @@ class ScheduleDecorator(FlowDecorator):
             self.fail("@schedule: timezone is %r; write one such as 'Europe/Berlin' or 'UTC'." % (name,))
 
 
-schedule = decorator_function(ScheduleDecorator)
+if TYPE_CHECKING:
+
+    def schedule(
+        __flow_class: "FlowClass | None" = None,
+        *,
+        cron: "Text" = None,
+        hourly: "bool | DelayedValue" = False,
+        daily: "bool | DelayedValue" = True,
+        weekly: "bool | DelayedValue" = False,
+        timezone: "Text" = None,
+    ) -> "FlowClass":
+        """Attach ``ScheduleDecorator``."""
+
+else:
+    schedule = decorator_function(ScheduleDecorator)

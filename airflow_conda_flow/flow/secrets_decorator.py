@@ -8,10 +8,17 @@ from airflow_conda_flow.flow.environment_decorator import VARIABLE
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from typing import Any
 
+    from airflow_conda_flow.flow.attribute_values import Several, Text
+    from airflow_conda_flow.flow.decorators import Method
+    from airflow_conda_flow.flow.delayed_value import DelayedValue
     from airflow_conda_flow.flow.flow_draft import FlowDraft
     from airflow_conda_flow.flow.graph import FlowGraph
+
+    Source = str | Mapping[str, Any]
+    Sources = Several[Source] | DelayedValue
 
 AWS = "aws-secrets-manager"
 AIRFLOW_CONNECTION = "airflow.connection"
@@ -127,4 +134,16 @@ class SecretsDecorator(StepDecorator):
             self.fail("@secrets: %s is %r; write a text." % (name, value))
 
 
-secrets = decorator_function(SecretsDecorator)
+if TYPE_CHECKING:
+
+    def secrets(
+        __method: "Method | None" = None,
+        *,
+        sources: "Sources" = ...,
+        role: "Text" = None,
+        allow_override: "bool | DelayedValue" = False,
+    ) -> "Method":
+        """Attach ``SecretsDecorator``."""
+
+else:
+    secrets = decorator_function(SecretsDecorator)

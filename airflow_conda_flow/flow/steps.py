@@ -2,15 +2,18 @@
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable
-    from typing import Any, TypeVar
+    from collections.abc import Mapping
+    from typing import Any
 
-    from airflow_conda_flow.flow.decorators import StepDecorator
-
-    Method = TypeVar("Method", bound=Callable[..., Any])
+    from airflow_conda_flow.flow.decorators import Method, StepDecorator
 
 
-def step(method: "Any" = None, start: "bool" = False, end: "bool" = False, node_info: "Any" = None) -> "Any":
+def step(
+    method: "Method | None" = None,
+    start: "bool" = False,
+    end: "bool" = False,
+    node_info: "Mapping[str, Any] | None" = None,
+) -> "Method":
     """Mark a method of a ``FlowSpec`` as a step.
 
     Args:
@@ -20,14 +23,14 @@ def step(method: "Any" = None, start: "bool" = False, end: "bool" = False, node_
         node_info: what a tool of the author's wants to know of the step; kept, and not read.
     """
 
-    def mark(method: "Method") -> "Method":
-        method.is_step = True  # type: ignore[attr-defined]
-        method.is_start_step = start  # type: ignore[attr-defined]
-        method.is_end_step = end  # type: ignore[attr-defined]
-        method.node_info = node_info or {}  # type: ignore[attr-defined]
-        return method
+    def mark(method: "Any") -> "Method":
+        method.is_step = True
+        method.is_start_step = start
+        method.is_end_step = end
+        method.node_info = node_info or {}
+        return method  # type: ignore[no-any-return]
 
-    return mark if method is None else mark(method)
+    return mark if method is None else mark(method)  # type: ignore[return-value]
 
 
 def is_step(member: "object") -> "bool":

@@ -8,6 +8,9 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from typing import Any
 
+    from airflow_conda_flow.flow.decorators import Method
+    from airflow_conda_flow.flow.delayed_value import DelayedValue
+
 _UNITS = {"seconds": 1, "minutes": 60, "hours": 3600}
 
 
@@ -51,4 +54,16 @@ def timeout_seconds(decorators: "Mapping[str, Mapping[str, Any]]") -> "float | N
     return sum(attributes[unit] * factor for unit, factor in _UNITS.items())  # type: ignore[no-any-return]
 
 
-timeout = decorator_function(TimeoutDecorator)
+if TYPE_CHECKING:
+
+    def timeout(
+        __method: "Method | None" = None,
+        *,
+        seconds: "float | DelayedValue" = 0,
+        minutes: "float | DelayedValue" = 0,
+        hours: "float | DelayedValue" = 0,
+    ) -> "Method":
+        """Attach ``TimeoutDecorator``."""
+
+else:
+    timeout = decorator_function(TimeoutDecorator)

@@ -12,11 +12,18 @@ from airflow_conda_flow.flow.decorators import FlowDecorator, decorator_function
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
     from typing import Any
 
+    from airflow_conda_flow.flow.attribute_values import Fields, Several
+    from airflow_conda_flow.flow.decorators import FlowClass
+    from airflow_conda_flow.flow.delayed_value import DelayedValue
     from airflow_conda_flow.flow.flow_draft import FlowDraft
     from airflow_conda_flow.flow.graph import FlowGraph
+
+    _Function = Callable[[Any], Any]
+    _Named = str | Mapping[str, Any] | _Function | DelayedValue
+    _SeveralNamed = Several[_Named] | _Function | DelayedValue
 
 
 class _Trigger(FlowDecorator):
@@ -193,5 +200,26 @@ def _has_function(value: "Any") -> "bool":
     return callable(value)
 
 
-trigger = decorator_function(TriggerDecorator)
-trigger_on_finish = decorator_function(TriggerOnFinishDecorator)
+if TYPE_CHECKING:
+
+    def trigger(
+        __flow_class: "FlowClass | None" = None,
+        *,
+        event: "_Named | None" = None,
+        events: "_SeveralNamed" = ...,
+        options: "Fields" = ...,
+    ) -> "FlowClass":
+        """Attach ``TriggerDecorator``."""
+
+    def trigger_on_finish(
+        __flow_class: "FlowClass | None" = None,
+        *,
+        flow: "_Named | None" = None,
+        flows: "_SeveralNamed" = ...,
+        options: "Fields" = ...,
+    ) -> "FlowClass":
+        """Attach ``TriggerOnFinishDecorator``."""
+
+else:
+    trigger = decorator_function(TriggerDecorator)
+    trigger_on_finish = decorator_function(TriggerOnFinishDecorator)

@@ -9,11 +9,23 @@ from collections import namedtuple
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from typing import Any
+    from datetime import datetime
+    from typing import NamedTuple
 
-TriggerEvent = namedtuple(  # noqa: PYI024 - every step process would pay for importing typing
-    "TriggerEvent", ["name", "id", "timestamp", "type"]
-)
+    from airflow_conda_flow.client.past_run import Run
+
+    class TriggerEvent(NamedTuple):
+        """Something that started a run."""
+
+        name: str
+        id: str
+        timestamp: datetime | None
+        type: str
+
+else:
+    TriggerEvent = namedtuple(  # noqa: PYI024 - every step process would pay for importing typing
+        "TriggerEvent", ["name", "id", "timestamp", "type"]
+    )
 """What happened: its name, what tells it from others of that name, when, and ``event`` or ``run``.
 
 The id of a ``run`` is the pathspec of the task that the other flow ended with.
@@ -58,13 +70,13 @@ class Trigger:
         return list(self._events) or None
 
     @property
-    def run(self) -> "Any":
+    def run(self) -> "Run | None":
         """The run that finished last of those that started this one; None if none did."""
         runs = self.runs
         return runs[0] if runs else None
 
     @property
-    def runs(self) -> "list[Any] | None":
+    def runs(self) -> "list[Run] | None":
         """The runs of other flows that started this one, the newest first; None if none did."""
         found = [each for each in self._events if each.type == "run"]
         if not found:
@@ -72,7 +84,7 @@ class Trigger:
         running = importlib.import_module("airflow_conda_flow.client.running")
         return [running.run(each.id) for each in found]
 
-    def __getitem__(self, name: "str") -> "Any":
+    def __getitem__(self, name: "str") -> "Run | TriggerEvent":
         """The run of the flow of that name, else the event of that name."""
         for run in self.runs or ():
             if run.path_components[0] == name:

@@ -14,8 +14,24 @@ from airflow_conda_flow.flow.steps import is_step
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-    from typing import Any, NoReturn
+    from collections.abc import Callable, Iterator, Mapping
+    from typing import Any, NoReturn, Protocol, TypeVar, overload
+
+    from typing_extensions import Self
+
+    from airflow_conda_flow.flow.decorators import Method
+    from airflow_conda_flow.flow.mutable_flow import MutableFlow
+    from airflow_conda_flow.flow.mutable_step import MutableStep
+
+    _Target = TypeVar("_Target", bound=Callable[..., Any])
+    _Generator = Callable[..., Iterator[Any]]
+
+    class GeneratorDecorator(Protocol):
+        """A step decorator made by ``user_step_decorator``; its attributes are passed to the function."""
+
+        def __call__(self, __method: "Method | None" = None, **attributes: "Any") -> "Method":
+            """Attach the decorator."""
+
 
 USER_SKIP_STEP: "dict[str, Any]" = {}
 """What a user step decorator yields so that the step does not run and the flow goes on."""
@@ -120,7 +136,16 @@ class UserDecorator(metaclass=_Attaching):
 class _OnStep(UserDecorator):
     """A user decorator of a step; stands above ``@step``."""
 
-    def __call__(self, method: "Any") -> "Any":
+    if TYPE_CHECKING:
+        # _Attaching makes @Name without brackets return what it is written on.
+        @overload
+        def __new__(cls, __target: "_Target") -> "_Target": ...  # type: ignore[misc]
+        @overload
+        def __new__(cls, *positional: "Any", **attributes: "Any") -> "Self": ...
+        def __new__(cls, *positional: "Any", **attributes: "Any") -> "Any":
+            """Make a decorator, or attach one without attributes."""
+
+    def __call__(self, method: "_Target") -> "_Target":
         """Attach the decorator to a step; the method stays what it was."""
         if not is_step(method):
             self.fail(
@@ -130,7 +155,7 @@ class _OnStep(UserDecorator):
         attached = user_decorators(method)
         if any(other.decorator_name == self.decorator_name for other in attached):
             self.fail("stands twice on %r; keep one." % method.__name__)
-        method.user_decorators = attached + [self]
+        method.user_decorators = attached + [self]  # type: ignore[attr-defined]
         return method
 
 
@@ -169,11 +194,11 @@ class UserStepDecorator(_OnStep):
 class StepMutator(_OnStep):
     """Changes the decorators of the step that it stands on, where the flow is read."""
 
-    def pre_mutate(self, mutable_step: "Any") -> "None":
+    def pre_mutate(self, mutable_step: "MutableStep") -> "None":
         """Called once configs are read."""
         del mutable_step
 
-    def mutate(self, mutable_step: "Any") -> "None":
+    def mutate(self, mutable_step: "MutableStep") -> "None":
         """Called once the command line is read: after ``--with``."""
         del mutable_step
 
@@ -181,12 +206,21 @@ class StepMutator(_OnStep):
 class FlowMutator(UserDecorator):
     """Changes the parameters and decorators of the flow that it stands on, where the flow is read."""
 
+    if TYPE_CHECKING:
+        # _Attaching makes @Name without brackets return what it is written on.
+        @overload
+        def __new__(cls, __target: "_Target") -> "_Target": ...  # type: ignore[misc]
+        @overload
+        def __new__(cls, *positional: "Any", **attributes: "Any") -> "Self": ...
+        def __new__(cls, *positional: "Any", **attributes: "Any") -> "Any":
+            """Make a decorator, or attach one without attributes."""
+
     @classmethod
     def is_target(cls, value: "Any") -> "bool":
         """Whether a value is a class."""
         return isinstance(value, type)
 
-    def __call__(self, flow_class: "Any") -> "Any":
+    def __call__(self, flow_class: "_Target") -> "_Target":
         """Attach the mutator to a flow class; the class stays what it was."""
         if not isinstance(flow_class, type):
             self.fail(
@@ -196,11 +230,11 @@ class FlowMutator(UserDecorator):
         flow_class.flow_mutators = flow_class.__dict__.get("flow_mutators", []) + [self]  # type: ignore[attr-defined]
         return flow_class
 
-    def pre_mutate(self, mutable_flow: "Any") -> "None":
+    def pre_mutate(self, mutable_flow: "MutableFlow") -> "None":
         """Called once configs are read, before parameters and steps are."""
         del mutable_flow
 
-    def mutate(self, mutable_flow: "Any") -> "None":
+    def mutate(self, mutable_flow: "MutableFlow") -> "None":
         """Called once the command line is read: after ``--with``."""
         del mutable_flow
 
@@ -230,6 +264,15 @@ def imported(name: "str", kinds: "tuple[type, ...]") -> "Any":
 def user_decorators(method: "Any") -> "list[Any]":
     """The user decorators of a step, the innermost first."""
     return list(getattr(method, "user_decorators", ()))
+
+
+if TYPE_CHECKING:
+
+    @overload
+    def user_step_decorator(function: "_Generator") -> "GeneratorDecorator": ...
+
+    @overload
+    def user_step_decorator(**attributes: "Any") -> "Callable[[_Generator], GeneratorDecorator]": ...
 
 
 def user_step_decorator(*positional: "Any", **attributes: "Any") -> "Any":

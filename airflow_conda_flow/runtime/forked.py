@@ -15,17 +15,20 @@ from airflow_conda_flow.errors import CondaFlowError
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
-    from typing import Any, BinaryIO
+    from typing import Any, BinaryIO, TypeVar
+
+    Item = TypeVar("Item")
+    Value = TypeVar("Value")
 
 _READ_AT_ONCE = 1024 * 1024
 
 
 def parallel_map(
-    func: "Callable[[Any], Any]",
-    iterable: "Iterable[Any]",
+    func: "Callable[[Item], Value]",
+    iterable: "Iterable[Item]",
     max_parallel: "int | None" = None,
     dir: "str | None" = None,  # noqa: A002 - the field's own name
-) -> "list[Any]":
+) -> "list[Value]":
     """What a function gives for each item, in the order of the items; computed in parallel.
 
     Args:
@@ -46,11 +49,11 @@ def parallel_map(
 
 
 def parallel_imap_unordered(
-    func: "Callable[[Any], Any]",
-    iterable: "Iterable[Any]",
+    func: "Callable[[Item], Value]",
+    iterable: "Iterable[Item]",
     max_parallel: "int | None" = None,
     dir: "str | None" = None,  # noqa: A002 - the field's own name
-) -> "Iterator[Any]":
+) -> "Iterator[Value]":
     """As ``parallel_map``, but each result as soon as it is there.
 
     >>> sorted(parallel_imap_unordered(str, [3, 1, 2]))

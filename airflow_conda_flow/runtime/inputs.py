@@ -2,15 +2,22 @@
 
 from airflow_conda_flow.errors import MissingArtifact
 from airflow_conda_flow.flow.flowspec import FlowSpec
+from airflow_conda_flow.flow.generic import Generic
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from typing import Any
 
+    from typing_extensions import TypeVar
+
     from airflow_conda_flow.runtime.protocol import Message
     from airflow_conda_flow.runtime.store import ArtifactClient
     from airflow_conda_flow.runtime.task import StepTask
+
+    Flow = TypeVar("Flow", default=Any)
+else:
+    Flow = None
 
 
 class Input:
@@ -83,24 +90,27 @@ def task_of(given: "Input") -> "str":
     return "%s/%s" % (step_of(given), given.__dict__["_Input__description"]["task_id"])
 
 
-class Inputs:
-    """All inputs of a join: to iterate over, by number, and of a split by the step's name."""
+class Inputs(Generic[Flow]):
+    """All inputs of a join: to iterate over, by number, and of a split by the step's name.
+
+    For type checkers ``def join(self, inputs: "Inputs[MyFlow]")`` gives each input the artifacts of the flow.
+    """
 
     def __init__(self, inputs: "list[Input]") -> "None":
-        self._inputs = inputs
+        self._inputs: "list[Any]" = inputs
         self._by_step = {step_of(each): each for each in inputs}
 
-    def __iter__(self) -> "Iterator[Input]":
+    def __iter__(self) -> "Iterator[Flow]":
         return iter(self._inputs)
 
     def __len__(self) -> "int":
         return len(self._inputs)
 
-    def __getitem__(self, number: "Any") -> "Any":
-        return self._inputs[number]
+    def __getitem__(self, number: "int") -> "Flow":
+        return self._inputs[number]  # type: ignore[no-any-return]
 
-    def __getattr__(self, step: "str") -> "Input":
-        by_step: "dict[str, Input]" = self.__dict__.get("_by_step", {})
+    def __getattr__(self, step: "str") -> "Flow":
+        by_step: "dict[str, Flow]" = self.__dict__.get("_by_step", {})
         if step in by_step:
             return by_step[step]
         raise AttributeError("inputs has no step %r. It has: %s." % (step, ", ".join(sorted(by_step))))
