@@ -32,10 +32,11 @@ class DelayedValue:
     ) -> "None":
         self.__dict__.update(_expression=expression, _names=names, _path=path)
 
-    def __getattr__(self, name: "str") -> "Any":
+    def __getattr__(self, name: "str") -> "ConfigItem":
         if name.startswith("__"):
             raise AttributeError(name)
-        return DelayedValue(self._expression, self._names, self._path + (("attribute", name),))
+        path = self._path + (("attribute", name),)
+        return DelayedValue(self._expression, self._names, path)  # type: ignore[return-value]
 
     def __getitem__(self, key: "Any") -> "Any":
         if isinstance(key, str) and key.startswith(_UNPACKED):
@@ -66,6 +67,15 @@ class DelayedValue:
         return self
 
 
+if TYPE_CHECKING:
+
+    class ConfigItem(DelayedValue, Any):  # type: ignore[misc]
+        """The value of a key of a config. Its type is not known, so that type checkers take it for any type.
+
+        ``Any`` itself would also hide the types beside it: ``Parameter("n", type=int, default=config.n)``.
+        """
+
+
 def _refuse(message: "str") -> "NoReturn":
     show_plainly()
     frame = sys._getframe(2)  # noqa: SLF001 - the user's line, without importing inspect
@@ -76,7 +86,7 @@ class NoValue(Exception):
     """A delayed value cannot be had; the message says why."""
 
 
-def config_expr(expression: "str") -> "Any":
+def config_expr(expression: "str") -> "ConfigItem":
     """The value of a Python expression over the flow's configs, once they are read.
 
     For decorators and parameters: ``@project(name=config_expr("cfg.name.lower()"))``.
@@ -84,7 +94,8 @@ def config_expr(expression: "str") -> "Any":
     Args:
         expression: may use configs by name, and whatever the flow file's module knows.
     """
-    return DelayedValue(expression, sys._getframe(1).f_globals)  # noqa: SLF001 - without importing inspect
+    names = sys._getframe(1).f_globals  # noqa: SLF001 - without importing inspect
+    return DelayedValue(expression, names)  # type: ignore[return-value]
 
 
 def is_delayed(value: "Any") -> "bool":

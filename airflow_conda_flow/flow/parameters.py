@@ -17,14 +17,14 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
     from typing import Any, Literal, NoReturn, Protocol, TypedDict, overload
 
-    from typing_extensions import Never, Self, TypeVar, Unpack
+    from typing_extensions import Self, TypeVar, Unpack
 
     from airflow_conda_flow.flow.default_context import DefaultContext
+    from airflow_conda_flow.flow.delayed_value import DelayedValue
     from airflow_conda_flow.flow.parameter_types import _JSONType as JSON
 
     Value = TypeVar("Value", default=Any)
     Single = TypeVar("Single", str, int, float, bool)
-    NoDefault = TypeVar("NoDefault", bound=None, default=Never)
     Collection = TypeVar("Collection", dict[str, Any], list[Any])
 
     class ClickType(Protocol):
@@ -88,7 +88,29 @@ class Parameter(Generic[Value]):
     }
 
     if TYPE_CHECKING:
-        # One signature for each kind of value; where there may be none, the value may be None.
+        # One signature for each kind of value; where there may be none, the value may be None. The first two
+        # are also those of Parameter("x", **config.x), for which a type checker takes the first that fits.
+
+        @overload
+        def __init__(
+            self: "Parameter[Any]",
+            name: "str",
+            default: "DelayedValue",
+            *,
+            required: "bool" = ...,
+            **options: "Unpack[Options]",
+        ) -> "None": ...
+
+        @overload
+        def __init__(
+            self: "Parameter[Single]",
+            name: "str",
+            default: "Single | DelayedValue | Callable[[DefaultContext], Single]",
+            type: "type[Single]",
+            *,
+            required: "bool" = ...,
+            **options: "Unpack[Options]",
+        ) -> "None": ...
 
         @overload
         def __init__(
@@ -132,6 +154,17 @@ class Parameter(Generic[Value]):
             *,
             separator: "str",
             type: "type[str]" = ...,
+            **options: "Unpack[Options]",
+        ) -> "None": ...
+
+        @overload
+        def __init__(
+            self: "Parameter[tuple[Any, ...]]",
+            name: "str",
+            default: "DelayedValue",
+            *,
+            multiple: "Literal[True]",
+            required: "bool" = ...,
             **options: "Unpack[Options]",
         ) -> "None": ...
 
@@ -189,17 +222,6 @@ class Parameter(Generic[Value]):
 
         @overload
         def __init__(
-            self: "Parameter[Single | NoDefault]",
-            name: "str",
-            default: "Single | NoDefault | Callable[[DefaultContext], Single]",
-            type: "type[Single]",
-            *,
-            required: "bool" = ...,
-            **options: "Unpack[Options]",
-        ) -> "None": ...
-
-        @overload
-        def __init__(
             self: "Parameter[Single]",
             name: "str",
             *,
@@ -212,6 +234,7 @@ class Parameter(Generic[Value]):
         def __init__(
             self: "Parameter[Single | None]",
             name: "str",
+            default: "None" = ...,
             *,
             type: "type[Single]",
             **options: "Unpack[Options]",

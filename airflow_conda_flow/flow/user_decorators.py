@@ -57,10 +57,13 @@ class _Attaching(type):
         cls.decorator_name = "%s.%s" % (module, qualname)
         REGISTERED[cls.decorator_name] = cls  # type: ignore[assignment]
 
-    def __call__(cls, *positional: "Any", **attributes: "Any") -> "Any":
+    def _made(cls, *positional: "Any", **attributes: "Any") -> "Any":
         if len(positional) == 1 and not attributes and cls.is_target(positional[0]):  # type: ignore[attr-defined]
             return super().__call__()(positional[0])
         return super().__call__(*positional, **attributes)
+
+    if not TYPE_CHECKING:  # type checkers read UserDecorator's __new__, which says what is returned
+        __call__ = _made
 
 
 class UserDecorator(metaclass=_Attaching):

@@ -199,7 +199,10 @@ class Everything(FlowSpec):
 
     @conda(libraries=settings.libraries)
     @kubernetes(cpu=settings.cpu, **settings["kubernetes"])
-    @environment(vars=settings)
+    @environment(vars={"LEVEL": settings.level, "NAME": config_expr("settings.name.upper()")})
+    @secrets(sources=[settings.secret])
+    @pypi(packages=settings.libraries.pypi, **settings.pypi)
+    @card(options=settings)
     @resources(memory=config_expr("settings.cpu * 1024"))
     @retry(times=settings["retries"])
     @step(start=False, node_info={"color": "red"})

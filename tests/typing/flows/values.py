@@ -55,7 +55,10 @@ class ValuesFlow(FlowSpec):
     options = Parameter("options", type=JSONType, default='{"a": 1}')
     mapping = Parameter("mapping", default={"a": 1})
     configured = Parameter("configured", default=settings.alpha)
+    typed = Parameter("typed", type=int, default=settings.alpha)
     limited = Parameter("limited", type=int, **settings.limits)
+    unpacked = Parameter("unpacked", **settings["limits"])
+    either = Parameter("either", **settings.limits)
 
     data = IncludeFile("data", default="data.csv")
     raw = IncludeFile("raw", is_text=False, required=True)
@@ -92,6 +95,10 @@ class ValuesFlow(FlowSpec):
         assert_type(self.options, Any)
         assert_type(self.mapping, dict[str, Any])
         assert_type(self.configured, Any)
+        assert_type(self.typed, int)
+        assert_type(self.limited, int)
+        assert_type(self.unpacked, Any)
+        assert_type(self.either, Any)
 
         assert_type(self.data, str)
         assert_type(self.raw, bytes)
