@@ -19,10 +19,10 @@ if TYPE_CHECKING:
     _Item_co = TypeVar("_Item_co", covariant=True)
 
     class Several(Protocol[_Item_co]):
-        """A list or a tuple, but not a text, which Python takes for a sequence of texts."""
+        """A list or a tuple, but not a text, although a text is a sequence of texts too."""
 
         def __contains__(self, __item: "object") -> "bool":
-            """Whether it has an item; a text refuses what is not a text."""
+            """Whether it holds an item. A text takes texts only, which tells it from a list of texts."""
 
         def __iter__(self) -> "Iterator[_Item_co]":
             """Each item."""

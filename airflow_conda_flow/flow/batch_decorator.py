@@ -143,7 +143,7 @@ if TYPE_CHECKING:
         privileged: "values.Flag" = None,
         aws_batch_tags: "values.TextsByName" = None,
     ) -> "Method":
-        """Attach ``BatchDecorator``."""
+        """Run a step as a job of AWS Batch; see ``BatchDecorator``."""
 
 else:
     batch = decorator_function(BatchDecorator)

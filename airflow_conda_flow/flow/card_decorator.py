@@ -100,7 +100,7 @@ if TYPE_CHECKING:
         scope: "Text" = None,
         rank: "Whole" = None,
     ) -> "Method":
-        """Attach ``CardDecorator``."""
+        """Make an HTML page about each task of a step; see ``CardDecorator``."""
 
 else:
     card = decorator_function(CardDecorator)

@@ -60,7 +60,7 @@ if TYPE_CHECKING:
         var: "Text" = None,
         print_exception: "bool | DelayedValue" = True,
     ) -> "Method":
-        """Attach ``CatchDecorator``."""
+        """Continue the flow when the last attempt of a step has failed; see ``CatchDecorator``."""
 
 else:
     catch = decorator_function(CatchDecorator)

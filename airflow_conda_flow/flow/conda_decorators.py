@@ -204,7 +204,7 @@ if TYPE_CHECKING:
         disabled: "Flag" = None,
         file: "Text" = None,
     ) -> "Method":
-        """Attach ``CondaDecorator``."""
+        """Declare the conda environment of a step; see ``CondaDecorator``."""
 
     def conda_base(
         __flow_class: "FlowClass | None" = None,
@@ -215,7 +215,7 @@ if TYPE_CHECKING:
         disabled: "Flag" = None,
         file: "Text" = None,
     ) -> "FlowClass":
-        """Attach ``CondaBaseDecorator``."""
+        """Declare what the conda environments of all steps share; see ``CondaBaseDecorator``."""
 
     def pypi(
         __method: "Method | None" = None,
@@ -224,7 +224,7 @@ if TYPE_CHECKING:
         python: "Text" = None,
         disabled: "Flag" = None,
     ) -> "Method":
-        """Attach ``PypiDecorator``."""
+        """Add packages from PyPI to the environment of a step; see ``PypiDecorator``."""
 
     def pypi_base(
         __flow_class: "FlowClass | None" = None,
@@ -233,7 +233,7 @@ if TYPE_CHECKING:
         python: "Text" = None,
         disabled: "Flag" = None,
     ) -> "FlowClass":
-        """Attach ``PypiBaseDecorator``."""
+        """Add packages from PyPI to the environments of all steps; see ``PypiBaseDecorator``."""
 
 else:
     conda = decorator_function(CondaDecorator)

@@ -53,7 +53,7 @@ if TYPE_CHECKING:
         *,
         vars: "Mapping[str, str | float] | DelayedValue" = ...,  # noqa: A002 - the field's own name
     ) -> "Method":
-        """Attach ``EnvironmentDecorator``."""
+        """Set environment variables for a step; see ``EnvironmentDecorator``."""
 
 else:
     environment = decorator_function(EnvironmentDecorator)

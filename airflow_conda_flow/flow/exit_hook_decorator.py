@@ -78,7 +78,7 @@ if TYPE_CHECKING:
         options: "Fields" = None,
         image: "Text" = None,
     ) -> "FlowClass":
-        """Attach ``ExitHookDecorator``."""
+        """Call functions when a run has ended; see ``ExitHookDecorator``."""
 
 else:
     exit_hook = decorator_function(ExitHookDecorator)

@@ -176,7 +176,7 @@ if TYPE_CHECKING:
         port: "values.Whole" = None,
         extended_resources: "values.TextsByName" = None,
     ) -> "Method":
-        """Attach ``KubernetesDecorator``."""
+        """Run a step as a pod on Kubernetes; see ``KubernetesDecorator``."""
 
 else:
     kubernetes = decorator_function(KubernetesDecorator)

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     def parallel(
         __method: "Method | None" = None,
     ) -> "Method":
-        """Attach ``Parallel``."""
+        """Mark a step whose tasks run at once, for num_parallel."""
 
 else:
     parallel = decorator_function(Parallel)

@@ -91,7 +91,7 @@ if TYPE_CHECKING:
         branch: "Text" = None,
         production: "bool | DelayedValue" = False,
     ) -> "FlowClass":
-        """Attach ``ProjectDecorator``."""
+        """Name the project that a flow belongs to; see ``ProjectDecorator``."""
 
 else:
     project = decorator_function(ProjectDecorator)

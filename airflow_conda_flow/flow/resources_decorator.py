@@ -103,7 +103,7 @@ if TYPE_CHECKING:
         gpu: "Count" = None,
         shared_memory: "Amount" = None,
     ) -> "Method":
-        """Attach ``ResourcesDecorator``."""
+        """State the resources that a step needs, wherever it runs; see ``ResourcesDecorator``."""
 
 else:
     resources = decorator_function(ResourcesDecorator)

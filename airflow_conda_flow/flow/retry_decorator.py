@@ -66,7 +66,7 @@ if TYPE_CHECKING:
         times: "int | DelayedValue" = 3,
         minutes_between_retries: "float | DelayedValue" = 2,
     ) -> "Method":
-        """Attach ``RetryDecorator``."""
+        """Try a task again when it fails; see ``RetryDecorator``."""
 
 else:
     retry = decorator_function(RetryDecorator)

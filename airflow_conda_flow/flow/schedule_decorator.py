@@ -88,7 +88,7 @@ if TYPE_CHECKING:
         weekly: "bool | DelayedValue" = False,
         timezone: "Text" = None,
     ) -> "FlowClass":
-        """Attach ``ScheduleDecorator``."""
+        """Run the DAG of a flow by the clock; see ``ScheduleDecorator``."""
 
 else:
     schedule = decorator_function(ScheduleDecorator)

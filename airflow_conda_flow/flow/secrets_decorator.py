@@ -143,7 +143,7 @@ if TYPE_CHECKING:
         role: "Text" = None,
         allow_override: "bool | DelayedValue" = False,
     ) -> "Method":
-        """Attach ``SecretsDecorator``."""
+        """Give a step secrets as environment variables; see ``SecretsDecorator``."""
 
 else:
     secrets = decorator_function(SecretsDecorator)

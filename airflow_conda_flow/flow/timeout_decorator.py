@@ -63,7 +63,7 @@ if TYPE_CHECKING:
         minutes: "float | DelayedValue" = 0,
         hours: "float | DelayedValue" = 0,
     ) -> "Method":
-        """Attach ``TimeoutDecorator``."""
+        """Limit how long a step may run; see ``TimeoutDecorator``."""
 
 else:
     timeout = decorator_function(TimeoutDecorator)

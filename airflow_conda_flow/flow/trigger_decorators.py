@@ -209,7 +209,7 @@ if TYPE_CHECKING:
         events: "_SeveralNamed" = ...,
         options: "Fields" = ...,
     ) -> "FlowClass":
-        """Attach ``TriggerDecorator``."""
+        """Run the DAG of a flow when an event has happened; see ``TriggerDecorator``."""
 
     def trigger_on_finish(
         __flow_class: "FlowClass | None" = None,
@@ -218,7 +218,7 @@ if TYPE_CHECKING:
         flows: "_SeveralNamed" = ...,
         options: "Fields" = ...,
     ) -> "FlowClass":
-        """Attach ``TriggerOnFinishDecorator``."""
+        """Run the DAG of a flow when another flow has finished; see ``TriggerOnFinishDecorator``."""
 
 else:
     trigger = decorator_function(TriggerDecorator)
