@@ -62,7 +62,7 @@ class _Attaching(type):
             return super().__call__()(positional[0])
         return super().__call__(*positional, **attributes)
 
-    if not TYPE_CHECKING:  # type checkers read UserDecorator's __new__, which says what is returned
+    if not TYPE_CHECKING:  # type checkers read the __new__ of the classes, which says what is returned
         __call__ = _made
 
 
