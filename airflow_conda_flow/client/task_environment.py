@@ -24,14 +24,14 @@ class Package:
     """
 
     def __init__(self, described: "dict[str, Any]") -> "None":
-        self.name = described["name"]
-        self.version = described["version"]
-        self.build = described.get("build", "")
-        self.channel = described.get("channel", "")
-        self.url = described["url"]
-        self.sha256 = described["sha256"]
-        self.size = described["size"]
-        self.stated = described.get("stated", False)
+        self.name: "str" = described["name"]
+        self.version: "str" = described["version"]
+        self.build: "str" = described.get("build", "")
+        self.channel: "str" = described.get("channel", "")
+        self.url: "str" = described["url"]
+        self.sha256: "str" = described["sha256"]
+        self.size: "int" = described["size"]
+        self.stated: "bool" = described.get("stated", False)
 
     def __repr__(self) -> "str":
         return "<Package %s %s %s>" % (self.name, self.version, self.build)

@@ -15,9 +15,9 @@ class TaskException:
     """
 
     def __init__(self, described: "dict[str, Any]") -> "None":
-        self.type = described["type"]
-        self.exception = described["message"]
-        self.stacktrace = described["traceback"]
+        self.type: "str" = described["type"]
+        self.exception: "str" = described["message"]
+        self.stacktrace: "str" = described["traceback"]
 
     @property
     def message(self) -> "str":

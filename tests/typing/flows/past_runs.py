@@ -80,6 +80,11 @@ def look_up() -> None:
     if task is not None:
         assert_type(task.stdout, str)
         assert_type(task.exception, TaskException | None)
+        if task.exception is not None:
+            assert_type(task.exception.type, str)
+            assert_type(task.exception.stacktrace, str)
+        if task.environment is not None:
+            assert_type([package.version for package in task.environment.packages], list[str])
         assert_type(task.parent_tasks, Iterator[Task])
         assert_type(task.metadata_dict, dict[str, str])
         assert_type([fact.name for fact in task.metadata], list[str])
