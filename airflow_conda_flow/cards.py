@@ -50,7 +50,7 @@ __all__ = [
 ]
 
 
-def __getattr__(name: "str") -> "object":
+def __getattr__(name: str) -> object:
     if name != "get_cards":  # which steps seldom ask for
         raise AttributeError("module %r has no attribute %r" % (__name__, name))
     import importlib  # noqa: PLC0415 - only where it is used

@@ -11,8 +11,10 @@ from typing import Any
 from airflow_conda_flow.datastore.datastore import Datastore
 from airflow_conda_flow.environments.environments import Environments
 from airflow_conda_flow.flow.definition import read_flow
-from airflow_conda_flow.runner.attempt import TaskRequest, TaskResult, run_attempt
+from airflow_conda_flow.records.run_record import RunRecord
+from airflow_conda_flow.runner.attempt import run_attempt
 from airflow_conda_flow.runner.run_preparation import prepare_run
+from airflow_conda_flow.runner.task_request import TaskRequest, TaskResult
 from airflow_conda_flow.runtime import pickling
 from airflow_conda_flow.settings import load_settings
 
@@ -32,7 +34,7 @@ class AttemptMachine:
     Attributes:
         datastore: where the run is.
         folder: the folder of the flow file.
-        manifest: the run's manifest; a test may change it.
+        manifest: the document of the run's record; a test may change it, and None has it read.
         lines: (stream, line) of everything that attempts printed.
     """
 
@@ -61,7 +63,7 @@ class AttemptMachine:
             parameters=parameters or {},
             origin="local",
             environment="local",
-        )
+        ).document
 
     def attempt(self, step: str, *indices: int, attempt: int = 0, **options: Any) -> TaskResult:
         """Run one attempt to its end, however it ends.
@@ -79,7 +81,7 @@ class AttemptMachine:
             indices,
             attempt,
             options.pop("code_dir", self.folder),
-            self.manifest,
+            None if self.manifest is None else RunRecord(self.manifest),
             options.pop("python", None),
         )
         output = options.pop("output", lambda stream, line: self.lines.append((stream, line)))
@@ -100,7 +102,7 @@ class AttemptMachine:
 
     def value(self, result: TaskResult, name: str) -> Any:
         """The value of an artifact of a finished attempt."""
-        ref = result.manifest["artifacts"][name]
+        ref = result.record.artifacts[name]
         return pickling.load_from_file(str(self.datastore.artifacts.fetch(ref["sha256"], ref["size"])))
 
     def printed(self, stream: str = "stdout") -> list[str]:

@@ -28,7 +28,7 @@ from airflow_conda_flow.compute.batch_service import Job
 from airflow_conda_flow.compute.stored_lines import stored_lines
 from airflow_conda_flow.datastore.storage import Storage
 from airflow_conda_flow.errors import CondaFlowError, SettingError
-from airflow_conda_flow.runner.attempt import TaskRequest
+from airflow_conda_flow.runner.task_request import TaskRequest
 from airflow_conda_flow.settings import Settings
 
 if TYPE_CHECKING:
@@ -169,7 +169,7 @@ class BatchStepOperator(StepTask, BatchOperator):
             request = replace(request, attempt=attempt_of_job(job["jobName"]))
         result = conclude_job(work.storage, request, job, job_id)
         if not has_printed:
-            for _, line in stored_lines(work.storage, request):
+            for _, line in stored_lines(work.storage, request.name):
                 self.log.info("%s", line)
         self._persist_cloudwatch_link(context)
         cancelled = self._cancel is not None and self._cancel.is_set()

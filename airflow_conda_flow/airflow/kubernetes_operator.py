@@ -29,7 +29,7 @@ from airflow_conda_flow.compute.remote_result import is_done, remote_result
 from airflow_conda_flow.compute.runner_environ import runner_environ
 from airflow_conda_flow.datastore.storage import Storage
 from airflow_conda_flow.errors import ComputeUnavailable, CondaFlowError, SettingError, TaskFailed
-from airflow_conda_flow.runner.attempt import TaskRequest
+from airflow_conda_flow.runner.task_request import TaskRequest
 from airflow_conda_flow.settings import Settings
 
 if TYPE_CHECKING:

@@ -90,7 +90,7 @@ class PrepareOperator(BaseOperator):
         datastore, environments = open_stores(settings, LogProgress(self.log))
         run_id = flow_run_id(self.dag_id, context["run_id"])
         first_try = attempt_of(context["ti"].try_number) == 0
-        manifest = prepare_run(
+        run = prepare_run(
             definition,
             datastore=datastore,
             environments=environments,
@@ -116,7 +116,7 @@ class PrepareOperator(BaseOperator):
 
             prepare_batch(definition.decorators, settings, datastore.storage)
         self.log.info("Prepared run %s/%s in %s", definition.name, run_id, datastore.storage.url)
-        for step, environment in manifest["environments"].items():
+        for step, environment in run.environments.items():
             self.log.info(
                 "Step %s: Python %s, environment %s",
                 step,

@@ -58,7 +58,7 @@ _MODULES = {
 """The module that has a name; loaded by the first use of the name."""
 
 
-def __getattr__(name: "str") -> "object":
+def __getattr__(name: str) -> object:
     if name not in _MODULES:
         raise AttributeError("module %r has no attribute %r" % (__name__, name))
     return getattr(importlib.import_module("%s.%s" % (__name__, _MODULES[name])), name)

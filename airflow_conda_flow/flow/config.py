@@ -20,15 +20,15 @@ class ConfigOptions:
 
     def __init__(
         self,
-        name: "str",
+        name: str,
         default: "Any",
         default_value: "Any",
         help_text: "str | None",
-        required: "bool",
+        required: bool,
         parser: "Any",
-        plain: "bool",
-        show_default: "bool",
-    ) -> "None":
+        plain: bool,
+        show_default: bool,
+    ) -> None:
         frame = calling_frame()
         self.file = frame.f_code.co_filename
         self.line = frame.f_lineno
@@ -47,12 +47,12 @@ class ConfigOptions:
         """What ``self.config`` is for a stored value."""
         return value if self.plain else wrapped(value)
 
-    def fail(self, message: "str") -> "NoReturn":
+    def fail(self, message: str) -> "NoReturn":
         """Raise a ``FlowDefinitionError`` at the line of the config."""
         show_plainly()
         raise FlowDefinitionError("Config %r %s" % (self.name, message), self.file, self.line)
 
-    def _check(self) -> "None":
+    def _check(self) -> None:
         if not isinstance(self.name, str) or not self.name.replace("-", "_").isidentifier():
             self.fail('is not a name. Write letters, digits and "_", such as "settings".')
         if self.default is not None and self.default_value is not None:
@@ -86,22 +86,22 @@ class Config(DelayedValue):
 
     def __init__(
         self,
-        name: "str",
+        name: str,
         default: "Any" = None,
         default_value: "Any" = None,
         help: "str | None" = None,  # noqa: A002 - the field's own name for it
-        required: "bool" = False,
+        required: bool = False,
         parser: "str | Callable[[str], Any] | None" = None,
-        plain: "bool" = False,
-        show_default: "bool" = True,
-    ) -> "None":
+        plain: bool = False,
+        show_default: bool = True,
+    ) -> None:
         options = ConfigOptions(
             name, default, default_value, help, bool(required), parser, bool(plain), bool(show_default)
         )
         super().__init__(variable_of(options), {})
         self.__dict__["_options"] = options
 
-    def __set_name__(self, owner: "type", attribute: "str") -> "None":
+    def __set_name__(self, owner: "type", attribute: str) -> None:
         config_options(self).attribute = attribute
 
     def __get__(self, flow: "Any", owner: "type | None" = None) -> "Any":
@@ -110,14 +110,14 @@ class Config(DelayedValue):
         options = config_options(self)
         return flow.load_parameter(options.attribute, options.load)
 
-    def __set__(self, flow: "Any", value: "Any") -> "None":
+    def __set__(self, flow: "Any", value: "Any") -> None:
         name = config_options(self).attribute
         raise AttributeError(
             "%r is a config, and configs do not change during a run. Assign to another attribute of self."
             % name
         )
 
-    def __repr__(self) -> "str":
+    def __repr__(self) -> str:
         return "<Config %s>" % config_options(self).name
 
 
@@ -126,6 +126,6 @@ def config_options(config: "Config") -> "ConfigOptions":
     return config.__dict__["_options"]  # type: ignore[no-any-return]
 
 
-def variable_of(options: "ConfigOptions") -> "str":
+def variable_of(options: "ConfigOptions") -> str:
     """The config's name in expressions."""
     return options.name.replace("-", "_")

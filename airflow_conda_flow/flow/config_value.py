@@ -12,10 +12,10 @@ class ConfigValue(dict):  # type: ignore[type-arg]
     1
     """
 
-    def __init__(self, data: "Any") -> "None":
+    def __init__(self, data: "Any") -> None:
         super().__init__((key, wrapped(value)) for key, value in dict(data).items())
 
-    def __getattr__(self, name: "str") -> "Any":
+    def __getattr__(self, name: str) -> "Any":
         try:
             return self[name]
         except KeyError:

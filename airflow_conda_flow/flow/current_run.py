@@ -67,10 +67,10 @@ class Current:
     'none'
     """
 
-    def __init__(self) -> "None":
+    def __init__(self) -> None:
         self._values: "dict[str, Any]" = {"is_running_flow": False}
 
-    def _set(self, **values: "Any") -> "None":
+    def _set(self, **values: "Any") -> None:
         self._values = dict(values, is_running_flow=True)
         if "tags" in values:
             self._values["tags"] = set(values["tags"])
@@ -79,21 +79,21 @@ class Current:
         if values.get("trigger"):
             self._values["trigger"] = as_trigger(values["trigger"])
 
-    def _update(self, **values: "Any") -> "None":
+    def _update(self, **values: "Any") -> None:
         """Add values: the seam for what decorators bring along."""
         self._values.update(values)
 
-    def get(self, name: "str", default: "Any" = None) -> "Any":
+    def get(self, name: str, default: "Any" = None) -> "Any":
         """The value of a name, or ``default`` where there is none."""
         return getattr(self, name, default)
 
-    def __contains__(self, name: "str") -> "bool":
+    def __contains__(self, name: str) -> bool:
         return getattr(self, name, None) is not None
 
     def __dir__(self) -> "list[str]":
         return sorted(set(NAMES) | {"get"})
 
-    def __getattr__(self, name: "str") -> "Any":
+    def __getattr__(self, name: str) -> "Any":
         values = self.__dict__["_values"]
         if name in values:
             return _as_date(values[name]) if name in _DATES else values[name]
@@ -107,7 +107,7 @@ class Current:
             raise AttributeError("current.%s has a value in %s alone." % (name, IN_SOME_STEPS[name]))
         raise AttributeError("current has no attribute %r. It has: %s." % (name, ", ".join(NAMES)))
 
-    def _computed(self, name: "str") -> "Any":
+    def _computed(self, name: str) -> "Any":
         """What few steps ask for."""
         if name == "graph":
             from airflow_conda_flow.flow.graph_summary import graph_summary  # noqa: PLC0415 - reads sources

@@ -21,12 +21,12 @@ class FileToInclude:
         parameter: what it is the value of.
     """
 
-    def __init__(self, location: "str", parameter: "IncludeFile") -> "None":
+    def __init__(self, location: str, parameter: "IncludeFile") -> None:
         self.location = location
         self.parameter = parameter
 
     @property
-    def is_remote(self) -> "bool":
+    def is_remote(self) -> bool:
         """Whether it is an object in S3."""
         return self.location.startswith(_REMOTE)
 
@@ -50,7 +50,7 @@ class FileToInclude:
                 "encoding=..." % (self.parameter.name, self.location, self.parameter.encoding, error)
             ) from error
 
-    def _read(self) -> "bytes":
+    def _read(self) -> bytes:
         try:
             with open(self.location, "rb") as file:
                 return file.read()
@@ -95,14 +95,14 @@ class IncludeFile(Parameter):
 
     def __init__(
         self,
-        name: "str",
+        name: str,
         required: "bool | None" = None,
         is_text: "bool | None" = None,
         encoding: "str | None" = None,
         help: "str | None" = None,  # noqa: A002 - the field's own name for it
         parser: "Any" = None,
         **further: "Any",
-    ) -> "None":
+    ) -> None:
         self._begin(name)
         self.is_text = True
         self.encoding = "utf-8"
@@ -117,12 +117,12 @@ class IncludeFile(Parameter):
         self._take(dict(further, **{key: value for key, value in stated.items() if value is not None}))
 
     @property
-    def type_name(self) -> "str":
+    def type_name(self) -> str:
         """The type as users read it."""
         return "file"
 
     @property
-    def expected(self) -> "str":
+    def expected(self) -> str:
         """What it takes, in words."""
         return "the path of a file, or s3://bucket/key"
 
@@ -132,7 +132,7 @@ class IncludeFile(Parameter):
             return value
         return call_parser(self.parser, value, "Parameter %r" % self.name)
 
-    def _settle(self, options: "dict[str, Any]") -> "None":
+    def _settle(self, options: "dict[str, Any]") -> None:
         if options["is_text"] is not None:
             self.is_text = bool(options["is_text"])
         self.encoding = options["encoding"] or "utf-8"
@@ -158,7 +158,7 @@ class IncludeFile(Parameter):
             raise TypeError
         return self._file(str(given), [os.getcwd(), _folder(self.file)])
 
-    def _file(self, path: "str", folders: "list[str]") -> "FileToInclude":
+    def _file(self, path: str, folders: "list[str]") -> "FileToInclude":
         if path.startswith(_REMOTE):
             return FileToInclude(path, self)
         candidates = [os.path.join(folder, os.path.expanduser(path)) for folder in folders]
@@ -168,7 +168,7 @@ class IncludeFile(Parameter):
         raise ParameterError("Parameter %r: there is no file %s." % (self.name, candidates[0]))
 
 
-def call_parser(parser: "Any", content: "Any", what: "str") -> "Any":
+def call_parser(parser: "Any", content: "Any", what: str) -> "Any":
     """What a parser makes of a content.
 
     Args:
@@ -190,7 +190,7 @@ def call_parser(parser: "Any", content: "Any", what: "str") -> "Any":
         ) from error
 
 
-def _function(name: "str", what: "str") -> "Any":
+def _function(name: str, what: str) -> "Any":
     import importlib  # noqa: PLC0415 - few parsers are names
 
     module_name, _, attribute = name.rpartition(".")
@@ -204,9 +204,9 @@ def _function(name: "str", what: "str") -> "Any":
     return found
 
 
-def _folder(file: "str") -> "str":
+def _folder(file: str) -> str:
     return os.path.dirname(os.path.abspath(file))
 
 
-def _is_path(value: "Any") -> "bool":
+def _is_path(value: "Any") -> bool:
     return (isinstance(value, str) and bool(value)) or hasattr(value, "__fspath__")

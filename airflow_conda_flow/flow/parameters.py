@@ -59,14 +59,14 @@ class Parameter:
 
     def __init__(
         self,
-        name: "str",
+        name: str,
         default: "Any" = None,
         type: "Any" = None,  # noqa: A002 - the field's own name for it
         help: "str | None" = None,  # noqa: A002 - the field's own name for it
         required: "bool | None" = None,
         show_default: "bool | None" = None,
         **further: "Any",
-    ) -> "None":
+    ) -> None:
         self._begin(name)
         stated = {
             "default": default,
@@ -78,7 +78,7 @@ class Parameter:
         self._take(dict(further, **{key: value for key, value in stated.items() if value is not None}))
 
     @property
-    def type_name(self) -> "str":
+    def type_name(self) -> str:
         """The type as users read it, such as ``int``."""
         return NAMES[self.type]
 
@@ -116,7 +116,7 @@ class Parameter:
             ) from None
 
     @property
-    def expected(self) -> "str":
+    def expected(self) -> str:
         """What it takes, in words, such as ``a whole number from 1 to 9``."""
         words = EXPECTED[self.type_name]
         if self.choices is not None:
@@ -150,7 +150,7 @@ class Parameter:
         """What ``self.x`` is in a step, for the stored value."""
         return value
 
-    def __set_name__(self, owner: "type", attribute: "str") -> "None":
+    def __set_name__(self, owner: "type", attribute: str) -> None:
         self.attribute = attribute
 
     def __get__(self, flow: "Any", owner: "type | None" = None) -> "Any":
@@ -158,23 +158,23 @@ class Parameter:
             return self
         return flow.load_parameter(self.attribute, self.load)
 
-    def __set__(self, flow: "Any", value: "Any") -> "None":
+    def __set__(self, flow: "Any", value: "Any") -> None:
         raise AttributeError(
             "%r is a parameter, and parameters do not change during a run. "
             "Assign to another attribute of self." % self.attribute
         )
 
-    def __repr__(self) -> "str":
+    def __repr__(self) -> str:
         return "<%s %s>" % (type(self).__name__, self.name)
 
-    def fail(self, message: "str") -> "NoReturn":
+    def fail(self, message: str) -> "NoReturn":
         """Raise a ``FlowDefinitionError`` at the line of the parameter."""
         show_plainly()
         raise FlowDefinitionError("Parameter %r %s" % (self.name, message), self.file, self.line)
 
     # How it is made.
 
-    def _begin(self, name: "str") -> "None":
+    def _begin(self, name: str) -> None:
         frame = calling_frame()
         self.file = frame.f_code.co_filename
         self.line = frame.f_lineno
@@ -183,7 +183,7 @@ class Parameter:
         if not isinstance(name, str) or not _NAME.match(name):
             self.fail('is not a name. Write letters, digits and "_", such as "alpha".')
 
-    def _take(self, given: "dict[str, Any]") -> "None":
+    def _take(self, given: "dict[str, Any]") -> None:
         """Take the options, those that are left out as their defaults; delayed ones are checked later."""
         for key in given:
             if key not in self.options and not is_unpacked(key):
@@ -208,7 +208,7 @@ class Parameter:
         if not self.is_delayed:
             self._settle(everything)
 
-    def _settle(self, options: "dict[str, Any]") -> "None":
+    def _settle(self, options: "dict[str, Any]") -> None:
         """Take the type and what depends on it, and check the default."""
         self.multiple = bool(options["multiple"])
         self.is_flag = bool(options["is_flag"])
@@ -227,7 +227,7 @@ class Parameter:
         if self.default is not None and not callable(self.default):
             self.default = self._checked_default(self.default)
 
-    def _take_limits(self, limits: "dict[str, Any]") -> "None":
+    def _take_limits(self, limits: "dict[str, Any]") -> None:
         choices = limits.get("choices")
         if choices is not None:
             if isinstance(choices, str) or not hasattr(choices, "__iter__") or not list(choices):
@@ -239,7 +239,7 @@ class Parameter:
                     self.fail("has a %s, which goes with a number; its type is %s." % (name, self.type_name))
                 setattr(self, name, self._checked(name, limits[name]))
 
-    def _checked(self, what: "str", value: "Any") -> "Any":
+    def _checked(self, what: str, value: "Any") -> "Any":
         try:
             return convert(self.type, value)
         except (TypeError, ValueError):

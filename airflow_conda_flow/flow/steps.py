@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     Method = TypeVar("Method", bound=Callable[..., Any])
 
 
-def step(method: "Any" = None, start: "bool" = False, end: "bool" = False, node_info: "Any" = None) -> "Any":
+def step(method: "Any" = None, start: bool = False, end: bool = False, node_info: "Any" = None) -> "Any":
     """Mark a method of a ``FlowSpec`` as a step.
 
     Args:
@@ -30,11 +30,11 @@ def step(method: "Any" = None, start: "bool" = False, end: "bool" = False, node_
     return mark if method is None else mark(method)
 
 
-def is_step(member: "object") -> "bool":
+def is_step(member: object) -> bool:
     """Whether a member of a flow class is a step."""
     return callable(member) and bool(getattr(member, "is_step", False))
 
 
-def step_decorators(method: "object") -> "list[StepDecorator]":
+def step_decorators(method: object) -> "list[StepDecorator]":
     """The decorators beside ``@step``, the innermost first."""
     return list(getattr(method, "decorators", ()))

@@ -8,7 +8,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from typing import Any
 
-    from airflow_conda_flow.runtime.protocol import Message
+    from airflow_conda_flow.records.shapes import ArtifactRef, InputDescription
     from airflow_conda_flow.runtime.store import ArtifactClient
     from airflow_conda_flow.runtime.task import StepTask
 
@@ -26,12 +26,12 @@ class Input:
         task: the join.
     """
 
-    def __init__(self, description: "Message", client: "ArtifactClient", task: "StepTask") -> "None":
+    def __init__(self, description: "InputDescription", client: "ArtifactClient", task: "StepTask") -> None:
         self.__dict__["_Input__description"] = description
         self.__dict__["_Input__client"] = client
         self.__dict__["_Input__task"] = task
 
-    def __getattr__(self, name: "str") -> "Any":
+    def __getattr__(self, name: str) -> "Any":
         if name.startswith("__"):
             raise AttributeError("An input of a join has no attribute %r." % name)
         ref = self.__description["artifacts"].get(name)
@@ -40,7 +40,7 @@ class Input:
         value = self.__dict__[name] = self.__client.load(ref, "%s of task %s" % (name, task_of(self)))
         return value
 
-    def __beside_artifacts(self, name: "str") -> "Any":
+    def __beside_artifacts(self, name: str) -> "Any":
         task, frames = self.__task, self.__description["frames"]
         if name == "index":
             return frames[-1]["index"] if frames else task.index
@@ -58,27 +58,27 @@ class Input:
         names = ", ".join(sorted(self.__description["artifacts"])) or "none"
         raise MissingArtifact("Task %s has no artifact %r. It has: %s." % (task_of(self), name, names))
 
-    def __setattr__(self, name: "str", value: "Any") -> "None":
+    def __setattr__(self, name: str, value: "Any") -> None:
         raise AttributeError("An input of a join is read-only; assign to self.%s instead." % name)
 
     def __dir__(self) -> "list[str]":
         return sorted(self.__description["artifacts"])
 
-    def __repr__(self) -> "str":
+    def __repr__(self) -> str:
         return "<Input %s>" % task_of(self)
 
 
-def refs_of(given: "Input") -> "dict[str, Message]":
+def refs_of(given: "Input") -> "dict[str, ArtifactRef]":
     """The references of an input's artifacts, by name."""
     return given.__dict__["_Input__description"]["artifacts"]  # type: ignore[no-any-return]
 
 
-def step_of(given: "Input") -> "str":
+def step_of(given: "Input") -> str:
     """The step that an input's task is of."""
     return given.__dict__["_Input__description"]["step"]  # type: ignore[no-any-return]
 
 
-def task_of(given: "Input") -> "str":
+def task_of(given: "Input") -> str:
     """The step and task id of an input, such as ``train/3``."""
     return "%s/%s" % (step_of(given), given.__dict__["_Input__description"]["task_id"])
 
@@ -86,20 +86,20 @@ def task_of(given: "Input") -> "str":
 class Inputs:
     """All inputs of a join: to iterate over, by number, and of a split by the step's name."""
 
-    def __init__(self, inputs: "list[Input]") -> "None":
+    def __init__(self, inputs: "list[Input]") -> None:
         self._inputs = inputs
         self._by_step = {step_of(each): each for each in inputs}
 
     def __iter__(self) -> "Iterator[Input]":
         return iter(self._inputs)
 
-    def __len__(self) -> "int":
+    def __len__(self) -> int:
         return len(self._inputs)
 
     def __getitem__(self, number: "Any") -> "Any":
         return self._inputs[number]
 
-    def __getattr__(self, step: "str") -> "Input":
+    def __getattr__(self, step: str) -> "Input":
         by_step: "dict[str, Input]" = self.__dict__.get("_by_step", {})
         if step in by_step:
             return by_step[step]

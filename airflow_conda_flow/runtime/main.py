@@ -13,8 +13,10 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
+    from airflow_conda_flow.records.shapes import LastMessage, TaskMessage
 
-def main(arguments: "list[str]") -> "None":
+
+def main(arguments: "list[str]") -> None:
     """Run one task; the outcome goes to the runner, not into the exit code."""
     _replace_script_directory()
     import faulthandler  # noqa: PLC0415 - a process that only spawns from here needs none of it
@@ -36,14 +38,14 @@ def main(arguments: "list[str]") -> "None":
         stream.send(outcome)
 
 
-def _replace_script_directory() -> "None":
+def _replace_script_directory() -> None:
     """Make this package importable last, and the folder of this file not at all."""
     own = os.path.dirname(os.path.abspath(__file__))
     sys.path[:] = [entry for entry in sys.path if os.path.abspath(entry) != own]
     sys.path.append(os.path.dirname(os.path.dirname(own)))
 
 
-def _buffer_lines() -> "None":
+def _buffer_lines() -> None:
     """Let the runner see every line as soon as it is printed."""
     for name in ("stdout", "stderr"):
         stream = getattr(sys, name)
@@ -57,7 +59,7 @@ def _buffer_lines() -> "None":
         setattr(sys, "__%s__" % name, stream)
 
 
-def _outcome(message: "dict[str, Any]", stream: "Any") -> "dict[str, Any]":
+def _outcome(message: "TaskMessage", stream: "Any") -> "LastMessage":
     from airflow_conda_flow.runtime import protocol  # noqa: PLC0415 - path is set by main
 
     python = "%d.%d.%d" % sys.version_info[:3]
@@ -75,13 +77,14 @@ def _outcome(message: "dict[str, Any]", stream: "Any") -> "dict[str, Any]":
     return protocol.done(artifacts, transition, python)
 
 
-def _run(message: "dict[str, Any]", stream: "Any", running: "list[Any]") -> "Any":
+def _run(message: "TaskMessage", stream: "Any", running: "list[Any]") -> "Any":
     """Run the step; ``running`` takes its task as soon as there is one."""
     from airflow_conda_flow.flow import flowspec  # noqa: PLC0415 - path is set by main
     from airflow_conda_flow.flow.current_run import current  # noqa: PLC0415 - path is set by main
     from airflow_conda_flow.runtime import protocol, user_sources  # noqa: PLC0415 - path is set by main
     from airflow_conda_flow.runtime.task import StepTask  # noqa: PLC0415 - path is set by main
 
+    protocol.check_version(message)
     flowspec.in_step_process = True
     protocol.s3 = message.get("s3")
     current._set(**message["current"])  # noqa: SLF001 - the seam for the runtime
@@ -118,7 +121,7 @@ def _run(message: "dict[str, Any]", stream: "Any", running: "list[Any]") -> "Any
     return done
 
 
-def _declare_parameters(flow_class: "Any", names: "list[str]") -> "None":
+def _declare_parameters(flow_class: "Any", names: "list[str]") -> None:
     """Give the class the parameters that a mutator added where the flow was read."""
     missing = [name for name in names if not hasattr(flow_class, name)]
     if missing:
@@ -128,7 +131,7 @@ def _declare_parameters(flow_class: "Any", names: "list[str]") -> "None":
             setattr(flow_class, name, Parameter(name))
 
 
-def _load_flow(code_dir: "str", flow_file: "str", name: "str") -> "Any":
+def _load_flow(code_dir: str, flow_file: str, name: str) -> "Any":
     """The flow class; its module has the file's name, so that later steps find its classes."""
     sys.path.insert(0, code_dir)
     path = os.path.join(code_dir, flow_file)
@@ -150,7 +153,7 @@ def _load_flow(code_dir: "str", flow_file: "str", name: "str") -> "Any":
     return getattr(module, name)
 
 
-def _join_step() -> "None":
+def _join_step() -> None:
     """Keep a flow file from compiling its DAG in a process that the step spawned, and its folder as it is."""
     from airflow_conda_flow.flow import flowspec  # noqa: PLC0415 - the parent set the path
     from airflow_conda_flow.runtime import user_sources  # noqa: PLC0415 - the parent set the path

@@ -14,7 +14,7 @@ from airflow_conda_flow.compute.batch_failure import ENDED
 from airflow_conda_flow.compute.batch_plan import job_arguments, plan_step
 from airflow_conda_flow.datastore.s3_storage import S3Storage
 from airflow_conda_flow.flow.batch_decorator import BatchDecorator
-from airflow_conda_flow.runner.attempt import TaskRequest
+from airflow_conda_flow.runner.task_request import TaskRequest
 from airflow_conda_flow.settings import load_settings
 
 from ..airflow.whatever_is_kept import kept_by_airflow, kept_in_s3, use_connection

@@ -8,7 +8,7 @@ from airflow_conda_flow.compute.batch_job import job_family
 from airflow_conda_flow.compute.batch_plan import job_arguments, plan_step
 from airflow_conda_flow.datastore.s3_storage import S3Storage
 from airflow_conda_flow.flow.batch_decorator import BatchDecorator
-from airflow_conda_flow.runner.attempt import TaskRequest
+from airflow_conda_flow.runner.task_request import TaskRequest
 from airflow_conda_flow.settings import load_settings
 
 from ..graphs.gang import GANG_STATUSES, gang_statuses, run_gang_both_ways

@@ -19,7 +19,7 @@ from airflow_conda_flow.compute.batch_job import (
 from airflow_conda_flow.errors import SettingError
 from airflow_conda_flow.flow.batch_decorator import ATTRIBUTES, BatchDecorator
 from airflow_conda_flow.flow.resources_decorator import RESOURCES
-from airflow_conda_flow.runner.attempt import TaskRequest
+from airflow_conda_flow.runner.task_request import TaskRequest
 from airflow_conda_flow.settings import load_settings
 
 ROLE = "arn:aws:iam::123456789012:role/flows"

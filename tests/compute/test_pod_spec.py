@@ -18,7 +18,7 @@ from airflow_conda_flow.errors import SettingError
 from airflow_conda_flow.flow.kubernetes_decorator import ATTRIBUTES
 from airflow_conda_flow.flow.resources_decorator import RESOURCES
 from airflow_conda_flow.remote_options import KUBERNETES_OPTIONS, REMOTE_OPTIONS, RUNNER_IMAGE
-from airflow_conda_flow.runner.attempt import TaskRequest
+from airflow_conda_flow.runner.task_request import TaskRequest
 from airflow_conda_flow.settings import load_settings
 
 REQUEST = TaskRequest("AFlow", "manual__2026-11-24T02-00-00+00-00", "train", (3, 1), attempt=2)

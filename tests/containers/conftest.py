@@ -14,9 +14,11 @@ from airflow_conda_flow.datastore.manifests import read_attempt
 from airflow_conda_flow.environments.environments import Environments
 from airflow_conda_flow.environments.platform import current_platform
 from airflow_conda_flow.flow.definition import read_flow
-from airflow_conda_flow.runner.attempt import TaskRequest
+from airflow_conda_flow.records.names import TaskName
+from airflow_conda_flow.records.task_record import TaskRecord
 from airflow_conda_flow.runner.container_command import RUNNER, run_words
 from airflow_conda_flow.runner.run_preparation import prepare_run
+from airflow_conda_flow.runner.task_request import TaskRequest
 from airflow_conda_flow.runtime import pickling
 from airflow_conda_flow.settings import load_settings
 
@@ -31,7 +33,7 @@ class ContainerRun:
     """One prepared run of a flow ``AFlow``; each attempt is a container of its own.
 
     Attributes:
-        manifest: the run's manifest.
+        run: the run's record.
         root: the datastore's.
         image: what containers are made of.
         program: the start of their command.
@@ -57,7 +59,7 @@ class ContainerRun:
         file.parent.mkdir()
         file.write_text(IMPORTS + text, encoding="utf-8")
         definition = read_flow(load_flow_module(file).AFlow)
-        self.manifest = prepare_run(
+        self.run = prepare_run(
             definition,
             datastore=self.datastore,
             environments=self.environments,
@@ -104,13 +106,13 @@ class ContainerRun:
         assert ended.returncode == 0, ended.stdout + ended.stderr
         return ended
 
-    def task(self, step: str, task_id: str = "0", attempt: int = 0) -> dict[str, Any] | None:
-        """The manifest of an attempt, or None."""
-        return read_attempt(self.datastore.storage, "AFlow", "1", step, task_id, attempt)
+    def task(self, step: str, task_id: str = "0", attempt: int = 0) -> TaskRecord | None:
+        """The record of an attempt, or None."""
+        return read_attempt(self.datastore.storage, TaskName("AFlow", "1", step, task_id).attempt(attempt))
 
     def value(self, step: str, name: str) -> Any:
         """The value of an artifact of a step's first attempt."""
-        ref = self.task(step)["artifacts"][name]
+        ref = self.task(step).artifacts[name]
         return pickling.load_from_file(str(self.datastore.artifacts.fetch(ref["sha256"], ref["size"])))
 
 

@@ -27,7 +27,7 @@ def test_a_plain_step_runs_in_the_images_own_python(make_container_run):
     assert ended.stderr.splitlines() == ["to stderr"]
     assert run.value("start", "uid") == 65534
     assert run.value("start", "libraries") == []
-    assert run.task("start")["python"] == run.value("start", "version")
+    assert run.task("start").python == run.value("start", "version")
 
 
 @pytest.mark.parametrize("packed", [True, False])
@@ -66,7 +66,7 @@ def test_a_failed_step_exits_with_1_and_leaves_its_exception(make_container_run)
     assert ended.stderr.splitlines()[0].startswith("Traceback")
     assert ended.stderr.splitlines()[-1] == "ValueError: no good"
     assert "airflow_conda_flow" not in ended.stderr
-    assert run.task("start")["exception"]["type"] == "ValueError"
+    assert run.task("start").exception["type"] == "ValueError"
 
 
 def test_what_cannot_start_exits_with_3_and_says_so_in_the_manifest(make_container_run):
@@ -74,7 +74,7 @@ def test_what_cannot_start_exits_with_3_and_says_so_in_the_manifest(make_contain
     ended = run.attempt("end")
     assert ended.returncode == 3
     assert ended.stderr.splitlines() == ["Task end/0 cannot start: task AFlow/1/start/0 has not finished."]
-    assert run.task("end")["status"] == "failed"
+    assert run.task("end").status == "failed"
 
 
 def test_without_a_datastore_the_message_is_one_line(make_container_run):
@@ -102,4 +102,4 @@ def test_a_stopped_container_ends_its_step_and_commits_a_failure(make_container_
     assert time.monotonic() - started < 10
     assert process.returncode == 143
     assert errors.splitlines()[-1] == "The task was ended before it finished."
-    assert run.task("start")["status"] == "failed"
+    assert run.task("start").status == "failed"

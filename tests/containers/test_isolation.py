@@ -152,7 +152,7 @@ def test_a_step_that_needs_too_much_memory_is_told_how_much_it_had(make_containe
     )
     assert ended.stderr.splitlines() == [message]
     assert ended.returncode == 1
-    assert run.task("start")["exception"]["message"] == message
+    assert run.task("start").exception["message"] == message
 
 
 def test_a_step_that_the_node_kills_leaves_no_manifest(make_container_run):

@@ -6,7 +6,8 @@ import doctest
 
 import pytest
 
-from airflow_conda_flow.datastore import layout, manifests
+from airflow_conda_flow.datastore import layout
+from airflow_conda_flow.records.names import TaskName
 
 DIGEST = "ab" * 32
 
@@ -15,8 +16,8 @@ DIGEST = "ab" * 32
     ("key", "expected"),
     [
         (layout.run_manifest("F", "1"), "flows/F/1/run.json"),
-        (layout.task_manifest("F", "1", "a", "0-2", 3), "flows/F/1/a/0-2/3.json"),
-        (layout.task_log("F", "1", "a", "0", 0, "stderr"), "flows/F/1/a/0/0.stderr"),
+        (layout.task_manifest(TaskName("F", "1", "a", "0-2").attempt(3)), "flows/F/1/a/0-2/3.json"),
+        (layout.task_log(TaskName("F", "1", "a", "0").attempt(0), "stderr"), "flows/F/1/a/0/0.stderr"),
         (layout.artifact(DIGEST), f"artifacts/ab/{DIGEST}"),
         (layout.code_package(DIGEST), f"code/{DIGEST}.zip"),
         (layout.lock("linux-64", "id"), "environments/linux-64/id.lock"),
@@ -52,7 +53,7 @@ def test_empty_name():
         layout.run_folder("F", "")
 
 
-@pytest.mark.parametrize("module", [layout, manifests])
+@pytest.mark.parametrize("module", [layout])
 def test_examples(module):
     """The examples in the docstrings are true."""
     results = doctest.testmod(module)

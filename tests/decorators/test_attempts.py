@@ -11,7 +11,12 @@ import pytest
 
 from airflow_conda_flow.datastore.datastore import open_datastore
 from airflow_conda_flow.datastore.manifests import read_task_manifest
-from airflow_conda_flow.runner.attempt import TaskRequest, TaskResult, caught_outside
+from airflow_conda_flow.errors import TaskFailed
+from airflow_conda_flow.records.names import TaskName
+from airflow_conda_flow.records.run_record import RunRecord
+from airflow_conda_flow.runner.attempt import caught_outside
+from airflow_conda_flow.runner.attempt_record import as_exception
+from airflow_conda_flow.runner.task_request import TaskRequest, TaskResult
 
 from ..attempt_machine import AttemptMachine, old_python
 
@@ -151,14 +156,12 @@ def test_a_task_whose_runner_is_gone_is_caught_from_outside(tmp_path):
     """A pod or job that ended with its runner: what came into the step goes on; an earlier try is no end."""
     store = open_datastore("local", tmp_path / "store", tmp_path / "cache")
     run = AttemptMachine(tmp_path / "code", HEAD + CAUGHT, store, {"word": "x"})
-    gone = TaskResult(
-        False, {}, {"type": "TaskFailed", "message": "The pod is gone.", "traceback": "The pod is gone."}
-    )
+    gone = TaskResult(False, None, as_exception(TaskFailed("The pod is gone.")))
     said = []
 
     def outside(step, **options):
         request = TaskRequest("AFlow", "1", step, **options)
-        return caught_outside(request, run.manifest, store, gone, said.append)
+        return caught_outside(request, RunRecord(run.manifest), store, gone, said.append)
 
     assert outside("left") is gone  # start has not finished
     assert outside("start", is_last=False) is gone
@@ -168,8 +171,8 @@ def test_a_task_whose_runner_is_gone_is_caught_from_outside(tmp_path):
     assert said == ["@catch caught an exception from step start", ">  The pod is gone."]
     result = run.done("right")
     assert run.value(result, "word") == "x"
-    caught = read_task_manifest(store.storage, "AFlow", "1", "start", "0")
-    assert (caught["attempt"], caught["transition"]["next"]) == (1, ["left", "right"])
+    caught = read_task_manifest(store.storage, TaskName("AFlow", "1", "start", "0"))
+    assert (caught.attempt, caught.next_steps) == (1, ["left", "right"])
 
 
 @pytest.mark.parametrize("minor", ["3.6", "3.13"])

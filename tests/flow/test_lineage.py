@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 
 from airflow_conda_flow.flow.graph_reader import read_graph
-from airflow_conda_flow.flow.lineage import is_taken, parents
+from airflow_conda_flow.records.lineage import is_taken, parents
+from airflow_conda_flow.records.task_record import TaskRecord
 
 from ..graphs.flows.foreach_in_switch_in_foreach import ForeachInSwitchInForeach
 from ..graphs.flows.loop_in_foreach import LoopInForeach
@@ -17,16 +18,16 @@ from ..graphs.flows.switch_nested import SwitchNested
 def manifests(**chosen):
     """What the tasks of a run left: which step each switch chose, by ``step`` or ``step_index``."""
 
-    def manifest_of(step, indices):
+    def record_of(step, indices):
         key = "_".join([step, *map(str, indices)])
         if key not in chosen:
             return None
         value = chosen[key]
         if isinstance(value, int):
-            return {"transition": {"next": ["unused"], "num_splits": value}}
-        return {"transition": {"next": [value]}}
+            return TaskRecord({"transition": {"next": ["unused"], "num_splits": value}})
+        return TaskRecord({"transition": {"next": [value], "num_splits": None}})
 
-    return manifest_of
+    return record_of
 
 
 @pytest.mark.parametrize(

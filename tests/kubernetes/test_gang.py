@@ -6,7 +6,7 @@ import pytest
 
 from airflow_conda_flow.compute.pod_spec import pod_manifest
 from airflow_conda_flow.datastore.s3_storage import S3Storage
-from airflow_conda_flow.runner.attempt import TaskRequest
+from airflow_conda_flow.runner.task_request import TaskRequest
 from airflow_conda_flow.settings import load_settings
 
 from ..graphs.gang import GANG_STATUSES, gang_statuses, run_gang_both_ways

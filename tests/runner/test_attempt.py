@@ -11,6 +11,7 @@ import pytest
 from airflow_conda_flow.datastore.datastore import open_datastore
 from airflow_conda_flow.datastore.logs import read_log
 from airflow_conda_flow.datastore.manifests import list_attempts, read_task_manifest
+from airflow_conda_flow.records.names import TaskName
 
 from ..attempt_machine import one_step
 
@@ -18,6 +19,9 @@ LINEAR = one_step("""
     print("out")
     self.x = {"a": [1, 2]}
 """)
+
+
+START = TaskName("AFlow", "1", "start", "0")
 
 
 def _files(folder):
@@ -28,14 +32,14 @@ def test_what_a_finished_task_leaves(make_run, datastore):
     """Manifest, artifact and log are in the datastore, and no scratch file is left."""
     run = make_run(LINEAR)
     result = run.done("start")
-    stored = read_task_manifest(datastore.storage, "AFlow", "1", "start", "0")
-    assert stored == result.manifest
-    assert stored["status"] == "done"
-    assert stored["transition"]["next"] == ["end"]
-    assert stored["started"] < stored["finished"]
-    assert stored["python"].startswith("3.")
+    stored = read_task_manifest(datastore.storage, START)
+    assert stored == result.record
+    assert stored.is_done
+    assert stored.next_steps == ["end"]
+    assert stored.started < stored.finished
+    assert stored.python.startswith("3.")
     assert run.value(result, "x") == {"a": [1, 2]}
-    assert read_log(datastore.storage, "AFlow", "1", "start", "0", 0, "stdout") == b"out\n"
+    assert read_log(datastore.storage, START.attempt(0), "stdout") == b"out\n"
     assert not list((datastore.storage.root / ".scratch").iterdir())
 
 
@@ -44,12 +48,12 @@ def test_a_failed_task_leaves_its_reason(make_run, datastore):
     run = make_run(one_step("self.x = 1; raise ValueError('no luck')"))
     exception = run.failure("start")
     assert (exception["type"], exception["message"]) == ("ValueError", "no luck")
-    assert read_task_manifest(datastore.storage, "AFlow", "1", "start", "0") is None
-    (stored,) = list_attempts(datastore.storage, "AFlow", "1", "start", "0")
-    assert stored["status"] == "failed"
-    assert stored["exception"] == exception
-    assert stored["artifacts"] == {}
-    log = read_log(datastore.storage, "AFlow", "1", "start", "0", 0, "stderr").decode()
+    assert read_task_manifest(datastore.storage, START) is None
+    (stored,) = list_attempts(datastore.storage, START)
+    assert stored.status == "failed"
+    assert stored.exception == exception
+    assert stored.artifacts == {}
+    log = read_log(datastore.storage, START.attempt(0), "stderr").decode()
     assert log == exception["traceback"]
 
 
@@ -58,9 +62,9 @@ def test_a_retry_is_another_attempt(make_run, tmp_path, datastore):
     run = make_run(one_step("self.n = current.retry_count; assert self.n == 1, 'too early'"))
     run.failure("start", attempt=0)
     run.done("start", attempt=1)
-    stored = read_task_manifest(datastore.storage, "AFlow", "1", "start", "0")
-    assert stored["attempt"] == 1
-    assert [each["status"] for each in list_attempts(datastore.storage, "AFlow", "1", "start", "0")] == [
+    stored = read_task_manifest(datastore.storage, START)
+    assert stored.attempt == 1
+    assert [each.status for each in list_attempts(datastore.storage, START)] == [
         "failed",
         "done",
     ]
@@ -69,10 +73,10 @@ def test_a_retry_is_another_attempt(make_run, tmp_path, datastore):
 def test_the_same_attempt_twice_converges(make_run, datastore):
     """Doing an attempt again gives the same artifacts and one manifest, and leaves nothing over."""
     run = make_run(LINEAR)
-    first = run.done("start").manifest
+    first = run.done("start").record
     files = _files(datastore.storage.root)
-    second = run.done("start").manifest
-    assert second["artifacts"] == first["artifacts"]
+    second = run.done("start").record
+    assert second.artifacts == first.artifacts
     assert _files(datastore.storage.root) == files
 
 
@@ -106,7 +110,7 @@ class AFlow(FlowSpec):
     def end(self):
         print(self.x)
 """)
-    ref = run.done("start").manifest["artifacts"]["x"]
+    ref = run.done("start").record.artifacts["x"]
     path = datastore.artifacts.fetch(ref["sha256"], ref["size"])
     path.chmod(0o644)
     path.write_bytes(path.read_bytes().replace(b"right", b"wrong"))
@@ -163,7 +167,7 @@ class AFlow(FlowSpec):
         list(pool.map(lambda i: run.done("each", i, output=lambda _, text: lines[i].append(text)), range(8)))
     assert lines == [[f"I am {i}"] for i in range(8)]
     assert run.value(run.done("join"), "squares") == [i * i for i in range(8)]
-    assert run.done("end").manifest["artifacts"].keys() == {"squares"}
+    assert run.done("end").record.artifacts.keys() == {"squares"}
 
 
 @pytest.mark.parametrize("server", ["moto", "rclone"])
@@ -192,7 +196,9 @@ class AFlow(FlowSpec):
     run.manifest = None  # read from S3
     result = run.done("end", code_dir=None)
     assert run.value(result, "total") == 3_000_001
-    assert read_log(run.datastore.storage, "AFlow", "1", "end", "0", 0, "stdout") == b"done\n"
+    assert (
+        read_log(run.datastore.storage, TaskName("AFlow", "1", "end", "0").attempt(0), "stdout") == b"done\n"
+    )
 
 
 def test_a_manifest_is_plain_json(make_run, datastore):
@@ -216,8 +222,8 @@ class AFlow(FlowSpec):
     def end(self):
         pass
 """)
-    started = run.done("start").manifest
-    assert started["transition"]["split_names"] == ["#0", "#1", "nan", "#3", "#4"]
+    started = run.done("start").record
+    assert started.transition["split_names"] == ["#0", "#1", "nan", "#3", "#4"]
     exception = run.failure("each", 0)
     assert exception["message"] == "\ud800 \x00"
     path = datastore.storage.root / "flows/AFlow/1/each/0/0.json"

@@ -12,8 +12,8 @@ from airflow_conda_flow.datastore.local_storage import LocalStorage
 from airflow_conda_flow.datastore.s3_storage import S3Storage
 from airflow_conda_flow.errors import TaskFailed
 from airflow_conda_flow.runner import main_node
-from airflow_conda_flow.runner.attempt import TaskRequest
 from airflow_conda_flow.runner.main_node import forget_address, main_address, own_address
+from airflow_conda_flow.runner.task_request import TaskRequest
 
 
 def request(node, attempt=0):

@@ -7,6 +7,7 @@ import time
 import pytest
 
 from airflow_conda_flow.datastore.logs import read_log
+from airflow_conda_flow.records.names import TaskName
 from airflow_conda_flow.runner.step_process import LineReader
 
 from ..attempt_machine import old_python, one_step
@@ -67,7 +68,7 @@ def test_long_and_many_lines(make_run, datastore):
     lines = run.printed()
     assert lines[-20_000:] == [str(i) for i in range(20_000)]
     assert "".join(lines[:-20_000]) == "x" * 3_000_000
-    stored = read_log(datastore.storage, "AFlow", "1", "start", "0", 0, "stdout")
+    stored = read_log(datastore.storage, TaskName("AFlow", "1", "start", "0").attempt(0), "stdout")
     assert stored == b"x" * 3_000_000 + b"\n" + b"".join(b"%d\n" % i for i in range(20_000))
 
 

@@ -34,8 +34,8 @@ class Array:
 
 
 def _refs(run):
-    first = run.done("start").manifest["artifacts"]["x"]
-    second = run.done("end").manifest["artifacts"]["x"]
+    first = run.done("start").record.artifacts["x"]
+    second = run.done("end").record.artifacts["x"]
     return first, second
 
 
@@ -91,9 +91,9 @@ def test_a_newer_pickle_is_written_again_for_older_readers(make_run):
 def test_artifacts_are_read_when_touched(make_run, datastore):
     """A step that does not touch an artifact runs without its bytes."""
     run = make_run(TWO_STEPS.format(value="'a' * 1000", body="print('fine')", before=""))
-    ref = run.done("start").manifest["artifacts"]["x"]
+    ref = run.done("start").record.artifacts["x"]
     datastore.artifacts.fetch(ref["sha256"], ref["size"]).unlink()
-    assert run.done("end").manifest["artifacts"]["x"] == ref
+    assert run.done("end").record.artifacts["x"] == ref
 
 
 def test_classes_of_the_flow_file_pass_between_steps(make_run):
@@ -159,7 +159,7 @@ def test_functions_that_cannot_be_pickled_stay_in_their_step(make_run):
     """Others are artifacts like all values; what a later step will not have is said."""
     run = make_run(one_step("self.f, self.g, self.name = (lambda: 1), print, self.name + str(self)"))
     result = run.done("start")
-    assert sorted(result.manifest["artifacts"]) == ["g", "name"]
+    assert sorted(result.record.artifacts) == ["g", "name"]
     assert run.value(result, "g") is print
     assert run.value(result, "name") == "AFlow<flow AFlow step start>"
     assert run.printed("stderr") == [

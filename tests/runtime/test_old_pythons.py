@@ -68,9 +68,9 @@ def test_values_go_through_many_pythons_and_back(make_run):
     results = [run.done(name, python=python) for name, python in zip(names, pythons, strict=True)]
     assert [f"{major}.{minor}" for major, minor in run.value(results[-1], "seen")] == versions
     for name in ("a_dict", "a_list", "a_set", "a_point"):
-        assert results[-1].manifest["artifacts"][name] == results[0].manifest["artifacts"][name]
+        assert results[-1].record.artifacts[name] == results[0].record.artifacts[name]
     assert run.printed() == ["café end"]
-    assert [result.manifest["python"].rpartition(".")[0] for result in results] == versions
+    assert [result.record.python.rpartition(".")[0] for result in results] == versions
 
 
 @pytest.mark.parametrize("version", VERSIONS)
@@ -217,11 +217,11 @@ def test_arrays(make_run, numpy_python, protocol):
     """They come back equal and writable; with protocol 5 mapped, not copied; unchanged ones are kept."""
     run = make_run(ARRAYS)
     run.manifest["pickle_protocols"] = dict.fromkeys(["start", "middle", "end"], protocol)
-    before = run.done("start", python=numpy_python).manifest["artifacts"]
+    before = run.done("start", python=numpy_python).record.artifacts
     old = (old_python("3.6") if protocol == 4 else None) or numpy_python
-    assert run.done("middle", python=old).manifest["artifacts"] == before
+    assert run.done("middle", python=old).record.artifacts == before
     end = run.done("end", python=numpy_python)
-    after = end.manifest["artifacts"]
+    after = end.record.artifacts
     assert {name for name in before if before[name] != after[name]} == {"columns"}
     assert after["big_again"] == before["big"]
     assert run.value(end, "mapped") is (protocol == 5)

@@ -88,7 +88,7 @@ def test_the_inputs_of_a_join(make_join, line, value):
 )
 def test_what_a_join_passes_on(make_join, lines, names):
     """What it assigns, what it merges, the parameters and the constants; nothing by itself."""
-    assert make_join(*lines).done("join").manifest["artifacts"].keys() == names | {"K"}
+    assert make_join(*lines).done("join").record.artifacts.keys() == names | {"K"}
 
 
 @pytest.mark.parametrize(
@@ -164,7 +164,7 @@ class AFlow(FlowSpec):
         pass
 """)
     count = len(values)
-    assert run.done("start").manifest["transition"]["num_splits"] == count
+    assert run.done("start").record.transition["num_splits"] == count
     got = [run.value(run.done("each", index), "got") for index in range(count)]
     assert got == [[value, i, [(i, count, value)]] for i, value in enumerate(values)]
     joined = run.done("join")
@@ -224,10 +224,10 @@ class AFlow(FlowSpec):
 def test_a_switch_takes_one_arm(make_run):
     """The transition says which, and the step after it inherits from the arm that ran."""
     run = make_run(SWITCH % "'y'")
-    transition = run.done("start").manifest["transition"]
+    transition = run.done("start").record.transition
     assert (transition["next"], transition["condition"], transition["chosen"]) == (["b"], "kind", "b")
     run.done("b")
-    assert run.done("end").manifest["artifacts"].keys() == {"kind"}
+    assert run.done("end").record.artifacts.keys() == {"kind"}
 
 
 @pytest.mark.parametrize("kind", ["'z'", "None", "[]"])

@@ -4,6 +4,9 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
+    from airflow_conda_flow.records.shapes import GraphDocument, NodeDocument
+
+
 KINDS = ("linear", "split", "foreach", "switch", "end")
 
 
@@ -37,13 +40,13 @@ class StepNode:
 
     def __init__(
         self,
-        name: "str",
-        kind: "str" = "end",
-        is_join: "bool" = False,
-        file: "str" = "",
-        line: "int" = 0,
-        doc: "str" = "",
-    ) -> "None":
+        name: str,
+        kind: str = "end",
+        is_join: bool = False,
+        file: str = "",
+        line: int = 0,
+        doc: str = "",
+    ) -> None:
         self.name = name
         self.kind = kind
         self.is_join = is_join
@@ -66,7 +69,7 @@ class StepNode:
         self.text_problems: "list[tuple[str, int]]" = []
         self.structure_problems: "list[tuple[str, int]]" = []
 
-    def to_dict(self) -> "dict[str, Any]":
+    def to_dict(self) -> "NodeDocument":
         """The node as JSON; the switch's cases as pairs, since their values need not be texts."""
         return {
             "name": self.name,
@@ -86,7 +89,7 @@ class StepNode:
         }
 
     @classmethod
-    def from_dict(cls, data: "dict[str, Any]") -> "StepNode":
+    def from_dict(cls, data: "NodeDocument") -> "StepNode":
         """The inverse of ``to_dict``."""
         node = cls(data["name"], data["kind"], data["is_join"], "", data["line"], data["doc"])
         node.out_steps = list(data["out_steps"])
@@ -119,8 +122,8 @@ class FlowGraph:
     """
 
     def __init__(
-        self, name: "str", steps: "list[StepNode]", file: "str" = "", line: "int" = 0, doc: "str" = ""
-    ) -> "None":
+        self, name: str, steps: "list[StepNode]", file: str = "", line: int = 0, doc: str = ""
+    ) -> None:
         self.name = name
         self.file = file
         self.line = line
@@ -160,7 +163,7 @@ class FlowGraph:
                         ready.append(target)
         return ordered
 
-    def descendants(self, step: "str") -> "set[str]":
+    def descendants(self, step: str) -> "set[str]":
         """The names of all steps that can come after a step."""
         found: "set[str]" = set()
         open_steps = list(self.steps[step].out_steps)
@@ -171,7 +174,7 @@ class FlowGraph:
                 open_steps.extend(self.steps[name].out_steps)
         return found
 
-    def split_of(self, join: "str") -> "StepNode":
+    def split_of(self, join: str) -> "StepNode":
         """The split or foreach that a join closes."""
         if not self._split_of_join:
             self._split_of_join = {
@@ -181,16 +184,16 @@ class FlowGraph:
             raise LookupError("Step %r closes no split." % join)
         return self._split_of_join[join]
 
-    def is_in_gang(self, step: "str") -> "bool":
+    def is_in_gang(self, step: str) -> bool:
         """Whether a step's tasks are the nodes of a ``num_parallel``: they run at once or not at all."""
         around = self.steps[step].split_parents
         return bool(around) and self.steps[around[-1]].num_parallel
 
-    def foreach_depth(self, step: "str") -> "int":
+    def foreach_depth(self, step: str) -> int:
         """How many foreach surround a step: the length of its tasks' index paths."""
         return sum(1 for name in self.steps[step].split_parents if self.steps[name].kind == "foreach")
 
-    def to_dict(self) -> "dict[str, Any]":
+    def to_dict(self) -> "GraphDocument":
         """The graph as JSON, without its file."""
         return {
             "name": self.name,
@@ -202,7 +205,7 @@ class FlowGraph:
         }
 
     @classmethod
-    def from_dict(cls, data: "dict[str, Any]") -> "FlowGraph":
+    def from_dict(cls, data: "GraphDocument") -> "FlowGraph":
         """The inverse of ``to_dict``."""
         nodes = [StepNode.from_dict(node) for node in data["steps"]]
         graph = cls(data["name"], nodes, "", data["line"], data["doc"])
@@ -211,5 +214,5 @@ class FlowGraph:
         return graph
 
 
-def _marked(names: "list[str]", otherwise: "str") -> "str":
+def _marked(names: "list[str]", otherwise: str) -> str:
     return names[0] if names else otherwise
