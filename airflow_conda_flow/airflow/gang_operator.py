@@ -12,15 +12,16 @@ from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from airflow.sdk.exceptions import AirflowException, AirflowFailException
+from airflow.sdk.exceptions import AirflowException
 
 from airflow_conda_flow.airflow.configuration import airflow_settings
+from airflow_conda_flow.airflow.failures import as_airflow_error
 from airflow_conda_flow.airflow.secret_keepers import airflow_keepers
 from airflow_conda_flow.airflow.step_operator import StepOperator, StepTask, recorded_run
 from airflow_conda_flow.compute.compute import LOCAL, Compute, RunContext
 from airflow_conda_flow.compute.gang import run_together
 from airflow_conda_flow.compute.local_process import LocalProcess
-from airflow_conda_flow.errors import CondaFlowError, SettingError
+from airflow_conda_flow.errors import CondaFlowError
 from airflow_conda_flow.runner.attempt import caught_outside
 from airflow_conda_flow.runner.main_node import forget_address
 from airflow_conda_flow.runner.record_reader import RecordReader
@@ -46,9 +47,11 @@ def gang_operator_class(compute: str) -> type[Any]:
         )
 
         return KubernetesGangOperator
-    from airflow_conda_flow.airflow.batch_gang import BatchGangOperator  # noqa: PLC0415 - heavy
+    if compute == "batch":
+        from airflow_conda_flow.airflow.batch_gang import BatchGangOperator  # noqa: PLC0415 - heavy
 
-    return BatchGangOperator
+        return BatchGangOperator
+    raise ValueError(f"There is no operator for nodes on {compute}.")
 
 
 class GangTask(_Mixed):
@@ -81,10 +84,8 @@ class GangTask(_Mixed):
         self._cancel = threading.Event()
         try:
             results = self._results(context, self._cancel)
-        except SettingError as error:
-            raise AirflowFailException(str(error)) from None
         except CondaFlowError as error:
-            raise AirflowException(str(error)) from None
+            raise as_airflow_error(error) from None
         self._name_split(context, results[0].record.split_name)
         failed = [each for each in results if not each.ok]
         if failed:

@@ -19,6 +19,7 @@ from airflow.sdk.exceptions import (
 
 from airflow_conda_flow.airflow.card_link import card_links
 from airflow_conda_flow.airflow.configuration import airflow_settings, open_stores
+from airflow_conda_flow.airflow.failures import as_airflow_error
 from airflow_conda_flow.airflow.identity import attempt_of, flow_run_id
 from airflow_conda_flow.airflow.log_progress import LogProgress
 from airflow_conda_flow.airflow.secret_keepers import airflow_keepers
@@ -225,7 +226,7 @@ class StepOperator(StepTask):
                 keepers=airflow_keepers(airflow_settings()),
             )
         except CondaFlowError as error:
-            raise AirflowException(str(error)) from None
+            raise as_airflow_error(error) from None
         return self.conclude(context, result)
 
     def on_kill(self) -> None:
