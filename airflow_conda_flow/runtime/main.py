@@ -8,6 +8,7 @@ A process that the step spawns with ``multiprocessing`` imports this file too, a
 
 import os
 import sys
+from importlib.machinery import PathFinder
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -38,11 +39,35 @@ def main(arguments: "list[str]") -> None:
         stream.send(outcome)
 
 
+class _OwnPackage:
+    """Finds this package around this file, whatever stands under its name elsewhere on ``sys.path``.
+
+    Without it, a checkout that runs in the virtual environment of another checkout would mix the two.
+
+    Args:
+        root: the directory that holds the package.
+    """
+
+    def __init__(self, root: str) -> None:
+        self._root = root
+
+    def find_spec(self, name: str, path: "Any" = None, target: "Any" = None) -> "Any":
+        """The package's spec; None for everything else, its modules among it."""
+        del path, target
+        return PathFinder.find_spec(name, [self._root]) if name == "airflow_conda_flow" else None
+
+
+def _root() -> str:
+    """The directory that holds this package."""
+    return os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+
+
 def _replace_script_directory() -> None:
-    """Make this package importable last, and the folder of this file not at all."""
+    """Make this package importable, whatever comes before it, and the folder of this file not at all."""
     own = os.path.dirname(os.path.abspath(__file__))
     sys.path[:] = [entry for entry in sys.path if os.path.abspath(entry) != own]
-    sys.path.append(os.path.dirname(os.path.dirname(own)))
+    sys.path.append(_root())  # for processes that are given a copy of it
+    sys.meta_path.insert(0, _OwnPackage(_root()))
 
 
 def _buffer_lines() -> None:
@@ -155,6 +180,7 @@ def _load_flow(code_dir: str, flow_file: str, name: str) -> "Any":
 
 def _join_step() -> None:
     """Keep a flow file from compiling its DAG in a process that the step spawned, and its folder as it is."""
+    sys.meta_path.insert(0, _OwnPackage(_root()))
     from airflow_conda_flow.flow import flowspec  # noqa: PLC0415 - the parent set the path
     from airflow_conda_flow.runtime import user_sources  # noqa: PLC0415 - the parent set the path
 

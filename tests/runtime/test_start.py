@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import json
+import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
+
+import pytest
 
 import airflow_conda_flow
 
@@ -62,3 +66,45 @@ def test_a_step_may_close_its_streams(make_run):
     run = make_run(one_step("import sys; print('a'); sys.stdout.close(); sys.stderr.close(); self.x = 1"))
     assert run.value(run.done("start"), "x") == 1
     assert run.printed() == ["a"]
+
+
+@pytest.mark.parametrize("spawned", [False, True])
+def test_two_checkouts_are_not_mixed(tmp_path, spawned):
+    """A run from one checkout, in an interpreter that has another one installed, uses the first alone."""
+    package = Path(airflow_conda_flow.__file__).parent
+    one, other = tmp_path / "one", tmp_path / "other"
+    for root in (one, other):
+        shutil.copytree(package, root / "airflow_conda_flow", ignore=shutil.ignore_patterns("__pycache__"))
+    (other / "airflow_conda_flow" / "flow" / "flowspec.py").write_text(
+        "raise ImportError('the other checkout')"
+    )
+    flow = one / "flow.py"
+    flow.write_text(
+        """
+import multiprocessing
+from airflow_conda_flow import FlowSpec, current, step
+
+def where():
+    import airflow_conda_flow.flow.flowspec
+    return airflow_conda_flow.flow.flowspec.__file__
+
+class AFlow(FlowSpec):
+    @step
+    def start(self):
+        with multiprocessing.get_context("spawn").Pool(1) as pool:
+            print("FOUND", pool.apply(where) if SPAWNED else where())
+        self.next(self.end)
+    @step
+    def end(self):
+        pass
+
+if __name__ == "__main__":
+    AFlow()
+""".replace("SPAWNED", str(spawned))
+    )
+    environ = {**os.environ, "PYTHONPATH": str(other), "HOME": str(tmp_path / "home")}
+    ended = subprocess.run(
+        [sys.executable, str(flow), "run"], env=environ, capture_output=True, text=True, check=False
+    )
+    assert ended.returncode == 0, ended.stdout + ended.stderr
+    assert f"FOUND {one}/airflow_conda_flow/flow/flowspec.py" in ended.stdout
