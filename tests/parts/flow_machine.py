@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import subprocess
 import sys
 import textwrap
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+
+from .signals import start
 
 KEPT = ("PATH", "LANG", "LC_ALL", "TMPDIR", "SSL_CERT_FILE", "REQUESTS_CA_BUNDLE")
 
@@ -60,10 +63,19 @@ class Machine:
         )
 
     @contextmanager
-    def started(self, flow: Path, *words: str) -> Iterator[subprocess.Popen[str]]:
-        """A flow file that runs while the block does; what is left of it at the block's end is killed."""
-        with subprocess.Popen(
+    def started(
+        self, flow: Path, *words: str, ignored: Iterable[signal.Signals] = ()
+    ) -> Iterator[subprocess.Popen[str]]:
+        """A flow file that runs while the block does; what is left of it at the block's end is killed.
+
+        Args:
+            flow: the file.
+            words: its arguments.
+            ignored: signals that it ignores from its start; it hears all others, whoever started the tests.
+        """
+        with start(
             self.command(flow, *words),
+            ignored=ignored,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,

@@ -345,13 +345,40 @@ def test_a_resolver_that_is_not_installed(machine, variable):
     assert "The dependency resolver 'micromamba' is not installed" in done.stderr
 
 
-def test_a_killed_first_run_leaves_no_half_environment(machine):
-    """Whatever the moment, what is there afterwards is whole, and the next run succeeds."""
+@pytest.mark.parametrize(
+    ("moment", "whole"),
+    [
+        ("packages/.*.part", 0),
+        ("extracted/*", 0),
+        ("prefixes/.*-*/conda-meta", 0),
+        ("prefixes/[!.]*/bin/python", 1),
+    ],
+    ids=["fetching", "unpacking", "linking", "one is made"],
+)
+def test_a_killed_first_run_leaves_no_half_environment(machine, moment, whole):
+    """Whatever the moment, each prefix that is there is whole, and the next run makes the others.
+
+    ``moment`` matches files that exist then and not before; at least so many prefixes are ``whole`` by then.
+    """
     flow = machine.flow(DECLARED)
-    for delay in (0.5, 0.7, 0.9, 1.1):
-        with machine.started(flow, "--environment=conda", "run"):
-            time.sleep(delay)
-        for prefix in (machine.cache / "prefixes").glob("[!.]*"):
-            python = next((prefix / "bin").glob("python3.*"))
-            assert subprocess.run([python, "-I", "-c", "import json, ssl"], check=False).returncode == 0
-    assert machine.run(flow, "--environment=conda", "run").returncode == 0
+    with machine.started(flow, "--environment=conda", "run") as process:
+        deadline = time.monotonic() + 120
+        while not next(machine.cache.glob(moment), None):
+            assert process.poll() is None, process.stdout.read()
+            assert time.monotonic() < deadline
+            time.sleep(0.001)
+        process.kill()
+        process.wait()
+    assert _check_prefixes(machine) >= whole
+    done = machine.run(flow, "--environment=conda", "run")
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert _check_prefixes(machine) == 2
+
+
+def _check_prefixes(machine: Machine) -> int:
+    """How many environments there are; the Python of each must run."""
+    prefixes = [path for path in (machine.cache / "prefixes").glob("[!.]*") if path.is_dir()]
+    for prefix in prefixes:
+        done = subprocess.run([prefix / "bin" / "python", "-I", "-c", "import json, ssl"], check=False)
+        assert done.returncode == 0, prefix
+    return len(prefixes)

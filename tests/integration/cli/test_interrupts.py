@@ -72,20 +72,17 @@ def test_a_download_that_stands_still_does_not_hold_the_run(tmp_path, stalled, n
         assert time.monotonic() - before < 5
     assert output.endswith("Interrupted.\n")
     assert "Traceback" not in output
+    assert (machine.cache / "packages").is_dir(), "the download had begun"
     assert not list(machine.cache.glob("packages/*/[!.]*"))
 
 
 def test_a_run_under_nohup_outlives_its_terminal(tmp_path):
     """A signal that was ignored when the run began stays ignored."""
     machine = Machine(tmp_path / "home")
-    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
-    try:
-        with machine.started(machine.flow(FLOW), "run") as process:
-            while "waits" not in (line := process.stdout.readline()):
-                assert line
-            process.send_signal(signal.SIGHUP)
-            output = process.stdout.read()
-            assert process.wait(10) == 0
-    finally:
-        signal.signal(signal.SIGHUP, before)
+    with machine.started(machine.flow(FLOW), "run", ignored=[signal.SIGHUP]) as process:
+        while "waits" not in (line := process.stdout.readline()):
+            assert line
+        process.send_signal(signal.SIGHUP)
+        output = process.stdout.read()
+        assert process.wait(10) == 0
     assert "Done!" in output

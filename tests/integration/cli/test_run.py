@@ -492,8 +492,8 @@ def test_a_run_whose_reader_leaves_ends(machine):
         """
     )
     with machine.started(flow, "run") as process:
-        while "Task is starting" not in process.stdout.readline():
-            pass
+        while "Task is starting" not in (line := process.stdout.readline()):
+            assert line
         process.stdout.close()
         assert process.wait(20) == 1
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import linecache
+import signal
 import subprocess
 import sys
 
@@ -11,6 +12,8 @@ import pytest
 
 from airflow_conda_flow import Deployer, NBRunner, Runner
 from airflow_conda_flow.errors import LaunchError
+
+from ...parts.signals import start
 
 FLOW = """
 import os, pathlib, time
@@ -163,16 +166,16 @@ def test_an_interrupt_ends_the_run(flow, machine):
     script.write_text(
         f"import sys; from airflow_conda_flow import Runner\nRunner({flow!r}).run(wait_for='never')\n"
     )
-    with subprocess.Popen(
+    with start(
         [sys.executable, script],
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
         env=machine.environ,
     ) as process:
-        while "alpha is" not in process.stdout.readline():
-            pass
-        process.send_signal(2)
+        while "alpha is" not in (line := process.stdout.readline()):
+            assert line
+        process.send_signal(signal.SIGINT)
         out, err = process.communicate(timeout=60)
     assert "Workflow interrupted." in err
     assert "Task ended with the run." in out
