@@ -35,6 +35,7 @@ def test_every_python_runs_from_its_prefix(channel, make_prefix, minor):
     prefix = make_prefix(channel.url, f"python =={version}", "six ==1.16.0")
     assert prefix.python(f"{MODULES}; import platform; print(platform.python_version())") == version
     seen = prefix.python(SEEN).splitlines()
+    assert len(seen) > 2
     assert all(Path(path).is_relative_to(prefix.path) for path in seen), seen
     site = prefix.path / "lib" / f"python{minor}" / "site-packages"
     assert prefix.python("import six; print(six.__file__)") == str(site / "six.py")
@@ -66,6 +67,7 @@ def test_a_distribution_python_is_isolated(tmp_path, make_prefix):
     build_channel(tmp_path / "channel", [system], ["six==1.16.0"], print)
     prefix = make_prefix((tmp_path / "channel").as_uri(), f"python =={system.version}", "six")
     seen = prefix.python(f"{MODULES}; {SEEN}").splitlines()
+    assert len(seen) > 2
     assert all(Path(path).is_relative_to(prefix.path) for path in seen), seen
     site = prefix.path / "lib" / f"python{system.minor}" / "site-packages"
     assert prefix.python("import six; print(six.__file__)") == str(site / "six.py")

@@ -9,6 +9,7 @@ import time
 import pytest
 
 from airflow_conda_flow.datastore import layout
+from airflow_conda_flow.datastore.publish import _SETTLED_AGE
 from airflow_conda_flow.datastore.storage import Storage
 from airflow_conda_flow.errors import ChannelError, EnvironmentFailure
 
@@ -121,8 +122,12 @@ class Counting(Storage):
 def test_a_warm_start_asks_the_datastore_nothing(make_environments, make_spec, make_s3_storage):
     """A machine that has the lock and the prefix reads nothing remote; one without reads the lock once."""
     spec = make_spec()
-    make_environments("first", storage=make_s3_storage()).resolve(spec, "start")
-    time.sleep(2)  # a key that was written just now may still change on some servers, and is read again
+    storage = make_s3_storage()
+    make_environments("first", storage=storage).resolve(spec, "start")
+    # A key that was written just now may still change on servers that overwrite, and is read again.
+    key = layout.lock(spec.platform, spec.id)
+    while storage.read_with_age(key)[1] < _SETTLED_AGE:
+        time.sleep(0.1)
     cold = Counting(make_s3_storage())
     make_environments("second", storage=cold).resolve(spec, "start")
     assert cold.calls.count("read_with_age") == 1

@@ -36,7 +36,9 @@ def test_local_and_airflow_agree(shape, airflow_machine, airflow_runs, local_sha
     local = local_shapes[shape_name(shape)]
     assert hashes_of_dag_run(LocalStorage(airflow_machine.datastore), shape, SHAPES) == local
     steps = {key.partition("/")[0] for key in local}
-    for task, state in airflow_runs[shape_name(shape)]["states"].items():
+    states = airflow_runs[shape_name(shape)]["states"]
+    assert steps <= {task.partition("[")[0] for task in states}
+    for task, state in states.items():
         step = task.partition("[")[0]
         if step in steps and "[" not in task:
             assert state == "success", task

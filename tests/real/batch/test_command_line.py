@@ -101,7 +101,8 @@ def test_ctrl_c_ends_the_job(machine, cluster):
     flow = machine.flow(one_step("import time\nprint('up', flush=True)\ntime.sleep(600)"))
     with machine.started(flow, "run") as process:
         name = cluster.container_of("AFlow-")
-        time.sleep(1)
+        while not (line := process.stdout.readline()).endswith("] up\n"):
+            assert line
         process.send_signal(signal.SIGINT)
         output = process.stdout.read()
         assert process.wait() == 1

@@ -9,7 +9,7 @@ import time
 import yaml
 
 from .conftest import SECRET
-from .test_command_line import lines_of, one_pod
+from .test_command_line import one_pod, printed_by
 
 INSIDE = """
 import os
@@ -92,9 +92,8 @@ def test_a_gpu_that_no_node_has_is_said_while_it_is_waited_for(machine):
     flow = one_pod(machine, "pass", "gpu=1")
     with machine.started(flow, "run") as process:
         deadline = time.monotonic() + 60
-        for line in process.stdout:
-            if "Insufficient nvidia.com/gpu" in line:
-                break
+        while "Insufficient nvidia.com/gpu" not in (line := process.stdout.readline()):
+            assert line, "the run ended without a word on the GPU"
             assert time.monotonic() < deadline
         process.terminate()
         process.communicate(timeout=60)
@@ -112,7 +111,7 @@ def test_a_pod_that_is_evicted_says_so_in_one_line(machine):
     )
     done = machine.run(one_pod(machine, body, 'disk=100, qos="Guaranteed", cpu=0.2, memory=200'), "run")
     assert done.returncode == 1
-    said = [line for line in lines_of(done, "start") if line.startswith("Pod ")]
+    said = [line for line in printed_by(done, "start") if line.startswith("Pod ")]
     assert len(said) == 1, done.stdout
     assert re.match(r"Pod \S+ was evicted from node \S+: .*ephemeral", said[0]), said
 

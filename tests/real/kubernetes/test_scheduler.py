@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import re
 import signal
-import time
 from collections.abc import Iterator
 
 import pytest
@@ -182,7 +181,8 @@ def test_a_worker_that_is_lost_does_not_start_a_second_pod(cluster, airflow):
     """The next try waits for the pod that is there, and shows its log from the beginning."""
     airflow.trigger("lost_flow")
     pod = cluster.pod_of("LostFlow", "start", 200)
-    time.sleep(2)
+    making = f"Making pod {pod['metadata']['name']} "
+    airflow.wait_for(lambda: making in airflow.task_log("lost_flow", "start"), "lost_flow")
     os.kill(airflow.worker_pid("lost_flow", "start"), signal.SIGKILL)
     airflow.wait_for_run("lost_flow")
     manifests = cluster.manifests(root_of(airflow.machine), "LostFlow")
