@@ -1,4 +1,4 @@
-# Two commands do all set-up: `make demo` and `make test`. PyPI is all that they reach.
+# `make demo`, `make check` and `make test` do all set-up. PyPI is all that they reach.
 
 PYTHON ?= $(shell command -v python3.11 || command -v python3)
 VENV := .venv
@@ -7,7 +7,10 @@ CACHE := .cache
 
 export UV_LINK_MODE = copy
 
-.PHONY: demo test setup lint image clean
+.PHONY: demo check test setup lint image clean
+
+# The folders of tests that `make test` runs; tests/real needs Docker and Kubernetes, and skips without them.
+TESTS ?= tests/unit tests/integration
 
 setup: $(VENV)/.ready
 
@@ -34,8 +37,12 @@ lint: setup
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
+# Under a minute on two cores: every test that starts no server and no Airflow.
+check: lint
+	$(BIN)/pytest --numprocesses=2 $(PYTEST_OPTIONS) tests/unit
+
 test: lint
-	$(BIN)/pytest --numprocesses=2 $(PYTEST_OPTIONS)
+	$(BIN)/pytest --numprocesses=2 $(PYTEST_OPTIONS) $(TESTS)
 
 clean:
 	rm -rf $(CACHE) build dist

@@ -182,7 +182,7 @@ _MODULES = ("cards", "client", "datatools", "exception", "metaflow_version")
 """Modules that are there without an import of their own, as they are in Metaflow."""
 
 
-def _say_what_to_write(name: "str", is_import: "bool" = False) -> "None":
+def _say_what_to_write(name: str, is_import: bool = False) -> None:
     from airflow_conda_flow.metaflow_names import INNER, INSTEAD  # noqa: PLC0415 - only where one is wrong
 
     known = dict(INNER, **INSTEAD) if is_import else INSTEAD
@@ -195,7 +195,7 @@ class _NamesOfMetaflow:
     """The last finder: it is asked where a module of this package, or in 3.6 a name, is nowhere."""
 
     @staticmethod
-    def find_spec(fullname: "str", path: "object" = None, target: "object" = None) -> "ModuleSpec | None":  # noqa: ARG004 - what importlib gives
+    def find_spec(fullname: str, path: object = None, target: object = None) -> "ModuleSpec | None":  # noqa: ARG004 - what importlib gives
         """A module of Metaflow's, or an error that says what to write; None if there is none of that name."""
         package, _, name = fullname.partition(".")
         if package != __name__ or not name:
@@ -213,7 +213,7 @@ sys.meta_path.append(_NamesOfMetaflow)
 
 if not TYPE_CHECKING:  # else a type checker would take any name for one that is here
 
-    def __getattr__(name: "str") -> "object":
+    def __getattr__(name: str) -> object:
         import importlib  # noqa: PLC0415 - only where one is used
 
         if name in _MODULES:

@@ -52,7 +52,7 @@ __all__ = [
 
 if not TYPE_CHECKING:  # else a type checker would take any name for one that is here
 
-    def __getattr__(name: "str") -> "object":
+    def __getattr__(name: str) -> object:
         if name != "get_cards":  # which steps seldom ask for
             raise AttributeError("module %r has no attribute %r" % (__name__, name))
         import importlib  # noqa: PLC0415 - only where it is used

@@ -55,13 +55,13 @@ class CondaFlowError(Exception):
     headline = "Flow failed"
     """What errors of this kind are called; flows that have errors of their own may set it."""
 
-    def __init__(self, message: "str" = "", file: "str | None" = None, line: "int | None" = None) -> "None":
+    def __init__(self, message: str = "", file: "str | None" = None, line: "int | None" = None) -> None:
         super().__init__(message)
         self.message = message
         self.file = file
         self.line = line
 
-    def __str__(self) -> "str":
+    def __str__(self) -> str:
         if self.file is None:
             return self.message
         place = self.file if self.line is None else "%s:%d" % (self.file, self.line)

@@ -40,7 +40,7 @@ _MODULES = (
 """These, and all modules below them."""
 
 
-def _from(module: "str", name: "str") -> "Any":
+def _from(module: str, name: str) -> "Any":
     return getattr(importlib.import_module("%s.%s" % (_PACKAGE, module)), name)
 
 
@@ -49,13 +49,13 @@ def _as_it_is(method: "Any") -> "Any":
     return method
 
 
-def _datastore(kind: "str") -> "str | None":
+def _datastore(kind: str) -> "str | None":
     """The root of the datastore, if it is of that kind."""
     found, _, root = _from("client.scope", "get_metadata")().partition("@")
     return root if found == kind else None
 
 
-def _which(program: "str") -> "str | None":
+def _which(program: str) -> "str | None":
     return importlib.import_module("shutil").which(program)  # type: ignore[no-any-return]
 
 
@@ -84,7 +84,7 @@ _VALUES: "dict[str, Callable[[], Any]]" = {
 class _Module(types.ModuleType):
     """One of them; ``ImportError`` says what to write for a name that is not here."""
 
-    def __getattr__(self, name: "str") -> "Any":
+    def __getattr__(self, name: str) -> "Any":
         if name.startswith("__"):
             raise AttributeError("module %r has no attribute %r" % (self.__name__, name))
         if name in _VALUES:
@@ -109,11 +109,11 @@ class _Loader:
         return _Module(spec.name)
 
     @staticmethod
-    def exec_module(module: "types.ModuleType") -> "None":
+    def exec_module(module: "types.ModuleType") -> None:
         """Nothing is left to do."""
 
 
-def spec_of(name: "str") -> "importlib.machinery.ModuleSpec | None":
+def spec_of(name: str) -> "importlib.machinery.ModuleSpec | None":
     """How the import system makes a module of Metaflow's; None if it is none of these.
 
     Args:

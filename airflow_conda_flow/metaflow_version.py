@@ -3,6 +3,6 @@
 from airflow_conda_flow._version import __version__
 
 
-def get_version() -> "str":
+def get_version() -> str:
     """The version of this package; Metaflow's own is nowhere around."""
     return __version__

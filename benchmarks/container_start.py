@@ -19,10 +19,11 @@ from airflow_conda_flow.environments.environments import Environments
 from airflow_conda_flow.environments.packed import CONTAINER_CACHE, find_packed
 from airflow_conda_flow.environments.platform import current_platform
 from airflow_conda_flow.flow.definition import read_flow
-from airflow_conda_flow.runner.attempt import TaskRequest
+from airflow_conda_flow.records.names import TaskName
 from airflow_conda_flow.runner.container import SCRATCH
 from airflow_conda_flow.runner.container_command import RUNNER, run_words
 from airflow_conda_flow.runner.run_preparation import prepare_run
+from airflow_conda_flow.runner.task_request import TaskRequest
 from airflow_conda_flow.settings import load_settings
 
 IMAGE = os.environ.get("IMAGE", f"airflow-conda-flow-runner:{__version__}")
@@ -83,12 +84,12 @@ def measure(work):
     environments = Environments(work / "cache", datastore.storage)
     harness.channel()
     started = time.perf_counter()
-    manifest = prepare(work, datastore, environments)
+    run = prepare(work, datastore, environments)
     prepared = time.perf_counter() - started
     started = time.perf_counter()
     prepare(work, datastore, environments)
     again = time.perf_counter() - started
-    environment = manifest["environments"]["start"]
+    environment = run.environment_of("start")
     packed = find_packed(datastore.storage, environment["platform"], environment["id"])
     stored = work / "objects/bucket/root/environments" / environment["platform"]
     archive = stored / f"{packed.sha256}.tar.zst"
@@ -166,8 +167,8 @@ def attempt(work, datastore, number, *, fresh):
     begin = time.time()
     _, printed = harness.run([*command, *run_words(TaskRequest("AFlow", "1", "start", (), number))])
     line, imported = (float(text) for text in printed.split())
-    task = read_attempt(datastore.storage, "AFlow", "1", "start", "0", number)
-    runner = datetime.fromisoformat(task["started"]).timestamp()
+    task = read_attempt(datastore.storage, TaskName("AFlow", "1", "start", "0").attempt(number))
+    runner = datetime.fromisoformat(task.started).timestamp()
     # The file, not its folder: the step writes bytecode there later.
     (flow_file,) = (scratch / "code").glob("*/a_flow.py")
     code = flow_file.stat().st_ctime

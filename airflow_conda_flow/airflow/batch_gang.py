@@ -12,7 +12,7 @@ from airflow_conda_flow.compute.batch_board import OVER
 from airflow_conda_flow.compute.batch_job import job_family
 from airflow_conda_flow.compute.batch_service import BatchService
 from airflow_conda_flow.compute.compute import Compute, RunContext
-from airflow_conda_flow.runner.attempt import TaskRequest
+from airflow_conda_flow.runner.task_request import TaskRequest
 
 if TYPE_CHECKING:
     from airflow.sdk import Context

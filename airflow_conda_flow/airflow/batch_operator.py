@@ -10,12 +10,13 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from airflow.providers.amazon.aws.operators.batch import BatchOperator
-from airflow.sdk.exceptions import AirflowException, AirflowFailException, AirflowTaskTimeout
+from airflow.sdk.exceptions import AirflowException, AirflowTaskTimeout
 
 from airflow_conda_flow.airflow.batch_connection import RETRIES, connect
 from airflow_conda_flow.airflow.batch_trigger import BatchStepTrigger
 from airflow_conda_flow.airflow.configuration import airflow_settings
 from airflow_conda_flow.airflow.deferral import defers, earliest_return, worker_seconds
+from airflow_conda_flow.airflow.failures import as_airflow_error
 from airflow_conda_flow.airflow.step_operator import StepTask
 from airflow_conda_flow.compute.batch import BatchRegion, conclude_job, poll_interval
 from airflow_conda_flow.compute.batch_board import OVER
@@ -27,8 +28,8 @@ from airflow_conda_flow.compute.batch_plan import StepPlan, job_arguments, plan_
 from airflow_conda_flow.compute.batch_service import Job
 from airflow_conda_flow.compute.stored_lines import stored_lines
 from airflow_conda_flow.datastore.storage import Storage
-from airflow_conda_flow.errors import CondaFlowError, SettingError
-from airflow_conda_flow.runner.attempt import TaskRequest
+from airflow_conda_flow.errors import CondaFlowError
+from airflow_conda_flow.runner.task_request import TaskRequest
 from airflow_conda_flow.settings import Settings
 
 if TYPE_CHECKING:
@@ -71,7 +72,7 @@ class BatchStepOperator(StepTask, BatchOperator):
                 raise AirflowTaskTimeout(f"Batch job {self.job_id} was ended: the task's time is up.")
             return self._conclude(context, work, event["job"], has_printed=event["has_printed"])
         except CondaFlowError as error:
-            raise _as_airflows(error) from None
+            raise as_airflow_error(error) from None
 
     def on_kill(self) -> None:
         """End the job."""
@@ -91,7 +92,7 @@ class BatchStepOperator(StepTask, BatchOperator):
                 self.log.info("Batch job %s runs this step already; waiting for it.", self.job_id)
             return self._follow(context, work)
         except CondaFlowError as error:
-            raise _as_airflows(error) from None
+            raise as_airflow_error(error) from None
 
     def _work(self, context: Context) -> _Work:
         """What is to be done, and with whom to do it."""
@@ -169,7 +170,7 @@ class BatchStepOperator(StepTask, BatchOperator):
             request = replace(request, attempt=attempt_of_job(job["jobName"]))
         result = conclude_job(work.storage, request, job, job_id)
         if not has_printed:
-            for _, line in stored_lines(work.storage, request):
+            for _, line in stored_lines(work.storage, request.name):
                 self.log.info("%s", line)
         self._persist_cloudwatch_link(context)
         cancelled = self._cancel is not None and self._cancel.is_set()
@@ -206,9 +207,3 @@ class _Work:
         running = [job["jobId"] for job in found if job["status"] not in OVER]
         jobs = [job for job in self.region.service.describe(running).values() if not is_ending(job)]
         return max(jobs, key=lambda job: attempt_of_job(job["jobName"]), default=None)
-
-
-def _as_airflows(error: CondaFlowError) -> AirflowException:
-    """The exception for Airflow: a setting that is wrong fails without retries."""
-    kind = AirflowFailException if isinstance(error, SettingError) else AirflowException
-    return kind(str(error))

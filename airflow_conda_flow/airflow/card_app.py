@@ -6,7 +6,6 @@ A card holds what a flow's author put on it, so browsers are told to keep it apa
 from __future__ import annotations
 
 from html import escape
-from typing import Any
 from urllib.parse import quote
 
 from airflow.api_fastapi.auth.managers.models.resource_details import DagAccessEntity
@@ -21,6 +20,7 @@ from airflow_conda_flow.datastore.catalogue import RunCatalogue
 from airflow_conda_flow.datastore.datastore import Datastore
 from airflow_conda_flow.environments.progress import Silence
 from airflow_conda_flow.errors import CondaFlowError
+from airflow_conda_flow.records.task_record import TaskRecord
 
 _APART = {
     "Content-Security-Policy": "sandbox allow-scripts allow-popups",
@@ -34,8 +34,8 @@ app = FastAPI(title="Cards", docs_url=None, redoc_url=None, openapi_url=None)
 @app.get("/{dag_id}/{run_id}/{step}/{task_id}", dependencies=[_MAY_SEE])
 def show_cards(dag_id: str, run_id: str, step: str, task_id: str) -> HTMLResponse:
     """The task's card, or a list of them where it has several."""
-    _, manifest = _task(dag_id, run_id, step, task_id)
-    cards = manifest.get("cards", [])
+    _, record = _task(dag_id, run_id, step, task_id)
+    cards = record.cards
     if len(cards) == 1:
         return show_card(dag_id, run_id, step, task_id, cards[0]["id"])
     links = "".join(
@@ -50,23 +50,22 @@ def show_cards(dag_id: str, run_id: str, step: str, task_id: str) -> HTMLRespons
 @app.get("/{dag_id}/{run_id}/{step}/{task_id}/{card_id}", dependencies=[_MAY_SEE])
 def show_card(dag_id: str, run_id: str, step: str, task_id: str, card_id: str) -> HTMLResponse:
     """One card as its task left it."""
-    datastore, manifest = _task(dag_id, run_id, step, task_id)
-    key = layout.card(manifest["flow"], manifest["run_id"], step, task_id, manifest["attempt"], card_id)
+    datastore, record = _task(dag_id, run_id, step, task_id)
     try:
-        page = datastore.storage.read_bytes(key)
+        page = datastore.storage.read_bytes(layout.card(record.ran_as, card_id))
     except CondaFlowError as error:
         raise HTTPException(404, f"There is no card {card_id!r} of this task.") from error
     return HTMLResponse(page.decode("utf-8"), headers=_APART)
 
 
-def _task(dag_id: str, run_id: str, step: str, task_id: str) -> tuple[Datastore, dict[str, Any]]:
+def _task(dag_id: str, run_id: str, step: str, task_id: str) -> tuple[Datastore, TaskRecord]:
     datastore, _ = open_stores(airflow_settings(), Silence())
     catalogue = RunCatalogue(datastore)
     ours = flow_run_id(dag_id, run_id)
     for flow in catalogue.flows():
         run = catalogue.run(flow, ours)
         if run is not None:
-            (found,) = catalogue.tasks(flow, ours, step, [task_id], run.get("first_attempt", 0))
+            (found,) = catalogue.tasks(flow, ours, step, [task_id], run.first_attempt)
             if found is not None:
                 return datastore, found
     raise HTTPException(404, "The datastore holds nothing of this task. It may not have ended yet.")

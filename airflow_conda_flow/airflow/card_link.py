@@ -7,7 +7,7 @@ from urllib.parse import quote
 
 from airflow.sdk import BaseOperatorLink
 
-from airflow_conda_flow.flow.index_path import task_id
+from airflow_conda_flow.records.names import task_id
 
 if TYPE_CHECKING:
     from airflow.sdk.types import TaskInstanceKey

@@ -27,9 +27,9 @@ from airflow_conda_flow.errors import FlowDefinitionError, ParameterError, Setti
 from airflow_conda_flow.flow.config_input import GivenConfigs
 from airflow_conda_flow.flow.decorators import nearest
 from airflow_conda_flow.flow.definition import FlowDefinition, read_flow
-from airflow_conda_flow.flow.graph import StepNode
 from airflow_conda_flow.flow.retry_decorator import retries
 from airflow_conda_flow.flow.timeout_decorator import timeout_seconds
+from airflow_conda_flow.records.graph import StepNode
 
 _PREPARE = "prepare"
 _SLACK = timedelta(minutes=15)

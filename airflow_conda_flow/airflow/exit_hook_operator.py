@@ -6,8 +6,9 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from airflow.sdk import BaseOperator
-from airflow.sdk.exceptions import AirflowException, AirflowFailException
+from airflow.sdk.exceptions import AirflowFailException
 
+from airflow_conda_flow.airflow.failures import as_airflow_error
 from airflow_conda_flow.airflow.identity import flow_run_id
 from airflow_conda_flow.client.exit_hooks import call_hooks
 from airflow_conda_flow.client.past_run import Run
@@ -45,7 +46,7 @@ class ExitHookOperator(BaseOperator):
         try:
             run = self._run(run_id)
         except CondaFlowError as error:
-            raise AirflowException(str(error)) from None
+            raise as_airflow_error(error) from None
         ti: Any = context["ti"]
         states = ti.get_task_states(self.dag_id, task_ids=[self.last_step], run_ids=[run_id])
         succeeded = states.get(run_id, {}).get(self.last_step) == "success"

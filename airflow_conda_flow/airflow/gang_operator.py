@@ -7,24 +7,25 @@ ever; one task needs one slot, and runs under ``airflow dags test`` too.
 from __future__ import annotations
 
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from airflow.sdk.exceptions import AirflowException, AirflowFailException
+from airflow.sdk.exceptions import AirflowException
 
 from airflow_conda_flow.airflow.configuration import airflow_settings
+from airflow_conda_flow.airflow.failures import as_airflow_error
 from airflow_conda_flow.airflow.secret_keepers import airflow_keepers
-from airflow_conda_flow.airflow.step_operator import StepOperator, StepTask
+from airflow_conda_flow.airflow.step_operator import StepOperator, StepTask, recorded_run
 from airflow_conda_flow.compute.compute import LOCAL, Compute, RunContext
 from airflow_conda_flow.compute.gang import run_together
 from airflow_conda_flow.compute.local_process import LocalProcess
-from airflow_conda_flow.errors import CondaFlowError, SettingError
-from airflow_conda_flow.flow.graph import FlowGraph
-from airflow_conda_flow.runner.attempt import TaskRequest, TaskResult, caught_outside
+from airflow_conda_flow.errors import CondaFlowError
+from airflow_conda_flow.runner.attempt import caught_outside
 from airflow_conda_flow.runner.main_node import forget_address
-from airflow_conda_flow.runner.manifest_reader import ManifestReader
+from airflow_conda_flow.runner.record_reader import RecordReader
+from airflow_conda_flow.runner.task_request import TaskRequest, TaskResult
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
@@ -46,9 +47,11 @@ def gang_operator_class(compute: str) -> type[Any]:
         )
 
         return KubernetesGangOperator
-    from airflow_conda_flow.airflow.batch_gang import BatchGangOperator  # noqa: PLC0415 - heavy
+    if compute == "batch":
+        from airflow_conda_flow.airflow.batch_gang import BatchGangOperator  # noqa: PLC0415 - heavy
 
-    return BatchGangOperator
+        return BatchGangOperator
+    raise ValueError(f"There is no operator for nodes on {compute}.")
 
 
 class GangTask(_Mixed):
@@ -81,27 +84,22 @@ class GangTask(_Mixed):
         self._cancel = threading.Event()
         try:
             results = self._results(context, self._cancel)
-        except SettingError as error:
-            raise AirflowFailException(str(error)) from None
         except CondaFlowError as error:
-            raise AirflowException(str(error)) from None
-        self._name_split(context, results[0].manifest)
+            raise as_airflow_error(error) from None
+        self._name_split(context, results[0].record.split_name)
         failed = [each for each in results if not each.ok]
         if failed:
             self._fail(min(failed, key=lambda each: each.cancelled))  # those that were ended are not to blame
 
     def _results(self, context: Context, cancel: threading.Event) -> list[TaskResult]:
         request, datastore, environments = self.open(context)
-        manifest = request.run_manifest or {}
-        opener = FlowGraph.from_dict(manifest["graph"]).steps[self.step].split_parents[-1]
-        before = ManifestReader(datastore.storage, request.flow, request.run_id)(opener, tuple(self.indices))
-        if before is None:
+        record = recorded_run(request)
+        opener = record.graph.steps[self.step].split_parents[-1]
+        before = RecordReader(datastore.storage, request.flow, request.run_id)(opener, tuple(self.indices))
+        if before is None or before.num_splits is None:
             raise AirflowException(f"Step {self.step} cannot start: step {opener} has not finished.")
-        requests = [
-            replace(request, indices=(*self.indices, node))
-            for node in range(before["transition"]["num_splits"])
-        ]
-        run = RunContext(manifest, datastore, environments, airflow_settings(), code_dir=None)
+        requests = [replace(request, indices=(*self.indices, node)) for node in range(before.num_splits)]
+        run = RunContext(record, datastore, environments, airflow_settings(), code_dir=None)
         compute = self.compute(context, requests, run)
         forget_address(datastore.storage, request)
         return run_together([partial(self._run_node, compute, run, each) for each in requests], cancel)
@@ -122,14 +120,14 @@ class GangTask(_Mixed):
         )
         if result.ok or result.cancelled:
             return result
-        result = caught_outside(request, run.manifest, run.datastore, result, line)  # type: ignore[arg-type]
+        result = caught_outside(request, run.run, run.datastore, result, line)
         if not result.ok:
             line("Failed; the other nodes are ended.")
         return result
 
-    def _name_split(self, context: Context, manifest: Mapping[str, Any]) -> None:
-        outer = (manifest.get("split_name") or "").rpartition(" / ")[0]
-        super()._name_split(context, {"split_name": outer})
+    def _name_split(self, context: Context, name: str | None) -> None:
+        outer = (name or "").rpartition(" / ")[0]
+        super()._name_split(context, outer or None)
 
 
 class GangOperator(GangTask, StepOperator):

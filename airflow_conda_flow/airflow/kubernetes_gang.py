@@ -12,7 +12,7 @@ from airflow_conda_flow.airflow.kubernetes_operator import KubernetesStepOperato
 from airflow_conda_flow.compute.compute import Compute, RunContext
 from airflow_conda_flow.compute.kubernetes import Kubernetes
 from airflow_conda_flow.compute.pod_spec import LABEL, pod_labels
-from airflow_conda_flow.runner.attempt import TaskRequest
+from airflow_conda_flow.runner.task_request import TaskRequest
 
 if TYPE_CHECKING:
     from airflow.sdk import Context

@@ -12,11 +12,11 @@ from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any, ClassVar, cast
 
 from airflow.providers.cncf.kubernetes.operators.pod import KubernetesPodOperator
-from airflow.sdk.exceptions import AirflowException, AirflowFailException
 from kubernetes.client import ApiClient
 
 from airflow_conda_flow.airflow.configuration import airflow_settings
 from airflow_conda_flow.airflow.deferral import defers, earliest_return, worker_seconds
+from airflow_conda_flow.airflow.failures import as_airflow_error
 from airflow_conda_flow.airflow.kubernetes_trigger import StepPodTrigger
 from airflow_conda_flow.airflow.step_operator import StepTask
 from airflow_conda_flow.compute import pod_state
@@ -28,8 +28,8 @@ from airflow_conda_flow.compute.pod_watch import PodWatch
 from airflow_conda_flow.compute.remote_result import is_done, remote_result
 from airflow_conda_flow.compute.runner_environ import runner_environ
 from airflow_conda_flow.datastore.storage import Storage
-from airflow_conda_flow.errors import ComputeUnavailable, CondaFlowError, SettingError, TaskFailed
-from airflow_conda_flow.runner.attempt import TaskRequest
+from airflow_conda_flow.errors import ComputeUnavailable, CondaFlowError, TaskFailed
+from airflow_conda_flow.runner.task_request import TaskRequest
 from airflow_conda_flow.settings import Settings
 
 if TYPE_CHECKING:
@@ -81,7 +81,7 @@ class KubernetesStepOperator(StepTask, KubernetesPodOperator):
         try:
             return self._run(context, self._work(context), can_reattach=True)
         except CondaFlowError as error:
-            raise _as_airflows(error) from None
+            raise as_airflow_error(error) from None
 
     def trigger_reentry(self, context: Context, event: dict[str, Any]) -> list[list[int]] | None:
         """Go on after the triggerer waited for the pod."""
@@ -92,7 +92,7 @@ class KubernetesStepOperator(StepTask, KubernetesPodOperator):
             position = LogPosition(event.get("last_log_time") or "")
             return self._watch(context, work, position=position, given_up=given_up)
         except CondaFlowError as error:
-            raise _as_airflows(error) from None
+            raise as_airflow_error(error) from None
 
     def on_kill(self) -> None:
         """Delete the pod."""
@@ -251,9 +251,3 @@ def _model(manifest: dict[str, Any]) -> Any:
 def _named(name: str, namespace: str) -> Any:
     """What stands for a pod of which only that is known."""
     return _model({"metadata": {"name": name, "namespace": namespace}, "spec": {"containers": []}})
-
-
-def _as_airflows(error: CondaFlowError) -> AirflowException:
-    """The exception for Airflow: a setting that is wrong fails without retries."""
-    kind = AirflowFailException if isinstance(error, SettingError) else AirflowException
-    return kind(str(error))

@@ -6,9 +6,9 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, Literal
 
 from airflow.sdk import BaseOperator
-from airflow.sdk.exceptions import AirflowException, AirflowFailException
 
 from airflow_conda_flow.airflow.configuration import airflow_settings, open_stores
+from airflow_conda_flow.airflow.failures import as_airflow_error
 from airflow_conda_flow.airflow.identity import attempt_of, flow_run_id
 from airflow_conda_flow.airflow.log_progress import LogProgress
 from airflow_conda_flow.airflow.parameters import given_values
@@ -21,14 +21,7 @@ from airflow_conda_flow.compute.compute import (
     remote_steps,
     step_platforms,
 )
-from airflow_conda_flow.errors import (
-    CondaFlowError,
-    FlowDefinitionError,
-    ParameterError,
-    ResolverNotFound,
-    SettingError,
-    SolveError,
-)
+from airflow_conda_flow.errors import CondaFlowError
 from airflow_conda_flow.flow.config_input import GivenConfigs
 from airflow_conda_flow.flow.definition import read_flow
 from airflow_conda_flow.flow.username import username
@@ -36,9 +29,6 @@ from airflow_conda_flow.runner.run_preparation import first_attempt, prepare_run
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
-
-_HOPELESS = (FlowDefinitionError, ParameterError, ResolverNotFound, SettingError, SolveError)
-"""Failures that another try would only repeat."""
 
 
 class PrepareOperator(BaseOperator):
@@ -75,10 +65,8 @@ class PrepareOperator(BaseOperator):
         """Prepare the run; done again, it prepares the run again from what the flow is then."""
         try:
             self._prepare(context)
-        except _HOPELESS as error:
-            raise AirflowFailException(str(error)) from None
         except CondaFlowError as error:
-            raise AirflowException(str(error)) from None
+            raise as_airflow_error(error) from None
 
     def _prepare(self, context: Context) -> None:
         definition = read_flow(self.flow_class, self.given)
@@ -90,7 +78,7 @@ class PrepareOperator(BaseOperator):
         datastore, environments = open_stores(settings, LogProgress(self.log))
         run_id = flow_run_id(self.dag_id, context["run_id"])
         first_try = attempt_of(context["ti"].try_number) == 0
-        manifest = prepare_run(
+        run = prepare_run(
             definition,
             datastore=datastore,
             environments=environments,
@@ -116,7 +104,7 @@ class PrepareOperator(BaseOperator):
 
             prepare_batch(definition.decorators, settings, datastore.storage)
         self.log.info("Prepared run %s/%s in %s", definition.name, run_id, datastore.storage.url)
-        for step, environment in manifest["environments"].items():
+        for step, environment in run.environments.items():
             self.log.info(
                 "Step %s: Python %s, environment %s",
                 step,

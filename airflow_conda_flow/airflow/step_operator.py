@@ -19,6 +19,7 @@ from airflow.sdk.exceptions import (
 
 from airflow_conda_flow.airflow.card_link import card_links
 from airflow_conda_flow.airflow.configuration import airflow_settings, open_stores
+from airflow_conda_flow.airflow.failures import as_airflow_error
 from airflow_conda_flow.airflow.identity import attempt_of, flow_run_id
 from airflow_conda_flow.airflow.log_progress import LogProgress
 from airflow_conda_flow.airflow.secret_keepers import airflow_keepers
@@ -27,10 +28,13 @@ from airflow_conda_flow.datastore.datastore import Datastore
 from airflow_conda_flow.datastore.manifests import read_run_manifest
 from airflow_conda_flow.environments.environments import Environments
 from airflow_conda_flow.errors import CondaFlowError, TaskFailed
-from airflow_conda_flow.flow.graph import FlowGraph
-from airflow_conda_flow.flow.lineage import is_taken
-from airflow_conda_flow.runner.attempt import TaskRequest, TaskResult, caught_outside, run_attempt
-from airflow_conda_flow.runner.manifest_reader import ManifestReader
+from airflow_conda_flow.records.lineage import is_taken
+from airflow_conda_flow.records.run_record import RunRecord
+from airflow_conda_flow.records.task_record import TaskRecord
+from airflow_conda_flow.runner.attempt import caught_outside, run_attempt
+from airflow_conda_flow.runner.attempt_record import as_exception
+from airflow_conda_flow.runner.record_reader import RecordReader
+from airflow_conda_flow.runner.task_request import TaskRequest, TaskResult
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
@@ -124,15 +128,15 @@ class StepTask(BaseOperator):
         datastore, environments = open_stores(airflow_settings(), LogProgress(self.log))
         run_id = flow_run_id(self.dag_id, context["run_id"])
         run = read_run_manifest(datastore.storage, self.flow, run_id)
-        self._skip_unless_taken(context, run, ManifestReader(datastore.storage, self.flow, run_id))
+        self._skip_unless_taken(context, run, RecordReader(datastore.storage, self.flow, run_id))
         request = TaskRequest(
             flow=self.flow,
             run_id=run_id,
             step=self.step,
             indices=self.index_path(),
-            attempt=attempt_of(context["ti"].try_number, run["first_attempt"]),
+            attempt=attempt_of(context["ti"].try_number, run.first_attempt),
             is_last=context["ti"].try_number > context["ti"].max_tries,
-            run_manifest=run,
+            run=run,
         )
         return request, datastore, environments
 
@@ -146,56 +150,60 @@ class StepTask(BaseOperator):
         """
         if not result.ok and not result.cancelled:
             request, datastore, _ = self.open(context)
-            run = request.run_manifest or {}
-            result = caught_outside(request, run, datastore, result, self.log.error)
-        self._name_split(context, result.manifest)
+            result = caught_outside(request, recorded_run(request), datastore, result, self.log.error)
+        record = result.record
+        self._name_split(context, record.split_name)
         if not result.ok:
             self._fail(result)
-        self._tell_outlets(context, result.manifest)
-        transition = result.manifest["transition"]
-        if left_out := self.left_out.get((transition or {}).get("chosen") or ""):
+        self._tell_outlets(context, record)
+        if left_out := self.left_out.get(record.chosen or ""):
             raise DownstreamTasksSkipped(tasks=list(left_out))  # type: ignore[no-untyped-call]
-        return self._splits(transition)
+        return self._splits(record)
 
-    def _tell_outlets(self, context: Context, manifest: Mapping[str, Any]) -> None:
+    def _tell_outlets(self, context: Context, record: TaskRecord) -> None:
         """Say with the asset of a finished flow which run has finished."""
         for asset in self.outlets:
-            names = ("flow", "run_id", "step", "task_id")
-            context["outlet_events"][asset].extra.update({name: manifest[name] for name in names})
+            context["outlet_events"][asset].extra.update(
+                flow=record.flow, run_id=record.run_id, step=record.step, task_id=record.task_id
+            )
 
-    def _skip_unless_taken(
-        self, context: Context, run: Mapping[str, Any], manifest_of: ManifestReader
-    ) -> None:
-        graph = FlowGraph.from_dict(dict(run["graph"]))
+    def _skip_unless_taken(self, context: Context, run: RunRecord, record_of: RecordReader) -> None:
         try:
-            taken = is_taken(graph, self.step, self.index_path(), manifest_of)
+            taken = is_taken(run.graph, self.step, self.index_path(), record_of)
         except LookupError as error:
             raise AirflowException(f"Step {self.step} cannot start: {error}") from error
         if not taken:
-            self._name_split(context, {})
+            self._name_split(context, None)
             raise AirflowSkipException(f"A switch before step {self.step} chose another way.")
 
     def _fail(self, result: TaskResult) -> None:
-        exception = result.exception or {}
-        kind, message = exception.get("type"), exception.get("message")
+        exception = result.exception or as_exception(TaskFailed("No reason is known."))
+        kind, message = exception["type"], exception["message"]
         if kind == TaskFailed.__name__:  # ours: its message is all that there is to say
             raise AirflowException(f"Step {self.step} failed: {message}")
         if not result.reported:
-            for line in exception.get("traceback", "").splitlines():
+            for line in exception["traceback"].splitlines():
                 self.log.error("%s", line)
         raise AirflowException(f"Step {self.step} failed: {kind}: {message}")
 
-    def _name_split(self, context: Context, manifest: Mapping[str, Any]) -> None:
+    def _name_split(self, context: Context, name: str | None) -> None:
         """Give Airflow's UI the value of the split for a name, where it is a short one."""
         if self.indices:
-            name = manifest.get("split_name") or "-".join(str(each) for each in self.indices)
+            name = name or "-".join(str(each) for each in self.indices)
             context["split_name"] = name  # type: ignore[typeddict-unknown-key]
 
-    def _splits(self, transition: Mapping[str, Any] | None) -> list[list[int]] | None:
-        if transition is None or self.kind != "foreach":
+    def _splits(self, record: TaskRecord) -> list[list[int]] | None:
+        if record.num_splits is None or self.kind != "foreach":
             return None
-        check_width(f"The foreach of step {self.step!r}", transition["num_splits"])
-        return [[*self.indices, index] for index in range(transition["num_splits"])]
+        check_width(f"The foreach of step {self.step!r}", record.num_splits)
+        return [[*self.indices, index] for index in range(record.num_splits)]
+
+
+def recorded_run(request: TaskRequest) -> RunRecord:
+    """The record of the run, which ``StepTask.open`` reads."""
+    if request.run is None:
+        raise ValueError(f"The record of run {request.run_id} was not read.")
+    return request.run
 
 
 class StepOperator(StepTask):
@@ -218,7 +226,7 @@ class StepOperator(StepTask):
                 keepers=airflow_keepers(airflow_settings()),
             )
         except CondaFlowError as error:
-            raise AirflowException(str(error)) from None
+            raise as_airflow_error(error) from None
         return self.conclude(context, result)
 
     def on_kill(self) -> None:

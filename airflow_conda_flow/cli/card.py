@@ -8,7 +8,7 @@ import sys
 import tempfile
 import webbrowser
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from airflow_conda_flow.cli.actions import Action, add_actions
 from airflow_conda_flow.cli.parser import FlowArgumentParser, chosen_settings
@@ -17,9 +17,12 @@ from airflow_conda_flow.cli.run import write_for_callers
 from airflow_conda_flow.datastore import layout
 from airflow_conda_flow.datastore.catalogue import RunCatalogue
 from airflow_conda_flow.datastore.datastore import open_datastore
-from airflow_conda_flow.datastore.manifests import Manifest
 from airflow_conda_flow.errors import ObjectNotFound
 from airflow_conda_flow.flow.definition import FlowDefinition
+from airflow_conda_flow.records.task_record import TaskRecord
+
+if TYPE_CHECKING:
+    from airflow_conda_flow.records.shapes import CardRecord
 
 NAME = "card"
 HELP = "Commands related to the cards of tasks."
@@ -115,28 +118,27 @@ def _list(arguments: argparse.Namespace, definition: FlowDefinition) -> int:
         return 0
     for task in tasks:
         for card in _cards(task, arguments):
-            pathspec = "/".join(str(task[name]) for name in ("run_id", "step", "task_id"))
-            print(f"{pathspec}  {card['id']}  {card['type']}  attempt {task['attempt']}")
+            pathspec = f"{task.run_id}/{task.step}/{task.task_id}"
+            print(f"{pathspec}  {card['id']}  {card['type']}  attempt {task.attempt}")
     return 0
 
 
-def _described(task: Manifest, arguments: argparse.Namespace) -> dict[str, Any]:
-    pathspec = "/".join(str(task[name]) for name in ("flow", "run_id", "step", "task_id"))
-    return {"pathspec": pathspec, "cards": _cards(task, arguments)}
+def _described(task: TaskRecord, arguments: argparse.Namespace) -> dict[str, Any]:
+    return {"pathspec": task.task.pathspec, "cards": _cards(task, arguments)}
 
 
-def _cards(task: Manifest, arguments: argparse.Namespace) -> list[dict[str, Any]]:
+def _cards(task: TaskRecord, arguments: argparse.Namespace) -> list[CardRecord]:
     """The cards of a task that the options name."""
-    if task.get("cloned_from") and not arguments.follow_resumed:
+    if task.is_clone and not arguments.follow_resumed:
         return []
     return [
         card
-        for card in task.get("cards", [])
+        for card in task.cards
         if arguments.id in {None, card["id"]} and arguments.type in {None, card["type"]}
     ]
 
 
-def _tasks_to_list(arguments: argparse.Namespace, definition: FlowDefinition) -> list[Manifest]:
+def _tasks_to_list(arguments: argparse.Namespace, definition: FlowDefinition) -> list[TaskRecord]:
     """The tasks that have one of these cards: of a task, a step, or a whole run."""
     catalogue = open_catalogue(chosen_settings(arguments))
     word: str | None = arguments.pathspec
@@ -147,8 +149,8 @@ def _tasks_to_list(arguments: argparse.Namespace, definition: FlowDefinition) ->
         run = run_of(catalogue, definition.name, word or _latest(catalogue, definition))
         tasks = [
             task
-            for step in catalogue.steps(definition.name, run["run_id"])
-            for task in tasks_of(catalogue, definition.name, f"{run['run_id']}/{step}")
+            for step in catalogue.steps(definition.name, run.run_id)
+            for task in tasks_of(catalogue, definition.name, f"{run.run_id}/{step}")
         ]
     return [task for task in tasks if _cards(task, arguments)]
 
@@ -184,24 +186,20 @@ def _page(arguments: argparse.Namespace, definition: FlowDefinition) -> str:
     if len(found) != 1:
         raise ObjectNotFound(_which(arguments, found))
     ((task, card),) = found
-    made_by = task.get("cloned_from") or task
     settings = chosen_settings(arguments)
     storage = open_datastore(settings.datastore, settings.datastore_root, settings.cache_dir).storage
-    key = layout.card(
-        task["flow"], made_by["run_id"], task["step"], task["task_id"], made_by["attempt"], card["id"]
-    )
-    return storage.read_bytes(key).decode("utf-8")
+    return storage.read_bytes(layout.card(task.ran_as, card["id"])).decode("utf-8")
 
 
-def _which(arguments: argparse.Namespace, found: list[tuple[Manifest, Any]]) -> str:
+def _which(arguments: argparse.Namespace, found: list[tuple[TaskRecord, Any]]) -> str:
     if not found:
         named = "no card" if arguments.id is None else f"no card {arguments.id!r}"
         return f"{arguments.pathspec} has {named}. Cards come from @card on the step; see 'card list'."
-    names = ", ".join(f"{task['step']}/{task['task_id']} --id {card['id']}" for task, card in found[:8])
+    names = ", ".join(f"{task.step}/{task.task_id} --id {card['id']}" for task, card in found[:8])
     return f"{arguments.pathspec} has {len(found)} cards. Name one task and one card: {names}."
 
 
-def _tasks(arguments: argparse.Namespace, definition: FlowDefinition) -> list[Manifest]:
+def _tasks(arguments: argparse.Namespace, definition: FlowDefinition) -> list[TaskRecord]:
     catalogue = open_catalogue(chosen_settings(arguments))
     return tasks_of(catalogue, definition.name, _full(arguments, definition, catalogue))
 

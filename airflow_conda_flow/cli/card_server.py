@@ -23,9 +23,11 @@ from airflow_conda_flow.cli.run import ended_by
 from airflow_conda_flow.datastore import layout
 from airflow_conda_flow.datastore.catalogue import RunCatalogue
 from airflow_conda_flow.datastore.datastore import Datastore, open_datastore
-from airflow_conda_flow.datastore.manifests import Manifest, list_runs
+from airflow_conda_flow.datastore.manifests import list_runs
 from airflow_conda_flow.errors import CondaFlowError, NotInDatastore, SettingError
 from airflow_conda_flow.flow.definition import FlowDefinition
+from airflow_conda_flow.records.names import TaskName
+from airflow_conda_flow.records.run_record import RunRecord
 
 HOST = "127.0.0.1"
 _RUNS = 10
@@ -50,7 +52,7 @@ def serve(arguments: argparse.Namespace, definition: FlowDefinition) -> int:
     datastore = open_datastore(settings.datastore, settings.datastore_root, settings.cache_dir)
     run_id = arguments.run_id
     if run_id is not None:
-        run_id = run_of(RunCatalogue(datastore), definition.name, run_id)["run_id"]
+        run_id = run_of(RunCatalogue(datastore), definition.name, run_id).run_id
     cards = RunCards(datastore, definition, run_id, arguments.namespace)
     page = card_server_page(definition.name, arguments.poll_interval)
     handler = type("Handler", (_Handler,), {"cards": cards, "most": arguments.max_cards, "page": page})
@@ -105,13 +107,13 @@ class RunCards:
         run_id, step, task_id, attempt, card_id = parts
         if not attempt.isdigit():
             raise NotInDatastore(f"{attempt!r} is no attempt.")
-        key = layout.card(self._flow, run_id, step, task_id, int(attempt), card_id)
+        key = layout.card(TaskName(self._flow, run_id, step, task_id).attempt(int(attempt)), card_id)
         return self._storage.read_bytes(key)
 
     def _newest(self) -> Iterator[Card]:
         run_ids = self._latest() if self._run_id is None else [self._run_id]
         for run in self._catalogue.runs(self._flow, run_ids[:_RUNS]):
-            if run is not None and self._namespace in {None, *run["user_tags"], *run["system_tags"]}:
+            if run is not None and self._namespace in {None, *run.user_tags, *run.system_tags}:
                 yield from sorted(self._of_run(run), key=self._place)
 
     def _latest(self) -> list[str]:
@@ -124,18 +126,17 @@ class RunCards:
                 self._ordered = (there, ordered)
         return ordered
 
-    def _of_run(self, run: Manifest) -> Iterator[Card]:
-        run_id = run["run_id"]
+    def _of_run(self, run: RunRecord) -> Iterator[Card]:
+        run_id = run.run_id
         yield from self._stored(run_id, layout.run_folder(self._flow, run_id), run_id)
-        if run.get("origin_run_id"):  # the cards of what was not run again are beside the task that ran
+        if run.origin_run_id:  # the cards of what was not run again are beside the task that ran
             for step in self._catalogue.steps(self._flow, run_id):
                 task_ids = self._catalogue.task_ids(self._flow, run_id, step)
                 for task in self._catalogue.tasks(self._flow, run_id, step, task_ids, 0):
-                    origin = task and task.get("cloned_from")
-                    if task and origin:
-                        folder = layout.task_folder(self._flow, origin["run_id"], step, task["task_id"])
-                        prefix = f"{folder}{origin['attempt']}."
-                        yield from self._stored(run_id, prefix, origin["run_id"])
+                    if task is not None and task.is_clone:
+                        origin = task.ran_as
+                        prefix = f"{layout.task_folder(origin.task)}{origin.number}."
+                        yield from self._stored(run_id, prefix, origin.task.run_id)
 
     def _stored(self, run_id: str, prefix: str, made_by: str) -> Iterator[Card]:
         keys = set(self._storage.list_keys(prefix))
@@ -144,12 +145,13 @@ class RunCards:
             if found is not None:
                 step, task_id, attempt, card_id = found
                 names = (made_by, step, task_id, str(attempt), card_id)
+                name = TaskName(self._flow, made_by, step, task_id).attempt(attempt)
                 yield {
                     "name": f"{run_id}/{step}/{task_id}",
                     "id": card_id,
                     "attempt": attempt,
                     "step": step,
-                    "running": layout.task_manifest(self._flow, *names[:3], attempt) not in keys,
+                    "running": layout.task_manifest(name) not in keys,
                     "path": "/card/" + "/".join(quote(each, safe="") for each in names),
                 }
 

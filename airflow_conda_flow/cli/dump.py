@@ -7,15 +7,18 @@ import pickle
 import sys
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from airflow_conda_flow.cli.parser import chosen_settings
 from airflow_conda_flow.cli.past_runs import open_catalogue, tasks_of
 from airflow_conda_flow.datastore.catalogue import RunCatalogue
-from airflow_conda_flow.datastore.manifests import Manifest
 from airflow_conda_flow.errors import ArtifactError, SettingError
 from airflow_conda_flow.flow.definition import FlowDefinition
+from airflow_conda_flow.records.task_record import TaskRecord
 from airflow_conda_flow.runtime import pickling
+
+if TYPE_CHECKING:
+    from airflow_conda_flow.records.shapes import ArtifactRef
 
 NAME = "dump"
 HELP = "Get data artifacts of a task or all tasks in a step."
@@ -44,7 +47,7 @@ def execute(arguments: argparse.Namespace, definition: FlowDefinition) -> int:
     catalogue = open_catalogue(chosen_settings(arguments))
     written: dict[str, dict[str, Any]] = {}
     for task in tasks_of(catalogue, definition.name, arguments.pathspec):
-        run_id, step, task_id = task["run_id"], task["step"], task["task_id"]
+        _, run_id, step, task_id = task.task.parts
         sys.stderr.write(f"Dumping output of run_id={run_id} step={step} task_id={task_id}\n")
         refs = dict(_chosen(task, arguments))
         if arguments.file:
@@ -60,14 +63,14 @@ def execute(arguments: argparse.Namespace, definition: FlowDefinition) -> int:
     return 0
 
 
-def _chosen(task: Manifest, arguments: argparse.Namespace) -> Iterator[tuple[str, dict[str, Any]]]:
+def _chosen(task: TaskRecord, arguments: argparse.Namespace) -> Iterator[tuple[str, ArtifactRef]]:
     included = None if arguments.include is None else {each.strip() for each in arguments.include.split(",")}
-    for name, ref in sorted(task["artifacts"].items()):
+    for name, ref in sorted(task.artifacts.items()):
         if (included is None or name in included) and (arguments.private or not name.startswith("_")):
             yield name, ref
 
 
-def _line(catalogue: RunCatalogue, name: str, ref: dict[str, Any], max_size: int) -> str:
+def _line(catalogue: RunCatalogue, name: str, ref: ArtifactRef, max_size: int) -> str:
     head = f"{name} [size: {ref['size']} type: <class '{ref['type'].removeprefix('builtins.')}'>]"
     if max_size <= 0:
         return head
@@ -79,7 +82,7 @@ def _line(catalogue: RunCatalogue, name: str, ref: dict[str, Any], max_size: int
         return f"{head} = < {error} >"
 
 
-def _value(catalogue: RunCatalogue, name: str, ref: dict[str, Any]) -> Any:
+def _value(catalogue: RunCatalogue, name: str, ref: ArtifactRef) -> Any:
     try:
         return pickling.load_from_file(catalogue.artifact(ref["sha256"], ref["size"]))
     except (MemoryError, OSError):

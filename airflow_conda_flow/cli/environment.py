@@ -15,7 +15,6 @@ from airflow_conda_flow.cli.past_runs import run_of
 from airflow_conda_flow.compute.compute import step_platforms
 from airflow_conda_flow.datastore.catalogue import RunCatalogue
 from airflow_conda_flow.datastore.datastore import Datastore, open_datastore
-from airflow_conda_flow.datastore.manifests import Manifest
 from airflow_conda_flow.environments.credentials import Credentials
 from airflow_conda_flow.environments.environments import Environments
 from airflow_conda_flow.environments.explicit_file import explicit_file
@@ -25,7 +24,7 @@ from airflow_conda_flow.environments.progress import open_progress
 from airflow_conda_flow.errors import EnvironmentFailure, SettingError
 from airflow_conda_flow.flow.decorators import nearest
 from airflow_conda_flow.flow.definition import FlowDefinition
-from airflow_conda_flow.flow.graph import FlowGraph
+from airflow_conda_flow.records.run_record import RunRecord
 from airflow_conda_flow.runner.run_preparation import environment_specs
 from airflow_conda_flow.settings import Settings
 
@@ -100,7 +99,7 @@ class _Stores:
         )
         return cls(settings, datastore, environments)
 
-    def run(self, flow: str, word: str) -> Manifest:
+    def run(self, flow: str, word: str) -> RunRecord:
         return run_of(RunCatalogue(self.datastore), flow, word)
 
     def lock(self, step: str, spec_id: str, platform: str) -> Lock:
@@ -195,7 +194,7 @@ def _diff(arguments: argparse.Namespace, definition: FlowDefinition) -> int:
         for line in difference(old, new):
             print(f"    {line}")
     if not differs:
-        print(f"The environments of {before['run_id']} and {after['run_id']} are the same.")
+        print(f"The environments of {before.run_id} and {after.run_id} are the same.")
     return 0
 
 
@@ -234,12 +233,12 @@ def _locks(
     }
 
 
-def _steps_of(run: Manifest) -> list[str]:
-    return [node.name for node in FlowGraph.from_dict(run["graph"]).topological()]
+def _steps_of(run: RunRecord) -> list[str]:
+    return [node.name for node in run.graph.topological()]
 
 
-def _lock_of_run(stores: _Stores, run: Manifest, step: str) -> Lock | None:
-    environment = run["environments"].get(step)
+def _lock_of_run(stores: _Stores, run: RunRecord, step: str) -> Lock | None:
+    environment = run.environment_of(step)
     return None if environment is None else stores.lock(step, environment["id"], environment["platform"])
 
 

@@ -65,15 +65,13 @@ def execute(arguments: argparse.Namespace, definition: FlowDefinition) -> int:
 def _show(arguments: argparse.Namespace, flow: str, pathspec: str) -> int:
     catalogue = open_catalogue(chosen_settings(arguments))
     for task in tasks_of(catalogue, flow, pathspec, arguments.attempt):
-        run_id, step, task_id = task["run_id"], task["step"], task["task_id"]
         sys.stdout.flush()
-        sys.stderr.write(f"Dumping logs of run_id={run_id} step={step} task_id={task_id}\n")
-        where = task.get("cloned_from") or task
+        sys.stderr.write(f"Dumping logs of run_id={task.run_id} step={task.step} task_id={task.task_id}\n")
         for stream in _streams(arguments):
             sys.stdout.flush()
             sys.stderr.write(f"{stream}\n")
             sys.stderr.flush()
-            text = catalogue.log(flow, where["run_id"], step, task_id, where["attempt"], stream)
+            text = catalogue.log(*task.ran_as.parts, stream)
             _print(text, timestamps=arguments.timestamps)
     return 0
 

@@ -13,10 +13,11 @@ from airflow_conda_flow.datastore import layout
 from airflow_conda_flow.datastore.catalogue import RunCatalogue
 from airflow_conda_flow.datastore.datastore import open_datastore
 from airflow_conda_flow.datastore.logs import stamp, write_log
-from airflow_conda_flow.datastore.manifests import Manifest
 from airflow_conda_flow.datastore.storage import Storage
 from airflow_conda_flow.errors import SettingError
 from airflow_conda_flow.flow.username import username
+from airflow_conda_flow.records.names import AttemptName
+from airflow_conda_flow.records.task_record import TaskRecord
 
 _LOG = re.compile(r"(\d+)\.(stdout|stderr)")
 
@@ -37,22 +38,20 @@ def scrub(arguments: argparse.Namespace, flow: str, pathspec: str, streams: Sequ
     storage = datastore.storage
     line = stamp() + f"(scrubbed by {username()})\n".encode()
     for task in tasks_of(RunCatalogue(datastore), flow, pathspec, arguments.attempt):
-        step, task_id = task["step"], task["task_id"]
-        run_id = (task.get("cloned_from") or task)["run_id"]
         count = 0
-        for attempt, stream in _stored(storage, task, everyone=arguments.all):
+        for name, stream in _stored(storage, task, everyone=arguments.all):
             if stream in streams:
-                write_log(storage, flow, run_id, step, task_id, attempt, stream, line)
+                write_log(storage, name, stream, line)
                 count += 1
+        _, run_id, step, task_id = task.ran_as.task.parts
         sys.stderr.write(f"Scrubbed {count} logs of run_id={run_id} step={step} task_id={task_id}\n")
     return 0
 
 
-def _stored(storage: Storage, task: Manifest, *, everyone: bool) -> Iterator[tuple[int, str]]:
+def _stored(storage: Storage, task: TaskRecord, *, everyone: bool) -> Iterator[tuple[AttemptName, str]]:
     """The attempts and streams of which there is a log; of a clone where the task ran."""
-    made_by = task.get("cloned_from") or task
-    folder = layout.task_folder(task["flow"], made_by["run_id"], task["step"], task["task_id"])
-    for name in storage.list_names(folder):
+    ran_as = task.ran_as
+    for name in storage.list_names(layout.task_folder(ran_as.task)):
         found = _LOG.fullmatch(name)
-        if found and (everyone or int(found[1]) == made_by["attempt"]):
-            yield int(found[1]), found[2]
+        if found and (everyone or int(found[1]) == ran_as.number):
+            yield ran_as.task.attempt(int(found[1])), found[2]

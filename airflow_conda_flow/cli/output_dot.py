@@ -6,7 +6,7 @@ import argparse
 import sys
 
 from airflow_conda_flow.flow.definition import FlowDefinition
-from airflow_conda_flow.flow.graph import StepNode
+from airflow_conda_flow.records.graph import StepNode
 
 NAME = "output-dot"
 HELP = "Visualize the flow with Graphviz."

@@ -7,12 +7,13 @@ from collections.abc import Sequence
 
 from airflow_conda_flow.datastore.catalogue import RunCatalogue
 from airflow_conda_flow.datastore.datastore import open_datastore
-from airflow_conda_flow.datastore.manifests import Manifest
 from airflow_conda_flow.errors import InvalidPathspec, ObjectNotFound
 from airflow_conda_flow.flow.config_input import GivenConfigs
 from airflow_conda_flow.flow.decorators import nearest
 from airflow_conda_flow.flow.definition import FlowDefinition, read_flow
 from airflow_conda_flow.flow.username import username
+from airflow_conda_flow.records.run_record import RunRecord, TaggedRun
+from airflow_conda_flow.records.task_record import TaskRecord
 from airflow_conda_flow.runtime import pickling
 from airflow_conda_flow.settings import Settings
 
@@ -25,7 +26,7 @@ def open_catalogue(settings: Settings) -> RunCatalogue:
     return RunCatalogue(open_datastore(settings.datastore, settings.datastore_root, settings.cache_dir))
 
 
-def run_of(catalogue: RunCatalogue, flow: str, word: str) -> Manifest:
+def run_of(catalogue: RunCatalogue, flow: str, word: str) -> TaggedRun:
     """The run that a word names: its id, its pathspec, or the id of Airflow's DAG run.
 
     Raises:
@@ -47,8 +48,10 @@ def run_of(catalogue: RunCatalogue, flow: str, word: str) -> Manifest:
     )
 
 
-def tasks_of(catalogue: RunCatalogue, flow: str, pathspec: str, attempt: int | None = None) -> list[Manifest]:
-    """The manifests of the tasks that ``RUN/STEP`` or ``RUN/STEP/TASK`` names.
+def tasks_of(
+    catalogue: RunCatalogue, flow: str, pathspec: str, attempt: int | None = None
+) -> list[TaskRecord]:
+    """The records of the tasks that ``RUN/STEP`` or ``RUN/STEP/TASK`` names.
 
     Raises:
         InvalidPathspec: it is of another form.
@@ -58,7 +61,7 @@ def tasks_of(catalogue: RunCatalogue, flow: str, pathspec: str, attempt: int | N
     if len(parts) not in {2, _TASK_PARTS} or not all(parts):
         raise InvalidPathspec(f"{pathspec!r} names no tasks. Write RUN_ID/STEP or RUN_ID/STEP/TASK_ID.")
     run = run_of(catalogue, flow, parts[0])
-    run_id, step, first = run["run_id"], parts[1], run.get("first_attempt", 0)
+    run_id, step, first = run.run_id, parts[1], run.first_attempt
     known = catalogue.task_ids(flow, run_id, step)
     if not known:
         steps = catalogue.steps(flow, run_id)
@@ -74,7 +77,7 @@ def tasks_of(catalogue: RunCatalogue, flow: str, pathspec: str, attempt: int | N
             each
             for task_id in task_ids
             for each in catalogue.attempts(flow, run_id, step, task_id, first)
-            if each["attempt"] == attempt
+            if each.attempt == attempt
         ]
     if not found:
         which = "" if attempt is None else f"attempt {attempt} of "
@@ -85,9 +88,9 @@ def tasks_of(catalogue: RunCatalogue, flow: str, pathspec: str, attempt: int | N
     return found
 
 
-def with_configs_of(origin: Manifest, definition: FlowDefinition, catalogue: RunCatalogue) -> FlowDefinition:
+def with_configs_of(origin: RunRecord, definition: FlowDefinition, catalogue: RunCatalogue) -> FlowDefinition:
     """The flow as it is with the configs of the run that is resumed."""
-    refs = {name: origin["parameters"][name] for name in definition.configs if name in origin["parameters"]}
+    refs = {name: origin.parameters[name] for name in definition.configs if name in origin.parameters}
     if not refs:
         return definition
     stored = {
@@ -99,7 +102,7 @@ def with_configs_of(origin: Manifest, definition: FlowDefinition, catalogue: Run
     return found
 
 
-def latest_run(catalogue: RunCatalogue, flow: str, otherwise: str) -> Manifest:
+def latest_run(catalogue: RunCatalogue, flow: str, otherwise: str) -> TaggedRun:
     """The latest run of whoever asks, for ``resume`` and ``spin``.
 
     Args:
@@ -114,7 +117,7 @@ def latest_run(catalogue: RunCatalogue, flow: str, otherwise: str) -> Manifest:
     run_ids = catalogue.run_ids(flow)
     for start in range(0, len(run_ids), _BATCH):
         for run in catalogue.runs(flow, run_ids[start : start + _BATCH]):
-            if run is not None and wanted in run["system_tags"]:
+            if run is not None and wanted in run.system_tags:
                 return run
     raise ObjectNotFound(
         f"There is no run of {flow} by {wanted} in {catalogue.describe()} to go on from. "

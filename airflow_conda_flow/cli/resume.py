@@ -50,6 +50,6 @@ def execute(arguments: argparse.Namespace, definition: FlowDefinition) -> int:
         origin = run_of(catalogue, definition.name, arguments.origin_run_id)
     definition = with_configs_of(origin, definition, catalogue)
     definition.attach(given_decorators(arguments))
-    parameters = definition.added_parameter_values(origin["parameters"], username())
+    parameters = definition.added_parameter_values(origin.parameters, username())
     rerun = frozenset() if step is None else frozenset({step})
     return start_run(arguments, definition, parameters, settings, origin, rerun)

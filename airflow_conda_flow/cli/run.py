@@ -21,6 +21,7 @@ from airflow_conda_flow.errors import SettingError
 from airflow_conda_flow.flow.definition import FlowDefinition
 from airflow_conda_flow.local.console import Console
 from airflow_conda_flow.local.run import LocalRun, RunOptions
+from airflow_conda_flow.records.run_record import RunRecord
 from airflow_conda_flow.settings import Settings
 
 NAME = "run"
@@ -84,7 +85,7 @@ def start_run(
     definition: FlowDefinition,
     parameters: Mapping[str, Any],
     settings: Settings,
-    resumed: Mapping[str, Any] | None = None,
+    resumed: RunRecord | None = None,
     rerun: frozenset[str] = frozenset(),
 ) -> int:
     """Run the flow to its end; returns the exit code.
@@ -94,7 +95,7 @@ def start_run(
         definition: the flow, its decorators attached.
         parameters: values by attribute.
         settings: the settings in force.
-        resumed: the manifest of the run that this one resumes.
+        resumed: the run that this one resumes.
         rerun: the steps that a resumed run runs again.
     """
     console = Console(quiet=arguments.quiet)

@@ -7,7 +7,7 @@ import json
 import textwrap
 
 from airflow_conda_flow.flow.definition import FlowDefinition
-from airflow_conda_flow.flow.graph import StepNode
+from airflow_conda_flow.records.graph import StepNode
 
 NAME = "show"
 HELP = "Show the steps of the flow."

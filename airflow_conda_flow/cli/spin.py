@@ -14,13 +14,13 @@ from airflow_conda_flow.cli.parser import FlowArgumentParser, chosen_settings, g
 from airflow_conda_flow.cli.past_runs import latest_run, open_catalogue, run_of, with_configs_of
 from airflow_conda_flow.cli.run import ended_by, write_for_callers
 from airflow_conda_flow.datastore.catalogue import RunCatalogue
-from airflow_conda_flow.datastore.manifests import Manifest
 from airflow_conda_flow.errors import ParameterError, SettingError
 from airflow_conda_flow.flow.decorators import nearest
 from airflow_conda_flow.flow.definition import FlowDefinition
-from airflow_conda_flow.flow.index_path import indices
 from airflow_conda_flow.local.console import Console
 from airflow_conda_flow.local.spin import FOLDER, Spin, SpinOptions
+from airflow_conda_flow.records.names import indices
+from airflow_conda_flow.records.run_record import RunRecord
 
 NAME = "spin"
 HELP = "Run one step with the inputs of a past run, beside all runs."
@@ -83,7 +83,7 @@ def execute(arguments: argparse.Namespace, definition: FlowDefinition) -> int:
         replaced=_replaced(arguments.artifacts_module),
     )
     spin = Spin(definition, settings, options, console)
-    console.note(f"Spinning step {step} of {definition.name} with the inputs of run {origin['run_id']}")
+    console.note(f"Spinning step {step} of {definition.name} with the inputs of run {origin.run_id}")
 
     cancel = threading.Event()
     with (
@@ -125,12 +125,12 @@ def _parts(arguments: argparse.Namespace, definition: FlowDefinition) -> tuple[s
 
 
 def _indices(
-    catalogue: RunCatalogue, origin: Manifest, definition: FlowDefinition, step: str, task: str | None
+    catalogue: RunCatalogue, origin: RunRecord, definition: FlowDefinition, step: str, task: str | None
 ) -> tuple[int, ...]:
     """The index path of the task; a step that has none in the run yet is one of the first split."""
     depth = definition.graph.foreach_depth(step)
     if task is None:
-        known = catalogue.task_ids(definition.name, origin["run_id"], step)
+        known = catalogue.task_ids(definition.name, origin.run_id, step)
         task = known[0] if known else "-".join("0" * depth) or "0"
     try:
         return indices(task, depth)

@@ -10,10 +10,10 @@ from airflow_conda_flow.cli.actions import Action, add_actions
 from airflow_conda_flow.cli.parser import FlowArgumentParser, chosen_settings
 from airflow_conda_flow.cli.past_runs import open_catalogue, run_of
 from airflow_conda_flow.datastore.catalogue import RunCatalogue
-from airflow_conda_flow.datastore.manifests import Manifest
 from airflow_conda_flow.errors import NamespaceMismatch
 from airflow_conda_flow.flow.definition import FlowDefinition
 from airflow_conda_flow.flow.username import username
+from airflow_conda_flow.records.run_record import TaggedRun
 
 NAME = "tag"
 HELP = "Commands related to tagging."
@@ -100,11 +100,11 @@ def _change(
     run = run_of(catalogue, definition.name, arguments.run_id)
     if arguments.namespace and arguments.namespace not in _tags(run):
         raise NamespaceMismatch(
-            f"Run {run['run_id']} of {definition.name} is not in the namespace {arguments.namespace!r}."
+            f"Run {run.run_id} of {definition.name} is not in the namespace {arguments.namespace!r}."
         )
-    tags = catalogue.change_tags(definition.name, run["run_id"], list(add), list(remove))
+    tags = catalogue.change_tags(definition.name, run.run_id, list(add), list(remove))
     print("Operation successful. New tags:")
-    _print_columns([*tags, *run["system_tags"]])
+    _print_columns([*tags, *run.system_tags])
     return 0
 
 
@@ -121,7 +121,7 @@ def _list(arguments: argparse.Namespace, definition: FlowDefinition) -> int:
     else:
         runs = _runs(catalogue, definition.name, everybody=arguments.all)
     tags = {
-        f"{definition.name}/{run['run_id']}": run["user_tags"] if arguments.hide_system_tags else _tags(run)
+        f"{definition.name}/{run.run_id}": run.user_tags if arguments.hide_system_tags else _tags(run)
         for run in runs
     }
     if arguments.group_by_run:
@@ -139,14 +139,14 @@ def _list(arguments: argparse.Namespace, definition: FlowDefinition) -> int:
     return 0
 
 
-def _runs(catalogue: RunCatalogue, flow: str, *, everybody: bool) -> list[Manifest]:
+def _runs(catalogue: RunCatalogue, flow: str, *, everybody: bool) -> list[TaggedRun]:
     runs = [run for run in catalogue.runs(flow, catalogue.run_ids(flow)) if run is not None]
     mine = f"user:{username()}"
     return [run for run in runs if everybody or mine in _tags(run)]
 
 
-def _tags(run: Manifest) -> list[str]:
-    return [*run["user_tags"], *run["system_tags"]]
+def _tags(run: TaggedRun) -> list[str]:
+    return [*run.user_tags, *run.system_tags]
 
 
 def _print_groups(title: str, groups: dict[str, list[str]]) -> None:

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from typing import Any
 
 from airflow_conda_flow.datastore.catalogue import RunCatalogue
 from airflow_conda_flow.errors import InvalidPathspec, ObjectNotFound
 from airflow_conda_flow.flow.definition import FlowDefinition
-from airflow_conda_flow.flow.graph import FlowGraph
 from airflow_conda_flow.flow.trigger_events import finished_name
+from airflow_conda_flow.records.names import task_id
+from airflow_conda_flow.records.run_record import RunRecord
+from airflow_conda_flow.records.task_record import TaskRecord
 
 _RUN_PARTS = 2
 
@@ -55,19 +57,18 @@ def _event(pathspec: str, catalogue: RunCatalogue) -> dict[str, Any]:
     if run is None:
         raise ObjectNotFound(f"--trigger {pathspec}: there is no such run in {catalogue.describe()}.")
     end = _end_of(run, catalogue)
-    if end is None or end["status"] != "done":
+    if end is None or not end.is_done:
         raise ObjectNotFound(f"--trigger {pathspec}: the run has not finished.")
-    project = run.get("current", {})
+    project = run.current
     prefix = f"{project['project_name']}.{project['branch_name']}" if "project_name" in project else ""
     return {
-        "name": finished_name(run["flow"], prefix),
-        "id": "/".join(str(end[name]) for name in ("flow", "run_id", "step", "task_id")),
-        "timestamp": end["finished"],
+        "name": finished_name(run.flow, prefix),
+        "id": end.task.pathspec,
+        "timestamp": end.finished,
         "type": "run",
     }
 
 
-def _end_of(run: Mapping[str, Any], catalogue: RunCatalogue) -> dict[str, Any] | None:
-    step = FlowGraph.from_dict(run["graph"]).end
-    (found,) = catalogue.tasks(run["flow"], run["run_id"], step, ["0"], run.get("first_attempt", 0))
+def _end_of(run: RunRecord, catalogue: RunCatalogue) -> TaskRecord | None:
+    (found,) = catalogue.tasks(run.flow, run.run_id, run.graph.end, [task_id(())], run.first_attempt)
     return found

@@ -83,14 +83,14 @@ def _chosen(arguments: argparse.Namespace, definition: FlowDefinition, find: Fin
 
 def _run_ids(arguments: argparse.Namespace, flow: str, catalogue: RunCatalogue) -> Collection[str]:
     if arguments.run_id is not None:
-        return [run_of(catalogue, flow, arguments.run_id)["run_id"]]
+        return [run_of(catalogue, flow, arguments.run_id).run_id]
     known = catalogue.run_ids(flow)
     if not known:
         raise ObjectNotFound(f"There is no run of {flow} in {catalogue.describe()}.")
     if not arguments.my_runs and arguments.user is None:
         return known[:1]
     tag = f"user:{arguments.user or username()}"
-    return {run["run_id"] for run in catalogue.runs(flow, known) if run and tag in run["system_tags"]}
+    return {run.run_id for run in catalogue.runs(flow, known) if run and tag in run.system_tags}
 
 
 def _each(chosen: Iterable[Unfinished], said: Callable[[Unfinished], str], what: str) -> int:

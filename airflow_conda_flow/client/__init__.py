@@ -60,7 +60,7 @@ _MODULES = {
 
 if not TYPE_CHECKING:  # else a type checker would take any name for one that is here
 
-    def __getattr__(name: "str") -> "object":
+    def __getattr__(name: str) -> object:
         if name not in _MODULES:
             raise AttributeError("module %r has no attribute %r" % (__name__, name))
         return getattr(importlib.import_module("%s.%s" % (__name__, _MODULES[name])), name)

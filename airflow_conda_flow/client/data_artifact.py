@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from typing import Any
 
     from airflow_conda_flow.client.past_task import Task
+    from airflow_conda_flow.records.shapes import ArtifactRef
 
 
 class DataArtifact(StoredObject):
@@ -25,7 +26,7 @@ class DataArtifact(StoredObject):
             """Its task."""
 
     @classmethod
-    def _known(cls, task: "StoredObject", name: "str", ref: "dict[str, Any]") -> "DataArtifact":
+    def _known(cls, task: "StoredObject", name: str, ref: "ArtifactRef") -> "DataArtifact":
         made: "DataArtifact" = cls._of(task, name, task._attempt)
         made._ref = ref
         return made
@@ -50,22 +51,22 @@ class DataArtifact(StoredObject):
             ) from cause
 
     @property
-    def sha(self) -> "str":
+    def sha(self) -> str:
         """The SHA-256 of its bytes, in hex."""
-        return str(self.ref["sha256"])
+        return self.ref["sha256"]
 
     @property
-    def size(self) -> "int":
+    def size(self) -> int:
         """The number of its bytes in the datastore."""
-        return int(self.ref["size"])
+        return self.ref["size"]
 
     @property
-    def artifact_name(self) -> "str":
+    def artifact_name(self) -> str:
         """Its name."""
         return self.id
 
     @property
-    def ref(self) -> "dict[str, Any]":
+    def ref(self) -> "ArtifactRef":
         """What a manifest holds of it: ``sha256``, ``size``, ``type``, ``protocol``, ``preview``."""
         if "_ref" not in self.__dict__:
             self._load()
@@ -78,20 +79,20 @@ class DataArtifact(StoredObject):
 
     finished_at = created_at
 
-    def _load(self) -> "None":
-        ref = self.parent.manifest["artifacts"].get(self.id)
+    def _load(self) -> None:
+        ref = self.parent._record().artifacts.get(self.id)
         if ref is None:
             raise self._missing()
-        self._ref: "dict[str, Any]" = ref
+        self._ref: ArtifactRef = ref
 
     def _children(self) -> "Iterator[StoredObject]":
         return iter(())
 
-    def _child(self, name: "str") -> "None":
+    def _child(self, name: str) -> None:
         """None: an artifact consists of nothing."""
 
 
-def _hint(cause: "Exception") -> "str":
+def _hint(cause: "Exception") -> str:
     if isinstance(cause, ImportError):
         return (
             " It takes the libraries and the modules of the flow that the step had: task.environment and "

@@ -35,7 +35,7 @@ def call_hooks(functions: "Sequence[Any]", run: "Run | None", say: "Callable[[st
     return failed
 
 
-def _described(error: "BaseException") -> "str":
+def _described(error: "BaseException") -> str:
     from airflow_conda_flow.runtime.failure import describe  # noqa: PLC0415 - only where one failed
 
     return str(describe(error)["traceback"])

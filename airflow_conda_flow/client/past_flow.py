@@ -5,12 +5,12 @@ from airflow_conda_flow.client.past_run import Run
 from airflow_conda_flow.client.stored_object import BATCH, StoredObject, local_time
 from airflow_conda_flow.errors import NamespaceMismatch, ObjectNotFound
 from airflow_conda_flow.flow.decorators import nearest
+from airflow_conda_flow.records.run_record import TaggedRun
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from datetime import datetime
-    from typing import Any
 
 _FIRST_BATCH = 8
 
@@ -25,15 +25,15 @@ class Metaflow:
             except (NamespaceMismatch, ObjectNotFound):
                 continue
 
-    def __getitem__(self, name: "str") -> "Flow":
+    def __getitem__(self, name: str) -> "Flow":
         if name not in self:
             raise KeyError(name)
         return Flow(name)
 
-    def __contains__(self, name: "object") -> "bool":
+    def __contains__(self, name: object) -> bool:
         return name in scope.catalogue().call("flows", [])
 
-    def __repr__(self) -> "str":
+    def __repr__(self) -> str:
         return "Metaflow()"
 
     @property
@@ -50,13 +50,13 @@ class Flow(StoredObject):
     if TYPE_CHECKING:
 
         @property
-        def parent(self) -> "None":
+        def parent(self) -> None:
             """None: a flow is part of nothing."""
 
         def __iter__(self) -> "Iterator[Run]":
             """Its runs in the namespace, the newest first."""
 
-        def __getitem__(self, name: "str") -> "Run":
+        def __getitem__(self, name: str) -> "Run":
             """The run of that id."""
 
     @property
@@ -73,7 +73,7 @@ class Flow(StoredObject):
     def created_at(self) -> "datetime | None":
         """When its oldest run started."""
         run_ids = self._run_ids()
-        return local_time(self[run_ids[-1]]._run_record()["created"]) if run_ids else None
+        return local_time(self[run_ids[-1]]._run_record().created) if run_ids else None
 
     @property
     def finished_at(self) -> "datetime | None":
@@ -81,15 +81,15 @@ class Flow(StoredObject):
         latest = self.latest_run
         return None if latest is None else latest.finished_at
 
-    def runs(self, *tags: "str") -> "Iterator[Run]":
+    def runs(self, *tags: str) -> "Iterator[Run]":
         """The runs in the namespace that have all these tags, the newest first."""
         return (run for run in iter(self) if run.tags.issuperset(tags))
 
-    def is_in_namespace(self) -> "bool":
+    def is_in_namespace(self) -> bool:
         """Whether one of its runs is in the namespace."""
         return self._namespace is None or any(run.is_in_namespace() for run in self._children())
 
-    def _load(self) -> "None":
+    def _load(self) -> None:
         if not self._run_ids():
             flows = self._catalogue.call("flows", [])
             raise ObjectNotFound("%s%s" % (self._missing(), nearest(self.id, flows)))
@@ -102,14 +102,14 @@ class Flow(StoredObject):
         start, size = 0, _FIRST_BATCH  # most ask for the newest alone
         while start < len(run_ids):
             batch = run_ids[start : start + size]
-            for run_id, record in zip(batch, self._catalogue.call("runs", [self.id, batch])):
-                if record is not None:
-                    yield Run._known(self, run_id, record)
+            for document in self._catalogue.call("runs", [self.id, batch]):
+                if document is not None:
+                    yield Run._known(self, TaggedRun(document))
             start, size = start + size, BATCH
 
-    def _child(self, name: "str") -> "Run | None":
-        record = self._catalogue.call("run", [self.id, name])
-        return None if record is None else Run._known(self, name, record)
+    def _child(self, name: str) -> "Run | None":
+        document = self._catalogue.call("run", [self.id, name])
+        return None if document is None else Run._known(self, TaggedRun(document))
 
     @property
     def user_tags(self) -> "frozenset[str]":
@@ -121,5 +121,5 @@ class Flow(StoredObject):
         """None, as ``user_tags``."""
         return frozenset()
 
-    def _run_record(self) -> "dict[str, Any]":
+    def _run_record(self) -> TaggedRun:
         raise TypeError("A flow is no run.")

@@ -2,6 +2,7 @@
 
 from airflow_conda_flow.client.past_task import Task
 from airflow_conda_flow.client.stored_object import BATCH, StoredObject
+from airflow_conda_flow.records.task_record import TaskRecord
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -10,7 +11,7 @@ if TYPE_CHECKING:
     from typing import Any
 
     from airflow_conda_flow.client.past_run import Run
-    from airflow_conda_flow.flow.graph import StepNode
+    from airflow_conda_flow.records.graph import StepNode
 
 
 class Step(StoredObject):
@@ -27,7 +28,7 @@ class Step(StoredObject):
         def __iter__(self) -> "Iterator[Task]":
             """Its tasks that have ended, in the order of splits."""
 
-        def __getitem__(self, name: "str") -> "Task":
+        def __getitem__(self, name: str) -> "Task":
             """The task of that id."""
 
     @property
@@ -35,7 +36,7 @@ class Step(StoredObject):
         """Its only task, or the first one where a foreach made many; None if none has ended."""
         return next(iter(self), None)
 
-    def tasks(self, *tags: "str") -> "Iterator[Task]":
+    def tasks(self, *tags: str) -> "Iterator[Task]":
         """Its tasks that have ended; none if the run lacks one of the tags."""
         return iter(self) if self.tags.issuperset(tags) else iter(())
 
@@ -77,23 +78,22 @@ class Step(StoredObject):
     def _task_ids(self) -> "list[str]":
         return self._catalogue.call("task_ids", list(self._parts))  # type: ignore[no-any-return]
 
-    def _load(self) -> "None":
+    def _load(self) -> None:
         self._run_record()  # says first if the run itself is missing
         if not self._task_ids():
             raise self._missing()
 
     def _read(self, task_ids: "list[str]") -> "Iterator[Task]":
         """The tasks among these that have ended."""
-        first_attempt = self._run_record().get("first_attempt", 0)
+        first_attempt = self._run_record().first_attempt
         for start in range(0, len(task_ids), BATCH):
             batch = task_ids[start : start + BATCH]
-            manifests = self._catalogue.call("tasks", list(self._parts) + [batch, first_attempt])
-            for task_id, manifest in zip(batch, manifests):
-                if manifest is not None:
-                    yield Task._known(self, task_id, manifest)
+            for document in self._catalogue.call("tasks", list(self._parts) + [batch, first_attempt]):
+                if document is not None:
+                    yield Task._known(self, TaskRecord(document))
 
     def _children(self) -> "Iterator[Task]":
         return self._read(self._task_ids())
 
-    def _child(self, name: "str") -> "Task | None":
+    def _child(self, name: str) -> "Task | None":
         return next(self._read([name]), None)

@@ -11,7 +11,8 @@ from airflow_conda_flow.client.task_environment import TaskEnvironment
 from airflow_conda_flow.client.task_exception import TaskException
 from airflow_conda_flow.client.task_metadata import task_metadata
 from airflow_conda_flow.errors import InvalidPathspec
-from airflow_conda_flow.flow import index_path, lineage
+from airflow_conda_flow.records import lineage, names
+from airflow_conda_flow.records.task_record import TaskRecord
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     from airflow_conda_flow.client.past_step import Step
     from airflow_conda_flow.client.run_code import RunCode
     from airflow_conda_flow.client.task_metadata import Metadata
+    from airflow_conda_flow.records.shapes import TaskManifest
 
 _TIME = re.compile(r"(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6})Z (.*)", re.DOTALL)
 
@@ -43,54 +45,58 @@ class Task(StoredObject):
         def __iter__(self) -> "Iterator[DataArtifact]":
             """Its artifacts."""
 
-        def __getitem__(self, name: "str") -> "DataArtifact":
+        def __getitem__(self, name: str) -> "DataArtifact":
             """The artifact of that name."""
 
     @classmethod
-    def _known(cls, step: "StoredObject", task_id: "str", manifest: "dict[str, Any]") -> "Task":
-        made: "Task" = cls._of(step, task_id)
-        made._manifest = manifest
+    def _known(cls, step: StoredObject, record: TaskRecord) -> "Task":
+        made: Task = cls._of(step, record.task_id)
+        made._found = record
         return made
 
     # What became of it.
 
     @property
-    def finished(self) -> "bool":
+    def finished(self) -> bool:
         """Whether it has succeeded; a task that failed may be tried again."""
-        return bool(self.manifest["status"] == "done")
+        return self._record().is_done
 
     @property
-    def successful(self) -> "bool":
+    def successful(self) -> bool:
         """Whether it has succeeded."""
         return self.finished
 
     @property
     def exception(self) -> "TaskException | None":
         """Why it failed; None if it did not, and where ``@catch`` caught it."""
-        exception = self.manifest.get("exception")
+        exception = self._record().exception
         return None if exception is None or self.finished else TaskException(exception)
 
     @property
     def created_at(self) -> "datetime":
         """When the attempt started, in this machine's time zone."""
-        return local_time(self.manifest["started"])
+        return local_time(self._record().started)
 
     @property
     def finished_at(self) -> "datetime":
         """When the attempt ended, in this machine's time zone."""
-        return local_time(self.manifest["finished"])
+        record = self._record()
+        return local_time(record.finished or record.started)
 
     @property
-    def current_attempt(self) -> "int":
+    def current_attempt(self) -> int:
         """The number of the attempt, from 0."""
-        return int(self.manifest["attempt"])
+        return self._record().attempt
 
     @property
-    def manifest(self) -> "dict[str, Any]":
-        """What the datastore holds of the attempt, as docs/architecture.md shows it."""
-        if "_manifest" not in self.__dict__:
+    def manifest(self) -> "TaskManifest":
+        """The attempt's document in the datastore, as docs/architecture.md describes it."""
+        return self._record().document
+
+    def _record(self) -> TaskRecord:
+        if "_found" not in self.__dict__:
             self._load()
-        return self._manifest
+        return self._found
 
     # What it made.
 
@@ -107,22 +113,22 @@ class Task(StoredObject):
         return made(*(self._artifact(name) for name in names))
 
     @property
-    def stdout(self) -> "str":
+    def stdout(self) -> str:
         """What it wrote to standard output."""
         return self._text("stdout")
 
     @property
-    def stderr(self) -> "str":
+    def stderr(self) -> str:
         """What it wrote to standard error; the traceback too, if it failed."""
         return self._text("stderr")
 
     @property
-    def stdout_size(self) -> "int":
+    def stdout_size(self) -> int:
         """The number of bytes that it wrote to standard output."""
         return len(self.stdout.encode("utf-8"))
 
     @property
-    def stderr_size(self) -> "int":
+    def stderr_size(self) -> int:
         """The number of bytes that it wrote to standard error."""
         return len(self.stderr.encode("utf-8"))
 
@@ -130,20 +136,20 @@ class Task(StoredObject):
 
         @overload
         def loglines(
-            self, stream: "str", as_unicode: "Literal[True]" = True
+            self, stream: str, as_unicode: "Literal[True]" = True
         ) -> "Iterator[tuple[datetime | None, str]]": ...
 
         @overload
         def loglines(
-            self, stream: "str", as_unicode: "Literal[False]"
+            self, stream: str, as_unicode: "Literal[False]"
         ) -> "Iterator[tuple[datetime | None, bytes]]": ...
 
         @overload
         def loglines(
-            self, stream: "str", as_unicode: "bool"
+            self, stream: str, as_unicode: bool
         ) -> "Iterator[tuple[datetime | None, str | bytes]]": ...
 
-    def loglines(self, stream: "str", as_unicode: "bool" = True) -> "Iterator[tuple[datetime | None, Any]]":
+    def loglines(self, stream: str, as_unicode: bool = True) -> "Iterator[tuple[datetime | None, Any]]":
         """(time, line) of all that it wrote to ``stdout`` or ``stderr``; as bytes if not as texts.
 
         The time is in this machine's time zone.
@@ -167,21 +173,21 @@ class Task(StoredObject):
         return self.parent.parent.code
 
     @property
-    def runtime_name(self) -> "str":
+    def runtime_name(self) -> str:
         """What ran it: ``dev`` for the command line, or ``airflow``."""
         return self.parent.parent.runtime_name
 
     @property
     def environment(self) -> "TaskEnvironment | None":
         """The locked conda environment that it ran in; None if it had none of its own."""
-        spec_id = self.manifest.get("environment")
-        if spec_id is None:
+        record, run = self._record(), self._run_record()
+        if record.environment is None:
             return None
-        environments = self._run_record()["environments"]
-        platform = (environments.get(self._parts[2]) or {}).get("platform") or next(
-            (each["platform"] for each in environments.values() if each), "linux-64"
-        )
-        return TaskEnvironment(self._catalogue, spec_id, platform, self.manifest.get("python"))
+        own = run.environment_of(record.step)
+        # A clone's step may have no environment in the run that took it over.
+        known = [own] if own else list(run.environments.values())
+        platform = known[0]["platform"] if known else "linux-64"
+        return TaskEnvironment(self._catalogue, record.environment, platform, record.python)
 
     @property
     def environment_info(self) -> "dict[str, Any] | None":
@@ -202,10 +208,8 @@ class Task(StoredObject):
     @property
     def origin_pathspec(self) -> "str | None":
         """The task that it was cloned from by ``resume``; None if it ran."""
-        cloned = self.manifest.get("cloned_from")
-        if cloned is None:
-            return None
-        return "/".join((self._parts[0], cloned["run_id"]) + self._parts[2:])
+        record = self._record()
+        return record.ran_as.task.pathspec if record.is_clone else None
 
     # What was before and after it.
 
@@ -234,77 +238,74 @@ class Task(StoredObject):
         graph = self.parent.parent.graph
         if self._is_parameters():
             return ()
-        return index_path.indices(self.id, graph.foreach_depth(self._parts[2]))
+        return names.indices(self.id, graph.foreach_depth(self._parts[2]))
 
-    def _is_parameters(self) -> "bool":
+    def _is_parameters(self) -> bool:
         """Whether it is the task of ``_parameters``, which is in no graph."""
         return self._parts[2] not in self.parent.parent.graph.steps
 
     def _parents(self) -> "list[tuple[str, tuple[int, ...]]]":
         if self._is_parameters():
             return []
-        return lineage.parents(self.parent.parent.graph, self._parts[2], self._indices(), self._manifest_of)
+        return lineage.parents(self.parent.parent.graph, self._parts[2], self._indices(), self._record_of)
 
     def _next(self) -> "list[tuple[str, tuple[int, ...]]]":
-        return lineage.next_tasks(self.parent.parent.graph, self._indices(), self.manifest["transition"])
+        return lineage.next_tasks(self.parent.parent.graph, self._indices(), self._record().transition)
 
-    def _manifest_of(self, step: "str", indices: "tuple[int, ...]") -> "dict[str, Any] | None":
+    def _record_of(self, step: str, indices: "tuple[int, ...]") -> "TaskRecord | None":
         found = self.parent.parent._child(step)
-        task = None if found is None else found._child(index_path.task_id(indices))
-        return task.manifest if task is not None and task.finished else None
+        task = None if found is None else found._child(names.task_id(indices))
+        return task._record() if task is not None and task.finished else None
 
     def _tasks(self, keys: "list[tuple[str, tuple[int, ...]]]") -> "Iterator[Task]":
         by_step: "dict[str, list[str]]" = {}
         for step, indices in keys:
-            by_step.setdefault(step, []).append(index_path.task_id(indices))
+            by_step.setdefault(step, []).append(names.task_id(indices))
         for step, task_ids in by_step.items():
             found = self.parent.parent._child(step)
             if found is not None:
                 yield from found._read(task_ids)
 
-    def _pathspec_of(self, key: "tuple[str, tuple[int, ...]]") -> "str":
-        return "/".join(self._parts[:2] + (key[0], index_path.task_id(key[1])))
+    def _pathspec_of(self, key: "tuple[str, tuple[int, ...]]") -> str:
+        return "/".join(self._parts[:2] + (key[0], names.task_id(key[1])))
 
     # What it consists of.
 
-    def _load(self) -> "None":
-        first_attempt = self._run_record().get("first_attempt", 0)
+    def _load(self) -> None:
+        first_attempt = self._run_record().first_attempt
         flow, run_id, step, task_id = self._parts
         if self._attempt is None:
             (found,) = self._catalogue.call("tasks", [flow, run_id, step, [task_id], first_attempt])
         else:
             attempts = self._catalogue.call("attempts", [flow, run_id, step, task_id, first_attempt])
-            found = next((each for each in attempts if each["attempt"] == self._attempt), None)
+            found = next((each for each in attempts if TaskRecord(each).attempt == self._attempt), None)
         if found is None:
             raise self._missing()
-        self._manifest: "dict[str, Any]" = found
+        self._found = TaskRecord(found)
 
     def _public_names(self) -> "list[str]":
-        return [name for name in self.manifest["artifacts"] if not name.startswith("_")]
+        return [name for name in self._record().artifacts if not name.startswith("_")]
 
-    def _artifact(self, name: "str") -> "DataArtifact":
-        return DataArtifact._known(self, name, self.manifest["artifacts"][name])
+    def _artifact(self, name: str) -> "DataArtifact":
+        return DataArtifact._known(self, name, self._record().artifacts[name])
 
     def _children(self) -> "Iterator[DataArtifact]":
         return (self._artifact(name) for name in self._public_names())
 
-    def _child(self, name: "str") -> "DataArtifact | None":
-        return self._artifact(name) if name in self.manifest["artifacts"] else None
+    def _child(self, name: str) -> "DataArtifact | None":
+        return self._artifact(name) if name in self._record().artifacts else None
 
-    def _log(self, stream: "str") -> "str":
+    def _log(self, stream: str) -> str:
         if stream not in {"stdout", "stderr"}:
             raise InvalidPathspec("loglines(%r): write 'stdout' or 'stderr'." % stream)
-        flow, run_id, step, task_id = self._parts
-        where = self.manifest.get("cloned_from") or self.manifest
-        run_id = where["run_id"]
-        arguments = [flow, run_id, step, task_id, where["attempt"], stream]
+        arguments = [*self._record().ran_as.parts, stream]
         return self._catalogue.call("log", arguments)  # type: ignore[no-any-return]
 
-    def _text(self, stream: "str") -> "str":
+    def _text(self, stream: str) -> str:
         return "\n".join(_timed(line)[1] for line in self._log(stream).split("\n"))
 
 
-def _timed(line: "str") -> "tuple[datetime | None, str]":
+def _timed(line: str) -> "tuple[datetime | None, str]":
     """The time that a line of a log was written, in this machine's zone, and its text."""
     found = _TIME.match(line)
     if found is None:

@@ -19,13 +19,13 @@ class RunCode:
         script_name: the path of the flow file in it.
     """
 
-    def __init__(self, catalogue: "Catalogue", sha256: "str", flow_file: "str") -> "None":
+    def __init__(self, catalogue: "Catalogue", sha256: str, flow_file: str) -> None:
         self.sha256 = sha256
         self.script_name = flow_file
         self._catalogue = catalogue
 
     @property
-    def path(self) -> "str":
+    def path(self) -> str:
         """A directory of this machine's cache with its files; read it, don't change it."""
         return self._catalogue.call("code", [self.sha256])  # type: ignore[no-any-return]
 
@@ -41,7 +41,7 @@ class RunCode:
         )
 
     @property
-    def flowspec(self) -> "str":
+    def flowspec(self) -> str:
         """The text of the flow file."""
         with open(os.path.join(self.path, self.script_name), encoding="utf-8") as file:
             return file.read()
@@ -77,7 +77,7 @@ class RunCode:
             shutil.copyfile(os.path.join(root, name), target)
         return folder
 
-    def __str__(self) -> "str":
+    def __str__(self) -> str:
         return "<RunCode %s %s>" % (self.script_name, self.sha256[:12])
 
     __repr__ = __str__

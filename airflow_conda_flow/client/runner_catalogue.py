@@ -1,6 +1,7 @@
 """The catalogue inside a step process: asks the runner, which has the datastore."""
 
 from airflow_conda_flow import errors
+from airflow_conda_flow.runtime import protocol
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -16,16 +17,16 @@ class RunnerCatalogue:
         stream: the way to the runner.
     """
 
-    def __init__(self, stream: "MessageStream") -> "None":
+    def __init__(self, stream: "MessageStream") -> None:
         self._stream = stream
 
-    def call(self, name: "str", arguments: "list[Any]") -> "Any":
+    def call(self, name: str, arguments: "list[Any]") -> "Any":
         """The result of the catalogue's method of that name.
 
         Raises:
             CondaFlowError: what the method raised.
         """
-        answer = self._stream.request({"type": "ask", "call": name, "arguments": arguments})
+        answer = self._stream.request(protocol.ask(name, arguments))
         if answer["type"] == "error":
             error_type = getattr(errors, answer.get("error", ""), errors.ClientError)
             raise error_type(answer["message"])

@@ -9,11 +9,11 @@ from airflow_conda_flow.client.past_task import Task
 from airflow_conda_flow.client.stored_object import restored
 
 
-def run(pathspec: "str") -> "Run":
+def run(pathspec: str) -> "Run":
     """The run of the task of that pathspec."""
     return restored(Run, "/".join(pathspec.split("/")[: Run.depth]), None, None, None)  # type: ignore[no-any-return]
 
 
-def task(pathspec: "str") -> "Task":
+def task(pathspec: str) -> "Task":
     """The task of that pathspec."""
     return restored(Task, pathspec, None, None, None)  # type: ignore[no-any-return]

@@ -5,18 +5,22 @@ from datetime import datetime, timezone
 from airflow_conda_flow.client import past_run  # noqa: F401 - registers Run, which a task finds as its parent
 from airflow_conda_flow.client.past_task import Task
 from airflow_conda_flow.client.stored_object import restored
+from airflow_conda_flow.records.names import TaskName
+from airflow_conda_flow.records.task_record import DONE, RUNNING, make_task_record
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
+    from airflow_conda_flow.records.shapes import ArtifactRef, Transition
+
 
 def running_task(
     current: "Any",
-    started: "str",
-    artifacts: "dict[str, Any] | None" = None,
-    transition: "dict[str, Any] | None" = None,
-) -> "Task":
+    started: str,
+    artifacts: "dict[str, ArtifactRef] | None" = None,
+    transition: "Transition | None" = None,
+) -> Task:
     """The task that ``current`` is about.
 
     Args:
@@ -25,27 +29,25 @@ def running_task(
         artifacts: references by name, once the step is done; they are stored, or about to be.
         transition: what comes next, likewise.
     """
-    task: "Task" = restored(Task, current.pathspec, None, None, None)
-    environment = task._run_record()["environments"].get(current.step_name) or {}
-    task._manifest = {
-        "flow": current.flow_name,
-        "run_id": current.run_id,
-        "step": current.step_name,
-        "task_id": current.task_id,
-        "attempt": task._run_record().get("first_attempt", 0) + current.retry_count,
-        "split_name": None,
-        "status": "running" if artifacts is None else "done",
-        "started": started,
-        "finished": now(),
-        "artifacts": artifacts or {},
-        "transition": transition,
-        "exception": None,
-        "environment": environment.get("id"),
-        "python": environment.get("python"),
-    }
+    task: Task = restored(Task, current.pathspec, None, None, None)
+    run = task._run_record()
+    name = TaskName(current.flow_name, current.run_id, current.step_name, current.task_id)
+    task._found = make_task_record(
+        name.attempt(run.first_attempt + current.retry_count),
+        status=RUNNING if artifacts is None else DONE,
+        started=started,
+        finished=now(),
+        split_name=None,
+        artifacts=artifacts or {},
+        transition=transition,
+        exception=None,
+        environment=run.environment_of(current.step_name),
+        python=None,
+        cards=[],
+    )
     return task
 
 
-def now() -> "str":
+def now() -> str:
     """The time as a manifest says it."""
     return datetime.now(timezone.utc).isoformat(timespec="microseconds")

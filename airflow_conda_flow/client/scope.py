@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     class Catalogue(Protocol):
         """Answers questions about runs; ``datastore/catalogue.py`` has the methods that may be called."""
 
-        def call(self, name: "str", arguments: "list[Any]") -> "Any":
+        def call(self, name: str, arguments: "list[Any]") -> "Any":
             """The result of the method of that name."""
 
 
@@ -50,7 +50,7 @@ def default_namespace() -> "str | None":
     return get_namespace()
 
 
-def metadata(where: "str") -> "str":
+def metadata(where: str) -> str:
     """Read another datastore from now on; returns its name as ``get_metadata`` gives it.
 
     Args:
@@ -69,13 +69,13 @@ def metadata(where: "str") -> "str":
         raise
 
 
-def default_metadata() -> "str":
+def default_metadata() -> str:
     """Go back to the datastore of the settings, or of the run around; returns its name."""
     _selected["metadata"] = None
     return get_metadata()
 
 
-def get_metadata() -> "str":
+def get_metadata() -> str:
     """The datastore that is read, such as ``local@/home/jane/.airflow-conda-flow/datastore``."""
     return catalogue().call("describe", [])  # type: ignore[no-any-return]
 

@@ -8,7 +8,7 @@ from airflow_conda_flow.errors import ObjectNotFound
 _FOLDER = ".conda_flow_spin"
 
 
-def inspect_spin(datastore_root: "str" = ".") -> "str":
+def inspect_spin(datastore_root: str = ".") -> str:
     """Read the tasks that were spun in a directory, from now on; ``default_metadata()`` goes back.
 
     Args:

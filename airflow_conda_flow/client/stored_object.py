@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from typing import Any
 
     from airflow_conda_flow.client.scope import Catalogue
+    from airflow_conda_flow.records.run_record import TaggedRun
 
 PARTS = ("FlowName", "RunID", "StepName", "TaskID", "ArtifactName")
 _TASK_DEPTH = 4
@@ -41,9 +42,7 @@ class StoredObject:
     depth = 0
     """How many parts its pathspec has."""
 
-    def __init__(
-        self, pathspec: "str", attempt: "int | None" = None, _namespace_check: "bool" = True
-    ) -> "None":
+    def __init__(self, pathspec: str, attempt: "int | None" = None, _namespace_check: bool = True) -> None:
         in_namespace = scope.get_namespace() if _namespace_check else None
         self._begin(self._parsed(pathspec), attempt, scope.catalogue(), in_namespace)
         if attempt is not None and self.depth < _TASK_DEPTH:
@@ -57,7 +56,7 @@ class StoredObject:
             )
 
     @classmethod
-    def _parsed(cls, pathspec: "object") -> "tuple[str, ...]":
+    def _parsed(cls, pathspec: object) -> "tuple[str, ...]":
         parts = tuple(pathspec.split("/")) if isinstance(pathspec, str) else ()
         if len(parts) != cls.depth or not all(parts):
             wanted = "/".join(PARTS[: cls.depth])
@@ -70,32 +69,32 @@ class StoredObject:
         attempt: "int | None",
         catalogue: "Catalogue",
         in_namespace: "str | None",
-    ) -> "None":
+    ) -> None:
         self._parts = parts
         self._attempt = attempt
         self._catalogue = catalogue
         self._namespace = in_namespace
 
-    def __init_subclass__(cls, **options: "Any") -> "None":
+    def __init_subclass__(cls, **options: "Any") -> None:
         super().__init_subclass__(**options)
         if cls.depth:
             _classes[cls.depth] = cls
 
     @classmethod
-    def _of(cls, parent: "StoredObject", name: "str", attempt: "int | None" = None) -> "Any":
+    def _of(cls, parent: "StoredObject", name: str, attempt: "int | None" = None) -> "Any":
         """An object that is known to exist, without reading it."""
         made = cls.__new__(cls)
         made._begin(parent._parts + (name,), attempt, parent._catalogue, parent._namespace)
         made._parent = parent
         return made
 
-    def _is_running(self) -> "bool":
+    def _is_running(self) -> bool:
         """Whether it is the task that the calling code is part of, which is stored when it ends."""
         return bool(current.is_running_flow and self.pathspec == current.pathspec)
 
     # What a kind of object answers.
 
-    def _load(self) -> "None":
+    def _load(self) -> None:
         """Read what shows that it is there; ``ObjectNotFound`` if it is not."""
         raise NotImplementedError
 
@@ -103,23 +102,23 @@ class StoredObject:
         """All children, whatever their namespace."""
         raise NotImplementedError
 
-    def _child(self, name: "str") -> "StoredObject | None":
+    def _child(self, name: str) -> "StoredObject | None":
         """The child of that name, or None."""
         raise NotImplementedError
 
-    def _run_record(self) -> "dict[str, Any]":
-        """The manifest and the tags of the run that it is part of."""
+    def _run_record(self) -> "TaggedRun":
+        """The record of the run that it is part of, with its tags of now."""
         return self.parent._run_record()  # type: ignore[no-any-return]
 
     # What all have.
 
     @property
-    def id(self) -> "str":
+    def id(self) -> str:
         """The last part of its pathspec."""
         return self._parts[-1]
 
     @property
-    def pathspec(self) -> "str":
+    def pathspec(self) -> str:
         """Its name, with those of what it is part of before it."""
         return "/".join(self._parts)
 
@@ -148,26 +147,26 @@ class StoredObject:
     @property
     def user_tags(self) -> "frozenset[str]":
         """The tags that people gave its run."""
-        return frozenset(self._run_record()["user_tags"])
+        return frozenset(self._run_record().user_tags)
 
     @property
     def system_tags(self) -> "frozenset[str]":
         """The tags that say where its run comes from."""
-        return frozenset(self._run_record()["system_tags"])
+        return frozenset(self._run_record().system_tags)
 
     @property
     def origin_pathspec(self) -> "str | None":
         """The pathspec of what it was cloned from by ``resume``; None if it was not."""
         return None
 
-    def is_in_namespace(self) -> "bool":
+    def is_in_namespace(self) -> bool:
         """Whether the namespace that was selected when it was made shows it."""
         return self._namespace is None or self._namespace in self.tags
 
     def __iter__(self) -> "Iterator[Any]":
         return (child for child in self._children() if child.is_in_namespace())
 
-    def __getitem__(self, name: "str") -> "Any":
+    def __getitem__(self, name: str) -> "Any":
         child = self._child(str(name)) if name else None
         if child is None:
             names = [each.id for each in self._children()]
@@ -177,19 +176,19 @@ class StoredObject:
             )
         return child
 
-    def __contains__(self, name: "object") -> "bool":
+    def __contains__(self, name: object) -> bool:
         return bool(name) and self._child(str(name)) is not None
 
-    def __repr__(self) -> "str":
+    def __repr__(self) -> str:
         attempt = "" if self._attempt is None else ", attempt=%d" % self._attempt
         return "%s('%s'%s)" % (type(self).__name__, self.pathspec, attempt)
 
-    def __eq__(self, other: "object") -> "bool":
+    def __eq__(self, other: object) -> bool:
         if type(self) is not type(other):
             return NotImplemented
         return self._identity() == other._identity()
 
-    def __hash__(self) -> "int":
+    def __hash__(self) -> int:
         return hash(self._identity())
 
     def _identity(self) -> "tuple[Any, ...]":
@@ -205,7 +204,7 @@ class StoredObject:
 
 def restored(
     kind: "type[StoredObject]",
-    pathspec: "str",
+    pathspec: str,
     attempt: "int | None",
     where: "str | None",
     in_namespace: "str | None",
@@ -216,7 +215,7 @@ def restored(
     return made
 
 
-def local_time(text: "str") -> "datetime":
+def local_time(text: str) -> "datetime":
     """A manifest's time as the field gives times: in this machine's zone, without naming it."""
     moment = datetime.strptime(text.replace("+00:00", ""), "%Y-%m-%dT%H:%M:%S.%f")  # noqa: DTZ007 - next line
     return moment.replace(tzinfo=timezone.utc).astimezone().replace(tzinfo=None)

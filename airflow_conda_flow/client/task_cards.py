@@ -9,14 +9,13 @@ from airflow_conda_flow.errors import ClientError
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from typing import Any
 
 
 def get_cards(
     task: "Task | str",
     id: "str | None" = None,  # noqa: A002 - the field's own name
     type: "str | None" = None,  # noqa: A002 - the field's own name
-    follow_resumed: "bool" = True,
+    follow_resumed: bool = True,
 ) -> "TaskCards":
     """The cards of a task, those of no other id or type alone.
 
@@ -34,7 +33,7 @@ def get_cards(
         task = Task(task)
     if not isinstance(task, Task):
         raise ClientError("get_cards(%r): give a Task, or the pathspec of one." % (task,))
-    found = task.manifest.get("cards", []) if follow_resumed or task.origin_pathspec is None else []
+    found = task._record().cards if follow_resumed or task.origin_pathspec is None else []
     return TaskCards(
         [
             TaskCard(task, each["id"], each["type"])
@@ -47,22 +46,22 @@ def get_cards(
 class TaskCards:
     """The cards that were asked for, in the order of the decorators."""
 
-    def __init__(self, cards: "list[TaskCard]") -> "None":
+    def __init__(self, cards: "list[TaskCard]") -> None:
         self._cards = cards
 
-    def __len__(self) -> "int":
+    def __len__(self) -> int:
         return len(self._cards)
 
     def __iter__(self) -> "Iterator[TaskCard]":
         return iter(self._cards)
 
-    def __getitem__(self, number: "int") -> "TaskCard":
+    def __getitem__(self, number: int) -> "TaskCard":
         return self._cards[number]
 
-    def __repr__(self) -> "str":
+    def __repr__(self) -> str:
         return "TaskCards(%r)" % self._cards
 
-    def _repr_html_(self) -> "str":
+    def _repr_html_(self) -> str:
         """What a notebook shows: one below the other."""
         return "\n".join(card._repr_html_() for card in self._cards)
 
@@ -75,19 +74,17 @@ class TaskCard:
         type: the type that ``@card`` gives.
     """
 
-    def __init__(self, task: "Task", id: "str", type: "str") -> "None":  # noqa: A002 - the field's own names
+    def __init__(self, task: "Task", id: str, type: str) -> None:  # noqa: A002 - the field's own names
         self._task = task
         self.id = id
         self.type = type
 
-    def get(self) -> "str":
+    def get(self) -> str:
         """The page, as HTML."""
-        flow, _, step, task_id = self._task._parts
-        made_by = self._task.manifest.get("cloned_from") or self._task.manifest
-        arguments: "list[Any]" = [flow, made_by["run_id"], step, task_id, made_by["attempt"], self.id]
+        arguments = [*self._task._record().ran_as.parts, self.id]
         return self._task._catalogue.call("card", arguments)  # type: ignore[no-any-return]
 
-    def view(self) -> "None":
+    def view(self) -> None:
         """Open the page in a browser."""
         with tempfile.NamedTemporaryFile(
             "w", prefix="card-", suffix=".html", delete=False, encoding="utf-8"
@@ -95,13 +92,13 @@ class TaskCard:
             file.write(self.get())
         webbrowser.open("file://%s" % file.name)
 
-    def __repr__(self) -> "str":
+    def __repr__(self) -> str:
         return "TaskCard(%r, %r, %r)" % (self._task.pathspec, self.id, self.type)
 
-    def __str__(self) -> "str":
+    def __str__(self) -> str:
         return self.get()
 
-    def _repr_html_(self) -> "str":
+    def _repr_html_(self) -> str:
         """What a notebook shows: the page in a frame of its own, so that its styles stay there."""
         page = self.get().replace("&", "&amp;").replace('"', "&quot;")
         return '<iframe srcdoc="%s" style="width: 100%%; height: 640px; border: 0"></iframe>' % page

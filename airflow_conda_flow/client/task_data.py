@@ -15,13 +15,13 @@ class TaskData:
         task: the task.
     """
 
-    def __init__(self, task: "Any") -> "None":
+    def __init__(self, task: "Any") -> None:
         self.__dict__["_TaskData__task"] = task
 
-    def __getattr__(self, name: "str") -> "Any":
+    def __getattr__(self, name: str) -> "Any":
         if name.startswith("__"):
             raise AttributeError(name)
-        if name not in self.__task.manifest["artifacts"]:
+        if name not in self.__task._record().artifacts:
             names = self.__task._public_names()
             raise MissingArtifact(
                 "%r has no artifact %r.%s It has: %s."
@@ -30,13 +30,13 @@ class TaskData:
         value = self.__dict__[name] = self.__task._artifact(name).data
         return value
 
-    def __contains__(self, name: "object") -> "bool":
-        return name in self.__task.manifest["artifacts"]
+    def __contains__(self, name: object) -> bool:
+        return name in self.__task._record().artifacts
 
     def __dir__(self) -> "list[str]":
         return sorted(set(super().__dir__()) | set(self.__task._public_names()))
 
-    def __repr__(self) -> "str":
+    def __repr__(self) -> str:
         return "<TaskData: %s>" % ", ".join(self.__task._public_names())
 
     def __reduce__(self) -> "Any":

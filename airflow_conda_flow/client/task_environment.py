@@ -23,17 +23,17 @@ class Package:
         stated: whether the step asked for it by name.
     """
 
-    def __init__(self, described: "dict[str, Any]") -> "None":
-        self.name: "str" = described["name"]
-        self.version: "str" = described["version"]
-        self.build: "str" = described.get("build", "")
-        self.channel: "str" = described.get("channel", "")
-        self.url: "str" = described["url"]
-        self.sha256: "str" = described["sha256"]
-        self.size: "int" = described["size"]
-        self.stated: "bool" = described.get("stated", False)
+    def __init__(self, described: "dict[str, Any]") -> None:
+        self.name: str = described["name"]
+        self.version: str = described["version"]
+        self.build: str = described.get("build", "")
+        self.channel: str = described.get("channel", "")
+        self.url: str = described["url"]
+        self.sha256: str = described["sha256"]
+        self.size: int = described["size"]
+        self.stated: bool = described.get("stated", False)
 
-    def __repr__(self) -> "str":
+    def __repr__(self) -> str:
         return "<Package %s %s %s>" % (self.name, self.version, self.build)
 
 
@@ -46,9 +46,7 @@ class TaskEnvironment:
         python: the version of Python in it.
     """
 
-    def __init__(
-        self, catalogue: "Catalogue", spec_id: "str", platform: "str", python: "str | None"
-    ) -> "None":
+    def __init__(self, catalogue: "Catalogue", spec_id: str, platform: str, python: "str | None") -> None:
         self.id = spec_id
         self.platform = platform
         self.python = python
@@ -86,5 +84,5 @@ class TaskEnvironment:
             "packages": self.lock["packages"],
         }
 
-    def __repr__(self) -> "str":
+    def __repr__(self) -> str:
         return "<TaskEnvironment %s %s, Python %s>" % (self.id[:12], self.platform, self.python)

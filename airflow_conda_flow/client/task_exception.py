@@ -2,7 +2,7 @@
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import Any
+    from airflow_conda_flow.records.shapes import ExceptionRecord
 
 
 class TaskException:
@@ -14,23 +14,23 @@ class TaskException:
         stacktrace: its traceback.
     """
 
-    def __init__(self, described: "dict[str, Any]") -> "None":
-        self.type: "str" = described["type"]
-        self.exception: "str" = described["message"]
-        self.stacktrace: "str" = described["traceback"]
+    def __init__(self, described: "ExceptionRecord") -> None:
+        self.type: str = described["type"]
+        self.exception: str = described["message"]
+        self.stacktrace: str = described["traceback"]
 
     @property
-    def message(self) -> "str":
+    def message(self) -> str:
         """Its message."""
         return str(self.exception)
 
     @property
-    def traceback(self) -> "str":
+    def traceback(self) -> str:
         """Its traceback."""
         return str(self.stacktrace)
 
-    def __str__(self) -> "str":
+    def __str__(self) -> str:
         return self.traceback
 
-    def __repr__(self) -> "str":
+    def __repr__(self) -> str:
         return "<%s: %s>" % (self.type, self.exception)

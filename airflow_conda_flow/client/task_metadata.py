@@ -8,6 +8,8 @@ if TYPE_CHECKING:
     from typing import Any, NamedTuple
 
     from airflow_conda_flow.client.past_task import Task
+    from airflow_conda_flow.records.run_record import RunRecord
+    from airflow_conda_flow.records.task_record import TaskRecord
 
     class Metadata(NamedTuple):
         """One fact about a task."""
@@ -24,23 +26,24 @@ else:
 
 def task_metadata(task: "Any") -> "list[Metadata]":
     """The facts of a task."""
-    manifest, run = task.manifest, task._run_record()
+    record: TaskRecord = task._record()
+    run: RunRecord = task._run_record()
     kind, _, root = task._catalogue.call("describe", []).partition("@")
-    cloned = manifest.get("cloned_from") or {}
-    attempts = range(run.get("first_attempt", 0), manifest["attempt"] + 1)
+    origin = record.ran_as.task.run_id if record.is_clone else run.origin_run_id
+    attempts = range(run.first_attempt, record.attempt + 1)
     facts = {
-        "attempt_ok": manifest["status"] == "done",
-        "user": run["username"],
+        "attempt_ok": record.is_done,
+        "user": run.username,
         "runtime": task.runtime_name,
         "ds-type": kind,
         "ds-root": root,
-        "script-name": run["code"]["flow_file"],
-        "code-package-sha": run["code"]["sha256"],
-        "python_version": manifest.get("python"),
-        "environment": manifest.get("environment"),
-        "split-name": manifest.get("split_name"),
-        "origin-run-id": cloned.get("run_id") or run.get("origin_run_id"),
-        "origin-task-id": task.id if cloned else None,
+        "script-name": run.code["flow_file"],
+        "code-package-sha": run.code["sha256"],
+        "python_version": record.python,
+        "environment": record.environment,
+        "split-name": record.split_name,
+        "origin-run-id": origin,
+        "origin-task-id": task.id if record.is_clone else None,
     }
     return [
         Metadata(name, str(value), task.finished_at, name, task)

@@ -18,7 +18,8 @@ from airflow_conda_flow.compute.remote_result import remote_result
 from airflow_conda_flow.compute.stored_lines import stored_lines
 from airflow_conda_flow.datastore.storage import Storage
 from airflow_conda_flow.errors import SettingError
-from airflow_conda_flow.runner.attempt import Output, TaskRequest, TaskResult
+from airflow_conda_flow.runner.attempt import Output
+from airflow_conda_flow.runner.task_request import TaskRequest, TaskResult
 from airflow_conda_flow.settings import Settings
 
 
@@ -96,7 +97,7 @@ class Batch:
         news = region.news(job_id, plan.log_group, self._interval)
         job = follow(job_id, region.service, region.board, news, lambda text: output("stdout", text), cancel)
         if not news.has_printed:
-            for stream, line in stored_lines(self._storage, request):
+            for stream, line in stored_lines(self._storage, request.name):
                 output(stream, line)
         return conclude_job(self._storage, request, job, job_id, cancelled=cancel.is_set())
 
@@ -104,7 +105,7 @@ class Batch:
 def _plans(context: RunContext) -> Plans:
     regions: dict[str | None, BatchRegion] = {}
     plans: dict[str, tuple[BatchRegion, StepPlan]] = {}
-    for step, decorators in context.manifest["decorators"].items():
+    for step, decorators in context.run.decorators.items():
         if "batch" in decorators:
             name = step_region(decorators, context.settings)
             if name not in regions:

@@ -16,11 +16,10 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from airflow_conda_flow.compute.batch_amounts import fargate_size, mebibytes
-from airflow_conda_flow.datastore.manifests import canonical_json
 from airflow_conda_flow.errors import SettingError
 from airflow_conda_flow.flow.amounts import cores, count, megabytes
-from airflow_conda_flow.flow.index_path import task_id
-from airflow_conda_flow.runner.attempt import TaskRequest
+from airflow_conda_flow.records.document import canonical_json
+from airflow_conda_flow.runner.task_request import TaskRequest
 
 Definition = dict[str, Any]
 """The arguments of ``register_job_definition``."""
@@ -237,9 +236,9 @@ def log_group(definition: Definition) -> str | None:
 
 def job_family(request: TaskRequest, datastore_root: str) -> str:
     """What the names of the jobs of all attempts of one task begin with, and no other job's."""
-    task = (datastore_root, request.flow, request.run_id, request.step, task_id(request.indices))
+    task = (datastore_root, *request.task.parts)
     digest = hashlib.sha256("\0".join(task).encode()).hexdigest()
-    readable = "-".join((request.flow, request.run_id, request.step, task_id(request.indices)))
+    readable = "-".join(request.task.parts)
     return f"{name_part(readable)}-{digest[:16]}-"
 
 
@@ -286,4 +285,4 @@ def job_overrides(request: TaskRequest) -> dict[str, Any]:
 def job_parameters(request: TaskRequest) -> dict[str, str]:
     """What Batch's console shows of a job: which attempt it is."""
     names = {"flow": request.flow, "run_id": request.run_id, "step": request.step}
-    return {**names, "task_id": task_id(request.indices), "attempt": str(request.attempt)}
+    return {**names, "task_id": request.task.task_id, "attempt": str(request.attempt)}

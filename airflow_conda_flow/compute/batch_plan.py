@@ -22,7 +22,7 @@ from airflow_conda_flow.compute.runner_environ import runner_environ
 from airflow_conda_flow.datastore.storage import Storage
 from airflow_conda_flow.errors import SettingError
 from airflow_conda_flow.flow.timeout_decorator import timeout_seconds
-from airflow_conda_flow.runner.attempt import TaskRequest
+from airflow_conda_flow.runner.task_request import TaskRequest
 from airflow_conda_flow.settings import Settings
 
 _TIMEOUT_SLACK = 900

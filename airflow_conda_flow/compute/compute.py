@@ -15,7 +15,9 @@ from airflow_conda_flow.errors import FlowDefinitionError, SettingError
 if TYPE_CHECKING:
     from airflow_conda_flow.datastore.datastore import Datastore
     from airflow_conda_flow.environments.environments import Environments
-    from airflow_conda_flow.runner.attempt import Output, TaskRequest, TaskResult
+    from airflow_conda_flow.records.run_record import RunRecord
+    from airflow_conda_flow.runner.attempt import Output
+    from airflow_conda_flow.runner.task_request import TaskRequest, TaskResult
     from airflow_conda_flow.settings import Settings
 
 LOCAL = "local"
@@ -28,14 +30,14 @@ class RunContext:
     """What the tasks of one run have in common.
 
     Attributes:
-        manifest: the run's manifest.
+        run: the run's record.
         datastore: where the run is kept.
         environments: the environments of this machine.
         settings: the settings in force.
         code_dir: where the flow file is on this machine; None takes it from the run's code package.
     """
 
-    manifest: Mapping[str, Any]
+    run: RunRecord
     datastore: Datastore
     environments: Environments
     settings: Settings

@@ -15,7 +15,8 @@ from airflow_conda_flow.compute.pod_watch import PodWatch
 from airflow_conda_flow.compute.remote_result import is_done, remote_result
 from airflow_conda_flow.compute.runner_environ import runner_environ
 from airflow_conda_flow.errors import ComputeUnavailable, TaskFailed
-from airflow_conda_flow.runner.attempt import Output, TaskRequest, TaskResult
+from airflow_conda_flow.runner.attempt import Output
+from airflow_conda_flow.runner.task_request import TaskRequest, TaskResult
 
 
 class Kubernetes:
@@ -44,7 +45,7 @@ class Kubernetes:
 
     def _pod(self, request: TaskRequest) -> dict[str, Any]:
         context = self._context
-        decorators = context.manifest["decorators"][request.step]
+        decorators = context.run.decorators_of(request.step)
         return pod_manifest(request, decorators, context.settings, self._environ)
 
     def run(

@@ -8,8 +8,9 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 
 from airflow_conda_flow.compute.compute import RunContext
-from airflow_conda_flow.runner.attempt import Output, TaskRequest, TaskResult, run_attempt
+from airflow_conda_flow.runner.attempt import Output, run_attempt
 from airflow_conda_flow.runner.secret_values import Keeper
+from airflow_conda_flow.runner.task_request import TaskRequest, TaskResult
 
 
 class LocalProcess:
@@ -37,7 +38,7 @@ class LocalProcess:
             replace(
                 request,
                 code_dir=context.code_dir,
-                run_manifest=dict(context.manifest),
+                run=context.run,
                 python=sys.executable,
             ),
             context.datastore,

@@ -17,9 +17,8 @@ from airflow_conda_flow.compute.pod_attributes import DEFAULT_TMPFS_PATH, pod_at
 from airflow_conda_flow.compute.runner_environ import RUNNER
 from airflow_conda_flow.environments.packed import CONTAINER_CACHE
 from airflow_conda_flow.flow.amounts import megabytes
-from airflow_conda_flow.flow.index_path import task_id
 from airflow_conda_flow.flow.kubernetes_decorator import POD_SECURITY
-from airflow_conda_flow.runner.attempt import TaskRequest
+from airflow_conda_flow.runner.task_request import TaskRequest
 from airflow_conda_flow.settings import Settings
 
 CONTAINER = "base"
@@ -111,7 +110,7 @@ def pod_manifest(
 
 def pod_name(request: TaskRequest) -> str:
     """A name for a pod of that task: readable, allowed, and never the same twice."""
-    words = f"{request.flow}-{request.step}-{task_id(request.indices)}".lower()
+    words = f"{request.flow}-{request.step}-{request.task.task_id}".lower()
     readable = re.sub(r"[^a-z0-9]+", "-", words)[:_READABLE].strip("-")
     return f"{readable}-{secrets.token_hex(5)}"
 
@@ -122,7 +121,7 @@ def pod_labels(request: TaskRequest) -> dict[str, str]:
         "flow": request.flow,
         "run-id": request.run_id,
         "step": request.step,
-        "task-id": task_id(request.indices),
+        "task-id": request.task.task_id,
         "attempt": str(request.attempt),
     }
     return {LABEL + name: label_value(text) for name, text in names.items()}
@@ -249,4 +248,4 @@ def _filled(fields: Manifest) -> Manifest:
 
 
 def _pathspec(request: TaskRequest) -> str:
-    return f"{request.flow}/{request.run_id}/{request.step}/{task_id(request.indices)}/{request.attempt}"
+    return f"{request.task.pathspec}/{request.attempt}"

@@ -2,22 +2,19 @@
 
 from __future__ import annotations
 
-from typing import Any
-
-from airflow_conda_flow.datastore.manifests import DONE, read_attempt
+from airflow_conda_flow.datastore.manifests import read_attempt
 from airflow_conda_flow.datastore.storage import Storage
 from airflow_conda_flow.errors import TaskFailed
-from airflow_conda_flow.flow.index_path import task_id
-from airflow_conda_flow.runner.attempt import TaskRequest, TaskResult
-from airflow_conda_flow.runner.failed_attempt import as_exception, commit_failure
+from airflow_conda_flow.runner.attempt_record import as_exception, commit_failure
+from airflow_conda_flow.runner.task_request import TaskRequest, TaskResult
 
 _CANCELLED = "The task was ended before it finished."
 
 
 def is_done(storage: Storage, request: TaskRequest) -> bool:
     """Whether the attempt is committed as done."""
-    manifest = _read(storage, request)
-    return manifest is not None and manifest["status"] == DONE
+    record = read_attempt(storage, request.name)
+    return record is not None and record.is_done
 
 
 def remote_result(
@@ -37,19 +34,13 @@ def remote_result(
     """
     if cancelled:
         fate = _CANCELLED
-    manifest = _read(storage, request)
-    if manifest is None:
+    record = read_attempt(storage, request.name)
+    if record is None:
         fate = fate or otherwise
-        commit_failure(storage, request, TaskFailed(fate))
-        manifest = _read(storage, request) or {}
-    if manifest.get("status") == DONE:
-        return TaskResult(ok=True, manifest=manifest)
+        record = commit_failure(storage, request, TaskFailed(fate))
+    if record.is_done:
+        return TaskResult(ok=True, record=record)
     if fate is not None:
-        return TaskResult(False, manifest, as_exception(TaskFailed(fate)), cancelled)
+        return TaskResult(False, record, as_exception(TaskFailed(fate)), cancelled)
     # The runner printed it, as the last of its lines.
-    return TaskResult(ok=False, manifest=manifest, exception=manifest["exception"], reported=True)
-
-
-def _read(storage: Storage, request: TaskRequest) -> dict[str, Any] | None:
-    coordinates = (request.flow, request.run_id, request.step, task_id(request.indices), request.attempt)
-    return read_attempt(storage, *coordinates)
+    return TaskResult(ok=False, record=record, exception=record.exception, reported=True)

@@ -14,13 +14,15 @@ from datetime import datetime
 from typing import Any, TypeVar
 
 from airflow_conda_flow.errors import NotInDatastore, ObjectNotFound
+from airflow_conda_flow.records.names import TaskName
+from airflow_conda_flow.records.run_record import RunRecord, TaggedRun
+from airflow_conda_flow.records.task_record import TaskRecord
 
 from . import code_package, layout
 from .datastore import Datastore
 from .local_storage import LocalStorage
 from .logs import read_stamped_log
 from .manifests import (
-    Manifest,
     list_attempts,
     list_flows,
     list_runs,
@@ -60,10 +62,11 @@ class RunCatalogue:
         self._storage = datastore.storage
 
     def call(self, name: str, arguments: Sequence[Any]) -> Any:
-        """The result of the method of that name."""
+        """The result of the method of that name as JSON: records as their documents."""
         if name not in self.CALLS:
             raise ValueError(f"A catalogue has no {name!r}.")
-        return getattr(self, name)(*arguments)
+        result = getattr(self, name)(*arguments)
+        return [_as_json(each) for each in result] if isinstance(result, list) else _as_json(result)
 
     def describe(self) -> str:
         """Which datastore it is, such as ``local@/home/a/.airflow-conda-flow/datastore``."""
@@ -86,15 +89,15 @@ class RunCatalogue:
             other, self._each(other, lambda each: self._manifest(flow, each)), strict=True
         ):
             if run is not None:
-                started[run_id] = str(_microseconds(run["created"]))
+                started[run_id] = str(_microseconds(run.created))
         return sorted(started, key=lambda run_id: (started[run_id], run_id), reverse=True)
 
-    def run(self, flow: str, run_id: str) -> Manifest | None:
-        """The manifest of a run with its tags of now, None if there is no such run."""
+    def run(self, flow: str, run_id: str) -> TaggedRun | None:
+        """A run with its tags of now, None if there is no such run."""
         run = self._manifest(flow, run_id)
         return None if run is None else self._with_tags(run)
 
-    def runs(self, flow: str, run_ids: Sequence[str]) -> list[Manifest | None]:
+    def runs(self, flow: str, run_ids: Sequence[str]) -> list[TaggedRun | None]:
         """``run`` of each."""
         return self._each(run_ids, lambda run_id: self.run(flow, run_id))
 
@@ -110,8 +113,8 @@ class RunCatalogue:
 
     def tasks(
         self, flow: str, run_id: str, step: str, task_ids: Sequence[str], first_attempt: int
-    ) -> list[Manifest | None]:
-        """The manifest of each task: of the attempt that is done, else of the last one.
+    ) -> list[TaskRecord | None]:
+        """The record of each task: of the attempt that is done, else of the last one.
 
         Args:
             flow: the flow's name.
@@ -124,26 +127,28 @@ class RunCatalogue:
             known = self._parameters(flow, run_id)
             return [known.get(task_id) for task_id in task_ids]
 
-        def read(task_id: str) -> Manifest | None:
-            done = read_task_manifest(self._storage, flow, run_id, step, task_id)
-            if done is not None and done["attempt"] >= first_attempt:
+        def read(task_id: str) -> TaskRecord | None:
+            done = read_task_manifest(self._storage, TaskName(flow, run_id, step, task_id))
+            if done is not None and done.attempt >= first_attempt:
                 return done
             attempts = self.attempts(flow, run_id, step, task_id, first_attempt)
             return attempts[-1] if attempts else None
 
         return self._each(task_ids, read)
 
-    def attempts(self, flow: str, run_id: str, step: str, task_id: str, first_attempt: int) -> list[Manifest]:
-        """The manifests of all attempts of a task that have ended."""
+    def attempts(
+        self, flow: str, run_id: str, step: str, task_id: str, first_attempt: int
+    ) -> list[TaskRecord]:
+        """The records of all attempts of a task that have ended."""
         if step == STEP:
             return [each for key, each in self._parameters(flow, run_id).items() if key == task_id]
-        found = list_attempts(self._storage, flow, run_id, step, task_id)
-        return [each for each in found if each["attempt"] >= first_attempt]
+        found = list_attempts(self._storage, TaskName(flow, run_id, step, task_id))
+        return [each for each in found if each.attempt >= first_attempt]
 
     def log(self, flow: str, run_id: str, step: str, task_id: str, attempt: int, stream: str) -> str:
-        """What an attempt wrote to ``stdout`` or ``stderr``, each line with its time."""
-        data = read_stamped_log(self._storage, flow, run_id, step, task_id, attempt, stream)
-        return data.decode("utf-8", "replace")
+        """Everything that an attempt wrote to ``stdout`` or ``stderr``, each line with its time."""
+        name = TaskName(flow, run_id, step, task_id).attempt(attempt)
+        return read_stamped_log(self._storage, name, stream).decode("utf-8", "replace")
 
     def artifact(self, sha256: str, size: int) -> str:
         """The path of a verified file with an artifact's bytes."""
@@ -151,7 +156,8 @@ class RunCatalogue:
 
     def card(self, flow: str, run_id: str, step: str, task_id: str, attempt: int, card_id: str) -> str:
         """A card of an attempt, as HTML."""
-        data = self._storage.read_bytes(layout.card(flow, run_id, step, task_id, attempt, card_id))
+        name = TaskName(flow, run_id, step, task_id).attempt(attempt)
+        data = self._storage.read_bytes(layout.card(name, card_id))
         return data.decode("utf-8", "replace")
 
     def code(self, sha256: str) -> str:
@@ -173,19 +179,19 @@ class RunCatalogue:
             raise ObjectNotFound(f"Run('{flow}/{run_id}') does not exist in {self.describe()}.")
         return change_tags(self._storage, run, add, remove)
 
-    def _manifest(self, flow: str, run_id: str) -> Manifest | None:
+    def _manifest(self, flow: str, run_id: str) -> RunRecord | None:
         try:
             return read_run_manifest(self._storage, flow, run_id)
         except NotInDatastore:
             return None
 
-    def _parameters(self, flow: str, run_id: str) -> dict[str, Manifest]:
+    def _parameters(self, flow: str, run_id: str) -> dict[str, TaskRecord]:
         """The one task of ``_parameters``, by its id; none if there is no such run."""
         run = self._manifest(flow, run_id)
         return {} if run is None else {TASK_ID: parameters_task(run)}
 
-    def _with_tags(self, run: Manifest) -> Manifest:
-        return {**run, "system_tags": system_tags(run), "user_tags": user_tags(self._storage, run)}
+    def _with_tags(self, run: RunRecord) -> TaggedRun:
+        return TaggedRun.of(run, system_tags(run), user_tags(self._storage, run))
 
     def _each(self, items: Sequence[_Item], read: Callable[[_Item], _Found]) -> list[_Found]:
         """What each gives, in order; side by side where requests take time."""
@@ -193,6 +199,10 @@ class RunCatalogue:
             return [read(item) for item in items]
         with ThreadPoolExecutor(min(_READERS, len(items))) as pool:
             return list(pool.map(read, items))
+
+
+def _as_json(value: Any) -> Any:
+    return value.document if isinstance(value, (RunRecord, TaskRecord)) else value
 
 
 def _microseconds(created: str) -> int:

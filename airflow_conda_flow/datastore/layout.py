@@ -23,7 +23,11 @@ letters, digits and ``_ - . ~ : + =``; ``name_of`` undoes it.
 from __future__ import annotations
 
 import re
+from typing import TYPE_CHECKING
 from urllib.parse import quote, unquote
+
+if TYPE_CHECKING:
+    from airflow_conda_flow.records.names import AttemptName, TaskName
 
 _SAFE = ":+=~"
 _SHA256 = re.compile(r"[0-9a-f]{64}")
@@ -83,24 +87,24 @@ def step_folder(flow: str, run_id: str, step: str) -> str:
     return f"{run_folder(flow, run_id)}{part(step)}/"
 
 
-def task_folder(flow: str, run_id: str, step: str, task_id: str) -> str:
+def task_folder(task: TaskName) -> str:
     """The folder with the manifests and logs of a task's attempts."""
-    return f"{step_folder(flow, run_id, step)}{part(task_id)}/"
+    return f"{step_folder(task.flow, task.run_id, task.step)}{part(task.task_id)}/"
 
 
-def task_manifest(flow: str, run_id: str, step: str, task_id: str, attempt: int) -> str:
+def task_manifest(name: AttemptName) -> str:
     """The key of one attempt's manifest."""
-    return f"{task_folder(flow, run_id, step, task_id)}{attempt}{TASK_MANIFEST_SUFFIX}"
+    return f"{task_folder(name.task)}{name.number}{TASK_MANIFEST_SUFFIX}"
 
 
-def task_log(flow: str, run_id: str, step: str, task_id: str, attempt: int, stream: str) -> str:
+def task_log(name: AttemptName, stream: str) -> str:
     """The key of what one attempt wrote to ``stream``: ``"stdout"`` or ``"stderr"``."""
-    return f"{task_folder(flow, run_id, step, task_id)}{attempt}.{stream}"
+    return f"{task_folder(name.task)}{name.number}.{stream}"
 
 
-def node_address(flow: str, run_id: str, step: str, task_id: str, attempt: int) -> str:
+def node_address(name: AttemptName) -> str:
     """The key of where an attempt of the main node of a ``num_parallel`` runs."""
-    return f"{task_folder(flow, run_id, step, task_id)}{attempt}.address"
+    return f"{task_folder(name.task)}{name.number}.address"
 
 
 def tag_folders(flow: str) -> str:
@@ -123,17 +127,19 @@ def locks(platform: str = "") -> str:
     return f"environments/{part(platform)}/" if platform else "environments/"
 
 
-def card(flow: str, run_id: str, step: str, task_id: str, attempt: int, card_id: str) -> str:
+def card(name: AttemptName, card_id: str) -> str:
     """The key of one card of an attempt: an HTML page."""
-    return f"{task_folder(flow, run_id, step, task_id)}{attempt}.{part(card_id)}{_CARD}"
+    return f"{task_folder(name.task)}{name.number}.{part(card_id)}{_CARD}"
 
 
 def card_of(key: str) -> tuple[str, str, int, str] | None:
     """The step, task id, attempt and card id of a card's key, None of another key.
 
-    >>> card_of(card("AFlow", "1", "start", "0", 2, "a.b"))
+    >>> from airflow_conda_flow.records.names import TaskName
+    >>> attempt = TaskName("AFlow", "1", "start", "0").attempt(2)
+    >>> card_of(card(attempt, "a.b"))
     ('start', '0', 2, 'a.b')
-    >>> card_of(task_log("AFlow", "1", "start", "0", 2, "stdout"))
+    >>> card_of(task_log(attempt, "stdout"))
     """
     *_, step, task_id, name = key.split("/")
     attempt, _, rest = name.partition(".")

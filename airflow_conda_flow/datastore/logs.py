@@ -15,6 +15,8 @@ from airflow_conda_flow.errors import NotInDatastore
 from . import layout
 
 if TYPE_CHECKING:
+    from airflow_conda_flow.records.names import AttemptName
+
     from .storage import Storage
 
 STREAMS = ("stdout", "stderr")
@@ -26,32 +28,19 @@ def stamp() -> bytes:
     return datetime.now(timezone.utc).strftime("%Y-%m-%dT%H:%M:%S.%fZ ").encode("ascii")
 
 
-def write_log(
-    storage: Storage,
-    flow: str,
-    run_id: str,
-    step: str,
-    task_id: str,
-    attempt: int,
-    stream: str,
-    data: bytes,
-) -> None:
-    """Stores what the attempt wrote to ``stream``: ``"stdout"`` or ``"stderr"``."""
-    storage.write_bytes(layout.task_log(flow, run_id, step, task_id, attempt, stream), data)
+def write_log(storage: Storage, name: AttemptName, stream: str, data: bytes) -> None:
+    """Store what the attempt wrote to ``stream``: ``"stdout"`` or ``"stderr"``."""
+    storage.write_bytes(layout.task_log(name, stream), data)
 
 
-def read_log(
-    storage: Storage, flow: str, run_id: str, step: str, task_id: str, attempt: int, stream: str
-) -> bytes:
-    """What the attempt wrote to ``stream``; empty if it wrote nothing or has not ended."""
-    return _STAMP.sub(b"", read_stamped_log(storage, flow, run_id, step, task_id, attempt, stream))
+def read_log(storage: Storage, name: AttemptName, stream: str) -> bytes:
+    """Everything that the attempt wrote to ``stream``; empty if it wrote nothing or has not ended."""
+    return _STAMP.sub(b"", read_stamped_log(storage, name, stream))
 
 
-def read_stamped_log(
-    storage: Storage, flow: str, run_id: str, step: str, task_id: str, attempt: int, stream: str
-) -> bytes:
+def read_stamped_log(storage: Storage, name: AttemptName, stream: str) -> bytes:
     """The same, each line with its time before it."""
     try:
-        return storage.read_bytes(layout.task_log(flow, run_id, step, task_id, attempt, stream))
+        return storage.read_bytes(layout.task_log(name, stream))
     except NotInDatastore:
         return b""

@@ -1,6 +1,6 @@
 """Run and task manifests: small JSON documents, written last, so that they are the commit.
 
-The shapes are in docs/architecture.md. A reader refuses a newer version than its own.
+``records/`` says what they hold. A reader refuses a newer version than its own.
 
 Reading a task costs one request, two if it was retried: attempt 0's manifest names the attempt that
 counts in ``superseded_by``, if that is a later one. So the last thing a later attempt does is to
@@ -14,34 +14,128 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any
 
 from airflow_conda_flow.errors import CorruptData, DatastoreError, NotInDatastore
+from airflow_conda_flow.records.document import VERSION, canonical_json
+from airflow_conda_flow.records.run_record import RunRecord
+from airflow_conda_flow.records.task_record import LOST, TaskRecord
 
 from . import layout
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
+    from airflow_conda_flow.records.names import AttemptName, TaskName
+
     from .storage import Storage
 
-VERSION = 1
-DONE = "done"
-_LOST = "lost"  # attempt 0 left no manifest of its own; the mark of a later one stands in its place
 _SUPERSEDED_BY = "superseded_by"
 _READERS = 16
+"""Requests for manifests that are under way at once; more gain nothing against one S3 endpoint."""
 
-Manifest = dict[str, Any]
 
+def write_run_manifest(storage: Storage, run: RunRecord, *, only_if_new: bool = False) -> bool:
+    """Write a run's manifest; True if it is this one that is stored now.
 
-def canonical_json(value: object) -> bytes:
-    """UTF-8 JSON with sorted keys and no spaces: equal values give equal bytes.
-
-    >>> canonical_json({"b": 1, "a": "é"}).decode()
-    '{"a":"é","b":1}'
+    With ``only_if_new`` a run of that id that is there already stays, and the answer is False.
     """
-    text = json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
-    return text.encode("utf-8", "surrogatepass")
+    key = layout.run_manifest(run.flow, run.run_id)
+    data = canonical_json(run.document)
+    if only_if_new:
+        return storage.write_if_absent(key, data)
+    storage.write_bytes(key, data)
+    return True
 
 
-def _parsed(storage: Storage, key: str, data: bytes) -> Manifest:
+def read_run_manifest(storage: Storage, flow: str, run_id: str) -> RunRecord:
+    """The run's record.
+
+    Raises:
+        NotInDatastore: there is no such run; the message names it.
+    """
+    try:
+        return RunRecord(_read(storage, layout.run_manifest(flow, run_id)))
+    except NotInDatastore as error:
+        raise NotInDatastore(
+            f"There is no run {run_id!r} of the flow {flow} in the datastore {storage.url}."
+        ) from error
+
+
+def write_task_manifest(storage: Storage, record: TaskRecord) -> None:
+    """Commit one attempt. Everything that it refers to must be stored before."""
+    key = layout.task_manifest(record.name)
+    data = canonical_json(record.document)
+    if record.attempt > 0:
+        storage.write_bytes(key, data)
+        if record.is_done:
+            _supersede(storage, record.name)
+    elif not storage.write_if_absent(key, data) and _SUPERSEDED_BY not in _read(storage, key):
+        storage.write_bytes(key, data)
+
+
+def _supersede(storage: Storage, name: AttemptName) -> None:
+    """Let attempt 0 say that a later attempt counts; where it left no manifest, say it in its place."""
+    task = name.task
+    key = layout.task_manifest(task.attempt(0))
+    try:
+        first = _read(storage, key)
+    except NotInDatastore:
+        first = {
+            "version": VERSION,
+            "flow": task.flow,
+            "run_id": task.run_id,
+            "step": task.step,
+            "task_id": task.task_id,
+            "attempt": 0,
+            "status": LOST,
+        }
+    if first.get(_SUPERSEDED_BY, 0) < name.number:
+        storage.write_bytes(key, canonical_json({**first, _SUPERSEDED_BY: name.number}))
+
+
+def read_task_manifest(storage: Storage, task: TaskName) -> TaskRecord | None:
+    """The record of the latest attempt that is done, None if there is none. One or two reads."""
+    try:
+        first = _read(storage, layout.task_manifest(task.attempt(0)))
+    except NotInDatastore:
+        return None
+    if later := first.get(_SUPERSEDED_BY):
+        return TaskRecord(_read(storage, layout.task_manifest(task.attempt(later))))
+    record = TaskRecord(first)
+    return record if record.is_done else None
+
+
+def read_attempt(storage: Storage, name: AttemptName) -> TaskRecord | None:
+    """The record of one attempt, done or failed; None if it left none."""
+    try:
+        record = TaskRecord(_read(storage, layout.task_manifest(name)))
+    except NotInDatastore:
+        return None
+    return None if record.status == LOST else record
+
+
+def read_task_manifests(storage: Storage, tasks: Iterable[TaskName]) -> list[TaskRecord | None]:
+    """``read_task_manifest`` of every task, in order; in parallel from S3."""
+
+    def read(task: TaskName) -> TaskRecord | None:
+        return read_task_manifest(storage, task)
+
+    tasks = list(tasks)
+    if storage.kind == "local" or len(tasks) < 2:  # noqa: PLR2004  nothing to overlap
+        return [read(task) for task in tasks]
+    with ThreadPoolExecutor(min(_READERS, len(tasks))) as pool:
+        return list(pool.map(read, tasks))
+
+
+def list_attempts(storage: Storage, task: TaskName) -> list[TaskRecord]:
+    """The records of all attempts that left one, done or failed, by attempt."""
+    suffix = layout.TASK_MANIFEST_SUFFIX
+    names = (name for name in storage.list_names(layout.task_folder(task)) if name.endswith(suffix))
+    attempts = sorted(int(stem) for name in names if (stem := name.removesuffix(suffix)).isdigit())
+    records = [TaskRecord(_read(storage, layout.task_manifest(task.attempt(each)))) for each in attempts]
+    return [record for record in records if record.status != LOST]
+
+
+def _read(storage: Storage, key: str) -> Any:
+    data = storage.read_bytes(key)
     try:
         manifest = json.loads(data.decode("utf-8", "surrogatepass"))
         version = int(manifest["version"])
@@ -55,112 +149,7 @@ def _parsed(storage: Storage, key: str, data: bytes) -> Manifest:
             f"{key} in the datastore {storage.url} has version {version}; this installation reads "
             f"up to version {VERSION}. Upgrade airflow-conda-flow here."
         )
-    return dict(manifest)
-
-
-def _read(storage: Storage, key: str) -> Manifest:
-    return _parsed(storage, key, storage.read_bytes(key))
-
-
-def write_run_manifest(storage: Storage, manifest: Manifest, *, only_if_new: bool = False) -> bool:
-    """Writes the run's manifest; True if it is this one that is stored now.
-
-    With ``only_if_new`` a run of that id that is there already stays, and the answer is False.
-    """
-    key = layout.run_manifest(manifest["flow"], manifest["run_id"])
-    data = canonical_json({"version": VERSION, **manifest})
-    if only_if_new:
-        return storage.write_if_absent(key, data)
-    storage.write_bytes(key, data)
-    return True
-
-
-def read_run_manifest(storage: Storage, flow: str, run_id: str) -> Manifest:
-    """The run's manifest; ``NotInDatastore`` names the run if there is none."""
-    try:
-        return _read(storage, layout.run_manifest(flow, run_id))
-    except NotInDatastore as error:
-        raise NotInDatastore(
-            f"There is no run {run_id!r} of the flow {flow} in the datastore {storage.url}."
-        ) from error
-
-
-def write_task_manifest(storage: Storage, manifest: Manifest) -> None:
-    """Commits one attempt. Everything that it refers to must be stored before."""
-    key = _attempt_key(manifest, manifest["attempt"])
-    data = canonical_json({"version": VERSION, **manifest})
-    if manifest["attempt"] > 0:
-        storage.write_bytes(key, data)
-        if manifest["status"] == DONE:
-            _supersede(storage, manifest)
-    elif not storage.write_if_absent(key, data) and _SUPERSEDED_BY not in _read(storage, key):
-        storage.write_bytes(key, data)
-
-
-def _attempt_key(manifest: Manifest, attempt: int) -> str:
-    return layout.task_manifest(
-        manifest["flow"], manifest["run_id"], manifest["step"], manifest["task_id"], attempt
-    )
-
-
-def _supersede(storage: Storage, manifest: Manifest) -> None:
-    key = _attempt_key(manifest, 0)
-    try:
-        first = _read(storage, key)
-    except NotInDatastore:
-        names = ("version", "flow", "run_id", "step", "task_id")
-        first = {"version": VERSION, **{n: manifest[n] for n in names if n in manifest}}
-        first.update(attempt=0, status=_LOST)
-    if first.get(_SUPERSEDED_BY, 0) < manifest["attempt"]:
-        storage.write_bytes(key, canonical_json({**first, _SUPERSEDED_BY: manifest["attempt"]}))
-
-
-def read_task_manifest(storage: Storage, flow: str, run_id: str, step: str, task_id: str) -> Manifest | None:
-    """The manifest of the latest attempt that is done, None if there is none. One or two reads."""
-    try:
-        first = _read(storage, layout.task_manifest(flow, run_id, step, task_id, 0))
-    except NotInDatastore:
-        return None
-    if later := first.get(_SUPERSEDED_BY):
-        return _read(storage, layout.task_manifest(flow, run_id, step, task_id, later))
-    return first if first["status"] == DONE else None
-
-
-def read_attempt(
-    storage: Storage, flow: str, run_id: str, step: str, task_id: str, attempt: int
-) -> Manifest | None:
-    """The manifest of one attempt, done or failed; None if it left none."""
-    try:
-        manifest = _read(storage, layout.task_manifest(flow, run_id, step, task_id, attempt))
-    except NotInDatastore:
-        return None
-    return None if manifest["status"] == _LOST else manifest
-
-
-def read_task_manifests(
-    storage: Storage, flow: str, run_id: str, tasks: Iterable[tuple[str, str]]
-) -> list[Manifest | None]:
-    """``read_task_manifest`` of every (step, task id), in order; in parallel from S3."""
-
-    def read(task: tuple[str, str]) -> Manifest | None:
-        return read_task_manifest(storage, flow, run_id, *task)
-
-    tasks = list(tasks)
-    if storage.kind == "local" or len(tasks) < 2:  # noqa: PLR2004  nothing to overlap
-        return [read(task) for task in tasks]
-    with ThreadPoolExecutor(min(_READERS, len(tasks))) as pool:
-        return list(pool.map(read, tasks))
-
-
-def list_attempts(storage: Storage, flow: str, run_id: str, step: str, task_id: str) -> list[Manifest]:
-    """The manifests of all attempts that left one, done or failed, by attempt."""
-    folder = layout.task_folder(flow, run_id, step, task_id)
-    suffix = layout.TASK_MANIFEST_SUFFIX
-    names = (name for name in storage.list_names(folder) if name.endswith(suffix))
-    attempts = sorted(int(stem) for name in names if (stem := name.removesuffix(suffix)).isdigit())
-    keys = [layout.task_manifest(flow, run_id, step, task_id, attempt) for attempt in attempts]
-    manifests = [_read(storage, key) for key in keys]
-    return [manifest for manifest in manifests if manifest["status"] != _LOST]
+    return manifest
 
 
 def list_flows(storage: Storage) -> list[str]:

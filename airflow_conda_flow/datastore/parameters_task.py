@@ -5,29 +5,26 @@ No task of that name ever runs and nothing is stored for it: the run manifest ho
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
+from airflow_conda_flow.records.names import TaskName
+from airflow_conda_flow.records.run_record import RunRecord
+from airflow_conda_flow.records.task_record import DONE, TaskRecord, make_task_record
 
 STEP = "_parameters"
 TASK_ID = "0"
 
 
-def parameters_task(run: Mapping[str, Any]) -> dict[str, Any]:
-    """A task manifest whose artifacts are a run's parameters, configs and constants."""
-    return {
-        "version": run["version"],
-        "flow": run["flow"],
-        "run_id": run["run_id"],
-        "step": STEP,
-        "task_id": TASK_ID,
-        "attempt": run.get("first_attempt", 0),
-        "split_name": None,
-        "status": "done",
-        "started": run["created"],
-        "finished": run["created"],
-        "artifacts": {**run.get("constants", {}), **run["parameters"]},
-        "transition": None,
-        "exception": None,
-        "environment": None,
-        "python": None,
-    }
+def parameters_task(run: RunRecord) -> TaskRecord:
+    """The record of a task whose artifacts are a run's parameters, configs and constants."""
+    return make_task_record(
+        TaskName(run.flow, run.run_id, STEP, TASK_ID).attempt(run.first_attempt),
+        status=DONE,
+        started=run.created,
+        finished=run.created,
+        split_name=None,
+        artifacts=run.first_namespace,
+        transition=None,
+        exception=None,
+        environment=None,
+        python=None,
+        cards=[],
+    )

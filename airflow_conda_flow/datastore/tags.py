@@ -10,17 +10,21 @@ from __future__ import annotations
 import json
 import secrets
 import time
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime
-from typing import Any
+from typing import TYPE_CHECKING
 
 from airflow_conda_flow._version import __version__
 from airflow_conda_flow.errors import TaggingError
+from airflow_conda_flow.records.document import VERSION, canonical_json
+from airflow_conda_flow.records.run_record import RunRecord
 
 from . import layout
-from .manifests import canonical_json
 from .storage import Storage
+
+if TYPE_CHECKING:
+    from airflow_conda_flow.records.shapes import TagChange
 
 _LONGEST = 500
 _SIDE_BY_SIDE = 16
@@ -47,11 +51,11 @@ def checked_tags(tags: Iterable[str]) -> list[str]:
     return found
 
 
-def system_tags(run: Mapping[str, Any]) -> list[str]:
+def system_tags(run: RunRecord) -> list[str]:
     """The tags that say where a run comes from; nobody can take them away."""
-    if "system_tags" in run:
-        return list(run["system_tags"])
-    return origin_tags(run["username"], run["origin"], datetime.fromisoformat(run["created"]))
+    if run.system_tags is not None:
+        return list(run.system_tags)
+    return origin_tags(run.username, run.origin, datetime.fromisoformat(run.created))
 
 
 def origin_tags(username: str, origin: str, created: datetime, python: str | None = None) -> list[str]:
@@ -72,15 +76,13 @@ def origin_tags(username: str, origin: str, created: datetime, python: str | Non
     return [*tags, f"python_version:{python}"] if python else tags
 
 
-def user_tags(storage: Storage, run: Mapping[str, Any]) -> list[str]:
+def user_tags(storage: Storage, run: RunRecord) -> list[str]:
     """The tags that people gave a run, sorted."""
-    names = storage.list_names(layout.tag_folder(run["flow"], run["run_id"]))
-    return _replay(run, _changes(storage, run["flow"], run["run_id"], names))
+    names = storage.list_names(layout.tag_folder(run.flow, run.run_id))
+    return _replay(run, _changes(storage, run.flow, run.run_id, names))
 
 
-def change_tags(
-    storage: Storage, run: Mapping[str, Any], add: Collection[str], remove: Collection[str]
-) -> list[str]:
+def change_tags(storage: Storage, run: RunRecord, add: Collection[str], remove: Collection[str]) -> list[str]:
     """Takes tags away, then adds some, as one change; returns the tags that people gave the run now.
 
     A tag that is there already, or is not there, stays as it is.
@@ -94,15 +96,19 @@ def change_tags(
     fixed = set(system_tags(run))
     if forbidden := sorted(fixed.intersection(remove)):
         raise TaggingError(f"{', '.join(forbidden)}: system tags cannot be removed.")
-    flow, run_id = run["flow"], run["run_id"]
+    flow, run_id = run.flow, run.run_id
     names = storage.list_names(layout.tag_folder(flow, run_id))
     changes = _changes(storage, flow, run_id, names)
-    change = {"add": sorted(set(add) - fixed), "remove": sorted(set(remove))}
+    change: TagChange = {
+        "version": VERSION,
+        "add": sorted(set(add) - fixed),
+        "remove": sorted(set(remove)),
+    }
     before = _replay(run, changes)
     after = _replay(run, [*changes, change])
     if after != before:
         key = layout.tag_change(flow, run_id, _name_after(names))
-        storage.write_bytes(key, canonical_json({"version": 1, **change}))
+        storage.write_bytes(key, canonical_json(change))
     return after
 
 
@@ -111,11 +117,11 @@ def _name_after(names: list[str]) -> str:
     return f"{max(time.time_ns(), last + 1):020d}-{secrets.token_hex(4)}"
 
 
-def _changes(storage: Storage, flow: str, run_id: str, names: list[str]) -> list[Mapping[str, Any]]:
+def _changes(storage: Storage, flow: str, run_id: str, names: list[str]) -> list[TagChange]:
     folder = layout.tag_folder(flow, run_id)
 
-    def read(name: str) -> Mapping[str, Any]:
-        change: Mapping[str, Any] = json.loads(storage.read_bytes(folder + name))
+    def read(name: str) -> TagChange:
+        change: TagChange = json.loads(storage.read_bytes(folder + name))
         return change
 
     if len(names) < 2 or storage.kind == "local":  # noqa: PLR2004  nothing to overlap
@@ -124,8 +130,8 @@ def _changes(storage: Storage, flow: str, run_id: str, names: list[str]) -> list
         return list(pool.map(read, names))
 
 
-def _replay(run: Mapping[str, Any], changes: Iterable[Mapping[str, Any]]) -> list[str]:
-    tags = set(run["tags"]) - set(system_tags(run))
+def _replay(run: RunRecord, changes: Iterable[TagChange]) -> list[str]:
+    tags = set(run.tags) - set(system_tags(run))
     for change in changes:
         tags -= set(change["remove"])
         tags |= set(change["add"])

@@ -76,7 +76,7 @@ class S3:
         run: "FlowSpec | Run | None" = None,
         s3root: "str | None" = None,
         encryption: "str | None" = None,
-    ) -> "None":
+    ) -> None:
         self._root = root_of(bucket, prefix, run, s3root)
         self._encryption = encryption
         self._tmpdir: "str | None" = tempfile.mkdtemp(
@@ -86,13 +86,13 @@ class S3:
     def __enter__(self) -> "Self":
         return self
 
-    def __exit__(self, *exception: "object") -> "None":
+    def __exit__(self, *exception: object) -> None:
         self.close()
 
-    def __repr__(self) -> "str":
+    def __repr__(self) -> str:
         return "S3(%s)" % ("" if self._root is None else "s3root=%r" % self._root)
 
-    def close(self) -> "None":
+    def close(self) -> None:
         """Remove all temporary files; the client is of no more use."""
         folder, self._tmpdir = self._tmpdir, None
         if folder is not None:
@@ -116,7 +116,7 @@ class S3:
         """
         return self._listed(self._prefixes(keys), True)
 
-    def _listed(self, urls: "list[str]", is_recursive: "bool") -> "list[S3Object]":
+    def _listed(self, urls: "list[str]", is_recursive: bool) -> "list[S3Object]":
         found = self._call("listing", [urls, is_recursive])
         prefixes = [self._root if is_recursive and self._is_root(url) else url for url in urls]
         return [
@@ -125,7 +125,7 @@ class S3:
             for url, size in entries
         ]
 
-    def info(self, key: "str | None" = None, return_missing: "bool" = False) -> "S3Object":
+    def info(self, key: "str | None" = None, return_missing: bool = False) -> "S3Object":
         """What is known of an object, without its bytes.
 
         Args:
@@ -137,11 +137,11 @@ class S3:
         """
         return self._information([self._url(key)], return_missing)[0]
 
-    def info_many(self, keys: "Iterable[str]", return_missing: "bool" = False) -> "list[S3Object]":
+    def info_many(self, keys: "Iterable[str]", return_missing: bool = False) -> "list[S3Object]":
         """``info`` of many objects at once, in the order of the keys."""
         return self._information(self._urls(keys), return_missing)
 
-    def _information(self, urls: "list[str]", return_missing: "bool") -> "list[S3Object]":
+    def _information(self, urls: "list[str]", return_missing: bool) -> "list[S3Object]":
         found = self._call("info", [urls, bool(return_missing)])
         return [S3Object(self._root, url, record, record is not None) for url, record in zip(urls, found)]
 
@@ -150,8 +150,8 @@ class S3:
     def get(
         self,
         key: "str | S3GetObject | None" = None,
-        return_missing: "bool" = False,
-        return_info: "bool" = True,
+        return_missing: bool = False,
+        return_info: bool = True,
     ) -> "S3Object":
         """Download an object, or a range of it.
 
@@ -166,13 +166,13 @@ class S3:
         return self._downloads([self._wanted(key)], return_missing, return_info)[0]
 
     def get_many(
-        self, keys: "Iterable[str | S3GetObject]", return_missing: "bool" = False, return_info: "bool" = True
+        self, keys: "Iterable[str | S3GetObject]", return_missing: bool = False, return_info: bool = True
     ) -> "list[S3Object]":
         """``get`` of many objects at once, in the order of the keys."""
         wanted = [self._wanted(key) for key in _several(keys)]
         return self._downloads(wanted, return_missing, return_info)
 
-    def get_recursive(self, keys: "Iterable[str]", return_info: "bool" = False) -> "list[S3Object]":
+    def get_recursive(self, keys: "Iterable[str]", return_info: bool = False) -> "list[S3Object]":
         """Download all objects whose URLs start so; by prefix, and in the order of their names.
 
         Args:
@@ -181,7 +181,7 @@ class S3:
         """
         return self._all_below(self._prefixes(keys), return_info)
 
-    def get_all(self, return_info: "bool" = False) -> "list[S3Object]":
+    def get_all(self, return_info: bool = False) -> "list[S3Object]":
         """Download all objects in the root.
 
         Raises:
@@ -193,7 +193,7 @@ class S3:
             )
         return self._all_below(self._prefixes(None), return_info)
 
-    def _all_below(self, prefixes: "list[str]", return_info: "bool") -> "list[S3Object]":
+    def _all_below(self, prefixes: "list[str]", return_info: bool) -> "list[S3Object]":
         listed = self._listed(prefixes, True)
         found = self._fetched([{"url": each.url} for each in listed], False)
         return [
@@ -202,7 +202,7 @@ class S3:
         ]
 
     def _downloads(
-        self, wanted: "list[dict[str, Any]]", return_missing: "bool", return_info: "bool"
+        self, wanted: "list[dict[str, Any]]", return_missing: bool, return_info: bool
     ) -> "list[S3Object]":
         found = self._fetched(wanted, return_missing)
         return [
@@ -210,7 +210,7 @@ class S3:
             for each, record in zip(wanted, found)
         ]
 
-    def _fetched(self, wanted: "list[dict[str, Any]]", may_miss: "bool") -> "list[dict[str, Any] | None]":
+    def _fetched(self, wanted: "list[dict[str, Any]]", may_miss: bool) -> "list[dict[str, Any] | None]":
         return self._call("get", [wanted, self._folder(), bool(may_miss)])  # type: ignore[no-any-return]
 
     # To S3.
@@ -219,10 +219,10 @@ class S3:
         self,
         key: "str | S3PutObject",
         obj: "str | bytes | BinaryIO",
-        overwrite: "bool" = True,
+        overwrite: bool = True,
         content_type: "str | None" = None,
         metadata: "dict[str, Any] | None" = None,
-    ) -> "str":
+    ) -> str:
         """Store an object; returns its URL.
 
         Args:
@@ -240,7 +240,7 @@ class S3:
         return self._url(key)
 
     def put_many(
-        self, key_objs: "Iterable[tuple[str, str | bytes | BinaryIO] | S3PutObject]", overwrite: "bool" = True
+        self, key_objs: "Iterable[tuple[str, str | bytes | BinaryIO] | S3PutObject]", overwrite: bool = True
     ) -> "list[tuple[str, str]]":
         """``put`` of many objects at once; (key, URL) of those that were stored.
 
@@ -250,7 +250,7 @@ class S3:
         """
         return self._stored([s3_put.object_to_put(each) for each in _several(key_objs)], overwrite)
 
-    def _stored(self, objects: "list[S3PutObject]", overwrite: "bool") -> "list[tuple[str, str]]":
+    def _stored(self, objects: "list[S3PutObject]", overwrite: bool) -> "list[tuple[str, str]]":
         for each in objects:
             s3_put.check(each)
         files: "list[S3PutObject]" = []
@@ -264,7 +264,7 @@ class S3:
                 os.unlink(str(each.path))
 
     def put_files(
-        self, key_paths: "Iterable[tuple[str, str] | S3PutObject]", overwrite: "bool" = True
+        self, key_paths: "Iterable[tuple[str, str] | S3PutObject]", overwrite: bool = True
     ) -> "list[tuple[str, str]]":
         """Store many files at once; (key, URL) of those that were stored.
 
@@ -283,7 +283,7 @@ class S3:
             [each._replace(path=os.path.abspath(str(each.path))) for each in files], overwrite
         )
 
-    def _put_paths(self, files: "list[S3PutObject]", overwrite: "bool") -> "list[tuple[str, str]]":
+    def _put_paths(self, files: "list[S3PutObject]", overwrite: bool) -> "list[tuple[str, str]]":
         urls = [self._url(each.key) for each in files]
         records = [
             {
@@ -315,10 +315,10 @@ class S3:
         """URLs as they are; that of the root as a folder's, or ``run/1`` would hold ``run/10``."""
         return [url.rstrip("/") + "/" if self._is_root(url) else url for url in self._urls(keys)]
 
-    def _is_root(self, url: "str") -> "bool":
+    def _is_root(self, url: str) -> bool:
         return self._root is not None and url.rstrip("/") == self._root
 
-    def _url(self, given: "Any") -> "str":
+    def _url(self, given: "Any") -> str:
         key = _key(given)
         if isinstance(key, bytes):
             key = key.decode("utf-8")
@@ -337,12 +337,12 @@ class S3:
             raise S3InvalidURL("%r leads out of the root %s of this client." % (key, self._root))
         return "%s/%s" % (self._root, key.lstrip("/"))
 
-    def _folder(self) -> "str":
+    def _folder(self) -> str:
         if self._tmpdir is None:
             raise S3Error("This S3 client is closed. Do the work inside of its with block.")
         return self._tmpdir
 
-    def _call(self, name: "str", arguments: "Sequence[Any]") -> "Any":
+    def _call(self, name: str, arguments: "Sequence[Any]") -> "Any":
         self._folder()
         return s3_access.call(name, list(arguments)) if arguments[0] else []
 

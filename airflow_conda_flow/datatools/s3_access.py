@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 _direct: "list[Any]" = []
 
 
-def call(name: "str", arguments: "list[Any]") -> "Any":
+def call(name: str, arguments: "list[Any]") -> "Any":
     """The result of the method of ``datastore/s3_objects.py`` of that name.
 
     Raises:
@@ -34,7 +34,7 @@ def call(name: "str", arguments: "list[Any]") -> "Any":
 def root() -> "str | None":
     """Below which URL the objects of runs are: that of the run around, or of the settings."""
     if protocol.s3 is not None:
-        return protocol.s3["root"]  # type: ignore[no-any-return]
+        return protocol.s3["root"]
     settings = _ours("settings")
     if "airflow" in sys.modules:
         return _ours("airflow.configuration").airflow_settings().datatools_root  # type: ignore[no-any-return]
@@ -46,7 +46,7 @@ def scratch() -> "str | None":
     return None if protocol.s3 is None else protocol.s3["scratch"]
 
 
-def _asked(path: "str | None", name: "str", arguments: "list[Any]") -> "Any":
+def _asked(path: "str | None", name: str, arguments: "list[Any]") -> "Any":
     if path is None:
         raise errors.S3Failed(
             "The runner of this step could not make a socket for the S3 client: neither beside the temporary "
@@ -57,7 +57,7 @@ def _asked(path: "str | None", name: "str", arguments: "list[Any]") -> "Any":
         with socket.socket(socket.AF_UNIX) as link:
             with socket_path.short(path) as connectable:
                 link.connect(connectable)
-            link.sendall(protocol.encode({"call": name, "arguments": arguments}))
+            link.sendall(protocol.encode(protocol.s3_request(name, arguments)))
             with link.makefile("rb") as reader:
                 line = reader.readline()
     except (ConnectionError, FileNotFoundError):
@@ -79,7 +79,7 @@ def _opened() -> "Any":
     return _ours("datastore.s3_objects").S3Objects(client)
 
 
-def _ours(name: "str") -> "Any":
+def _ours(name: str) -> "Any":
     """A module that step environments lack."""
     try:
         return importlib.import_module("airflow_conda_flow." + name)

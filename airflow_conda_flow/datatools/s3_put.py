@@ -26,7 +26,7 @@ def file_to_put(given: "tuple[str, Any] | S3PutObject") -> "S3PutObject":
     return given if given.path is not None else given._replace(path=given.value)
 
 
-def check(given: "S3PutObject") -> "None":
+def check(given: "S3PutObject") -> None:
     """Refuse a value that cannot be stored.
 
     Raises:
@@ -44,7 +44,7 @@ def check(given: "S3PutObject") -> "None":
         raise S3InvalidObject("The file for %r cannot be read from its start." % (given.key,))
 
 
-def write(value: "Any", folder: "str") -> "str":
+def write(value: "Any", folder: str) -> str:
     """A new file with what is to be stored."""
     fd, path = tempfile.mkstemp(prefix="put-", dir=folder)
     with os.fdopen(fd, "wb") as file:

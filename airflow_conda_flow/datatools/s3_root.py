@@ -33,11 +33,11 @@ def root_of(bucket: "str | None", prefix: "str | None", run: "Any", s3root: "str
     return None
 
 
-def _run_root(bucket: "str | None", prefix: "str | None", run: "Any") -> "str":
+def _run_root(bucket: "str | None", prefix: "str | None", run: "Any") -> str:
     """The root of runs, with the bucket or the prefix of the caller."""
     if bucket and prefix is not None:
         return _joined(SCHEME + bucket, prefix)
-    root = None if isinstance(run, FlowSpec) else run._run_record().get("datatools_root")  # noqa: SLF001
+    root = None if isinstance(run, FlowSpec) else run._run_record().datatools_root  # noqa: SLF001
     root = root or s3_access.root()
     if root is None:
         if bucket:
@@ -59,11 +59,11 @@ def _run_parts(run: "Any") -> "tuple[str, str]":
     return current.flow_name, current.run_id
 
 
-def _joined(root: "str", *parts: "str") -> "str":
+def _joined(root: str, *parts: str) -> str:
     return "/".join([root.rstrip("/")] + [part.strip("/") for part in parts if part.strip("/")])
 
 
-def full_url(key: "str | None") -> "str":
+def full_url(key: "str | None") -> str:
     """The URL itself, where there is no root.
 
     Raises:

@@ -50,10 +50,10 @@ class S3Object:
     def __init__(
         self,
         prefix: "str | None",
-        url: "str",
+        url: str,
         record: "dict[str, Any] | None" = None,
-        has_info: "bool" = False,
-    ) -> "None":
+        has_info: bool = False,
+    ) -> None:
         record = record or {}
         self._url = url
         self._path = record.get("path")
@@ -63,17 +63,17 @@ class S3Object:
         self._key = url if self._prefix is None else _below(self._prefix, url)
 
     @property
-    def exists(self) -> "bool":
+    def exists(self) -> bool:
         """Whether it is an object; a folder is none."""
         return self._size is not None
 
     @property
-    def downloaded(self) -> "bool":
+    def downloaded(self) -> bool:
         """Whether there is a local copy."""
         return self._path is not None
 
     @property
-    def url(self) -> "str":
+    def url(self) -> str:
         """Its URL, ``s3://bucket/...``."""
         return self._url
 
@@ -83,7 +83,7 @@ class S3Object:
         return self._prefix
 
     @property
-    def key(self) -> "str":
+    def key(self) -> str:
         """Its name below the prefix; its URL where there is none."""
         return self._key
 
@@ -118,7 +118,7 @@ class S3Object:
         return self._size
 
     @property
-    def has_info(self) -> "bool":
+    def has_info(self) -> bool:
         """Whether what follows is known."""
         return bool(self._info)
 
@@ -148,14 +148,14 @@ class S3Object:
         found = self._info.get("range")
         return None if found is None else RangeInfo(*found)
 
-    def __repr__(self) -> "str":
+    def __repr__(self) -> str:
         state = "object does not exist"
         if self._size is not None:
             state = "%d bytes, %s" % (self._size, "local" if self.downloaded else "in S3")
         return "<S3Object %s (%s)>" % (self._url, state)
 
 
-def _below(prefix: "str", url: "str") -> "str":
+def _below(prefix: str, url: str) -> str:
     """What a URL is called below a prefix, which need not end where a name does.
 
     >>> _below("s3://b/x/a", "s3://b/x/a/1"), _below("s3://b/x/a/", "s3://b/x/a/c/"), _below("s3://b/x/a", "s3://b/x/ab/1")

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
     from airflow_conda_flow.flow.decorators import Decorator
     from airflow_conda_flow.flow.flow_draft import FlowDraft
-    from airflow_conda_flow.flow.graph import FlowGraph
+    from airflow_conda_flow.records.graph import FlowGraph
 
     Attached = dict[str, dict[str, dict[str, Any]]]
     """Attributes by decorator name by step."""
@@ -24,7 +24,7 @@ def attached_decorators(draft: "FlowDraft") -> "Attached":
     return {step: _as_data(decorators) for step, decorators in draft.step_decorators.items()}
 
 
-def check_attached(draft: "FlowDraft", graph: "FlowGraph") -> "None":
+def check_attached(draft: "FlowDraft", graph: "FlowGraph") -> None:
     """Raise ``FlowDefinitionError`` if a decorator cannot mean anything where it stands."""
     for decorator in draft.flow_decorators:
         decorator.check_in_flow(None, graph, draft)

@@ -21,13 +21,13 @@ if TYPE_CHECKING:
     class Several(Protocol[_Item_co]):
         """A list or a tuple, but not a text, although a text is a sequence of texts too."""
 
-        def __contains__(self, __item: "object") -> "bool":
+        def __contains__(self, __item: object) -> bool:
             """Whether it holds an item. A text takes texts only, which tells it from a list of texts."""
 
         def __iter__(self) -> "Iterator[_Item_co]":
             """Each item."""
 
-        def __getitem__(self, __number: "int") -> "_Item_co":
+        def __getitem__(self, __number: int) -> "_Item_co":
             """The item of that number."""
 
     # The types of attributes in flow files. Any of them may come from a config; None means not given.
@@ -50,7 +50,7 @@ _LAST_PORT = 65535
 _VARIABLE = re.compile(r"^[A-Za-z_][A-Za-z0-9_]*$")
 
 
-def normalise_attributes(decorator: "Decorator", kinds: "Mapping[str, tuple[Normalise, str]]") -> "None":
+def normalise_attributes(decorator: "Decorator", kinds: "Mapping[str, tuple[Normalise, str]]") -> None:
     """Bring the attributes that were given into their form, or raise at the decorator's line.
 
     Args:
@@ -67,14 +67,14 @@ def normalise_attributes(decorator: "Decorator", kinds: "Mapping[str, tuple[Norm
             decorator.fail("@%s: %s is %r; write %s." % (decorator.name, name, value, expected))
 
 
-def text(value: "Any") -> "str":
+def text(value: "Any") -> str:
     """A text that is not empty."""
     if not isinstance(value, str) or not value.strip():
         raise ValueError(value)
     return value.strip()
 
 
-def object_name(value: "Any") -> "str":
+def object_name(value: "Any") -> str:
     """The name of an object in Kubernetes."""
     if not isinstance(value, str) or not _OBJECT_NAME.match(value):
         raise ValueError(value)
@@ -94,17 +94,17 @@ def object_names(value: "Any") -> "list[str]":
     return [object_name(each) for each in value]
 
 
-def flag(value: "Any") -> "bool":
+def flag(value: "Any") -> bool:
     """True or False."""
     if not isinstance(value, bool):
         raise ValueError(value)
     return value
 
 
-def one_of(*choices: "str") -> "Normalise":
+def one_of(*choices: str) -> "Normalise":
     """One of some texts; their case does not matter."""
 
-    def normalise(value: "Any") -> "str":
+    def normalise(value: "Any") -> str:
         for choice in choices:
             if isinstance(value, str) and value.lower() == choice.lower():
                 return choice
@@ -124,7 +124,7 @@ def amount(measure: "Callable[[Any], float | None]") -> "Normalise":
     return normalise
 
 
-def port(value: "Any") -> "int":
+def port(value: "Any") -> int:
     """The number of a port."""
     if isinstance(value, bool) or not isinstance(value, int) or not 0 < value <= _LAST_PORT:
         raise ValueError(value)
@@ -190,14 +190,14 @@ def environment_variables(value: "Any") -> "dict[str, str]":
     return found
 
 
-def absolute_path(value: "Any") -> "str":
+def absolute_path(value: "Any") -> str:
     """An absolute path of a Linux machine."""
     if not isinstance(value, str) or not value.startswith("/"):
         raise ValueError(value)
     return value
 
 
-def path_or_name(value: "Any") -> "str":
+def path_or_name(value: "Any") -> str:
     """An absolute path, or the name of an object in Kubernetes."""
     return absolute_path(value) if str(value).startswith("/") else object_name(value)
 
@@ -208,7 +208,7 @@ def mounts(value: "Any") -> "dict[str, str]":
     return {object_name(name): absolute_path(path) for name, path in found.items()}
 
 
-def fields(*known: "str") -> "Normalise":
+def fields(*known: str) -> "Normalise":
     """A dict with some of these keys, in Kubernetes' spelling or in Python's."""
     by_spelling = {}
     for name in known:

@@ -101,7 +101,7 @@ class BatchDecorator(StepDecorator):
     name = "batch"
     defaults = dict(RESOURCES, **dict.fromkeys(ATTRIBUTES))
 
-    def check(self) -> "None":
+    def check(self) -> None:
         """Raise unless every attribute is what Batch takes."""
         check_resources(self)
         values.normalise_attributes(self, ATTRIBUTES)

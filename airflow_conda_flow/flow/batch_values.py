@@ -30,10 +30,10 @@ _TAG = re.compile(r"^[\w .:/=+@-]*$")
 _TAG_KEY_LENGTH, _TAG_VALUE_LENGTH = 128, 256
 
 
-def whole(least: "int", most: "int | None" = None) -> "Normalise":
+def whole(least: int, most: "int | None" = None) -> "Normalise":
     """A whole number in a range, its ends included; a text that is one is taken too."""
 
-    def normalise(value: "Any") -> "int":
+    def normalise(value: "Any") -> int:
         number = count(value)
         if number is None or number < least or (most is not None and number > most):
             raise ValueError(value)
@@ -42,20 +42,20 @@ def whole(least: "int", most: "int | None" = None) -> "Normalise":
     return normalise
 
 
-def role(value: "Any") -> "str":
+def role(value: "Any") -> str:
     """The ARN of an IAM role."""
     if not isinstance(value, str) or not _ROLE.match(value):
         raise ValueError(value)
     return value
 
 
-def _host_volume(value: "Any") -> "str":
+def _host_volume(value: "Any") -> str:
     for path in str(value).split(":", 1):
         absolute_path(path)
     return str(value)
 
 
-def _efs_volume(value: "Any") -> "str":
+def _efs_volume(value: "Any") -> str:
     system, colon, path = str(value).partition(":")
     if not _FILE_SYSTEM.match(system):
         raise ValueError(value)

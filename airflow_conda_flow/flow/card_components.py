@@ -43,10 +43,10 @@ class CardComponent:
 class Markdown(CardComponent):
     """Text in Markdown; HTML in it shows as text."""
 
-    def __init__(self, text: "str | None" = None) -> "None":
+    def __init__(self, text: "str | None" = None) -> None:
         self.text = text or ""
 
-    def update(self, text: "str") -> "None":
+    def update(self, text: str) -> None:
         """Show another text from the next refresh on."""
         self.text = text
 
@@ -64,12 +64,12 @@ class Artifact(CardComponent):
         compressed: taken for the sake of flows that set it; long values are always cut.
     """
 
-    def __init__(self, artifact: "Any", name: "str | None" = None, compressed: "bool" = True) -> "None":
+    def __init__(self, artifact: "Any", name: "str | None" = None, compressed: bool = True) -> None:
         del compressed
         self.artifact = artifact
         self.name = name
 
-    def update(self, artifact: "Any") -> "None":
+    def update(self, artifact: "Any") -> None:
         """Show another value from the next refresh on."""
         self.artifact = artifact
 
@@ -87,13 +87,13 @@ class Table(CardComponent):
         disable_updates: taken for the sake of flows that set it.
     """
 
-    def __init__(self, data: "Any" = None, headers: "Any" = None, disable_updates: "bool" = False) -> "None":
+    def __init__(self, data: "Any" = None, headers: "Any" = None, disable_updates: bool = False) -> None:
         del disable_updates
         self.data = data or []
         self.headers = headers or []
 
     @classmethod
-    def from_dataframe(cls, dataframe: "Any" = None, truncate: "bool" = True) -> "Table":
+    def from_dataframe(cls, dataframe: "Any" = None, truncate: bool = True) -> "Table":
         """The rows of a pandas data frame; the first thousand unless ``truncate`` is false."""
         shown = dataframe.head(_MOST_ROWS) if truncate else dataframe
         rows = [[index] + list(row) for index, row in zip(shown.index, shown.values.tolist())]
@@ -115,15 +115,15 @@ class Image(CardComponent):
     """
 
     def __init__(
-        self, src: "bytes | None" = None, label: "str | None" = None, disable_updates: "bool" = False
-    ) -> "None":
+        self, src: "bytes | None" = None, label: "str | None" = None, disable_updates: bool = False
+    ) -> None:
         del disable_updates
         self.label = label
         self.src = src
 
     @classmethod
     def from_matplotlib(
-        cls, plot: "Any", label: "str | None" = None, disable_updates: "bool" = False
+        cls, plot: "Any", label: "str | None" = None, disable_updates: bool = False
     ) -> "Image":
         """A matplotlib figure, or an axes' figure."""
         figure = plot if hasattr(plot, "savefig") else plot.get_figure()
@@ -133,14 +133,14 @@ class Image(CardComponent):
 
     @classmethod
     def from_pil_image(
-        cls, pilimage: "Any", label: "str | None" = None, disable_updates: "bool" = False
+        cls, pilimage: "Any", label: "str | None" = None, disable_updates: bool = False
     ) -> "Image":
         """An image of Pillow."""
         buffer = io.BytesIO()
         pilimage.save(buffer, format="PNG")
         return cls(buffer.getvalue(), label, disable_updates)
 
-    def update(self, image: "bytes", label: "str | None" = None) -> "None":
+    def update(self, image: bytes, label: "str | None" = None) -> None:
         """Show another picture from the next refresh on."""
         self.src = image
         self.label = label or self.label
@@ -181,19 +181,19 @@ class ProgressBar(CardComponent):
 
     def __init__(
         self,
-        max: "float" = 100,  # noqa: A002 - the field's name
+        max: float = 100,  # noqa: A002 - the field's name
         label: "str | None" = None,
-        value: "float" = 0,
+        value: float = 0,
         unit: "str | None" = None,
         metadata: "str | None" = None,
-    ) -> "None":
+    ) -> None:
         self.max = max
         self.label = label
         self.value = value
         self.unit = unit
         self.metadata = metadata
 
-    def update(self, new_value: "float", metadata: "str | None" = None) -> "None":
+    def update(self, new_value: float, metadata: "str | None" = None) -> None:
         """Set the number so far."""
         self.value = new_value
         self.metadata = metadata or self.metadata
@@ -222,7 +222,7 @@ class ValueBox(CardComponent):
         subtitle: "str | None" = None,
         theme: "str | None" = None,
         change_indicator: "str | None" = None,
-    ) -> "None":
+    ) -> None:
         del theme
         self.title = title
         self.value = value
@@ -236,7 +236,7 @@ class ValueBox(CardComponent):
         subtitle: "str | None" = None,
         theme: "str | None" = None,
         change_indicator: "str | None" = None,
-    ) -> "None":
+    ) -> None:
         """Show what is given in place of what was there, from the next refresh on."""
         del theme
         self.title = self.title if title is None else title
@@ -259,7 +259,7 @@ class VegaChart(CardComponent):
         show_controls: whether the menu of the chart shows.
     """
 
-    def __init__(self, spec: "dict[str, Any]", show_controls: "bool" = False) -> "None":
+    def __init__(self, spec: "dict[str, Any]", show_controls: bool = False) -> None:
         self.spec = spec
         self.show_controls = show_controls
 
@@ -268,7 +268,7 @@ class VegaChart(CardComponent):
         """A chart of Altair."""
         return cls(altair_chart.to_dict())
 
-    def update(self, spec: "dict[str, Any] | None" = None) -> "None":
+    def update(self, spec: "dict[str, Any] | None" = None) -> None:
         """Show another chart from the next refresh on."""
         self.spec = spec or self.spec
 
@@ -287,7 +287,7 @@ class PythonCode(CardComponent):
 
     def __init__(
         self, code_func: "Callable[..., Any] | None" = None, code_string: "str | None" = None
-    ) -> "None":
+    ) -> None:
         if code_func is not None:
             import inspect  # noqa: PLC0415 - seldom used
 
@@ -307,7 +307,7 @@ class Error(CardComponent):
         title: the line above it.
     """
 
-    def __init__(self, exception: "Any", title: "str | None" = None) -> "None":
+    def __init__(self, exception: "Any", title: "str | None" = None) -> None:
         self.exception = exception
         self.title = title
 
@@ -324,7 +324,7 @@ def _cell(value: "Any") -> "dict[str, Any]":
     return {"kind": "text", "text": value if isinstance(value, str) else _shown(value)}
 
 
-def _shown(value: "Any") -> "str":
+def _shown(value: "Any") -> str:
     try:
         text = repr(value)
     except Exception:  # noqa: BLE001 - a broken __repr__ must not fail the step
@@ -332,7 +332,7 @@ def _shown(value: "Any") -> "str":
     return text if len(text) <= _LONGEST_REPR else text[:_LONGEST_REPR] + "…"
 
 
-def _picture_type(data: "bytes") -> "str":
+def _picture_type(data: bytes) -> str:
     for magic, name in _MAGIC:
         if data.lstrip()[: len(magic)] == magic:
             return name

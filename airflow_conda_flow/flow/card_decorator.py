@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from airflow_conda_flow.flow.decorators import Method
     from airflow_conda_flow.flow.delayed_value import DelayedValue
     from airflow_conda_flow.flow.flow_draft import FlowDraft
-    from airflow_conda_flow.flow.graph import FlowGraph
+    from airflow_conda_flow.records.graph import FlowGraph
 
 TYPES = ("default", "blank", "html")
 _ID = re.compile(r"^[A-Za-z][A-Za-z0-9_]*$")
@@ -50,7 +50,7 @@ class CardDecorator(StepDecorator):
         "rank": None,
     }
 
-    def check(self) -> "None":
+    def check(self) -> None:
         """Raise if an attribute is of another type."""
         kind = self.attributes["type"]
         if not isinstance(kind, str):
@@ -68,7 +68,7 @@ class CardDecorator(StepDecorator):
             if not isinstance(self.attributes[key], bool):
                 self.fail("@card: %s is %r; write True or False." % (key, self.attributes[key]))
 
-    def check_in_flow(self, step: "str | None", graph: "FlowGraph", draft: "FlowDraft") -> "None":
+    def check_in_flow(self, step: "str | None", graph: "FlowGraph", draft: "FlowDraft") -> None:
         """Raise if the type is unknown, or another card of the step has the same id."""
         del graph
         kind = self.attributes["type"]

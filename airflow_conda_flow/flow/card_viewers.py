@@ -24,20 +24,20 @@ class JSONViewer(CardComponent):
     def __init__(
         self,
         data: "Any",
-        collapsible: "bool" = True,
+        collapsible: bool = True,
         max_height: "str | None" = None,
-        show_copy_button: "bool" = True,
+        show_copy_button: bool = True,
         title: "str | None" = None,
-    ) -> "None":
+    ) -> None:
         del collapsible, max_height, show_copy_button
         self.data = data
         self.title = title
 
-    def update(self, data: "Any") -> "None":
+    def update(self, data: "Any") -> None:
         """Show another value from the next refresh on."""
         self.data = data
 
-    def text(self) -> "str":
+    def text(self) -> str:
         """The value as it is shown."""
         return json.dumps(self.data, indent=2, ensure_ascii=False, default=str)
 
@@ -49,7 +49,7 @@ class JSONViewer(CardComponent):
 class YAMLViewer(JSONViewer):
     """A value, or a text, as YAML; as JSON, which is YAML too, where the step has no PyYAML."""
 
-    def text(self) -> "str":
+    def text(self) -> str:
         """The value as it is shown."""
         if isinstance(self.data, str):
             return self.data
@@ -68,7 +68,7 @@ class EventsTimeline(CardComponent):
         max_events: how many are kept.
     """
 
-    def __init__(self, title: "str | None" = None, max_events: "int" = 100) -> "None":
+    def __init__(self, title: "str | None" = None, max_events: int = 100) -> None:
         self.title = title
         self.max_events = max_events
         self.finished = False
@@ -81,7 +81,7 @@ class EventsTimeline(CardComponent):
         priority: "str | None" = None,
         payloads: "dict[str, CardComponent] | None" = None,
         finished: "bool | None" = None,
-    ) -> "None":
+    ) -> None:
         """Add an event.
 
         Args:

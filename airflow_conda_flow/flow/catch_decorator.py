@@ -8,7 +8,7 @@ if TYPE_CHECKING:
     from airflow_conda_flow.flow.decorators import Method
     from airflow_conda_flow.flow.delayed_value import DelayedValue
     from airflow_conda_flow.flow.flow_draft import FlowDraft
-    from airflow_conda_flow.flow.graph import FlowGraph
+    from airflow_conda_flow.records.graph import FlowGraph
 
 
 class CatchDecorator(StepDecorator):
@@ -24,7 +24,7 @@ class CatchDecorator(StepDecorator):
     name = "catch"
     defaults = {"var": None, "print_exception": True}
 
-    def check(self) -> "None":
+    def check(self) -> None:
         """Raise unless ``var`` is the name of an attribute."""
         var = self.attributes["var"]
         if var is not None and not (isinstance(var, str) and var.isidentifier() and var[0] != "_"):
@@ -36,7 +36,7 @@ class CatchDecorator(StepDecorator):
         if not isinstance(printed, bool):
             self.fail("@catch: print_exception is %r; write True or False." % (printed,))
 
-    def check_in_flow(self, step: "str | None", graph: "FlowGraph", draft: "FlowDraft") -> "None":
+    def check_in_flow(self, step: "str | None", graph: "FlowGraph", draft: "FlowDraft") -> None:
         """Raise where the way on from a failed step is not known, or ``var`` is taken."""
         kind = graph.steps[step or ""].kind
         if kind not in ("linear", "split", "end"):

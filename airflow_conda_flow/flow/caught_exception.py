@@ -14,7 +14,7 @@ class CaughtException(Exception):
         stacktrace: its traceback, the flow's lines alone.
     """
 
-    def __init__(self, exception: "str" = "", type: "str" = "", stacktrace: "str" = "") -> "None":  # noqa: A002 - the field's own name
+    def __init__(self, exception: str = "", type: str = "", stacktrace: str = "") -> None:  # noqa: A002 - the field's own name
         super().__init__(exception)
         self.exception = exception
         self.type = type
@@ -23,7 +23,7 @@ class CaughtException(Exception):
     def __reduce__(self) -> "Any":
         return type(self), (self.exception, self.type, self.stacktrace)
 
-    def __str__(self) -> "str":
+    def __str__(self) -> str:
         return self.stacktrace or "%s: %s" % (self.type, self.exception)
 
     __repr__ = __str__

@@ -44,7 +44,7 @@ def _names_bound(statement: "Any") -> "list[str]":
     return []
 
 
-def _is_written_as_step(statement: "Any") -> "bool":
+def _is_written_as_step(statement: "Any") -> bool:
     decorators = getattr(statement, "decorator_list", [])
     names = [each.func if isinstance(each, ast.Call) else each for each in decorators]
     return any(getattr(each, "id", getattr(each, "attr", None)) == "step" for each in names)

@@ -39,7 +39,7 @@ class _EnvironmentAttributes(Decorator):
     name_form = '"pandas", or "channel::name"'
     spelling = "libraries"
 
-    def check(self) -> "None":
+    def check(self) -> None:
         """Raise unless every library is pinned exactly and Python is a full version."""
         merged: "dict[str, str]" = {}
         given: "dict[str, str]" = {}
@@ -58,7 +58,7 @@ class _EnvironmentAttributes(Decorator):
         if disabled is not None and not isinstance(disabled, bool):
             self.fail("@%s: disabled is %r; write True or False." % (self.name, disabled))
 
-    def _mapping(self, spelling: "str") -> "dict[str, str]":
+    def _mapping(self, spelling: str) -> "dict[str, str]":
         value = self.attributes.get(spelling)
         if value is None:
             return {}
@@ -69,7 +69,7 @@ class _EnvironmentAttributes(Decorator):
             )
         return dict(value)
 
-    def _check_library(self, name: "Any", version: "Any") -> "None":
+    def _check_library(self, name: "Any", version: "Any") -> None:
         if not isinstance(name, str) or not self.name_pattern.match(name):
             self.fail(
                 "@%s: %r is not the name of a library. Write a name such as %s."
@@ -90,7 +90,7 @@ class _EnvironmentAttributes(Decorator):
                 'Write {"%s": "%s"}.' % (self.name, name, version, name, _exact(version))
             )
 
-    def _check_python(self, python: "Any") -> "None":
+    def _check_python(self, python: "Any") -> None:
         if python is None:
             return
         if isinstance(python, str) and _PYTHON.match(python):
@@ -115,7 +115,7 @@ class _CondaAttributes(_EnvironmentAttributes):
         "file": None,
     }
 
-    def check(self) -> "None":
+    def check(self) -> None:
         """Raise also if ``file`` is not the name of a file; whether it is there is asked later."""
         super().check()
         file = self.attributes["file"]
@@ -245,7 +245,7 @@ STEP_NAMES = ("conda", "pypi")
 BASE_NAMES = ("conda_base", "pypi_base")
 
 
-def library_key(name: "str") -> "str":
+def library_key(name: str) -> str:
     """The library that a key of ``libraries`` means, without its channel.
 
     >>> library_key("conda-forge::NumPy")
@@ -254,16 +254,16 @@ def library_key(name: "str") -> "str":
     return name.rsplit("::", 1)[-1].lower()
 
 
-def pypi_key(name: "str") -> "str":
+def pypi_key(name: str) -> str:
     """The normalized name of a PyPI package, its extras left out (PEP 503).
 
     >>> pypi_key("Foo.Bar[x]")
     'foo-bar'
     """
-    return re.sub(r"[-_.]+", "-", name.split("[")[0]).lower()
+    return re.sub(r"[-_.]+", "-", name.split("[", maxsplit=1)[0]).lower()
 
 
-def merge(layers: "list[Any]", default_python: "str") -> "dict[str, Any] | None":
+def merge(layers: "list[Any]", default_python: str) -> "dict[str, Any] | None":
     """The environment that decorators give together, or None where it is disabled.
 
     Args:
@@ -303,7 +303,7 @@ def merge(layers: "list[Any]", default_python: "str") -> "dict[str, Any] | None"
     }
 
 
-def _exact(version: "str") -> "str":
+def _exact(version: str) -> str:
     """A guess at the one version that was meant, for the message."""
     found = re.search(r"\d[A-Za-z0-9_]*(\.[A-Za-z0-9_]+)*", version)
     return found.group(0) if found else "1.2.3"

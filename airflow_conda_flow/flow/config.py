@@ -40,15 +40,15 @@ class ConfigOptions:
 
     def __init__(
         self,
-        name: "str",
+        name: str,
         default: "Any",
         default_value: "Any",
         help_text: "str | None",
-        required: "bool",
+        required: bool,
         parser: "Any",
-        plain: "bool",
-        show_default: "bool",
-    ) -> "None":
+        plain: bool,
+        show_default: bool,
+    ) -> None:
         frame = calling_frame()
         self.file = frame.f_code.co_filename
         self.line = frame.f_lineno
@@ -67,12 +67,12 @@ class ConfigOptions:
         """What ``self.config`` is for a stored value."""
         return value if self.plain else wrapped(value)
 
-    def fail(self, message: "str") -> "NoReturn":
+    def fail(self, message: str) -> "NoReturn":
         """Raise a ``FlowDefinitionError`` at the line of the config."""
         show_plainly()
         raise FlowDefinitionError("Config %r %s" % (self.name, message), self.file, self.line)
 
-    def _check(self) -> "None":
+    def _check(self) -> None:
         if not isinstance(self.name, str) or not self.name.replace("-", "_").isidentifier():
             self.fail('is not a name. Write letters, digits and "_", such as "settings".')
         if self.default is not None and self.default_value is not None:
@@ -109,69 +109,69 @@ class Config(DelayedValue, Generic[Value]):
         @overload
         def __init__(
             self: "Config[Value]",
-            name: "str",
+            name: str,
             *,
             parser: "Callable[[str], Value]",
             plain: "Literal[True]",
             **options: "Unpack[Options]",
-        ) -> "None": ...
+        ) -> None: ...
 
         @overload
         def __init__(
             self: "Config[Any]",
-            name: "str",
+            name: str,
             *,
-            parser: "str",
+            parser: str,
             plain: "Literal[True]",
             **options: "Unpack[Options]",
-        ) -> "None": ...
+        ) -> None: ...
 
         @overload
         def __init__(
             self: "Config[str]",
-            name: "str",
+            name: str,
             *,
             plain: "Literal[True]",
             **options: "Unpack[Options]",
-        ) -> "None": ...
+        ) -> None: ...
 
         @overload
         def __init__(
             self: "Config[ConfigValue]",
-            name: "str",
+            name: str,
             *,
             parser: "str | Callable[[str], Any] | None" = ...,
             plain: "Literal[False]" = ...,
             **options: "Unpack[Options]",
-        ) -> "None": ...
+        ) -> None: ...
 
     def __init__(
         self,
-        name: "str",
+        name: str,
         default: "Any" = None,
         default_value: "Any" = None,
         help: "str | None" = None,  # noqa: A002 - the field's own name for it
-        required: "bool" = False,
+        required: bool = False,
         parser: "str | Callable[[str], Any] | None" = None,
-        plain: "bool" = False,
-        show_default: "bool" = True,
-    ) -> "None":
+        plain: bool = False,
+        show_default: bool = True,
+    ) -> None:
         options = ConfigOptions(
             name, default, default_value, help, bool(required), parser, bool(plain), bool(show_default)
         )
         super().__init__(variable_of(options), {})
         self.__dict__["_options"] = options
 
-    def __set_name__(self, owner: "type", attribute: "str") -> "None":
+    def __set_name__(self, owner: "type", attribute: str) -> None:
         config_options(self).attribute = attribute
 
     if TYPE_CHECKING:
 
         @overload
-        def __get__(self, flow: "None", owner: "type | None" = None) -> "Self": ...
+        def __get__(self, flow: None, owner: "type | None" = None) -> "Self": ...
 
         @overload
-        def __get__(self, flow: "object", owner: "type | None" = None) -> "Value": ...
+        def __get__(self, flow: object, owner: "type | None" = None) -> "Value": ...
 
     def __get__(self, flow: "Any", owner: "type | None" = None) -> "Any":
         if flow is None or flow._task is None:  # noqa: SLF001 - the flow is ours
@@ -179,14 +179,14 @@ class Config(DelayedValue, Generic[Value]):
         options = config_options(self)
         return flow.load_parameter(options.attribute, options.load)
 
-    def __set__(self, flow: "Any", value: "NoReturn") -> "None":
+    def __set__(self, flow: "Any", value: "NoReturn") -> None:
         name = config_options(self).attribute
         raise AttributeError(
             "%r is a config, and configs do not change during a run. Assign to another attribute of self."
             % name
         )
 
-    def __repr__(self) -> "str":
+    def __repr__(self) -> str:
         return "<Config %s>" % config_options(self).name
 
 
@@ -195,6 +195,6 @@ def config_options(config: "Config") -> "ConfigOptions":
     return config.__dict__["_options"]  # type: ignore[no-any-return]
 
 
-def variable_of(options: "ConfigOptions") -> "str":
+def variable_of(options: "ConfigOptions") -> str:
     """The config's name in expressions."""
     return options.name.replace("-", "_")

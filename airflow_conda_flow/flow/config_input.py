@@ -31,16 +31,16 @@ class GivenConfigs:
         self,
         files: "Mapping[str, str] | None" = None,
         values: "Mapping[str, Any] | None" = None,
-        user_name: "str" = "",
+        user_name: str = "",
         stored: "Mapping[str, Any] | None" = None,
-    ) -> "None":
+    ) -> None:
         self.files = dict(files or {})
         self.values = dict(values or {})
         self.user_name = user_name
         self.stored = dict(stored or {})
 
 
-def read_configs(flow_name: "str", configs: "list[ConfigOptions]", given: "GivenConfigs") -> "dict[str, Any]":
+def read_configs(flow_name: str, configs: "list[ConfigOptions]", given: "GivenConfigs") -> "dict[str, Any]":
     """The value of every config, by name: a ``ConfigValue``, what a plain one is, or None.
 
     Args:
@@ -65,7 +65,7 @@ def read_configs(flow_name: "str", configs: "list[ConfigOptions]", given: "Given
     return {config.name: _read(flow_name, config, given) for config in configs}
 
 
-def _read(flow_name: "str", config: "ConfigOptions", given: "GivenConfigs") -> "Any":
+def _read(flow_name: str, config: "ConfigOptions", given: "GivenConfigs") -> "Any":
     if config.attribute in given.stored:
         return config.load(given.stored[config.attribute])
     if config.name in given.values:
@@ -105,7 +105,7 @@ def _computed(config: "ConfigOptions", default: "Any", context: "DefaultContext"
         return config.fail("has a default that cannot be computed: %s: %s" % (type(error).__name__, error))
 
 
-def _text(config: "ConfigOptions", path: "str", folders: "list[str]") -> "str | None":
+def _text(config: "ConfigOptions", path: str, folders: "list[str]") -> "str | None":
     """The text of the first file of that path, or None."""
     for folder in folders:
         try:
@@ -120,7 +120,7 @@ def _text(config: "ConfigOptions", path: "str", folders: "list[str]") -> "str | 
     return None
 
 
-def _parsed(config: "ConfigOptions", content: "Any", source: "str") -> "Any":
+def _parsed(config: "ConfigOptions", content: "Any", source: str) -> "Any":
     """The value of a text or a dict; ``source`` says where it comes from, for messages."""
     value = content
     if config.parser is not None:
@@ -146,5 +146,5 @@ def _parsed(config: "ConfigOptions", content: "Any", source: "str") -> "Any":
     return wrapped(value) if not isinstance(value, ConfigValue) else value
 
 
-def _folder(config: "ConfigOptions") -> "str":
+def _folder(config: "ConfigOptions") -> str:
     return os.path.dirname(os.path.abspath(config.file))

@@ -20,7 +20,7 @@ _DEPENDENCY = re.compile(r"^((?:[\w.:/+-]+::)?[A-Za-z0-9_][\w.-]*)\s*(.*)$")
 _COMMENT = re.compile(r"(^|\s)#.*$")
 
 
-def requirements_txt_parser(content: "str") -> "dict[str, Any]":
+def requirements_txt_parser(content: str) -> "dict[str, Any]":
     r"""``packages`` and ``python`` of a ``requirements.txt``.
 
     >>> requirements_txt_parser("pandas==2.2.2  # tables\npython==3.11.9")
@@ -33,7 +33,7 @@ def requirements_txt_parser(content: "str") -> "dict[str, Any]":
     return _gathered(line for line in lines if line and line != "-e file:.")
 
 
-def pyproject_toml_parser(content: "str") -> "dict[str, Any]":
+def pyproject_toml_parser(content: str) -> "dict[str, Any]":
     """``packages`` and ``python`` of the ``[project]`` table of a ``pyproject.toml``.
 
     Raises:
@@ -53,7 +53,7 @@ def pyproject_toml_parser(content: "str") -> "dict[str, Any]":
     return found
 
 
-def conda_environment_yml_parser(content: "str") -> "dict[str, Any]":
+def conda_environment_yml_parser(content: str) -> "dict[str, Any]":
     """``packages`` and ``python`` of an ``environment.yml``.
 
     >>> conda_environment_yml_parser("dependencies: [python=3.11.9, numpy=1.26.4]")
@@ -78,7 +78,7 @@ def conda_environment_yml_parser(content: "str") -> "dict[str, Any]":
     return {"packages": packages, "python": python or None}
 
 
-def yaml_parser(content: "str") -> "Any":
+def yaml_parser(content: str) -> "Any":
     """What a YAML text holds.
 
     Raises:

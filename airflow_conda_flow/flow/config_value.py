@@ -16,10 +16,10 @@ class ConfigValue(_Dict):
     1
     """
 
-    def __init__(self, data: "Any") -> "None":
+    def __init__(self, data: "Any") -> None:
         super().__init__((key, wrapped(value)) for key, value in dict(data).items())
 
-    def __getattr__(self, name: "str") -> "Any":
+    def __getattr__(self, name: str) -> "Any":
         try:
             return self[name]
         except KeyError:

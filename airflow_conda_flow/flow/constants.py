@@ -28,7 +28,7 @@ def flow_constants(flow_class: "Any") -> "dict[str, Any]":
     return found
 
 
-def _is_plain(value: "Any", depth: "int") -> "bool":
+def _is_plain(value: "Any", depth: int) -> bool:
     if type(value) in _SINGLE:
         return True
     if depth > _DEEPEST:

@@ -117,10 +117,10 @@ class Current:
         data_interval_start: datetime | None
         data_interval_end: datetime | None
 
-    def __init__(self) -> "None":
+    def __init__(self) -> None:
         self._values: "dict[str, Any]" = {"is_running_flow": False}
 
-    def _set(self, **values: "Any") -> "None":
+    def _set(self, **values: "Any") -> None:
         self._values = dict(values, is_running_flow=True)
         if "tags" in values:
             self._values["tags"] = set(values["tags"])
@@ -129,21 +129,21 @@ class Current:
         if values.get("trigger"):
             self._values["trigger"] = as_trigger(values["trigger"])
 
-    def _update(self, **values: "Any") -> "None":
+    def _update(self, **values: "Any") -> None:
         """Add values: the seam for what decorators bring along."""
         self._values.update(values)
 
-    def get(self, name: "str", default: "Any" = None) -> "Any":
+    def get(self, name: str, default: "Any" = None) -> "Any":
         """The value of a name, or ``default`` where there is none."""
         return getattr(self, name, default)
 
-    def __contains__(self, name: "str") -> "bool":
+    def __contains__(self, name: str) -> bool:
         return getattr(self, name, None) is not None
 
     def __dir__(self) -> "list[str]":
         return sorted(set(NAMES) | {"get"})
 
-    def _value(self, name: "str") -> "Any":
+    def _value(self, name: str) -> "Any":
         values = self.__dict__["_values"]
         if name in values:
             return _as_date(values[name]) if name in _DATES else values[name]
@@ -160,7 +160,7 @@ class Current:
     if not TYPE_CHECKING:  # so that a type checker refuses names that are not declared above
         __getattr__ = _value
 
-    def _computed(self, name: "str") -> "Any":
+    def _computed(self, name: str) -> "Any":
         """What few steps ask for."""
         if name == "graph":
             from airflow_conda_flow.flow.graph_summary import graph_summary  # noqa: PLC0415 - reads sources

@@ -9,7 +9,7 @@ if TYPE_CHECKING:
     from typing import Any
 
 
-def parse_decorator(text: "str", what: "str" = "") -> "tuple[str, dict[str, Any]]":
+def parse_decorator(text: str, what: str = "") -> "tuple[str, dict[str, Any]]":
     r"""The name and the attributes of ``name:a=1,b=x``; a value is JSON where it can be, else a text.
 
     Args:
@@ -35,7 +35,7 @@ def parse_decorator(text: "str", what: "str" = "") -> "tuple[str, dict[str, Any]
     return name.strip(), found
 
 
-def _pieces(text: "str") -> "list[str]":
+def _pieces(text: str) -> "list[str]":
     """Cut at commas outside brackets and quotes."""
     pieces, depth, quoted, start = [], 0, False, 0
     for position, character in enumerate(text):

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from typing_extensions import TypeVar
 
     from airflow_conda_flow.flow.flow_draft import FlowDraft
-    from airflow_conda_flow.flow.graph import FlowGraph
+    from airflow_conda_flow.records.graph import FlowGraph
 
     _Method = TypeVar("_Method", bound=Callable[..., Any])
     _Class = TypeVar("_Class", bound=type[Any])
@@ -63,7 +63,7 @@ class Decorator:
     defaults: "dict[str, Any]" = {}
     allow_many = False
 
-    def __init__(self, **attributes: "Any") -> "None":
+    def __init__(self, **attributes: "Any") -> None:
         frame = calling_frame()
         self.file = frame.f_code.co_filename
         self.line = frame.f_lineno
@@ -89,7 +89,7 @@ class Decorator:
             self.fail("@%s: %s" % (self.name, error))
         return other
 
-    def _take(self, attributes: "dict[str, Any]") -> "None":
+    def _take(self, attributes: "dict[str, Any]") -> None:
         for key in attributes:
             if key not in self.defaults and not is_unpacked(key):
                 self.fail(
@@ -101,10 +101,10 @@ class Decorator:
         if not self.is_delayed:
             self.check()
 
-    def check(self) -> "None":
+    def check(self) -> None:
         """Raise if an attribute is wrong."""
 
-    def check_in_flow(self, step: "str | None", graph: "FlowGraph", draft: "FlowDraft") -> "None":
+    def check_in_flow(self, step: "str | None", graph: "FlowGraph", draft: "FlowDraft") -> None:
         """Raise if the decorator cannot mean anything where it stands.
 
         Args:
@@ -113,7 +113,7 @@ class Decorator:
             draft: what stands on the flow, complete.
         """
 
-    def fail(self, message: "str") -> "NoReturn":
+    def fail(self, message: str) -> "NoReturn":
         """Raise a ``FlowDefinitionError`` at the decorator's line."""
         show_plainly()
         raise FlowDefinitionError(message, self.file, self.line)
@@ -183,7 +183,7 @@ def calling_frame() -> "FrameType":
     return frame
 
 
-def nearest(word: "str", known: "Any") -> "str":
+def nearest(word: str, known: "Any") -> str:
     """``" Did you mean 'x'?"`` for the nearest of some names, or nothing.
 
     >>> nearest("librarys", ["libraries", "python"])

@@ -19,18 +19,18 @@ class DefaultContext:
 
     def __init__(
         self,
-        flow_name: "str",
-        parameter_name: "str",
-        user_name: "str" = "",
-        ds_type: "str" = "local",
+        flow_name: str,
+        parameter_name: str,
+        user_name: str = "",
+        ds_type: str = "local",
         configs: "Mapping[str, Any] | None" = None,
-    ) -> "None":
+    ) -> None:
         self.flow_name = flow_name
         self.parameter_name = parameter_name
         self.user_name = user_name
         self.ds_type = ds_type
         self.configs = configs
 
-    def logger(self, text: "Any" = "", *_arguments: "Any", **_keywords: "Any") -> "None":
+    def logger(self, text: "Any" = "", *_arguments: "Any", **_keywords: "Any") -> None:
         """Print a line for whoever starts the run."""
         print(text)

@@ -28,8 +28,9 @@ if TYPE_CHECKING:
 
     from airflow_conda_flow.flow.attached_decorators import Attached
     from airflow_conda_flow.flow.config_input import GivenConfigs
-    from airflow_conda_flow.flow.graph import FlowGraph
     from airflow_conda_flow.flow.parameters import Parameter
+    from airflow_conda_flow.records.graph import FlowGraph
+    from airflow_conda_flow.records.shapes import UserDecoratorRecord
 
 RESERVED_PARAMETER_NAMES = frozenset(
     [
@@ -69,7 +70,7 @@ class FlowDefinition:
         user: whose a branch without a name is, for ``@project``; whoever runs this process if None.
     """
 
-    def __init__(self, draft: "FlowDraft", graph: "FlowGraph") -> "None":
+    def __init__(self, draft: "FlowDraft", graph: "FlowGraph") -> None:
         self.name = graph.name
         self.file = os.path.abspath(graph.file)
         self.graph = graph
@@ -81,9 +82,9 @@ class FlowDefinition:
         self.branch: "str | None" = None
         self.production = False
         self.user: "str | None" = None
-        self._recorded: "dict[str, list[dict[str, Any]]]" = {}
+        self._recorded: "dict[str, list[UserDecoratorRecord]]" = {}
 
-    def attach(self, texts: "Sequence[str]") -> "None":
+    def attach(self, texts: "Sequence[str]") -> None:
         """Give every step the decorators that ``--with`` names, as ``FlowDraft.attach`` reads them.
 
         It comes before anything is asked about decorators, and checks them.
@@ -103,19 +104,19 @@ class FlowDefinition:
         """Attributes by name of the decorators of the class; one of a subclass takes its base's place."""
         return {each.name: dict(each.attributes) for each in self._completed().flow_decorators}
 
-    def exit_hooks(self, succeeded: "bool") -> "list[Any]":
+    def exit_hooks(self, succeeded: bool) -> "list[Any]":
         """The functions of ``@exit_hook`` for a run that ended so, in the order in which they stand."""
         outcome = "on_success" if succeeded else "on_error"
         hooks = [each for each in self._completed().flow_decorators if each.name == "exit_hook"]
         return [function for each in reversed(hooks) for function in each.attributes[outcome]]
 
     @property
-    def has_project(self) -> "bool":
+    def has_project(self) -> bool:
         """Whether ``@project`` stands on the class; may be asked before ``attach``."""
         return any(each.name == "project" for each in self._draft.flow_decorators)
 
     @property
-    def has_finish_trigger(self) -> "bool":
+    def has_finish_trigger(self) -> bool:
         """Whether ``@trigger_on_finish`` stands on the class; may be asked before ``attach``."""
         return any(each.name == TriggerOnFinishDecorator.name for each in self._draft.flow_decorators)
 
@@ -154,21 +155,21 @@ class FlowDefinition:
         return found
 
     @property
-    def declares_conda(self) -> "bool":
+    def declares_conda(self) -> bool:
         """Whether it has a decorator of environments."""
         return declares_conda(self._completed())
 
     @property
-    def user_decorators(self) -> "dict[str, list[dict[str, Any]]]":
+    def user_decorators(self) -> "dict[str, list[UserDecoratorRecord]]":
         """The users' step decorators of each step that has some, as its step process finds them."""
         self._completed()
         return self._recorded
 
-    def step_environments(self, default_python: "str") -> "dict[str, Any]":
+    def step_environments(self, default_python: str) -> "dict[str, Any]":
         """The environment of every step, as ``environment_spec.step_environments`` gives it."""
         return step_environments(self._completed(), default_python)
 
-    def added_parameter_values(self, known: "Container[str]", user_name: "str" = "") -> "dict[str, Any]":
+    def added_parameter_values(self, known: "Container[str]", user_name: str = "") -> "dict[str, Any]":
         """The defaults of the parameters that a run before did not have, by attribute.
 
         Args:
@@ -190,7 +191,7 @@ class FlowDefinition:
         return values
 
     def parameter_values(
-        self, given: "Mapping[str, Any]", user_name: "str" = "", datastore: "str" = "local"
+        self, given: "Mapping[str, Any]", user_name: str = "", datastore: str = "local"
     ) -> "dict[str, Any]":
         """The value of every parameter, by attribute.
 
@@ -224,9 +225,7 @@ class FlowDefinition:
                 values[parameter.attribute] = parameter.value(context)
         return values
 
-    def _context(
-        self, parameter: "Parameter", user_name: "str", datastore: "str" = "local"
-    ) -> "DefaultContext":
+    def _context(self, parameter: "Parameter", user_name: str, datastore: str = "local") -> "DefaultContext":
         configs = ConfigValue(self._draft.configs)
         return DefaultContext(self.name, parameter.name, user_name, datastore, configs)
 
@@ -262,7 +261,7 @@ def read_flow(flow_class: "Any", given: "GivenConfigs | None" = None) -> "FlowDe
     return FlowDefinition(draft, graph)
 
 
-def _check_decorators(flow_class: "Any") -> "None":
+def _check_decorators(flow_class: "Any") -> None:
     for name in dir(flow_class):
         member = getattr(flow_class, name, None)
         attached = getattr(member, "decorators", ()) if callable(member) else ()
@@ -270,7 +269,7 @@ def _check_decorators(flow_class: "Any") -> "None":
             attached[0].fail("%r has @%s but is not a step. Add @step." % (name, attached[0].name))
 
 
-def _check_parameters(draft: "FlowDraft", graph: "FlowGraph") -> "None":
+def _check_parameters(draft: "FlowDraft", graph: "FlowGraph") -> None:
     names: "dict[str, Parameter]" = {}
     for attribute, parameter in draft.parameters.items():
         plain = parameter.name.lower().replace("-", "_")
@@ -293,5 +292,5 @@ def _check_parameters(draft: "FlowDraft", graph: "FlowGraph") -> "None":
         names[plain] = parameter
 
 
-def _fail(parameter: "Parameter", message: "str") -> "None":
+def _fail(parameter: "Parameter", message: str) -> None:
     raise FlowDefinitionError("Parameter " + message, parameter.file, parameter.line)

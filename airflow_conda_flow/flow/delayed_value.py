@@ -28,11 +28,11 @@ class DelayedValue:
     """
 
     def __init__(
-        self, expression: "str", names: "dict[str, Any]", path: "tuple[tuple[str, Any], ...]" = ()
-    ) -> "None":
+        self, expression: str, names: "dict[str, Any]", path: "tuple[tuple[str, Any], ...]" = ()
+    ) -> None:
         self.__dict__.update(_expression=expression, _names=names, _path=path)
 
-    def __getattr__(self, name: "str") -> "ConfigItem":
+    def __getattr__(self, name: str) -> "ConfigItem":
         if name.startswith("__"):
             raise AttributeError(name)
         path = self._path + (("attribute", name),)
@@ -50,13 +50,13 @@ class DelayedValue:
     def __iter__(self) -> "Any":
         _refuse("%r has no value yet while the flow file is read; it cannot be iterated." % self)
 
-    def __bool__(self) -> "bool":
+    def __bool__(self) -> bool:
         return _refuse(
             "%r has no value yet while the flow file is read. Put the whole expression into "
             "config_expr(...)." % self
         )
 
-    def __repr__(self) -> "str":
+    def __repr__(self) -> str:
         steps = "".join(".%s" % step if kind == "attribute" else "[%r]" % step for kind, step in self._path)
         return self._expression + steps  # type: ignore[no-any-return]
 
@@ -76,7 +76,7 @@ if TYPE_CHECKING:
         """
 
 
-def _refuse(message: "str") -> "NoReturn":
+def _refuse(message: str) -> "NoReturn":
     show_plainly()
     frame = sys._getframe(2)  # noqa: SLF001 - the user's line, without importing inspect
     raise FlowDefinitionError(message, frame.f_code.co_filename, frame.f_lineno)
@@ -86,7 +86,7 @@ class NoValue(Exception):
     """A delayed value cannot be had; the message says why."""
 
 
-def config_expr(expression: "str") -> "ConfigItem":
+def config_expr(expression: str) -> "ConfigItem":
     """The value of a Python expression over the flow's configs, once they are read.
 
     For decorators and parameters: ``@project(name=config_expr("cfg.name.lower()"))``.
@@ -98,7 +98,7 @@ def config_expr(expression: "str") -> "ConfigItem":
     return DelayedValue(expression, names)  # type: ignore[return-value]
 
 
-def is_delayed(value: "Any") -> "bool":
+def is_delayed(value: "Any") -> bool:
     """Whether a delayed value is in a value: in it, or in the dicts, lists, tuples and sets of it."""
     if isinstance(value, DelayedValue):
         return True
@@ -109,7 +109,7 @@ def is_delayed(value: "Any") -> "bool":
     return False
 
 
-def is_unpacked(name: "str") -> "bool":
+def is_unpacked(name: str) -> bool:
     """Whether a keyword's name stands for a dict that is delayed as a whole."""
     return name.startswith(_UNPACKED)
 

@@ -26,7 +26,7 @@ class EnvironmentDecorator(StepDecorator):
     name = "environment"
     defaults: "dict[str, Any]" = {"vars": {}}
 
-    def check(self) -> "None":
+    def check(self) -> None:
         """Raise unless they are names and texts."""
         given = self.attributes["vars"]
         if not isinstance(given, dict):

@@ -9,7 +9,7 @@ if TYPE_CHECKING:
     from airflow_conda_flow.flow.flow_draft import FlowDraft
 
 
-def step_environments(draft: "FlowDraft", default_python: "str") -> "dict[str, Any]":
+def step_environments(draft: "FlowDraft", default_python: str) -> "dict[str, Any]":
     """The environment of every step, as ``merge`` gives it; None where it is disabled.
 
     Args:
@@ -28,7 +28,7 @@ def step_environments(draft: "FlowDraft", default_python: "str") -> "dict[str, A
     return environments
 
 
-def declares_conda(draft: "FlowDraft") -> "bool":
+def declares_conda(draft: "FlowDraft") -> bool:
     """Whether any decorator of the flow is about its environments."""
     return bool(_base_layers(draft)) or any(map(_step_layers, draft.step_decorators.values()))
 
@@ -41,7 +41,7 @@ def _step_layers(decorators: "list[Any]") -> "list[Any]":
     return [each for each in decorators if each.name in STEP_NAMES]
 
 
-def _check_agreement(layers: "list[Any]") -> "None":
+def _check_agreement(layers: "list[Any]") -> None:
     """Raise where ``@conda`` and ``@pypi`` of one step ask for different Pythons."""
     stated = [each for each in layers if each.attributes["python"]]
     for one, other in zip(stated, stated[1:]):  # noqa: RUF007 - Python 3.6

@@ -30,7 +30,7 @@ class ExitHookDecorator(FlowDecorator):
     defaults: "dict[str, Any]" = {"on_success": [], "on_error": [], "options": None, "image": None}
     allow_many = True
 
-    def check(self) -> "None":
+    def check(self) -> None:
         """Raise unless they are functions that can be called so."""
         for outcome in _OUTCOMES:
             functions = self.attributes[outcome] or []
@@ -45,7 +45,7 @@ class ExitHookDecorator(FlowDecorator):
         if not any(self.attributes[outcome] for outcome in _OUTCOMES):
             self.fail("@exit_hook calls nothing. Write @exit_hook(on_error=[notify]), or on_success.")
 
-    def _check_arguments(self, function: "Any") -> "None":
+    def _check_arguments(self, function: "Any") -> None:
         code = getattr(function, "__code__", None)
         if code is None:
             return
@@ -58,7 +58,7 @@ class ExitHookDecorator(FlowDecorator):
             )
 
 
-def call_hook(function: "Any", run: "Any") -> "None":
+def call_hook(function: "Any", run: "Any") -> None:
     """Call a function of ``@exit_hook``, with the run if it takes one."""
     code = getattr(function, "__code__", None)
     names = code.co_varnames[: code.co_argcount + code.co_kwonlyargcount] if code is not None else ()

@@ -55,7 +55,7 @@ class FlowDraft:
         FlowDefinitionError: anything that stands on the flow is wrong; names the line.
     """
 
-    def __init__(self, flow_class: "Any", given: "GivenConfigs | None" = None) -> "None":
+    def __init__(self, flow_class: "Any", given: "GivenConfigs | None" = None) -> None:
         self.flow_class = flow_class
         self.config_options: "list[ConfigOptions]" = [
             config_options(each) for each in members_of(flow_class, Config).values()
@@ -79,14 +79,14 @@ class FlowDraft:
         self.parameters: "dict[str, Parameter]" = members_of(flow_class, Parameter)
         self.removed: "set[str]" = set()
 
-    def pre_mutate(self) -> "None":
+    def pre_mutate(self) -> None:
         """Run the first half of every mutator, then settle the parameters."""
         self._run_mutators("pre_mutate", may_add=True)
         self.parameters = {
             attribute: each.resolved(self.names) for attribute, each in self.parameters.items()
         }
 
-    def attach(self, texts: "Sequence[str]") -> "None":
+    def attach(self, texts: "Sequence[str]") -> None:
         """Give every step these decorators; a step that has one of that name keeps its own.
 
         Args:
@@ -115,14 +115,14 @@ class FlowDraft:
                     % (text, name, nearest(name, STEP_DECORATORS), ", ".join(sorted(STEP_DECORATORS)))
                 )
 
-    def mutate(self) -> "None":
+    def mutate(self) -> None:
         """Run the second half of every mutator, then make the users' step decorators ready."""
         self._run_mutators("mutate", may_add=False)
         for attached in self.user_decorators.values():
             for each in attached:
                 each.ready(self.names)
 
-    def _run_mutators(self, phase: "str", may_add: "bool") -> "None":
+    def _run_mutators(self, phase: str, may_add: bool) -> None:
         if not self.flow_mutators and not any(self.user_decorators.values()):
             return
         from airflow_conda_flow.flow.mutable_flow import MutableFlow  # noqa: PLC0415 - only for mutators
@@ -141,7 +141,7 @@ class FlowDraft:
                     _call(mutator, phase, MutableStep(flow_for(mutator), step))
 
 
-def _users(name: "str", text: "str") -> "Any":
+def _users(name: str, text: str) -> "Any":
     """The decorator that users wrote of that name; None if there is none."""
     try:
         return imported(name, (UserStepDecorator, StepMutator))
@@ -156,7 +156,7 @@ def _steps(flow_class: "Any") -> "list[tuple[str, Any]]":
     return [(name, member) for name, member in members if is_step(member)]
 
 
-def _standing_on(flow_class: "Any", attribute: "str") -> "list[Any]":
+def _standing_on(flow_class: "Any", attribute: str) -> "list[Any]":
     return [each for owner in owners(flow_class) for each in vars(owner).get(attribute, [])]
 
 
@@ -178,7 +178,7 @@ def _growing(decorators: "list[Any]") -> "Any":
         yield following
 
 
-def _call(mutator: "Any", phase: "str", target: "Any") -> "None":
+def _call(mutator: "Any", phase: str, target: "Any") -> None:
     """Run a mutator's method; whatever it raises becomes an error at its line."""
     method = getattr(mutator, phase)
     try:

@@ -25,13 +25,13 @@ if TYPE_CHECKING:
         index: int | None
         step: str
 
-        def has(self, name: "str") -> "bool":
+        def has(self, name: str) -> bool:
             """Whether there is an artifact of that name."""
 
-        def load(self, name: "str") -> "Any":
+        def load(self, name: str) -> "Any":
             """The artifact of that name; ``MissingArtifact`` if there is none."""
 
-        def parameter(self, attribute: "str", load: "Callable[[Any], Any]") -> "Any":
+        def parameter(self, attribute: str, load: "Callable[[Any], Any]") -> "Any":
             """The value that ``load`` makes of the artifact of a parameter."""
 
         def foreach_stack(self) -> "list[tuple[int, int, Any]]":
@@ -44,12 +44,12 @@ if TYPE_CHECKING:
             foreach: "str | None",
             condition: "str | None",
             num_parallel: "Any" = None,
-        ) -> "None":
+        ) -> None:
             """Take what ``self.next`` says."""
 
         def merge(
             self, flow: "FlowSpec", inputs: "Any", include: "Iterable[str]", exclude: "Iterable[str]"
-        ) -> "None":
+        ) -> None:
             """Give the flow object the artifacts on which the inputs agree."""
 
 
@@ -68,7 +68,7 @@ _NAMES: "dict[str, Callable[[FlowSpec], Any]]" = {
 """What a flow object has until a step assigns something else."""
 
 
-def _is_made_by_program(flow: "FlowSpec") -> "bool":
+def _is_made_by_program(flow: "FlowSpec") -> bool:
     """Whether the class, or ``MyFlow()`` alone, stands in the file that runs as a program."""
     if type(flow).__module__ == "__main__":
         return True
@@ -93,7 +93,7 @@ def _compiled(flow_class: "type[FlowSpec]", keywords: "dict[str, Any]") -> "Any"
 class _OfClass:
     """A class method whose name an artifact may have too: in a step that has it, it is the artifact."""
 
-    def __init__(self, function: "Callable[..., Any]") -> "None":
+    def __init__(self, function: "Callable[..., Any]") -> None:
         self._function = function
         self.__doc__ = function.__doc__
 
@@ -114,7 +114,7 @@ class FlowSpec:
     _task: "Task | None" = None
     flow_decorators: "list[Any]" = []
 
-    def __init__(self, use_cli: "bool" = True) -> "None":
+    def __init__(self, use_cli: bool = True) -> None:
         if use_cli and not in_step_process and _is_made_by_program(self):
             from airflow_conda_flow.cli.main import run_as_program  # noqa: PLC0415 - not in a step process
 
@@ -157,18 +157,18 @@ class FlowSpec:
     if TYPE_CHECKING:
 
         @overload
-        def next(self, *targets: "Callable[..., object]") -> "None": ...
+        def next(self, *targets: "Callable[..., object]") -> None: ...
 
         @overload
-        def next(self, __target: "Callable[..., object]", *, foreach: "str") -> "None": ...
+        def next(self, __target: "Callable[..., object]", *, foreach: str) -> None: ...
 
         @overload
-        def next(self, __target: "Callable[..., object]", *, num_parallel: "int") -> "None": ...
+        def next(self, __target: "Callable[..., object]", *, num_parallel: int) -> None: ...
 
         @overload
-        def next(self, __cases: "Mapping[Any, Callable[..., object]]", *, condition: "str") -> "None": ...
+        def next(self, __cases: "Mapping[Any, Callable[..., object]]", *, condition: str) -> None: ...
 
-    def next(self, *targets: "Any", **options: "Any") -> "None":
+    def next(self, *targets: "Any", **options: "Any") -> None:
         """Say which steps come next; the last statement of every step but the last step.
 
         ``self.next(self.a)`` goes on, ``self.next(self.a, self.b)`` splits into branches,
@@ -193,7 +193,7 @@ class FlowSpec:
         return self._running_task("self.input").input
 
     @property
-    def _current_step(self) -> "str":
+    def _current_step(self) -> str:
         """The name of the running step."""
         return self._running_task("self._current_step").step
 
@@ -208,7 +208,7 @@ class FlowSpec:
 
     def merge_artifacts(
         self, inputs: "Iterable[Any]", exclude: "Iterable[str]" = (), include: "Iterable[str]" = ()
-    ) -> "None":
+    ) -> None:
         """Take over the artifacts on which all inputs of a join agree.
 
         Args:
@@ -222,7 +222,7 @@ class FlowSpec:
         """
         self._running_task("self.merge_artifacts()").merge(self, inputs, include, exclude)
 
-    def load_parameter(self, attribute: "str", load: "Callable[[Any], Any]") -> "Any":
+    def load_parameter(self, attribute: str, load: "Callable[[Any], Any]") -> "Any":
         """The value of a parameter or a config, read once.
 
         Args:
@@ -231,29 +231,29 @@ class FlowSpec:
         """
         return self._running_task("self.%s" % attribute).parameter(attribute, load)
 
-    def load_artifact(self, name: "str") -> "Any":
+    def load_artifact(self, name: str) -> "Any":
         """The artifact of that name, read once and kept."""
         if name not in self.__dict__:
             self.__dict__[name] = self._running_task("self.%s" % name).load(name)
         return self.__dict__[name]
 
-    def __getattr__(self, name: "str") -> "Any":
+    def __getattr__(self, name: str) -> "Any":
         if self._task is None or name.startswith("__"):
             raise AttributeError("%s has no attribute %r" % (type(self).__name__, name))
         if name in _NAMES and not self._task.has(name):
             return _NAMES[name](self)
         return self.load_artifact(name)
 
-    def __repr__(self) -> "str":
+    def __repr__(self) -> str:
         where = "" if self._task is None else " step %s" % self._task.step
         return "<flow %s%s>" % (type(self).__name__, where)
 
-    def __setattr__(self, name: "str", value: "Any") -> "None":
+    def __setattr__(self, name: str, value: "Any") -> None:
         if name not in _OWN:
             self._refuse_class_attribute(name)
         object.__setattr__(self, name, value)
 
-    def _refuse_class_attribute(self, name: "str") -> "None":
+    def _refuse_class_attribute(self, name: str) -> None:
         held = getattr(type(self), name, None)
         if held is None or hasattr(held, "__set__"):
             return
@@ -263,7 +263,7 @@ class FlowSpec:
                 "Assign to another attribute of self." % (name, type(self).__name__)
             )
 
-    def _running_task(self, what: "str") -> "Task":
+    def _running_task(self, what: str) -> "Task":
         if self._task is None:
             raise RuntimeError("%s works inside a running step alone." % what)
         return self._task

@@ -12,11 +12,11 @@ else:
     class _Subscriptable:
         """Base of the classes that a type checker sees as generic: ``Inputs[MyFlow]`` is ``Inputs``."""
 
-        def __class_getitem__(cls, parameters: "object") -> "type":
+        def __class_getitem__(cls, parameters: object) -> "type":
             return cls
 
     class _Generic:
-        def __getitem__(self, parameters: "object") -> "type":
+        def __getitem__(self, parameters: object) -> "type":
             return _Subscriptable
 
     Generic = _Generic()

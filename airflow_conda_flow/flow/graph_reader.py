@@ -11,9 +11,9 @@ import linecache
 from airflow_conda_flow.flow.class_text import twice_written
 from airflow_conda_flow.flow.decorators import nearest
 from airflow_conda_flow.flow.flowspec import FlowSpec
-from airflow_conda_flow.flow.graph import FlowGraph, StepNode
 from airflow_conda_flow.flow.split_structure import add_split_structure
 from airflow_conda_flow.flow.steps import is_step, step_decorators
+from airflow_conda_flow.records.graph import FlowGraph, StepNode
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -55,14 +55,14 @@ def read_graph(flow_class: "Any") -> "FlowGraph":
 class _Sources:
     """Parsed files, and the functions and classes in them by name and first line."""
 
-    def __init__(self) -> "None":
+    def __init__(self) -> None:
         self._definitions: "dict[str, dict[tuple[str, int], ast.AST]]" = {}
 
-    def definition(self, file: "str", name: "str", line: "int") -> "ast.AST | None":
+    def definition(self, file: str, name: str, line: int) -> "ast.AST | None":
         """The definition of that name whose first line, decorators counted, is ``line``."""
         return self._of(file).get((name, line))
 
-    def class_definition(self, file: "str", name: "str") -> "ast.ClassDef | None":
+    def class_definition(self, file: str, name: str) -> "ast.ClassDef | None":
         """The last class of that name in a file; None if there is none."""
         found = None
         for (known, _), node in self._of(file).items():
@@ -70,7 +70,7 @@ class _Sources:
                 found = node if found is None or node.lineno > found.lineno else found
         return found
 
-    def _of(self, file: "str") -> "dict[tuple[str, int], Any]":
+    def _of(self, file: str) -> "dict[tuple[str, int], Any]":
         if file not in self._definitions:
             linecache.checkcache(file)  # a process that lives long may read a file again
             text = "".join(linecache.getlines(file))
@@ -115,7 +115,7 @@ def _class_problems(owner: "Any", sources: "_Sources") -> "list[tuple[str, str, 
     return [(message, file, line) for message, line in twice_written(owner, definition)]
 
 
-def _read_step(name: "str", method: "Any", sources: "_Sources") -> "StepNode":
+def _read_step(name: str, method: "Any", sources: "_Sources") -> "StepNode":
     while hasattr(method, "__wrapped__"):
         method = method.__wrapped__
     code = method.__code__
@@ -144,15 +144,15 @@ def _read_step(name: "str", method: "Any", sources: "_Sources") -> "StepNode":
     return node
 
 
-def _def_line(definition: "Any", file: "str") -> "int":
+def _def_line(definition: "Any", file: str) -> int:
     """The line of ``def``; before Python 3.8 the syntax tree gives the first decorator's."""
-    line: "int" = definition.lineno
+    line: int = definition.lineno
     while not linecache.getline(file, line).lstrip().startswith("def") and line < definition.body[0].lineno:
         line += 1
     return line
 
 
-def _read_arguments(node: "StepNode", definition: "Any") -> "None":
+def _read_arguments(node: "StepNode", definition: "Any") -> None:
     arguments = [argument.arg for argument in definition.args.args]
     if len(arguments) not in (1, 2) or definition.args.kwonlyargs or definition.args.vararg:
         node.text_problems.append(
@@ -164,7 +164,7 @@ def _read_arguments(node: "StepNode", definition: "Any") -> "None":
         )
 
 
-def _read_transition(node: "StepNode", definition: "Any") -> "None":
+def _read_transition(node: "StepNode", definition: "Any") -> None:
     me = definition.args.args[0].arg if definition.args.args else "self"
     calls = _next_calls(node, definition, me)
     if not calls:
@@ -220,7 +220,7 @@ def _read_options(node: "StepNode", call: "Any") -> "dict[str, Any] | None":
     return options
 
 
-def _read_call(node: "StepNode", call: "Any", me: "str") -> "None":
+def _read_call(node: "StepNode", call: "Any", me: str) -> None:
     options = _read_options(node, call)
     if options is None:
         return
@@ -245,7 +245,7 @@ def _read_call(node: "StepNode", call: "Any", me: "str") -> "None":
         node.kind = "linear" if len(node.out_steps) == 1 else "split"
 
 
-def _read_switch(node: "StepNode", call: "Any", me: "str") -> "None":
+def _read_switch(node: "StepNode", call: "Any", me: str) -> None:
     node.kind = "switch"
     cases = call.args[0]
     targets = _targets(node, call, cases.values, me)
@@ -270,7 +270,7 @@ def _read_switch(node: "StepNode", call: "Any", me: "str") -> "None":
         _problem(node, call, "The switch in step %r has no cases. Write %s." % (node.name, _FORMS))
 
 
-def _targets(node: "StepNode", call: "Any", arguments: "list[Any]", me: "str") -> "list[str]":
+def _targets(node: "StepNode", call: "Any", arguments: "list[Any]", me: str) -> "list[str]":
     names = []
     for argument in arguments:
         if (
@@ -284,7 +284,7 @@ def _targets(node: "StepNode", call: "Any", arguments: "list[Any]", me: "str") -
     return names
 
 
-def _problem(node: "StepNode", call: "Any", message: "str") -> "None":
+def _problem(node: "StepNode", call: "Any", message: str) -> None:
     node.text_problems.append((message, call.lineno))
 
 
@@ -302,7 +302,7 @@ def _outside_functions(definition: "Any", kind: "Any") -> "list[Any]":
     return sorted(found, key=lambda node: node.lineno)
 
 
-def _next_calls(node: "StepNode", definition: "Any", me: "str") -> "list[Any]":
+def _next_calls(node: "StepNode", definition: "Any", me: str) -> "list[Any]":
     """The calls of ``self.next`` in a step; looked for only where the word stands more than once."""
     last = definition.body[-1]
     value = last.value if isinstance(last, ast.Expr) else None
@@ -314,7 +314,7 @@ def _next_calls(node: "StepNode", definition: "Any", me: "str") -> "list[Any]":
     return [call for call in _outside_functions(definition, ast.Call) if _is_next(call, me)]
 
 
-def _is_next(call: "Any", me: "str") -> "bool":
+def _is_next(call: "Any", me: str) -> bool:
     function = call.func
     return (
         isinstance(function, ast.Attribute)
@@ -324,7 +324,7 @@ def _is_next(call: "Any", me: "str") -> "bool":
     )
 
 
-def _attribute_path(node: "Any", me: "str") -> "str | None":
+def _attribute_path(node: "Any", me: str) -> "str | None":
     """``self.config.name`` for an expression of that form, whose value is known at run time alone."""
     names: "list[str]" = []
     while isinstance(node, ast.Attribute):
@@ -335,7 +335,7 @@ def _attribute_path(node: "Any", me: "str") -> "str | None":
     return None
 
 
-def _may_be_text(option: "str", node: "Any") -> "bool":
+def _may_be_text(option: str, node: "Any") -> bool:
     """Whether a text is given, or for a foreach an expression that may give one."""
     try:
         return isinstance(ast.literal_eval(node), str)

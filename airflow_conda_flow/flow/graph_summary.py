@@ -13,7 +13,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
-    from airflow_conda_flow.flow.graph import StepNode
+    from airflow_conda_flow.records.graph import StepNode
 
 _JOIN_TYPES = {"linear": "linear", "split": "split", "foreach": "foreach", "switch": "split-switch"}
 

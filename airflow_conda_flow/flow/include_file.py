@@ -39,12 +39,12 @@ class FileToInclude:
         parameter: what it is the value of.
     """
 
-    def __init__(self, location: "str", parameter: "IncludeFile") -> "None":
+    def __init__(self, location: str, parameter: "IncludeFile") -> None:
         self.location = location
         self.parameter = parameter
 
     @property
-    def is_remote(self) -> "bool":
+    def is_remote(self) -> bool:
         """Whether it is an object in S3."""
         return self.location.startswith(_REMOTE)
 
@@ -68,7 +68,7 @@ class FileToInclude:
                 "encoding=..." % (self.parameter.name, self.location, self.parameter.encoding, error)
             ) from error
 
-    def _read(self) -> "bytes":
+    def _read(self) -> bytes:
         try:
             with open(self.location, "rb") as file:
                 return file.read()
@@ -117,118 +117,118 @@ class IncludeFile(Parameter, Generic[Content]):
         @overload
         def __init__(
             self: "IncludeFile[Content]",
-            name: "str",
+            name: str,
             *,
             default: "Path",
-            required: "bool" = ...,
+            required: bool = ...,
             parser: "Parser[Content]",
-            is_text: "bool" = ...,
+            is_text: bool = ...,
             **options: "Unpack[Options]",
-        ) -> "None": ...
+        ) -> None: ...
 
         @overload
         def __init__(
             self: "IncludeFile[Content]",
-            name: "str",
+            name: str,
             *,
             required: "Literal[True]",
             parser: "Parser[Content]",
-            is_text: "bool" = ...,
+            is_text: bool = ...,
             **options: "Unpack[Options]",
-        ) -> "None": ...
+        ) -> None: ...
 
         @overload
         def __init__(
             self: "IncludeFile[Content | None]",
-            name: "str",
+            name: str,
             *,
             parser: "Parser[Content]",
-            is_text: "bool" = ...,
+            is_text: bool = ...,
             **options: "Unpack[Options]",
-        ) -> "None": ...
+        ) -> None: ...
 
         @overload
         def __init__(
             self: "IncludeFile[Any]",
-            name: "str",
+            name: str,
             *,
-            parser: "str",
+            parser: str,
             default: "Path" = ...,
-            required: "bool" = ...,
-            is_text: "bool" = ...,
+            required: bool = ...,
+            is_text: bool = ...,
             **options: "Unpack[Options]",
-        ) -> "None": ...
+        ) -> None: ...
 
         @overload
         def __init__(
             self: "IncludeFile[bytes]",
-            name: "str",
+            name: str,
             *,
             default: "Path",
-            required: "bool" = ...,
+            required: bool = ...,
             is_text: "Literal[False]",
             **options: "Unpack[Options]",
-        ) -> "None": ...
+        ) -> None: ...
 
         @overload
         def __init__(
             self: "IncludeFile[bytes]",
-            name: "str",
+            name: str,
             *,
             required: "Literal[True]",
             is_text: "Literal[False]",
             **options: "Unpack[Options]",
-        ) -> "None": ...
+        ) -> None: ...
 
         @overload
         def __init__(
             self: "IncludeFile[bytes | None]",
-            name: "str",
+            name: str,
             *,
             is_text: "Literal[False]",
             **options: "Unpack[Options]",
-        ) -> "None": ...
+        ) -> None: ...
 
         @overload
         def __init__(
             self: "IncludeFile[str]",
-            name: "str",
+            name: str,
             *,
             default: "Path",
-            required: "bool" = ...,
+            required: bool = ...,
             is_text: "Literal[True]" = ...,
             **options: "Unpack[Options]",
-        ) -> "None": ...
+        ) -> None: ...
 
         @overload
         def __init__(
             self: "IncludeFile[str]",
-            name: "str",
+            name: str,
             *,
             required: "Literal[True]",
             is_text: "Literal[True]" = ...,
             **options: "Unpack[Options]",
-        ) -> "None": ...
+        ) -> None: ...
 
         @overload
         def __init__(
             self: "IncludeFile[str | None]",
-            name: "str",
+            name: str,
             *,
             is_text: "Literal[True]" = ...,
             **options: "Unpack[Options]",
-        ) -> "None": ...
+        ) -> None: ...
 
     def __init__(
         self,
-        name: "str",
+        name: str,
         required: "bool | None" = None,
         is_text: "bool | None" = None,
         encoding: "str | None" = None,
         help: "str | None" = None,  # noqa: A002 - the field's own name for it
         parser: "Any" = None,
         **further: "Any",
-    ) -> "None":
+    ) -> None:
         self._begin(name)
         self.is_text = True
         self.encoding = "utf-8"
@@ -243,22 +243,22 @@ class IncludeFile(Parameter, Generic[Content]):
         self._take(dict(further, **{key: value for key, value in stated.items() if value is not None}))
 
     @property
-    def type_name(self) -> "str":
+    def type_name(self) -> str:
         """The type as users read it."""
         return "file"
 
     @property
-    def expected(self) -> "str":
+    def expected(self) -> str:
         """What it takes, in words."""
         return "the path of a file, or s3://bucket/key"
 
     if TYPE_CHECKING:
 
         @overload
-        def __get__(self, flow: "None", owner: "type | None" = None) -> "Self": ...
+        def __get__(self, flow: None, owner: "type | None" = None) -> "Self": ...
 
         @overload
-        def __get__(self, flow: "object", owner: "type | None" = None) -> "Content": ...
+        def __get__(self, flow: object, owner: "type | None" = None) -> "Content": ...
 
         def __get__(self, flow: "Any", owner: "type | None" = None) -> "Any":
             """The parameter in the class, the content in a step."""
@@ -269,7 +269,7 @@ class IncludeFile(Parameter, Generic[Content]):
             return value
         return call_parser(self.parser, value, "Parameter %r" % self.name)
 
-    def _settle(self, options: "dict[str, Any]") -> "None":
+    def _settle(self, options: "dict[str, Any]") -> None:
         if options["is_text"] is not None:
             self.is_text = bool(options["is_text"])
         self.encoding = options["encoding"] or "utf-8"
@@ -295,7 +295,7 @@ class IncludeFile(Parameter, Generic[Content]):
             raise TypeError
         return self._file(str(given), [os.getcwd(), _folder(self.file)])
 
-    def _file(self, path: "str", folders: "list[str]") -> "FileToInclude":
+    def _file(self, path: str, folders: "list[str]") -> "FileToInclude":
         if path.startswith(_REMOTE):
             return FileToInclude(path, self)
         candidates = [os.path.join(folder, os.path.expanduser(path)) for folder in folders]
@@ -305,7 +305,7 @@ class IncludeFile(Parameter, Generic[Content]):
         raise ParameterError("Parameter %r: there is no file %s." % (self.name, candidates[0]))
 
 
-def call_parser(parser: "Any", content: "Any", what: "str") -> "Any":
+def call_parser(parser: "Any", content: "Any", what: str) -> "Any":
     """What a parser makes of a content.
 
     Args:
@@ -327,7 +327,7 @@ def call_parser(parser: "Any", content: "Any", what: "str") -> "Any":
         ) from error
 
 
-def _function(name: "str", what: "str") -> "Any":
+def _function(name: str, what: str) -> "Any":
     import importlib  # noqa: PLC0415 - few parsers are names
 
     module_name, _, attribute = name.rpartition(".")
@@ -341,9 +341,9 @@ def _function(name: "str", what: "str") -> "Any":
     return found
 
 
-def _folder(file: "str") -> "str":
+def _folder(file: str) -> str:
     return os.path.dirname(os.path.abspath(file))
 
 
-def _is_path(value: "Any") -> "bool":
+def _is_path(value: "Any") -> bool:
     return (isinstance(value, str) and bool(value)) or hasattr(value, "__fspath__")

@@ -123,13 +123,13 @@ class KubernetesDecorator(StepDecorator):
         RESOURCES, hostname_resolution_timeout=None, compute_pool=None, **dict.fromkeys(ATTRIBUTES)
     )
 
-    def check(self) -> "None":
+    def check(self) -> None:
         """Raise unless every attribute is what Kubernetes takes."""
         check_resources(self)
         values.normalise_attributes(self, ATTRIBUTES)
         self._check_variables(self.attributes["env"] or {})
 
-    def _check_variables(self, env: "dict[str, str]") -> "None":
+    def _check_variables(self, env: "dict[str, str]") -> None:
         for name in env:
             if name.startswith(_OURS):
                 self.fail("@kubernetes: env has %s; variables of that kind are the runner's own." % name)

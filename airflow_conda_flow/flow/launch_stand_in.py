@@ -7,7 +7,7 @@ if TYPE_CHECKING:
     from typing import Any, NoReturn
 
 
-def stand_in(name: "str") -> "type":
+def stand_in(name: str) -> "type":
     """A class that can be imported, and says where the real one is when it is called.
 
     Args:

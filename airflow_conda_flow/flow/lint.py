@@ -6,7 +6,7 @@ from airflow_conda_flow.flow.flowspec import FlowSpec
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from airflow_conda_flow.flow.graph import FlowGraph, StepNode
+    from airflow_conda_flow.records.graph import FlowGraph, StepNode
 
 RESERVED_STEP_NAMES = frozenset(
     [name for name in vars(FlowSpec) if not name.startswith("_")] + ["inputs", "name"]
@@ -14,7 +14,7 @@ RESERVED_STEP_NAMES = frozenset(
 """What a step cannot be called: the names that a flow object has already."""
 
 
-def check_graph(graph: "FlowGraph") -> "None":
+def check_graph(graph: "FlowGraph") -> None:
     """Raise ``FlowDefinitionError`` for the first problem of the graph, if there is one."""
     problems = find_problems(graph)
     if problems:
@@ -247,7 +247,7 @@ def _cycles(graph: "FlowGraph") -> "list[tuple[str, str, int]]":
     ]
 
 
-def _way_back(graph: "FlowGraph", name: "str") -> "list[str]":
+def _way_back(graph: "FlowGraph", name: str) -> "list[str]":
     """The shortest way from a step back to itself."""
     ways = [[name]]
     seen: "set[str]" = set()
@@ -279,5 +279,5 @@ def _structure(graph: "FlowGraph") -> "list[tuple[str, str, int]]":
     ]
 
 
-def _at(node: "StepNode", message: "str") -> "tuple[str, str, int]":
+def _at(node: "StepNode", message: str) -> "tuple[str, str, int]":
     return (message, node.file, node.line)

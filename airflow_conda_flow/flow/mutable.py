@@ -36,7 +36,7 @@ class Mutable:
     kinds: "tuple[type, ...]" = ()
     what = ""
 
-    def __init__(self, draft: "FlowDraft", mutator: "str", may_add: "bool") -> "None":
+    def __init__(self, draft: "FlowDraft", mutator: str, may_add: bool) -> None:
         self._draft = draft
         self._mutator = mutator
         self._may_add = may_add
@@ -49,11 +49,11 @@ class Mutable:
         """(name, dotted name, positional arguments, attributes) of every decorator."""
         return iter([_spec(each) for each in self._decorators + self._user_decorators])
 
-    def has_decorator(self, name: "str") -> "bool":
+    def has_decorator(self, name: str) -> bool:
         """Whether there is a decorator of that name, short or dotted."""
         return bool(self.get_decorator_specs(name))
 
-    def get_decorator_specs(self, name: "str") -> "list[Spec]":
+    def get_decorator_specs(self, name: str) -> "list[Spec]":
         """The specs of the decorators of that name, short or dotted."""
         return [spec for spec in self.decorator_specs if name in spec[:2]]
 
@@ -62,7 +62,7 @@ class Mutable:
         deco_type: "Any",
         deco_args: "list[Any] | None" = None,
         deco_kwargs: "dict[str, Any] | None" = None,
-        duplicates: "int" = IGNORE,
+        duplicates: int = IGNORE,
     ) -> "Decorator | UserDecorator | None":
         """Add a decorator.
 
@@ -96,10 +96,10 @@ class Mutable:
 
     def remove_decorator(
         self,
-        deco_name: "str",
+        deco_name: str,
         deco_args: "list[Any] | None" = None,
         deco_kwargs: "dict[str, Any] | None" = None,
-    ) -> "bool":
+    ) -> bool:
         """Remove the decorators of that name; those with these arguments alone, if any are given.
 
         Returns:
@@ -120,11 +120,11 @@ class Mutable:
 
     # What a step and a flow do differently.
 
-    def _class_of(self, name: "str") -> "Any":
+    def _class_of(self, name: str) -> "Any":
         """Our decorator class of that name, or None."""
         raise NotImplementedError
 
-    def _late(self, made: "Any") -> "bool":
+    def _late(self, made: "Any") -> bool:
         """Whether such a decorator cannot be added or removed in ``mutate``."""
         raise NotImplementedError
 
@@ -155,7 +155,7 @@ class Mutable:
             return made
         return made.resolved(self._draft.names)
 
-    def _fail(self, message: "str") -> "NoReturn":
+    def _fail(self, message: str) -> "NoReturn":
         show_plainly()
         frame = calling_frame()
         raise FlowDefinitionError(
@@ -176,7 +176,7 @@ def _spec(decorator: "Any") -> "Spec":
     return (decorator.name, dotted, [], dict(decorator.attributes))
 
 
-def _same_name(one: "Any", other: "Any") -> "bool":
+def _same_name(one: "Any", other: "Any") -> bool:
     if isinstance(one, UserDecorator):
         return one.decorator_name == other.decorator_name  # type: ignore[no-any-return]
     return one.name == other.name  # type: ignore[no-any-return]

@@ -26,7 +26,7 @@ class MutableFlow(Mutable):
     kinds = (FlowMutator,)
     what = "flow"
 
-    def __init__(self, draft: "FlowDraft", mutator: "str", may_add: "bool") -> "None":
+    def __init__(self, draft: "FlowDraft", mutator: str, may_add: bool) -> None:
         super().__init__(draft, mutator, may_add)
         self._place = draft.flow_class.__name__
         self._decorators = draft.flow_decorators
@@ -47,7 +47,7 @@ class MutableFlow(Mutable):
         """(name, step) of every step."""
         return iter([(name, MutableStep(self, name)) for name in self._draft.step_decorators])
 
-    def add_parameter(self, name: "str", value: "Any", overwrite: "bool" = False) -> "None":
+    def add_parameter(self, name: str, value: "Any", overwrite: bool = False) -> None:
         """Add a parameter, in ``pre_mutate`` alone.
 
         Args:
@@ -70,7 +70,7 @@ class MutableFlow(Mutable):
         value.attribute = name
         self._draft.parameters[name] = value
 
-    def remove_parameter(self, parameter_name: "str") -> "bool":
+    def remove_parameter(self, parameter_name: str) -> bool:
         """Remove a parameter by its name, in ``pre_mutate`` alone; whether there was one."""
         if not self._may_add:
             self._fail("removes the parameter %r in mutate(); do it in pre_mutate()." % parameter_name)
@@ -81,7 +81,7 @@ class MutableFlow(Mutable):
                 return True
         return False
 
-    def __getattr__(self, name: "str") -> "Any":
+    def __getattr__(self, name: str) -> "Any":
         draft = self.__dict__.get("_draft")
         if draft is not None:
             if name in draft.step_decorators:
@@ -91,9 +91,9 @@ class MutableFlow(Mutable):
                     return known[name]
         raise AttributeError("%s has no step, parameter or config %r" % (self.__dict__.get("_place"), name))
 
-    def _class_of(self, name: "str") -> "Any":
+    def _class_of(self, name: str) -> "Any":
         return FLOW_DECORATORS.get(name)
 
-    def _late(self, made: "Any") -> "bool":
+    def _late(self, made: "Any") -> bool:
         del made
         return True

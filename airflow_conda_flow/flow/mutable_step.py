@@ -22,7 +22,7 @@ class MutableStep(Mutable):
     kinds = (UserStepDecorator, StepMutator)
     what = "step"
 
-    def __init__(self, flow: "MutableFlow", name: "str") -> "None":
+    def __init__(self, flow: "MutableFlow", name: str) -> None:
         draft = flow._draft  # noqa: SLF001 - the two are one
         super().__init__(draft, flow._mutator, flow._may_add)  # noqa: SLF001 - the two are one
         self.flow = flow
@@ -31,8 +31,8 @@ class MutableStep(Mutable):
         self._decorators = draft.step_decorators[name]
         self._user_decorators = draft.user_decorators[name]
 
-    def _class_of(self, name: "str") -> "Any":
+    def _class_of(self, name: str) -> "Any":
         return decorator_class(name)
 
-    def _late(self, made: "Any") -> "bool":
+    def _late(self, made: "Any") -> bool:
         return isinstance(made, StepMutator)

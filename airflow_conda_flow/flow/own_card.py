@@ -39,7 +39,7 @@ class Card:
     RELOAD_POLICY = RELOAD_POLICY_NEVER
     runtime_data: "Any" = None
 
-    def __init_subclass__(cls, **options: "Any") -> "None":
+    def __init_subclass__(cls, **options: "Any") -> None:
         super().__init_subclass__(**options)
         name = cls.type
         if name is None:
@@ -60,7 +60,7 @@ class Card:
         components: "list[Any] | None" = None,
         graph: "dict[str, Any] | None" = None,
         flow: "Any" = None,
-    ) -> "None":
+    ) -> None:
         self.options = options or {}
         self.components = components or []
         self.graph = graph

@@ -13,10 +13,10 @@ _FALSE = frozenset(["0", "false", "f", "no", "n", "off"])
 class _JSONType:
     """The type of a parameter whose text is JSON and whose value is what the JSON says."""
 
-    def __repr__(self) -> "str":
+    def __repr__(self) -> str:
         return "JSONType"
 
-    def __reduce__(self) -> "str":
+    def __reduce__(self) -> str:
         return "JSONType"
 
 
@@ -86,7 +86,7 @@ def convert(kind: "Any", given: "Any") -> "Any":
     return kind(given)
 
 
-def _boolean(given: "Any") -> "bool":
+def _boolean(given: "Any") -> bool:
     if isinstance(given, bool):
         return given
     word = given.strip().lower() if isinstance(given, str) else None

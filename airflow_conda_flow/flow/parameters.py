@@ -94,221 +94,221 @@ class Parameter(Generic[Value]):
         @overload
         def __init__(
             self: "Parameter[Any]",
-            name: "str",
+            name: str,
             default: "DelayedValue",
             *,
-            required: "bool" = ...,
+            required: bool = ...,
             **options: "Unpack[Options]",
-        ) -> "None": ...
+        ) -> None: ...
 
         @overload
         def __init__(
             self: "Parameter[Single]",
-            name: "str",
+            name: str,
             default: "Single | DelayedValue | Callable[[DefaultContext], Single]",
             type: "type[Single]",
             *,
-            required: "bool" = ...,
+            required: bool = ...,
             **options: "Unpack[Options]",
-        ) -> "None": ...
+        ) -> None: ...
 
         @overload
         def __init__(
             self: "Parameter[bool]",
-            name: "str",
+            name: str,
             default: "bool | None" = ...,
             *,
             is_flag: "Literal[True]",
             type: "type[bool]" = ...,
-            required: "bool" = ...,
+            required: bool = ...,
             **options: "Unpack[Options]",
-        ) -> "None": ...
+        ) -> None: ...
 
         @overload
         def __init__(
             self: "Parameter[list[str]]",
-            name: "str",
+            name: str,
             default: "str | Iterable[str] | Callable[[DefaultContext], str | Iterable[str]]",
             *,
-            separator: "str",
+            separator: str,
             type: "type[str]" = ...,
-            required: "bool" = ...,
+            required: bool = ...,
             **options: "Unpack[Options]",
-        ) -> "None": ...
+        ) -> None: ...
 
         @overload
         def __init__(
             self: "Parameter[list[str]]",
-            name: "str",
+            name: str,
             *,
-            separator: "str",
+            separator: str,
             required: "Literal[True]",
             type: "type[str]" = ...,
             **options: "Unpack[Options]",
-        ) -> "None": ...
+        ) -> None: ...
 
         @overload
         def __init__(
             self: "Parameter[list[str] | None]",
-            name: "str",
+            name: str,
             *,
-            separator: "str",
+            separator: str,
             type: "type[str]" = ...,
             **options: "Unpack[Options]",
-        ) -> "None": ...
+        ) -> None: ...
 
         @overload
         def __init__(
             self: "Parameter[tuple[Any, ...]]",
-            name: "str",
+            name: str,
             default: "DelayedValue",
             *,
             multiple: "Literal[True]",
-            required: "bool" = ...,
+            required: bool = ...,
             **options: "Unpack[Options]",
-        ) -> "None": ...
+        ) -> None: ...
 
         @overload
         def __init__(
             self: "Parameter[tuple[Single, ...]]",
-            name: "str",
+            name: str,
             default: "Single | Iterable[Single] | Callable[[DefaultContext], Iterable[Single]]",
             *,
             multiple: "Literal[True]",
             type: "type[Single]" = ...,
-            required: "bool" = ...,
+            required: bool = ...,
             **options: "Unpack[Options]",
-        ) -> "None": ...
+        ) -> None: ...
 
         @overload
         def __init__(
             self: "Parameter[tuple[Single, ...]]",
-            name: "str",
+            name: str,
             *,
             multiple: "Literal[True]",
             type: "type[Single]",
             required: "Literal[True]",
             **options: "Unpack[Options]",
-        ) -> "None": ...
+        ) -> None: ...
 
         @overload
         def __init__(
             self: "Parameter[tuple[Single, ...] | None]",
-            name: "str",
+            name: str,
             *,
             multiple: "Literal[True]",
             type: "type[Single]",
             **options: "Unpack[Options]",
-        ) -> "None": ...
+        ) -> None: ...
 
         @overload
         def __init__(
             self: "Parameter[tuple[str, ...]]",
-            name: "str",
+            name: str,
             *,
             multiple: "Literal[True]",
             required: "Literal[True]",
             **options: "Unpack[Options]",
-        ) -> "None": ...
+        ) -> None: ...
 
         @overload
         def __init__(
             self: "Parameter[tuple[str, ...] | None]",
-            name: "str",
+            name: str,
             *,
             multiple: "Literal[True]",
             **options: "Unpack[Options]",
-        ) -> "None": ...
+        ) -> None: ...
 
         @overload
         def __init__(
             self: "Parameter[Single]",
-            name: "str",
+            name: str,
             *,
             type: "type[Single]",
             required: "Literal[True]",
             **options: "Unpack[Options]",
-        ) -> "None": ...
+        ) -> None: ...
 
         @overload
         def __init__(
             self: "Parameter[Single | None]",
-            name: "str",
-            default: "None" = ...,
+            name: str,
+            default: None = ...,
             *,
             type: "type[Single]",
             **options: "Unpack[Options]",
-        ) -> "None": ...
+        ) -> None: ...
 
         @overload
         def __init__(
             self: "Parameter[Single]",
-            name: "str",
+            name: str,
             default: "Single",
             *,
-            required: "bool" = ...,
+            required: bool = ...,
             **options: "Unpack[Options]",
-        ) -> "None": ...
+        ) -> None: ...
 
         @overload
         def __init__(
             self: "Parameter[str]",
-            name: "str",
+            name: str,
             default: "Callable[[DefaultContext], str]",
             *,
-            required: "bool" = ...,
+            required: bool = ...,
             **options: "Unpack[Options]",
-        ) -> "None": ...
+        ) -> None: ...
 
         @overload
         def __init__(
             self: "Parameter[Collection]",
-            name: "str",
+            name: str,
             default: "Collection",
             *,
-            required: "bool" = ...,
+            required: bool = ...,
             **options: "Unpack[Options]",
-        ) -> "None": ...
+        ) -> None: ...
 
         @overload
         def __init__(
             self: "Parameter[str]",
-            name: "str",
+            name: str,
             *,
             required: "Literal[True]",
             **options: "Unpack[Options]",
-        ) -> "None": ...
+        ) -> None: ...
 
         @overload
         def __init__(
             self: "Parameter[str | None]",
-            name: "str",
-            default: "None" = ...,
+            name: str,
+            default: None = ...,
             **options: "Unpack[Options]",
-        ) -> "None": ...
+        ) -> None: ...
 
         @overload
         def __init__(
             self: "Parameter[Any]",
-            name: "str",
+            name: str,
             default: "Any" = ...,
             *,
             type: "type[dict[str, Any] | list[Any]] | JSON | ClickType",
-            multiple: "bool" = ...,
-            required: "bool" = ...,
+            multiple: bool = ...,
+            required: bool = ...,
             **options: "Unpack[Options]",
-        ) -> "None": ...
+        ) -> None: ...
 
     def __init__(
         self,
-        name: "str",
+        name: str,
         default: "Any" = None,
         type: "Any" = None,  # noqa: A002 - the field's own name for it
         help: "str | None" = None,  # noqa: A002 - the field's own name for it
         required: "bool | None" = None,
         show_default: "bool | None" = None,
         **further: "Any",
-    ) -> "None":
+    ) -> None:
         self._begin(name)
         stated = {
             "default": default,
@@ -320,7 +320,7 @@ class Parameter(Generic[Value]):
         self._take(dict(further, **{key: value for key, value in stated.items() if value is not None}))
 
     @property
-    def type_name(self) -> "str":
+    def type_name(self) -> str:
         """The type as users read it, such as ``int``."""
         return NAMES[self.type]
 
@@ -358,7 +358,7 @@ class Parameter(Generic[Value]):
             ) from None
 
     @property
-    def expected(self) -> "str":
+    def expected(self) -> str:
         """What it takes, in words, such as ``a whole number from 1 to 9``."""
         words = EXPECTED[self.type_name]
         if self.choices is not None:
@@ -392,39 +392,39 @@ class Parameter(Generic[Value]):
         """What ``self.x`` is in a step, for the stored value."""
         return value
 
-    def __set_name__(self, owner: "type", attribute: "str") -> "None":
+    def __set_name__(self, owner: "type", attribute: str) -> None:
         self.attribute = attribute
 
     if TYPE_CHECKING:
 
         @overload
-        def __get__(self, flow: "None", owner: "type | None" = None) -> "Self": ...
+        def __get__(self, flow: None, owner: "type | None" = None) -> "Self": ...
 
         @overload
-        def __get__(self, flow: "object", owner: "type | None" = None) -> "Value": ...
+        def __get__(self, flow: object, owner: "type | None" = None) -> "Value": ...
 
     def __get__(self, flow: "Any", owner: "type | None" = None) -> "Any":
         if flow is None or flow._task is None:  # noqa: SLF001 - the flow is ours
             return self
         return flow.load_parameter(self.attribute, self.load)
 
-    def __set__(self, flow: "Any", value: "NoReturn") -> "None":
+    def __set__(self, flow: "Any", value: "NoReturn") -> None:
         raise AttributeError(
             "%r is a parameter, and parameters do not change during a run. "
             "Assign to another attribute of self." % self.attribute
         )
 
-    def __repr__(self) -> "str":
+    def __repr__(self) -> str:
         return "<%s %s>" % (type(self).__name__, self.name)
 
-    def fail(self, message: "str") -> "NoReturn":
+    def fail(self, message: str) -> "NoReturn":
         """Raise a ``FlowDefinitionError`` at the line of the parameter."""
         show_plainly()
         raise FlowDefinitionError("Parameter %r %s" % (self.name, message), self.file, self.line)
 
     # How it is made.
 
-    def _begin(self, name: "str") -> "None":
+    def _begin(self, name: str) -> None:
         frame = calling_frame()
         self.file = frame.f_code.co_filename
         self.line = frame.f_lineno
@@ -433,7 +433,7 @@ class Parameter(Generic[Value]):
         if not isinstance(name, str) or not _NAME.match(name):
             self.fail('is not a name. Write letters, digits and "_", such as "alpha".')
 
-    def _take(self, given: "dict[str, Any]") -> "None":
+    def _take(self, given: "dict[str, Any]") -> None:
         """Take the options, those that are left out as their defaults; delayed ones are checked later."""
         for key in given:
             if key not in self.options and not is_unpacked(key):
@@ -458,7 +458,7 @@ class Parameter(Generic[Value]):
         if not self.is_delayed:
             self._settle(everything)
 
-    def _settle(self, options: "dict[str, Any]") -> "None":
+    def _settle(self, options: "dict[str, Any]") -> None:
         """Take the type and what depends on it, and check the default."""
         self.multiple = bool(options["multiple"])
         self.is_flag = bool(options["is_flag"])
@@ -477,7 +477,7 @@ class Parameter(Generic[Value]):
         if self.default is not None and not callable(self.default):
             self.default = self._checked_default(self.default)
 
-    def _take_limits(self, limits: "dict[str, Any]") -> "None":
+    def _take_limits(self, limits: "dict[str, Any]") -> None:
         choices = limits.get("choices")
         if choices is not None:
             if isinstance(choices, str) or not hasattr(choices, "__iter__") or not list(choices):
@@ -489,7 +489,7 @@ class Parameter(Generic[Value]):
                     self.fail("has a %s, which goes with a number; its type is %s." % (name, self.type_name))
                 setattr(self, name, self._checked(name, limits[name]))
 
-    def _checked(self, what: "str", value: "Any") -> "Any":
+    def _checked(self, what: str, value: "Any") -> "Any":
         try:
             return convert(self.type, value)
         except (TypeError, ValueError):

@@ -5,13 +5,13 @@ import sys
 from airflow_conda_flow.errors import CondaFlowError
 
 
-def show_plainly() -> "None":
+def show_plainly() -> None:
     """From now on, an uncaught error of this package ends the program without a traceback."""
     if sys.excepthook is sys.__excepthook__:
         sys.excepthook = _show
 
 
-def _show(error_type: "object", error: "object", traceback: "object") -> "None":
+def _show(error_type: object, error: object, traceback: object) -> None:
     if isinstance(error, CondaFlowError):
         sys.stderr.write("%s\n" % error)
     else:

@@ -9,7 +9,7 @@ if TYPE_CHECKING:
 
 
 @contextmanager
-def profile(label: "str", stats_dict: "MutableMapping[str, int] | None" = None) -> "Iterator[None]":
+def profile(label: str, stats_dict: "MutableMapping[str, int] | None" = None) -> "Iterator[None]":
     """Time the block: print it, or add it to a dictionary.
 
     Args:

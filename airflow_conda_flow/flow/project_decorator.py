@@ -29,7 +29,7 @@ class ProjectDecorator(FlowDecorator):
     name = "project"
     defaults: "dict[str, Any]" = {"name": None, "branch": None, "production": False}
 
-    def check(self) -> "None":
+    def check(self) -> None:
         """Raise unless the names can be part of an id."""
         name, branch = self.attributes["name"], self.attributes["branch"]
         if not isinstance(name, str) or not _NAME.match(name):
@@ -43,7 +43,7 @@ class ProjectDecorator(FlowDecorator):
 
 
 def project_values(
-    flow: "str", attributes: "dict[str, Any]", branch: "str | None", production: "bool", user: "str"
+    flow: str, attributes: "dict[str, Any]", branch: "str | None", production: bool, user: str
 ) -> "dict[str, Any]":
     """Where in its project a flow is: the values that ``current`` has of it.
 

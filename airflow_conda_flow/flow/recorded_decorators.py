@@ -17,8 +17,7 @@ if TYPE_CHECKING:
     from typing import Any
 
     from airflow_conda_flow.flow.flow_draft import FlowDraft
-
-    Record = dict[str, Any]
+    from airflow_conda_flow.records.shapes import UserDecoratorRecord as Record
 
 
 def recorded_decorators(draft: "FlowDraft") -> "dict[str, list[Record]]":

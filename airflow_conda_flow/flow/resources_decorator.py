@@ -38,7 +38,7 @@ _EXPECTED = {
 }
 
 
-def check_resources(decorator: "Decorator") -> "None":
+def check_resources(decorator: "Decorator") -> None:
     """Raise at the decorator's line if one of ``RESOURCES`` is not an amount."""
     for name in RESOURCES:
         value = decorator.attributes[name]
@@ -47,7 +47,7 @@ def check_resources(decorator: "Decorator") -> "None":
             decorator.fail("@%s: %s is %r; write %s." % (decorator.name, name, value, expected))
 
 
-def check_amount(name: "str", value: "Any") -> "str | None":
+def check_amount(name: str, value: "Any") -> "str | None":
     """What to write instead of the value of one of ``RESOURCES``, or None where it is an amount."""
     measured = _MEASURES[name](value)
     if measured is None or (measured == 0 and name != "gpu"):
@@ -55,7 +55,7 @@ def check_amount(name: "str", value: "Any") -> "str | None":
     return None
 
 
-def merge_resources(decorators: "Mapping[str, Mapping[str, Any]]", name: "str") -> "dict[str, Any]":
+def merge_resources(decorators: "Mapping[str, Mapping[str, Any]]", name: str) -> "dict[str, Any]":
     """What a step needs: of ``@resources`` and the decorator ``name`` the larger of each amount.
 
     What neither gives is None. An amount stays as it was written.
@@ -87,7 +87,7 @@ class ResourcesDecorator(StepDecorator):
     name = "resources"
     defaults = dict(RESOURCES)
 
-    def check(self) -> "None":
+    def check(self) -> None:
         """Raise unless every attribute is an amount."""
         check_resources(self)
 

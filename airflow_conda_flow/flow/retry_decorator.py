@@ -26,7 +26,7 @@ class RetryDecorator(StepDecorator):
     name = "retry"
     defaults = {"times": 3, "minutes_between_retries": 2}
 
-    def check(self) -> "None":
+    def check(self) -> None:
         """Raise unless both are numbers from 0 up."""
         times = whole(self.attributes["times"])
         if times is None:

@@ -37,7 +37,7 @@ class ScheduleDecorator(FlowDecorator):
         "timezone": None,
     }
 
-    def check(self) -> "None":
+    def check(self) -> None:
         """Raise unless they give one time; ``cron`` becomes that."""
         given = [name for name in ("cron", "hourly", "daily", "weekly") if self.given.get(name)]
         if len(given) > 1:
@@ -51,7 +51,7 @@ class ScheduleDecorator(FlowDecorator):
         self.attributes["cron"] = _PRESETS[name] if name in _PRESETS else self._cron(self.given["cron"])
         self._check_timezone(self.attributes["timezone"])
 
-    def _cron(self, text: "Any") -> "str":
+    def _cron(self, text: "Any") -> str:
         fields = text.split() if isinstance(text, str) else []
         if len(fields) == 6:  # noqa: PLR2004 - https://docs.aws.amazon.com/eventbridge, cron expressions
             if fields[5] not in ("*", "?") or any(each.isdigit() for each in fields[_DAY_OF_WEEK]):
@@ -61,10 +61,10 @@ class ScheduleDecorator(FlowDecorator):
             self._fail_cron(text, 'Write minute, hour, day, month and weekday, such as "30 6 * * *".')
         return " ".join("*" if each == "?" else each for each in fields)
 
-    def _fail_cron(self, text: "Any", hint: "str") -> "NoReturn":
+    def _fail_cron(self, text: "Any", hint: str) -> "NoReturn":
         self.fail("@schedule: cron is %r. %s" % (text, hint))
 
-    def _check_timezone(self, name: "Any") -> "None":
+    def _check_timezone(self, name: "Any") -> None:
         if name is None:
             return
         try:

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from airflow_conda_flow.flow.decorators import Method
     from airflow_conda_flow.flow.delayed_value import DelayedValue
     from airflow_conda_flow.flow.flow_draft import FlowDraft
-    from airflow_conda_flow.flow.graph import FlowGraph
+    from airflow_conda_flow.records.graph import FlowGraph
 
     Source = str | Mapping[str, Any]
     Sources = Several[Source] | DelayedValue
@@ -45,7 +45,7 @@ class SecretsDecorator(StepDecorator):
     name = "secrets"
     defaults: "dict[str, Any]" = {"sources": [], "role": None, "allow_override": False}
 
-    def check(self) -> "None":
+    def check(self) -> None:
         """Raise unless every source can be understood; each becomes a dict."""
         sources = self.attributes["sources"]
         if not isinstance(sources, (list, tuple)) or not sources:
@@ -57,7 +57,7 @@ class SecretsDecorator(StepDecorator):
         self._check_text("role", self.attributes["role"])
         self.attributes["sources"] = [self._source(each) for each in sources]
 
-    def check_in_flow(self, step: "str | None", graph: "FlowGraph", draft: "FlowDraft") -> "None":
+    def check_in_flow(self, step: "str | None", graph: "FlowGraph", draft: "FlowDraft") -> None:
         """Raise where Airflow's own secrets would have to travel to another machine."""
         del graph
         remote = [each.name for each in draft.step_decorators[step or ""] if each.name in _REMOTE]
@@ -95,7 +95,7 @@ class SecretsDecorator(StepDecorator):
             "role": source.get("role") or self.attributes["role"],
         }
 
-    def _from_text(self, text: "str") -> "dict[str, Any]":
+    def _from_text(self, text: str) -> "dict[str, Any]":
         for kind, mark in ((AIRFLOW_CONNECTION, ":"), (AIRFLOW_VARIABLE, ":"), (AWS, ".")):
             if text.startswith(kind + mark):
                 return {"type": kind, "id": text[len(kind) + 1 :]}
@@ -105,7 +105,7 @@ class SecretsDecorator(StepDecorator):
             )
         return {"type": AWS, "id": text}
 
-    def _options(self, options: "Any", kind: "str") -> "dict[str, Any]":
+    def _options(self, options: "Any", kind: str) -> "dict[str, Any]":
         if not isinstance(options, dict):
             self.fail("@secrets: options is %r; write a dict." % (options,))
         if kind == INLINE:
@@ -129,7 +129,7 @@ class SecretsDecorator(StepDecorator):
             self.fail("@secrets: env_vars is %r; write a dict of names and texts." % (given,))
         return dict(given)
 
-    def _check_text(self, name: "str", value: "Any") -> "None":
+    def _check_text(self, name: str, value: "Any") -> None:
         if value is not None and not isinstance(value, str):
             self.fail("@secrets: %s is %r; write a text." % (name, value))
 

@@ -10,12 +10,12 @@ switch decides if it runs.
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from airflow_conda_flow.flow.graph import FlowGraph, StepNode
+    from airflow_conda_flow.records.graph import FlowGraph, StepNode
 
     Stack = tuple[tuple[str, str], ...]
 
 
-def add_split_structure(graph: "FlowGraph") -> "None":
+def add_split_structure(graph: "FlowGraph") -> None:
     """Set ``split_parents``, ``matching_join`` and ``conditional`` of every step.
 
     Where splits and joins clash a problem is added to the step.
@@ -28,7 +28,7 @@ def add_split_structure(graph: "FlowGraph") -> "None":
         _mark_conditional(graph)
 
 
-def _mark_conditional(graph: "FlowGraph") -> "None":
+def _mark_conditional(graph: "FlowGraph") -> None:
     """Mark the steps that not every run comes to.
 
     A step's share is 1 where every way leads through it. A switch shares what it has among its arms,
@@ -52,14 +52,14 @@ def _mark_conditional(graph: "FlowGraph") -> "None":
 
 
 class _Walk:
-    def __init__(self, graph: "FlowGraph") -> "None":
+    def __init__(self, graph: "FlowGraph") -> None:
         self.steps = graph.steps
         self.first = graph.start
         self.last = graph.end
         self.stacks: "dict[str, Stack]" = {}
         self.arrived: "dict[tuple[str, Stack, str], set[str]]" = {}
 
-    def run(self) -> "None":
+    def run(self) -> None:
         seen: "set[tuple[str, Stack]]" = set()
         open_steps: "list[tuple[str, Stack]]" = [(self.first, ())]
         while open_steps:
@@ -110,7 +110,7 @@ class _Walk:
             )
         return [(target, stack) for target in node.out_steps if target != node.name]
 
-    def _clash(self, node: "StepNode", one: "Stack", other: "Stack") -> "None":
+    def _clash(self, node: "StepNode", one: "Stack", other: "Stack") -> None:
         for (split, branch), (other_split, other_branch) in zip(one, other):
             if split == other_split and branch != other_branch and not node.is_join:
                 _problem(
@@ -127,7 +127,7 @@ class _Walk:
             "and without. Join that split before." % (node.name, deeper[-1][0] if deeper else self.first),
         )
 
-    def _check_joins(self) -> "None":
+    def _check_joins(self) -> None:
         for (join, _, split), branches in sorted(self.arrived.items()):
             node, opener = self.steps[join], self.steps[split]
             missing = [branch for branch in opener.out_steps if branch not in branches]
@@ -148,13 +148,13 @@ class _Walk:
                 )
 
 
-def _what(node: "StepNode") -> "str":
+def _what(node: "StepNode") -> str:
     return "foreach" if node.kind == "foreach" else "split"
 
 
-def _names(names: "list[str]") -> "str":
+def _names(names: "list[str]") -> str:
     return " and ".join(repr(name) for name in names)
 
 
-def _problem(node: "StepNode", message: "str") -> "None":
+def _problem(node: "StepNode", message: str) -> None:
     node.structure_problems.append((message, node.line))

@@ -34,6 +34,6 @@ ENVIRONMENT_DECORATORS: "dict[str, type[StepDecorator]]" = {
 """Decorators that are merged into a step's environment."""
 
 
-def decorator_class(name: "str") -> "type[StepDecorator] | None":
+def decorator_class(name: str) -> "type[StepDecorator] | None":
     """The class of a step decorator of ours, or None."""
     return STEP_DECORATORS.get(name) or ENVIRONMENT_DECORATORS.get(name)

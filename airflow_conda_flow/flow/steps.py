@@ -10,8 +10,8 @@ if TYPE_CHECKING:
 
 def step(
     method: "Method | None" = None,
-    start: "bool" = False,
-    end: "bool" = False,
+    start: bool = False,
+    end: bool = False,
     node_info: "Mapping[str, Any] | None" = None,
 ) -> "Method":
     """Mark a method of a ``FlowSpec`` as a step.
@@ -33,11 +33,11 @@ def step(
     return mark if method is None else mark(method)  # type: ignore[return-value]
 
 
-def is_step(member: "object") -> "bool":
+def is_step(member: object) -> bool:
     """Whether a member of a flow class is a step."""
     return callable(member) and bool(getattr(member, "is_step", False))
 
 
-def step_decorators(method: "object") -> "list[StepDecorator]":
+def step_decorators(method: object) -> "list[StepDecorator]":
     """The decorators beside ``@step``, the innermost first."""
     return list(getattr(method, "decorators", ()))

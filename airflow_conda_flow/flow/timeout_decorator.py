@@ -28,7 +28,7 @@ class TimeoutDecorator(StepDecorator):
     name = "timeout"
     defaults = {"seconds": 0, "minutes": 0, "hours": 0}
 
-    def check(self) -> "None":
+    def check(self) -> None:
         """Raise unless they are numbers whose sum is above 0."""
         for unit in self.defaults:
             amount = duration(self.attributes[unit])

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from airflow_conda_flow.flow.decorators import FlowClass
     from airflow_conda_flow.flow.delayed_value import DelayedValue
     from airflow_conda_flow.flow.flow_draft import FlowDraft
-    from airflow_conda_flow.flow.graph import FlowGraph
+    from airflow_conda_flow.records.graph import FlowGraph
 
     _Function = Callable[[Any], Any]
     _Named = str | Mapping[str, Any] | _Function | DelayedValue
@@ -34,7 +34,7 @@ class _Trigger(FlowDecorator):
     keys: "tuple[str, ...]" = ()
     waits = False
 
-    def check(self) -> "None":
+    def check(self) -> None:
         """Raise unless there is at least one name; ``many`` becomes the list of dicts."""
         one, several = self.attributes[self.one], self.attributes[self.many]
         if one is not None and several:
@@ -141,7 +141,7 @@ class TriggerDecorator(_Trigger):
             )
         return {"name": given["name"], "parameters": parameters}
 
-    def check_in_flow(self, step: "str | None", graph: "FlowGraph", draft: "FlowDraft") -> "None":
+    def check_in_flow(self, step: "str | None", graph: "FlowGraph", draft: "FlowDraft") -> None:
         """Raise if an event is for a parameter that the flow does not have."""
         del step
         known = [each.name for each in draft.parameters.values()]
@@ -178,21 +178,21 @@ class TriggerOnFinishDecorator(_Trigger):
         return {"name": name, "prefix": None if project is None else "%s.%s" % (project, branch)}
 
 
-def namespaced_event_name(event_name: "str") -> "Callable[[Any], str]":
+def namespaced_event_name(event_name: str) -> "Callable[[Any], str]":
     """A function for ``@trigger``: the event's name with the flow's project and branch before it.
 
     Args:
         event_name: the event's name in every project and branch.
     """
 
-    def full_name(_context: "Any" = None) -> "str":
+    def full_name(_context: "Any" = None) -> str:
         project, branch = current.get("project_name"), current.get("branch_name")
         return ".".join(["mfns"] + ([project, branch] if project else []) + [event_name])
 
     return full_name
 
 
-def _has_function(value: "Any") -> "bool":
+def _has_function(value: "Any") -> bool:
     if isinstance(value, dict):
         return any(_has_function(each) for each in value.values())
     if isinstance(value, (list, tuple)):

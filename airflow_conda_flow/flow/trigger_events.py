@@ -36,7 +36,7 @@ FINISHED = "conda_flow."
 """What the names of the events begin with that the ends of flows are."""
 
 
-def finished_name(flow: "str", prefix: "str") -> "str":
+def finished_name(flow: str, prefix: str) -> str:
     """The name of the event that a flow has finished; of the Airflow asset too.
 
     Args:
@@ -56,7 +56,7 @@ class Trigger:
         events: the events, the newest first.
     """
 
-    def __init__(self, events: "list[TriggerEvent]") -> "None":
+    def __init__(self, events: "list[TriggerEvent]") -> None:
         self._events = events
 
     @property
@@ -84,7 +84,7 @@ class Trigger:
         running = importlib.import_module("airflow_conda_flow.client.running")
         return [running.run(each.id) for each in found]
 
-    def __getitem__(self, name: "str") -> "Run | TriggerEvent":
+    def __getitem__(self, name: str) -> "Run | TriggerEvent":
         """The run of the flow of that name, else the event of that name."""
         for run in self.runs or ():
             if run.path_components[0] == name:
@@ -94,11 +94,11 @@ class Trigger:
                 return event
         raise KeyError(name)
 
-    def __contains__(self, name: "object") -> "bool":
+    def __contains__(self, name: object) -> bool:
         return any(name in (each.name, each.id.split("/")[0]) for each in self._events)
 
     def __iter__(self) -> "Iterator[TriggerEvent]":
         return iter(self._events)
 
-    def __repr__(self) -> "str":
+    def __repr__(self) -> str:
         return "<Trigger: %s>" % ", ".join(each.name for each in self._events)

@@ -46,12 +46,12 @@ _GENERATOR = 0x20  # CO_GENERATOR of the inspect module, which every step proces
 class _Attaching(type):
     """Makes ``@Name`` without brackets attach at once: a class of decorators called with its target."""
 
-    def __init__(cls, name: "str", bases: "tuple[type, ...]", namespace: "dict[str, Any]") -> "None":
+    def __init__(cls, name: str, bases: "tuple[type, ...]", namespace: "dict[str, Any]") -> None:
         super().__init__(name, bases, namespace)
         if not namespace["__module__"].startswith(_OURS):
             cls.register(namespace["__module__"], cls.__qualname__)
 
-    def register(cls, module: "str", qualname: "str") -> "None":
+    def register(cls, module: str, qualname: str) -> None:
         """Be found under this name."""
         cls.origin = (module, qualname)
         cls.decorator_name = "%s.%s" % (module, qualname)
@@ -82,7 +82,7 @@ class UserDecorator(metaclass=_Attaching):
     takes_positional = True
     stands_on_step = False
 
-    def __init__(self, *positional: "Any", **attributes: "Any") -> "None":
+    def __init__(self, *positional: "Any", **attributes: "Any") -> None:
         frame = calling_frame()
         self.file = frame.f_code.co_filename
         self.line = frame.f_lineno
@@ -93,11 +93,11 @@ class UserDecorator(metaclass=_Attaching):
             what = "stands above @step" if callable(positional[0]) else "takes its attributes by name"
             self.fail("%s." % what)
 
-    def init(self, *positional: "Any", **attributes: "Any") -> "None":
+    def init(self, *positional: "Any", **attributes: "Any") -> None:
         """Take the arguments; called once, when configs are known."""
         del positional, attributes
 
-    def ready(self, configs: "Mapping[str, Any]") -> "None":
+    def ready(self, configs: "Mapping[str, Any]") -> None:
         """Look up what waits for a config, and call ``init``.
 
         Args:
@@ -121,16 +121,16 @@ class UserDecorator(metaclass=_Attaching):
             self.init(*self.positional, **self.attributes_given)
 
     @property
-    def name(self) -> "str":
+    def name(self) -> str:
         """The last part of its name."""
         return self.decorator_name.rpartition(".")[2]
 
     @classmethod
-    def is_target(cls, value: "Any") -> "bool":
+    def is_target(cls, value: "Any") -> bool:
         """Whether a value is what the decorator stands on."""
         return is_step(value)
 
-    def fail(self, message: "str") -> "NoReturn":
+    def fail(self, message: str) -> "NoReturn":
         """Raise a ``FlowDefinitionError`` at the decorator's line."""
         show_plainly()
         raise FlowDefinitionError("@%s %s" % (self.name, message), self.file, self.line)
@@ -173,7 +173,7 @@ class UserStepDecorator(_OnStep):
     takes_positional = False
     skip_step: "bool | dict[str, Any]" = False
 
-    def pre_step(self, step_name: "str", flow: "Any", inputs: "Any" = None) -> "Any":
+    def pre_step(self, step_name: str, flow: "Any", inputs: "Any" = None) -> "Any":
         """Called before the step.
 
         Returns:
@@ -183,7 +183,7 @@ class UserStepDecorator(_OnStep):
         """
         del step_name, flow, inputs
 
-    def post_step(self, step_name: "str", flow: "Any", exception: "BaseException | None" = None) -> "Any":
+    def post_step(self, step_name: str, flow: "Any", exception: "BaseException | None" = None) -> "Any":
         """Called after the step, before its artifacts are stored.
 
         Returns:
@@ -197,11 +197,11 @@ class UserStepDecorator(_OnStep):
 class StepMutator(_OnStep):
     """Changes the decorators of the step that it stands on, where the flow is read."""
 
-    def pre_mutate(self, mutable_step: "MutableStep") -> "None":
+    def pre_mutate(self, mutable_step: "MutableStep") -> None:
         """Called once configs are read."""
         del mutable_step
 
-    def mutate(self, mutable_step: "MutableStep") -> "None":
+    def mutate(self, mutable_step: "MutableStep") -> None:
         """Called once the command line is read: after ``--with``."""
         del mutable_step
 
@@ -219,7 +219,7 @@ class FlowMutator(UserDecorator):
             """Make a decorator, or attach one without attributes."""
 
     @classmethod
-    def is_target(cls, value: "Any") -> "bool":
+    def is_target(cls, value: "Any") -> bool:
         """Whether a value is a class."""
         return isinstance(value, type)
 
@@ -233,16 +233,16 @@ class FlowMutator(UserDecorator):
         flow_class.flow_mutators = flow_class.__dict__.get("flow_mutators", []) + [self]  # type: ignore[attr-defined]
         return flow_class
 
-    def pre_mutate(self, mutable_flow: "MutableFlow") -> "None":
+    def pre_mutate(self, mutable_flow: "MutableFlow") -> None:
         """Called once configs are read, before parameters and steps are."""
         del mutable_flow
 
-    def mutate(self, mutable_flow: "MutableFlow") -> "None":
+    def mutate(self, mutable_flow: "MutableFlow") -> None:
         """Called once the command line is read: after ``--with``."""
         del mutable_flow
 
 
-def registered(name: "str", kinds: "tuple[type, ...]") -> "Any":
+def registered(name: str, kinds: "tuple[type, ...]") -> "Any":
     """The user decorator of that name, which may leave out the first parts of it; None if there is none."""
     for dotted, kind in REGISTERED.items():
         if (dotted == name or dotted.endswith("." + name)) and issubclass(kind, kinds):
@@ -250,7 +250,7 @@ def registered(name: "str", kinds: "tuple[type, ...]") -> "Any":
     return None
 
 
-def imported(name: "str", kinds: "tuple[type, ...]") -> "Any":
+def imported(name: str, kinds: "tuple[type, ...]") -> "Any":
     """``registered``, after importing the module that stands before the last dot of the name.
 
     Raises:
@@ -314,15 +314,15 @@ class _GeneratorDecorator(UserStepDecorator):
     _running: "Any" = None
 
     @classmethod
-    def is_target(cls, value: "Any") -> "bool":
+    def is_target(cls, value: "Any") -> bool:
         """Whether a value is a function: attributes are given by name alone."""
         return callable(value)
 
-    def init(self, **attributes: "Any") -> "None":
+    def init(self, **attributes: "Any") -> None:
         if attributes and not self.takes_attributes:
             self.fail("is given attributes, but its function takes (step_name, flow, inputs) alone.")
 
-    def pre_step(self, step_name: "str", flow: "Any", inputs: "Any" = None) -> "Any":
+    def pre_step(self, step_name: str, flow: "Any", inputs: "Any" = None) -> "Any":
         """Run the function up to its ``yield``."""
         arguments = [step_name, flow, inputs]
         if self.takes_attributes:
@@ -337,7 +337,7 @@ class _GeneratorDecorator(UserStepDecorator):
             return None
         return given
 
-    def post_step(self, step_name: "str", flow: "Any", exception: "BaseException | None" = None) -> "Any":
+    def post_step(self, step_name: str, flow: "Any", exception: "BaseException | None" = None) -> "Any":
         """Run the function to its end."""
         del step_name, flow
         try:
@@ -350,7 +350,7 @@ class _GeneratorDecorator(UserStepDecorator):
         return self.fail("yields twice; a user step decorator yields once.")
 
 
-def _refuse(function: "Any", message: "str") -> "NoReturn":
+def _refuse(function: "Any", message: str) -> "NoReturn":
     show_plainly()
     code = getattr(function, "__code__", None) or sys._getframe(2).f_code  # noqa: SLF001
     name = getattr(function, "__name__", repr(function))

@@ -3,7 +3,7 @@
 import os
 
 
-def username() -> "str":
+def username() -> str:
     """Who runs this process, as Metaflow's users name themselves."""
     for variable in ("METAFLOW_USER", "SUDO_USER", "USERNAME", "USER"):
         name = os.environ.get(variable)

@@ -6,11 +6,13 @@ Nothing here touches a datastore, a process or a clock.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING
 
-from airflow_conda_flow.flow.graph import FlowGraph
-from airflow_conda_flow.flow.lineage import next_tasks
+from airflow_conda_flow.records.graph import FlowGraph
+from airflow_conda_flow.records.lineage import next_tasks
+
+if TYPE_CHECKING:
+    from airflow_conda_flow.records.shapes import Transition
 
 TaskKey = tuple[str, tuple[int, ...]]
 """A step's name and an index path."""
@@ -35,9 +37,7 @@ class Readiness:
         """The task that every run begins with."""
         return (self._graph.start, ())
 
-    def finished(
-        self, step: str, indices: tuple[int, ...], transition: Mapping[str, Any] | None
-    ) -> list[TaskKey]:
+    def finished(self, step: str, indices: tuple[int, ...], transition: Transition | None) -> list[TaskKey]:
         """The tasks that may start now that this one has finished.
 
         Args:
@@ -47,7 +47,7 @@ class Readiness:
         """
         if transition is None:
             return []
-        if transition.get("num_splits") is not None:
+        if transition["num_splits"] is not None:
             self._num_splits[step, indices] = transition["num_splits"]
         ready = []
         for key in next_tasks(self._graph, indices, transition):

@@ -32,8 +32,11 @@ from airflow_conda_flow.local.cloning import Cloning
 from airflow_conda_flow.local.console import Console
 from airflow_conda_flow.local.readiness import Readiness
 from airflow_conda_flow.local.scheduler import Scheduler, TaskLines, TaskOutcome
-from airflow_conda_flow.runner.attempt import TaskRequest, caught_outside
+from airflow_conda_flow.records.run_record import RunRecord
+from airflow_conda_flow.records.task_record import TaskRecord
+from airflow_conda_flow.runner.attempt import caught_outside
 from airflow_conda_flow.runner.run_preparation import prepare_run
+from airflow_conda_flow.runner.task_request import TaskRequest
 from airflow_conda_flow.settings import Settings
 
 
@@ -48,7 +51,7 @@ class RunOptions:
         max_workers: how many tasks run at once.
         max_num_splits: how many splits a foreach may have.
         namespace: the tag of the runs that the client shows in steps; the user's if None.
-        resumed: the manifest of the run that this one resumes.
+        resumed: the run that this one resumes.
         rerun: the steps that a resumed run runs again, whatever they have done.
         trigger: the events that ``current.trigger`` gives.
     """
@@ -59,7 +62,7 @@ class RunOptions:
     max_workers: int
     max_num_splits: int = 100
     namespace: str | None = None
-    resumed: Mapping[str, Any] | None = None
+    resumed: RunRecord | None = None
     rerun: frozenset[str] = frozenset()
     trigger: list[dict[str, Any]] | None = None
 
@@ -102,7 +105,7 @@ class LocalRun:
             self._console.note("Note: @conda has no effect without --environment=conda.")
         places = {step: compute_name(step, each) for step, each in definition.decorators.items()}
         check_reachable(places.values(), self._settings)
-        manifest = prepare_run(
+        run = prepare_run(
             definition,
             datastore=self._datastore,
             environments=self._environments,
@@ -119,7 +122,7 @@ class LocalRun:
             current={"trigger": self._options.trigger} if self._options.trigger else None,
         )
         context = RunContext(
-            manifest, self._datastore, self._environments, self._settings, Path(definition.file).parent
+            run, self._datastore, self._environments, self._settings, Path(definition.file).parent
         )
         computes = {name: make_compute(name, context) for name in set(places.values())}
         decorators_of = definition.decorators
@@ -138,18 +141,18 @@ class LocalRun:
                 cancel=cancel,
             )
             if not result.ok and not result.cancelled:
-                result = caught_outside(request, manifest, self._datastore, result, lines.line)
+                result = caught_outside(request, run, self._datastore, result, lines.line)
             if result.ok:
-                outcome = _outcome(key[0], result.manifest["transition"], self._options.max_num_splits)
-                if outcome.transition and outcome.transition.get("num_splits") is not None:
-                    lines.line(f"Foreach yields {outcome.transition['num_splits']} child steps.")
+                outcome = _outcome(result.record, self._options.max_num_splits)
+                if outcome.ok and result.record.num_splits is not None:
+                    lines.line(f"Foreach yields {result.record.num_splits} child steps.")
                 return outcome
-            exception = (not result.reported and result.exception) or {}
+            exception = None if result.reported else result.exception
             # Nothing around a local process would be another after a pause.
             pause = 0.0 if places[key[0]] == LOCAL else seconds
             return TaskOutcome(
                 ok=False,
-                failure=exception.get("traceback") or exception.get("message"),
+                failure=None if exception is None else exception["traceback"] or exception["message"],
                 retry_in=None if is_last or cancel.is_set() else pause,
                 was_ended=result.cancelled,
             )
@@ -163,8 +166,8 @@ class LocalRun:
         if self._options.resumed is not None:
             cloning = Cloning(
                 self._datastore,
-                dict(self._options.resumed),
-                manifest,
+                self._options.resumed,
+                run,
                 self._options.rerun,
                 self._options.max_num_splits,
             )
@@ -180,14 +183,15 @@ class LocalRun:
         )
 
 
-def _outcome(step: str, transition: dict[str, Any] | None, max_num_splits: int) -> TaskOutcome:
+def _outcome(record: TaskRecord, max_num_splits: int) -> TaskOutcome:
     """Done, unless the task opens a foreach that is wider than the run allows."""
-    if transition is not None and (transition["num_splits"] or 0) > max_num_splits:
+    transition, num_splits = record.transition, record.num_splits
+    if transition is not None and num_splits is not None and num_splits > max_num_splits:
         return TaskOutcome(
             ok=False,
-            failure=f"The foreach of step {step!r} over self.{transition['foreach']} has "
-            f"{transition['num_splits']} splits, and this run allows {max_num_splits}. "
-            f"Give run --max-num-splits {transition['num_splits']}, or make it shorter.",
+            failure=f"The foreach of step {record.step!r} over self.{transition['foreach']} has "
+            f"{num_splits} splits, and this run allows {max_num_splits}. "
+            f"Give run --max-num-splits {num_splits}, or make it shorter.",
         )
     return TaskOutcome(ok=True, transition=transition)
 

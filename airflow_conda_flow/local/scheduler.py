@@ -9,13 +9,16 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from functools import partial
-from typing import Any
+from typing import TYPE_CHECKING
 
 from airflow_conda_flow.compute.gang import run_together
-from airflow_conda_flow.flow.graph import FlowGraph
-from airflow_conda_flow.flow.index_path import task_id
 from airflow_conda_flow.local.console import Console
 from airflow_conda_flow.local.readiness import Readiness, TaskKey
+from airflow_conda_flow.records.graph import FlowGraph
+from airflow_conda_flow.records.names import task_id
+
+if TYPE_CHECKING:
+    from airflow_conda_flow.records.shapes import Transition
 
 _MOST_THREADS = 10_000
 
@@ -33,7 +36,7 @@ class TaskOutcome:
     """
 
     ok: bool
-    transition: dict[str, Any] | None = None
+    transition: Transition | None = None
     failure: str | None = None
     retry_in: float | None = None
     was_ended: bool = False

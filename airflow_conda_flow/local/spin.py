@@ -11,27 +11,33 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from airflow_conda_flow.compute.compute import step_platforms
 from airflow_conda_flow.datastore.borrowing_artifacts import BorrowingArtifacts
 from airflow_conda_flow.datastore.catalogue import RunCatalogue
 from airflow_conda_flow.datastore.datastore import Datastore, open_datastore
 from airflow_conda_flow.datastore.local_storage import LocalStorage
-from airflow_conda_flow.datastore.manifests import Manifest, write_run_manifest, write_task_manifest
+from airflow_conda_flow.datastore.manifests import write_run_manifest, write_task_manifest
 from airflow_conda_flow.environments.credentials import Credentials
 from airflow_conda_flow.environments.environments import Environments
 from airflow_conda_flow.environments.progress import open_progress
 from airflow_conda_flow.flow.definition import FlowDefinition
-from airflow_conda_flow.flow.index_path import task_id
 from airflow_conda_flow.flow.username import username
 from airflow_conda_flow.local.console import Console
 from airflow_conda_flow.local.scheduler import TaskLines
-from airflow_conda_flow.runner.attempt import Surroundings, TaskRequest, TaskResult, run_attempt
-from airflow_conda_flow.runner.manifest_reader import ManifestReader
+from airflow_conda_flow.records.names import task_id
+from airflow_conda_flow.records.run_record import RunRecord
+from airflow_conda_flow.records.task_record import TaskRecord
+from airflow_conda_flow.runner.attempt import Surroundings, run_attempt
+from airflow_conda_flow.runner.record_reader import RecordReader
 from airflow_conda_flow.runner.run_preparation import prepare_run
-from airflow_conda_flow.runtime import pickling
+from airflow_conda_flow.runner.stored_values import store_values
+from airflow_conda_flow.runner.task_request import TaskRequest, TaskResult
 from airflow_conda_flow.settings import Settings
+
+if TYPE_CHECKING:
+    from airflow_conda_flow.records.shapes import ArtifactRef
 
 FOLDER = ".conda_flow_spin"
 _LEFT_OUT = frozenset({"retry", "catch", "kubernetes", "batch"})
@@ -43,7 +49,7 @@ class SpinOptions:
     """What is to be run.
 
     Attributes:
-        origin: the manifest of the run whose inputs the task has.
+        origin: the run whose inputs the task has.
         step: the step.
         indices: the task's index path.
         environment: ``conda`` for the step's own environment.
@@ -52,7 +58,7 @@ class SpinOptions:
         replaced: values by name, in place of the artifacts of the run.
     """
 
-    origin: Manifest
+    origin: RunRecord
     step: str
     indices: tuple[int, ...]
     environment: Literal["conda", "local"]
@@ -99,13 +105,13 @@ class Spin:
             artifacts = BorrowingArtifacts(store, self._settings.cache_dir, self._past.artifacts)
             datastore = Datastore(self._storage, artifacts, self._settings.cache_dir)
             environments = self._environments()
-            manifest, refs = self._prepare(datastore, environments)
+            record, refs = self._prepare(datastore, environments)
             reader = _Inputs(self._past, self._options, refs)
             surroundings = Surroundings(reader, _Catalogue(self._past, datastore, self.run_id))
 
             def run(cancel: threading.Event) -> bool:
-                result = self._run(manifest, datastore, environments, surroundings, cancel)
-                self._leave(artifacts, manifest, result.manifest)
+                result = self._run(record, datastore, environments, surroundings, cancel)
+                self._leave(artifacts, record, result.record)
                 return result.ok
 
             yield run
@@ -115,7 +121,7 @@ class Spin:
 
     def _run(
         self,
-        manifest: Manifest,
+        record: RunRecord,
         datastore: Datastore,
         environments: Environments,
         surroundings: Surroundings,
@@ -129,7 +135,7 @@ class Spin:
             options.step,
             options.indices,
             code_dir=Path(self._definition.file).parent,
-            run_manifest=manifest,
+            run=record,
             python=sys.executable,
         )
         result = run_attempt(
@@ -141,8 +147,8 @@ class Spin:
             cancel=cancel,
             surroundings=surroundings,
         )
-        if not result.ok and not result.reported:
-            for text in (result.exception or {}).get("traceback", "").splitlines():
+        if result.exception is not None and not result.reported:
+            for text in result.exception["traceback"].splitlines():
                 lines.line(text)
         lines.line("Task finished successfully." if result.ok else "Task failed.")
         return result
@@ -159,69 +165,59 @@ class Spin:
 
     def _prepare(
         self, datastore: Datastore, environments: Environments
-    ) -> tuple[Manifest, Mapping[str, Any]]:
-        """The manifest of a run with the parameters of the origin, and the references of what is replaced."""
+    ) -> tuple[RunRecord, Mapping[str, ArtifactRef]]:
+        """The record of a run with the parameters of the origin, and the references of what is replaced."""
         definition, options = self._definition, self._options
-        manifest = prepare_run(
+        run = prepare_run(
             definition,
             datastore=datastore,
             environments=environments,
             settings=self._settings,
             platforms=step_platforms({name: {} for name in definition.graph.steps}, self._settings),
             run_id=self.run_id,
-            parameters=definition.added_parameter_values(options.origin["parameters"], username()),
+            parameters=definition.added_parameter_values(options.origin.parameters, username()),
             origin="local",
             environment="local" if options.plain else options.environment,
             resumed=options.origin,
             resolved={options.step},
         )
-        decorators = manifest["decorators"].get(options.step, {})
+        decorators = run.decorators_of(options.step)
         kept = {
             name: each for name, each in decorators.items() if name not in _LEFT_OUT and not options.plain
         }
-        manifest["decorators"] = {options.step: kept}
+        refs = store_values(datastore, options.replaced, run.pickle_protocol(options.step))
+        first = {name: ref for name, ref in refs.items() if name in run.parameters}
+        others = {name: ref for name, ref in refs.items() if name not in run.parameters}
+        run = run.changed(
+            decorators={options.step: kept},
+            # A step without inputs begins with parameters and constants: so these are replaced too.
+            parameters={**run.parameters, **first},
+            constants={**run.constants, **others},
+        )
         if options.plain:
-            manifest["user_decorators"] = {}
-        refs = self._stored(datastore, manifest)
-        for name, ref in refs.items():  # what the first step has at once
-            place = "parameters" if name in manifest["parameters"] else "constants"
-            manifest[place] = {**manifest[place], name: ref}
-        write_run_manifest(self._storage, manifest)
-        return manifest, refs
+            run = run.changed(user_decorators={})
+        write_run_manifest(self._storage, run)
+        return run, refs
 
-    def _stored(self, datastore: Datastore, manifest: Manifest) -> dict[str, Any]:
-        """The references of the values that stand in for artifacts."""
-        protocol = manifest["pickle_protocols"][self._options.step]
-        scratch = datastore.artifacts.scratch_dir()
-        refs: dict[str, Any] = {}
-        try:
-            for number, (name, value) in enumerate(self._options.replaced.items()):
-                path = scratch / str(number)
-                refs[name] = pickling.dump_to_file(value, str(path), protocol)
-                datastore.artifacts.publish(path, refs[name]["sha256"])
-        finally:
-            shutil.rmtree(scratch)
-        return refs
-
-    def _leave(self, artifacts: BorrowingArtifacts, run: Manifest, task: Manifest) -> None:
+    def _leave(self, artifacts: BorrowingArtifacts, run: RunRecord, task: TaskRecord) -> None:
         """Keep the artifacts with all that they share with the origin, or say that there are none."""
         if self._options.persist:
-            artifacts.keep([*task["artifacts"].values(), *run["parameters"].values()])
+            artifacts.keep([*task.artifacts.values(), *run.parameters.values()])
         else:
-            write_task_manifest(self._storage, {**task, "artifacts": {}})
+            write_task_manifest(self._storage, task.with_artifacts({}))
 
 
-class _Inputs(ManifestReader):
+class _Inputs(RecordReader):
     """The tasks of the origin, with other values for some artifacts."""
 
-    def __init__(self, past: Datastore, options: SpinOptions, refs: Mapping[str, Any]) -> None:
-        super().__init__(past.storage, options.origin["flow"], options.origin["run_id"])
+    def __init__(self, past: Datastore, options: SpinOptions, refs: Mapping[str, ArtifactRef]) -> None:
+        super().__init__(past.storage, options.origin.flow, options.origin.run_id)
         self._refs = refs
 
-    def __call__(self, step: str, indices: tuple[int, ...]) -> Manifest | None:
-        """The manifest of a finished task, or None."""
+    def __call__(self, step: str, indices: tuple[int, ...]) -> TaskRecord | None:
+        """The record of a finished task, or None."""
         found = super().__call__(step, indices)
-        return found if found is None else {**found, "artifacts": {**found["artifacts"], **self._refs}}
+        return None if found is None else found.with_artifacts({**found.artifacts, **self._refs})
 
 
 class _Catalogue(RunCatalogue):

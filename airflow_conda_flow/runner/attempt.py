@@ -10,112 +10,46 @@ import threading
 from collections.abc import Callable, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
-from datetime import datetime, timezone
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 from airflow_conda_flow.datastore import code_package
 from airflow_conda_flow.datastore.catalogue import RunCatalogue
 from airflow_conda_flow.datastore.datastore import Datastore
 from airflow_conda_flow.datastore.digest import remember
-from airflow_conda_flow.datastore.manifests import DONE, read_run_manifest, write_task_manifest
+from airflow_conda_flow.datastore.manifests import read_run_manifest, write_task_manifest
 from airflow_conda_flow.environments.environments import Environments
-from airflow_conda_flow.errors import CondaFlowError, TimeoutException
-from airflow_conda_flow.flow.graph import FlowGraph
-from airflow_conda_flow.flow.index_path import task_id
+from airflow_conda_flow.errors import CondaFlowError, TaskFailed, TimeoutException
 from airflow_conda_flow.runner import caught_failure, secret_values
 from airflow_conda_flow.runner.attempt_cards import AttemptCards
 from airflow_conda_flow.runner.attempt_log import AttemptLog, shown
-from airflow_conda_flow.runner.failed_attempt import as_exception
+from airflow_conda_flow.runner.attempt_record import AttemptRecord, as_exception
 from airflow_conda_flow.runner.main_node import THIS_MACHINE, main_address
-from airflow_conda_flow.runner.manifest_reader import ManifestReader
 from airflow_conda_flow.runner.process_death import describe_death
+from airflow_conda_flow.runner.record_reader import RecordReader
 from airflow_conda_flow.runner.runtime_root import runtime_root
 from airflow_conda_flow.runner.s3_service import S3Service
 from airflow_conda_flow.runner.step_environ import conda_command, conda_environ, plain_command
 from airflow_conda_flow.runner.step_process import ProcessEnd, run_step_process
+from airflow_conda_flow.runner.task_inputs import TaskInputs, gather_inputs
 from airflow_conda_flow.runner.task_message import leads_back, next_round, task_message
+from airflow_conda_flow.runner.task_request import TaskRequest, TaskResult
 from airflow_conda_flow.runtime import main as runtime_main
 from airflow_conda_flow.runtime import protocol, time_limit
 
-Manifest = dict[str, Any]
+if TYPE_CHECKING:
+    from airflow_conda_flow.records.run_record import RunRecord
+    from airflow_conda_flow.records.shapes import (
+        Answer,
+        ArtifactRef,
+        AskMessage,
+        ExceptionRecord,
+        StepMessage,
+        TaskMessage,
+    )
+    from airflow_conda_flow.records.task_record import TaskRecord
+
 _PUBLISHED_AT_ONCE = 1024 * 1024
-
-
-@dataclass(frozen=True)
-class TaskRequest:
-    """Which attempt of which task is to be run.
-
-    Attributes:
-        flow: the flow's name.
-        run_id: the run's id.
-        step: the step's name.
-        indices: the index path.
-        attempt: from 0.
-        is_last: whether the task fails for good if this attempt does; what ``@catch`` waits for.
-        code_dir: where the flow file is; None extracts the run's code package.
-        run_manifest: the run's manifest; None reads it.
-        python: the interpreter for steps without an environment; None is this one.
-        is_elsewhere: whether the other nodes of a ``num_parallel`` are found through the network alone.
-    """
-
-    flow: str
-    run_id: str
-    step: str
-    indices: tuple[int, ...] = ()
-    attempt: int = 0
-    code_dir: Path | None = None
-    run_manifest: Manifest | None = None
-    python: str | None = None
-    is_last: bool = True
-    is_elsewhere: bool = False
-
-    def to_dict(self) -> dict[str, Any]:
-        """What names the attempt, as JSON; what is found anew on every machine is left out."""
-        return {
-            "flow": self.flow,
-            "run_id": self.run_id,
-            "step": self.step,
-            "indices": list(self.indices),
-            "attempt": self.attempt,
-            "is_last": self.is_last,
-        }
-
-    @classmethod
-    def from_dict(cls, data: Mapping[str, Any]) -> TaskRequest:
-        """The inverse of ``to_dict``.
-
-        >>> request = TaskRequest("AFlow", "1", "train", (3, 1), attempt=2)
-        >>> TaskRequest.from_dict(request.to_dict()) == request
-        True
-        """
-        return cls(
-            data["flow"],
-            data["run_id"],
-            data["step"],
-            tuple(data["indices"]),
-            data["attempt"],
-            is_last=data.get("is_last", True),
-        )
-
-
-@dataclass(frozen=True)
-class TaskResult:
-    """How an attempt ended.
-
-    Attributes:
-        ok: whether its outputs are published; also of a failure that ``@catch`` caught.
-        manifest: what was committed.
-        exception: type, message and traceback of the failure, as texts; None if there was none.
-        cancelled: whether it was ended from outside.
-        reported: whether the failure's traceback is among the lines that the attempt printed.
-    """
-
-    ok: bool
-    manifest: Manifest
-    exception: dict[str, Any] | None = None
-    cancelled: bool = False
-    reported: bool = False
 
 
 @dataclass(frozen=True)
@@ -123,11 +57,11 @@ class Surroundings:
     """Where an attempt looks, if not in the run that it is part of.
 
     Attributes:
-        manifest_of: the tasks before it.
+        record_of: the tasks before it.
         catalogue: what the client in the step is told.
     """
 
-    manifest_of: ManifestReader
+    record_of: RecordReader
     catalogue: RunCatalogue
 
 
@@ -162,16 +96,20 @@ def run_attempt(
     Raises:
         DatastoreError: the manifests cannot be read or written.
     """
-    run = request.run_manifest or read_run_manifest(datastore.storage, request.flow, request.run_id)
+    run = request.run or read_run_manifest(datastore.storage, request.flow, request.run_id)
     if surroundings is None:
-        reader = ManifestReader(datastore.storage, request.flow, request.run_id)
+        reader = RecordReader(datastore.storage, request.flow, request.run_id)
         surroundings = Surroundings(reader, RunCatalogue(datastore))
     attempt = _Attempt(request, run, datastore, environments, output, keepers or {}, surroundings)
     return attempt.run(on_start, cancel or threading.Event())
 
 
 def caught_outside(
-    request: TaskRequest, run: Manifest, datastore: Datastore, result: TaskResult, say: Callable[[str], None]
+    request: TaskRequest,
+    run: RunRecord,
+    datastore: Datastore,
+    result: TaskResult,
+    say: Callable[[str], None],
 ) -> TaskResult:
     """What ``@catch`` makes of a last attempt whose pod or job ended with its runner.
 
@@ -179,24 +117,23 @@ def caught_outside(
 
     Args:
         request: the attempt.
-        run: the run's manifest.
+        run: the run's record.
         datastore: where the run is.
         result: how it ended.
         say: takes the lines that are printed.
     """
-    exception = result.exception or {"message": "No reason is known."}
-    exception = {"type": "TaskFailed", "traceback": f"{exception['message']}\n", **exception}
     if result.ok or not request.is_last or not caught_failure.is_caught(run, request.step):
         return result
+    exception = result.exception or as_exception(TaskFailed("No reason is known."))
     try:
-        manifest = caught_failure.commit_from_outside(
-            datastore, run, request.step, request.indices, request.attempt, exception
-        )
+        attempt = AttemptRecord.from_outside(request, run, datastore.storage)
     except LookupError:
         return result
+    record = attempt.caught(exception, caught_failure.stored(datastore, run, request.step, exception))
+    attempt.commit_from_outside(datastore.storage, record)
     for line in caught_failure.lines(run, request.step, exception):
         say(line)
-    return TaskResult(ok=True, manifest=manifest, exception=exception)
+    return TaskResult(ok=True, record=record, exception=exception)
 
 
 class _Attempt:
@@ -205,7 +142,7 @@ class _Attempt:
     def __init__(
         self,
         request: TaskRequest,
-        run: Manifest,
+        run: RunRecord,
         datastore: Datastore,
         environments: Environments,
         output: Output,
@@ -220,15 +157,14 @@ class _Attempt:
         self._output = output
         self._keepers = keepers
         self._mask = secret_values.Mask()
-        self._started = _now()
+        self._attempt = AttemptRecord(request, run)
         self._publishing: list[Future[None]] = []
         self._publisher: ThreadPoolExecutor | None = None
-        self._split_name: str | None = None
-        self._message: dict[str, Any] | None = None
+        self._message: TaskMessage | None = None
         self._cards = AttemptCards(
             datastore.storage,
-            run.get("decorators", {}).get(request.step, {}).get("card", []),
-            run["parameters"],
+            run.decorators_of(request.step).get("card", []),
+            run.parameters,
             self._mask.data,
         )
 
@@ -254,57 +190,61 @@ class _Attempt:
                 if self._publisher is not None:
                     self._publisher.shutdown()
         except (CondaFlowError, OSError) as error:
-            return self._conclude({}, as_exception(error), cancelled=cancel.is_set())
-        last = end.last or {"type": "failed", "exception": self._death(end)}
-        return self._conclude(last, last.get("exception"), cancelled=end.cancelled)
+            return self._fail(as_exception(error), cancelled=cancel.is_set())
+        if end.last is None:
+            return self._fail(self._death(end), cancelled=end.cancelled)
+        if end.last["type"] == "failed":
+            last = end.last
+            return self._fail(
+                last["exception"], cancelled=end.cancelled, left=last.get("artifacts"), python=last["python"]
+            )
+        record = self._attempt.done(end.last["artifacts"], end.last["transition"], end.last["python"])
+        return TaskResult(ok=True, record=self._commit(record))
 
     def _run_process(
         self, scratch: Path, on_start: Callable[[int], None], cancel: threading.Event
     ) -> ProcessEnd:
         request, run = self._request, self._run
+        # First: whatever fails from here on, the attempt's record has the facts that inputs give.
+        inputs = self._attempt.inputs = self._inputs()
         code_dir = request.code_dir or code_package.extract(
-            self._datastore.storage, run["code"]["sha256"], self._datastore.cache_dir
+            self._datastore.storage, run.code["sha256"], self._datastore.cache_dir
         )
-        graph = FlowGraph.from_dict(run["graph"])
         main_ip = THIS_MACHINE
-        if request.is_elsewhere and graph.is_in_gang(request.step):
+        if request.is_elsewhere and run.graph.is_in_gang(request.step):
             main_ip = main_address(self._datastore.storage, request, cancel)
         # On Kubernetes a directory in memory may be for that.
         tempdir = Path(tempfile.mkdtemp("", "task-", os.environ.get("CONDA_FLOW_TEMPDIR") or scratch))
-        message = task_message(
-            graph,
+        self._message = message = task_message(
+            request,
             run,
-            request.step,
-            request.indices,
-            request.attempt,
-            self._surroundings.manifest_of,
-            code_dir,
-            scratch,
-            tempdir,
-            is_last=request.is_last,
+            inputs,
+            code_dir=code_dir,
+            scratch=scratch,
+            tempdir=tempdir,
+            s3={"socket": self._s3.path, "root": run.datatools_root, "scratch": str(scratch)},
             main_ip=main_ip,
-            is_copy=request.code_dir is None,
         )
-        message["s3"] = {
-            "socket": self._s3.path,
-            "root": run.get("datatools_root"),
-            "scratch": str(scratch),
-        }
-        self._message = message
-        if message["foreach_stack"]:
-            self._split_name = " / ".join(frame["name"] for frame in message["foreach_stack"])
         command, environ = self._command()
         environ = self._with_variables(environ)
         end = run_step_process(command, environ, message, self, on_start, cancel)
-        while end.last is not None and leads_back(request.step, end.last) and not cancel.is_set():
+        while (done := leads_back(request.step, end.last)) and not cancel.is_set():
             self._finish_publishing()
-            self._message = message = next_round(message, end.last)
+            self._message = message = next_round(message, done)
             end = run_step_process(command, environ, message, self, on_start, cancel)
         return end
 
+    def _inputs(self) -> TaskInputs:
+        request = self._request
+        try:
+            return gather_inputs(self._run, request.step, request.indices, self._surroundings.record_of)
+        except LookupError as error:
+            name = f"{request.step}/{request.task.task_id}"
+            raise TaskFailed(f"Task {name} cannot start: {error}") from error
+
     def _with_variables(self, environ: Mapping[str, str] | None) -> Mapping[str, str] | None:
         """The step's variables: those around it, then ``@environment``, then ``@secrets``."""
-        decorators = self._run.get("decorators", {}).get(self._request.step, {})
+        decorators = self._run.decorators_of(self._request.step)
         if not decorators.keys() & {"environment", "secrets"}:
             return environ
         values = {
@@ -316,7 +256,7 @@ class _Attempt:
         return {**values, **secrets}
 
     def _command(self) -> tuple[list[str], Mapping[str, str] | None]:
-        environment = self._run["environments"].get(self._request.step)
+        environment = self._run.environment_of(self._request.step)
         if environment is None and self._request.python in {None, sys.executable}:
             # This interpreter has the package already; a second copy would only hide it.
             return plain_command(sys.executable, Path(runtime_main.__file__)), None
@@ -329,7 +269,7 @@ class _Attempt:
 
     # The exchange.
 
-    def answer(self, message: Mapping[str, Any]) -> dict[str, Any] | None:
+    def answer(self, message: StepMessage) -> Answer | None:
         """Give an artifact's file, or take one, or say what is known of past runs."""
         if message["type"] == "publish":
             self._publish(Path(message["path"]), message["sha256"], message["size"])
@@ -337,15 +277,17 @@ class _Attempt:
         if message["type"] == "ask":
             return self._told(message)
         if message["type"] == "cards":
-            self._cards.take(message, self._manifest({}, None, "running"))
+            self._cards.take(message, self._attempt.running())
             return None
+        if message["type"] != "fetch":
+            raise ValueError(f"A runner does not answer {message['type']!r}.")
         try:
             path = self._datastore.artifacts.fetch(message["sha256"], message["size"])
         except CondaFlowError as error:
             return protocol.error(str(error))
         return protocol.artifact(str(path))
 
-    def _told(self, message: Mapping[str, Any]) -> dict[str, Any]:
+    def _told(self, message: AskMessage) -> Answer:
         try:
             if message["call"] == "artifact":  # a card's own type may read what the step has just made
                 self._finish_publishing()
@@ -376,76 +318,46 @@ class _Attempt:
 
     # The commit.
 
-    def _conclude(
-        self, last: Mapping[str, Any], exception: dict[str, Any] | None, *, cancelled: bool
+    def _fail(
+        self,
+        exception: ExceptionRecord,
+        *,
+        cancelled: bool,
+        left: dict[str, ArtifactRef] | None = None,
+        python: str | None = None,
     ) -> TaskResult:
-        """Commit the attempt as it ended, or as ``@catch`` says that it ended."""
-        message = self._message
-        exception = None if exception is None else self._mask.exception(exception)
-        if exception is None or cancelled or message is None or not message["is_caught"]:
-            return self._commit(last, exception, cancelled=cancelled)
-        for line in caught_failure.lines(self._run, self._request.step, exception):
-            self.line("stderr", line.encode("utf-8", "backslashreplace") + b"\n")
-        left = last.get("artifacts", message["namespace"])
-        outcome = caught_failure.outcome(self._datastore, self._run, self._request.step, left, exception)
-        return self._commit({**last, **outcome}, exception, cancelled=False)
+        """Commit an attempt that failed, or that is done because ``@catch`` says so.
 
-    def _death(self, end: ProcessEnd) -> dict[str, Any]:
-        if end.timed_out and self._message is not None:
+        Args:
+            exception: why it failed.
+            cancelled: whether it was ended from outside.
+            left: what a step under ``@catch`` leaves to those that follow, if it could still say.
+            python: the version that it ran on, likewise.
+        """
+        exception = self._mask.exception(exception)
+        step = self._request.step
+        is_caught = self._request.is_last and caught_failure.is_caught(self._run, step)
+        if cancelled or not is_caught or self._attempt.inputs is None:
+            self._log.add("stderr", exception["traceback"].encode("utf-8", "backslashreplace"))
+            record = self._commit(self._attempt.failed(exception, python))
+            return TaskResult(ok=False, record=record, exception=exception, cancelled=cancelled)
+        if left is None and self._message is not None:
+            left = self._message["namespace"]  # of the last round, where the step leads back to itself
+        for line in caught_failure.lines(self._run, step, exception):
+            self.line("stderr", line.encode("utf-8", "backslashreplace") + b"\n")
+        added = caught_failure.stored(self._datastore, self._run, step, exception)
+        record = self._commit(self._attempt.caught(exception, added, left, python))
+        return TaskResult(ok=True, record=record, exception=exception)
+
+    def _death(self, end: ProcessEnd) -> ExceptionRecord:
+        if end.timed_out and self._message is not None and self._message["timeout"] is not None:
             text = time_limit.message(self._request.step, self._message["timeout"])
             return as_exception(TimeoutException(text))
         return describe_death(end)
 
-    def _commit(
-        self, last: Mapping[str, Any], exception: dict[str, Any] | None, *, cancelled: bool
-    ) -> TaskResult:
-        """Store the logs, then the manifest: its being there is the commit.
-
-        Args:
-            last: the process's last message, or what stands for it.
-            exception: why the attempt failed, caught or not; None if nothing did.
-            cancelled: whether it was ended from outside.
-        """
-        request = self._request
-        is_done = exception is None or last.get("status") == DONE
-        if not is_done and exception is not None:
-            self._log.add("stderr", exception["traceback"].encode("utf-8", "backslashreplace"))
-        manifest = self._manifest(last, exception, DONE if is_done else "failed")
-        self._log.store(
-            self._datastore.storage,
-            request.flow,
-            request.run_id,
-            request.step,
-            task_id(request.indices),
-            request.attempt,
-        )
-        manifest["cards"] = self._cards.store(manifest)
-        write_task_manifest(self._datastore.storage, manifest)
-        return TaskResult(is_done, manifest, exception, cancelled and exception is not None)
-
-    def _manifest(
-        self, last: Mapping[str, Any], exception: Mapping[str, Any] | None, status: str
-    ) -> dict[str, Any]:
-        request = self._request
-        environment = self._run["environments"].get(request.step)
-        return {
-            "version": 1,
-            "flow": request.flow,
-            "run_id": request.run_id,
-            "step": request.step,
-            "task_id": task_id(request.indices),
-            "attempt": request.attempt,
-            "split_name": self._split_name,
-            "status": status,
-            "started": self._started,
-            "finished": None if status == "running" else _now(),
-            "artifacts": last.get("artifacts", {}),
-            "transition": last.get("transition"),
-            "exception": exception,
-            "environment": environment["id"] if environment else None,
-            "python": last.get("python") or (environment["python"] if environment else None),
-        }
-
-
-def _now() -> str:
-    return datetime.now(timezone.utc).isoformat(timespec="microseconds")
+    def _commit(self, record: TaskRecord) -> TaskRecord:
+        """Store the logs and the cards, then the record: its being there is the commit."""
+        self._log.store(self._datastore.storage, self._request.name)
+        record = record.with_cards(self._cards.store(record))
+        write_task_manifest(self._datastore.storage, record)
+        return record

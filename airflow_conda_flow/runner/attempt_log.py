@@ -8,6 +8,7 @@ from typing import BinaryIO
 from airflow_conda_flow.datastore import layout
 from airflow_conda_flow.datastore.logs import stamp
 from airflow_conda_flow.datastore.storage import Storage
+from airflow_conda_flow.records.names import AttemptName
 
 
 class AttemptLog:
@@ -39,12 +40,11 @@ class AttemptLog:
             else:
                 self._amid_line.add(stream)
 
-    def store(self, storage: Storage, flow: str, run_id: str, step: str, task_id: str, attempt: int) -> None:
+    def store(self, storage: Storage, name: AttemptName) -> None:
         """Put the logs that have a line into the datastore; nothing can be added after that."""
         for stream, file in self._files.items():
             file.close()
-            key = layout.task_log(flow, run_id, step, task_id, attempt, stream)
-            storage.upload(Path(file.name), key)
+            storage.upload(Path(file.name), layout.task_log(name, stream))
 
     def close(self) -> None:
         """Close the files, stored or not."""

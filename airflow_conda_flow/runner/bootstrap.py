@@ -57,7 +57,7 @@ def credentials() -> "tuple[str, str, str | None]":
     return answer["AccessKeyId"], answer["SecretAccessKey"], answer["Token"]
 
 
-def small(url: "str", headers: "dict[str, str]", method: "str" = "GET") -> "str":
+def small(url: str, headers: "dict[str, str]", method: str = "GET") -> str:
     """The text that a service of this machine answers."""
     request = urllib.request.Request(url, headers=headers, method=method)
     # Whatever proxy there is, it does not lead to this machine's own services.
@@ -66,7 +66,7 @@ def small(url: "str", headers: "dict[str, str]", method: "str" = "GET") -> "str"
         return str(answer.read().decode())
 
 
-def open_object(bucket: "str", key: "str", region: "str", keys: "tuple[str, str, str | None]") -> "Any":
+def open_object(bucket: str, key: str, region: str, keys: "tuple[str, str, str | None]") -> "Any":
     """The answer to a GET, signed: https://docs.aws.amazon.com/AmazonS3/latest/API/sig-v4-header-based-auth.html."""
     endpoint = os.environ.get("AWS_ENDPOINT_URL_S3") or os.environ.get("AWS_ENDPOINT_URL")
     path = "/" + urllib.parse.quote(key, safe="/-_.~")
@@ -102,7 +102,7 @@ def open_object(bucket: "str", key: "str", region: "str", keys: "tuple[str, str,
     return urllib.request.urlopen(urllib.request.Request(endpoint + path, headers=headers), timeout=60)
 
 
-def open_anywhere(bucket: "str", key: "str") -> "Any":
+def open_anywhere(bucket: str, key: str) -> "Any":
     """The answer, also where the bucket turns out to be in another region."""
     keys = credentials()
     region = os.environ.get("AWS_REGION") or os.environ.get("AWS_DEFAULT_REGION") or "us-east-1"
@@ -118,22 +118,22 @@ def open_anywhere(bucket: "str", key: "str") -> "Any":
 class Hashed:
     """A stream that hashes what is read from it."""
 
-    def __init__(self, stream: "Any") -> "None":
+    def __init__(self, stream: "Any") -> None:
         self.stream, self.digest = stream, hashlib.sha256()
 
-    def read(self, size: "int") -> "bytes":
+    def read(self, size: int) -> bytes:
         """The next bytes."""
-        data: "bytes" = self.stream.read(size)
+        data: bytes = self.stream.read(size)
         self.digest.update(data)
         return data
 
-    def check(self, sha256: "str") -> "None":
+    def check(self, sha256: str) -> None:
         """Raise OSError if what was read is something else."""
         if self.digest.hexdigest() != sha256:
             raise OSError("its sha256 is %s" % self.digest.hexdigest())
 
 
-def unpack(bucket: "str", key: "str", sha256: "str", target: "str") -> "None":
+def unpack(bucket: str, key: str, sha256: str, target: str) -> None:
     """Make ``target`` the directory in the archive; nothing in it is used before all is verified."""
     folder = os.path.dirname(target)
     os.makedirs(folder, exist_ok=True)
@@ -154,7 +154,7 @@ def unpack(bucket: "str", key: "str", sha256: "str", target: "str") -> "None":
         raise
 
 
-def fetch(url: "str", target: "str") -> "None":
+def fetch(url: str, target: str) -> None:
     """Unpack the archive into ``target``, trying again what may pass."""
     bucket, _, key = url[len("s3://") :].partition("/")
     sha256 = key.rpartition("/")[2].partition(".")[0]
@@ -172,7 +172,7 @@ def fetch(url: "str", target: "str") -> "None":
         time.sleep(0.5 * 2 ** (TRIES - 1 - left))
 
 
-def main(arguments: "list[str]") -> "int":
+def main(arguments: "list[str]") -> int:
     """Become the runner, or end with one line and exit code 3."""
     signal.signal(signal.SIGTERM, lambda number, _frame: os._exit(128 + number))
     url = os.environ["CONDA_FLOW_RUNNER"]

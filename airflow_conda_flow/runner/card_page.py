@@ -5,7 +5,11 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Mapping, Sequence
 from html import escape
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from airflow_conda_flow.records.shapes import ArtifactRef
+    from airflow_conda_flow.records.task_record import TaskRecord
 
 Part = Mapping[str, Any]
 _VEGA = "https://cdn.jsdelivr.net/npm/"
@@ -36,23 +40,23 @@ progress { width: 60%; height: 1rem; vertical-align: middle; accent-color: var(-
 
 
 def card_page(
-    kind: str, parts: Sequence[Part], manifest: Mapping[str, Any], parameters: Mapping[str, Any]
+    kind: str, parts: Sequence[Part], record: TaskRecord, parameters: Mapping[str, ArtifactRef]
 ) -> str:
     """The page of a card.
 
     Args:
         kind: ``default`` for the task's facts as well, ``blank`` for the parts alone.
         parts: what the step appended, as ``flow.card_components`` gives it.
-        manifest: the task's, finished or not.
+        record: the task's, finished or not.
         parameters: the references of the run's parameters, by name.
     """
-    pathspec = "/".join(str(manifest[name]) for name in ("flow", "run_id", "step", "task_id"))
+    pathspec = record.task.pathspec
     body = [_html(part) for part in parts]
-    exception = manifest.get("exception")
+    exception = record.exception
     if exception is not None:
         body.insert(0, _error({"title": "The task failed", "text": exception["traceback"]}))
     if kind == "default":
-        body = [_header(pathspec, manifest), *body, *_facts(manifest, parameters)]
+        body = [_header(record), *body, *_facts(record, parameters)]
     scripts = _vega_scripts() if any(_has_vega(part) for part in parts) else ""
     return (
         '<!doctype html>\n<html lang="en"><head><meta charset="utf-8">'
@@ -61,19 +65,19 @@ def card_page(
     )
 
 
-def _header(pathspec: str, manifest: Mapping[str, Any]) -> str:
-    status = escape(str(manifest["status"]))
-    times = f"{manifest['started'][:19]} to {(manifest.get('finished') or 'now')[:19]} (UTC)"
-    python = f", Python {manifest['python']}" if manifest.get("python") else ""
-    facts = escape(f"attempt {manifest['attempt']}, {times}{python}")
+def _header(record: TaskRecord) -> str:
+    status = escape(record.status)
+    times = f"{record.started[:19]} to {(record.finished or 'now')[:19]} (UTC)"
+    python = f", Python {record.python}" if record.python else ""
+    facts = escape(f"attempt {record.attempt}, {times}{python}")
     return (
-        f"<header><h1>{escape(pathspec)}</h1>"
+        f"<header><h1>{escape(record.task.pathspec)}</h1>"
         f'<p class="dim"><span class="{status}">{status}</span>, {facts}</p></header>'
     )
 
 
-def _facts(manifest: Mapping[str, Any], parameters: Mapping[str, Any]) -> list[str]:
-    artifacts = {n: ref for n, ref in manifest.get("artifacts", {}).items() if n not in parameters}
+def _facts(record: TaskRecord, parameters: Mapping[str, ArtifactRef]) -> list[str]:
+    artifacts = {name: ref for name, ref in record.artifacts.items() if name not in parameters}
     sections = []
     for title, refs in (("Parameters", parameters), ("Artifacts", artifacts)):
         if refs:
@@ -84,7 +88,7 @@ def _facts(manifest: Mapping[str, Any], parameters: Mapping[str, Any]) -> list[s
     return sections
 
 
-def _preview(ref: Mapping[str, Any]) -> str:
+def _preview(ref: ArtifactRef) -> str:
     return str(ref.get("preview") or f"{ref['size']:,} bytes")
 
 

@@ -15,7 +15,6 @@ from typing import NoReturn
 
 from airflow_conda_flow._version import __version__
 from airflow_conda_flow.errors import CondaFlowError, SettingError
-from airflow_conda_flow.runner.attempt import TaskRequest
 from airflow_conda_flow.runner.container import (
     CANNOT_RUN,
     container_settings,
@@ -23,6 +22,7 @@ from airflow_conda_flow.runner.container import (
     run_in_container,
 )
 from airflow_conda_flow.runner.home import install
+from airflow_conda_flow.runner.task_request import TaskRequest
 
 _USAGE_ERROR = 2
 _USAGE = """Usage: runner run REQUEST
@@ -76,7 +76,9 @@ def _publish() -> str:
 def _request(text: str) -> TaskRequest:
     try:
         return TaskRequest.from_dict(json.loads(text))
-    except (KeyError, TypeError, ValueError) as error:
+    except SettingError:
+        raise
+    except (AttributeError, KeyError, TypeError, ValueError) as error:
         raise SettingError(
             f"The request {text!r} cannot be read: {error!r}. Expected a JSON object with flow, run_id, "
             "step, indices and attempt."

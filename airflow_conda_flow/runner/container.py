@@ -16,8 +16,9 @@ from airflow_conda_flow.datastore.datastore import Datastore, open_datastore
 from airflow_conda_flow.environments.environments import Environments
 from airflow_conda_flow.environments.packed import CONTAINER_CACHE
 from airflow_conda_flow.errors import CondaFlowError, SettingError, TaskFailed
-from airflow_conda_flow.runner.attempt import TaskRequest, TaskResult, run_attempt
-from airflow_conda_flow.runner.failed_attempt import commit_failure
+from airflow_conda_flow.runner.attempt import run_attempt
+from airflow_conda_flow.runner.attempt_record import commit_failure
+from airflow_conda_flow.runner.task_request import TaskRequest, TaskResult
 from airflow_conda_flow.settings import Settings, load_settings
 
 DONE, STEP_FAILED, CANNOT_RUN = 0, 1, 3
@@ -106,8 +107,9 @@ class _Ending:
         """The exit code; what the step did not say itself is said here."""
         if result.ok:
             return DONE
-        for line in (result.exception or {}).get("traceback", "").splitlines():
-            write_line("stderr", line)
+        if result.exception is not None:
+            for line in result.exception["traceback"].splitlines():
+                write_line("stderr", line)
         if self._signal is not None:
             return _ENDED_BY_SIGNAL + self._signal
         return STEP_FAILED if self._started else CANNOT_RUN

@@ -6,7 +6,7 @@ import json
 from pathlib import Path
 
 from airflow_conda_flow.runner import bootstrap
-from airflow_conda_flow.runner.attempt import TaskRequest
+from airflow_conda_flow.runner.task_request import TaskRequest
 
 HOME = "/opt/airflow-conda-flow"
 """Where the runner is in the runner image, and where an init container puts it."""

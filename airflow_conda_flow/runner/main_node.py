@@ -6,6 +6,7 @@ import contextlib
 import socket
 import threading
 import time
+from dataclasses import replace
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
@@ -13,10 +14,9 @@ from airflow_conda_flow.datastore import layout
 from airflow_conda_flow.datastore.s3_storage import S3Storage
 from airflow_conda_flow.datastore.storage import Storage
 from airflow_conda_flow.errors import NotInDatastore, TaskFailed
-from airflow_conda_flow.flow.index_path import task_id
 
 if TYPE_CHECKING:
-    from airflow_conda_flow.runner.attempt import TaskRequest
+    from airflow_conda_flow.runner.task_request import TaskRequest
 
 THIS_MACHINE = "127.0.0.1"
 _PAUSE = 0.5
@@ -65,8 +65,7 @@ def forget_address(storage: Storage, request: TaskRequest) -> None:
 
 
 def _key(request: TaskRequest) -> str:
-    main = task_id((*request.indices[:-1], 0))
-    return layout.node_address(request.flow, request.run_id, request.step, main, request.attempt)
+    return layout.node_address(replace(request, indices=(*request.indices[:-1], 0)).name)
 
 
 def own_address(storage: Storage) -> str:

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import signal
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 from airflow_conda_flow.errors import TaskFailed
-from airflow_conda_flow.runner.failed_attempt import as_exception
+from airflow_conda_flow.runner.attempt_record import as_exception
 from airflow_conda_flow.runner.step_process import ProcessEnd
+
+if TYPE_CHECKING:
+    from airflow_conda_flow.records.shapes import ExceptionRecord
 
 # A container sees its own group at the root of each hierarchy: version 2, version 1.
 _KILL_COUNTS = (Path("/sys/fs/cgroup/memory.events"), Path("/sys/fs/cgroup/memory/memory.oom_control"))
@@ -16,7 +19,7 @@ _LIMITS = (Path("/sys/fs/cgroup/memory.max"), Path("/sys/fs/cgroup/memory/memory
 _MEBIBYTE = 1024 * 1024
 
 
-def describe_death(end: ProcessEnd) -> dict[str, Any]:
+def describe_death(end: ProcessEnd) -> ExceptionRecord:
     """The exception that a manifest holds for it."""
     if end.cancelled:
         message = "The task was ended before it finished."

@@ -5,8 +5,8 @@ from __future__ import annotations
 import platform
 from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime, timezone
-from pathlib import Path, PurePosixPath
-from typing import Any, Literal
+from pathlib import PurePosixPath
+from typing import TYPE_CHECKING, Any, Literal
 
 from airflow_conda_flow.datastore import code_package, layout
 from airflow_conda_flow.datastore.datastore import Datastore
@@ -23,11 +23,15 @@ from airflow_conda_flow.flow.constants import flow_constants
 from airflow_conda_flow.flow.definition import FlowDefinition
 from airflow_conda_flow.flow.include_file import FileToInclude
 from airflow_conda_flow.flow.username import username
-from airflow_conda_flow.runtime import pickling
+from airflow_conda_flow.records.document import VERSION
+from airflow_conda_flow.records.run_record import RunRecord
+from airflow_conda_flow.runner.stored_values import store_values
 from airflow_conda_flow.settings import Settings
 
+if TYPE_CHECKING:
+    from airflow_conda_flow.records.shapes import ArtifactRef, RunManifest
+
 _BUFFERS_SINCE = (3, 8)  # https://peps.python.org/pep-0574/
-Manifest = dict[str, Any]
 
 
 def prepare_run(
@@ -45,10 +49,10 @@ def prepare_run(
     tags: Sequence[str] = (),
     first_attempt: int = 0,
     namespace: str | None = None,
-    resumed: Mapping[str, Any] | None = None,
+    resumed: RunRecord | None = None,
     current: Mapping[str, Any] | None = None,
     resolved: Collection[str] | None = None,
-) -> Manifest:
+) -> RunRecord:
     """Resolve every environment, store the code package, and commit the run's manifest.
 
     Doing it again for the same run id writes the manifest again; tasks that start later use it.
@@ -67,12 +71,12 @@ def prepare_run(
         tags: the run's tags.
         first_attempt: the number of every task's first attempt.
         namespace: the tag of the runs that the client shows in steps; the user's if None.
-        resumed: the manifest of the run that this one resumes; it has that run's parameters.
+        resumed: the run that this one resumes; it has that run's parameters.
         current: further values for ``current`` in steps, as JSON.
         resolved: the steps whose environments are made; all if None.
 
     Returns:
-        the run manifest, as docs/architecture.md shows it.
+        the run's record.
     """
     specs = environment_specs(definition, settings, platforms) if environment == "conda" else {}
     wanted = {step: spec for step, spec in specs.items() if resolved is None or step in resolved}
@@ -83,8 +87,8 @@ def prepare_run(
     code_package.publish(datastore.storage, package)
     protocols = _pickle_protocols(definition, specs)
     created = datetime.now(timezone.utc)
-    manifest = {
-        "version": 1,
+    manifest: RunManifest = {
+        "version": VERSION,
         "flow": definition.name,
         "run_id": run_id,
         "created": created.isoformat(timespec="microseconds"),
@@ -108,20 +112,19 @@ def prepare_run(
         "pickle_protocols": protocols,
         "first_attempt": first_attempt,
         "parameters": {
-            **_store_parameters(
-                datastore, {**parameters, **definition.configs}, protocols[definition.graph.start]
-            ),
-            **(resumed["parameters"] if resumed else {}),
+            **_store(datastore, {**parameters, **definition.configs}, protocols[definition.graph.start]),
+            **(resumed.parameters if resumed else {}),
         },
-        "constants": _store_parameters(
+        "constants": _store(
             datastore, flow_constants(definition.flow_class), protocols[definition.graph.start]
         ),
         "namespace": f"user:{username()}" if namespace is None else namespace,
-        "origin_run_id": resumed["run_id"] if resumed else None,
+        "origin_run_id": resumed.run_id if resumed else None,
         "datatools_root": settings.datatools_root,
     }
-    write_run_manifest(datastore.storage, manifest)
-    return manifest
+    run = RunRecord(manifest)
+    write_run_manifest(datastore.storage, run)
+    return run
 
 
 def _project_tags(project: Mapping[str, Any]) -> list[str]:
@@ -147,7 +150,7 @@ def first_attempt(storage: Storage, flow: str, run_id: str, *, is_new: bool) -> 
     except NotInDatastore:
         return 0
     if not is_new:
-        return int(before.get("first_attempt", 0))
+        return before.first_attempt
     manifests = (PurePosixPath(key) for key in storage.list_keys(layout.run_folder(flow, run_id)))
     attempts = (int(key.stem) for key in manifests if key.suffix == ".json" and key.stem.isdigit())
     return max(attempts, default=-1) + 1
@@ -190,24 +193,13 @@ def _version(python: str) -> tuple[int, int]:
     return int(major), int(minor)
 
 
-def _store_parameters(datastore: Datastore, parameters: Mapping[str, Any], protocol: int) -> dict[str, Any]:
-    scratch = datastore.artifacts.scratch_dir()
-    refs = {}
-    try:
-        for number, (name, value) in enumerate(parameters.items()):
-            path: Path = scratch / str(number)
-            stored = plain(_content(value, datastore.storage))
-            refs[name] = pickling.dump_to_file(stored, str(path), protocol)
-            datastore.artifacts.publish(path, refs[name]["sha256"])
-    finally:
-        for left in scratch.iterdir():
-            left.unlink()
-        scratch.rmdir()
-    return refs
+def _store(datastore: Datastore, values: Mapping[str, Any], protocol: int) -> dict[str, ArtifactRef]:
+    stored = {name: plain(_content(value, datastore.storage)) for name, value in values.items()}
+    return store_values(datastore, stored, protocol)
 
 
 def _content(value: Any, storage: Storage) -> Any:
-    """What a file holds that a parameter is given; any other value as it is."""
+    """The content of a file that a parameter is given; any other value as it is."""
     if isinstance(value, FileToInclude):
         return value.content(lambda url: read_object_at(url, storage))
     return value

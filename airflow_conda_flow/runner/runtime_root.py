@@ -1,7 +1,7 @@
 """The directory that makes ``airflow_conda_flow`` importable inside a step environment.
 
-It holds the facade, the errors, ``flow/``, ``runtime/``, ``client/`` and ``datatools/``, and nothing else of
-ours: what is not there cannot be imported by a step.
+It holds the facade, the errors, ``records/``, ``flow/``, ``runtime/``, ``client/`` and ``datatools/``, and
+nothing else of ours: what is not there cannot be imported by a step.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from functools import cache
 from pathlib import Path
 
 _PACKAGE = Path(__file__).parent.parent
-_ROOMS = ("flow", "runtime", "client", "datatools", "plugins")
+_ROOMS = ("records", "flow", "runtime", "client", "datatools", "plugins")
 _FILES = (
     "__init__.py",
     "_version.py",

@@ -18,6 +18,7 @@ import socket
 import tempfile
 import threading
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from airflow_conda_flow.datastore.s3_client import ClientOfProcess
 from airflow_conda_flow.datastore.s3_objects import S3Objects
@@ -25,6 +26,9 @@ from airflow_conda_flow.datastore.s3_storage import S3Storage
 from airflow_conda_flow.datastore.storage import Storage
 from airflow_conda_flow.errors import CondaFlowError
 from airflow_conda_flow.runtime import protocol, socket_path
+
+if TYPE_CHECKING:
+    from airflow_conda_flow.records.shapes import AnswerMessage, ErrorMessage, S3Request
 
 
 class S3Service:
@@ -100,7 +104,7 @@ class S3Service:
             if line.endswith(b"\n"):
                 link.sendall(protocol.encode(self._answer(protocol.decode(line))))
 
-    def _answer(self, request: protocol.Message) -> protocol.Message:
+    def _answer(self, request: S3Request) -> AnswerMessage | ErrorMessage:
         try:
             return protocol.answer(self._objects.call(request["call"], request["arguments"]))
         except CondaFlowError as error:

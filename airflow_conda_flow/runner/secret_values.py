@@ -8,10 +8,13 @@ import os
 import re
 from collections.abc import Callable, Iterable, Mapping
 from html import escape
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from airflow_conda_flow.errors import SecretError
 from airflow_conda_flow.flow.secrets_decorator import AIRFLOW_CONNECTION, AIRFLOW_VARIABLE, AWS, INLINE
+
+if TYPE_CHECKING:
+    from airflow_conda_flow.records.shapes import ExceptionRecord
 
 Source = Mapping[str, Any]
 Keeper = Callable[[Source], dict[str, str]]
@@ -111,14 +114,16 @@ class Mask:
         """Printed bytes, masked."""
         return data if self._bytes is None else self._bytes.sub(b"***", data)
 
-    def exception(self, exception: Mapping[str, Any]) -> dict[str, Any]:
+    def exception(self, exception: ExceptionRecord) -> ExceptionRecord:
         """An exception's texts, masked."""
         if self._texts is None:
-            return dict(exception)
+            return exception
         masked = self._texts
         return {
-            key: masked.sub("***", value) if isinstance(value, str) else value
-            for key, value in exception.items()
+            "type": masked.sub("***", exception["type"]),
+            "full_type": masked.sub("***", exception["full_type"]),
+            "message": masked.sub("***", exception["message"]),
+            "traceback": masked.sub("***", exception["traceback"]),
         }
 
 

@@ -11,11 +11,13 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from airflow_conda_flow.runtime.protocol import decode, encode
 
-Message = dict[str, Any]
+if TYPE_CHECKING:
+    from airflow_conda_flow.records.shapes import Answer, LastMessage, StepMessage, TaskMessage
+
 _POLL_SECONDS = 0.1
 _GRACE_SECONDS = 5.0
 _DRAIN_SECONDS = 0.5
@@ -26,8 +28,8 @@ _LONGEST_LINE = 1024 * 1024
 class Exchange(Protocol):
     """What the runner does for its step process."""
 
-    def answer(self, message: Message) -> Message | None:
-        """The answer to a ``fetch``; None after a ``publish``."""
+    def answer(self, message: StepMessage) -> Answer | None:
+        """The answer to ``fetch`` and ``ask``; None to what is not answered."""
 
     def line(self, stream: str, data: bytes) -> None:
         """Take a line that the process wrote, with its newline if it had one."""
@@ -44,7 +46,7 @@ class ProcessEnd:
         timed_out: whether it was ended because its ``@timeout`` had passed.
     """
 
-    last: Message | None
+    last: LastMessage | None
     return_code: int
     cancelled: bool
     timed_out: bool = False
@@ -53,7 +55,7 @@ class ProcessEnd:
 def run_step_process(
     command: Sequence[str],
     environ: Mapping[str, str] | None,
-    task: Message,
+    task: TaskMessage,
     exchange: Exchange,
     on_start: Callable[[int], None],
     cancel: threading.Event,
@@ -152,12 +154,12 @@ class _Conversation:
         self._deadline: float | None = None
         self._timed_out = False
         self._ended_at: float | None = None
-        self._last: Message | None = None
+        self._last: LastMessage | None = None
         self._messages = LineReader(longest=None)
         self._lines = {name: LineReader(_LONGEST_LINE) for name in ("stdout", "stderr")}
         self._selector = selectors.DefaultSelector()
 
-    def hold(self, task: Message) -> ProcessEnd:
+    def hold(self, task: TaskMessage) -> ProcessEnd:
         with self._selector:
             self._selector.register(self._link, selectors.EVENT_READ, "link")
             assert self._process.stdout is not None  # noqa: S101 - both are pipes
@@ -221,8 +223,8 @@ class _Conversation:
             for line in self._lines[key.data].feed(data):
                 self._exchange.line(key.data, line)
 
-    def _take(self, message: Message) -> None:
-        if message["type"] in {"done", "failed"}:
+    def _take(self, message: StepMessage) -> None:
+        if message["type"] == "done" or message["type"] == "failed":
             self._last = message
             return
         if message["type"] == "clock":
@@ -236,7 +238,7 @@ class _Conversation:
         """A step ends by itself when its time has passed; one that does not is ended a little later."""
         self._deadline = None if seconds is None else time.monotonic() + seconds + _GRACE_SECONDS
 
-    def _send(self, message: Message) -> None:
+    def _send(self, message: TaskMessage | Answer) -> None:
         try:
             self._link.sendall(encode(message))
         except (BrokenPipeError, ConnectionResetError):

@@ -1,126 +1,94 @@
-"""The ``task`` message: everything that a step process needs, gathered from manifests."""
+"""The ``task`` message: everything that a step process needs."""
 
 from __future__ import annotations
 
 import shutil
-from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from airflow_conda_flow.errors import TaskFailed
-from airflow_conda_flow.flow.graph import FlowGraph
-from airflow_conda_flow.flow.index_path import task_id
-from airflow_conda_flow.flow.lineage import parents
 from airflow_conda_flow.flow.timeout_decorator import timeout_seconds
-from airflow_conda_flow.runner.manifest_reader import Manifest, ManifestReader
+from airflow_conda_flow.records.names import task_id
 from airflow_conda_flow.runtime import protocol
+
+if TYPE_CHECKING:
+    from airflow_conda_flow.records.graph import StepNode
+    from airflow_conda_flow.records.run_record import RunRecord
+    from airflow_conda_flow.records.shapes import (
+        DoneMessage,
+        Frame,
+        InputDescription,
+        LastMessage,
+        NodeSummary,
+        S3Access,
+        TaskMessage,
+    )
+    from airflow_conda_flow.runner.task_inputs import TaskInputs
+    from airflow_conda_flow.runner.task_request import TaskRequest
 
 _ROUND = "round-"
 
 
 def task_message(
-    graph: FlowGraph,
-    run: Manifest,
-    step: str,
-    indices: tuple[int, ...],
-    attempt: int,
-    manifest_of: ManifestReader,
+    request: TaskRequest,
+    run: RunRecord,
+    inputs: TaskInputs,
+    *,
     code_dir: Path,
     scratch: Path,
     tempdir: Path,
-    *,
-    is_last: bool = True,
+    s3: S3Access,
     main_ip: str = "",
-    is_copy: bool = False,
-) -> dict[str, Any]:
+) -> TaskMessage:
     """The first message to a step process.
 
     Args:
-        graph: the flow's graph.
-        run: the run's manifest.
-        step: the task's step.
-        indices: the task's index path.
-        attempt: from 0.
-        manifest_of: gives the manifests of the tasks before it.
+        request: the attempt; without a ``code_dir`` of its own, ``code_dir`` is a code package, in which
+            bytecode may be kept.
+        run: the run's record.
+        inputs: what the task begins with.
         code_dir: where the flow file is.
         scratch: where the step process writes artifacts, for the runner to publish.
         tempdir: a directory for the step's own files.
-        is_last: whether the task fails for good if this attempt does.
+        s3: how the step's S3 client reaches the runner.
         main_ip: where node 0 runs, in a step of a ``num_parallel``.
-        is_copy: whether ``code_dir`` is a code package, in which bytecode may be kept.
-
-    Raises:
-        TaskFailed: a task that this one reads from has not finished.
     """
-    node = graph.steps[step]
-    decorators = run.get("decorators", {}).get(step, {})
-    try:
-        sources = parents(graph, step, indices, manifest_of)
-        manifest_of.read_all(sources)
-        inputs = [_finished(run, key, manifest_of) for key in sources]
-        stack = _foreach_stack(graph, step, indices, manifest_of)
-        ended = [_foreach_stack(graph, *key, manifest_of)[len(stack) :] for key in sources]
-    except LookupError as error:
-        raise TaskFailed(f"Task {step}/{task_id(indices)} cannot start: {error}") from error
-    return protocol.task(
-        flow=run["flow"],
-        flow_file=run["code"]["flow_file"],
-        code_dir=str(code_dir),
-        step=step,
-        node={
-            name: value
-            for name, value in node.to_dict().items()
-            if name in {"kind", "out_steps", "foreach", "condition", "num_parallel", "line"}
-        },
-        namespace={**run.get("constants", {}), **run["parameters"]}
-        if node.is_join or not inputs
-        else inputs[0]["artifacts"],
-        inputs=[
-            {**{name: each[name] for name in ("step", "task_id", "artifacts")}, "frames": frames}
-            for each, frames in zip(inputs, ended, strict=True)
-        ]
-        if node.is_join
-        else None,
-        foreach_stack=stack,
-        pickle_protocol=run["pickle_protocols"][step],
-        scratch=str(scratch),
-        timeout=timeout_seconds(decorators),
-        cards=decorators.get("card", []),
-        catch_var=decorators.get("catch", {}).get("var"),
-        is_caught=is_last and "catch" in decorators,
-        **_user_decorators(run, step),
-        **({"is_copy": True} if is_copy else {}),
-        current={
-            **run.get("current", {}),
-            **(_parallel(stack, main_ip) if graph.is_in_gang(step) else {}),
-            "flow_name": run["flow"],
-            "run_id": run["run_id"],
-            "step_name": step,
-            "task_id": task_id(indices),
-            "retry_count": attempt - run.get("first_attempt", 0),
-            "origin_run_id": run.get("origin_run_id"),
-            "pathspec": f"{run['flow']}/{run['run_id']}/{step}/{task_id(indices)}",
-            "namespace": run.get("namespace", f"user:{run['username']}"),
-            "username": run["username"],
-            "tags": run["tags"],
-            "parameter_names": sorted(run["parameters"]),
-            "tempdir": str(tempdir),
-        },
-    )
+    step, node = request.step, run.graph.steps[request.step]
+    decorators = run.decorators_of(step)
+    message: TaskMessage = {
+        "type": "task",
+        "version": protocol.VERSION,
+        "flow": run.flow,
+        "flow_file": run.code["flow_file"],
+        "code_dir": str(code_dir),
+        "step": step,
+        "node": _summary(node),
+        "namespace": inputs.namespace,
+        "inputs": _inputs(inputs) if node.is_join else None,
+        "foreach_stack": inputs.stack,
+        "pickle_protocol": run.pickle_protocol(step),
+        "scratch": str(scratch),
+        "timeout": timeout_seconds(decorators),
+        "cards": decorators.get("card", []),
+        "catch_var": decorators.get("catch", {}).get("var"),
+        "is_caught": request.is_last and "catch" in decorators,
+        "current": _current(request, run, inputs, tempdir, main_ip),
+        "s3": s3,
+    }
+    if user_decorators := run.user_decorators_of(step):
+        message["user_decorators"] = user_decorators
+    if request.code_dir is None:
+        message["is_copy"] = True
+    return message
 
 
-def _user_decorators(run: Manifest, step: str) -> dict[str, Any]:
-    records = run.get("user_decorators", {}).get(step)
-    return {"user_decorators": records} if records else {}
+def leads_back(step: str, last: LastMessage | None) -> DoneMessage | None:
+    """The last message of a step process, if it says that the step comes next again."""
+    if last is None or last["type"] == "failed" or last["transition"] is None:
+        return None
+    return last if last["transition"]["next"] == [step] else None
 
 
-def leads_back(step: str, last: Mapping[str, Any]) -> bool:
-    """Whether the last message of a step process says that the step comes next again."""
-    transition = last.get("transition")
-    return transition is not None and transition["next"] == [step]
-
-
-def next_round(message: dict[str, Any], last: Mapping[str, Any]) -> dict[str, Any]:
+def next_round(message: TaskMessage, last: DoneMessage) -> TaskMessage:
     """The first message to the next process of a step that leads back to itself.
 
     The task stays the same; its artifacts are those that the round before ended with. They must be
@@ -140,7 +108,46 @@ def next_round(message: dict[str, Any], last: Mapping[str, Any]) -> dict[str, An
     return {**message, "namespace": last["artifacts"], "inputs": None, "scratch": str(scratch)}
 
 
-def _parallel(stack: list[dict[str, Any]], main_ip: str) -> dict[str, Any]:
+def _summary(node: StepNode) -> NodeSummary:
+    return {
+        "kind": node.kind,
+        "out_steps": node.out_steps,
+        "foreach": node.foreach,
+        "condition": node.condition,
+        "num_parallel": node.num_parallel,
+        "line": node.line,
+    }
+
+
+def _inputs(inputs: TaskInputs) -> list[InputDescription]:
+    return [
+        {"step": each.step, "task_id": each.task_id, "artifacts": each.artifacts, "frames": frames}
+        for each, frames in zip(inputs.tasks, inputs.ended, strict=True)
+    ]
+
+
+def _current(
+    request: TaskRequest, run: RunRecord, inputs: TaskInputs, tempdir: Path, main_ip: str
+) -> dict[str, Any]:
+    return {
+        **run.current,
+        **(_parallel(inputs.stack, main_ip) if run.graph.is_in_gang(request.step) else {}),
+        "flow_name": run.flow,
+        "run_id": run.run_id,
+        "step_name": request.step,
+        "task_id": request.task.task_id,
+        "retry_count": request.attempt - run.first_attempt,
+        "origin_run_id": run.origin_run_id,
+        "pathspec": request.task.pathspec,
+        "namespace": run.namespace,
+        "username": run.username,
+        "tags": run.tags,
+        "parameter_names": sorted(run.parameters),
+        "tempdir": str(tempdir),
+    }
+
+
+def _parallel(stack: list[Frame], main_ip: str) -> dict[str, Any]:
     """What ``current.parallel`` is made of, in a step of a ``num_parallel``."""
     frame = stack[-1]
     return {
@@ -152,35 +159,3 @@ def _parallel(stack: list[dict[str, Any]], main_ip: str) -> dict[str, Any]:
             "control_task_id": task_id((*(each["index"] for each in stack[:-1]), 0)),
         },
     }
-
-
-def _finished(run: Manifest, key: tuple[str, tuple[int, ...]], manifest_of: ManifestReader) -> Manifest:
-    manifest = manifest_of(*key)
-    if manifest is None:
-        raise LookupError(
-            f"task {run['flow']}/{manifest_of.run_id}/{key[0]}/{task_id(key[1])} has not finished."
-        )
-    return manifest
-
-
-def _foreach_stack(
-    graph: FlowGraph, step: str, indices: tuple[int, ...], manifest_of: ManifestReader
-) -> list[dict[str, Any]]:
-    foreaches = [name for name in graph.steps[step].split_parents if graph.steps[name].kind == "foreach"]
-    stack = []
-    for depth, name in enumerate(foreaches):
-        manifest = manifest_of(name, indices[:depth])
-        if manifest is None:
-            raise LookupError(f"the foreach in step {name!r} has not finished.")
-        transition, index = manifest["transition"], indices[depth]
-        frame = {
-            "index": index,
-            "num_splits": transition["num_splits"],
-            "splits": transition["splits"],
-            "name": transition["split_names"][index],
-        }
-        if "blocks" in transition:
-            block, frame["position"] = divmod(index, transition["block_length"])
-            frame["splits"] = transition["blocks"][block]
-        stack.append(frame)
-    return stack

@@ -8,11 +8,13 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
+    from airflow_conda_flow.records.shapes import ExceptionRecord
+
 _ERRORS = CondaFlowError.__module__ + "."
 _OURS = os.path.dirname(os.path.dirname(os.path.abspath(__file__))) + os.sep
 
 
-def describe(error: "BaseException") -> "dict[str, Any]":
+def describe(error: BaseException) -> "ExceptionRecord":
     """Type, its full name, message and traceback of an exception, as texts.
 
     A ``SystemExit`` is a failure like any other: a step that means to end returns.
@@ -42,14 +44,14 @@ def _exit_as_error(error: "SystemExit") -> "BaseException":
     return replacement.with_traceback(error.__traceback__)
 
 
-def _text(error: "BaseException") -> "str":
+def _text(error: "BaseException") -> str:
     try:
         return str(error)
     except Exception:  # noqa: BLE001 - a broken __str__ must not hide that the step failed
         return "<the exception's __str__ failed>"
 
 
-def _strip(summary: "Any", seen: "set[int]") -> "None":
+def _strip(summary: "Any", seen: "set[int]") -> None:
     """Drop the frames of this package and of the import machinery, also of causes and of groups."""
     if summary is None or id(summary) in seen:
         return
@@ -63,11 +65,11 @@ def _strip(summary: "Any", seen: "set[int]") -> "None":
         _strip(part, seen)
 
 
-def _is_users(filename: "str") -> "bool":
+def _is_users(filename: str) -> bool:
     return not (os.path.abspath(filename).startswith(_OURS) or filename.startswith("<frozen importlib"))
 
 
-def _tidy(text: "str") -> "str":
+def _tidy(text: str) -> str:
     """Drop ``Traceback (most recent call last):`` where no frame is left, and our module's name."""
     lines = text.splitlines(True)
     kept = []

@@ -98,7 +98,7 @@ def _results(
 class _Call:
     """One call in a process of its own."""
 
-    def __init__(self, func: "Callable[[Any], Any]", number: "int", item: "Any") -> "None":
+    def __init__(self, func: "Callable[[Any], Any]", number: int, item: "Any") -> None:
         self.number = number
         self._parts: "list[bytes]" = []
         reading, writing = os.pipe()
@@ -111,7 +111,7 @@ class _Call:
         os.close(writing)
         self.pipe = os.fdopen(reading, "rb", buffering=0)
 
-    def read(self) -> "bool":
+    def read(self) -> bool:
         """Take what is there; whether that was all."""
         part = self.pipe.read(_READ_AT_ONCE)
         if part:
@@ -132,7 +132,7 @@ class _Call:
             raise CondaFlowError("A function failed in a process of parallel_map:\n%s" % value.rstrip("\n"))
         return value
 
-    def end(self) -> "None":
+    def end(self) -> None:
         """Kill a call whose result nobody waits for."""
         import signal  # noqa: PLC0415 - only where something failed
 
@@ -141,7 +141,7 @@ class _Call:
         os.waitpid(self._pid, 0)
 
 
-def _call_and_exit(func: "Callable[[Any], Any]", item: "Any", pipe: "BinaryIO") -> "None":
+def _call_and_exit(func: "Callable[[Any], Any]", item: "Any", pipe: "BinaryIO") -> None:
     """The child's whole life: never comes back to the caller's frames."""
     status = 1
     try:
@@ -158,13 +158,13 @@ def _call_and_exit(func: "Callable[[Any], Any]", item: "Any", pipe: "BinaryIO") 
         os._exit(status)
 
 
-def _ending(status: "int") -> "str":
+def _ending(status: int) -> str:
     if os.WIFSIGNALED(status):
         return "signal %d killed it" % os.WTERMSIG(status)
     return "its exit code is %d" % os.WEXITSTATUS(status)
 
 
-def _processors() -> "int":
+def _processors() -> int:
     if hasattr(os, "sched_getaffinity"):
         return len(os.sched_getaffinity(0))
     return os.cpu_count() or 1

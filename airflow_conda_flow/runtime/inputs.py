@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
     from typing_extensions import TypeVar
 
-    from airflow_conda_flow.runtime.protocol import Message
+    from airflow_conda_flow.records.shapes import ArtifactRef, InputDescription
     from airflow_conda_flow.runtime.store import ArtifactClient
     from airflow_conda_flow.runtime.task import StepTask
 
@@ -33,12 +33,12 @@ class Input:
         task: the join.
     """
 
-    def __init__(self, description: "Message", client: "ArtifactClient", task: "StepTask") -> "None":
+    def __init__(self, description: "InputDescription", client: "ArtifactClient", task: "StepTask") -> None:
         self.__dict__["_Input__description"] = description
         self.__dict__["_Input__client"] = client
         self.__dict__["_Input__task"] = task
 
-    def __getattr__(self, name: "str") -> "Any":
+    def __getattr__(self, name: str) -> "Any":
         if name.startswith("__"):
             raise AttributeError("An input of a join has no attribute %r." % name)
         ref = self.__description["artifacts"].get(name)
@@ -47,7 +47,7 @@ class Input:
         value = self.__dict__[name] = self.__client.load(ref, "%s of task %s" % (name, task_of(self)))
         return value
 
-    def __beside_artifacts(self, name: "str") -> "Any":
+    def __beside_artifacts(self, name: str) -> "Any":
         task, frames = self.__task, self.__description["frames"]
         if name == "index":
             return frames[-1]["index"] if frames else task.index
@@ -65,27 +65,27 @@ class Input:
         names = ", ".join(sorted(self.__description["artifacts"])) or "none"
         raise MissingArtifact("Task %s has no artifact %r. It has: %s." % (task_of(self), name, names))
 
-    def __setattr__(self, name: "str", value: "Any") -> "None":
+    def __setattr__(self, name: str, value: "Any") -> None:
         raise AttributeError("An input of a join is read-only; assign to self.%s instead." % name)
 
     def __dir__(self) -> "list[str]":
         return sorted(self.__description["artifacts"])
 
-    def __repr__(self) -> "str":
+    def __repr__(self) -> str:
         return "<Input %s>" % task_of(self)
 
 
-def refs_of(given: "Input") -> "dict[str, Message]":
+def refs_of(given: "Input") -> "dict[str, ArtifactRef]":
     """The references of an input's artifacts, by name."""
     return given.__dict__["_Input__description"]["artifacts"]  # type: ignore[no-any-return]
 
 
-def step_of(given: "Input") -> "str":
+def step_of(given: "Input") -> str:
     """The step that an input's task is of."""
     return given.__dict__["_Input__description"]["step"]  # type: ignore[no-any-return]
 
 
-def task_of(given: "Input") -> "str":
+def task_of(given: "Input") -> str:
     """The step and task id of an input, such as ``train/3``."""
     return "%s/%s" % (step_of(given), given.__dict__["_Input__description"]["task_id"])
 
@@ -96,20 +96,20 @@ class Inputs(Generic[Flow]):
     For type checkers ``def join(self, inputs: "Inputs[MyFlow]")`` gives each input the artifacts of the flow.
     """
 
-    def __init__(self, inputs: "list[Input]") -> "None":
+    def __init__(self, inputs: "list[Input]") -> None:
         self._inputs: "list[Any]" = inputs
         self._by_step = {step_of(each): each for each in inputs}
 
     def __iter__(self) -> "Iterator[Flow]":
         return iter(self._inputs)
 
-    def __len__(self) -> "int":
+    def __len__(self) -> int:
         return len(self._inputs)
 
-    def __getitem__(self, number: "int") -> "Flow":
+    def __getitem__(self, number: int) -> "Flow":
         return self._inputs[number]  # type: ignore[no-any-return]
 
-    def __getattr__(self, step: "str") -> "Flow":
+    def __getattr__(self, step: str) -> "Flow":
         by_step: "dict[str, Flow]" = self.__dict__.get("_by_step", {})
         if step in by_step:
             return by_step[step]

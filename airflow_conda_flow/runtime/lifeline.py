@@ -12,7 +12,7 @@ import os
 import signal
 
 
-def hold(descriptor: "int") -> "None":
+def hold(descriptor: int) -> None:
     """Tie the life of this process group to the other end of a pipe.
 
     Args:
@@ -23,7 +23,7 @@ def hold(descriptor: "int") -> "None":
         _watch(descriptor)
 
 
-def _ask_kernel(descriptor: "int") -> "bool":
+def _ask_kernel(descriptor: int) -> bool:
     if not hasattr(fcntl, "F_SETSIG"):
         return False
     try:
@@ -37,7 +37,7 @@ def _ask_kernel(descriptor: "int") -> "bool":
     return True
 
 
-def _end_if_closed(descriptor: "int") -> "None":
+def _end_if_closed(descriptor: int) -> None:
     """The other end may have closed before the signal was asked for."""
     try:
         if os.read(descriptor, 1) == b"":
@@ -46,10 +46,10 @@ def _end_if_closed(descriptor: "int") -> "None":
         pass
 
 
-def _watch(descriptor: "int") -> "None":
+def _watch(descriptor: int) -> None:
     import threading  # noqa: PLC0415 - only where the kernel cannot do it
 
-    def wait() -> "None":
+    def wait() -> None:
         os.read(descriptor, 1)
         os.killpg(0, signal.SIGKILL)
 

@@ -8,13 +8,16 @@ A process that the step spawns with ``multiprocessing`` imports this file too, a
 
 import os
 import sys
+from importlib.machinery import PathFinder
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
+    from airflow_conda_flow.records.shapes import LastMessage, TaskMessage
 
-def main(arguments: "list[str]") -> "None":
+
+def main(arguments: "list[str]") -> None:
     """Run one task; the outcome goes to the runner, not into the exit code."""
     _replace_script_directory()
     import faulthandler  # noqa: PLC0415 - a process that only spawns from here needs none of it
@@ -36,14 +39,38 @@ def main(arguments: "list[str]") -> "None":
         stream.send(outcome)
 
 
-def _replace_script_directory() -> "None":
-    """Make this package importable last, and the folder of this file not at all."""
+class _OwnPackage:
+    """Finds this package around this file, whatever stands under its name elsewhere on ``sys.path``.
+
+    Without it, a checkout that runs in the virtual environment of another checkout would mix the two.
+
+    Args:
+        root: the directory that holds the package.
+    """
+
+    def __init__(self, root: str) -> None:
+        self._root = root
+
+    def find_spec(self, name: str, path: "Any" = None, target: "Any" = None) -> "Any":
+        """The package's spec; None for everything else, its modules among it."""
+        del path, target
+        return PathFinder.find_spec(name, [self._root]) if name == "airflow_conda_flow" else None
+
+
+def _root() -> str:
+    """The directory that holds this package."""
+    return os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+
+
+def _replace_script_directory() -> None:
+    """Make this package importable, whatever comes before it, and the folder of this file not at all."""
     own = os.path.dirname(os.path.abspath(__file__))
     sys.path[:] = [entry for entry in sys.path if os.path.abspath(entry) != own]
-    sys.path.append(os.path.dirname(os.path.dirname(own)))
+    sys.path.append(_root())  # for processes that are given a copy of it
+    sys.meta_path.insert(0, _OwnPackage(_root()))
 
 
-def _buffer_lines() -> "None":
+def _buffer_lines() -> None:
     """Let the runner see every line as soon as it is printed."""
     for name in ("stdout", "stderr"):
         stream = getattr(sys, name)
@@ -57,7 +84,7 @@ def _buffer_lines() -> "None":
         setattr(sys, "__%s__" % name, stream)
 
 
-def _outcome(message: "dict[str, Any]", stream: "Any") -> "dict[str, Any]":
+def _outcome(message: "TaskMessage", stream: "Any") -> "LastMessage":
     from airflow_conda_flow.runtime import protocol  # noqa: PLC0415 - path is set by main
 
     python = "%d.%d.%d" % sys.version_info[:3]
@@ -75,13 +102,14 @@ def _outcome(message: "dict[str, Any]", stream: "Any") -> "dict[str, Any]":
     return protocol.done(artifacts, transition, python)
 
 
-def _run(message: "dict[str, Any]", stream: "Any", running: "list[Any]") -> "Any":
+def _run(message: "TaskMessage", stream: "Any", running: "list[Any]") -> "Any":
     """Run the step; ``running`` takes its task as soon as there is one."""
     from airflow_conda_flow.flow import flowspec  # noqa: PLC0415 - path is set by main
     from airflow_conda_flow.flow.current_run import current  # noqa: PLC0415 - path is set by main
     from airflow_conda_flow.runtime import protocol, user_sources  # noqa: PLC0415 - path is set by main
     from airflow_conda_flow.runtime.task import StepTask  # noqa: PLC0415 - path is set by main
 
+    protocol.check_version(message)
     flowspec.in_step_process = True
     protocol.s3 = message.get("s3")
     current._set(**message["current"])  # noqa: SLF001 - the seam for the runtime
@@ -118,7 +146,7 @@ def _run(message: "dict[str, Any]", stream: "Any", running: "list[Any]") -> "Any
     return done
 
 
-def _declare_parameters(flow_class: "Any", names: "list[str]") -> "None":
+def _declare_parameters(flow_class: "Any", names: "list[str]") -> None:
     """Give the class the parameters that a mutator added where the flow was read."""
     missing = [name for name in names if not hasattr(flow_class, name)]
     if missing:
@@ -128,7 +156,7 @@ def _declare_parameters(flow_class: "Any", names: "list[str]") -> "None":
             setattr(flow_class, name, Parameter(name))
 
 
-def _load_flow(code_dir: "str", flow_file: "str", name: "str") -> "Any":
+def _load_flow(code_dir: str, flow_file: str, name: str) -> "Any":
     """The flow class; its module has the file's name, so that later steps find its classes."""
     sys.path.insert(0, code_dir)
     path = os.path.join(code_dir, flow_file)
@@ -150,8 +178,9 @@ def _load_flow(code_dir: "str", flow_file: "str", name: "str") -> "Any":
     return getattr(module, name)
 
 
-def _join_step() -> "None":
+def _join_step() -> None:
     """Keep a flow file from compiling its DAG in a process that the step spawned, and its folder as it is."""
+    sys.meta_path.insert(0, _OwnPackage(_root()))
     from airflow_conda_flow.flow import flowspec  # noqa: PLC0415 - the parent set the path
     from airflow_conda_flow.runtime import user_sources  # noqa: PLC0415 - the parent set the path
 

@@ -9,15 +9,13 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from typing import Any, NoReturn
 
-    from airflow_conda_flow.runtime.protocol import Message
-
 
 class _TooLong(BaseException):
     """The card's time is over; no ``except Exception`` of a user's hides it."""
 
 
 def rendered(
-    attributes: "Message", parts: "list[Any]", flow: "Any", task: "Any", data: "Any" = None
+    attributes: "dict[str, Any]", parts: "list[Any]", flow: "Any", task: "Any", data: "Any" = None
 ) -> "tuple[str | None, str | None]":
     """The page of a card, and why there is none; both None where the card makes none.
 
@@ -67,8 +65,8 @@ def _component(part: "Any") -> "Any":
     return part if render is None else render()
 
 
-def _within(seconds: "float", call: "Callable[[], Any]") -> "Any":
-    def end(_number: "int", _frame: "Any") -> "NoReturn":
+def _within(seconds: float, call: "Callable[[], Any]") -> "Any":
+    def end(_number: int, _frame: "Any") -> "NoReturn":
         raise _TooLong
 
     signal.signal(signal.SIGALRM, end)

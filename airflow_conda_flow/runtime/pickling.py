@@ -22,6 +22,8 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any, BinaryIO
 
+    from airflow_conda_flow.records.shapes import ArtifactRef
+
 _FOOTER = struct.Struct("<QQ8s")
 _MAGIC = b"ACFBUF1\n"
 _FIRST_WITH_BUFFERS = 5
@@ -33,7 +35,7 @@ _PREVIEW = 80
 _LONGEST_INT = 200  # bits; Python refuses to write out very long ones
 
 
-def dump_to_file(value: "Any", path: "str", protocol: "int") -> "dict[str, Any]":
+def dump_to_file(value: "Any", path: str, protocol: int) -> "ArtifactRef":
     """Write a value's bytes to a new file; returns the ``ArtifactRef`` of it.
 
     Raises whatever pickle raises for a value that cannot be pickled; the file is then incomplete.
@@ -50,14 +52,14 @@ def dump_to_file(value: "Any", path: "str", protocol: "int") -> "dict[str, Any]"
     }
 
 
-def digest(value: "Any", protocol: "int") -> "str":
+def digest(value: "Any", protocol: int) -> str:
     """The sha256 that ``dump_to_file`` would give, without writing."""
     sink = _Sink(None)
     _dump(value, sink, protocol)
     return sink.digest.hexdigest()
 
 
-def load_from_file(path: "str") -> "Any":
+def load_from_file(path: str) -> "Any":
     """The value in a file of ``dump_to_file``."""
     with open(path, "rb") as stream:
         size = stream.seek(0, io.SEEK_END)
@@ -76,7 +78,7 @@ def load_from_file(path: "str") -> "Any":
     return pickle.loads(view[:offset], buffers=buffers)
 
 
-def type_name(value: "Any") -> "str":
+def type_name(value: "Any") -> str:
     """The full name of a value's type, such as ``builtins.dict``."""
     return "%s.%s" % (type(value).__module__, type(value).__qualname__)
 
@@ -84,12 +86,12 @@ def type_name(value: "Any") -> "str":
 class _Sink:
     """Takes bytes, hashes them, and writes them where there is a file."""
 
-    def __init__(self, stream: "BinaryIO | None") -> "None":
+    def __init__(self, stream: "BinaryIO | None") -> None:
         self.stream = stream
         self.digest = hashlib.sha256()
         self.size = 0
 
-    def write(self, data: "Any") -> "int":
+    def write(self, data: "Any") -> int:
         if len(data) <= _CHUNK:
             self._take(data)
         elif self.stream is None:
@@ -99,7 +101,7 @@ class _Sink:
         self.size += len(data)
         return len(data)
 
-    def _write_in_chunks(self, view: "memoryview") -> "None":
+    def _write_in_chunks(self, view: "memoryview") -> None:
         """Each chunk is hashed and written while it is in the processor's cache.
 
         From a copy: another thread of the step may change the value meanwhile, and then what is
@@ -108,19 +110,19 @@ class _Sink:
         for start in range(0, len(view), _CHUNK):
             self._take(view[start : start + _CHUNK].tobytes())
 
-    def _take(self, data: "Any") -> "None":
+    def _take(self, data: "Any") -> None:
         self.digest.update(data)
         if self.stream is not None:
             self.stream.write(data)
 
 
-def _dump(value: "Any", sink: "_Sink", protocol: "int") -> "None":
+def _dump(value: "Any", sink: "_Sink", protocol: int) -> None:
     if protocol < _FIRST_WITH_BUFFERS:
         pickle.Pickler(sink, protocol).dump(value)
         return
     views: "list[memoryview]" = []
 
-    def take(buffer: "Any") -> "bool":
+    def take(buffer: "Any") -> bool:
         view = buffer.raw()
         if view.nbytes < _LEAST_BUFFER:
             return True
@@ -141,7 +143,7 @@ def _dump(value: "Any", sink: "_Sink", protocol: "int") -> "None":
     sink.write(_FOOTER.pack(offset, len(text), _MAGIC))
 
 
-def _read_footer(stream: "BinaryIO", size: "int") -> "tuple[int, int] | None":
+def _read_footer(stream: "BinaryIO", size: int) -> "tuple[int, int] | None":
     if size < _FOOTER.size:
         return None
     stream.seek(size - _FOOTER.size)

@@ -1,15 +1,16 @@
 """The messages between a runner and its step process: one JSON object a line.
 
     runner → step   task       first and once: everything that the step process needs
-    step → runner   fetch      wants an artifact's file; answered by ``artifact`` or ``error``
-    step → runner   ask        wants to know of past runs; answered by ``answer`` or ``error``
+    step → runner   fetch      asks for an artifact's file; answered by ``artifact`` or ``error``
+    step → runner   ask        asks about past runs; answered by ``answer`` or ``error``
     step → runner   publish    has written an artifact's file; not answered
     step → runner   clock      the step's own time begins, or has ended; not answered
     step → runner   cards      what the step's cards hold; not answered
     step → runner   done       the step returned: its artifacts and its transition
     step → runner   failed     the step raised: the exception as plain data
 
-Both ends import this file, so both speak the version that it states.
+``records/shapes.py`` has the keys of each. The step process compares the version that the ``task``
+message states with its own.
 """
 
 import _thread
@@ -19,19 +20,41 @@ import os
 from airflow_conda_flow.errors import CondaFlowError
 
 VERSION = 1
+"""Raise it when an older end would get a message wrong."""
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from typing import Any
 
-    Message = dict[str, Any]
+    from airflow_conda_flow.records.shapes import (
+        AnswerMessage,
+        ArtifactMessage,
+        ArtifactRef,
+        AskMessage,
+        CardContent,
+        CardsMessage,
+        ClockMessage,
+        DoneMessage,
+        ErrorMessage,
+        ExceptionRecord,
+        FailedMessage,
+        FetchMessage,
+        PublishMessage,
+        Question,
+        S3Access,
+        S3Request,
+        StepMessage,
+        TaskMessage,
+        Transition,
+    )
 
 
 running: "MessageStream | None" = None
 """The way to the runner, in a step process; None elsewhere."""
 
 
-s3: "Message | None" = None
+s3: "S3Access | None" = None
 """How the S3 client of a step process reaches its runner, and where it puts things; None elsewhere."""
 
 
@@ -41,7 +64,7 @@ class MessageStream:
     Any thread may send and request; one at a time receives.
     """
 
-    def __init__(self, descriptor: "int") -> "None":
+    def __init__(self, descriptor: int) -> None:
         self._reader = os.fdopen(descriptor, "rb")
         self._descriptor = descriptor
         self._pid = os.getpid()
@@ -49,14 +72,14 @@ class MessageStream:
         self._asking = _thread.allocate_lock()
         self._unanswered = 0
 
-    def send(self, message: "Message") -> "None":
+    def send(self, message: "StepMessage") -> None:
         """Write one message whole."""
         data = memoryview(encode(message))
         with self._writing:
             while data:
                 data = data[os.write(self._descriptor, data) :]
 
-    def request(self, message: "Message") -> "Message":
+    def request(self, message: "Question") -> "Any":
         """Write one message and wait for its answer.
 
         Raises:
@@ -67,6 +90,7 @@ class MessageStream:
                 "A process that a step started cannot ask the step's runner. Ask in the step itself, and "
                 "hand the value over."
             )
+        answer = None
         with self._asking:
             self._unanswered += 1
             self.send(message)
@@ -77,13 +101,13 @@ class MessageStream:
             raise CondaFlowError("The runner of this step is gone.")
         return answer
 
-    def receive(self) -> "Message | None":
+    def receive(self) -> "Any":
         """The next message; None when the other end is gone."""
         line = self._reader.readline()
         return decode(line) if line.endswith(b"\n") else None
 
 
-def encode(message: "Message") -> "bytes":
+def encode(message: "Mapping[str, Any]") -> bytes:
     r"""One line of ASCII JSON.
 
     >>> encode({"type": "fetch", "size": 1})
@@ -92,60 +116,87 @@ def encode(message: "Message") -> "bytes":
     return json.dumps(message, separators=(",", ":")).encode("ascii") + b"\n"
 
 
-def decode(line: "bytes") -> "Message":
+def decode(line: bytes) -> "Any":
     """The inverse of ``encode``."""
-    return json.loads(line.decode("ascii"))  # type: ignore[no-any-return]
+    return json.loads(line.decode("ascii"))
 
 
-def task(**values: "Any") -> "Message":
-    """What the step process needs to know; ``runner/task_message.py`` says what that is."""
-    return dict(values, type="task", version=VERSION)
+def check_version(message: "TaskMessage") -> None:
+    """Compare the version that a runner speaks with that of this end.
+
+    Raises:
+        CondaFlowError: they differ.
+    """
+    version = message.get("version")
+    if version != VERSION:
+        raise CondaFlowError(
+            "The runner of this step speaks version %r of the protocol, and the step process version %r: "
+            "parts of two versions of airflow-conda-flow are mixed on this machine. Install one."
+            % (version, VERSION)
+        )
 
 
-def fetch(ref: "Message") -> "Message":
+def fetch(ref: "ArtifactRef") -> "FetchMessage":
     """Ask for the file of an artifact."""
     return {"type": "fetch", "sha256": ref["sha256"], "size": ref["size"]}
 
 
-def artifact(path: "str") -> "Message":
+def artifact(path: str) -> "ArtifactMessage":
     """The answer to ``fetch``: a verified file that stays as it is."""
     return {"type": "artifact", "path": path}
 
 
-def answer(value: "Any") -> "Message":
+def ask(call: str, arguments: "list[Any]") -> "AskMessage":
+    """Ask about past runs: ``call`` is a method of ``datastore.catalogue.RunCatalogue``."""
+    return {"type": "ask", "call": call, "arguments": arguments}
+
+
+def answer(value: "Any") -> "AnswerMessage":
     """The answer to ``ask``."""
     return {"type": "answer", "value": value}
 
 
-def error(message: "str", error_type: "str" = "CondaFlowError") -> "Message":
-    """The other answer to ``fetch`` and ``ask``: what went wrong, and which of our errors it is."""
+def error(message: str, error_type: str = "CondaFlowError") -> "ErrorMessage":
+    """The other answer to ``fetch`` and ``ask``: the failure, and which of our errors it is."""
     return {"type": "error", "message": message, "error": error_type}
 
 
-def publish(path: "str", ref: "Message") -> "Message":
-    """Say that an artifact's file is complete, and whose it is now."""
+def publish(path: str, ref: "ArtifactRef") -> "PublishMessage":
+    """Say that an artifact's file is complete, and give it to the runner."""
     return {"type": "publish", "path": path, "sha256": ref["sha256"], "size": ref["size"]}
 
 
-def clock(seconds: "float | None") -> "Message":
+def clock(seconds: "float | None") -> "ClockMessage":
     """Say that the step ends by itself within so many seconds; None: from now on there is no limit."""
     return {"type": "clock", "seconds": seconds}
 
 
-def cards(parts: "list[Message]", is_last: "bool") -> "Message":
+def cards(contents: "list[CardContent]", is_last: bool) -> "CardsMessage":
     """Say what the step's cards hold, and whether that is all; not answered."""
-    return {"type": "cards", "cards": parts, "is_last": is_last}
+    return {"type": "cards", "cards": contents, "is_last": is_last}
 
 
-def done(artifacts: "Message", transition: "Message | None", python: "str") -> "Message":
+def done(artifacts: "dict[str, ArtifactRef]", transition: "Transition | None", python: str) -> "DoneMessage":
     """Say that the step returned; every artifact named was published, or stored before."""
     return {"type": "done", "artifacts": artifacts, "transition": transition, "python": python}
 
 
-def failed(exception: "Message", python: "str", artifacts: "Message | None" = None) -> "Message":
-    """Say that the step raised; ``python`` is the version that it ran on.
+def failed(
+    exception: "ExceptionRecord", python: str, artifacts: "dict[str, ArtifactRef] | None" = None
+) -> "FailedMessage":
+    """Say that the step raised.
 
-    ``artifacts`` are what a step under ``@catch`` leaves to those that follow.
+    Args:
+        exception: what it raised.
+        python: the version that it ran on.
+        artifacts: what a step under ``@catch`` leaves to those that follow.
     """
-    message = {"type": "failed", "exception": exception, "python": python}
-    return message if artifacts is None else dict(message, artifacts=artifacts)
+    message: "FailedMessage" = {"type": "failed", "exception": exception, "python": python}
+    if artifacts is not None:
+        message["artifacts"] = artifacts
+    return message
+
+
+def s3_request(call: str, arguments: "list[Any]") -> "S3Request":
+    """Ask for objects: ``call`` is a method of ``datastore.s3_objects.S3Objects``."""
+    return {"call": call, "arguments": arguments}

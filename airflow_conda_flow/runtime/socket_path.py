@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
 
 @contextlib.contextmanager
-def short(path: "str") -> "Iterator[str]":
+def short(path: str) -> "Iterator[str]":
     """A path by which to bind or connect while the block runs; in Linux through a descriptor of its folder.
 
     >>> with short("/tmp/s3") as path:

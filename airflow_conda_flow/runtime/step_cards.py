@@ -12,7 +12,10 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
     from typing import Any
 
-    from airflow_conda_flow.runtime.protocol import Message, MessageStream
+    from airflow_conda_flow.records.shapes import CardContent
+    from airflow_conda_flow.runtime.protocol import MessageStream
+
+    Attributes = dict[str, Any]
 
 _REST = 1.0
 """Seconds between two refreshes of a card that the step itself renders."""
@@ -21,28 +24,28 @@ _REST = 1.0
 class StepCard:
     """One card of the running step."""
 
-    def __init__(self, cards: "StepCards") -> "None":
+    def __init__(self, cards: "StepCards") -> None:
         self._cards = cards
         self.parts: "list[Any]" = []
         self.data: "Any" = None
         self.components: "dict[str, Any]" = {}
 
-    def append(self, component: "Any", id: "str | None" = None) -> "None":  # noqa: A002 - the field's own name for it
+    def append(self, component: "Any", id: "str | None" = None) -> None:  # noqa: A002 - the field's own name for it
         """Put a part at the end; with an ``id`` it can be had from ``components`` again."""
         self.parts.append(component)
         if id is not None:
             self.components[id] = component
 
-    def extend(self, components: "Iterable[Any]") -> "None":
+    def extend(self, components: "Iterable[Any]") -> None:
         """Put parts at the end."""
         self.parts.extend(components)
 
-    def clear(self) -> "None":
+    def clear(self) -> None:
         """Take all parts away."""
         del self.parts[:]
         self.components.clear()
 
-    def refresh(self, data: "Any" = None, force: "bool" = False) -> "None":
+    def refresh(self, data: "Any" = None, force: bool = False) -> None:
         """Make the card anew from what it holds now, while the step runs.
 
         Args:
@@ -62,7 +65,7 @@ class StepCards:
         flow: the flow object, for cards that show an artifact as it is.
     """
 
-    def __init__(self, cards: "list[Message]", stream: "MessageStream", flow: "Any") -> "None":
+    def __init__(self, cards: "list[Attributes]", stream: "MessageStream", flow: "Any") -> None:
         self._flow = flow
         self._started = time.strftime("%Y-%m-%dT%H:%M:%S.000000+00:00", time.gmtime())
         self._refreshed = 0.0
@@ -71,7 +74,7 @@ class StepCards:
         self._cards = [StepCard(self) for _ in cards]
         self._by_id = {each["id"]: card for each, card in zip(cards, self._cards) if each["id"] is not None}
 
-    def __getitem__(self, name: "str") -> "StepCard":
+    def __getitem__(self, name: str) -> "StepCard":
         """The card of that id; if there is none, one that nobody sees, so that a card fails no step."""
         if name not in self._by_id:
             sys.stderr.write(
@@ -81,34 +84,34 @@ class StepCards:
             return StepCard(self)
         return self._by_id[name]
 
-    def __setitem__(self, name: "str", components: "Iterable[Any]") -> "None":
+    def __setitem__(self, name: str, components: "Iterable[Any]") -> None:
         """Put these parts in the places of those that the card has."""
         card = self[name]
         card.clear()
         card.extend(components)
 
-    def __contains__(self, name: "str") -> "bool":
+    def __contains__(self, name: str) -> bool:
         return name in self._by_id
 
-    def append(self, component: "Any", id: "str | None" = None) -> "None":  # noqa: A002 - the field's own name for it
+    def append(self, component: "Any", id: "str | None" = None) -> None:  # noqa: A002 - the field's own name for it
         """Put a part at the end of the step's card."""
         self._meant().append(component, id)
 
-    def extend(self, components: "Iterable[Any]") -> "None":
+    def extend(self, components: "Iterable[Any]") -> None:
         """Put parts at the end of the step's card."""
         self._meant().extend(components)
 
-    def clear(self) -> "None":
+    def clear(self) -> None:
         """Take all parts of the step's card away."""
         self._meant().clear()
 
-    def refresh(self, data: "Any" = None, force: "bool" = False) -> "None":
+    def refresh(self, data: "Any" = None, force: bool = False) -> None:
         """Make the cards anew from what they hold now, while the step runs; as a card's own ``refresh``."""
         for card in self._cards:
             card.data = data
         self.refresh_now(force)
 
-    def refresh_now(self, force: "bool") -> "None":
+    def refresh_now(self, force: bool) -> None:
         """Send what the cards hold, if there is none that takes time, or it had some rest."""
         is_due = force or time.time() - self._refreshed >= _REST
         if is_due or not any(each["type"] in OWN_TYPES for each in self._attributes):
@@ -120,7 +123,7 @@ class StepCards:
         """The parts of the step's card that were appended with an id."""
         return self._meant().components
 
-    def send(self, last: "bool" = False, done: "tuple[Any, Any] | None" = None) -> "None":
+    def send(self, last: bool = False, done: "tuple[Any, Any] | None" = None) -> None:
         """Give the runner what the cards hold.
 
         Args:
@@ -133,14 +136,14 @@ class StepCards:
         ]
         self._stream.send(protocol.cards(cards, last))
 
-    def _ours(self, attributes: "Message", card: "StepCard") -> "Message":
+    def _ours(self, attributes: "Attributes", card: "StepCard") -> "CardContent":
         return {"id": attributes["id"], "parts": parts_to_dicts(card.parts), "html": self._html(attributes)}
 
     def _own(
-        self, attributes: "Message", card: "StepCard", last: "bool", done: "tuple[Any, Any] | None"
-    ) -> "Message":
+        self, attributes: "Attributes", card: "StepCard", last: bool, done: "tuple[Any, Any] | None"
+    ) -> "CardContent":
         """A card of a type that users wrote. One of a step that failed is a page of ours, which says why."""
-        said: "Message" = {"id": attributes["id"], "parts": [], "html": None, "is_none": False}
+        said: "CardContent" = {"id": attributes["id"], "parts": [], "html": None, "is_none": False}
         if last and done is None:
             return said
         import importlib  # noqa: PLC0415 - few steps have such cards
@@ -158,7 +161,7 @@ class StepCards:
         said["is_none"] = said["html"] is None and (problem is None or not attributes["save_errors"])
         return said
 
-    def _html(self, card: "Message") -> "str | None":
+    def _html(self, card: "Attributes") -> "str | None":
         """The page that the step made itself, of a card that shows an artifact as it is."""
         if card["type"] != "html":
             return None
@@ -181,6 +184,6 @@ class StepCards:
         return StepCard(self)
 
 
-def _takes_parts(attributes: "Message") -> "bool":
+def _takes_parts(attributes: "Attributes") -> bool:
     own = OWN_TYPES.get(attributes["type"])
     return own is None or own.ALLOW_USER_COMPONENTS

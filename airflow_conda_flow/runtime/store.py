@@ -9,7 +9,8 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
-    from airflow_conda_flow.runtime.protocol import Message, MessageStream
+    from airflow_conda_flow.records.shapes import ArtifactRef
+    from airflow_conda_flow.runtime.protocol import MessageStream
 
 _IMMUTABLE = (type(None), bool, int, float, complex, str, bytes)
 _MOST_PARTS = 1000
@@ -25,9 +26,7 @@ class ArtifactClient:
         step: the step's name, for messages.
     """
 
-    def __init__(
-        self, stream: "MessageStream", scratch: "str", pickle_protocol: "int", step: "str"
-    ) -> "None":
+    def __init__(self, stream: "MessageStream", scratch: str, pickle_protocol: int, step: str) -> None:
         self._stream = stream
         self._scratch = scratch
         self._protocol = pickle_protocol
@@ -38,7 +37,7 @@ class ArtifactClient:
     def __reduce__(self) -> "Any":
         raise TypeError("a flow, and an input of a join, is no value; take the attributes that you need")
 
-    def load(self, ref: "Message", name: "str") -> "Any":
+    def load(self, ref: "ArtifactRef", name: str) -> "Any":
         """The value of a stored artifact.
 
         Args:
@@ -59,7 +58,7 @@ class ArtifactClient:
                 % (name, ref["type"], self._step, str(cause).rstrip("."), _hint(cause))
             ) from cause
 
-    def store(self, name: "str", value: "Any") -> "Message":
+    def store(self, name: str, value: "Any") -> "ArtifactRef":
         """Pickle a value and hand its file to the runner; returns its reference.
 
         Raises:
@@ -77,7 +76,7 @@ class ArtifactClient:
         self._stream.send(protocol.publish(path, ref))
         return ref
 
-    def is_unchanged(self, value: "Any", original: "Any", ref: "Message") -> "bool":
+    def is_unchanged(self, value: "Any", original: "Any", ref: "ArtifactRef") -> bool:
         """Whether a value that was loaded from ``ref`` still is what was loaded.
 
         Args:
@@ -98,7 +97,7 @@ class ArtifactClient:
         except Exception:  # noqa: BLE001 - what cannot be compared is stored, and fails there
             return False
 
-    def _path(self, ref: "Message") -> "str":
+    def _path(self, ref: "ArtifactRef") -> str:
         if os.getpid() != self._pid:
             raise ArtifactError(
                 "An artifact is read for the first time in a process that step %r started. "
@@ -109,7 +108,7 @@ class ArtifactClient:
             raise CondaFlowError(answer["message"])
         return answer["path"]  # type: ignore[no-any-return]
 
-    def _explain(self, name: "str", value: "Any", cause: "Exception") -> "str":
+    def _explain(self, name: str, value: "Any", cause: "Exception") -> str:
         place, culprit = _find_unpicklable(value, self._protocol, set())
         inner = ""
         if place:
@@ -121,7 +120,7 @@ class ArtifactClient:
         )
 
 
-def _hint(cause: "Exception") -> "str":
+def _hint(cause: "Exception") -> str:
     if isinstance(cause, ImportError):
         return " Give this step the library that defines it, with @conda(libraries={...})."
     if isinstance(cause, AttributeError):
@@ -129,7 +128,7 @@ def _hint(cause: "Exception") -> "str":
     return ""
 
 
-def _find_unpicklable(value: "Any", pickle_protocol: "int", seen: "set[int]") -> "tuple[str, Any]":
+def _find_unpicklable(value: "Any", pickle_protocol: int, seen: "set[int]") -> "tuple[str, Any]":
     """Where inside dicts, lists, tuples and attributes the value that cannot be pickled is."""
     if callable(value) or id(value) in seen:
         return "", value

@@ -14,14 +14,15 @@ from airflow_conda_flow.errors import (
 from airflow_conda_flow.flow.decorators import nearest
 from airflow_conda_flow.runtime.inputs import Input, Inputs, refs_of, task_of
 from airflow_conda_flow.runtime.store import ArtifactClient
-from airflow_conda_flow.runtime.transition import read_transition
+from airflow_conda_flow.runtime.transition import SplitValues, read_transition
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
     from typing import Any
 
-    from airflow_conda_flow.runtime.protocol import Message, MessageStream
+    from airflow_conda_flow.records.shapes import ArtifactRef, Frame, NodeSummary, TaskMessage, Transition
+    from airflow_conda_flow.runtime.protocol import MessageStream
     from airflow_conda_flow.runtime.step_cards import StepCards
 
 _OURS = frozenset(["_task"])
@@ -38,7 +39,7 @@ class StepTask:
         stream: the way to the runner.
     """
 
-    def __init__(self, message: "Message", stream: "MessageStream") -> "None":
+    def __init__(self, message: "TaskMessage", stream: "MessageStream") -> None:
         self.step = message["step"]
         self._node = message["node"]
         self._file = message["flow_file"]
@@ -49,17 +50,18 @@ class StepTask:
         self._stack = message["foreach_stack"]
         self._split_value: "list[Any]" = []
         self._splits: "Any" = None
-        self._splits_ref: "Message | None" = None
+        self._splits_ref: "ArtifactRef | None" = None
         self.cards: "StepCards | None" = None
         self.inputs: "Inputs | None" = None
         if message["inputs"] is not None:
             self.inputs = Inputs([Input(each, self._client, self) for each in message["inputs"]])
-        self._transition: "Message | None" = None
+        self._transition: "Transition | None" = None
+        self._opened: "SplitValues | None" = None
         self._catch_var = message["catch_var"]
         self.flow: "Any" = None
 
     @property
-    def is_undecided(self) -> "bool":
+    def is_undecided(self) -> bool:
         """Whether ``self.next`` has not been called yet."""
         return self._transition is None
 
@@ -87,18 +89,18 @@ class StepTask:
         inner = self._stack[-1]
         return outer + [(inner["index"], inner["num_splits"], self.input)]
 
-    def value_of(self, frame: "Message") -> "Any":
+    def value_of(self, frame: "Frame") -> "Any":
         """The value of a split; the list that holds it is kept for the next one."""
         if self._splits_ref != frame["splits"]:
             self._splits = self._client.load(frame["splits"], "The list behind self.input")
             self._splits_ref = frame["splits"]
         return self._splits[frame.get("position", frame["index"])]
 
-    def has(self, name: "str") -> "bool":
+    def has(self, name: str) -> bool:
         """Whether there is an artifact of that name."""
         return name in self._namespace
 
-    def load(self, name: "str") -> "Any":
+    def load(self, name: str) -> "Any":
         """The artifact of that name.
 
         Raises:
@@ -116,7 +118,7 @@ class StepTask:
         self._loaded[name] = (value, ref)
         return value
 
-    def parameter(self, attribute: "str", load: "Callable[[Any], Any]") -> "Any":
+    def parameter(self, attribute: str, load: "Callable[[Any], Any]") -> "Any":
         """The value of a parameter or a config; what the step does to it stays in the step."""
         if attribute not in self._parameters:
             self._parameters[attribute] = load(self.load(attribute))
@@ -129,15 +131,15 @@ class StepTask:
         foreach: "str | None",
         condition: "str | None",
         num_parallel: "Any" = None,
-    ) -> "None":
+    ) -> None:
         """Take what ``self.next`` says, once."""
         if self._transition is not None:
             raise TransitionError("Step %r called self.next() twice." % self.step)
-        self._transition = read_transition(
+        self._transition, self._opened = read_transition(
             flow, self.step, self._node, targets, foreach, condition, num_parallel
         )
 
-    def go_on(self, flow: "Any", targets: "list[Any]", options: "dict[str, Any]") -> "None":
+    def go_on(self, flow: "Any", targets: "list[Any]", options: "dict[str, Any]") -> None:
         """Take a transition in place of the step's own; ``options`` may differ from its source.
 
         Args:
@@ -148,8 +150,10 @@ class StepTask:
         unknown = set(options) - {"foreach", "condition", "num_parallel"}
         if unknown:
             raise TransitionError("self.next() has no option %r." % min(unknown))
-        node = dict(self._node, foreach=options.get("foreach"), condition=options.get("condition"))
-        self._transition = read_transition(
+        node: "NodeSummary" = dict(  # type: ignore[assignment]
+            self._node, foreach=options.get("foreach"), condition=options.get("condition")
+        )
+        self._transition, self._opened = read_transition(
             flow,
             self.step,
             node,
@@ -159,14 +163,14 @@ class StepTask:
             options.get("num_parallel"),
         )
 
-    def merge(self, flow: "Any", inputs: "Any", include: "Iterable[str]", exclude: "Iterable[str]") -> "None":
+    def merge(self, flow: "Any", inputs: "Any", include: "Iterable[str]", exclude: "Iterable[str]") -> None:
         """Take over the artifacts on which all inputs agree; compared by digest, none is read."""
         if self.inputs is None:
             raise MergeError("merge_artifacts() works in a join; step %r is none." % self.step)
         wanted, unwanted = set(include), set(exclude)
         if wanted and unwanted:
             raise MergeError("merge_artifacts() takes include or exclude, not both.")
-        refs: "dict[str, dict[str, tuple[Message, Input]]]" = {}
+        refs: "dict[str, dict[str, tuple[ArtifactRef, Input]]]" = {}
         for each in inputs:
             for name, ref in refs_of(each).items():
                 refs.setdefault(name, {}).setdefault(ref["sha256"], (ref, each))
@@ -184,7 +188,7 @@ class StepTask:
         for name in names:
             ((self._namespace[name], _),) = refs[name].values()
 
-    def _conflict(self, names: "list[str]", refs: "dict[str, tuple[Message, Input]]") -> "str":
+    def _conflict(self, names: "list[str]", refs: "dict[str, tuple[ArtifactRef, Input]]") -> str:
         (one, first), (other, second) = list(refs.values())[:2]
         return (
             "merge_artifacts() cannot decide: the inputs of step %r differ in %s. "
@@ -204,7 +208,7 @@ class StepTask:
 
     # What the step process asks for.
 
-    def finish(self, flow: "Any") -> "tuple[Message, Message | None]":
+    def finish(self, flow: "Any") -> "tuple[dict[str, ArtifactRef], Transition | None]":
         """Store what the step assigned or changed; returns all artifacts and the transition.
 
         Raises:
@@ -224,12 +228,11 @@ class StepTask:
         for name, value in vars(flow).items():
             if name not in _OURS:
                 self._store_if_possible(name, value, artifacts)
-        transition = self._transition
-        if transition is not None and transition["foreach"] is not None:
-            self._store_splits(transition, artifacts)
-        return artifacts, transition
+        if self._transition is not None and self._opened is not None:
+            self._store_splits(self._transition, self._opened, artifacts)
+        return artifacts, self._transition
 
-    def _store_if_possible(self, name: "str", value: "Any", artifacts: "Message") -> "None":
+    def _store_if_possible(self, name: str, value: "Any", artifacts: "dict[str, ArtifactRef]") -> None:
         """Store an attribute; a function that cannot be stored is for this step alone, which is said."""
         try:
             artifacts[name] = self._stored(name, value)
@@ -242,7 +245,7 @@ class StepTask:
                 % (name, self.step)
             )
 
-    def left_behind(self) -> "Message":
+    def left_behind(self) -> "dict[str, ArtifactRef]":
         """All artifacts of a step that failed, for those that follow it; what cannot be stored is not."""
         artifacts = dict(self._namespace)
         for name, value in vars(self.flow).items():
@@ -253,20 +256,22 @@ class StepTask:
                     artifacts.pop(name, None)
         return artifacts
 
-    def _stored(self, name: "str", value: "Any") -> "Message":
+    def _stored(self, name: str, value: "Any") -> "ArtifactRef":
         if name in self._loaded:
             original, ref = self._loaded[name]
             if self._client.is_unchanged(value, original, ref):
                 return ref  # type: ignore[no-any-return]
         return self._client.store(name, value)
 
-    def _store_splits(self, transition: "Message", artifacts: "Message") -> "None":
+    def _store_splits(
+        self, transition: "Transition", splits: SplitValues, artifacts: "dict[str, ArtifactRef]"
+    ) -> None:
         """Say where the splits' values are: the attribute itself, or a list made of it.
 
         A long one is stored in blocks too, so that a split need not read the values of all others.
         """
-        name, values, made = transition["foreach"], transition.pop("values"), transition.pop("made")
-        ref = None if made else artifacts.get(name)  # an attribute of the class is no artifact
+        name, values = transition["foreach"] or "", splits.values
+        ref = artifacts.get(name) if splits.is_attribute else None  # an attribute of the class is no artifact
         if ref is None:
             ref = self._client.store(name, values)
         transition["splits"] = ref
@@ -279,7 +284,7 @@ class StepTask:
             ]
 
 
-def _block_length(count: "int", size: "int") -> "int":
+def _block_length(count: int, size: int) -> int:
     """How many splits go into one block, for so many values of so many bytes together.
 
     >>> _block_length(10000, 30000), _block_length(10000, 10000000), _block_length(3, 10**9)

@@ -20,10 +20,10 @@ if TYPE_CHECKING:
 def run(
     method: "Callable[..., Any]",
     arguments: "tuple[Any, ...]",
-    seconds: "float",
-    step: "str",
+    seconds: float,
+    step: str,
     stream: "MessageStream",
-) -> "None":
+) -> None:
     """Call the step's method.
 
     Args:
@@ -37,7 +37,7 @@ def run(
         TimeoutException: it ran for longer.
     """
 
-    def end(_number: "int", _frame: "Any") -> "NoReturn":
+    def end(_number: int, _frame: "Any") -> "NoReturn":
         raise TimeoutException(message(step, seconds))
 
     signal.signal(signal.SIGALRM, end)
@@ -50,7 +50,7 @@ def run(
         stream.send(protocol.clock(None))
 
 
-def message(step: "str", seconds: "float") -> "str":
+def message(step: str, seconds: float) -> str:
     """What to say of a step that took too long.
 
     >>> message("train", 3723.5)

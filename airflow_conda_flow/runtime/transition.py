@@ -6,7 +6,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
-    from airflow_conda_flow.runtime.protocol import Message
+    from airflow_conda_flow.records.shapes import NodeSummary, Transition
 
 _INDEXABLE = (list, tuple, range)
 _NAMES_ITSELF = (str, int, float, bool)
@@ -14,19 +14,31 @@ _LONGEST_NAME = 60
 _LONGEST_INT = 200  # bits; Python refuses to write out very long ones
 
 
+class SplitValues:
+    """The values that a foreach runs over.
+
+    Attributes:
+        values: the values, by index.
+        is_attribute: whether they are the attribute itself, not a list made of it.
+    """
+
+    def __init__(self, values: "Any", is_attribute: bool) -> None:
+        self.values = values
+        self.is_attribute = is_attribute
+
+
 def read_transition(
     flow: "Any",
-    step: "str",
-    node: "Message",
+    step: str,
+    node: "NodeSummary",
     targets: "tuple[Any, ...]",
     foreach: "str | None",
     condition: "str | None",
     num_parallel: "Any" = None,
-) -> "Message":
-    """The transition, as the task manifest holds it, and for a foreach the ``values`` to store.
+) -> "tuple[Transition, SplitValues | None]":
+    """The transition as the task manifest holds it, and the values of a foreach, which are not stored yet.
 
-    ``num_parallel`` is a foreach over the numbers of the nodes. ``made`` says that the values are a list
-    made of the attribute, not the attribute itself.
+    ``num_parallel`` is a foreach over the numbers of the nodes.
 
     Raises:
         TransitionError: the call is not what the graph says, or the attribute it names is wrong.
@@ -55,7 +67,7 @@ def read_transition(
             "Step %r calls self.next() with what its source does not say: %s instead of %s."
             % (step, ", ".join(names), ", ".join(node["out_steps"]) or "nothing")
         )
-    transition: "Message" = {
+    transition: "Transition" = {
         "next": names,
         "foreach": foreach,
         "num_splits": None,
@@ -63,19 +75,19 @@ def read_transition(
         "condition": condition,
         "chosen": chosen,
     }
-    if is_foreach:
-        if foreach is None:
-            foreach = transition["foreach"] = "num_parallel"
-            values, made = _nodes(step, num_parallel), True
-        else:
-            values, made = _splits(flow, step, foreach)
-        transition["num_splits"] = len(values)
-        transition["split_names"] = [_split_name(index, value) for index, value in enumerate(values)]
-        transition["values"], transition["made"] = values, made
-    return transition
+    if not is_foreach:
+        return transition, None
+    if foreach is None:
+        transition["foreach"] = "num_parallel"
+        splits = SplitValues(_nodes(step, num_parallel), is_attribute=False)
+    else:
+        splits = _splits(flow, step, foreach)
+    transition["num_splits"] = len(splits.values)
+    transition["split_names"] = [_split_name(index, value) for index, value in enumerate(splits.values)]
+    return transition, splits
 
 
-def _name(flow: "Any", step: "str", target: "Any") -> "str":
+def _name(flow: "Any", step: str, target: "Any") -> str:
     try:
         return target.__func__.__name__  # type: ignore[no-any-return]
     except AttributeError:
@@ -88,7 +100,7 @@ def _name(flow: "Any", step: "str", target: "Any") -> "str":
         ) from None
 
 
-def _chosen(flow: "Any", step: "str", targets: "tuple[Any, ...]", condition: "str") -> "str":
+def _chosen(flow: "Any", step: str, targets: "tuple[Any, ...]", condition: str) -> str:
     cases = targets[0]
     value = getattr(flow, condition)
     try:
@@ -103,8 +115,7 @@ def _chosen(flow: "Any", step: "str", targets: "tuple[Any, ...]", condition: "st
     return _name(flow, step, cases[value])
 
 
-def _splits(flow: "Any", step: "str", foreach: "str") -> "tuple[Any, bool]":
-    """The values of a foreach, and whether a list had to be made of them."""
+def _splits(flow: "Any", step: str, foreach: str) -> SplitValues:
     try:
         value = getattr(flow, foreach)
     except AttributeError:
@@ -125,10 +136,10 @@ def _splits(flow: "Any", step: "str", foreach: "str") -> "tuple[Any, bool]":
         raise TransitionError(
             "The foreach of step %r has nothing to run over: self.%s is empty." % (step, foreach)
         )
-    return values, values is not value
+    return SplitValues(values, is_attribute=values is value)
 
 
-def _nodes(step: "str", num_parallel: "Any") -> "Any":
+def _nodes(step: str, num_parallel: "Any") -> "Any":
     """The numbers of the nodes of a ``num_parallel``."""
     if type(num_parallel) is not int or num_parallel < 1:
         raise TransitionError(
@@ -138,7 +149,7 @@ def _nodes(step: "str", num_parallel: "Any") -> "Any":
     return range(num_parallel)
 
 
-def _split_name(index: "int", value: "Any") -> "str":
+def _split_name(index: int, value: "Any") -> str:
     """What people call a split: its value where that is short, else its number, such as ``#3``."""
     if type(value) in _NAMES_ITSELF and not (type(value) is int and value.bit_length() > _LONGEST_INT):
         text = str(value)

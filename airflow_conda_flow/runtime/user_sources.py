@@ -23,15 +23,15 @@ if TYPE_CHECKING:
 class UncachedLoader(SourceFileLoader):
     """Loads a module from its source, or from bytecode that is there, and writes none."""
 
-    def set_data(self, path: "str", data: "Any", *, _mode: "Any" = 0o666) -> "None":
+    def set_data(self, path: str, data: "Any", *, _mode: "Any" = 0o666) -> None:
         """Write nothing."""
 
 
-def leave_untouched(folder: "str") -> "None":
+def leave_untouched(folder: str) -> None:
     """From now on, imports of this process write no bytecode in the folder; installed libraries may."""
     root = os.path.abspath(folder)
 
-    def find(path: "str") -> "FileFinder":
+    def find(path: str) -> "FileFinder":
         if not (path == root or path.startswith(root + os.sep)) or _is_installed(path):
             raise ImportError(path)
         return FileFinder(
@@ -46,5 +46,5 @@ def leave_untouched(folder: "str") -> "None":
         del sys.path_importer_cache[path]
 
 
-def _is_installed(path: "str") -> "bool":
+def _is_installed(path: str) -> bool:
     return "site-packages" in path or path.startswith(sys.prefix + os.sep)

@@ -11,11 +11,12 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from typing import Any
 
+    from airflow_conda_flow.records.shapes import UserDecoratorRecord
     from airflow_conda_flow.runtime.task import StepTask
 
 
 def decorated(
-    flow: "Any", method: "Any", task: "StepTask", records: "list[dict[str, Any]]"
+    flow: "Any", method: "Any", task: "StepTask", records: "list[UserDecoratorRecord]"
 ) -> "Callable[..., None]":
     """What is called in place of a step.
 
@@ -28,7 +29,7 @@ def decorated(
     configs: "Any" = _Configs(flow)
     decorators = find_decorators(type(flow), method, records, configs)
 
-    def call(*arguments: "Any") -> "None":
+    def call(*arguments: "Any") -> None:
         _Around(flow, method, task, decorators).run(arguments)
 
     return call
@@ -37,7 +38,7 @@ def decorated(
 class _Around:
     """One step between the first and the second halves of its decorators."""
 
-    def __init__(self, flow: "Any", method: "Any", task: "StepTask", decorators: "list[Any]") -> "None":
+    def __init__(self, flow: "Any", method: "Any", task: "StepTask", decorators: "list[Any]") -> None:
         self._flow = flow
         self._method = method
         self._task = task
@@ -46,7 +47,7 @@ class _Around:
         self._next: "Any" = None
         self._error: "BaseException | None" = None
 
-    def run(self, arguments: "tuple[Any, ...]") -> "None":
+    def run(self, arguments: "tuple[Any, ...]") -> None:
         """Run the first halves from the outermost in, the step, and the second halves back out."""
         try:
             body = self._enter(arguments)
@@ -84,14 +85,14 @@ class _Around:
                 % (given, self._method.__name__)
             )
 
-        def call() -> "None":
+        def call() -> None:
             self._next = given(self._flow, *arguments) or None
             if self._next is None and self._task.is_undecided:
                 self._next = {}  # go on as the step would have
 
         return call
 
-    def _leave(self, decorator: "Any") -> "None":
+    def _leave(self, decorator: "Any") -> None:
         try:
             given = decorator.post_step(self._method.__name__, self._flow, self._error)
         except FlowDefinitionError:
@@ -109,7 +110,7 @@ class _Around:
         else:
             decorator.fail("gives %r after the step; write None or an exception." % (given,))
 
-    def _go_on(self) -> "None":
+    def _go_on(self) -> None:
         """Do what the step's own ``self.next`` would have done, with other arguments if there are any."""
         options = dict(self._next) if isinstance(self._next, dict) else {}
         node = read_graph(type(self._flow)).steps[self._method.__name__]
@@ -135,7 +136,7 @@ class _Around:
 class _Configs:
     """The values of a flow's configs by name, loaded when a decorator asks for them."""
 
-    def __init__(self, flow: "Any") -> "None":
+    def __init__(self, flow: "Any") -> None:
         self._flow = flow
         self._attributes: "dict[str, str]" = {}
         for attribute, config in members_of(type(flow), Config).items():
@@ -146,5 +147,5 @@ class _Configs:
         """The names that expressions may use."""
         return list(self._attributes)
 
-    def __getitem__(self, name: "str") -> "Any":
+    def __getitem__(self, name: str) -> "Any":
         return getattr(self._flow, self._attributes[name])

@@ -1,0 +1,218 @@
+"""The step graph: what follows what, as plain data that can be stored and read back."""
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+    from airflow_conda_flow.records.shapes import GraphDocument, NodeDocument
+
+
+KINDS = ("linear", "split", "foreach", "switch", "end")
+
+
+class StepNode:
+    """One step and its transition.
+
+    Attributes:
+        name: the step's name.
+        kind: how it goes on: ``linear``, ``split``, ``foreach``, ``switch``, or ``end`` for not at all.
+        out_steps: the steps that ``self.next`` names, in that order.
+        in_steps: the steps that lead here, in the order of the file.
+        foreach: the attribute that a foreach runs over; None where there is no foreach, where its name
+            is known at run time alone, and for ``num_parallel``.
+        condition: the attribute that a switch reads, else None.
+        switch_cases: step by the value of the condition; empty but for a switch.
+        is_join: whether the step takes ``inputs``.
+        is_start: whether ``@step(start=True)`` says that the flow begins here.
+        is_end: whether ``@step(end=True)`` says that the flow ends here.
+        is_parallel: whether the step has ``@parallel``.
+        num_parallel: whether the step's foreach is a ``num_parallel``, whose tasks run at once.
+        conditional: whether a switch decides if the step runs.
+        split_parents: the splits that are open around the step, outermost first.
+        matching_join: of a split or a foreach, the join that closes it.
+        file: the file that the step is written in.
+        line: the line of its ``def``.
+        next_line: the line of its ``self.next``, or None.
+        doc: its docstring.
+        text_problems: (message, line) of what is wrong with how the step is written.
+        structure_problems: (message, line) of where splits and joins do not balance.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        kind: str = "end",
+        is_join: bool = False,
+        file: str = "",
+        line: int = 0,
+        doc: str = "",
+    ) -> None:
+        self.name = name
+        self.kind = kind
+        self.is_join = is_join
+        self.file = file
+        self.line = line
+        self.doc = doc
+        self.is_start = False
+        self.is_end = False
+        self.is_parallel = False
+        self.num_parallel = False
+        self.conditional = False
+        self.next_line: "int | None" = None
+        self.out_steps: "list[str]" = []
+        self.in_steps: "list[str]" = []
+        self.foreach: "str | None" = None
+        self.condition: "str | None" = None
+        self.switch_cases: "dict[Any, str]" = {}
+        self.split_parents: "list[str]" = []
+        self.matching_join: "str | None" = None
+        self.text_problems: "list[tuple[str, int]]" = []
+        self.structure_problems: "list[tuple[str, int]]" = []
+
+    def to_dict(self) -> "NodeDocument":
+        """The node as JSON; the switch's cases as pairs, since their values need not be texts."""
+        return {
+            "name": self.name,
+            "kind": self.kind,
+            "out_steps": self.out_steps,
+            "in_steps": self.in_steps,
+            "foreach": self.foreach,
+            "condition": self.condition,
+            "switch_cases": [list(pair) for pair in self.switch_cases.items()],
+            "is_join": self.is_join,
+            "num_parallel": self.num_parallel,
+            "conditional": self.conditional,
+            "split_parents": self.split_parents,
+            "matching_join": self.matching_join,
+            "line": self.line,
+            "doc": self.doc,
+        }
+
+    @classmethod
+    def from_dict(cls, data: "NodeDocument") -> "StepNode":
+        """The inverse of ``to_dict``."""
+        node = cls(data["name"], data["kind"], data["is_join"], "", data["line"], data["doc"])
+        node.out_steps = list(data["out_steps"])
+        node.in_steps = list(data["in_steps"])
+        node.foreach = data["foreach"]
+        node.condition = data["condition"]
+        node.switch_cases = dict(data["switch_cases"])
+        node.num_parallel = data.get("num_parallel", False)
+        node.conditional = data.get("conditional", False)
+        node.split_parents = list(data["split_parents"])
+        node.matching_join = data["matching_join"]
+        return node
+
+
+class FlowGraph:
+    """The steps of a flow.
+
+    It begins with the step that is marked as the start, or else is called ``start``, and ends
+    likewise; a flow of one step does both in it.
+
+    Attributes:
+        name: the flow's name.
+        start: the name of the first step.
+        end: the name of the last step.
+        file: the flow file.
+        line: the line of the class.
+        doc: the docstring of the class.
+        steps: node by name, in the order of the file.
+        class_problems: (message, file, line) of what is wrong with how the class is written.
+    """
+
+    def __init__(
+        self, name: str, steps: "list[StepNode]", file: str = "", line: int = 0, doc: str = ""
+    ) -> None:
+        self.name = name
+        self.file = file
+        self.line = line
+        self.doc = doc
+        self.steps = {node.name: node for node in steps}
+        self.start = _marked([node.name for node in steps if node.is_start], "start")
+        self.end = _marked([node.name for node in steps if node.is_end], "end")
+        if len(steps) == 1:
+            self.start = self.end = steps[0].name
+        self.class_problems: "list[tuple[str, str, int]]" = []
+        self._split_of_join: "dict[str, StepNode]" = {}
+        for node in self.steps.values():
+            node.in_steps = []
+        for node in self.steps.values():
+            for target in node.out_steps:
+                if target in self.steps and node.name not in self.steps[target].in_steps:
+                    self.steps[target].in_steps.append(node.name)
+
+    def topological(self) -> "list[StepNode]":
+        """The steps in an order in which they can run; of those that could, the first written first.
+
+        A step that leads back to itself counts once.
+        """
+        waiting = {
+            node.name: sum(1 for before in node.in_steps if before != node.name)
+            for node in self.steps.values()
+        }
+        ordered: "list[StepNode]" = []
+        ready = [name for name, count in waiting.items() if count == 0]
+        while ready:
+            node = self.steps[ready.pop(0)]
+            ordered.append(node)
+            for target in node.out_steps:
+                if target != node.name and target in waiting:
+                    waiting[target] -= 1
+                    if waiting[target] == 0:
+                        ready.append(target)
+        return ordered
+
+    def descendants(self, step: str) -> "set[str]":
+        """The names of all steps that can come after a step."""
+        found: "set[str]" = set()
+        open_steps = list(self.steps[step].out_steps)
+        while open_steps:
+            name = open_steps.pop()
+            if name not in found:
+                found.add(name)
+                open_steps.extend(self.steps[name].out_steps)
+        return found
+
+    def split_of(self, join: str) -> "StepNode":
+        """The split or foreach that a join closes."""
+        if not self._split_of_join:
+            self._split_of_join = {
+                node.matching_join: node for node in self.steps.values() if node.matching_join
+            }
+        if join not in self._split_of_join:
+            raise LookupError("Step %r closes no split." % join)
+        return self._split_of_join[join]
+
+    def is_in_gang(self, step: str) -> bool:
+        """Whether a step's tasks are the nodes of a ``num_parallel``: they run at once or not at all."""
+        around = self.steps[step].split_parents
+        return bool(around) and self.steps[around[-1]].num_parallel
+
+    def foreach_depth(self, step: str) -> int:
+        """How many foreach surround a step: the length of its tasks' index paths."""
+        return sum(1 for name in self.steps[step].split_parents if self.steps[name].kind == "foreach")
+
+    def to_dict(self) -> "GraphDocument":
+        """The graph as JSON, without its file."""
+        return {
+            "name": self.name,
+            "line": self.line,
+            "doc": self.doc,
+            "start": self.start,
+            "end": self.end,
+            "steps": [node.to_dict() for node in self.steps.values()],
+        }
+
+    @classmethod
+    def from_dict(cls, data: "GraphDocument") -> "FlowGraph":
+        """The inverse of ``to_dict``."""
+        nodes = [StepNode.from_dict(node) for node in data["steps"]]
+        graph = cls(data["name"], nodes, "", data["line"], data["doc"])
+        graph.start = data.get("start", graph.start)
+        graph.end = data.get("end", graph.end)
+        return graph
+
+
+def _marked(names: "list[str]", otherwise: str) -> str:
+    return names[0] if names else otherwise

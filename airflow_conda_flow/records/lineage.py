@@ -1,0 +1,162 @@
+"""Which task leads to which: derived from the graph and the records, never handed over."""
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from airflow_conda_flow.records.graph import FlowGraph
+    from airflow_conda_flow.records.shapes import Transition
+    from airflow_conda_flow.records.task_record import TaskRecord
+
+    TaskKey = tuple[str, tuple[int, ...]]
+    RecordOf = Callable[[str, tuple[int, ...]], TaskRecord | None]
+
+
+def parents(
+    graph: "FlowGraph", step: str, indices: "tuple[int, ...]", record_of: "RecordOf"
+) -> "list[TaskKey]":
+    """The tasks whose outputs are a task's inputs.
+
+    A join of a split has them in the order of the branches, a join of a foreach in the order of the
+    splits. Records are asked for only where the graph alone does not say: how many splits a
+    foreach had, and which arm of a switch was taken.
+
+    Args:
+        graph: the flow's graph.
+        step: the task's step.
+        indices: the task's index path.
+        record_of: the record of a finished task, or None if that task did not run.
+
+    Raises:
+        LookupError: a record that must be there is not.
+    """
+    node = graph.steps[step]
+    if step == graph.start:
+        return []
+    way = _Way(graph, record_of)
+    candidates = [name for name in node.in_steps if name != step]
+    if not node.is_join:
+        return [way.taken(step, [(name, _indices_before(graph, name, indices)) for name in candidates])]
+    split = graph.split_of(step)
+    if split.kind == "foreach":
+        record = record_of(split.name, indices)
+        if record is None or record.num_splits is None:
+            raise LookupError("The foreach in step %r has not finished." % split.name)
+        return [
+            way.taken(step, [(name, indices + (index,)) for name in candidates])
+            for index in range(record.num_splits)
+        ]
+    return [
+        way.taken(step, [(name, indices) for name in group])
+        for group in _by_branch(graph, split.out_steps, candidates)
+    ]
+
+
+def is_taken(graph: "FlowGraph", step: str, indices: "tuple[int, ...]", record_of: "RecordOf") -> bool:
+    """Whether the switches before a task lead to it; true where there is no switch around its step.
+
+    Args:
+        graph: the flow's graph.
+        step: the task's step.
+        indices: the task's index path.
+        record_of: the record of a finished task, or None if that task did not run.
+
+    Raises:
+        LookupError: a switch that decides it has not finished.
+    """
+    return _Way(graph, record_of).is_taken(step, indices)
+
+
+def next_tasks(
+    graph: "FlowGraph", indices: "tuple[int, ...]", transition: "Transition | None"
+) -> "list[TaskKey]":
+    """The tasks that a finished task leads to; a join is among them for each of its inputs.
+
+    Args:
+        graph: the flow's graph.
+        indices: the finished task's index path.
+        transition: what its manifest says of ``self.next()``.
+    """
+    if transition is None:
+        return []
+    if transition["num_splits"] is not None:
+        target = transition["next"][0]
+        return [(target, indices + (index,)) for index in range(transition["num_splits"])]
+    return [(target, _indices_of_target(graph, target, indices)) for target in transition["next"]]
+
+
+def _indices_before(graph: "FlowGraph", before: str, indices: "tuple[int, ...]") -> "tuple[int, ...]":
+    return indices[:-1] if graph.steps[before].kind == "foreach" else indices
+
+
+def _indices_of_target(graph: "FlowGraph", target: str, indices: "tuple[int, ...]") -> "tuple[int, ...]":
+    node = graph.steps[target]
+    if node.is_join and graph.split_of(target).kind == "foreach":
+        return indices[:-1]
+    return indices
+
+
+def _by_branch(graph: "FlowGraph", branches: "list[str]", candidates: "list[str]") -> "list[list[str]]":
+    """The steps that lead into a join, grouped by the branch that they are on."""
+    groups = []
+    for branch in branches:
+        inside = graph.descendants(branch) | {branch}
+        groups.append([name for name in candidates if name in inside])
+    return groups
+
+
+class _Way:
+    """The way that a run took at its switches.
+
+    Only what the switches say counts, not which tasks have outputs: a task that was run again may
+    have chosen otherwise, and what an arm left behind then is no longer part of the run.
+    """
+
+    def __init__(self, graph: "FlowGraph", record_of: "RecordOf") -> None:
+        self._graph = graph
+        self._record_of = record_of
+        self._known: "dict[TaskKey, bool]" = {}
+
+    def taken(self, step: str, candidates: "list[TaskKey]") -> "TaskKey":
+        """Of tasks that exclude one another, the one that leads to ``step``."""
+        if len(candidates) == 1:
+            return candidates[0]
+        for name, indices in candidates:
+            if self._leads(name, indices, step):
+                return (name, indices)
+        raise LookupError(
+            "None of the steps before %r has finished: %s." % (step, ", ".join(c[0] for c in candidates))
+        )
+
+    def is_taken(self, step: str, indices: "tuple[int, ...]") -> bool:
+        """Whether the run comes to this task."""
+        while self._graph.steps[step].conditional:
+            node = self._graph.steps[step]
+            before = [name for name in node.in_steps if name != step]
+            if node.is_join:
+                before = [self._graph.split_of(step).name]
+            elif len(before) > 1 or self._graph.steps[before[0]].kind == "switch":
+                return self._is_taken_from(before, step, indices)
+            else:
+                indices = _indices_before(self._graph, before[0], indices)
+            step = before[0]
+        return True
+
+    def _is_taken_from(self, before: "list[str]", step: str, indices: "tuple[int, ...]") -> bool:
+        key = (step, indices)
+        if key not in self._known:
+            self._known[key] = any(
+                self._leads(name, _indices_before(self._graph, name, indices), step) for name in before
+            )
+        return self._known[key]
+
+    def _leads(self, before: str, indices: "tuple[int, ...]", step: str) -> bool:
+        """Whether the task before is part of the run and goes on to ``step``."""
+        if not self.is_taken(before, indices):
+            return False
+        if self._graph.steps[before].kind != "switch":
+            return True
+        record = self._record_of(before, indices)
+        if record is None:
+            raise LookupError("The switch in step %r has not finished." % before)
+        return step in record.next_steps

@@ -1,0 +1,48 @@
+"""The records of a run's finished tasks, each read once."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from airflow_conda_flow.datastore.manifests import read_task_manifest, read_task_manifests
+from airflow_conda_flow.datastore.storage import Storage
+from airflow_conda_flow.records.names import TaskName
+from airflow_conda_flow.records.task_record import TaskRecord
+
+TaskKey = tuple[str, tuple[int, ...]]
+"""A step and an index path."""
+
+
+class RecordReader:
+    """Called with a step and an index path, gives the record of that task, or None.
+
+    Attributes:
+        flow: the flow's name.
+        run_id: the run that the tasks are of.
+    """
+
+    def __init__(self, storage: Storage, flow: str, run_id: str) -> None:
+        self._storage = storage
+        self.flow = flow
+        self.run_id = run_id
+        self._known: dict[TaskKey, TaskRecord] = {}
+
+    def name_of(self, step: str, indices: tuple[int, ...]) -> TaskName:
+        """The name of a task of the run."""
+        return TaskName.at(self.flow, self.run_id, step, indices)
+
+    def __call__(self, step: str, indices: tuple[int, ...]) -> TaskRecord | None:
+        """The record of a finished task, or None."""
+        key = (step, indices)
+        if key not in self._known:
+            record = read_task_manifest(self._storage, self.name_of(step, indices))
+            if record is None:
+                return None
+            self._known[key] = record
+        return self._known[key]
+
+    def read_all(self, keys: Iterable[TaskKey]) -> None:
+        """Read those that are not known yet, side by side where that is faster."""
+        missing = [key for key in keys if key not in self._known]
+        records = read_task_manifests(self._storage, [self.name_of(*key) for key in missing])
+        self._known.update((key, found) for key, found in zip(missing, records, strict=True) if found)

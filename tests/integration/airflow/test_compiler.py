@@ -1,0 +1,192 @@
+"""Flows as DAGs: what Airflow sees when it parses them."""
+
+from __future__ import annotations
+
+import json
+import shutil
+
+import pytest
+
+from ...parts.airflow_machine import DAGS
+
+DESCRIBE = """
+import json, os
+from airflow.dag_processing.dagbag import DagBag
+bag = DagBag(os.environ["AIRFLOW__CORE__DAGS_FOLDER"])
+print(json.dumps({"errors": bag.import_errors, "dags": {
+    dag.dag_id: {
+        "file": dag.fileloc,
+        "tags": sorted(dag.tags),
+        "doc": dag.doc_md,
+        "params": {name: dag.params.get_param(name).serialize() for name in dag.params},
+        "tasks": {task.task_id: sorted(task.upstream_task_ids) for task in dag.tasks},
+        "mapped": sorted(task.task_id for task in dag.tasks if task.is_mapped),
+    } for dag in bag.dags.values()}}))
+"""
+HASH = """
+import os
+from airflow.dag_processing.dagbag import DagBag
+from airflow.serialization.serialized_objects import DagSerialization
+from airflow.models.serialized_dag import SerializedDagModel
+bag = DagBag(os.environ["AIRFLOW__CORE__DAGS_FOLDER"])
+for dag_id in sorted(bag.dags):
+    data = DagSerialization.to_dict(bag.dags[dag_id])
+    print(dag_id, SerializedDagModel.hash(data), len(DagSerialization.from_dict(data).task_dict))
+"""
+
+
+@pytest.fixture
+def examples(machine):
+    """A machine with the example flows in its DAG folder."""
+    for path in DAGS.glob("*.py"):
+        shutil.copy(path, machine.dags)
+    return machine
+
+
+def test_the_examples_are_dags(examples):
+    """Each flow is a DAG: a prepare task, a task for each step, mapped inside a foreach."""
+    seen = json.loads(examples.python(DESCRIBE).splitlines()[-1])
+    assert seen["errors"] == {}
+    dags = seen["dags"]
+    assert set(dags) >= {"linear_flow", "sklearn_flow", "foreach_flow"}
+    linear = dags["linear_flow"]
+    assert linear["tasks"] == {"prepare": [], "start": ["prepare"], "hello": ["start"], "end": ["hello"]}
+    assert linear["tags"] == ["example"]
+    assert linear["doc"] == "Says hello from the middle of three steps."
+    assert linear["file"] == str(examples.dags / "linear_flow.py")
+    assert linear["params"]["greeting"]["schema"]["type"] == "string"
+    assert linear["params"]["greeting"]["description"] == "the word to greet with"
+    assert dags["sklearn_flow"]["tasks"]["compare"] == ["newer", "older"]
+    foreach = dags["foreach_flow"]
+    assert foreach["mapped"] == ["count", "shout"]
+    assert foreach["tasks"]["shout"] == ["count", "start"]
+
+
+def test_a_dag_serializes_the_same_each_time(examples):
+    """Two parses give the same hash, so that Airflow makes no new version of an unchanged DAG."""
+    first, second = examples.python(HASH), examples.python(HASH)
+    lines = first.splitlines()[-3:]
+    assert [line.split()[0] for line in lines] == ["foreach_flow", "linear_flow", "sklearn_flow"]
+    assert [line.split()[2] for line in lines] == ["6", "4", "6"]
+    assert lines == second.splitlines()[-3:]
+
+
+def test_parsing_needs_no_channel_and_writes_nothing(examples, channel):
+    """A DAG file is parsed with the channel gone, and the cache stays empty."""
+    channel.stop()
+    assert json.loads(examples.python(DESCRIBE).splitlines()[-1])["errors"] == {}
+    assert not examples.cache.exists()
+    assert not examples.datastore.exists()
+
+
+@pytest.mark.parametrize(
+    ("text", "line", "message"),
+    [
+        ("self.next(self.ende)", 6, "Step 'start' goes on to 'ende', which is not a step of AFlow."),
+        ("self.x = 1", 5, "Step 'start' does not call self.next()"),
+    ],
+)
+def test_a_wrong_flow_is_an_import_error_with_its_line(machine, text, line, message):
+    """What is wrong with a flow shows in Airflow as file, line and message."""
+    flow = machine.flow(
+        f"""
+class AFlow(FlowSpec):
+    @step
+    def start(self):
+        {text}
+    @step
+    def end(self):
+        pass
+dag = AFlow.dag()
+""",
+        folder=machine.dags,
+    )
+    (error,) = json.loads(machine.python(DESCRIBE).splitlines()[-1])["errors"].values()
+    assert f"{flow}:{line}: {message}" in error.replace("\n", " ") or message in error
+
+
+def test_a_wrong_keyword_names_the_line(machine):
+    """A misspelt DAG keyword is one message with the nearest that exists."""
+    machine.flow(
+        """
+class AFlow(FlowSpec):
+    @step
+    def start(self):
+        self.next(self.end)
+    @step
+    def end(self):
+        pass
+dag = AFlow.dag(shedule=None)
+""",
+        folder=machine.dags,
+    )
+    (error,) = json.loads(machine.python(DESCRIBE).splitlines()[-1])["errors"].values()
+    assert "AFlow.dag(...): 'shedule' is no keyword of a DAG. Did you mean 'schedule'?" in error
+    assert "a_flow.py:10: " in error
+
+
+def test_a_folder_of_untouched_flow_files(machine, tmp_path):
+    """The loader makes DAGs of files that do not mention Airflow; a broken one does not hide the rest."""
+    flows = tmp_path / "flows"
+    text = """
+class AFlow(FlowSpec):
+    @step
+    def start(self):
+        self.next(self.end)
+    @step
+    def end(self):
+        pass
+"""
+    machine.flow(text, folder=flows)
+    machine.flow(
+        text.replace("self.next(self.end)", "pass").replace("AFlow", "BrokenFlow"), "broken_flow.py", flows
+    )
+    (machine.dags / "load.py").write_text(
+        f"from airflow_conda_flow.airflow.loader import load_flows  # dag\nload_flows({str(flows)!r}, globals(), tags=['mine'])\n"
+    )
+    seen = json.loads(machine.python(DESCRIBE).splitlines()[-1])
+    assert seen["errors"] == {}
+    assert seen["dags"]["a_flow"]["tasks"] == {"prepare": [], "start": ["prepare"], "end": ["start"]}
+    assert seen["dags"]["a_flow"]["tags"] == ["mine"]
+    assert seen["dags"]["broken_flow"]["tags"] == ["broken flow"]
+    assert "broken_flow.py:5: Step 'start' does not call self.next()" in seen["dags"]["broken_flow"]["doc"]
+
+
+def test_the_dag_line_costs_nothing_as_a_program(machine):
+    """Run as a program, the file with its `.dag()` line imports no Airflow."""
+    flow = machine.flow(
+        """
+import atexit, sys
+atexit.register(lambda: print("AIRFLOW", "airflow" in sys.modules))
+class AFlow(FlowSpec):
+    @step
+    def start(self):
+        import sys
+        assert "airflow" not in sys.modules
+        self.next(self.end)
+    @step
+    def end(self):
+        pass
+dag = AFlow.dag(schedule="@daily")
+"""
+    )
+    done = machine.run(flow, "run")
+    assert done.returncode == 0, done.stdout
+    assert done.stdout.splitlines()[-1] == "AIRFLOW False"
+
+
+def test_the_provider_is_known_with_its_settings(machine):
+    """Airflow lists the provider, and every setting is an option of `[conda_flow]`."""
+    assert "airflow-conda-flow" in machine.airflow("providers", "list").stdout
+    program = """
+from airflow_conda_flow.airflow.provider_info import get_provider_info
+from airflow_conda_flow.settings import OPTIONS
+options = get_provider_info()["config"]["conda_flow"]["options"]
+print(set(options) == {o.name for o in OPTIONS}, all(o["description"] for o in options.values()))
+from airflow.configuration import conf
+print(conf.get("conda_flow", "channels"))
+from airflow_conda_flow.airflow.configuration import airflow_settings
+print(airflow_settings().resolver)
+"""
+    machine.environ["AIRFLOW__CONDA_FLOW__RESOLVER"] = "mamba"
+    assert machine.python(program).splitlines()[-3:] == ["True True", "conda-forge", "mamba"]

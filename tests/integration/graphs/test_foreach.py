@@ -1,0 +1,191 @@
+"""What a foreach runs over, and how wide it may be."""
+
+from __future__ import annotations
+
+import json
+import re
+import shutil
+
+import pytest
+
+from ...parts.airflow_machine import AirflowMachine
+from ...parts.flow_machine import Machine
+
+WIDE = """
+class AFlow(FlowSpec):
+    width = Parameter("width", default=3)
+    @step
+    def start(self):
+        self.items = range(self.width)
+        self.next(self.body, foreach="items")
+    @step
+    def body(self):
+        self.next(self.join)
+    @step
+    def join(self, inputs):
+        self.next(self.end)
+    @step
+    def end(self):
+        pass
+"""
+VALUES = """
+import random
+class AFlow(FlowSpec):
+    fixed = ["a", "b"]
+    @property
+    def computed(self):
+        return [n * 10 for n in range(2)]
+    @step
+    def start(self):
+        {assign}
+        self.next(self.body, foreach="{name}")
+    @step
+    def body(self):
+        self.got = [self.index, self.input, self.foreach_stack()[-1]]
+        self.next(self.join)
+    @step
+    def join(self, inputs):
+        self.got = [each.got for each in inputs]
+        self.next(self.end)
+    @step
+    def end(self):
+        expected = {expected}
+        assert self.got == [[i, v, (i, len(expected), v)] for i, v in enumerate(expected)]
+"""
+
+
+@pytest.fixture
+def machine(tmp_path) -> Machine:
+    """A machine with an empty home."""
+    return Machine(tmp_path / "home")
+
+
+@pytest.mark.parametrize(
+    ("assign", "name", "expected"),
+    [
+        ("pass", "fixed", "['a', 'b']"),
+        ("pass", "computed", "[0, 10]"),
+        ("self.items = [random.Random(n).randbytes(90_000) for n in range(7)]", "items",
+         "[random.Random(n).randbytes(90_000) for n in range(7)]"),
+        ("self.items = (bytes([n]) * 400_000 for n in range(3))", "items", "[bytes([n]) * 400_000 for n in range(3)]"),
+    ],
+    ids=["class attribute", "property", "long values", "an iterator over long values"],
+)  # fmt: skip
+def test_every_split_gets_its_value(machine, assign, name, expected):
+    """Also from an attribute of the class, and where the values are too long to be read by every split."""
+    done = machine.run(machine.flow(VALUES.format(assign=assign, name=name, expected=expected)), "run")
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_a_split_reads_its_own_block_alone(machine):
+    """Values that are long together are stored in blocks; the list itself is read by nobody."""
+    flow = machine.flow(
+        VALUES.format(
+            assign="self.items = [os.urandom(90_000) for _ in range(7)]", name="items", expected="0"
+        ).replace("import random", "import os").replace("expected = 0", "return")
+    )  # fmt: skip
+    assert machine.run(flow, "run").returncode == 0
+    transition = machine.manifests()["start/0"]["transition"]
+    assert (transition["block_length"], len(transition["blocks"])) == (1, 7)
+    sizes = {each["size"] for each in transition["blocks"]}
+    assert all(90_000 < size < 91_000 for size in sizes)
+
+
+def test_more_splits_than_the_run_allows(machine):
+    """A foreach wider than ``--max-num-splits`` fails the run before a split starts, and says how to go on."""
+    flow = machine.flow(WIDE)
+    done = machine.run(flow, "run", "--width", "101")
+    assert done.returncode == 1
+    assert (
+        "over self.items has 101 splits, and this run allows 100. Give run --max-num-splits 101"
+        in done.stdout
+    )
+    assert "body" not in done.stdout
+    assert machine.run(flow, "run", "--width", "3", "--max-num-splits", "2").returncode == 1
+    assert machine.run(flow, "run", "--width", "3", "--max-num-splits", "3").returncode == 0
+
+
+def test_more_splits_than_airflow_maps(tmp_path, database):
+    """The foreach's own task fails, without retries, before a split starts; it names the setting."""
+    machine = AirflowMachine(tmp_path / "home", "unused", database, AIRFLOW__CORE__MAX_MAP_LENGTH="3")
+    machine.flow(WIDE + 'dag = AFlow.dag(schedule=None, environment="local")\n', folder=machine.dags)
+    done = machine.airflow("dags", "test", "a_flow", "--conf", json.dumps({"width": 4}))
+    said = re.sub(r"\s+", " ", done.stdout)
+    assert "The foreach of step 'start' has 4 splits, and Airflow maps a task over 3 at most." in said
+    assert "AIRFLOW__CORE__MAX_MAP_LENGTH" in said
+    assert machine.manifests().keys() == {"start/0"}
+
+
+def test_more_splits_of_splits_than_airflow_maps(tmp_path, database):
+    """Splits of a foreach inside a foreach count together, where they are put into one list."""
+    machine = AirflowMachine(tmp_path / "home", "unused", database, AIRFLOW__CORE__MAX_MAP_LENGTH="3")
+    machine.flow(
+        WIDE.replace("self.next(self.join)", 'self.items = [1, 2]\n        self.next(self.inner, foreach="items")')
+        .replace("def join(self, inputs):", "def inner(self):\n        self.next(self.inner_join)\n"
+                 "    @step\n    def inner_join(self, inputs):\n        self.next(self.join)\n"
+                 "    @step\n    def join(self, inputs):")
+        + 'dag = AFlow.dag(schedule=None, environment="local")\n',
+        folder=machine.dags,
+    )  # fmt: skip
+    done = machine.airflow("dags", "test", "a_flow", "--conf", json.dumps({"width": 2}))
+    said = re.sub(r"\s+", " ", done.stdout)
+    assert "The foreach of step 'body', over all tasks of that step, has 4 splits" in said
+    assert "inner/0-0" not in machine.manifests()
+
+
+NESTED_GANG = """
+from airflow_conda_flow import catch, parallel
+class AFlow(FlowSpec):
+    @step
+    def start(self):
+        self.items = ["fr", "de"]
+        self.next(self.body, foreach="items")
+    @step
+    def body(self):
+        self.lang = self.input
+        self.next(self.train, num_parallel=self.index + 2)
+    @catch(var="problem")
+    @parallel
+    @step
+    def train(self):
+        assert self.lang != "de" or self.input != 1, "on purpose"
+        self.word = "%s%d of %d" % (self.lang, self.input, current.parallel.num_nodes)
+        self.next(self.join)
+    @step
+    def join(self, inputs):
+        self.words = [each.problem.type if each.problem else each.word for each in inputs]
+        self.next(self.outer)
+    @step
+    def outer(self, inputs):
+        self.words = [each.words for each in inputs]
+        self.next(self.end)
+    @step
+    def end(self):
+        assert self.words == [["fr0 of 2", "fr1 of 2"], ["de0 of 3", "builtins.AssertionError", "de2 of 3"]]
+dag = AFlow.dag(schedule=None, environment="local")
+"""
+
+
+def test_the_nodes_of_a_num_parallel_are_one_task_of_a_dag(tmp_path, database):
+    """Inside a foreach it is mapped over the splits around it alone; each node is caught for itself."""
+    machine = AirflowMachine(tmp_path / "home", "unused", database)
+    flow = machine.flow(NESTED_GANG, folder=machine.dags)
+    assert machine.run(flow, "run").returncode == 0
+    local = machine.manifests()
+    shutil.rmtree(machine.datastore)
+    done = machine.airflow("dags", "test", "a_flow")
+    assert done.returncode == 0, done.stdout
+    assert "[node 2] Starts as pid " in done.stdout
+    in_airflow = machine.manifests()
+    assert {key for key in in_airflow if key.startswith("train/")} == {
+        f"train/{index}-{node}" for index in range(2) for node in range(index + 2)
+    }
+    assert _hashes(in_airflow) == _hashes(local)
+
+
+def _hashes(manifests):
+    """Of every artifact, but for what was caught: it names its lines, and those its run."""
+    return {
+        key: {name: ref["sha256"] for name, ref in each["artifacts"].items() if name != "problem"}
+        for key, each in manifests.items()
+    }

@@ -1,0 +1,82 @@
+"""An Airflow installation of its own for the tests: home, database, DAG folder."""
+
+from __future__ import annotations
+
+import fcntl
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from .flow_machine import Machine
+
+AIRFLOW = Path(sys.executable).parent / "airflow"
+DAGS = Path(__file__).parents[2] / "dags"
+
+
+class AirflowMachine(Machine):
+    """A machine with Airflow on it.
+
+    Attributes:
+        dags: its DAG folder.
+    """
+
+    def __init__(self, home: Path, channel_url: str, database: Path, **environ: str) -> None:
+        super().__init__(home, channel_url, **environ)
+        self.dags = home / "dags"
+        self.dags.mkdir()
+        airflow_home = home / "airflow"
+        airflow_home.mkdir()
+        shutil.copy(database, airflow_home / "airflow.db")
+        self.environ.update(
+            AIRFLOW_HOME=str(airflow_home),
+            AIRFLOW__CORE__DAGS_FOLDER=str(self.dags),
+            AIRFLOW__CORE__LOAD_EXAMPLES="False",
+            AIRFLOW__DAG_PROCESSOR__REFRESH_INTERVAL="5",
+            NO_COLOR="1",
+        )
+
+    def airflow(self, *words: str, seconds: float = 280, **environ: str) -> subprocess.CompletedProcess[str]:
+        """Run an Airflow command to its end; both streams are in ``stdout``."""
+        return subprocess.run(
+            [str(AIRFLOW), *words],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            env={**self.environ, **environ},
+            cwd=self.home,
+            check=False,
+            timeout=seconds,
+        )
+
+    def python(self, program: str) -> str:
+        """What a Python program prints in this machine's Airflow; it must succeed."""
+        done = subprocess.run(
+            [sys.executable, "-W", "ignore", "-c", program],
+            capture_output=True,
+            text=True,
+            env=self.environ,
+            cwd=self.home,
+            check=False,
+            timeout=120,
+        )
+        assert done.returncode == 0, done.stderr
+        return done.stdout
+
+
+@pytest.fixture(scope="session")
+def database(tmp_path_factory) -> Path:
+    """A migrated SQLite database of Airflow, made once for all workers."""
+    shared = tmp_path_factory.getbasetemp().parent / "airflow-database"
+    shared.mkdir(exist_ok=True)
+    with (shared / "mutex").open("w") as mutex:
+        fcntl.flock(mutex, fcntl.LOCK_EX)
+        done = shared / "home" / "airflow.db"
+        if not (shared / "ready").exists():
+            machine = Machine(shared / "home", AIRFLOW_HOME=str(shared / "home"))
+            command = [str(AIRFLOW), "db", "migrate"]
+            subprocess.run(command, env=machine.environ, check=True, capture_output=True)
+            (shared / "ready").touch()
+    return done

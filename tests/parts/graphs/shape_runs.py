@@ -1,0 +1,172 @@
+"""Every shape, run as a program or by ``airflow dags test``: how each run ended, and what it left."""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import subprocess
+import sys
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from airflow_conda_flow.datastore.local_storage import LocalStorage
+
+from ..flow_machine import Machine
+from .shapes import FLOWS, ONE_OF_EACH, SHAPES, Shape, flow_name, shape_name
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from airflow_conda_flow.datastore.storage import Storage
+
+    from ..airflow_machine import AirflowMachine
+
+LONGEST = 840.0  # seconds: what runs here shares two processors with everything else that runs
+Hashes = dict[str, dict[str, str]]
+"""The sha256 of every artifact by its name, of every task by ``step/task id``."""
+
+
+@dataclass(frozen=True)
+class ShapeRun:
+    """One run of a shape.
+
+    Attributes:
+        exit_code: of the command.
+        output: what it printed on both streams.
+        hashes: what its tasks left; every attempt must have been done.
+    """
+
+    exit_code: int
+    output: str
+    hashes: Hashes
+
+
+def run_shapes(
+    machine: Machine, storage: Storage, *words: str, at_once: int, shapes: Sequence[Shape] = SHAPES
+) -> dict[str, ShapeRun]:
+    """Run shapes as a program, and wait for all of them.
+
+    Args:
+        machine: where they are started.
+        storage: the datastore's that its settings name.
+        words: options of the command ``run``.
+        at_once: how many runs there are at a time.
+        shapes: of ``SHAPES``.
+    """
+
+    def run(shape: Shape) -> ShapeRun:
+        name, parameters = shape
+        id_file = machine.home / f"{shape_name(shape)}.run-id"
+        options = [word for key, value in parameters.items() for word in (f"--{key}", str(value))]
+        done = machine.run(
+            FLOWS / f"{name}.py", "run", "--run-id-file", str(id_file), *options, *words, seconds=LONGEST
+        )
+        run_id = id_file.read_text() if id_file.exists() else None
+        return ShapeRun(
+            done.returncode,
+            done.stdout + done.stderr,
+            hashes_of_run(storage, flow_name(name), run_id) if run_id else {},
+        )
+
+    with ThreadPoolExecutor(at_once) as pool:
+        return dict(zip(map(shape_name, shapes), pool.map(run, shapes), strict=True))
+
+
+def run_dags(machine: Machine, shapes: Sequence[Shape]) -> dict[str, dict[str, Any]]:
+    """Run shapes by ``airflow dags test``, one after the other in one process; what ``run_dags.py`` prints, by name."""
+    done = subprocess.run(
+        [sys.executable, Path(__file__).parent / "run_dags.py", json.dumps(shapes)],
+        capture_output=True,
+        text=True,
+        env=machine.environ,
+        cwd=machine.home,
+        check=False,
+        timeout=LONGEST,
+    )
+    assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
+    outcomes = json.loads(done.stdout.splitlines()[-1])
+    for each in outcomes:
+        assert each["ended"] == "done", f"{each}\n{done.stdout[-9000:]}"
+    return {shape_name((each["dag"], each["conf"])): each for each in outcomes}
+
+
+def run_in_containers(
+    machine: AirflowMachine, storage: Storage, compute: str, dag_shape: Shape
+) -> tuple[dict[str, ShapeRun], dict[str, str]]:
+    """Run every flow as a program and one as a DAG at the same time, every task of them elsewhere.
+
+    Args:
+        machine: where they are started.
+        storage: the datastore's that its settings name.
+        compute: ``kubernetes`` or ``batch``.
+        dag_shape: what ``airflow dags test`` runs.
+
+    Returns:
+        the runs of the shapes in ``ONE_OF_EACH``, and the states of the tasks of the DAG.
+    """
+    copy_dags([dag_shape], machine.dags, decorators=[compute])
+    with ThreadPoolExecutor(1) as pool:
+        dag = pool.submit(run_dags, machine, [dag_shape])
+        runs = run_shapes(machine, storage, "--with", compute, at_once=4, shapes=ONE_OF_EACH)
+        return runs, dag.result()[shape_name(dag_shape)]["states"]
+
+
+def hashes_of_dag_run(storage: Storage, shape: Shape, shapes: Sequence[Shape]) -> Hashes:
+    """What the tasks of a shape left that ``run_dags`` ran.
+
+    Args:
+        storage: where.
+        shape: which.
+        shapes: all that were run, in order.
+    """
+    flow = flow_name(shape[0])
+    manifests = [
+        json.loads(storage.read_bytes(f"flows/{flow}/{run.rstrip('/')}/run.json"))
+        for run in storage.list_names(f"flows/{flow}/")
+    ]
+    created = {each["run_id"]: each["created"] for each in manifests if each["origin"] == "airflow"}
+    number = [each for each in shapes if each[0] == shape[0]].index(shape)
+    return hashes_of_run(storage, flow, sorted(created, key=created.__getitem__)[number])
+
+
+def hashes_of_run(storage: Storage, flow: str, run_id: str) -> Hashes:
+    """What the tasks of a run left behind; every attempt must have been done."""
+    found = {}
+    for key in storage.list_keys(f"flows/{flow}/{run_id}/"):
+        parts = key.split("/")
+        if len(parts) == 6 and key.endswith(".json"):
+            manifest = json.loads(storage.read_bytes(key))
+            assert manifest["status"] == "done", key
+            found[f"{parts[3]}/{parts[4]}"] = {
+                name: ref["sha256"] for name, ref in manifest["artifacts"].items()
+            }
+    return found
+
+
+@pytest.fixture(scope="session")
+def local_shapes(tmp_path_factory) -> dict[str, Hashes]:
+    """What every shape leaves behind in local processes; they run once for all workers."""
+    shared = tmp_path_factory.getbasetemp().parent / "local-shapes"
+    shared.mkdir(exist_ok=True)
+    with (shared / "mutex").open("w") as mutex:
+        fcntl.flock(mutex, fcntl.LOCK_EX)
+        kept = shared / "hashes.json"
+        if not kept.exists():
+            machine = Machine(shared / "home")
+            runs = run_shapes(machine, LocalStorage(machine.datastore), at_once=2)
+            for name, run in runs.items():
+                assert run.exit_code == 0, f"{name}: {run.output}"
+            kept.write_text(json.dumps({name: run.hashes for name, run in runs.items()}))
+        return json.loads(kept.read_text())
+
+
+def copy_dags(shapes: Sequence[Shape], folder: Path, **keywords: Any) -> None:
+    """Put flow files into a DAG folder; keywords go to their ``dag()``."""
+    more = "".join(f"{name}={value!r}, " for name, value in keywords.items())
+    for name, _ in shapes:
+        text = (FLOWS / f"{name}.py").read_text()
+        (folder / f"{name}.py").write_text(text.replace(".dag(", f".dag({more}"))

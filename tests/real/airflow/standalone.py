@@ -1,0 +1,146 @@
+"""A running Airflow for tests: scheduler, API server, triggerer and DAG processor, on ports of their own."""
+
+from __future__ import annotations
+
+import json
+import secrets
+import sqlite3
+import subprocess
+import time
+import urllib.request
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager
+from pathlib import Path
+from typing import Any
+
+from ...parts.airflow_machine import AIRFLOW, AirflowMachine
+from ...parts.process_group import end_group
+from ...parts.s3_servers import free_port
+
+_SECONDS = 250
+_ANSWER = 60  # seconds for one answer of the API server, on a machine with much to do
+
+
+class Standalone:
+    """A running `airflow standalone`.
+
+    Attributes:
+        machine: whose DAG folder and database it has.
+        port: of the API server.
+    """
+
+    def __init__(self, machine: AirflowMachine, port: int) -> None:
+        self.machine = machine
+        self.port = port
+        self._run_ids: dict[str, str] = {}
+        self._token: str | None = None
+
+    def query(self, statement: str, *values: str) -> list[tuple]:
+        """The answer of Airflow's database."""
+        path = self.machine.home / "airflow" / "airflow.db"
+        with closing(sqlite3.connect(f"file:{path}?mode=ro", uri=True, timeout=30)) as database:
+            return database.execute(statement, values).fetchall()
+
+    def ask(self, method: str, path: str, body: dict[str, Any] | None = None) -> dict[str, Any]:
+        """What the API server answers, as it does to the buttons of its pages."""
+        address = f"http://127.0.0.1:{self.port}"
+        if self._token is None:
+            with urllib.request.urlopen(f"{address}/auth/token", timeout=_ANSWER) as answer:
+                self._token = json.load(answer)["access_token"]
+        request = urllib.request.Request(f"{address}/api/v2/{path}", json.dumps(body).encode(), method=method)
+        request.add_header("Authorization", f"Bearer {self._token}")
+        request.add_header("Content-Type", "application/json")
+        with urllib.request.urlopen(request, timeout=_ANSWER) as answer:
+            return json.load(answer)
+
+    def trigger(self, dag_id: str, **parameters: Any) -> None:
+        """Start a DAG run as soon as the DAG is known; its id is new."""
+        run_id = self._run_ids[dag_id] = f"run-{secrets.token_hex(4)}"
+        self.wait_for(lambda: self.query("select 1 from serialized_dag where dag_id = ?", dag_id), dag_id)
+        self.ask("PATCH", f"dags/{dag_id}", {"is_paused": False})  # it may have been known before, and paused
+        body = {"dag_run_id": run_id, "logical_date": None, "conf": parameters}
+        self.ask("POST", f"dags/{dag_id}/dagRuns", body)
+
+    def wait_for_run(self, dag_id: str, state: str = "success", seconds: float = _SECONDS) -> None:
+        """Return when the run that was triggered last has ended, in this state."""
+        statement = "select state from dag_run where dag_id = ? and run_id = ?"
+
+        def ended() -> list[tuple]:
+            found = self.query(statement, dag_id, self._run_ids[dag_id])
+            return found if found and found[0][0] in {"success", "failed"} else []
+
+        assert self.wait_for(ended, dag_id, seconds) == [(state,)], self._told(dag_id)
+
+    def wait_for(self, found: Callable[[], Any], dag_id: str = "", seconds: float = _SECONDS) -> Any:
+        """What the function gives once that is true."""
+        deadline = time.monotonic() + seconds
+        while not (value := found()):
+            assert time.monotonic() < deadline, self._told(dag_id)
+            time.sleep(0.5)
+        return value
+
+    def worker_pid(self, dag_id: str, task_id: str) -> int:
+        """The process that runs the task of the run that was triggered last."""
+        statement = "select pid from task_instance where dag_id = ? and run_id = ? and task_id = ?"
+        ((pid,),) = self.query(statement, dag_id, self._run_ids[dag_id], task_id)
+        return int(pid)
+
+    def task_log(self, dag_id: str = "", task: str = "") -> str:
+        """What the tasks logged: of all DAGs, of one, or of one of its tasks."""
+        folder = self.machine.home / "airflow" / "logs"
+        paths = sorted(folder.glob(f"dag_id={dag_id or '*'}/**/*.log*"))
+        return "".join(path.read_text() for path in paths if not task or f"task_id={task}/" in str(path))
+
+    def _told(self, dag_id: str) -> str:
+        """What there is to read when something did not happen."""
+        states = self.query(
+            "select task_id, map_index, state, try_number from task_instance where dag_id = ?", dag_id
+        )
+        printed = _log_file(self.machine).read_text()
+        return f"{states}\n{self.task_log(dag_id)[-4000:] if dag_id else ''}\n{printed[-4000:]}"
+
+
+@contextmanager
+def standalone(machine: AirflowMachine, **environ: str) -> Iterator[Standalone]:
+    """Airflow, up and answering while the block runs."""
+    ports = [free_port() for _ in range(3)]
+    address = f"http://127.0.0.1:{ports[0]}"
+    machine.environ.update(
+        PATH=f"{AIRFLOW.parent}:{machine.environ['PATH']}",
+        AIRFLOW__API__PORT=str(ports[0]),
+        AIRFLOW__API__BASE_URL=address,
+        AIRFLOW__CORE__EXECUTION_API_SERVER_URL=f"{address}/execution/",
+        AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_ALL_ADMINS="True",
+        AIRFLOW__CORE__DAGS_ARE_PAUSED_AT_CREATION="False",
+        AIRFLOW__WORKERS__EXECUTION_API_TIMEOUT="60",  # two processors, and much else to do
+        AIRFLOW__LOGGING__WORKER_LOG_SERVER_PORT=str(ports[1]),
+        AIRFLOW__LOGGING__TRIGGER_LOG_SERVER_PORT=str(ports[2]),
+        **environ,
+    )
+    with _log_file(machine).open("w") as log:
+        process = subprocess.Popen(
+            [str(AIRFLOW), "standalone"],
+            env=machine.environ,
+            cwd=machine.home,
+            stdout=log,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+        )
+        try:
+            airflow = Standalone(machine, ports[0])
+            airflow.wait_for(lambda: _answers(address))  # a task that starts before the API server fails
+            yield airflow
+        finally:
+            end_group(process)
+
+
+def _log_file(machine: AirflowMachine) -> Path:
+    return machine.home / "standalone.log"
+
+
+def _answers(address: str) -> bool:
+    try:
+        with urllib.request.urlopen(f"{address}/api/v2/version", timeout=5) as answer:
+            return answer.status == 200
+    except OSError:
+        return False

@@ -1,0 +1,195 @@
+"""Flows under Airflow's scheduler, their steps local processes on the worker: triggers, retries, events, the clock."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator
+from datetime import datetime
+from pathlib import Path
+
+import pytest
+
+from ...parts.airflow_machine import AirflowMachine
+from .standalone import Standalone, standalone
+
+MAPPED = """
+class MappedFlow(FlowSpec):
+    words = Parameter("words", default="a b")
+    @step
+    def start(self):
+        self.items = self.words.split()
+        self.next(self.body, foreach="items")
+    @step
+    def body(self):
+        if current.retry_count == 0 and self.input == "y":
+            raise RuntimeError("the first attempt fails")
+        self.done = self.input * 2
+        self.next(self.join)
+    @step
+    def join(self, inputs):
+        self.all = [each.done for each in inputs]
+        self.next(self.end)
+    @step
+    def end(self):
+        print(self.all)
+
+from datetime import timedelta
+dag = MappedFlow.dag(schedule=None, default_args={"retries": 1, "retry_delay": timedelta(seconds=1)})
+"""
+CAUGHT = """
+from airflow_conda_flow import catch, retry
+class CaughtFlow(FlowSpec):
+    @catch(var="problem")
+    @retry(times=1, minutes_between_retries=0.05)
+    @step
+    def start(self):
+        raise ValueError("on purpose")
+        self.next(self.end)
+    @step
+    def end(self):
+        print("CAUGHT", self.problem.exception)
+
+dag = CaughtFlow.dag(schedule=None, environment="local")
+"""
+HOOKED = """
+from airflow_conda_flow import exit_hook
+def tell(run):
+    from pathlib import Path
+    (task,) = run["start"]
+    Path("PATH").write_text(f"{run.pathspec}: start {'done' if task.successful else 'failed'}")
+def broken():
+    raise ValueError("the hook's own")
+@exit_hook(on_error=[broken, tell])
+class HookedFlow(FlowSpec):
+    @step
+    def start(self):
+        raise ValueError("on purpose")
+        self.next(self.end)
+    @step
+    def end(self):
+        pass
+
+dag = HookedFlow.dag(schedule=None, environment="local")
+"""
+FIRST = """
+class FirstFlow(FlowSpec):
+    @step
+    def start(self):
+        self.next(self.end)
+    @step
+    def end(self):
+        print("the first one's line")
+
+dag = FirstFlow.dag(environment="local")
+"""
+SECOND = """
+from airflow_conda_flow import trigger
+@trigger(event={"name": "conda_flow.FirstFlow.end", "parameters": {"run": "run_id"}})
+class SecondFlow(FlowSpec):
+    run = Parameter("run", default="none")
+    @step
+    def start(self):
+        self.next(self.end)
+    @step
+    def end(self):
+        print("GIVEN", self.run)
+        print("TRIGGER", *current.trigger.event)
+        print("FROM", current.trigger.run["end"].task.stdout)
+
+dag = SecondFlow.dag(environment="local")
+"""
+CLOCK = """
+from airflow_conda_flow import schedule
+@schedule(cron="* * * * *")
+class ClockFlow(FlowSpec):
+    @step(start=True, end=True)
+    def only(self):
+        print("DATE", current.logical_date)
+
+dag = ClockFlow.dag(environment="local")
+"""
+
+
+@pytest.fixture(scope="module")
+def airflow(tmp_path_factory, channel, database) -> Iterator[Standalone]:
+    """Airflow with all its processes; every flow of these tests is in its DAG folder, and was started."""
+    home = tmp_path_factory.mktemp("scheduler") / "home"
+    machine = AirflowMachine(home, channel.url, database)
+    texts = {"mapped": MAPPED, "caught": CAUGHT, "hooked": HOOKED, "first": FIRST, "second": SECOND}
+    for name, text in {**texts, "clock": CLOCK}.items():
+        machine.flow(text.replace("PATH", str(home / "hooked")), f"{name}_flow.py", machine.dags)
+    with standalone(machine) as running:
+        running.trigger("mapped_flow", words="x y z")
+        for name in ("caught_flow", "hooked_flow", "first_flow"):
+            running.trigger(name)
+        yield running
+
+
+def run_of(airflow: Standalone, flow: str) -> Path:
+    """The folder of the flow's only run."""
+    (run,) = (airflow.machine.datastore / "flows" / flow).iterdir()
+    return run
+
+
+@pytest.mark.timeout(400)
+def test_a_triggered_flow(airflow):
+    """Parameters by the trigger, mapped tasks, and a retry as a new attempt."""
+    airflow.wait_for_run("mapped_flow")
+    run = run_of(airflow, "MappedFlow")
+    assert (run / "end/0/0.stdout").read_text().rstrip().endswith("['xx', 'yy', 'zz']")
+    assert sorted(path.name for path in run.glob("body/1/*.json")) == ["0.json", "1.json"]
+    assert json.loads((run / "body/1/1.json").read_text())["status"] == "done"
+    assert json.loads((run / "body/0/0.json").read_text())["split_name"] == "x"
+
+
+@pytest.mark.timeout(400)
+def test_the_second_try_comes_after_the_delay(airflow):
+    """It starts no sooner than ``@retry`` says, and is the one that ``@catch`` catches."""
+    airflow.wait_for_run("caught_flow")
+    run = run_of(airflow, "CaughtFlow")
+    first, second = (json.loads((run / f"start/0/{number}.json").read_text()) for number in range(2))
+    assert [first["status"], second["status"]] == ["failed", "done"]
+    assert _seconds(second["started"]) - _seconds(first["finished"]) >= 3
+    assert "CAUGHT on purpose" in (run / "end/0/0.stdout").read_text()
+
+
+@pytest.mark.timeout(400)
+def test_an_exit_hook_is_told_of_a_run_that_failed(airflow):
+    """The DAG run has failed in spite of the hooks' own task, and a hook that fails does not stop the next."""
+    airflow.wait_for_run("hooked_flow", "failed")
+    told = (airflow.machine.home / "hooked").read_text()
+    assert re.fullmatch(r"HookedFlow/run-[\w-]+: start failed", told), told
+
+
+@pytest.mark.timeout(400)
+def test_a_finished_flow_starts_another(airflow):
+    """The end of one flow is the event of the next, whose parameter comes from the event's extra."""
+    machine = airflow.machine
+    found = airflow.wait_for(
+        lambda: list(machine.datastore.glob("flows/SecondFlow/asset*/end/0/0.json")), "second_flow"
+    )
+    text = found[0].with_suffix(".stdout").read_text()
+    run = run_of(airflow, "FirstFlow")
+    assert f"GIVEN {run.name}\n" in text
+    assert re.search(rf"TRIGGER conda_flow\.FirstFlow\.end FirstFlow/{run.name}/end/0 20\S+ \S+ run\n", text)
+    assert "FROM the first one's line\n" in text
+
+
+@pytest.mark.timeout(400)
+def test_the_clock_starts_a_flow(airflow):
+    """``@schedule``: the next full minute makes a run of its own, whose logical date the step is told."""
+    statement = (
+        "select logical_date from dag_run where dag_id = 'clock_flow' and run_type = 'scheduled' "
+        "and state = 'success'"
+    )
+    ((date,), *_) = airflow.wait_for(lambda: airflow.query(statement), "clock_flow")
+    airflow.ask("PATCH", "dags/clock_flow", {"is_paused": True})
+    printed = [
+        path.read_text() for path in airflow.machine.datastore.glob("flows/ClockFlow/*/only/0/0.stdout")
+    ]
+    assert any(f"DATE {date[:16]}:00" in text for text in printed), (date, printed)
+
+
+def _seconds(text: str) -> float:
+    return datetime.fromisoformat(text).timestamp()

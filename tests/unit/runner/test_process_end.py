@@ -1,0 +1,238 @@
+"""However a step process ends, its runner says how, and nothing of it is left."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import textwrap
+import threading
+import time
+from pathlib import Path
+
+import pytest
+
+from airflow_conda_flow.runner import step_process
+from airflow_conda_flow.runtime import lifeline
+
+from ...parts.attempt_machine import one_step
+
+
+def _is_gone(pid: int) -> bool:
+    try:
+        stat = Path(f"/proc/{pid}/stat").read_text()
+    except FileNotFoundError:
+        return True
+    return stat.rpartition(")")[2].split()[0] == "Z"
+
+
+def _wait_gone(*pids: int) -> None:
+    end = time.monotonic() + 10
+    while not all(_is_gone(pid) for pid in pids):
+        assert time.monotonic() < end, [pid for pid in pids if not _is_gone(pid)]
+        time.sleep(0.01)
+
+
+@pytest.mark.parametrize(
+    ("code", "message"),
+    [
+        ("os._exit(3)", "The step's process ended with exit code 3 before the step did."),
+        ("os._exit(0)", "The step's process ended with exit code 0 before the step did."),
+        (
+            "os.kill(os.getpid(), 9)",
+            "The step's process was killed by SIGKILL. Often that is the machine running out of memory.",
+        ),
+        ("os.kill(os.getpid(), 15)", "The step's process was killed by SIGTERM."),
+        (
+            "import faulthandler; faulthandler._sigsegv()",
+            "The step's process was killed by SIGSEGV, a segmentation fault: native code crashed.",
+        ),
+        ("os.kill(os.getpid(), 40)", "The step's process was killed by signal 40."),
+        (
+            "sys.exit(0)",
+            "The step called sys.exit(0). A step ends by returning, and fails by raising an exception.",
+        ),
+        (
+            "sys.exit('no')",
+            "The step called sys.exit('no'). A step ends by returning, and fails by raising an exception.",
+        ),
+        ("raise KeyboardInterrupt", ""),
+    ],
+)
+def test_each_way_to_die(make_run, code, message):
+    """One line says how the process ended."""
+    run = make_run(one_step(f"import os, sys; {code}"))
+    exception = run.failure("start")
+    assert exception["message"] == message
+    assert len([line for line in exception["traceback"].splitlines() if message in line]) >= 1
+
+
+def test_a_crash_shows_where(make_run):
+    """Native code that crashes leaves the Python stack in the output."""
+    run = make_run(one_step("import faulthandler; faulthandler._sigsegv()"))
+    run.failure("start")
+    assert any("a_flow.py" in line and "in start" in line for line in run.printed("stderr"))
+
+
+def test_a_crash_after_the_work_is_done_is_no_failure(make_run):
+    """What native code does while the interpreter shuts down does not matter."""
+    run = make_run(one_step("import atexit, os; atexit.register(os._exit, 7); self.x = 1"))
+    assert run.value(run.done("start"), "x") == 1
+
+
+def test_a_fork_that_comes_back_is_not_the_step(make_run):
+    """A child that returns from the step gives no outcome; the step's own counts."""
+    run = make_run(
+        one_step("""
+            import os
+            self.parent = os.getpid()
+            child = os.fork()
+            if child:
+                os.waitpid(child, 0)
+            self.pid = os.getpid()
+        """)
+    )
+    result = run.done("start")
+    assert run.value(result, "pid") == run.value(result, "parent")
+
+
+def test_children_end_with_the_step(make_run):
+    """A child that the step forgot ends when the step has ended, well or not."""
+    run = make_run(one_step("import subprocess; self.pid = subprocess.Popen(['sleep', '60']).pid"))
+    _wait_gone(run.value(run.done("start"), "pid"))
+
+
+@pytest.mark.parametrize("stubborn", [False, True])
+def test_cancelling(make_run, monkeypatch, stubborn):
+    """Step and children get SIGTERM, and those that ignore it SIGKILL."""
+    monkeypatch.setattr(step_process, "_GRACE_SECONDS", 0.3)
+    ignore = "signal.signal(signal.SIGTERM, signal.SIG_IGN)" if stubborn else "pass"
+    run = make_run(
+        one_step(f"""
+            import os, signal, subprocess, time
+            {ignore}
+            print(os.getpid(), subprocess.Popen(["sleep", "60"]).pid)
+            time.sleep(60)
+        """)
+    )
+    cancel = threading.Event()
+    pids = []
+
+    def output(_stream: str, line: str) -> None:
+        pids.extend(int(word) for word in line.split())
+        cancel.set()
+
+    begun = time.monotonic()
+    result = run.attempt("start", output=output, cancel=cancel)
+    assert time.monotonic() - begun < 5
+    assert result.cancelled
+    assert result.exception["message"] == "The task was ended before it finished."
+    _wait_gone(*pids)
+
+
+def test_a_step_may_tidy_up_when_it_is_cancelled(make_run):
+    """A handler for SIGTERM runs, and its exception is the reason."""
+    run = make_run(
+        one_step("""
+            import signal, time
+            def stop(*_):
+                raise RuntimeError("tidied up")
+            signal.signal(signal.SIGTERM, stop)
+            print("ready")
+            time.sleep(60)
+        """)
+    )
+    cancel = threading.Event()
+    result = run.attempt("start", output=lambda *_: cancel.set(), cancel=cancel)
+    assert result.cancelled
+    assert result.exception["message"] == "tidied up"
+
+
+def test_a_step_without_streams_can_be_cancelled(make_run, monkeypatch):
+    """Even one that has closed every descriptor."""
+    run = make_run(
+        one_step("""
+            import os, time
+            open(os.path.join(current.tempdir, "x"), "w").close()
+            os.closerange(1, 100)
+            time.sleep(60)
+        """)
+    )
+    cancel = threading.Event()
+    threading.Timer(0.5, cancel.set).start()
+    begun = time.monotonic()
+    assert run.attempt("start", cancel=cancel).cancelled
+    assert time.monotonic() - begun < 5
+
+
+def test_a_failing_callback_leaves_no_process(make_run):
+    """An exception of the runner's own ends the process too."""
+    run = make_run(one_step("import os, time; print(os.getpid()); time.sleep(60)"))
+    pids = []
+
+    def output(_stream: str, line: str) -> None:
+        pids.append(int(line))
+        raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        run.attempt("start", output=output)
+    _wait_gone(*pids)
+
+
+def test_a_missing_interpreter(make_run):
+    """An interpreter that cannot be started fails the task with its path."""
+    run = make_run(one_step("pass"))
+    assert "/nonexistent/python" in run.failure("start", python="/nonexistent/python")["message"]
+
+
+HOLDER = """
+import fcntl, os, sys, time
+if sys.argv[2] == "thread":
+    del fcntl.F_SETSIG
+sys.path.append(sys.argv[3])
+from airflow_conda_flow.runtime import lifeline
+lifeline.hold(int(sys.argv[1]))
+child = os.fork()
+if child:
+    print(os.getpid(), child, flush=True)
+time.sleep(60)
+"""
+
+
+@pytest.mark.parametrize("way", ["kernel", "thread"])
+def test_the_life_line(way):
+    """When the other end of the pipe closes, the process and its children end."""
+    ours, held = os.pipe()
+    root = str(Path(lifeline.__file__).parents[2])
+    process = subprocess.Popen(
+        [sys.executable, "-c", textwrap.dedent(HOLDER), str(ours), way, root],
+        stdout=subprocess.PIPE,
+        pass_fds=(ours,),
+        start_new_session=True,
+        text=True,
+    )
+    os.close(ours)
+    with process:
+        pids = [int(word) for word in process.stdout.readline().split()]
+        assert len(pids) == 2
+        assert not any(_is_gone(pid) for pid in pids)
+        os.close(held)
+        assert process.wait(10) == -signal.SIGKILL
+    _wait_gone(*pids)
+
+
+def test_the_life_line_may_be_cut_before_it_is_held():
+    """A runner that is gone before the process looks is noticed."""
+    ours, held = os.pipe()
+    os.close(held)
+    root = str(Path(lifeline.__file__).parents[2])
+    done = subprocess.run(
+        [sys.executable, "-c", HOLDER, str(ours), "kernel", root],
+        pass_fds=(ours,),
+        start_new_session=True,
+        check=False,
+        timeout=10,
+    )
+    os.close(ours)
+    assert done.returncode == -signal.SIGKILL

@@ -1,0 +1,107 @@
+"""What a step in a conda environment sees of the runner's environment variables."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from airflow_conda_flow.runner.runtime_root import runtime_root
+from airflow_conda_flow.runner.step_environ import conda_command, conda_environ
+
+PREFIX = Path("/an/environment")
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "PYTHONPATH",
+        "PYTHONHOME",
+        "PYTHONSTARTUP",
+        "PYTHONDONTWRITEBYTECODE",
+        "VIRTUAL_ENV",
+        "CONDA_DEFAULT_ENV",
+        "CONDA_SHLVL",
+        "MAMBA_EXE",
+        "LD_PRELOAD",
+    ],
+)
+def test_what_leads_to_other_libraries_is_dropped(name):
+    """A variable that makes an interpreter look elsewhere does not reach the step."""
+    assert name not in conda_environ({name: "x"}, PREFIX)
+
+
+@pytest.mark.parametrize("name", ["AWS_SECRET_ACCESS_KEY", "HOME", "LD_LIBRARY_PATH", "CUDA_VISIBLE_DEVICES"])
+def test_what_a_step_may_need_is_kept(name):
+    """Credentials, the home directory and where the machine's drivers are stay."""
+    assert conda_environ({name: "x"}, PREFIX)[name] == "x"
+
+
+@pytest.mark.parametrize(
+    ("given", "expected"),
+    [
+        ({}, "C.UTF-8"),
+        ({"LC_ALL": "C"}, "C.UTF-8"),
+        ({"LC_ALL": "POSIX", "LANG": "de_DE.UTF-8"}, "C.UTF-8"),
+        ({"LANG": "C"}, "C.UTF-8"),
+        ({"LC_ALL": "de_DE.UTF-8"}, "de_DE.UTF-8"),
+        ({"LANG": "de_DE.UTF-8"}, None),
+    ],
+)
+def test_no_step_runs_in_ascii(given, expected):
+    """The C locale becomes C.UTF-8; any other stays."""
+    assert conda_environ(given, PREFIX).get("LC_ALL") == expected
+
+
+def test_the_environment_comes_first_on_the_path():
+    """Programs of the environment win over the machine's."""
+    values = conda_environ({"PATH": "/usr/bin"}, PREFIX)
+    assert values["PATH"] == "/an/environment/bin:/usr/bin"
+    assert values["CONDA_PREFIX"] == "/an/environment"
+
+
+def test_a_conda_interpreter_is_isolated(tmp_path):
+    """An interpreter started our way has no folder of the caller's on its path, and speaks UTF-8."""
+    prefix = tmp_path / "prefix"
+    (prefix / "bin").mkdir(parents=True)
+    (prefix / "bin" / "python").symlink_to(os.path.realpath(sys.executable))
+    script = tmp_path / "script" / "main.py"
+    script.parent.mkdir()
+    script.write_text(
+        "import json, sys, locale\n"
+        "print(json.dumps([sys.path, sys.flags.isolated, sys.stdout.encoding, sys.getfilesystemencoding()]))"
+    )
+    environ = conda_environ({**os.environ, "PYTHONPATH": str(tmp_path / "leak"), "LC_ALL": "C"}, prefix)
+    done = subprocess.run(
+        conda_command(prefix, script), env=environ, cwd=tmp_path, capture_output=True, check=True, text=True
+    )
+    path, isolated, *encodings = json.loads(done.stdout)
+    assert isolated == 1
+    assert encodings == ["utf-8", "utf-8"]
+    assert str(tmp_path / "leak") not in path
+    assert not {"", str(tmp_path)} & set(path)
+
+
+def test_the_runtime_root_holds_what_needs_the_standard_library_alone(tmp_path):
+    """Nothing else of this package can be imported from it."""
+    root = runtime_root(tmp_path)
+    names = {path.name for path in (root / "airflow_conda_flow").iterdir()}
+    files = {"__init__.py", "_version.py", "cards.py", "errors.py", "exception.py"}
+    rooms = {"client", "datatools", "flow", "plugins", "records", "runtime"}
+    assert names == {*files, *rooms, *(f"metaflow_{name}.py" for name in ("modules", "names", "version"))}
+    assert [path.name for path in root.iterdir()] == ["airflow_conda_flow"]
+
+
+def test_the_runtime_root_is_made_once(tmp_path):
+    """Whoever comes later, or at the same time, finds it; a removed one is made again."""
+    root = runtime_root(tmp_path)
+    inode = root.stat().st_ino
+    assert runtime_root(tmp_path).stat().st_ino == inode
+    shutil.rmtree(root)
+    assert (runtime_root(tmp_path) / "airflow_conda_flow").is_dir()
+    assert [path.name for path in (tmp_path / "runtime").iterdir()] == [root.name]

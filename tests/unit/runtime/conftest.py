@@ -1,0 +1,7 @@
+"""Fixtures of the runtime's tests: an empty local datastore, and runs of a flow in it."""
+
+from __future__ import annotations
+
+from ...parts.attempt_machine import datastore, make_run
+
+__all__ = ["datastore", "make_run"]
