@@ -1,4 +1,4 @@
-"""Commands with commands of their own, such as ``tag add``."""
+"""Subcommands of a command, such as ``tag add``."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ from airflow_conda_flow.cli.parser import Execute, FlowArgumentParser, add_commo
 
 @dataclass(frozen=True)
 class Action:
-    """One command of a command.
+    """A subcommand.
 
     Attributes:
-        name: what is written.
+        name: word on the command line.
         help: one sentence.
-        add_arguments: adds what it takes to its parser.
-        execute: does it; returns the exit code.
+        add_arguments: adds the subcommand's arguments to its parser.
+        execute: runs the subcommand; returns the exit code.
     """
 
     name: str
@@ -27,7 +27,7 @@ class Action:
 
 
 def add_actions(parser: argparse.ArgumentParser, actions: Sequence[Action]) -> None:
-    """Add commands to a command's parser; one of them has to be written."""
+    """Add subcommands to a command's parser; the user must give one of them."""
     commands = parser.add_subparsers(
         title="commands", metavar="COMMAND", dest="action", required=True, parser_class=FlowArgumentParser
     )
@@ -35,4 +35,5 @@ def add_actions(parser: argparse.ArgumentParser, actions: Sequence[Action]) -> N
         command = commands.add_parser(action.name, help=action.help, description=action.help)
         add_common_options(command, inherited=True)
         action.add_arguments(command)
+        # A subparser's defaults override the command's: ``execute`` is now the subcommand's.
         command.set_defaults(execute=action.execute, command_parser=command)

@@ -1,4 +1,4 @@
-"""``batch``: list or end the jobs of a flow that go on, such as those of a run that was killed."""
+"""``batch``: list or end a flow's unfinished jobs, such as those that a killed run left behind."""
 
 from __future__ import annotations
 
@@ -19,26 +19,26 @@ _PARTS = ("flow", "run_id", "step", "task_id", "attempt")
 
 
 def add_arguments(parser: argparse.ArgumentParser, definition: FlowDefinition) -> None:
-    """Add the commands."""
+    """Add the subcommands."""
     del definition
     add_unfinished_actions(parser, "jobs", _jobs)
 
 
 def execute(arguments: argparse.Namespace, definition: FlowDefinition) -> int:
-    """Never called: one of the commands is."""
+    """Report a missing subcommand; argparse does so first, as a subcommand is required."""
     del definition
     parser: FlowArgumentParser = arguments.command_parser
     parser.error("write list or kill")
 
 
 def _jobs(settings: Settings, definition: FlowDefinition) -> Iterator[Unfinished]:
-    """The flow's jobs in the queues of the settings and of its decorators.
+    """Unfinished jobs of the flow, in the queues that the settings and its decorators name.
 
     Raises:
         SettingError: no queue is named.
-        ComputeUnavailable: Batch cannot be asked.
+        ComputeUnavailable: Batch cannot be reached.
     """
-    # No other command needs them.
+    # Imported late: these load boto3, and no other command needs them.
     from airflow_conda_flow.compute.batch import connect_region  # noqa: PLC0415
     from airflow_conda_flow.compute.batch_attributes import batch_attributes  # noqa: PLC0415
     from airflow_conda_flow.compute.batch_job import name_part  # noqa: PLC0415
@@ -55,6 +55,8 @@ def _jobs(settings: Settings, definition: FlowDefinition) -> Iterator[Unfinished
             if job.get("status") not in _ENDED
         ]
         for job_id, job in service.describe(going_on).items():
+            # Job names are shortened and hold no odd characters, so those of two flows may begin alike.
+            # The parameters have the exact names.
             parts = [job.get("parameters", {}).get(name, "") for name in _PARTS]
             if parts[0] == definition.name and job["status"] not in _ENDED:
                 yield Unfinished(

@@ -1,4 +1,4 @@
-"""``card``: list, save and look at the cards of tasks."""
+"""``card``: list, save and view the cards of tasks."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ HELP = "Commands related to the cards of tasks."
 
 
 def add_arguments(parser: argparse.ArgumentParser, definition: FlowDefinition) -> None:
-    """Add the commands."""
+    """Add the subcommands."""
     del definition
     add_actions(
         parser,
@@ -43,7 +43,7 @@ def add_arguments(parser: argparse.ArgumentParser, definition: FlowDefinition) -
 
 
 def execute(arguments: argparse.Namespace, definition: FlowDefinition) -> int:
-    """Never called: one of the commands is."""
+    """Report a missing subcommand; argparse does so first, as a subcommand is required."""
     del definition
     parser: FlowArgumentParser = arguments.command_parser
     parser.error("write view, get, list or server")
@@ -92,6 +92,7 @@ def _add_get(parser: argparse.ArgumentParser) -> None:
 
 def _add_server(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--run-id", metavar="ID", help="a run (default: the latest ten)")
+    # The defaults of port, interval and number of cards are Metaflow's.
     parser.add_argument("--port", type=int, default=8324, metavar="N", help="0 takes any (default 8324)")
     parser.add_argument("--namespace", metavar="TAG", help="only runs with this tag")
     parser.add_argument(
@@ -128,7 +129,7 @@ def _described(task: TaskRecord, arguments: argparse.Namespace) -> dict[str, Any
 
 
 def _cards(task: TaskRecord, arguments: argparse.Namespace) -> list[CardRecord]:
-    """The cards of a task that the options name."""
+    """Cards of a task that ``--id``, ``--type`` and ``--follow-resumed`` select."""
     if task.is_clone and not arguments.follow_resumed:
         return []
     return [
@@ -139,10 +140,11 @@ def _cards(task: TaskRecord, arguments: argparse.Namespace) -> list[CardRecord]:
 
 
 def _tasks_to_list(arguments: argparse.Namespace, definition: FlowDefinition) -> list[TaskRecord]:
-    """The tasks that have one of these cards: of a task, a step, or a whole run."""
+    """Tasks with at least one selected card: of a task, a step or a whole run."""
     catalogue = open_catalogue(chosen_settings(arguments))
     word: str | None = arguments.pathspec
     steps = definition.graph.steps
+    # A word without a slash is a step if the flow has a step of that name, else a run.
     if word is not None and ("/" in word.removeprefix(f"{definition.name}/") or word in steps):
         tasks = _tasks(arguments, definition)
     else:
@@ -166,6 +168,7 @@ def _get(arguments: argparse.Namespace, definition: FlowDefinition) -> int:
 
 
 def _view(arguments: argparse.Namespace, definition: FlowDefinition) -> int:
+    # The file is left behind: the browser reads it after this command has ended.
     with tempfile.NamedTemporaryFile(
         "w", prefix="card-", suffix=".html", delete=False, encoding="utf-8"
     ) as file:
@@ -177,10 +180,10 @@ def _view(arguments: argparse.Namespace, definition: FlowDefinition) -> int:
 
 
 def _page(arguments: argparse.Namespace, definition: FlowDefinition) -> str:
-    """The page that the arguments name.
+    """HTML of the one card that the arguments select.
 
     Raises:
-        ObjectNotFound: there is none, or there are several.
+        ObjectNotFound: no card matches, or several do.
     """
     found = [(task, card) for task in _tasks(arguments, definition) for card in _cards(task, arguments)]
     if len(found) != 1:
@@ -205,7 +208,7 @@ def _tasks(arguments: argparse.Namespace, definition: FlowDefinition) -> list[Ta
 
 
 def _full(arguments: argparse.Namespace, definition: FlowDefinition, catalogue: RunCatalogue) -> str:
-    """The pathspec with its run; a step alone is one of the latest run."""
+    """Pathspec with its run; a step without a run belongs to the latest run."""
     pathspec: str = arguments.pathspec
     if "/" in pathspec:
         return pathspec
@@ -213,7 +216,11 @@ def _full(arguments: argparse.Namespace, definition: FlowDefinition, catalogue: 
 
 
 def _latest(catalogue: RunCatalogue, definition: FlowDefinition) -> str:
-    """The id of the latest run."""
+    """Id of the flow's latest run, whoever started it.
+
+    Raises:
+        ObjectNotFound: the flow has no runs.
+    """
     runs = catalogue.run_ids(definition.name)
     if not runs:
         raise ObjectNotFound(f"There is no run of {definition.name} in {catalogue.describe()}.")

@@ -1,7 +1,7 @@
-"""``card server``: a local page with the cards of a flow's runs, the newest first.
+"""``card server``: a local web page with the cards of a flow's runs, newest first.
 
-It serves this machine alone. A card holds what a flow's author put on it, so browsers are told to keep it
-apart from the page around it.
+It serves this machine only. A card may contain any HTML and script, so browsers must isolate it from the
+page around it.
 """
 
 from __future__ import annotations
@@ -31,9 +31,13 @@ from airflow_conda_flow.records.run_record import RunRecord
 
 HOST = "127.0.0.1"
 _RUNS = 10
-"""So many of the latest runs are looked at."""
+"""Number of the latest runs that are shown. Each refresh lists the files of all of them."""
 
 _PARTS = 5
+"""Number of parts in the path of a card: run, step, task id, attempt, card id."""
+
+# A sandbox without allow-same-origin gives the card an origin of its own, also when it is opened in a new
+# tab: its scripts cannot read this server's pages or other cards.
 _APART = {
     "Content-Security-Policy": "sandbox allow-scripts allow-popups",
     "X-Content-Type-Options": "nosniff",
@@ -42,10 +46,10 @@ Card = dict[str, Any]
 
 
 def serve(arguments: argparse.Namespace, definition: FlowDefinition) -> int:
-    """Serve until Ctrl-C or SIGTERM, which is no failure.
+    """Serve until Ctrl-C or SIGTERM; both end it with exit code 0.
 
     Raises:
-        SettingError: the port is taken.
+        SettingError: the port cannot be opened: it is taken, out of range or not permitted.
         ObjectNotFound: there is no such run.
     """
     settings = chosen_settings(arguments)
@@ -55,6 +59,7 @@ def serve(arguments: argparse.Namespace, definition: FlowDefinition) -> int:
         run_id = run_of(RunCatalogue(datastore), definition.name, run_id).run_id
     cards = RunCards(datastore, definition, run_id, arguments.namespace)
     page = card_server_page(definition.name, arguments.poll_interval)
+    # http.server makes a handler object for each request, so what they share is stored in the class.
     handler = type("Handler", (_Handler,), {"cards": cards, "most": arguments.max_cards, "page": page})
     try:
         server = ThreadingHTTPServer((HOST, arguments.port), handler)
@@ -74,13 +79,13 @@ def serve(arguments: argparse.Namespace, definition: FlowDefinition) -> int:
 
 
 class RunCards:
-    """The cards of a flow's runs. Thread-safe.
+    """Cards of a flow's runs. Thread-safe.
 
     Args:
-        datastore: where they are.
+        datastore: datastore of the runs.
         definition: the flow.
-        run_id: the run; the latest ones if None.
-        namespace: the tag that runs must have, or None.
+        run_id: the only run to show; the latest ones if None.
+        namespace: tag that a run must have to be shown; None shows all runs.
     """
 
     def __init__(
@@ -92,17 +97,19 @@ class RunCards:
         self._steps = [node.name for node in definition.graph.topological()]
         self._run_id = run_id
         self._namespace = namespace
+        # Ids as they were listed, and the same ids ordered. Threads replace the pair as a whole and never
+        # change it in place, so that no lock is needed.
         self._ordered: tuple[list[str], list[str]] = ([], [])
 
     def newest(self, most: int) -> list[Card]:
-        """The cards of now, those of tasks that still run too: later runs first, and later steps."""
+        """Present cards, including those of running tasks: later runs first, then later steps."""
         return list(islice(self._newest(), most))
 
     def page(self, parts: Sequence[str]) -> bytes:
-        """A card, by the parts of its path.
+        """HTML of a card, by the parts of its path.
 
         Raises:
-            NotInDatastore: there is none.
+            NotInDatastore: there is no such card.
         """
         run_id, step, task_id, attempt, card_id = parts
         if not attempt.isdigit():
@@ -117,19 +124,19 @@ class RunCards:
                 yield from sorted(self._of_run(run), key=self._place)
 
     def _latest(self) -> list[str]:
-        """The runs, the newest first; they are put in order, which reads them, when another one is there."""
+        """Run ids, newest first. Ordering may read manifests, so it is done only when the list changes."""
         known, ordered = self._ordered
         there = list_runs(self._storage, self._flow)
         if there != known:
             ordered = self._catalogue.run_ids(self._flow)
-            if len(ordered) == len(there):  # else the manifest of a run is about to come
+            if len(ordered) == len(there):  # else a run has no manifest yet: order again next time
                 self._ordered = (there, ordered)
         return ordered
 
     def _of_run(self, run: RunRecord) -> Iterator[Card]:
         run_id = run.run_id
         yield from self._stored(run_id, layout.run_folder(self._flow, run_id), run_id)
-        if run.origin_run_id:  # the cards of what was not run again are beside the task that ran
+        if run.origin_run_id:  # the cards of a clone are stored with the original task
             for step in self._catalogue.steps(self._flow, run_id):
                 task_ids = self._catalogue.task_ids(self._flow, run_id, step)
                 for task in self._catalogue.tasks(self._flow, run_id, step, task_ids, 0):
@@ -161,7 +168,7 @@ class RunCards:
 
 
 class _Handler(BaseHTTPRequestHandler):
-    """``/`` is the page, ``/cards`` what there is, ``/card/...`` one card."""
+    """Handler of ``/`` (the page), ``/cards`` (the list, as JSON) and ``/card/...`` (one card)."""
 
     server: ThreadingHTTPServer
     cards: RunCards
@@ -170,7 +177,8 @@ class _Handler(BaseHTTPRequestHandler):
 
     def do_GET(self) -> None:
         port = self.server.server_port
-        # Another site's script may have a name of its own for this address.
+        # DNS rebinding: another site may let its own name resolve to 127.0.0.1, so that its scripts may
+        # read these pages. Their requests carry that name.
         if self.headers.get("Host") not in {f"{HOST}:{port}", f"localhost:{port}"}:
             self._answer(HTTPStatus.FORBIDDEN, "text/plain", b"Only for this machine.")
             return
@@ -205,4 +213,4 @@ class _Handler(BaseHTTPRequestHandler):
         self.wfile.write(body)
 
     def log_message(self, format: str, *args: Any) -> None:  # noqa: A002 - the base class's name
-        """Nothing: a page that looks every few seconds would fill the terminal."""
+        """Print nothing: a page that refreshes every few seconds would fill the terminal."""

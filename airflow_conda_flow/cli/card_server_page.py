@@ -1,4 +1,4 @@
-"""The page of ``card server``: a list that is asked for again and again, and one card beside it."""
+"""HTML page of ``card server``: a list of cards that refreshes itself, and one card next to it."""
 
 from __future__ import annotations
 
@@ -50,11 +50,12 @@ look();
 
 
 def card_server_page(flow: str, seconds: float) -> str:
-    """The page.
+    """HTML of the page.
 
     Args:
         flow: the flow's name.
-        seconds: how long it waits before it asks for the list again.
+        seconds: time between two refreshes of the list.
     """
+    # Ten refreshes a second at most: ``--poll-interval 0`` would keep the server and the datastore busy.
     milliseconds = max(100, round(seconds * 1000))
     return _PAGE.replace("@FLOW@", escape(flow)).replace("@MILLISECONDS@", str(milliseconds))

@@ -1,4 +1,4 @@
-"""``airflow-conda-flow channel``: make and serve a conda channel where none can be reached."""
+"""``airflow-conda-flow channel``: build and serve a conda channel where no public one can be reached."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from airflow_conda_flow.errors import SettingError
 
 
 def add_commands(commands: Any) -> None:
-    """Add ``channel`` and its commands to the tool's."""
+    """Add ``channel`` and its subcommands to the tool."""
     channel = commands.add_parser("channel", help="make and serve a conda channel")
     actions = channel.add_subparsers(title="commands", metavar="COMMAND", required=True)
     build = actions.add_parser(

@@ -1,4 +1,4 @@
-"""``check``: say whether the flow is well formed."""
+"""``check``: report whether the flow is well formed."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ HELP = "Check the flow and run nothing."
 
 
 def introduce(definition: FlowDefinition, prog: str) -> int:
-    """Say that the flow is in order, and what can be done with it; for a command line without a command."""
+    """Print that the flow is valid and which commands to try; used when no command is given."""
     print(f"airflow-conda-flow {__version__} executing {definition.name} for user:{username()}")
     print("Validating your flow...")
     print("    The graph looks good!")
@@ -28,7 +28,7 @@ def introduce(definition: FlowDefinition, prog: str) -> int:
 
 
 def add_arguments(parser: argparse.ArgumentParser, definition: FlowDefinition) -> None:
-    """Add what Metaflow's has; the flow was checked when it was read."""
+    """Add the options of Metaflow's ``check``."""
     del definition
     parser.add_argument(
         "--warnings",
@@ -39,11 +39,12 @@ def add_arguments(parser: argparse.ArgumentParser, definition: FlowDefinition) -
 
 
 def execute(arguments: argparse.Namespace, definition: FlowDefinition) -> int:
-    """Print that the flow is in order; a flow that is not never gets here.
+    """Print that the flow is valid. Its graph was checked when the flow was read.
 
     Raises:
-        FlowDefinitionError: what its decorators say of an environment does not hold.
+        FlowDefinitionError: the decorators of a step describe an impossible environment.
     """
+    # Called for its checks only. No other Python may be known yet, so this one is the default.
     definition.step_environments(platform.python_version())
     print(f"{definition.name}: {len(definition.graph.steps)} steps, the graph looks good.")
     if arguments.warnings:

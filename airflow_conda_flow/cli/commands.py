@@ -1,4 +1,4 @@
-"""The commands of a flow file: modules with ``NAME``, ``HELP``, ``add_arguments`` and ``execute``."""
+"""Commands of a flow file: modules with ``NAME``, ``HELP``, ``add_arguments`` and ``execute``."""
 
 from __future__ import annotations
 
@@ -25,6 +25,7 @@ from airflow_conda_flow.cli import (
     version,
 )
 
+# ``--help`` lists them in this order: the most used ones first.
 COMMANDS: tuple[Any, ...] = (
     run,
     resume,

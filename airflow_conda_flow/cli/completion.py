@@ -1,7 +1,7 @@
-"""``completion``: a script with which a shell completes this flow's commands and options.
+"""``completion``: a script that lets a shell complete this flow's commands and options.
 
-The words stand in the script: pressing Tab starts no Python. Both ways to write the command line are
-completed, ``./flow.py ...`` and ``python flow.py ...``.
+The script contains all words, so that pressing Tab does not start Python. It completes both
+``./flow.py ...`` and ``python flow.py ...``.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ _SCRIPTS = {
 
 
 def add_arguments(parser: argparse.ArgumentParser, definition: FlowDefinition) -> None:
-    """Add which shell, and how to use the script."""
+    """Add the shell, and instructions for using the script."""
     del definition
     parser.add_argument("shell", choices=tuple(_SCRIPTS))
     parser.epilog = (
@@ -46,12 +46,12 @@ def execute(arguments: argparse.Namespace, definition: FlowDefinition) -> int:
 
 @dataclass
 class _Completions:
-    """What may be written after one command.
+    """Words that may follow one command.
 
     Attributes:
-        words: commands, options, and values of its own.
-        takes: the options that take a value.
-        values: the values of those that have a few.
+        words: subcommands, options, and values of positional arguments.
+        takes: options that take a value.
+        values: allowed values by option, for options that accept only certain ones.
     """
 
     words: list[str] = field(default_factory=list)
@@ -60,12 +60,12 @@ class _Completions:
 
 
 def completion_script(parser: argparse.ArgumentParser, shell: str, prog: str) -> str:
-    """The script of one shell.
+    """Completion script for one shell.
 
     Args:
-        parser: the whole command line.
+        parser: parser of the whole command line.
         shell: ``bash``, ``zsh`` or ``fish``.
-        prog: the name of the flow file.
+        prog: name of the flow file.
     """
     commands = dict(_walk(parser, ""))
     is_fish = shell == "fish"
@@ -83,7 +83,7 @@ def completion_script(parser: argparse.ArgumentParser, shell: str, prog: str) ->
 
 
 def _walk(parser: argparse.ArgumentParser, path: str) -> Iterator[tuple[str, _Completions]]:
-    """The completions of a parser and of the commands below it, by the words that lead there."""
+    """Completions of a parser and all its subcommands, each with the command words that lead to it."""
     found = _Completions()
     for action in parser._actions:  # noqa: SLF001 - argparse has no other way to them
         if action.help == argparse.SUPPRESS:
@@ -93,6 +93,7 @@ def _walk(parser: argparse.ArgumentParser, path: str) -> Iterator[tuple[str, _Co
             for name, command in action.choices.items():
                 yield from _walk(command, f"{path} {name}".strip())
             continue
+        # ``words`` is our own attribute, for values that are offered but not enforced, such as step names.
         choices = [str(each) for each in action.choices or getattr(action, "words", None) or ()]
         found.words.extend(action.option_strings or choices)
         if action.option_strings and action.nargs != 0:
@@ -102,7 +103,7 @@ def _walk(parser: argparse.ArgumentParser, path: str) -> Iterator[tuple[str, _Co
 
 
 def _cases(table: dict[str, list[str]]) -> str:
-    """The body of a ``case`` of bash and zsh that prints the words of each key."""
+    """Body of a ``case`` statement of bash or zsh that prints the words for each key."""
     return "\n".join(
         f"    {shlex.quote(key)}) echo {shlex.quote(' '.join(words))} ;;"
         for key, words in table.items()
@@ -111,6 +112,7 @@ def _cases(table: dict[str, list[str]]) -> str:
 
 
 def _fish_cases(table: dict[str, list[str]]) -> str:
+    """Body of a ``switch`` statement of fish that prints the words for each key."""
     return "\n".join(
         f"        case {shlex.quote(key)}\n            printf '%s\\n' {shlex.join(words)}"
         for key, words in table.items()

@@ -1,7 +1,7 @@
-"""The scripts of ``completion``, with places for the words of one flow.
+"""Templates of the scripts that ``completion`` prints; ``@WORDS@`` and its like stand for one flow's words.
 
-Each finds the flow file among the words before the cursor, follows the commands after it, and offers
-the values of the option that is open, else what the command takes, else files.
+Each script finds the flow file among the words before the cursor and follows the commands after it. It then
+offers the values of an option that still needs one, else the words of the command, else files.
 """
 
 BASH = r"""

@@ -1,4 +1,4 @@
-"""``--config`` and ``--config-value``: read before anything else, since the flow itself may use configs."""
+"""``--config`` and ``--config-value``, read before other options: the flow's definition may use configs."""
 
 from __future__ import annotations
 
@@ -14,17 +14,18 @@ from airflow_conda_flow.flow.config_input import GivenConfigs
 from airflow_conda_flow.flow.members import members_of
 from airflow_conda_flow.flow.username import username
 
+# The first variable that is set counts; the others are not merged with it.
 _FILE_VARIABLES = ("CONDA_FLOW_CONFIG", "METAFLOW_FLOW_CONFIG")
 _VALUE_VARIABLES = ("CONDA_FLOW_CONFIG_VALUE", "METAFLOW_FLOW_CONFIG_VALUE")
 
 
 def configs_of(flow_class: type[Any]) -> list[ConfigOptions]:
-    """The configs of a flow class."""
+    """Configs of a flow class."""
     return [config_options(each) for each in members_of(flow_class, Config).values()]
 
 
 def add_config_options(parser: argparse.ArgumentParser, configs: Sequence[ConfigOptions]) -> None:
-    """Add the two options, if the flow has configs."""
+    """Add both options if the flow has configs."""
     if not configs:
         return
     names = "; ".join(f"{each.name}: {each.help}" if each.help else each.name for each in configs)
@@ -51,24 +52,27 @@ def add_config_options(parser: argparse.ArgumentParser, configs: Sequence[Config
 def given_configs(
     configs: Sequence[ConfigOptions], argv: Sequence[str], environ: Mapping[str, str] | None = None
 ) -> GivenConfigs:
-    """What the command line, else the environment variables, give for a flow's configs.
+    """Values and files for a flow's configs, from the command line, else from the environment variables.
 
     Args:
-        configs: the flow's.
-        argv: the command line without the program.
-        environ: the environment variables; this process's if None.
+        configs: configs of the flow.
+        argv: command line without the program.
+        environ: environment variables; those of this process if None.
 
     Raises:
-        ParameterError: a variable is no JSON object.
+        ParameterError: an environment variable is not a JSON object.
     """
     if not configs:
         return GivenConfigs()
     environ = os.environ if environ is None else environ
+    # This parser knows the two options only and skips everything else: the flow's own parser can be built
+    # only once the flow is read, and reading the flow needs the configs.
     parser = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
     add_config_options(parser, configs)
     arguments, _ = parser.parse_known_args(argv)
     files = {str(name): str(path) for name, path in arguments.config_files}
     values: dict[str, Any] = {str(name): value for name, value in arguments.config_values}
+    # A config from the command line hides both kinds of variables.
     stated = {*files, *values}
     for name, path in _from_variable(_FILE_VARIABLES, environ).items():
         if name not in stated:

@@ -1,4 +1,4 @@
-"""``dump``: print the artifacts of a task, or of all tasks of a step."""
+"""``dump``: print the artifacts of a task or of all tasks of a step."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ HELP = "Get data artifacts of a task or all tasks in a step."
 
 
 def add_arguments(parser: argparse.ArgumentParser, definition: FlowDefinition) -> None:
-    """Add which tasks, and what of them."""
+    """Add the tasks, and filters for their artifacts."""
     del definition
     parser.add_argument("pathspec", metavar="RUN_ID/STEP[/TASK_ID]")
     parser.add_argument(
@@ -34,7 +34,7 @@ def add_arguments(parser: argparse.ArgumentParser, definition: FlowDefinition) -
     parser.add_argument(
         "--max-value-size",
         type=int,
-        default=1000,
+        default=1000,  # Metaflow's default
         metavar="BYTES",
         help="show only values that are smaller; 0 shows names alone (default 1000)",
     )
@@ -43,7 +43,12 @@ def add_arguments(parser: argparse.ArgumentParser, definition: FlowDefinition) -
 
 
 def execute(arguments: argparse.Namespace, definition: FlowDefinition) -> int:
-    """Print, or write to a file; 1 if a value that goes into the file cannot be read here."""
+    """Print the artifacts, or write them to a file.
+
+    Raises:
+        ArtifactError: a value for the file cannot be read by this interpreter.
+        SettingError: the file cannot be written.
+    """
     catalogue = open_catalogue(chosen_settings(arguments))
     written: dict[str, dict[str, Any]] = {}
     for task in tasks_of(catalogue, definition.name, arguments.pathspec):
@@ -87,7 +92,7 @@ def _value(catalogue: RunCatalogue, name: str, ref: ArtifactRef) -> Any:
         return pickling.load_from_file(catalogue.artifact(ref["sha256"], ref["size"]))
     except (MemoryError, OSError):
         raise
-    except Exception as cause:
+    except Exception as cause:  # unpickling runs code of any class, so it may raise anything
         reason = str(cause).rstrip(".")
         raise ArtifactError(f"{name}, a {ref['type']}, cannot be read here: {reason}.") from cause
 

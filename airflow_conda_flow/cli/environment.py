@@ -33,7 +33,7 @@ HELP = "Commands related to the environments of steps."
 
 
 def add_arguments(parser: argparse.ArgumentParser, definition: FlowDefinition) -> None:
-    """Add the commands."""
+    """Add the subcommands."""
     steps = list(definition.graph.steps)
 
     def one_step(parser: argparse.ArgumentParser) -> None:
@@ -74,7 +74,7 @@ def add_arguments(parser: argparse.ArgumentParser, definition: FlowDefinition) -
 
 
 def execute(arguments: argparse.Namespace, definition: FlowDefinition) -> int:
-    """Never called: one of the commands is."""
+    """Report a missing subcommand; argparse does so first, as a subcommand is required."""
     del definition
     parser: FlowArgumentParser = arguments.command_parser
     parser.error("write resolve, show, list, export, rebuild or diff")
@@ -201,6 +201,7 @@ def _diff(arguments: argparse.Namespace, definition: FlowDefinition) -> int:
 def _platforms(
     arguments: argparse.Namespace, definition: FlowDefinition, stores: _Stores
 ) -> Mapping[str, str]:
+    # Decorators of ``--with`` may move steps to another platform.
     definition.attach(given_decorators(arguments))
     return step_platforms(definition.decorators, stores.settings)
 
@@ -221,7 +222,7 @@ def _steps(arguments: argparse.Namespace, definition: FlowDefinition) -> list[st
 def _locks(
     arguments: argparse.Namespace, definition: FlowDefinition, stores: _Stores
 ) -> dict[str, Lock | None]:
-    """The lock of every step that is asked for, of a past run or of the flow as it is."""
+    """Lock of every selected step, of a past run or of the flow as it is now; None without an environment."""
     if getattr(arguments, "run_id", None):
         run = stores.run(definition.name, arguments.run_id)
         steps = [arguments.step] if arguments.step else _steps_of(run)
@@ -243,7 +244,7 @@ def _lock_of_run(stores: _Stores, run: RunRecord, step: str) -> Lock | None:
 
 
 def _by_lock(locks: Mapping[str, Lock | None]) -> list[tuple[list[str], Lock | None]]:
-    """Steps with the same environment together."""
+    """Locks with the steps that share them, in the order of their first steps."""
     groups: dict[str, tuple[list[str], Lock | None]] = {}
     for step, lock in locks.items():
         groups.setdefault("" if lock is None else lock.spec_id + lock.platform, ([], lock))[0].append(step)

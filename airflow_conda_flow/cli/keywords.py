@@ -1,6 +1,6 @@
-"""The options of a command from keywords, as ``Runner.run(alpha=1, tags=["a"])`` hands them over.
+"""Options of a command from keyword arguments, such as those of ``Runner.run(alpha=1, tags=["a"])``.
 
-The keywords come in a file: only the flow file's own process knows which options there are.
+``Runner`` passes the keywords in a file, because only the flow file's own process knows the options.
 """
 
 from __future__ import annotations
@@ -23,15 +23,17 @@ _OTHER_NAMES = {
     "user_namespace": "namespace",
     "step_to_rerun": "step",
 }
-"""Keywords that are not the option's name: ``with`` is no keyword of Python's."""
+"""Metaflow's keywords that differ from the option's name."""
 
 
 def keyword_words(parser: FlowArgumentParser, path: str, definition: FlowDefinition) -> list[str]:
-    """The words of the command line that say the same as the keywords in a file.
+    """Command-line words that are equivalent to the keywords in a file.
+
+    An unknown keyword ends the process as a usage error.
 
     Args:
-        parser: the command's parser; an unknown keyword is its usage error.
-        path: a JSON object.
+        parser: parser of the command.
+        path: file with a JSON object.
         definition: the flow, whose parameters are keywords too.
     """
     keywords: Mapping[str, Any] = json.loads(Path(path).read_text(encoding="utf-8"))
@@ -56,9 +58,10 @@ def keyword_words(parser: FlowArgumentParser, path: str, definition: FlowDefinit
 
 
 def _actions(parser: argparse.ArgumentParser) -> dict[str, argparse.Action]:
-    """What a command takes, by keyword; a parameter wins over an option of its name."""
+    """Options and arguments of a command, by keyword; a parameter hides an option of the same name."""
     found: dict[str, argparse.Action] = {}
     for action in parser._actions:  # noqa: SLF001 - argparse has no other list of them
+        # The last spelling is the long one; that of a BooleanOptionalAction is ``--no-...``.
         name = action.option_strings[-1] if action.option_strings else action.dest
         if isinstance(action, argparse.BooleanOptionalAction):
             name = action.option_strings[0]
@@ -76,11 +79,12 @@ def _option_words(action: argparse.Action, value: Any) -> list[str]:
             return [option if value else action.option_strings[-1]]
         return [option] if value else []
     values = value if isinstance(value, list) else [value]
+    # With ``=`` a value that starts with a dash is not taken for an option.
     return [f"{option}={_text(each)}" for each in values]
 
 
 def _parameter_text(parameter: Parameter, value: Any) -> Any:
-    """A parameter's value as the command line takes it: one text, or a list where it may be given again."""
+    """Value of a parameter as command-line text; a list if the parameter may be given several times."""
     if isinstance(value, list) and parameter.multiple:
         return [_text(each) for each in value]
     if isinstance(value, list) and parameter.separator is not None:

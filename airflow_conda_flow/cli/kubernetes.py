@@ -1,4 +1,4 @@
-"""``kubernetes``: list or end the pods of a flow that go on, such as those of a run that was killed."""
+"""``kubernetes``: list or end a flow's unfinished pods, such as those that a killed run left behind."""
 
 from __future__ import annotations
 
@@ -17,26 +17,26 @@ _ENDED = ("Succeeded", "Failed")
 
 
 def add_arguments(parser: argparse.ArgumentParser, definition: FlowDefinition) -> None:
-    """Add the commands."""
+    """Add the subcommands."""
     del definition
     add_unfinished_actions(parser, "pods", _pods)
 
 
 def execute(arguments: argparse.Namespace, definition: FlowDefinition) -> int:
-    """Never called: one of the commands is."""
+    """Report a missing subcommand; argparse does so first, as a subcommand is required."""
     del definition
     parser: FlowArgumentParser = arguments.command_parser
     parser.error("write list or kill")
 
 
 def _pods(settings: Settings, definition: FlowDefinition) -> Iterator[Unfinished]:
-    """The flow's pods in the namespaces of the settings and of its decorators.
+    """Unfinished pods of the flow, in the namespaces that the settings and its decorators name.
 
     Raises:
         SettingError: no cluster is configured.
-        ComputeUnavailable: the cluster cannot be asked.
+        ComputeUnavailable: the cluster cannot be reached.
     """
-    # No other command needs them.
+    # Imported late: these load the kubernetes client, and no other command needs them.
     from airflow_conda_flow.compute.kubernetes_cluster import connect  # noqa: PLC0415
     from airflow_conda_flow.compute.pod_spec import LABEL, label_value  # noqa: PLC0415
 
@@ -46,6 +46,7 @@ def _pods(settings: Settings, definition: FlowDefinition) -> Iterator[Unfinished
     for namespace in sorted({usual, *filter(None, own)}):
         for pod in cluster.find_pods(namespace, {f"{LABEL}flow": label_value(definition.name)}):
             task = (pod.metadata.annotations or {}).get(f"{LABEL}task", "")
+            # The annotation has the exact name of the attempt; labels are shortened to 63 characters.
             if pod.status.phase not in _ENDED and task:
                 yield Unfinished(
                     run_id=task.split("/")[1],

@@ -1,4 +1,4 @@
-"""``logs``: print what a task, or every task of a step, wrote; ``logs scrub`` puts a word in its place."""
+"""``logs``: print the output of a task or of all tasks of a step; ``logs scrub`` overwrites it."""
 
 from __future__ import annotations
 
@@ -19,8 +19,9 @@ _STAMPED = re.compile(r"(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6})Z (.*)", re.DOTAL
 
 
 def add_arguments(parser: argparse.ArgumentParser, definition: FlowDefinition) -> None:
-    """Add which tasks, and which of their streams."""
+    """Add the tasks, and the choice of streams and attempts."""
     del definition
+    # Not a subcommand: "show" may be left out, and a required subcommand would take the pathspec's place.
     parser.add_argument(
         "words",
         nargs="+",
@@ -49,7 +50,7 @@ def add_arguments(parser: argparse.ArgumentParser, definition: FlowDefinition) -
 
 
 def execute(arguments: argparse.Namespace, definition: FlowDefinition) -> int:
-    """Print the logs, or overwrite them; what is said about them goes to stderr."""
+    """Print the logs or overwrite them; headings and counts go to stderr."""
     verb = arguments.words[0] if arguments.words[0] in {"show", "scrub"} else None
     words = arguments.words[1:] if verb else arguments.words
     parser: FlowArgumentParser = arguments.command_parser
@@ -65,6 +66,7 @@ def execute(arguments: argparse.Namespace, definition: FlowDefinition) -> int:
 def _show(arguments: argparse.Namespace, flow: str, pathspec: str) -> int:
     catalogue = open_catalogue(chosen_settings(arguments))
     for task in tasks_of(catalogue, flow, pathspec, arguments.attempt):
+        # Flushed on every change of stream, so that headings and lines keep their order on a terminal.
         sys.stdout.flush()
         sys.stderr.write(f"Dumping logs of run_id={task.run_id} step={task.step} task_id={task.task_id}\n")
         for stream in _streams(arguments):
@@ -87,7 +89,7 @@ def _print(text: str, *, timestamps: bool) -> None:
         if found is None:
             print(line)
         elif timestamps:
-            # From UTC to the time of whoever reads.
+            # Stored in UTC, shown in the reader's time zone.
             moment = datetime.fromisoformat(found[1]).replace(tzinfo=timezone.utc).astimezone()
             print(f"{moment:%Y-%m-%d %H:%M:%S}.{moment.microsecond // 1000:03d} {found[2]}")
         else:

@@ -1,4 +1,4 @@
-"""``logs scrub``: overwrite what tasks wrote, where it is stored."""
+"""``logs scrub``: overwrite the logs of tasks in the datastore."""
 
 from __future__ import annotations
 
@@ -23,13 +23,16 @@ _LOG = re.compile(r"(\d+)\.(stdout|stderr)")
 
 
 def scrub(arguments: argparse.Namespace, flow: str, pathspec: str, streams: Sequence[str]) -> int:
-    """Put one line in the place of each log; how many there were goes to stderr.
+    """Replace each log with one line that names the user; the number of logs goes to stderr.
 
     Args:
-        arguments: those of ``logs``.
-        flow: the flow's name.
-        pathspec: the tasks.
-        streams: which of their streams.
+        arguments: arguments of ``logs``.
+        flow: name of the flow.
+        pathspec: names the tasks, as ``RUN/STEP`` or ``RUN/STEP/TASK``.
+        streams: streams to scrub.
+
+    Raises:
+        SettingError: ``--all`` and ``--attempt`` are both given.
     """
     if arguments.all and arguments.attempt is not None:
         raise SettingError("--all and --attempt exclude one another.")
@@ -49,7 +52,7 @@ def scrub(arguments: argparse.Namespace, flow: str, pathspec: str, streams: Sequ
 
 
 def _stored(storage: Storage, task: TaskRecord, *, everyone: bool) -> Iterator[tuple[AttemptName, str]]:
-    """The attempts and streams of which there is a log; of a clone where the task ran."""
+    """Attempts and streams that have a log. A clone has none of its own: those of the original task count."""
     ran_as = task.ran_as
     for name in storage.list_names(layout.task_folder(ran_as.task)):
         found = _LOG.fullmatch(name)

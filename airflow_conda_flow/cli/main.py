@@ -1,4 +1,4 @@
-"""What ``python flow.py ...`` does."""
+"""Entry point of ``python flow.py ...``."""
 
 from __future__ import annotations
 
@@ -20,19 +20,19 @@ from airflow_conda_flow.flow.definition import read_flow
 def run_as_program(flow_class: type[Any]) -> NoReturn:
     """Run the command line of a flow and end the process with its exit code.
 
-    The interpreter is not torn down. py-rattler's native code may crash then, and a crash must not fail
-    a run whose work is done; and it would wait for threads that wait for a connection.
+    The interpreter is not torn down: py-rattler's native threads may crash during tear-down, which would
+    fail a run whose work is done. It would also wait for threads that are still waiting for a connection.
     """
     code = main(flow_class)
     atexit._run_exitfuncs()  # noqa: SLF001 - what sys.exit would do
     for stream in (sys.stdout, sys.stderr):
-        with contextlib.suppress(OSError, ValueError):  # nobody reads it any more
+        with contextlib.suppress(OSError, ValueError):  # the reader has left, as behind ``| head``
             stream.flush()
     os._exit(code)
 
 
 def _program_with(flow_class: type[Any]) -> str | None:
-    """The file that runs as a program, if it has imported the flow: its directory is then the one to ship."""
+    """Path of the main program if it imported the flow, else None. Its directory becomes the code package."""
     program = sys.modules["__main__"]
     is_there = getattr(program, flow_class.__name__, None) is flow_class
     file = getattr(program, "__file__", None)
@@ -40,20 +40,21 @@ def _program_with(flow_class: type[Any]) -> str | None:
 
 
 def main(flow_class: type[Any], argv: Sequence[str] | None = None) -> int:
-    """Run the command line of a flow; returns the exit code.
+    """Run the command line of a flow and return the exit code.
 
-    0: done. 1: the flow, its data or its run failed, with one message. A usage error ends the
-    process with 2.
+    0 means success; 1 means that the flow, its data or its run failed, with one message on stderr; 2 is a
+    wrong config. Any other usage error ends the process with exit code 2.
     """
     try:
         words = sys.argv[1:] if argv is None else argv
         try:
             definition = read_flow(flow_class, given_configs(configs_of(flow_class), words))
-        except ParameterError as error:  # what is given for a config is wrong
+        except ParameterError as error:  # a wrong value of a config
             sys.stderr.write(f"{error}\n")
             return 2
         definition.file = _program_with(flow_class) or definition.file
         parser = build_parser(definition)
+        # Parsed twice with a keywords file: the first pass finds the command, which knows the keywords.
         arguments = parse(parser, words)
         if arguments.keywords_file is not None:
             more = keyword_words(arguments.command_parser, arguments.keywords_file, definition)

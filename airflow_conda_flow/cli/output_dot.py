@@ -1,4 +1,4 @@
-"""``output-dot``: the flow as a graph in Graphviz's language."""
+"""``output-dot``: print the flow's graph in Graphviz's DOT language."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ HELP = "Visualize the flow with Graphviz."
 
 
 def add_arguments(parser: argparse.ArgumentParser, definition: FlowDefinition) -> None:
-    """Add nothing: the whole flow is written."""
+    """Add nothing: the whole graph is printed."""
     del parser, definition
 
 
 def execute(arguments: argparse.Namespace, definition: FlowDefinition) -> int:
-    """Print the graph; how to draw it goes to stderr."""
+    """Print the graph; instructions for drawing it go to stderr."""
     if not arguments.quiet:
         sys.stderr.write(
             "Visualizing the flow as a GraphViz graph\n"

@@ -1,4 +1,4 @@
-"""``output-raw``: the flow's graph as JSON; what ``show --json`` prints."""
+"""``output-raw``: print the flow's graph as JSON, as ``show --json`` does."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ HELP = "Print the graph of the flow as JSON."
 
 
 def add_arguments(parser: argparse.ArgumentParser, definition: FlowDefinition) -> None:
-    """Add what scripts for Metaflow give; it is JSON always."""
+    """Add ``--json``, which scripts for Metaflow pass; the output is always JSON."""
     del definition
     parser.add_argument("--json", action="store_true", default=True, help="as is the default")
 
 
 def execute(arguments: argparse.Namespace, definition: FlowDefinition) -> int:
-    """Print it."""
+    """Print the graph."""
     return show.execute(arguments, definition)

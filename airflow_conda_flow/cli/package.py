@@ -1,4 +1,4 @@
-"""``package``: the code package that a run would have."""
+"""``package``: describe, list or save the code package that a run would use."""
 
 from __future__ import annotations
 
@@ -19,9 +19,10 @@ HELP = "Commands related to code packages."
 
 
 def add_arguments(parser: argparse.ArgumentParser, definition: FlowDefinition) -> None:
-    """Add the commands."""
+    """Add the subcommands."""
     del definition
-    parser.add_argument("--timeout", help=argparse.SUPPRESS)  # Metaflow's; nothing waits for a package
+    # An option of Metaflow's without effect here: building the package never waits.
+    parser.add_argument("--timeout", help=argparse.SUPPRESS)
     add_actions(
         parser,
         [
@@ -33,7 +34,7 @@ def add_arguments(parser: argparse.ArgumentParser, definition: FlowDefinition) -
 
 
 def execute(arguments: argparse.Namespace, definition: FlowDefinition) -> int:
-    """Never called: one of the commands is."""
+    """Report a missing subcommand; argparse does so first, as a subcommand is required."""
     del definition
     parser: FlowArgumentParser = arguments.command_parser
     parser.error("write info, list or save")

@@ -1,4 +1,4 @@
-"""Packages as people read them: a table of a lock, and what differs between two."""
+"""Text about packages: the table of a lock, and the difference between two locks."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ _HEADINGS = ("name", "version", "build", "size", "channel")
 
 
 def megabytes(size: int) -> str:
-    """A number of bytes, as ``12.3 MB``.
+    """Number of bytes as text: ``12.3 MB``, with a million bytes per MB.
 
     >>> megabytes(12_340_000), megabytes(900)
     ('12.3 MB', '0.0 MB')
@@ -19,7 +19,7 @@ def megabytes(size: int) -> str:
 
 
 def package_table(packages: Iterable[LockedPackage]) -> str:
-    """One line a package; those that the step asked for have a star."""
+    """Table with one line per package; a star marks the packages that the step asked for."""
     rows = [_HEADINGS]
     for each in sorted(packages, key=lambda package: package.name):
         name = f"{each.name} *" if each.stated else each.name
@@ -32,7 +32,7 @@ def package_table(packages: Iterable[LockedPackage]) -> str:
 
 
 def difference(before: Lock | None, after: Lock | None) -> Iterator[str]:
-    """The lines that say how one environment became another."""
+    """Lines that describe how an environment changed: ``-`` package gone, ``+`` new, ``~`` changed."""
     if before is None or after is None:
         yield f"{_named(before)} -> {_named(after)}"
         return
@@ -50,7 +50,7 @@ def difference(before: Lock | None, after: Lock | None) -> Iterator[str]:
         else:
             continue
         same = False
-    if same:
+    if same:  # two specs may have the same solution
         yield "the same packages; what the step asks for differs"
 
 

@@ -1,4 +1,4 @@
-"""A flow's parameters as options of ``run``, and as environment variables."""
+"""Values of a flow's parameters, from options of ``run`` and from environment variables."""
 
 from __future__ import annotations
 
@@ -15,17 +15,18 @@ from airflow_conda_flow.flow.parameters import Parameter
 from airflow_conda_flow.flow.username import username
 
 PREFIX = "parameter:"
-"""What the names of parameters begin with among the parsed arguments."""
+"""Prefix of parameters in the parsed arguments: a parameter may be called like an option, such as ``tag``."""
 
 _VARIABLES = ("CONDA_FLOW_RUN_", "METAFLOW_RUN_")
 
 
 def add_parameter_options(parser: argparse.ArgumentParser, definition: FlowDefinition) -> None:
-    """Add one option for each of the flow's parameters."""
+    """Add an option for each parameter of the flow."""
     if not definition.parameters:
         return
     group = parser.add_argument_group("parameters of the flow")
     for parameter in definition.parameters:
+        # ``--flag`` alone means true; ``--flag false`` is allowed too.
         flag: dict[str, Any] = {"nargs": "?", "const": "true"} if parameter.is_flag else {}
         group.add_argument(
             f"--{parameter.name}",
@@ -40,12 +41,12 @@ def add_parameter_options(parser: argparse.ArgumentParser, definition: FlowDefin
 def parameter_values(
     arguments: argparse.Namespace, definition: FlowDefinition, datastore: str
 ) -> Mapping[str, Any]:
-    """The value of every parameter, by attribute; what is wrong ends the process as a usage error.
+    """Value of every parameter, by attribute. A wrong or missing value ends the process as a usage error.
 
     Args:
-        arguments: the parsed command line.
+        arguments: parsed command line.
         definition: the flow.
-        datastore: the datastore's kind, for defaults that are functions.
+        datastore: kind of datastore, ``local`` or ``s3``; passed to functions that compute defaults.
     """
     given = {}
     for parameter in definition.parameters:
@@ -62,7 +63,7 @@ def parameter_values(
 
 
 def _from_variable(parameter: Parameter) -> str | list[str] | None:
-    """What an environment variable says: one text, or texts between blanks where several may be given."""
+    """Text of the parameter's environment variable; split at blanks if the parameter takes several values."""
     name = parameter.name.upper().replace("-", "_")
     for prefix in _VARIABLES:
         text = os.environ.get(prefix + name)
@@ -88,7 +89,7 @@ def _help(parameter: Parameter) -> str:
     text = parameter.help or ""
     if notes:
         text = f"{text} ({'; '.join(notes)})".strip()
-    return text.replace("%", "%%")
+    return text.replace("%", "%%")  # argparse formats help texts with %
 
 
 def _shown(parameter: Parameter) -> str:

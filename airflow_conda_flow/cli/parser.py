@@ -1,4 +1,4 @@
-"""The command line of a flow file: its options and commands, as an argument parser."""
+"""Argument parser of a flow file's command line: its options and commands."""
 
 from __future__ import annotations
 
@@ -21,24 +21,26 @@ from airflow_conda_flow.settings import Settings, load_settings, project_place
 _NO_CHOICE = re.compile(
     r"argument COMMAND: invalid choice: '(?P<word>.*)' \(choose from (?P<choices>.*)\)$", re.DOTALL
 )
-"""What argparse says of a command that is none."""
+"""Message of argparse for an unknown command; it offers no other way to recognise one."""
 
+# ``pypi`` is accepted too, and means ``conda``.
 _ENVIRONMENTS = ("local", "conda")
 _NO_EFFECT = ("--metadata", "--event-logger", "--monitor", "--max-log-size")
 _NO_EFFECT_FLAGS = ("--pylint", "--no-pylint", "--not-quiet")
-"""Options of Metaflow's command line that scripts give, for parts that this package has not."""
+"""Metaflow's options for parts that this package lacks. They are accepted, because scripts pass them."""
 
 Execute = Callable[[argparse.Namespace, FlowDefinition], int]
 
 
 class FlowArgumentParser(argparse.ArgumentParser):
-    """An argument parser whose usage errors name the nearest thing that exists."""
+    """Argument parser whose usage errors suggest the nearest existing command or option."""
 
     def __init__(self, **kwargs: Any) -> None:
+        # An abbreviated option would become ambiguous when a flow gets a parameter of a similar name.
         super().__init__(allow_abbrev=False, **kwargs)
 
     def error(self, message: str) -> NoReturn:
-        """Print one message and end with exit code 2."""
+        """Print one message and end the process with exit code 2."""
         if found := _NO_CHOICE.match(message):
             word, choices = found["word"], re.findall(r"[\w-]+", found["choices"])
             near = difflib.get_close_matches(word, choices, n=1)
@@ -48,7 +50,11 @@ class FlowArgumentParser(argparse.ArgumentParser):
         sys.exit(2)
 
     def take_late_words(self, arguments: argparse.Namespace, unknown: list[str]) -> None:
-        """Give words behind an option to the optional words before it, which argparse takes for left out."""
+        """Assign words that follow an option to optional positional arguments.
+
+        argparse decides too early that these were left out: in ``card get STEP --id a FILE`` it takes
+        ``FILE`` for an unknown word. Words that were assigned are removed from ``unknown``.
+        """
         for action in self._actions:
             is_free = not action.option_strings and action.nargs == argparse.OPTIONAL
             if is_free and unknown and getattr(arguments, action.dest) is action.default:
@@ -57,7 +63,7 @@ class FlowArgumentParser(argparse.ArgumentParser):
                 setattr(arguments, action.dest, unknown.pop(0))
 
     def nearest_option(self, word: str) -> str:
-        """``" Did you mean --x?"`` for an option that is nearly ``word``, or what to write instead."""
+        """Hint for an unknown option, such as ``" Did you mean --x?"``, or the empty string."""
         if refused := refused_option(word):
             return refused
         known = [option for action in self._actions for option in action.option_strings]
@@ -66,13 +72,13 @@ class FlowArgumentParser(argparse.ArgumentParser):
 
 
 def chosen_settings(arguments: argparse.Namespace) -> Settings:
-    """The settings in force, with those of the command line."""
+    """Settings in force, including those from the command line."""
     names = ("datastore", "datastore_root", "cache_dir", "channels", "resolver", "package_suffixes")
     return load_settings({name: getattr(arguments, name) for name in names})
 
 
 def given_decorators(arguments: argparse.Namespace) -> list[str]:
-    """The decorators for every step: those of ``--with``, and then those of the settings."""
+    """Decorators for every step: those of ``--with``, then those of the setting ``default_decorators``."""
     default = chosen_settings(arguments).texts["default_decorators"].text.split()
     return [*arguments.decorators_before, *getattr(arguments, "decorators", []), *default]
 
@@ -80,14 +86,16 @@ def given_decorators(arguments: argparse.Namespace) -> list[str]:
 def add_common_options(
     parser: argparse.ArgumentParser, *, inherited: bool, taken: Collection[str] = ()
 ) -> None:
-    """Add the options that stand before the command as well as behind it.
+    """Add the options that may be written before and after the command.
 
     Args:
-        parser: the parser of the flow file, or of one command.
-        inherited: whether a value given before the command is to be kept.
-        taken: names of parameters; an option of that name stands before the command alone.
+        parser: parser of the flow file or of one command.
+        inherited: keep a value that was given before the command.
+        taken: names of the flow's parameters; options of these names may be written before the command only.
     """
 
+    # A command's parser fills the same namespace after the flow file's parser. With SUPPRESS it has no
+    # defaults, so it does not overwrite values from before the command.
     def add(name: str, default: Any = None, **kwargs: Any) -> None:
         if name.removeprefix("--") not in taken:
             parser.add_argument(name, default=argparse.SUPPRESS if inherited else default, **kwargs)
@@ -124,14 +132,14 @@ def _given_environment(name: str) -> str:
 
 
 def _environment(name: str) -> str:
-    return "conda" if name == "pypi" else name  # one environment holds both
+    return "conda" if name == "pypi" else name  # our conda environments hold PyPI packages too
 
 
 def _default_environment() -> str:
-    """What ``METAFLOW_DEFAULT_ENVIRONMENT`` says, or ``local``.
+    """Environment that ``METAFLOW_DEFAULT_ENVIRONMENT`` names; ``local`` if it is not set.
 
     Raises:
-        SettingError: it says something else.
+        SettingError: the variable names another environment.
     """
     name = os.environ.get("METAFLOW_DEFAULT_ENVIRONMENT") or "local"
     if _environment(name) not in _ENVIRONMENTS:
@@ -140,7 +148,7 @@ def _default_environment() -> str:
 
 
 def build_parser(definition: FlowDefinition, prog: str | None = None) -> FlowArgumentParser:
-    """The parser of one flow's command line."""
+    """Parser of a flow's command line, with all commands."""
     from airflow_conda_flow.cli.commands import COMMANDS  # noqa: PLC0415 - they import this module
 
     parser = FlowArgumentParser(
@@ -163,7 +171,7 @@ def build_parser(definition: FlowDefinition, prog: str | None = None) -> FlowArg
         metavar="DECORATOR",
         help="give every step a decorator",
     )
-    parser.add_argument("--keywords-file", help=argparse.SUPPRESS)  # of Runner
+    parser.add_argument("--keywords-file", help=argparse.SUPPRESS)  # passed by Runner
     commands = parser.add_subparsers(
         title="commands", dest="command", metavar="COMMAND", parser_class=FlowArgumentParser
     )
@@ -174,6 +182,7 @@ def build_parser(definition: FlowDefinition, prog: str | None = None) -> FlowArg
             description=module.HELP,
             formatter_class=argparse.RawDescriptionHelpFormatter,
         )
+        # Only ``run`` has the parameters as options.
         taken = [parameter.name for parameter in definition.parameters] if module.NAME == "run" else []
         add_common_options(command, inherited=True, taken=taken)
         if definition.has_project and not {"branch", "production"} & set(taken):
@@ -186,11 +195,11 @@ def build_parser(definition: FlowDefinition, prog: str | None = None) -> FlowArg
 
 
 def add_project_options(parser: argparse.ArgumentParser, *, inherited: bool) -> None:
-    """Add the options that say where in its project a flow is.
+    """Add the options that choose the branch of the flow's project.
 
     Args:
-        parser: the parser of the flow file, or of one command.
-        inherited: whether a value given before the command is to be kept.
+        parser: parser of the flow file or of one command.
+        inherited: keep a value that was given before the command.
     """
     parser.add_argument(
         "--branch",
@@ -207,7 +216,7 @@ def add_project_options(parser: argparse.ArgumentParser, *, inherited: bool) -> 
 
 
 def take_project(arguments: argparse.Namespace, definition: FlowDefinition) -> None:
-    """Tell the flow where in its project the command line and the environment variables say it is."""
+    """Set the flow's project branch from the command line, else from the settings."""
     if definition.has_project:
         branch, production, _ = project_place()
         definition.branch = arguments.branch or branch
@@ -215,7 +224,7 @@ def take_project(arguments: argparse.Namespace, definition: FlowDefinition) -> N
 
 
 def parse(parser: FlowArgumentParser, argv: Sequence[str]) -> argparse.Namespace:
-    """The parsed command line; a usage error ends the process with exit code 2."""
+    """Parsed command line. A usage error ends the process with exit code 2."""
     arguments, unknown = parser.parse_known_args(argv)
     command: FlowArgumentParser = getattr(arguments, "command_parser", parser)
     command.take_late_words(arguments, unknown)

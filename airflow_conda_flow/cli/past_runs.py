@@ -1,4 +1,4 @@
-"""The past run, or the tasks, that a word of the command line names."""
+"""Past runs and tasks, by their names on the command line."""
 
 from __future__ import annotations
 
@@ -19,18 +19,19 @@ from airflow_conda_flow.settings import Settings
 
 _TASK_PARTS = 3
 _BATCH = 16
+"""Number of runs that ``latest_run`` reads at a time: as many as the catalogue reads in parallel."""
 
 
 def open_catalogue(settings: Settings) -> RunCatalogue:
-    """The runs in the datastore of the settings."""
+    """Catalogue of the runs in the datastore that the settings name."""
     return RunCatalogue(open_datastore(settings.datastore, settings.datastore_root, settings.cache_dir))
 
 
 def run_of(catalogue: RunCatalogue, flow: str, word: str) -> TaggedRun:
-    """The run that a word names: its id, its pathspec, or the id of Airflow's DAG run.
+    """Run with the given id or pathspec, or of the Airflow DAG run with the given id.
 
     Raises:
-        ObjectNotFound: there is none, or several DAG runs of that id.
+        ObjectNotFound: there is no such run, or several DAG runs have that id.
     """
     word = word.removeprefix(f"{flow}/")
     run = catalogue.run(flow, word)
@@ -51,10 +52,16 @@ def run_of(catalogue: RunCatalogue, flow: str, word: str) -> TaggedRun:
 def tasks_of(
     catalogue: RunCatalogue, flow: str, pathspec: str, attempt: int | None = None
 ) -> list[TaskRecord]:
-    """The records of the tasks that ``RUN/STEP`` or ``RUN/STEP/TASK`` names.
+    """Records of the tasks that ``RUN/STEP`` or ``RUN/STEP/TASK`` names, with or without ``FLOW/`` in front.
+
+    Args:
+        catalogue: the runs.
+        flow: name of the flow.
+        pathspec: names the tasks.
+        attempt: attempt to read; if None, the one that counts.
 
     Raises:
-        InvalidPathspec: it is of another form.
+        InvalidPathspec: the pathspec has another form.
         ObjectNotFound: there is no such run, step, task or attempt.
     """
     parts = pathspec.removeprefix(f"{flow}/").split("/")
@@ -89,7 +96,7 @@ def tasks_of(
 
 
 def with_configs_of(origin: RunRecord, definition: FlowDefinition, catalogue: RunCatalogue) -> FlowDefinition:
-    """The flow as it is with the configs of the run that is resumed."""
+    """Definition of the flow as it is now, but with the configs of the run that is resumed or spun."""
     refs = {name: origin.parameters[name] for name in definition.configs if name in origin.parameters}
     if not refs:
         return definition
@@ -103,15 +110,15 @@ def with_configs_of(origin: RunRecord, definition: FlowDefinition, catalogue: Ru
 
 
 def latest_run(catalogue: RunCatalogue, flow: str, otherwise: str) -> TaggedRun:
-    """The latest run of whoever asks, for ``resume`` and ``spin``.
+    """Latest run of the current user, for ``resume`` and ``spin``.
 
     Args:
-        catalogue: where to look.
-        flow: the flow's name.
-        otherwise: how a run of somebody else is named, for the message.
+        catalogue: the runs.
+        flow: name of the flow.
+        otherwise: option or argument that names somebody else's run, for the error message.
 
     Raises:
-        ObjectNotFound: there is none.
+        ObjectNotFound: the user has no run of the flow.
     """
     wanted = f"user:{username()}"
     run_ids = catalogue.run_ids(flow)
@@ -126,7 +133,11 @@ def latest_run(catalogue: RunCatalogue, flow: str, otherwise: str) -> TaggedRun:
 
 
 def _of_dag_run(word: str, run_ids: Sequence[str]) -> list[str]:
-    """The runs whose id was made of the id of a DAG run: what is safe in a path, and a digest."""
+    """Ids of the runs that belong to a DAG run.
+
+    ``airflow.identity.flow_run_id`` makes them of the DAG run's id, cut and with unsafe characters replaced,
+    and 8 digits of a digest over DAG id and DAG run id. The DAG id is not known here, so any digest matches.
+    """
     readable = re.sub(r"[^A-Za-z0-9_.-]+", "-", word)[:120]
     return [run_id for run_id in run_ids if re.fullmatch(re.escape(readable) + "-[0-9a-f]{8}", run_id)]
 

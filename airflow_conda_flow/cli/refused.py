@@ -1,4 +1,4 @@
-"""Commands and options of Metaflow's that are not here, and what to write in their place."""
+"""Metaflow's commands and options that this package does not have, with their replacements."""
 
 from __future__ import annotations
 
@@ -22,35 +22,36 @@ COMMANDS = {
     "status": "in Python, list(Metaflow()) gives the flows that have runs",
     "tutorials": "there are flows to begin with in the folder dags/ of the sources",
 }
-"""By the words of the command."""
+"""Replacements by command."""
 
 OPTIONS = {
     "--authorize": _DAG,
     "--hash": "a card is named by its task and its --id",
     "--mode": "write the command 'spin'",
 }
-"""By the option."""
+"""Replacements by option."""
 
 ENVIRONMENTS = {
     "uv": "write conda, and @pypi or @conda(file=...) with the libraries of each step",
     "fast-bakery": "write conda; environments are packed once, and come to containers as one archive",
     "docker": "write @kubernetes(image=...) or @batch(image=...)",
 }
-"""By the word behind ``--environment``."""
+"""Replacements by value of ``--environment``."""
 
 
 def refused_command(prog: str, word: str) -> str:
-    """``" <what to write instead>."`` for a command of Metaflow's, or nothing.
+    """Hint for a command of Metaflow's, with a space in front; the empty string for any other word.
 
     >>> refused_command("flow.py card", "crate"), refused_command("flow.py", "init")
     ('', " Metaflow's init is not here: it is a part of how Metaflow runs tasks.")
     """
+    # ``prog`` of a subcommand's parser is the flow file and the words of its command.
     name = " ".join([*prog.split()[1:], word])
     return f" Metaflow's {name} is not here: {COMMANDS[name]}." if name in COMMANDS else ""
 
 
 def refused_option(word: str) -> str:
-    """The same of an option.
+    """Hint for an option of Metaflow's, with a space in front; the empty string for any other word.
 
     >>> refused_option("--mode=spin")
     " Metaflow's --mode is not here: write the command 'spin'."

@@ -1,4 +1,4 @@
-"""``resume``: start a run where another one failed, or from a step on."""
+"""``resume``: start a run that continues a past one, from its failures or from a step."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ HELP = "Resume execution of a previous run of this flow."
 
 
 def add_arguments(parser: argparse.ArgumentParser, definition: FlowDefinition) -> None:
-    """Add the step, the origin, and the options of a run."""
+    """Add the step, the run to resume, and the options of a run."""
     step = parser.add_argument(
         "step",
         nargs="?",
@@ -24,7 +24,7 @@ def add_arguments(parser: argparse.ArgumentParser, definition: FlowDefinition) -
         help="run this step again, and all after it; else what failed or did not run: "
         + ", ".join(definition.graph.steps),
     )
-    step.words = list(definition.graph.steps)  # type: ignore[attr-defined]  # what completion offers
+    step.words = list(definition.graph.steps)  # type: ignore[attr-defined]  # read by completion
     parser.add_argument(
         "--origin-run-id",
         metavar="ID",
@@ -34,7 +34,7 @@ def add_arguments(parser: argparse.ArgumentParser, definition: FlowDefinition) -
 
 
 def execute(arguments: argparse.Namespace, definition: FlowDefinition) -> int:
-    """Run what the origin lacks; 0 when every task finished, else 1."""
+    """Run what the origin lacks; return 0 when every task finished, else 1."""
     step = arguments.step
     if step is not None and step not in definition.graph.steps:
         parser: FlowArgumentParser = arguments.command_parser
@@ -49,6 +49,7 @@ def execute(arguments: argparse.Namespace, definition: FlowDefinition) -> int:
     else:
         origin = run_of(catalogue, definition.name, arguments.origin_run_id)
     definition = with_configs_of(origin, definition, catalogue)
+    # After the configs: decorators may use them, so the definition was read again.
     definition.attach(given_decorators(arguments))
     parameters = definition.added_parameter_values(origin.parameters, username())
     rerun = frozenset() if step is None else frozenset({step})

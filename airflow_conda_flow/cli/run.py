@@ -1,4 +1,4 @@
-"""``run``: run the flow on this machine."""
+"""``run``: run the flow, scheduled by this process."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ HELP = "Run the flow on this machine."
 
 
 def add_arguments(parser: argparse.ArgumentParser, definition: FlowDefinition) -> None:
-    """Add the options of a run, and one option for each of the flow's parameters."""
+    """Add the options of a run and an option for each parameter of the flow."""
     add_run_options(parser)
     if all(each.name != "trigger" for each in definition.parameters):
         add_trigger_option(parser, definition, inherited=True)
@@ -37,7 +37,8 @@ def add_arguments(parser: argparse.ArgumentParser, definition: FlowDefinition) -
 
 
 def add_run_options(parser: argparse.ArgumentParser) -> None:
-    """Add what ``run`` and ``resume`` have in common."""
+    """Add the options that ``run`` and ``resume`` share."""
+    # 16 and 100 are Metaflow's defaults.
     parser.add_argument(
         "--max-workers", type=_positive, default=16, metavar="N", help="tasks at once (default 16)"
     )
@@ -73,7 +74,7 @@ def add_run_options(parser: argparse.ArgumentParser) -> None:
 
 
 def execute(arguments: argparse.Namespace, definition: FlowDefinition) -> int:
-    """Run the flow; 0 when every task finished, else 1."""
+    """Run the flow; return 0 when every task finished, else 1."""
     definition.attach(given_decorators(arguments))
     settings = chosen_settings(arguments)
     parameters = parameter_values(arguments, definition, settings.datastore)
@@ -88,15 +89,18 @@ def start_run(
     resumed: RunRecord | None = None,
     rerun: frozenset[str] = frozenset(),
 ) -> int:
-    """Run the flow to its end; returns the exit code.
+    """Run the flow to its end and return the exit code.
 
     Args:
-        arguments: what ``add_run_options`` added.
-        definition: the flow, its decorators attached.
+        arguments: parsed command line, with the options of ``add_run_options``.
+        definition: the flow, with its decorators attached.
         parameters: values by attribute.
         settings: the settings in force.
-        resumed: the run that this one resumes.
-        rerun: the steps that a resumed run runs again.
+        resumed: run that this one resumes.
+        rerun: steps that a resumed run runs again.
+
+    Raises:
+        SettingError: a file for callers cannot be written.
     """
     console = Console(quiet=arguments.quiet)
     run = LocalRun(
@@ -118,6 +122,8 @@ def start_run(
     if arguments.run_id_file:
         write_for_callers("--run-id-file", arguments.run_id_file, run.run_id)
     hooks = RunHooks(definition, run, console)
+    # Until the scheduler exists a signal raises KeyboardInterrupt, which stops solving and downloading.
+    # From then on it tells the scheduler to end the tasks first.
     with (
         hooks.around(),
         ended_by(signal.default_int_handler),
@@ -147,10 +153,10 @@ def _trigger(arguments: argparse.Namespace, settings: Settings) -> list[dict[str
 
 
 def write_for_callers(option: str, path: str, text: str) -> None:
-    """Write what another program waits for."""
+    """Write a file that another program may be waiting for; a regular file appears whole."""
     target = Path(path)
     try:
-        if target.exists() and not target.is_file():  # a pipe, a terminal
+        if target.exists() and not target.is_file():  # a pipe or a terminal cannot be replaced
             target.write_text(text, encoding="utf-8")
             return
         part = target.with_name(f".{target.name}.{os.getpid()}.part")
@@ -174,9 +180,9 @@ def _positive(text: str) -> int:
 
 @contextmanager
 def ended_by(handler: Callable[[int, FrameType | None], object]) -> Iterator[None]:
-    """Ctrl-C, a closed terminal and SIGTERM call the handler while the block runs.
+    """Handle Ctrl-C, SIGTERM and a closed terminal with the given handler while the block runs.
 
-    Those that are ignored stay so: ``nohup``, and a shell's background jobs.
+    Signals that are ignored stay ignored, as under ``nohup`` and in a shell's background jobs.
     """
     before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)}
     heard = [number for number, handled_by in before.items() if handled_by is not signal.SIG_IGN]

@@ -1,4 +1,4 @@
-"""What ``@exit_hook`` does on the command line: it is called in the process of ``run``."""
+"""Exit hooks of runs from the command line: they are called in the process of ``run``."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ from airflow_conda_flow.local.run import LocalRun
 
 
 class RunHooks:
-    """The exit hooks of one run.
+    """Exit hooks of one run.
 
     Attributes:
-        has_begun: whether there is a run to tell them of.
+        has_begun: whether the run has a manifest, so that hooks can be given the run.
     """
 
     def __init__(self, definition: FlowDefinition, run: LocalRun, console: Console) -> None:
@@ -29,7 +29,7 @@ class RunHooks:
 
     @contextmanager
     def around(self) -> Iterator[None]:
-        """Call those of an error if the run does not begin, or is not run to its end."""
+        """Call the hooks for errors if the block raises: the run did not begin, or was broken off."""
         try:
             yield
         except BaseException:
@@ -37,10 +37,11 @@ class RunHooks:
             raise
 
     def call(self, *, succeeded: bool) -> None:
-        """Call those for a run that ended so; one that fails changes nothing but the lines."""
+        """Call the hooks for this outcome. One that fails is reported, and does not change the exit code."""
         functions = self._definition.exit_hooks(succeeded)
         if not functions:
             return
+        # The hooks use the client, which has to read the datastore of this run.
         scope.metadata(self._run.datastore_name)
         pathspec = f"{self._definition.name}/{self._run.run_id}"
         run = restored(Run, pathspec, None, self._run.datastore_name, None) if self.has_begun else None

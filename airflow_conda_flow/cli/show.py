@@ -1,4 +1,4 @@
-"""``show``: print the flow's steps as a person reads them."""
+"""``show``: print the flow's steps with their docstrings."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ HELP = "Show the steps of the flow."
 
 
 def add_arguments(parser: argparse.ArgumentParser, definition: FlowDefinition) -> None:
-    """Add how to print it."""
+    """Add the choice of format."""
     del definition
     parser.add_argument("--json", action="store_true", help="print the graph as JSON")
 
 
 def execute(arguments: argparse.Namespace, definition: FlowDefinition) -> int:
-    """Print every step, in an order in which they can run."""
+    """Print every step, in an order in which they can run, or the graph as JSON."""
     graph = definition.graph
     if arguments.json:
         print(json.dumps(graph.to_dict(), indent=4))

@@ -16,7 +16,7 @@ def add_arguments(parser: argparse.ArgumentParser, definition: FlowDefinition) -
 
 
 def execute(arguments: argparse.Namespace, definition: FlowDefinition) -> int:
-    """Print what ``--help`` prints."""
+    """Print the same text as ``--help``."""
     from airflow_conda_flow.cli.parser import build_parser  # noqa: PLC0415 - it imports this module
 
     del arguments

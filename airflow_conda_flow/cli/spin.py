@@ -1,4 +1,4 @@
-"""``spin``: run one step as it is now, with the inputs of a past run; no run is changed or made."""
+"""``spin``: run one step as it is now, with the inputs of a past run; no past run changes."""
 
 from __future__ import annotations
 
@@ -27,14 +27,14 @@ HELP = "Run one step with the inputs of a past run, beside all runs."
 
 
 def add_arguments(parser: argparse.ArgumentParser, definition: FlowDefinition) -> None:
-    """Add which task, and what is otherwise than in its run."""
+    """Add the task, and the differences from its run."""
     task = parser.add_argument(
         "pathspec",
         metavar="STEP|RUN_ID/STEP/TASK_ID",
         help="a step with the inputs that its first task has in your latest run, or those of a task: "
         + ", ".join(definition.graph.steps),
     )
-    task.words = list(definition.graph.steps)  # type: ignore[attr-defined]  # what completion offers
+    task.words = list(definition.graph.steps)  # type: ignore[attr-defined]  # read by completion
     parser.add_argument(
         "--artifacts-module",
         metavar="FILE",
@@ -61,7 +61,7 @@ def add_arguments(parser: argparse.ArgumentParser, definition: FlowDefinition) -
 
 
 def execute(arguments: argparse.Namespace, definition: FlowDefinition) -> int:
-    """Run the task; 0 when it is done, else 1."""
+    """Run the task; return 0 when it is done, else 1."""
     settings = chosen_settings(arguments)
     catalogue = open_catalogue(settings)
     run_id, step, task = _parts(arguments, definition)
@@ -85,6 +85,7 @@ def execute(arguments: argparse.Namespace, definition: FlowDefinition) -> int:
     spin = Spin(definition, settings, options, console)
     console.note(f"Spinning step {step} of {definition.name} with the inputs of run {origin.run_id}")
 
+    # As in ``run``: a signal interrupts the preparation, but cancels a task that runs.
     cancel = threading.Event()
     with (
         ended_by(signal.default_int_handler),
@@ -110,7 +111,7 @@ def _tell_callers(arguments: argparse.Namespace, flow: str, step: str, spin: Spi
 
 
 def _parts(arguments: argparse.Namespace, definition: FlowDefinition) -> tuple[str | None, str, str | None]:
-    """The run, the step and the task that are named."""
+    """Run id, step and task id in the pathspec; None for a run or task that is not named."""
     words = arguments.pathspec.removeprefix(f"{definition.name}/").split("/")
     steps = definition.graph.steps
     parser: FlowArgumentParser = arguments.command_parser
@@ -127,7 +128,7 @@ def _parts(arguments: argparse.Namespace, definition: FlowDefinition) -> tuple[s
 def _indices(
     catalogue: RunCatalogue, origin: RunRecord, definition: FlowDefinition, step: str, task: str | None
 ) -> tuple[int, ...]:
-    """The index path of the task; a step that has none in the run yet is one of the first split."""
+    """Index path of the task; without a task id, of the step's first task, else of the first split."""
     depth = definition.graph.foreach_depth(step)
     if task is None:
         known = catalogue.task_ids(definition.name, origin.run_id, step)

@@ -21,7 +21,7 @@ _HEAD = "System tags and tags; only tags can be modified"
 
 
 def add_arguments(parser: argparse.ArgumentParser, definition: FlowDefinition) -> None:
-    """Add the commands."""
+    """Add the subcommands."""
     del definition
     add_actions(
         parser,
@@ -40,7 +40,7 @@ def add_arguments(parser: argparse.ArgumentParser, definition: FlowDefinition) -
 
 
 def execute(arguments: argparse.Namespace, definition: FlowDefinition) -> int:
-    """Never called: one of the commands is."""
+    """Report a missing subcommand; argparse does so first, as a subcommand is required."""
     del definition
     parser: FlowArgumentParser = arguments.command_parser
     parser.error("write add, list, remove or replace")
@@ -164,7 +164,7 @@ def _print_columns(tags: Iterable[str]) -> None:
 
 
 def _columns(words: Iterable[str]) -> str:
-    """The words in columns, read from top to bottom."""
+    """Words sorted in columns, to be read from top to bottom."""
     ordered = sorted(set(words))
     if not ordered:
         return "(none)"

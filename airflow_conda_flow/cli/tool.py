@@ -1,4 +1,4 @@
-"""The ``airflow-conda-flow`` command: what has to do with no one flow."""
+"""The ``airflow-conda-flow`` command: tools that do not belong to a single flow."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from airflow_conda_flow.errors import CondaFlowError
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run the command; returns the exit code, and ends with 2 for a usage error."""
+    """Run the command and return the exit code. A usage error ends the process with exit code 2."""
     parser = FlowArgumentParser(prog="airflow-conda-flow", description="Tools around flows.")
     parser.add_argument("--version", action="version", version=f"%(prog)s {__version__}")
     commands = parser.add_subparsers(
@@ -33,7 +33,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _parse(parser: FlowArgumentParser, argv: Sequence[str] | None) -> argparse.Namespace:
-    """The arguments; requirements may stand before options and behind, which argparse cannot do."""
+    """Parsed arguments. Requirements may come before and after options, which argparse does not support."""
     arguments, rest = parser.parse_known_args(argv)
     options = [word for word in rest if word.startswith("-")]
     if options or (rest and not hasattr(arguments, "requirements")):

@@ -1,4 +1,4 @@
-"""``--trigger``: what ``current.trigger`` says in a run that tries ``@trigger_on_finish`` out."""
+"""``--trigger``: sets ``current.trigger``, to try ``@trigger_on_finish`` on the command line."""
 
 from __future__ import annotations
 
@@ -20,12 +20,12 @@ _RUN_PARTS = 2
 def add_trigger_option(
     parser: argparse.ArgumentParser, definition: FlowDefinition, *, inherited: bool
 ) -> None:
-    """Add the option, where the flow has ``@trigger_on_finish``.
+    """Add the option if the flow has ``@trigger_on_finish``.
 
     Args:
-        parser: the parser of the flow file, or of one command.
+        parser: parser of the flow file or of one command.
         definition: the flow.
-        inherited: whether values given before the command are to be kept.
+        inherited: keep values that were given before the command.
     """
     if not definition.has_finish_trigger:
         return
@@ -39,10 +39,10 @@ def add_trigger_option(
 
 
 def trigger_events(pathspecs: Iterable[str], catalogue: RunCatalogue) -> list[dict[str, Any]] | None:
-    """The events that the ends of these runs are, the newest first; None if there is none.
+    """Events of the given runs' ends, newest first; None without runs.
 
     Raises:
-        InvalidPathspec: a text is no run's pathspec.
+        InvalidPathspec: a text is not the pathspec of a run.
         ObjectNotFound: there is no such run, or it has not finished.
     """
     events = [_event(pathspec, catalogue) for pathspec in pathspecs]

@@ -1,4 +1,4 @@
-"""What ``kubernetes`` and ``batch`` have in common: list or end what goes on, of the runs that are named."""
+"""Subcommands of ``kubernetes`` and ``batch``: list or end the unfinished pods or jobs of runs."""
 
 from __future__ import annotations
 
@@ -19,14 +19,14 @@ from airflow_conda_flow.settings import Settings
 
 @dataclass(frozen=True)
 class Unfinished:
-    """A pod or a job that goes on.
+    """A pod or job that has not ended.
 
     Attributes:
-        run_id: the run that it is of.
-        task: ``flow/run/step/task/attempt``.
-        name: where it is and what it is called.
-        state: as its own service says it.
-        end: tells it to end.
+        run_id: id of its run.
+        task: name of its attempt, as ``flow/run/step/task/attempt``.
+        name: ``namespace/pod`` or ``queue/job id``.
+        state: state in the words of Kubernetes or Batch.
+        end: asks Kubernetes or Batch to end it, without waiting.
     """
 
     run_id: str
@@ -40,12 +40,12 @@ Find = Callable[[Settings, FlowDefinition], Iterable[Unfinished]]
 
 
 def add_unfinished_actions(parser: argparse.ArgumentParser, what: str, find: Find) -> None:
-    """Add ``list`` and ``kill``.
+    """Add the subcommands ``list`` and ``kill``.
 
     Args:
-        parser: the command's.
+        parser: parser of the command.
         what: ``pods`` or ``jobs``.
-        find: gives those of all runs of the flow.
+        find: yields those of all runs of the flow.
     """
 
     def show(arguments: argparse.Namespace, definition: FlowDefinition) -> int:
@@ -94,7 +94,7 @@ def _run_ids(arguments: argparse.Namespace, flow: str, catalogue: RunCatalogue) 
 
 
 def _each(chosen: Iterable[Unfinished], said: Callable[[Unfinished], str], what: str) -> int:
-    """Print a line for each."""
+    """Act on each pod or job and print a line with the result."""
     found = False
     for each in chosen:
         found = True

@@ -1,4 +1,4 @@
-"""``version``: print which version this is."""
+"""``version``: print the version of this package."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ def add_arguments(parser: argparse.ArgumentParser, definition: FlowDefinition) -
 
 
 def execute(arguments: argparse.Namespace, definition: FlowDefinition) -> int:
-    """Print the version alone."""
+    """Print the version and nothing else."""
     del arguments, definition
     print(__version__)
     return 0
