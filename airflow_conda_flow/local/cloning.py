@@ -1,6 +1,6 @@
-"""Cloning: what a run that is resumed has done already becomes part of the new run.
+"""Cloning: makes the finished tasks of a resumed run part of the new run.
 
-A clone is a task manifest under the new run that names the same artifacts; no value is copied.
+A clone is a task manifest in the new run that refers to the same artifacts; no value is copied.
 """
 
 from __future__ import annotations
@@ -20,20 +20,22 @@ from airflow_conda_flow.records.run_record import RunRecord
 from airflow_conda_flow.records.task_record import TaskRecord
 
 _WRITERS = 16
+"""Number of manifests that are written in parallel; as many as ``datastore.manifests`` reads in parallel."""
 
 
 class Cloning:
-    """Takes over the finished tasks of one run into another.
+    """Cloner of one run's finished tasks into another run.
 
-    A task is cloned if every task before it was, its step need not run again, and its step goes on as
-    it did: so whatever depends on something that runs again runs again too.
+    A task is cloned if it is done, all tasks before it were cloned, its step is not among those to run
+    again, the graph after its step is unchanged, and all later steps can read its artifacts. So everything
+    that depends on a task that runs again runs again too.
 
     Args:
-        datastore: where both runs are.
-        origin: the run that is resumed.
+        datastore: datastore of both runs.
+        origin: run that is resumed.
         run: the new run.
-        rerun: steps that run again, whatever they have done.
-        max_num_splits: how many splits a foreach may have; a wider one runs again, and fails.
+        rerun: steps that run again even if their tasks are done.
+        max_num_splits: maximum number of splits of a foreach; a task with more runs again, and fails.
     """
 
     def __init__(
@@ -52,16 +54,18 @@ class Cloning:
         self._again = rerun | self._changed()
 
     def clone(self, readiness: Readiness, console: Console) -> list[TaskKey]:
-        """Clone all that can be; returns the tasks that come next.
+        """Clone every task that can be cloned; return the tasks that have to run next.
 
         Args:
-            readiness: told of every cloned task.
-            console: told too.
+            readiness: is told about every cloned task.
+            console: prints a line for every cloned task.
         """
         flow, origin = self._run.flow, self._origin.run_id
         console.run_line(f"Cloning {flow}/{origin}")
         to_run: list[TaskKey] = []
         seen: set[TaskKey] = set()
+        # A wave holds the tasks whose inputs were all cloned in earlier waves. Reading and writing wave by
+        # wave overlaps the requests to the datastore.
         wave = [readiness.first()]
         with ThreadPoolExecutor(_WRITERS, thread_name_prefix="clone") as pool:
             while wave:
@@ -82,7 +86,7 @@ class Cloning:
         return to_run
 
     def _finished(self, keys: Sequence[TaskKey]) -> dict[TaskKey, TaskRecord]:
-        """The records of those that can be cloned."""
+        """Records of the tasks that can be cloned, in the order of their steps."""
         by_step: dict[str, list[TaskKey]] = {}
         for key in keys:
             if key[0] not in self._again:
@@ -98,12 +102,13 @@ class Cloning:
             )
             pairs = zip(of_step, records, strict=True)
             found.update((key, each) for key, each in pairs if self._is_whole(each))
+        # The nodes of a num_parallel talk to each other: if one has to run, all of them have to.
         missing = (key for key in keys if key not in found and self._run.graph.is_in_gang(key[0]))
         broken = {(step, path[:-1]) for step, path in missing}
         return {key: each for key, each in found.items() if (key[0], key[1][:-1]) not in broken}
 
     def _is_whole(self, record: TaskRecord | None) -> TypeGuard[TaskRecord]:
-        """Whether the task is done, and every later step can read its artifacts with its Python of now."""
+        """True if the task is done and the Python of every later step can read its artifacts."""
         if record is None or not record.is_done:
             return False
         if (record.num_splits or 0) > self._max_num_splits:
@@ -115,7 +120,7 @@ class Cloning:
         write_task_manifest(self._storage, record.clone(self._run.run_id))
 
     def _changed(self) -> frozenset[str]:
-        """The steps that go on otherwise than they did."""
+        """Steps that are new, or whose part of the graph has changed."""
         before = self._origin.graph.steps
         return frozenset(
             name
@@ -125,5 +130,5 @@ class Cloning:
 
 
 def _shape(node: StepNode) -> tuple[object, ...]:
-    """How a step goes on."""
+    """Properties of a step that decide which tasks follow it."""
     return node.kind, node.out_steps, node.foreach, node.condition, node.is_join

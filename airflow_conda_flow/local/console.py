@@ -1,4 +1,4 @@
-"""The lines that a local run prints, in the form that Metaflow's users know."""
+"""Lines that a run on the command line prints, in Metaflow's format."""
 
 from __future__ import annotations
 
@@ -10,10 +10,15 @@ from typing import TextIO
 
 
 class Console:
-    """Prints whole lines, each with the time; safe to use from many threads.
+    """Thread-safe printer of whole lines.
 
-    Task lines and the run's own lines go to ``out``; what is said about the run (its flow, its
-    failure) goes to ``err``, so that a pipe on standard output holds the run alone.
+    Lines of tasks and of the run go to ``out``, each with the local time. Notes and failures go to ``err``
+    without a time, so that a pipe on standard output receives nothing but the run.
+
+    Args:
+        out: standard output if None.
+        err: standard error if None.
+        quiet: print no notes.
     """
 
     def __init__(self, out: TextIO | None = None, err: TextIO | None = None, *, quiet: bool = False) -> None:
@@ -24,25 +29,25 @@ class Console:
         self._reader_left: Callable[[], None] | None = None
 
     def on_reader_left(self, act: Callable[[], None]) -> None:
-        """Call ``act`` once nobody reads what is printed any more, as behind ``| head``."""
+        """Call ``act`` for every line that can no longer be written, as behind ``| head``."""
         self._reader_left = act
 
     def run_line(self, text: str) -> None:
-        """Print a line of the run itself, such as ``Done!``."""
+        """Print a line of the run, such as ``Done!``."""
         self._write(self._out, f"{_now()} {text}\n")
 
     def task_line(self, pathspec: str, process: str | None, text: str) -> None:
-        """Print a line about a task, or a line that the task printed."""
+        """Print a line about a task or from a task."""
         suffix = "" if process is None else f" ({process})"
         self._write(self._out, f"{_now()} [{pathspec}{suffix}] {text}\n")
 
     def note(self, text: str) -> None:
-        """Print a line about the run for the person at the terminal, unless quiet."""
+        """Print a note for the person at the terminal, unless quiet."""
         if not self._quiet:
             self._write(self._err, f"{text}\n")
 
     def error(self, text: str) -> None:
-        """Print why the run failed."""
+        """Print a line about the failure of the run."""
         self._write(self._err, f"{text}\n")
 
     def _write(self, stream: TextIO, line: str) -> None:
@@ -57,7 +62,7 @@ class Console:
     def _write_encoded(self, stream: TextIO, line: str) -> None:
         try:
             stream.write(line)
-        except UnicodeEncodeError:
+        except UnicodeEncodeError:  # the terminal's encoding lacks a character, as under LANG=C
             encoding = stream.encoding or "ascii"
             stream.write(line.encode(encoding, "backslashreplace").decode(encoding))
         stream.flush()

@@ -1,6 +1,6 @@
-"""Which tasks of a run may start, as a pure matter of the graph and of what has finished.
+"""Readiness of tasks: decides which may start, from the graph and the finished tasks alone.
 
-Nothing here touches a datastore, a process or a clock.
+This module uses no datastore, no process and no clock.
 """
 
 from __future__ import annotations
@@ -15,14 +15,14 @@ if TYPE_CHECKING:
     from airflow_conda_flow.records.shapes import Transition
 
 TaskKey = tuple[str, tuple[int, ...]]
-"""A step's name and an index path."""
+"""Name of a step, and an index path."""
 
 
 class Readiness:
-    """Counts what has finished, and says what that makes ready.
+    """Counter of finished tasks that decides which tasks become ready.
 
-    A join is ready once every task that leads into it has finished: as many as the matching split
-    has branches, or splits.
+    A join is ready once every task that leads to it has finished: one for each branch or split of the
+    matching split step.
     """
 
     def __init__(self, graph: FlowGraph) -> None:
@@ -34,19 +34,20 @@ class Readiness:
         }
 
     def first(self) -> TaskKey:
-        """The task that every run begins with."""
+        """First task of every run."""
         return (self._graph.start, ())
 
     def finished(self, step: str, indices: tuple[int, ...], transition: Transition | None) -> list[TaskKey]:
-        """The tasks that may start now that this one has finished.
+        """Tasks that may start now that this one has finished. Call it once for each finished task.
 
         Args:
-            step: the step of the finished task.
-            indices: its index path.
-            transition: what its ``self.next()`` said, as its manifest holds it.
+            step: step of the finished task.
+            indices: index path of the finished task.
+            transition: transition from its manifest; None for the last step.
         """
         if transition is None:
             return []
+        # Kept for the join, which does not see the transition of its foreach.
         if transition["num_splits"] is not None:
             self._num_splits[step, indices] = transition["num_splits"]
         ready = []

@@ -1,4 +1,4 @@
-"""One run on this machine: what is made ready before its first task, and how a task is run."""
+"""A run that this process schedules: its preparation, and the attempts of its tasks."""
 
 from __future__ import annotations
 
@@ -42,18 +42,18 @@ from airflow_conda_flow.settings import Settings
 
 @dataclass(frozen=True)
 class RunOptions:
-    """What the command line says about one run.
+    """Choices that the command line makes for one run.
 
     Attributes:
-        environment: ``conda`` gives every step its own environment, ``local`` this interpreter.
-        parameters: the value of every parameter.
-        tags: the run's tags.
-        max_workers: how many tasks run at once.
-        max_num_splits: how many splits a foreach may have.
-        namespace: the tag of the runs that the client shows in steps; the user's if None.
-        resumed: the run that this one resumes.
-        rerun: the steps that a resumed run runs again, whatever they have done.
-        trigger: the events that ``current.trigger`` gives.
+        environment: ``conda`` runs every step in its own environment, ``local`` in this interpreter.
+        parameters: value of every parameter, by attribute.
+        tags: tags of the run.
+        max_workers: number of tasks that may run at the same time.
+        max_num_splits: maximum number of splits of a foreach.
+        namespace: tag of the runs that the client shows in steps; that of the user if None.
+        resumed: run that this one resumes.
+        rerun: steps that a resumed run runs again even if their tasks are done.
+        trigger: events for ``current.trigger``, newest first.
     """
 
     environment: Literal["conda", "local"]
@@ -68,7 +68,11 @@ class RunOptions:
 
 
 class LocalRun:
-    """A run of a flow with its tasks as processes of this machine."""
+    """A run that this process schedules. Its tasks run here, or as pods or jobs where decorators say so.
+
+    Attributes:
+        run_id: time of the start in microseconds; the catalogue sorts runs by it without reading them.
+    """
 
     def __init__(
         self, definition: FlowDefinition, settings: Settings, options: RunOptions, console: Console
@@ -89,12 +93,17 @@ class LocalRun:
 
     @property
     def datastore_name(self) -> str:
-        """The datastore that the run is in, as the client's ``metadata()`` takes it."""
+        """Name of the run's datastore, in the form that the client's ``metadata()`` accepts."""
         return self._datastore.describe()
 
     @contextmanager
     def prepared(self) -> Iterator[Scheduler]:
-        """Resolve environments, store the code package, then give the scheduler of the run."""
+        """Resolve environments, store code package and run manifest, clone tasks, then yield the scheduler.
+
+        Raises:
+            CondaFlowError: an environment cannot be made, or the datastore, Kubernetes or Batch cannot be
+                reached.
+        """
         definition = self._definition
         self._console.note(
             f"airflow-conda-flow {__version__} executing {definition.name} for user:{username()}"
@@ -131,6 +140,7 @@ class LocalRun:
             key: tuple[str, tuple[int, ...]], lines: TaskLines, cancel: threading.Event
         ) -> TaskOutcome:
             decorators = decorators_of[key[0]]
+            # @catch takes effect in the last attempt only, so the step has to know which one that is.
             times, seconds = retries(decorators)
             is_last = lines.attempt >= times
             request = TaskRequest(definition.name, self.run_id, *key, attempt=lines.attempt, is_last=is_last)
@@ -140,6 +150,7 @@ class LocalRun:
                 on_start=lines.started,
                 cancel=cancel,
             )
+            # A pod or job may die together with its runner, which would have applied @catch.
             if not result.ok and not result.cancelled:
                 result = caught_outside(request, run, self._datastore, result, lines.line)
             if result.ok:
@@ -148,7 +159,7 @@ class LocalRun:
                     lines.line(f"Foreach yields {result.record.num_splits} child steps.")
                 return outcome
             exception = None if result.reported else result.exception
-            # Nothing around a local process would be another after a pause.
+            # Retry at once on this machine: waiting would change nothing here.
             pause = 0.0 if places[key[0]] == LOCAL else seconds
             return TaskOutcome(
                 ok=False,
@@ -184,7 +195,7 @@ class LocalRun:
 
 
 def _outcome(record: TaskRecord, max_num_splits: int) -> TaskOutcome:
-    """Done, unless the task opens a foreach that is wider than the run allows."""
+    """Outcome of a task that is done: a failure if its foreach has more splits than the run allows."""
     transition, num_splits = record.transition, record.num_splits
     if transition is not None and num_splits is not None and num_splits > max_num_splits:
         return TaskOutcome(

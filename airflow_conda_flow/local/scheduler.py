@@ -1,4 +1,4 @@
-"""Runs one flow on this machine: starts each task when its inputs are there, and prints what happens."""
+"""Scheduler of a run: starts each task as soon as its inputs are complete, and prints the events."""
 
 from __future__ import annotations
 
@@ -20,19 +20,21 @@ from airflow_conda_flow.records.names import task_id
 if TYPE_CHECKING:
     from airflow_conda_flow.records.shapes import Transition
 
+# Never a limit in practice: ``max_workers`` is, but all nodes of a num_parallel start together however many
+# they are. The pool makes a thread only when a task needs one.
 _MOST_THREADS = 10_000
 
 
 @dataclass
 class TaskOutcome:
-    """How an attempt ended: with its transition, or with why it failed and when to try again.
+    """Outcome of an attempt: its transition, or its failure and the time of the next attempt.
 
     Attributes:
-        ok: whether the task is done.
-        transition: what comes next.
-        failure: the lines that say why it failed.
-        retry_in: seconds until the next attempt; None if this was the last one.
-        was_ended: whether it was told to end, so that the reason is elsewhere.
+        ok: True if the task is done.
+        transition: transition of a task that is done; None for the last step.
+        failure: lines that describe the failure; None if the task has printed them.
+        retry_in: seconds until the next attempt; None if there is none.
+        was_ended: True if the attempt was cancelled: the cause is another task, or an interrupt.
     """
 
     ok: bool
@@ -44,11 +46,11 @@ class TaskOutcome:
 
 @dataclass
 class RunOutcome:
-    """How a run ended.
+    """Outcome of a run.
 
     Attributes:
-        failed: pathspecs of the tasks that failed, with the message of each.
-        interrupted: whether a person or a signal ended the run.
+        failed: failed tasks as ``run/step/task``, with the message of each; not those that were cancelled.
+        interrupted: True if a signal, or the end of the reader of the output, ended the run.
     """
 
     failed: dict[str, str] = field(default_factory=dict)
@@ -56,12 +58,17 @@ class RunOutcome:
 
     @property
     def ok(self) -> bool:
-        """Whether every task of the run finished."""
+        """True if every task of the run finished."""
         return not self.failed and not self.interrupted
 
 
 class TaskLines:
-    """Prints the lines of one task under its name."""
+    """Printer of one task's lines, under its name.
+
+    Attributes:
+        process: process of the attempt, such as ``pid 123``; None before it has started.
+        attempt: number of the attempt that runs, from 0.
+    """
 
     def __init__(self, console: Console, pathspec: str) -> None:
         self.process: str | None = None
@@ -70,31 +77,33 @@ class TaskLines:
         self._pathspec = pathspec
 
     def started(self, process: str) -> None:
-        """Say that the task runs now, and as what: ``pid 123``."""
+        """Print that the attempt has started, as a process such as ``pid 123``."""
         self.process = process
         self.line("Task is starting (retry)." if self.attempt else "Task is starting.")
 
     def line(self, text: str) -> None:
-        """Print one line of the task, or about it."""
+        """Print a line of the task or about it."""
         self._console.task_line(self._pathspec, self.process, text)
 
 
 RunTask = Callable[[TaskKey, TaskLines, threading.Event], TaskOutcome]
-"""Runs the attempt that the lines are of to its end in the calling thread, or until the event is set."""
+"""Runs attempt ``lines.attempt`` of a task in the calling thread, until it ends or the event is set."""
 _Task = tuple[TaskKey, TaskLines]
 
 
 class Scheduler:
-    """Runs the tasks of one run, up to ``max_workers`` at once.
+    """Scheduler of one run's tasks, up to ``max_workers`` at a time.
+
+    The nodes of a num_parallel start together and may exceed ``max_workers``.
 
     Args:
-        graph: the flow's graph.
-        run_id: the run's id, for the lines.
-        run_task: runs one task to its end.
-        console: where lines go.
-        max_workers: how many tasks run at once.
-        readiness: what has finished before, in a run that is resumed.
-        first: the tasks to begin with; the first step's if None.
+        graph: graph of the flow.
+        run_id: id of the run, for the lines.
+        run_task: runs one attempt to its end.
+        console: prints the lines.
+        max_workers: number of tasks that may run at the same time.
+        readiness: knows the cloned tasks of a resumed run; if None, no task has finished.
+        first: tasks to start with; the task of the first step if None.
     """
 
     def __init__(
@@ -115,17 +124,18 @@ class Scheduler:
         self._readiness = readiness or Readiness(graph)
         self._ready: deque[TaskKey] = deque([self._readiness.first()] if first is None else first)
         self._running = 0
+        # Ended tasks; None asks for the end of the run. A SimpleQueue, because its put() is reentrant: a
+        # signal handler may call it while this thread is inside get().
         self._ended: queue.SimpleQueue[tuple[TaskKey, TaskOutcome] | None] = queue.SimpleQueue()
         self._cancel = threading.Event()
 
     def run(self) -> RunOutcome:
-        """Run the flow from its first step; returns when no process of it is left.
+        """Run the flow to its end and return when no task is left running.
 
-        After a failure or an interrupt no further task starts, and those that run are ended.
+        After a failure or an interrupt no further task starts, and running tasks are ended.
         """
         self._console.on_reader_left(self.interrupt)
         outcome = RunOutcome()
-        # A thread is made when it is needed; a gang may be wider than max_workers.
         with ThreadPoolExecutor(_MOST_THREADS, thread_name_prefix="task") as pool:
             while self._ready or self._running:
                 self._start_ready(pool)
@@ -133,7 +143,7 @@ class Scheduler:
         return outcome
 
     def interrupt(self) -> None:
-        """End the run early; may be called from a signal handler, and more than once."""
+        """End the run early. May be called from a signal handler, from any thread, and several times."""
         self._ended.put(None)
 
     def _start_ready(self, pool: ThreadPoolExecutor) -> None:
@@ -145,7 +155,7 @@ class Scheduler:
             pool.submit(self._run, keys)
 
     def _take_ready(self) -> list[TaskKey]:
-        """The next task, with all nodes of its ``num_parallel``, which wait for one another."""
+        """Next task; of a ``num_parallel`` all nodes, because they wait for one another."""
         step, indices = self._ready[0]
         if not self._graph.is_in_gang(step):
             return [self._ready.popleft()]
@@ -154,7 +164,7 @@ class Scheduler:
         return keys
 
     def _run(self, keys: list[TaskKey]) -> None:
-        """Run one task, or the nodes of a gang, which are tried again together."""
+        """Run one task, or all nodes of a num_parallel, with retries. Nodes are retried together."""
         tasks = [(key, TaskLines(self._console, self._pathspec(key))) for key in keys]
         outcomes = self._attempts(tasks)
         while (pause := _pause(outcomes)) is not None and not self._cancel.wait(pause):
@@ -162,7 +172,7 @@ class Scheduler:
                 lines.attempt += 1
             outcomes = self._attempts(tasks)
         ended = zip(keys, outcomes, strict=True)
-        for pair in sorted(ended, key=lambda pair: pair[1].was_ended):  # what is to blame comes first
+        for pair in sorted(ended, key=lambda pair: pair[1].was_ended):  # _take_one reports the first
             self._ended.put(pair)
 
     def _attempts(self, tasks: list[_Task]) -> list[TaskOutcome]:
@@ -200,6 +210,7 @@ class Scheduler:
         key, ended = message
         self._running -= 1
         if not ended.ok:
+            # Only the first failure counts: those after it are tasks that were ended because of it.
             if not self._cancel.is_set():
                 outcome.failed[self._pathspec(key)] = ended.failure or "no reason known"
             self._stop()
@@ -216,5 +227,5 @@ class Scheduler:
 
 
 def _pause(outcomes: list[TaskOutcome]) -> float | None:
-    """Seconds until a failed task, or gang, is tried again; None if it is not."""
+    """Seconds until a failed task, or num_parallel, is tried again; None if it is not."""
     return max((each.retry_in for each in outcomes if each.retry_in is not None), default=None)

@@ -1,4 +1,4 @@
-"""``spin``: one task of a step as it is now, with the inputs of a past run, beside all runs."""
+"""``spin``: run one task of a step as it is now, with inputs of a past run, outside the datastore of runs."""
 
 from __future__ import annotations
 
@@ -40,22 +40,24 @@ if TYPE_CHECKING:
     from airflow_conda_flow.records.shapes import ArtifactRef
 
 FOLDER = ".conda_flow_spin"
+"""Directory of the datastore that spun tasks are written to, in the current directory."""
+
 _LEFT_OUT = frozenset({"retry", "catch", "kubernetes", "batch"})
-"""A step is tried once, here, and one that fails has failed."""
+"""Decorators without effect: a spun step runs once, on this machine, and shows its own failure."""
 
 
 @dataclass(frozen=True)
 class SpinOptions:
-    """What is to be run.
+    """Choices for one spun task.
 
     Attributes:
-        origin: the run whose inputs the task has.
-        step: the step.
-        indices: the task's index path.
-        environment: ``conda`` for the step's own environment.
-        persist: whether the artifacts stay.
-        plain: whether the step runs without its decorators.
-        replaced: values by name, in place of the artifacts of the run.
+        origin: run that the inputs come from.
+        step: name of the step.
+        indices: index path of the task.
+        environment: ``conda`` runs the step in its own environment, ``local`` in this interpreter.
+        persist: keep the artifacts.
+        plain: run the step without its decorators, in this interpreter.
+        replaced: values by name that replace artifacts and parameters of the origin.
     """
 
     origin: RunRecord
@@ -68,11 +70,11 @@ class SpinOptions:
 
 
 class Spin:
-    """One task. What it leaves is in a datastore of its own, ``.conda_flow_spin`` in the current directory.
+    """A spun task. Its results go to a separate datastore, ``.conda_flow_spin`` in the current directory.
 
     Attributes:
-        run_id: of the run that holds the task alone.
-        task: the task's id.
+        run_id: id of the run that contains this task only.
+        task: id of the task.
     """
 
     def __init__(
@@ -89,14 +91,14 @@ class Spin:
 
     @property
     def datastore_name(self) -> str:
-        """The datastore of the task, as the client's ``metadata()`` takes it."""
+        """Name of the task's datastore, in the form that the client's ``metadata()`` accepts."""
         return f"{self._storage.kind}@{self._storage.url}"
 
     @contextmanager
     def prepared(self) -> Iterator[Callable[[threading.Event], bool]]:
-        """Make the step's environment, then give what runs the task and says whether it is done.
+        """Make the step's environment, then yield a function that runs the task.
 
-        It takes an event that ends the task early.
+        The function takes an event that ends the task early, and returns True if the task is done.
         """
         _make_folder(self._storage.root)
         temporary = None if self._options.persist else tempfile.mkdtemp(".artifacts", ".", self._storage.root)
@@ -166,7 +168,7 @@ class Spin:
     def _prepare(
         self, datastore: Datastore, environments: Environments
     ) -> tuple[RunRecord, Mapping[str, ArtifactRef]]:
-        """The record of a run with the parameters of the origin, and the references of what is replaced."""
+        """Record of the new run, with the origin's parameters, and references to the replacing values."""
         definition, options = self._definition, self._options
         run = prepare_run(
             definition,
@@ -186,11 +188,12 @@ class Spin:
             name: each for name, each in decorators.items() if name not in _LEFT_OUT and not options.plain
         }
         refs = store_values(datastore, options.replaced, run.pickle_protocol(options.step))
+        # A replaced parameter replaces the parameter of the run; any other name becomes a constant.
         first = {name: ref for name, ref in refs.items() if name in run.parameters}
         others = {name: ref for name, ref in refs.items() if name not in run.parameters}
         run = run.changed(
             decorators={options.step: kept},
-            # A step without inputs begins with parameters and constants: so these are replaced too.
+            # The first step has no inputs: its artifacts are the parameters and constants of the run.
             parameters={**run.parameters, **first},
             constants={**run.constants, **others},
         )
@@ -200,7 +203,7 @@ class Spin:
         return run, refs
 
     def _leave(self, artifacts: BorrowingArtifacts, run: RunRecord, task: TaskRecord) -> None:
-        """Keep the artifacts with all that they share with the origin, or say that there are none."""
+        """Copy borrowed artifacts into the task's datastore, or rewrite the manifest without artifacts."""
         if self._options.persist:
             artifacts.keep([*task.artifacts.values(), *run.parameters.values()])
         else:
@@ -208,20 +211,20 @@ class Spin:
 
 
 class _Inputs(RecordReader):
-    """The tasks of the origin, with other values for some artifacts."""
+    """Reader of the origin's tasks that replaces some of their artifacts."""
 
     def __init__(self, past: Datastore, options: SpinOptions, refs: Mapping[str, ArtifactRef]) -> None:
         super().__init__(past.storage, options.origin.flow, options.origin.run_id)
         self._refs = refs
 
     def __call__(self, step: str, indices: tuple[int, ...]) -> TaskRecord | None:
-        """The record of a finished task, or None."""
+        """Record of a finished task, with replaced artifacts; None if there is none."""
         found = super().__call__(step, indices)
         return None if found is None else found.with_artifacts({**found.artifacts, **self._refs})
 
 
 class _Catalogue(RunCatalogue):
-    """What the client sees in the step: all past runs, and the run of the task itself."""
+    """Catalogue for the client in the step: all past runs, and the run of the spun task."""
 
     def __init__(self, past: Datastore, own: Datastore, run_id: str) -> None:
         super().__init__(past)
@@ -229,13 +232,15 @@ class _Catalogue(RunCatalogue):
         self._run_id = run_id
 
     def call(self, name: str, arguments: Sequence[Any]) -> Any:
-        """The result of the method of that name."""
+        """Result of the method of that name, from the datastore that has the run."""
+        # Own artifacts include those of past runs, which ``BorrowingArtifacts`` reads.
         is_own = name == "artifact" or self._run_id in arguments
         return self._own.call(name, arguments) if is_own else super().call(name, arguments)
 
 
 def _make_folder(root: Path) -> None:
     root.mkdir(parents=True, exist_ok=True)
+    # Keep the directory out of the user's repository.
     ignored = root / ".gitignore"
     if not ignored.exists():
         ignored.write_text("*\n", encoding="utf-8")
