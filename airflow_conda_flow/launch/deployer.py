@@ -1,4 +1,4 @@
-"""``Deployer``: says where deploying went."""
+"""``Deployer``: a stand-in for Metaflow's, with an error that explains what to do instead."""
 
 from __future__ import annotations
 
@@ -8,10 +8,14 @@ from airflow_conda_flow.errors import LaunchError
 
 
 class Deployer:
-    """Metaflow's way of sending a flow to an orchestrator, which a flow file that is a DAG needs not."""
+    """Stand-in for Metaflow's ``Deployer``. Nothing is deployed, because the flow file itself is the DAG."""
 
     def __new__(cls, flow_file: str = "flow.py", *_positional: Any, **_keywords: Any) -> NoReturn:
-        """Raise the ``LaunchError`` that says what to do."""
+        """Raise an error that explains how to get the flow into Airflow.
+
+        Raises:
+            LaunchError: always.
+        """
         raise LaunchError(
             f"Deployer({flow_file!r}): nothing is deployed, for the flow file itself is the DAG. End it with "
             "`dag = MyFlow.dag(schedule=...)`, put it into Airflow's dags folder, and trigger it there: in "

@@ -1,4 +1,4 @@
-"""``ExecutingRun`` and ``ExecutingTask``: what a program started, and the process that runs it."""
+"""``ExecutingRun`` and ``ExecutingTask``: a run or task that a program started, with its process."""
 
 from __future__ import annotations
 
@@ -16,12 +16,14 @@ _Found = TypeVar("_Found")
 
 
 class ExecutingProcess(Generic[_Found]):
-    """A command of a flow file, and what it is about. As a context manager it cleans up at its end.
+    """A running or ended command of a flow file, with the run or task that it made.
+
+    As a context manager it cleans up at its end, as ``Runner`` does.
 
     Args:
-        command: the process.
-        found: what it is about, for the client to read.
-        clean_up: ends the process and removes its temporary files.
+        command: process of the command.
+        found: run or task, to be read with the client.
+        clean_up: ends all processes of the same ``Runner`` and removes their temporary files.
     """
 
     def __init__(self, command: FlowCommand, found: _Found, clean_up: Callable[[], None]) -> None:
@@ -31,40 +33,46 @@ class ExecutingProcess(Generic[_Found]):
 
     @property
     def status(self) -> str:
-        """``running``, ``successful``, ``failed``, or ``timeout`` after ``wait`` ended it."""
+        """``running``, ``successful``, ``failed``, or ``timeout`` after ``wait`` ended the process."""
         return self._command.status
 
     @property
     def returncode(self) -> int | None:
-        """The exit code; None while it runs."""
+        """Exit code of the process; None while it runs."""
         return self._command.returncode
 
     @property
     def stdout(self) -> str:
-        """What it has printed so far."""
+        """Standard output of the process so far."""
         return self._command.text("stdout")
 
     @property
     def stderr(self) -> str:
-        """What it has said about itself so far."""
+        """Standard error of the process so far."""
         return self._command.text("stderr")
 
     async def wait(self, timeout: float | None = None, stream: str | None = None) -> Self:
-        """Return itself when it has ended.
+        """Wait until the process has ended, and return ``self``.
 
         Args:
-            timeout: seconds, after which it is ended; its status is ``timeout`` then.
-            stream: ``stdout`` or ``stderr``, to print that as it comes.
+            timeout: seconds after which the process is ended, with the status ``timeout``; None for no limit.
+            stream: ``stdout`` or ``stderr``, to print that stream as it grows.
+
+        Raises:
+            ValueError: there is no such stream.
         """
         await self._command.ended(timeout, stream)
         return self
 
     async def stream_log(self, stream: str, position: int | None = None) -> AsyncIterator[tuple[int, str]]:
-        """The lines of ``stdout`` or ``stderr`` as they come, until it has ended.
+        """Lines of a stream as they are printed, until the process has ended, each after its end position.
 
         Args:
-            stream: which one.
-            position: begin there, in bytes; the position that came with a line is the one behind it.
+            stream: ``stdout`` or ``stderr``.
+            position: position to start from, in bytes; the one that came with a line continues after it.
+
+        Raises:
+            ValueError: there is no such stream.
         """
         async for each in self._command.lines(stream, position or 0):
             yield each
@@ -80,18 +88,18 @@ class ExecutingProcess(Generic[_Found]):
 
 
 class ExecutingRun(ExecutingProcess[Run]):
-    """A run that was started by a program."""
+    """A run that a program has started."""
 
     @property
     def run(self) -> Run:
-        """The run, as the client reads it; its tasks appear as they end."""
+        """The run, as an object of the client; its tasks appear as they end."""
         return self._found
 
 
 class ExecutingTask(ExecutingProcess[Task]):
-    """A task that was spun by a program."""
+    """A task that a program has started with ``spin``."""
 
     @property
     def task(self) -> Task:
-        """The task, as the client reads it once it has ended; with artifacts if ``persist=True``."""
+        """The task, as an object of the client, once it has ended. Artifacts need ``persist=True``."""
         return self._found

@@ -1,4 +1,4 @@
-"""The command line of a flow file as a child process, what it prints kept in files."""
+"""The command line of a flow file as a child process, with its output in files."""
 
 from __future__ import annotations
 
@@ -17,18 +17,29 @@ from airflow_conda_flow.errors import LaunchError
 
 STREAMS = ("stdout", "stderr")
 _PAUSE = 0.05
+"""Seconds between two looks at the process and its output: short enough for lines to seem immediate."""
+
 _GRACE = 30.0
-"""Seconds that a run has to end its tasks before it is killed."""
+"""Seconds that a run has to end its tasks before it is killed.
+
+A step process gets 5 seconds (``runner.step_process``). If this were not much longer, a run could be killed
+before it has ended its steps and recorded their failure.
+"""
 
 
 class FlowCommand:
-    """One command of a flow file while it runs, and what became of it.
+    """A command of a flow file as a process, running or ended. The process starts at once.
+
+    Its output goes to files and not to pipes, so that it never waits for a reader.
 
     Args:
-        words: the command line.
-        directory: where what it prints is kept; it exists.
-        environ: its environment variables.
-        cwd: where it runs.
+        words: the whole command line.
+        directory: existing directory for the output files.
+        environ: environment variables of the process.
+        cwd: directory to run in; the current one if None.
+
+    Raises:
+        LaunchError: the process cannot be started.
     """
 
     def __init__(
@@ -50,7 +61,7 @@ class FlowCommand:
 
     @property
     def returncode(self) -> int | None:
-        """Its exit code; None while it runs."""
+        """Exit code; None while the process runs."""
         return self._process.poll()
 
     @property
@@ -63,14 +74,14 @@ class FlowCommand:
         return "failed" if self.returncode else "successful"
 
     def text(self, stream: str) -> str:
-        """What it has printed so far."""
+        """Output so far; a byte that is not UTF-8 becomes U+FFFD."""
         return self._bytes(stream, 0).decode("utf-8", "replace")
 
     def follow(self, *, show: bool) -> None:
-        """Return when it has ended; an interrupt of this process ends it first.
+        """Wait until the process has ended. An interrupt of this program ends the process first.
 
         Args:
-            show: print here what it prints, as it comes.
+            show: copy its output to this program's output as it grows.
         """
         echoes = [_Echo(self._files[name], getattr(sys, name)) for name in STREAMS] if show else []
         try:
@@ -87,7 +98,15 @@ class FlowCommand:
                 echo.catch_up()
 
     async def ended(self, timeout: float | None, show: str | None) -> None:
-        """Return when it has ended; one that takes longer than ``timeout`` seconds is ended."""
+        """Wait until the process has ended; end it if that takes longer than ``timeout`` seconds.
+
+        Args:
+            timeout: seconds; None for no limit.
+            show: ``stdout`` or ``stderr``, to copy that stream to this program's output as it grows.
+
+        Raises:
+            ValueError: there is no such stream.
+        """
         echo = None if show is None else _Echo(self._files[_stream(show)], sys.stdout)
         limit = None if timeout is None else time.monotonic() + timeout
         while self.returncode is None:
@@ -102,9 +121,10 @@ class FlowCommand:
             echo.catch_up()
 
     async def lines(self, stream: str, position: int) -> AsyncIterator[tuple[int, str]]:
-        """Each line as it comes, until the command has ended, after the position behind it."""
+        """Lines of a stream as they are printed, until the process ends, each after its end position."""
         _stream(stream)
         while True:
+            # Asked before the read, so that nothing can be printed between the last read and the end.
             has_ended = self.returncode is not None
             *lines, rest = self._bytes(stream, position).split(b"\n")
             for line in lines:
@@ -117,7 +137,7 @@ class FlowCommand:
             await asyncio.sleep(_PAUSE)
 
     def end(self) -> None:
-        """End it if it runs: its tasks too, by its own doing as long as it can."""
+        """End the process if it runs: SIGTERM lets it end its tasks, SIGKILL follows after ``_GRACE``."""
         if self.returncode is None:
             self._process.terminate()
             try:
@@ -127,7 +147,7 @@ class FlowCommand:
                 self._process.wait()
 
     def keep_output(self) -> None:
-        """Keep what it has printed in memory, for its files will go."""
+        """Read all output into memory, before its files are removed."""
         self._kept = {name: path.read_bytes() for name, path in self._files.items()}
 
     def _bytes(self, stream: str, position: int) -> bytes:
@@ -139,15 +159,17 @@ class FlowCommand:
 
 
 class _Echo:
-    """Prints what is added to a file."""
+    """Printer of the bytes that are added to a file."""
 
     def __init__(self, path: Path, target: TextIO) -> None:
         self._path = path
         self._target = target
         self._position = 0
+        # Incremental, because a read may end in the middle of a character.
         self._decoder = codecs.getincrementaldecoder("utf-8")("replace")
 
     def catch_up(self) -> None:
+        """Print the bytes that were added since the last call."""
         if os.path.getsize(self._path) == self._position:  # noqa: PTH202 - twenty times a second
             return
         with self._path.open("rb") as file:

@@ -1,4 +1,4 @@
-"""``NBRunner``: run a flow that is written in a cell of a notebook."""
+"""``NBRunner``: run a flow that is defined in a cell of a notebook."""
 
 from __future__ import annotations
 
@@ -20,21 +20,21 @@ from airflow_conda_flow.launch.runner import Runner
 
 
 class NBRunner:
-    """Runs a flow of the same cell: ``NBRunner(MyFlow).nbrun(alpha=1)`` as its last line.
+    """Runner of a flow from the same cell: ``NBRunner(MyFlow).nbrun(alpha=1)`` is the cell's last line.
 
-    The cell is written to a file, without its lines that start the flow.
+    The cell is written to a temporary file, up to the first statement that uses ``NBRunner``.
 
     Args:
-        flow: the flow's class.
-        show_output: as of ``Runner``.
-        profile: as of ``Runner``.
-        env: as of ``Runner``.
-        base_dir: where the flow runs, and where its file lies meanwhile; the current directory if None.
-        file_read_timeout: as of ``Runner``.
-        options: as of ``Runner``.
+        flow: class of the flow.
+        show_output: as for ``Runner``.
+        profile: as for ``Runner``.
+        env: as for ``Runner``.
+        base_dir: directory to run in and to write the temporary file to; the current one if None.
+        file_read_timeout: as for ``Runner``.
+        options: as for ``Runner``.
 
     Raises:
-        LaunchError: the cell's text cannot be had.
+        LaunchError: the text of the cell is not available, or is not plain Python.
     """
 
     def __init__(
@@ -56,49 +56,51 @@ class NBRunner:
         self.runner = Runner(name, show_output, profile, env, directory, file_read_timeout, **options)
 
     def nbrun(self, **keywords: Any) -> Run:
-        """A run that has ended, as the client reads it."""
+        """Run the flow to its end, clean up, and return the run as an object of the client."""
         try:
             return self.runner.run(**keywords).run
         finally:
             self.cleanup()
 
     def nbresume(self, **keywords: Any) -> Run:
-        """A resumed run that has ended, as the client reads it."""
+        """Resume a run, wait for its end, clean up, and return it as an object of the client."""
         try:
             return self.runner.resume(**keywords).run
         finally:
             self.cleanup()
 
     def run(self, **keywords: Any) -> ExecutingRun:
-        """As of ``Runner``; ``cleanup`` is the caller's."""
+        """Run the flow as ``Runner.run`` does; the caller has to call ``cleanup``."""
         return self.runner.run(**keywords)
 
     def resume(self, **keywords: Any) -> ExecutingRun:
-        """As of ``Runner``; ``cleanup`` is the caller's."""
+        """Resume a run as ``Runner.resume`` does; the caller has to call ``cleanup``."""
         return self.runner.resume(**keywords)
 
     async def async_run(self, **keywords: Any) -> ExecutingRun:
-        """As of ``Runner``; ``cleanup`` is the caller's."""
+        """Start a run as ``Runner.async_run`` does; the caller has to call ``cleanup``."""
         return await self.runner.async_run(**keywords)
 
     async def async_resume(self, **keywords: Any) -> ExecutingRun:
-        """As of ``Runner``; ``cleanup`` is the caller's."""
+        """Start a resumed run as ``Runner.async_resume`` does; the caller has to call ``cleanup``."""
         return await self.runner.async_resume(**keywords)
 
     def cleanup(self) -> None:
-        """End what still runs and remove temporary files."""
+        """End runs that have not ended, and remove temporary files, including that of the cell."""
         self.runner.cleanup()
         self._file.unlink(missing_ok=True)
 
 
 def _cell_of(flow: type[FlowSpec]) -> str:
-    """The text of the cell that defines a flow, up to the first line that starts one."""
+    """Text of the cell that defines the flow, up to the first statement that uses ``NBRunner``."""
     steps = [step for step in members_of(flow, object).values() if is_step(step)]
+    # IPython registers the text of every cell with linecache, under the file name of the cell's code. A class
+    # has no code object, so the cell is found through one of its steps.
     lines = linecache.getlines(steps[0].__code__.co_filename) if steps else []
     text = "".join(lines)
     try:
         body = ast.parse(text).body
-    except SyntaxError:  # what a notebook alone understands, such as %pip
+    except SyntaxError:  # syntax that only a notebook understands, such as %pip
         body = []
     if not any(isinstance(each, ast.ClassDef) and each.name == flow.__name__ for each in body):
         raise LaunchError(

@@ -1,4 +1,4 @@
-"""The options before a command, from the keywords of ``Runner``."""
+"""Options that are written before the command, from the keyword arguments of ``Runner``."""
 
 from __future__ import annotations
 
@@ -6,12 +6,14 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
+# Metaflow's keyword: ``with`` is a reserved word of Python.
 _OTHER_NAMES = {"decospecs": "with"}
+# Options with two words each, a name and a value.
 _PAIRS = ("config", "config_value")
 
 
 def option_words(keywords: Mapping[str, Any]) -> list[str]:
-    """The words of the command line that say the same.
+    """Command-line words that are equivalent to the keywords. None leaves a keyword out.
 
     >>> option_words({"environment": "conda", "quiet": True, "pylint": False, "decospecs": ["retry"]})
     ['--environment=conda', '--quiet', '--no-pylint', '--with=retry']

@@ -1,4 +1,4 @@
-"""``Runner``: start runs of a flow file from another program, and follow them."""
+"""``Runner``: start and follow runs of a flow file from another program."""
 
 from __future__ import annotations
 
@@ -25,24 +25,26 @@ if TYPE_CHECKING:
     from typing_extensions import Self
 
 _PAUSE = 0.02
+"""Seconds between two looks for the file that a command writes when its run has begun."""
 
 
 class Runner:
-    """Runs the commands of a flow file as processes of this machine.
+    """Launcher of a flow file's commands, as processes on this machine.
 
-    As a context manager it cleans up at its end, as what it returns does.
+    Both ``Runner`` and the objects that it returns are context managers that call ``cleanup`` at the end.
 
     Args:
-        flow_file: the flow file, relative to the current directory.
-        show_output: print what a run prints, as it comes; not of those that ``async_run`` starts.
-        profile: which of Metaflow's configuration files to read.
-        env: more environment variables.
-        cwd: the directory to run in; the current one if None.
-        file_read_timeout: seconds that a run may take to begin, its environments made.
-        options: what stands before the command: ``environment="conda"``, ``decospecs=["retry"]``.
+        flow_file: path of the flow file, absolute or relative to the current directory.
+        show_output: print the output of runs as it grows; without effect on the ``async_`` methods.
+        profile: name of the Metaflow profile, which selects ``config_<profile>.json``.
+        env: additional environment variables.
+        cwd: directory to run in; the current one if None.
+        file_read_timeout: seconds that a run of the ``async_`` methods may take to begin, which includes
+            making its environments. The default is Metaflow's.
+        options: options before the command, such as ``environment="conda"``, ``decospecs=["retry"]``.
 
     Raises:
-        LaunchError: there is no such file.
+        LaunchError: the flow file does not exist.
     """
 
     def __init__(
@@ -71,54 +73,69 @@ class Runner:
         self._directories: list[Path] = []
 
     def run(self, **keywords: Any) -> ExecutingRun:
-        """A run that has ended, well or not.
+        """Run the flow and return the run when it has ended, successful or failed.
 
         Args:
-            keywords: the flow's parameters, and the options of ``run``: ``tags=["a"]``, ``max_workers=4``.
+            keywords: parameters of the flow, and options of ``run``: ``tags=["a"]``, ``max_workers=4``.
 
         Raises:
-            LaunchError: nothing began: a keyword or a value is wrong, an environment cannot be made.
+            LaunchError: no run began, because a keyword or value is wrong or an environment cannot be made.
         """
         return self._followed("run", keywords)
 
     def resume(self, **keywords: Any) -> ExecutingRun:
-        """A resumed run that has ended: ``origin_run_id=``, ``step_to_rerun=``, and options of ``run``.
+        """Resume a run and return the new run when it has ended, successful or failed.
+
+        Args:
+            keywords: ``origin_run_id=``, ``step_to_rerun=``, and options of ``run``.
 
         Raises:
-            LaunchError: nothing began.
+            LaunchError: no run began.
         """
         return self._followed("resume", keywords)
 
     def spin(self, pathspec: str, **keywords: Any) -> ExecutingTask:
-        """A task that has ended, of one step with the inputs of a past run.
+        """Run one step with the inputs of a past run, and return the task when it has ended.
 
         Args:
-            pathspec: a step, or a task as ``RUN_ID/STEP/TASK_ID``.
+            pathspec: name of a step, or a task as ``RUN_ID/STEP/TASK_ID``.
             keywords: options of ``spin``: ``persist=True``, ``artifacts_module="inputs.py"``.
 
         Raises:
-            LaunchError: nothing began.
+            LaunchError: no task began.
         """
         command, attributes = self._start("spin", keywords, pathspec)
         command.follow(show=self._show)
         return self._executing_task(command, attributes)
 
     async def async_run(self, **keywords: Any) -> ExecutingRun:
-        """``run``, but a run that has begun."""
+        """Start a run as ``run`` does, and return it when it has begun.
+
+        Raises:
+            LaunchError: no run began, or not within ``file_read_timeout``.
+        """
         return await self._begun("run", keywords)
 
     async def async_resume(self, **keywords: Any) -> ExecutingRun:
-        """``resume``, but a run that has begun."""
+        """Start a run as ``resume`` does, and return it when it has begun.
+
+        Raises:
+            LaunchError: no run began, or not within ``file_read_timeout``.
+        """
         return await self._begun("resume", keywords)
 
     async def async_spin(self, pathspec: str, **keywords: Any) -> ExecutingTask:
-        """``spin``, but a task that has begun."""
+        """Start a task as ``spin`` does, and return it when it has begun.
+
+        Raises:
+            LaunchError: no task began, or not within ``file_read_timeout``.
+        """
         command, attributes = self._start("spin", keywords, pathspec)
         await self._wait_until_begun("spin", command, attributes)
         return self._executing_task(command, attributes)
 
     def cleanup(self) -> None:
-        """End what still runs and remove temporary files; what was printed stays readable."""
+        """End all commands that still run, and remove temporary files. Printed texts stay readable."""
         for command in self._commands:
             command.end()
             command.keep_output()
@@ -154,10 +171,11 @@ class Runner:
             await asyncio.sleep(_PAUSE)
 
     def _start(self, name: str, keywords: Mapping[str, Any], *words: str) -> tuple[FlowCommand, Path]:
-        """The command, and the file in which it says what it made."""
+        """Start a command; return it with the path of the file that will name its run or task."""
         directory = Path(tempfile.mkdtemp(prefix="conda-flow-runner-"))
         self._directories.append(directory)
         attributes, given = directory / "attributes.json", directory / "keywords.json"
+        # In a file, because only the command's own process knows its options; see ``cli.keywords``.
         given.write_text(json.dumps(keywords, default=str), encoding="utf-8")
         command = FlowCommand(
             [
@@ -182,10 +200,10 @@ class Runner:
         return ExecutingTask(command, restored(Task, pathspec, None, found["metadata"], None), self.cleanup)
 
     def _found(self, command: FlowCommand, attributes: Path) -> dict[str, Any]:
-        """What the command says it made.
+        """Names of the run or task that the command made.
 
         Raises:
-            LaunchError: it made nothing.
+            LaunchError: it made none.
         """
         if not attributes.exists():
             said = command.text("stderr").strip() or command.text("stdout").strip()
