@@ -1,6 +1,5 @@
-"""Builds a conda channel from PyPI's wheels and the interpreters at hand.
+"""Builder of conda channels, from PyPI's wheels and the interpreters of this machine.
 
-For places that reach no channel.
-
-It runs in the ``airflow-conda-flow channel`` command; nothing at run time depends on it.
+It is meant for places where no public channel can be reached. It runs in the command
+``airflow-conda-flow channel``, on Linux only; nothing depends on it when flows run.
 """

@@ -1,4 +1,4 @@
-"""Builds a channel: interpreters and wheels become packages, and an index says what there is."""
+"""Build of a channel: interpreters and wheels become packages, which an index then lists."""
 
 from __future__ import annotations
 
@@ -25,20 +25,22 @@ def build_channel(
     requirements: Sequence[str],
     report: Callable[[str], None],
 ) -> None:
-    """Add packages to a channel, and make the channel if it is not there.
+    """Add packages to a channel; create the channel if it does not exist.
 
-    A package that the channel has already is left alone, so that locks of it stay valid.
+    Existing packages are never rewritten, so that locks that name them stay valid.
 
     Args:
-        directory: the channel.
-        interpreters: become ``python`` packages; wheels are chosen for each.
-        requirements: what to get from PyPI, with all that it depends on.
-        report: takes a line for each package.
+        directory: directory of the channel.
+        interpreters: interpreters to pack as ``python`` packages; wheels are chosen for each of them.
+        requirements: libraries to get from PyPI, together with their dependencies.
+        report: called with a line for each package.
 
     Raises:
-        SettingError: a requirement cannot be had.
-        ChannelError: the channel's index cannot be made.
+        SettingError: a text is not a requirement, or PyPI has no wheels for it.
+        PackageError: a downloaded file is not a wheel that can be converted.
+        ChannelError: an interpreter has no pip, or the channel cannot be indexed.
     """
+    # No requirements give one empty closure, for which pip must not be called.
     resolved_together = [closure for closure in closures(requirements) if closure]
     for interpreter in interpreters:
         _add(directory, python_package(interpreter), report)
@@ -52,6 +54,7 @@ def _add_wheels(
     resolved_together: Sequence[list[str]],
     report: Callable[[str], None],
 ) -> None:
+    # By file name: the same wheel is often part of several closures.
     wheels: dict[str, Path] = {}
     with tempfile.TemporaryDirectory(prefix="airflow-conda-flow-") as work:
         for number, closure in enumerate(resolved_together):

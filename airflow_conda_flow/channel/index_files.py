@@ -1,7 +1,7 @@
-"""Writes a channel's index: ``repodata.json`` and its siblings, one set for each platform folder.
+"""Writer of a channel's index: ``repodata.json`` and its compressed forms, in each platform folder.
 
-The index is made in a process of its own that ends without Python's tear-down: py-rattler's threads
-may crash a process there, after all the work is done.
+A separate process makes the index and ends without Python's tear-down, because py-rattler's threads may
+crash a process during tear-down, after all the work is done.
 """
 
 from __future__ import annotations
@@ -16,11 +16,12 @@ from airflow_conda_flow.errors import ChannelError
 
 
 def index_channel(directory: Path) -> None:
-    """Write the index of all packages in the channel.
+    """Index all packages in the channel.
 
     Raises:
-        ChannelError: the index cannot be made, such as for a file that is no package.
+        ChannelError: the index cannot be made, for example because a file is not a package.
     """
+    # conda refuses a channel without noarch/repodata.json, also if all packages are for one platform.
     (directory / "noarch").mkdir(parents=True, exist_ok=True)
     done = subprocess.run(
         [sys.executable, "-m", __name__, directory], capture_output=True, text=True, check=False

@@ -1,4 +1,4 @@
-"""Finds the Python interpreters of this machine."""
+"""Python interpreters of this machine."""
 
 from __future__ import annotations
 
@@ -22,14 +22,14 @@ _ASK = (
 
 @dataclass(frozen=True)
 class Interpreter:
-    """An interpreter at hand.
+    """A CPython interpreter on this machine.
 
     Attributes:
-        executable: the program to run.
-        version: such as ``3.11.7``.
-        base_prefix: where it is installed; behind a virtual environment, the real place.
-        stdlib: the folder of its standard library.
-        shared_library: the file name of its ``libpython``, or the empty string.
+        executable: path of the program.
+        version: version such as ``3.11.7``.
+        base_prefix: directory of the installation; for a virtual environment, that of its base interpreter.
+        stdlib: directory of the standard library.
+        shared_library: file name of ``libpython``, which is static if it ends in ``.a``; empty if unknown.
     """
 
     executable: Path
@@ -40,15 +40,15 @@ class Interpreter:
 
     @property
     def minor(self) -> str:
-        """Such as ``3.11``."""
+        """Minor version, such as ``3.11``."""
         return ".".join(self.version.split(".")[:2])
 
 
 def find_interpreter(wanted: str) -> Interpreter:
-    """The interpreter of a version such as ``3.11`` or ``3.11.7``; the running one first.
+    """Interpreter of a version such as ``3.11`` or ``3.11.7``; the running one is preferred.
 
     Raises:
-        SettingError: there is none; lists those that there are.
+        SettingError: there is no such interpreter; the message lists those that were found.
     """
     found = []
     for path in _candidates(wanted):
@@ -66,8 +66,9 @@ def find_interpreter(wanted: str) -> Interpreter:
 
 
 def inspect(path: Path) -> Interpreter | None:
-    """What an interpreter says of itself; None if it does not run."""
+    """Description of an interpreter; None if it does not run or is not CPython."""
     try:
+        # A start of Python takes far less than 30 s; without a limit a program that hangs would block us.
         answer = subprocess.run(
             [path, "-I", "-c", _ASK], capture_output=True, text=True, check=True, timeout=30
         )
@@ -91,6 +92,7 @@ def _candidates(wanted: str) -> list[Path]:
         on_path = shutil.which(name)
         paths.extend([Path(on_path)] if on_path else [])
         paths.append(Path("/usr/bin") / name)
+    # Starting an interpreter takes time: the running one and those with the version in their path go first.
     existing = [path for path in dict.fromkeys(paths) if path.exists()]
     return sorted(existing, key=lambda path: minor not in str(path) and path != paths[0])
 

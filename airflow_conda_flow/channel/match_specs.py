@@ -1,4 +1,4 @@
-"""Says in conda's words what a wheel's metadata requires."""
+"""Translation of a wheel's requirements into conda's match specs."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ if TYPE_CHECKING:
 
     from airflow_conda_flow.channel.interpreters import Interpreter
 
-# ``>=3.6.*`` was allowed once, and old wheels have it.
+# Old wheels require versions such as ``>=3.6.*``, which packaging refuses since its version 22.
 _OLD_WILDCARD = re.compile(r"([<>]=?\s*[0-9.]+?)\.\*")
 _ABOUT_PYTHON = re.compile(r"python_version|python_full_version|implementation_version")
 
 
 def version_spec(specifiers: str) -> str:
-    """A conda version spec that allows what PEP 440 specifiers allow.
+    """Conda version spec that allows the same versions as PEP 440 specifiers.
 
     >>> version_spec("==1.5.*"), version_spec("==1.5"), version_spec(">=1.2,<2,!=1.4.*")
     ('1.5.*', '==1.5', '!=1.4.*,<2,>=1.2')
@@ -40,9 +40,9 @@ def version_spec(specifiers: str) -> str:
 
 
 def depends(requirements: Iterable[str], interpreter: Interpreter) -> list[str]:
-    """Match specs of the requirements that hold for an interpreter on this platform.
+    """Match specs of the requirements that apply to an interpreter on this platform.
 
-    Extras are not in it: conda knows none.
+    Requirements of extras are left out, because conda has no extras.
     """
     environment = {
         "extra": "",
@@ -66,12 +66,12 @@ def depends(requirements: Iterable[str], interpreter: Interpreter) -> list[str]:
 
 
 def depend_on_python(requirements: Iterable[str]) -> bool:
-    """Whether another Python would have other dependencies."""
+    """True if the dependencies differ between versions of Python."""
     markers = (text.partition(";")[2] for text in requirements)
     return any(_ABOUT_PYTHON.search(marker) and "extra" not in marker for marker in markers)
 
 
 def python_of_minor(interpreter: Interpreter) -> str:
-    """The match spec of an interpreter's minor version: ``python >=3.11,<3.12.0a0``."""
+    """Match spec of an interpreter's minor version, such as ``python >=3.11,<3.12.0a0``."""
     major, minor = interpreter.minor.split(".")
     return f"python >={major}.{minor},<{major}.{int(minor) + 1}.0a0"

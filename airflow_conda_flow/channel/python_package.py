@@ -1,4 +1,4 @@
-"""Packs an interpreter of this machine as the conda package ``python``."""
+"""The conda package ``python``, made of an interpreter of this machine."""
 
 from __future__ import annotations
 
@@ -15,11 +15,13 @@ if TYPE_CHECKING:
 
     from airflow_conda_flow.channel.interpreters import Interpreter
 
+# Installed libraries must not come along. Tests and IDLE are large, and no step needs them.
 _LEFT_OUT = frozenset(
     ["__pycache__", "dist-packages", "idlelib", "site-packages", "test", "tests", "turtledemo"]
 )
+# sitecustomize.py is the distribution's own; EXTERNALLY-MANAGED would make pip refuse to install.
 _LEFT_OUT_FILES = frozenset(["sitecustomize.py", "EXTERNALLY-MANAGED"])
-# A distribution's Python has places of its own for libraries. In a prefix there is one place.
+# Debian's Python installs libraries in dist-packages. In a prefix all of them are in site-packages.
 _DISTRIBUTION_PATCHES = {
     "site.py": [(b"dist-packages", b"site-packages")],
     "sysconfig.py": [
@@ -31,10 +33,10 @@ _SYSTEM_PREFIX = Path("/usr")
 
 
 def python_package(interpreter: Interpreter) -> CondaPackage:
-    """The interpreter as a package: program, standard library, shared libraries; relocatable.
+    """Relocatable package of an interpreter: program, standard library, shared libraries.
 
-    Shared libraries of the interpreter's own installation come along. Those of the system (libc,
-    OpenSSL, ...) do not: the machines that it runs on have them as this one does.
+    It contains the shared libraries of the interpreter's own installation. It does not contain those of
+    the system (libc, OpenSSL, ...): machines that use the package need the same ones as this machine.
     """
     return CondaPackage(
         {
@@ -65,12 +67,13 @@ def _entries(interpreter: Interpreter) -> Iterator[Entry]:
 
 
 def _program(interpreter: Interpreter) -> bytes:
-    """The program's bytes, looking for its library beside itself instead of where it was built."""
+    """Bytes of the program, changed to load its library from the prefix it is installed in."""
     path = _program_path(interpreter)
     data = path.read_bytes()
     if interpreter.base_prefix == _SYSTEM_PREFIX:
-        # site.py is frozen into the program from Python 3.11 on; both names are equally long.
+        # Since Python 3.11 site.py is frozen into the program. Both names have the same length.
         return data.replace(b"dist-packages", b"site-packages")
+    # The RPATH may be replaced, but not grow: nothing in the binary may move. ``\0`` ends it early.
     built_for = str(interpreter.base_prefix / "lib").encode() + b"\0"
     beside = b"$ORIGIN/../lib\0"
     if len(beside) > len(built_for):
@@ -100,14 +103,15 @@ def _stdlib_entry(place: str, path: Path, interpreter: Interpreter) -> Entry:
             data = data.replace(old, new)
     executable = os.access(path, os.X_OK)
     prefix = str(interpreter.base_prefix)
-    # "/usr" is in the names of other folders too; nothing but build settings is lost.
+    # Build settings name the prefix. "/usr" cannot be a placeholder, as other paths contain it: a
+    # distribution's Python keeps its settings, which matter only for building extensions.
     if path.name.startswith("_sysconfigdata") and interpreter.base_prefix != _SYSTEM_PREFIX:
         return Entry(place, data, executable, placeholder=prefix)
     return Entry(place, data, executable)
 
 
 def _own_shared_libraries(interpreter: Interpreter) -> list[Path]:
-    """Shared libraries of the interpreter's installation that its program and modules load."""
+    """Shared libraries that program and modules load from their own installation; none for ``/usr``."""
     if interpreter.base_prefix == _SYSTEM_PREFIX:
         return []
     lib = interpreter.base_prefix / "lib"

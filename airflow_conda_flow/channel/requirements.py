@@ -1,4 +1,4 @@
-"""Gets the wheels of some requirements, with all that they depend on, through pip."""
+"""Download of wheels with all their dependencies, by pip."""
 
 from __future__ import annotations
 
@@ -20,10 +20,10 @@ if TYPE_CHECKING:
 
 
 def parse_requirement(text: str) -> Requirement:
-    """The requirement that a text states.
+    """Requirement in a text.
 
     Raises:
-        SettingError: the text states none.
+        SettingError: the text is not a requirement.
     """
     try:
         return Requirement(text)
@@ -34,10 +34,13 @@ def parse_requirement(text: str) -> Requirement:
 
 
 def closures(texts: Sequence[str]) -> Iterator[list[str]]:
-    """Sets of requirements that are to be resolved together.
+    """Sets of requirements that pip has to resolve together.
 
-    A library that is named in several versions gives one set for each of them, with every library
-    that is named once.
+    Each version of a library that is named several times gives a set, together with all libraries that
+    are named once: pip cannot install two versions of a library.
+
+    Raises:
+        SettingError: a text is not a requirement.
 
     >>> list(closures(["a==1", "a==2", "b==3"]))
     [['b==3', 'a==1'], ['b==3', 'a==2']]
@@ -55,10 +58,15 @@ def closures(texts: Sequence[str]) -> Iterator[list[str]]:
 
 
 def download(requirements: Sequence[str], interpreter: Interpreter, folder: Path) -> list[Path]:
-    """The wheels that pip chooses for an interpreter, those of dependencies too.
+    """Download the wheels that pip chooses for an interpreter, including dependencies; return their paths.
+
+    Args:
+        requirements: a set that can be resolved together.
+        interpreter: interpreter that the wheels are for.
+        folder: directory for the wheels.
 
     Raises:
-        SettingError: pip finds no such version, or no wheel of it for this interpreter.
+        SettingError: there is no such version, or no wheel of it for this interpreter.
         ChannelError: there is no pip that works for this interpreter.
     """
     folder.mkdir(parents=True, exist_ok=True)
@@ -77,13 +85,17 @@ def download(requirements: Sequence[str], interpreter: Interpreter, folder: Path
 
 
 def _telling_lines(text: str) -> list[str]:
+    """Lines of pip's output without its notes about ignored locations."""
     return [line.strip() for line in text.splitlines() if line and "is ignored" not in line]
 
 
 def _pip(interpreter: Interpreter) -> list[str]:
-    """How to run pip as that interpreter: its own pip, or one that another interpreter lends it.
+    """Command that runs pip for an interpreter: its own pip, else that of its base, else that of this Python.
 
-    Virtual environments that uv made have none; the interpreter under them often has.
+    Virtual environments that uv made have no pip; their base interpreter often has one.
+
+    Raises:
+        ChannelError: none of them has a pip that supports this interpreter.
     """
     target = ["-m", "pip", "--python", str(interpreter.executable)]
     own = [str(interpreter.executable), "-m", "pip"]
@@ -98,9 +110,10 @@ def _pip(interpreter: Interpreter) -> list[str]:
 
 
 def _run(command: list[str]) -> subprocess.CompletedProcess[str]:
-    # PYTHONPATH and its like are for the running interpreter, not for another version's pip.
+    # PYTHONPATH and its like are meant for the running interpreter and could break another version's pip.
     environ = {name: value for name, value in os.environ.items() if not name.startswith("PYTHON")}
     try:
         return subprocess.run(command, capture_output=True, text=True, check=False, env=environ)
     except OSError as error:
+        # 127, as a shell reports a command that does not exist.
         return subprocess.CompletedProcess(command, 127, "", str(error))

@@ -1,4 +1,4 @@
-"""Serves a channel over HTTP, for machines that cannot see its directory."""
+"""HTTP server of a channel, for machines that cannot read its directory."""
 
 from __future__ import annotations
 
@@ -11,13 +11,14 @@ if TYPE_CHECKING:
 
 
 class _Quiet(SimpleHTTPRequestHandler):
+    # Keeps connections open: a solve reads many small files.
     protocol_version = "HTTP/1.1"
 
     def log_message(self, *_: object) -> None:
-        """Print nothing."""
+        """Print nothing: a client makes many requests."""
 
 
 def make_server(directory: Path, host: str, port: int) -> ThreadingHTTPServer:
-    """A server of a directory's files, not yet serving; port 0 takes a free one."""
+    """Server of a directory's files; call ``serve_forever`` to start it. Port 0 chooses a free port."""
     handler = functools.partial(_Quiet, directory=str(directory))
     return ThreadingHTTPServer((host, port), handler)

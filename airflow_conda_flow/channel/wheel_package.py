@@ -1,4 +1,4 @@
-"""Turns a wheel into a conda package.
+"""Conversion of a wheel into a conda package.
 
 Wheels: https://packaging.python.org/en/latest/specifications/binary-distribution-format/
 """
@@ -32,6 +32,8 @@ if TYPE_CHECKING:
 
     from airflow_conda_flow.channel.interpreters import Interpreter
 
+# Any text that no script contains by chance: clients replace every occurrence. It is used in text files only,
+# where its length does not matter.
 _PLACEHOLDER = "/opt/placeholder_" + "p" * 200
 _SCRIPT = """#!{prefix}/bin/python
 import sys
@@ -43,7 +45,16 @@ if __name__ == "__main__":
 
 @dataclass(frozen=True)
 class _Wheel:
-    """What a wheel says of itself, and where its files go."""
+    """Metadata of a wheel, and the places of its files in a package.
+
+    Attributes:
+        path: path of the wheel.
+        info: name of its ``.dist-info`` directory.
+        metadata: content of ``METADATA``.
+        scripts: console scripts by name, as ``module:function``.
+        pure: True if it works on any platform.
+        minor: minor version of the Python that it is converted for, such as ``3.11``.
+    """
 
     path: Path
     info: str
@@ -54,11 +65,15 @@ class _Wheel:
 
     @property
     def site(self) -> str:
-        """The libraries' folder; in a ``noarch`` package the client adds what stands before it."""
+        """Directory of libraries. In a ``noarch`` package conda clients prepend ``lib/pythonX.Y/``."""
         return "site-packages" if self.pure else f"lib/python{self.minor}/site-packages"
 
     def place(self, member: str) -> str:
-        """Where a member goes, relative to the prefix."""
+        """Path of a member of the wheel in the package, relative to the prefix.
+
+        Raises:
+            PackageError: the member is in a ``.data`` directory of unknown kind.
+        """
         top = self.info.removesuffix(".dist-info") + ".data/"
         if not member.startswith(top):
             return f"{self.site}/{member}"
@@ -77,13 +92,13 @@ class _Wheel:
 
 
 def wheel_package(path: Path, interpreter: Interpreter) -> CondaPackage:
-    """The package of a wheel: ``noarch`` if it is pure, else for the interpreter's minor version.
+    """Package of a wheel: ``noarch`` if it is pure, else for the interpreter's minor version.
 
-    A pure wheel whose dependencies are not the same for every Python gives a ``noarch`` package
-    that is for the interpreter's minor version alone.
+    A pure wheel whose dependencies differ between versions of Python gives a ``noarch`` package for the
+    interpreter's minor version only.
 
     Raises:
-        PackageError: the file is not a wheel.
+        PackageError: the file is not a wheel. An unknown kind of member raises when the files are read.
     """
     name, version, _, _ = parse_wheel_filename(path.name)
     wheel = _open(path, interpreter)
@@ -128,6 +143,7 @@ def _open(path: Path, interpreter: Interpreter) -> _Wheel:
 def _entries(wheel: _Wheel) -> Iterator[Entry]:
     with zipfile.ZipFile(wheel.path) as archive:
         for member in archive.infolist():
+            # The package gets its own INSTALLER; a second one would be listed twice in RECORD.
             if member.is_dir() or member.filename == f"{wheel.info}/INSTALLER":
                 continue
             data = archive.read(member)
@@ -145,14 +161,14 @@ def _entry(place: str, data: bytes, member: zipfile.ZipInfo) -> Entry:
         return Entry(place, data, bool((member.external_attr >> 16) & 0o111))
     if not data.startswith(b"#!python"):
         return Entry(place, data, executable=True)
-    # An installer is to put the real interpreter there.
+    # The wheel specification: installers replace ``#!python`` by the real interpreter.
     rest = data.partition(b"\n")[2]
     data = f"#!{_PLACEHOLDER}/bin/python\n".encode() + rest
     return Entry(place, data, executable=True, placeholder=_PLACEHOLDER)
 
 
 def _record(wheel: _Wheel, record: bytes) -> bytes:
-    """The list of installed files, for ``importlib.metadata``: places instead of member names."""
+    """Content of ``RECORD`` with installed paths, for ``importlib.metadata``."""
     rows = []
     for name, *rest in csv.reader(io.StringIO(record.decode("utf-8"))):
         place = wheel.place(name)
@@ -168,12 +184,13 @@ def _record(wheel: _Wheel, record: bytes) -> bytes:
 
 
 def _scripts(archive: zipfile.ZipFile, info: str) -> dict[str, str]:
-    """Console scripts by name: ``module:function``."""
+    """Console scripts of the wheel by name, as ``module:function``."""
     try:
         text = archive.read(f"{info}/entry_points.txt").decode("utf-8")
     except KeyError:
         return {}
     parser = configparser.ConfigParser(delimiters=("=",), interpolation=None)
+    # Names of scripts are case-sensitive; the default makes them lower case.
     parser.optionxform = str  # type: ignore[assignment,method-assign]
     parser.read_string(text)
     if not parser.has_section("console_scripts"):
