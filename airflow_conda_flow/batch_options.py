@@ -1,7 +1,8 @@
-"""The settings of steps on AWS Batch.
+"""Settings of steps on AWS Batch.
 
-A ``batch_`` option is the value of the attribute of that name of ``@batch`` where a step gives none; the
-others say so. Lists and dicts are written as in ``--with``: ``a=b,c=d``, or as JSON.
+A ``batch_`` option is the default of the attribute of the same name of ``@batch``, except for
+``batch_tags``, the default of ``aws_batch_tags``, and ``batch_poll_interval``, which is not an attribute.
+Lists and dicts are written as for ``--with``: ``a=b,c=d``, or as JSON.
 """
 
 from __future__ import annotations
@@ -62,6 +63,8 @@ BATCH_OPTIONS = (
         "Tags of jobs, beside those of a step, such as team=data,app=flows.",
         aliases=("METAFLOW_BATCH_DEFAULT_TAGS",),
     ),
+    # Less sends more requests, which AWS throttles (see ``compute.batch_errors``); more notices the end of a
+    # job later.
     Option(
         "batch_poll_interval",
         "5",

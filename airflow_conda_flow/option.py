@@ -1,4 +1,4 @@
-"""What one setting is, as users see it; ``settings`` reads them, and the files beside it list them."""
+"""Definition of a setting. ``settings``, ``remote_options`` and ``batch_options`` list all of them."""
 
 from __future__ import annotations
 
@@ -8,15 +8,16 @@ from typing import NamedTuple
 
 @dataclass(frozen=True)
 class Option:
-    """One setting as users see it.
+    """A setting, as users see it.
 
     Attributes:
-        name: its name in ``[conda_flow]`` and, with dashes, on the command line.
-        default: the text that stands for it where nobody sets it.
-        description: one paragraph for the reference pages.
-        aliases: other environment variables, also looked up in Metaflow's configuration file.
-        choices: the texts that are allowed; empty for any.
-        kind: the type shown in Airflow's reference.
+        name: name in Airflow's section ``[conda_flow]``; where the command line has an option for the
+            setting, its name with dashes.
+        default: text that is used if no source has one.
+        description: paragraph for the reference pages.
+        aliases: other environment variables; they are keys of Metaflow's configuration file too.
+        choices: allowed texts; empty if any text is allowed.
+        kind: type that Airflow's reference shows.
     """
 
     name: str
@@ -28,12 +29,17 @@ class Option:
 
     @property
     def environment_variable(self) -> str:
-        """The variable that sets it outside Airflow, such as ``CONDA_FLOW_DATASTORE``."""
+        """Name of the environment variable, such as ``CONDA_FLOW_DATASTORE``."""
         return f"CONDA_FLOW_{self.name.upper()}"
 
 
 class FoundText(NamedTuple):
-    """An option's text, and where it stood, for messages."""
+    """Text of an option, with its source.
+
+    Attributes:
+        text: the text.
+        source: place of the text, as the beginning of an error message.
+    """
 
     text: str
     source: str

@@ -1,7 +1,8 @@
-"""The settings of steps that run elsewhere: on Kubernetes, and what Kubernetes and Batch have in common.
+"""Settings of steps on Kubernetes, and settings that Kubernetes and Batch share.
 
-A ``kubernetes_`` option is the value of the attribute of that name of ``@kubernetes`` where a step gives
-none; the others say so. Lists and dicts are written as in ``--with``: ``a,b`` and ``a=b,c=d``, or as JSON.
+A ``kubernetes_`` option is the default of the attribute of the same name of ``@kubernetes``, except for
+``conn_id``, ``context``, ``runner_image`` and ``startup_timeout``, which are not attributes. Lists and dicts
+are written as for ``--with``: ``a,b`` and ``a=b,c=d``, or as JSON.
 """
 
 from __future__ import annotations
@@ -9,6 +10,7 @@ from __future__ import annotations
 from airflow_conda_flow._version import __version__
 from airflow_conda_flow.option import Option
 
+# Tagged with the version, so that a new release never starts the runner of an old one.
 RUNNER_IMAGE = f"airflow-conda-flow-runner:{__version__}"
 
 REMOTE_OPTIONS = (
@@ -24,6 +26,8 @@ REMOTE_OPTIONS = (
         "auto: where Airflow says that a triggerer is healthy.",
         choices=("auto", "true", "false"),
     ),
+    # A step that was handed over resumes after 15 seconds at the earliest (``airflow.deferral``), which would
+    # more than double the time of a step that is shorter than this.
     Option(
         "defer_after",
         "10",
@@ -50,6 +54,8 @@ KUBERNETES_OPTIONS = (
         RUNNER_IMAGE,
         "The runner image. Steps with another image get the runner from it, by an init container.",
     ),
+    # Less would fail steps that wait for a new node or a large image. More would delay the failure of a pod
+    # that no node takes.
     Option(
         "kubernetes_startup_timeout",
         "600",

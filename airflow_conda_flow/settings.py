@@ -1,14 +1,16 @@
-"""Every setting of the package: its name, where it is read from, its default and what it does.
+"""Every setting of the package: its name, sources, default and description.
 
-A setting is taken from the first place that gives it:
+The first of these sources that has a setting counts:
 
 1. the command line, or the caller (``overrides``);
-2. the environment variable ``CONDA_FLOW_<NAME>``, or one of the field's own names for it;
-3. the Metaflow configuration file, ``~/.metaflowconfig/config.json``, under one of those names;
+2. the environment variable ``CONDA_FLOW_<NAME>``, else the variables in the option's ``aliases``, in order;
+3. the keys in ``aliases`` in Metaflow's configuration file (``config.json`` or ``config_<profile>.json`` in
+   ``~/.metaflowconfig`` or ``METAFLOW_HOME``);
 4. under Airflow, the option of that name in the section ``[conda_flow]`` (``fallbacks``);
 5. the default.
 
-This module imports no other room.
+An empty text counts as not set, except on the command line. Apart from ``errors`` and the lists of options
+this module imports nothing of the package.
 """
 
 from __future__ import annotations
@@ -29,6 +31,7 @@ from airflow_conda_flow.remote_options import KUBERNETES_OPTIONS, REMOTE_OPTIONS
 
 _VERSION = re.compile(r"\d+(\.\d+)*")
 HOME = "~/.airflow-conda-flow"
+"""Directory for the defaults of the local datastore and the cache."""
 
 
 OPTIONS = (
@@ -71,6 +74,8 @@ OPTIONS = (
         aliases=("METAFLOW_CONDA_DEPENDENCY_RESOLVER",),
         choices=("rattler", "conda", "mamba", "micromamba"),
     ),
+    # glibc 2.28 is that of RHEL 8 and Debian 10. Machines with an older one refuse to run steps, so a higher
+    # default would exclude more machines, and a lower one the packages that need 2.28.
     Option(
         "glibc",
         "2.28",
@@ -84,6 +89,7 @@ OPTIONS = (
         "The version of CUDA that environments are solved for, such as 12.4. Empty: none.",
         aliases=("CONDA_OVERRIDE_CUDA",),
     ),
+    # Higher would exclude older Macs, lower the packages that need macOS 13.
     Option(
         "osx",
         "13.0",
@@ -146,29 +152,31 @@ OPTIONS = (
     *BATCH_OPTIONS,
 )
 _BY_NAME = {option.name: option for option in OPTIONS}
+# Metaflow has a root for each kind of datastore and we have one for all: the kind decides which alias counts.
 _LOCAL_ROOT_ALIAS = "METAFLOW_DATASTORE_SYSROOT_LOCAL"
 _S3_ROOT_ALIAS = "METAFLOW_DATASTORE_SYSROOT_S3"
 
 
 @dataclass(frozen=True)
 class Settings:
-    """The settings of one run, checked.
+    """Checked settings.
 
     Attributes:
-        datastore: ``local`` or ``s3``.
-        datastore_root: an absolute directory, or ``s3://bucket[/prefix]``.
-        datatools_root: ``s3://bucket[/prefix]`` of what steps store by ``S3(run=...)``; None without S3.
-        cache_dir: an absolute directory.
-        channels: best first, never empty.
-        package_suffixes: endings of further files in the code package.
+        datastore: kind of datastore, ``local`` or ``s3``.
+        datastore_root: absolute directory, or ``s3://bucket[/prefix]`` without a slash at the end.
+        datatools_root: ``s3://bucket[/prefix]`` that steps store objects in with ``S3(run=...)``; None if the
+            datastore is local and the setting is empty.
+        cache_dir: absolute directory.
+        channels: conda channels in order of priority, never empty.
+        package_suffixes: endings of additional files in the code package.
         resolver: ``rattler``, ``conda``, ``mamba`` or ``micromamba``.
-        glibc: the version of glibc that Linux environments are solved for.
-        cuda: the version of CUDA that environments are solved for, or the empty string.
-        osx: the version of macOS that environments are solved for.
-        remote_platform: the conda platform of steps on other machines.
-        channel_conn_id: names of Airflow connections, separated by commas, or the empty string.
-        aws_conn_id: the name of an Airflow connection, or the empty string.
-        texts: every option by name, as it was written; those of a compute are read where they are used.
+        glibc: version of glibc that Linux environments are solved for.
+        cuda: version of CUDA that environments are solved for; the empty string if none is assumed.
+        osx: version of macOS that environments are solved for.
+        remote_platform: conda platform of steps in pods and jobs.
+        channel_conn_id: ids of Airflow connections, separated by commas, or the empty string.
+        aws_conn_id: id of an Airflow connection, or the empty string.
+        texts: every option by name, unconverted; options of a compute are converted where they are used.
     """
 
     datastore: str
@@ -192,15 +200,16 @@ def load_settings(
     fallbacks: Mapping[str, str | None] | None = None,
     environ: Mapping[str, str] | None = None,
 ) -> Settings:
-    """The settings in force here.
+    """Settings in force in this process.
 
     Args:
-        overrides: texts by option name that win over everything; ``None`` values are passed over.
-        fallbacks: texts by option name that win over the defaults alone (Airflow's configuration).
-        environ: the environment variables; this process's own when not given.
+        overrides: texts by option name that precede all other sources; a value of None is ignored.
+        fallbacks: texts by option name that precede the defaults only (Airflow's configuration).
+        environ: environment variables; those of this process if None.
 
     Raises:
-        SettingError: a value is not allowed, or an S3 datastore has no root.
+        SettingError: a value is not allowed, an S3 datastore has no root, or Metaflow's configuration file
+            cannot be read.
     """
     lookup = _Lookup(
         overrides or {},
@@ -241,18 +250,27 @@ def load_settings(
 
 
 def metaflow_setting(name: str, environ: Mapping[str, str] | None = None) -> str | None:
-    """What a setting of Metaflow's is, by its variable or its key in Metaflow's configuration file.
+    """Value of one of Metaflow's own settings, from its environment variable or configuration file, or None.
 
     Args:
-        name: such as ``METAFLOW_S3_ENDPOINT_URL``.
+        name: name such as ``METAFLOW_S3_ENDPOINT_URL``.
         environ: as for ``load_settings``.
+
+    Raises:
+        SettingError: the configuration file cannot be read.
     """
     environ = os.environ if environ is None else environ
     return environ.get(name) or _metaflow_configuration(environ).get(name)
 
 
 class ProjectPlace(NamedTuple):
-    """Where the settings say that flows with ``@project`` are: a branch, of production or not, or whose."""
+    """Branch of flows with ``@project``, according to the settings.
+
+    Attributes:
+        branch: name of the branch; None for that of the user or of production.
+        production: True if the branch is one of production.
+        user: user in the ids of DAGs that are on no branch.
+    """
 
     branch: str | None
     production: bool
@@ -262,7 +280,7 @@ class ProjectPlace(NamedTuple):
 def project_place(
     fallbacks: Mapping[str, str | None] | None = None, environ: Mapping[str, str] | None = None
 ) -> ProjectPlace:
-    """Where in their projects the settings say that flows are; the user is the one of DAGs.
+    """Branch of flows with ``@project``, according to the settings.
 
     Args:
         fallbacks: as for ``load_settings``.
@@ -277,7 +295,7 @@ def project_place(
 
 
 class _Lookup:
-    """Finds an option's text, and says where it stood."""
+    """Finder of an option's text and its source."""
 
     def __init__(
         self,
@@ -320,6 +338,7 @@ class _Lookup:
         for variable in (option.environment_variable, *aliases):
             if self.environ.get(variable):
                 return FoundText(self.environ[variable], f"The environment variable {variable}")
+        # Metaflow's file has Metaflow's keys alone, so CONDA_FLOW_<NAME> is not looked up in it.
         for key in aliases:
             if self.metaflow.get(key):
                 value = self.metaflow[key]
