@@ -310,6 +310,7 @@ class _Lookup:
 
     @property
     def metaflow(self) -> Mapping[str, Any]:
+        # Read once, because almost every option is looked up in it.
         if self._metaflow is None:
             self._metaflow = _metaflow_configuration(self.environ)
         return self._metaflow

@@ -12,6 +12,7 @@ from pathlib import Path
 
 from airflow_conda_flow.errors import SettingError
 
+# Other implementations print nothing, which is not JSON.
 _ASK = (
     "import json, platform, sys, sysconfig;"
     "print(json.dumps([platform.python_version(), sys.base_prefix,"
@@ -85,6 +86,7 @@ def _candidates(wanted: str) -> list[Path]:
         Path(os.environ.get("PYENV_ROOT", home / ".pyenv")) / "versions",
         Path(os.environ.get("UV_PYTHON_INSTALL_DIR", home / ".local/share/uv/python")),
     ]
+    # /usr/bin is asked too, because on PATH a virtual environment may hide the system's interpreter.
     paths = [Path(sys.executable)]
     for folder in folders:
         paths.extend(sorted(folder.glob("*/bin/python3"), reverse=True))

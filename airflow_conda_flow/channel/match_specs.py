@@ -67,11 +67,13 @@ def depends(requirements: Iterable[str], interpreter: Interpreter) -> list[str]:
 
 def depend_on_python(requirements: Iterable[str]) -> bool:
     """True if the dependencies differ between versions of Python."""
+    # Markers of extras do not count, because ``depends`` leaves extras out.
     markers = (text.partition(";")[2] for text in requirements)
     return any(_ABOUT_PYTHON.search(marker) and "extra" not in marker for marker in markers)
 
 
 def python_of_minor(interpreter: Interpreter) -> str:
     """Match spec of an interpreter's minor version, such as ``python >=3.11,<3.12.0a0``."""
+    # ``.0a0`` excludes the pre-releases of the next version too: they sort before its ``.0``.
     major, minor = interpreter.minor.split(".")
     return f"python >={major}.{minor},<{major}.{int(minor) + 1}.0a0"

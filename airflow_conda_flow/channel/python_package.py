@@ -59,6 +59,7 @@ def _entries(interpreter: Interpreter) -> Iterator[Entry]:
     yield Entry(f"bin/python{minor}", _program(interpreter), executable=True)
     yield Entry("bin/python3", link=f"python{minor}")
     yield Entry("bin/python", link=f"python{minor}")
+    # Packages hold no empty directories; this file makes site-packages exist.
     yield Entry(f"{library}/site-packages/README.txt", b"Libraries of this environment.\n")
     for name, path in _files(interpreter.stdlib):
         yield _stdlib_entry(f"{library}/{name}", path, interpreter)
@@ -87,6 +88,7 @@ def _program_path(interpreter: Interpreter) -> Path:
 
 def _files(stdlib: Path) -> Iterator[tuple[str, Path]]:
     for folder, folders, files in os.walk(stdlib):
+        # Changed in place, as os.walk wants it. ``config-...`` has a static libpython of many megabytes.
         folders[:] = sorted(
             name for name in folders if name not in _LEFT_OUT and not name.startswith("config-")
         )

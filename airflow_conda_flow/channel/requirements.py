@@ -70,6 +70,7 @@ def download(requirements: Sequence[str], interpreter: Interpreter, folder: Path
         ChannelError: there is no pip that works for this interpreter.
     """
     folder.mkdir(parents=True, exist_ok=True)
+    # Wheels only: a source distribution would have to be built first.
     done = _run(
         [*_pip(interpreter), "download", "--disable-pip-version-check", "--quiet"]
         + ["--only-binary=:all:", "--dest", str(folder), *requirements]

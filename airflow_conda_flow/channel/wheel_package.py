@@ -151,6 +151,7 @@ def _entries(wheel: _Wheel) -> Iterator[Entry]:
                 data = _record(wheel, data)
             yield _entry(wheel.place(member.filename), data, member)
     yield Entry(f"{wheel.site}/{wheel.info}/INSTALLER", b"conda\n")
+    # For a noarch package conda clients make the scripts themselves, from link.json.
     if not wheel.pure:
         for script, target in wheel.scripts.items():
             yield _script(script, target)
@@ -175,6 +176,7 @@ def _record(wheel: _Wheel, record: bytes) -> bytes:
         if place.startswith(f"{wheel.site}/"):
             rows.append([place[len(wheel.site) + 1 :], *rest])
         else:
+            # Without digest and size, as clients change scripts when they install them.
             installed = place.replace("python-scripts/", "bin/", 1)
             rows.append([f"../../../{installed}", "", ""])
     rows.append([f"{wheel.info}/INSTALLER", "", ""])

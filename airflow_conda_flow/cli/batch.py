@@ -15,6 +15,7 @@ from airflow_conda_flow.settings import Settings
 NAME = "batch"
 HELP = "Jobs of the flow that have not ended."
 _ENDED = ("SUCCEEDED", "FAILED")
+# Parameters of a job, in the order of an attempt's name.
 _PARTS = ("flow", "run_id", "step", "task_id", "attempt")
 
 

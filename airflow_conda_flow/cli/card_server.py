@@ -158,11 +158,13 @@ class RunCards:
                     "id": card_id,
                     "attempt": attempt,
                     "step": step,
+                    # An attempt stores its manifest last, so a card without one is of an unfinished attempt.
                     "running": layout.task_manifest(name) not in keys,
                     "path": "/card/" + "/".join(quote(each, safe="") for each in names),
                 }
 
     def _place(self, card: Card) -> tuple[int, str, int, str]:
+        # Steps that the flow no longer has come last.
         later = self._steps.index(card["step"]) if card["step"] in self._steps else -1
         return -later, card["name"], -card["attempt"], card["id"]
 
@@ -205,6 +207,7 @@ class _Handler(BaseHTTPRequestHandler):
         self, status: HTTPStatus, kind: str, body: bytes, headers: dict[str, str] | None = None
     ) -> None:
         self.send_response(status)
+        # A card of a running task changes under the same address.
         for name, value in {"Cache-Control": "no-store", **(headers or {})}.items():
             self.send_header(name, value)
         self.send_header("Content-Type", f"{kind}; charset=utf-8")

@@ -44,6 +44,7 @@ def add_commands(commands: Any) -> None:
 
 
 def _version(text: str) -> str:
+    # The part after the digits allows pre-releases such as 3.13.0rc1.
     if not re.fullmatch(r"3\.\d+(\.\d+\w*)?", text):
         raise argparse.ArgumentTypeError(f"{text!r} is not a Python version, such as 3.11 or 3.11.7")
     return text

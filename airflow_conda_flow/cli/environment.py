@@ -92,6 +92,7 @@ class _Stores:
         datastore = open_datastore(settings.datastore, settings.datastore_root, settings.cache_dir)
         environments = Environments(
             settings.cache_dir,
+            # Only an S3 datastore shares locks and packages; otherwise the cache directory alone has them.
             storage=datastore.storage if settings.datastore == "s3" else None,
             resolver=settings.resolver,
             progress=open_progress(sys.stderr),
@@ -247,6 +248,7 @@ def _by_lock(locks: Mapping[str, Lock | None]) -> list[tuple[list[str], Lock | N
     """Locks with the steps that share them, in the order of their first steps."""
     groups: dict[str, tuple[list[str], Lock | None]] = {}
     for step, lock in locks.items():
+        # One spec has a lock for each platform.
         groups.setdefault("" if lock is None else lock.spec_id + lock.platform, ([], lock))[0].append(step)
     return list(groups.values())
 

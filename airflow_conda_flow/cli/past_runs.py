@@ -138,6 +138,7 @@ def _of_dag_run(word: str, run_ids: Sequence[str]) -> list[str]:
     ``airflow.identity.flow_run_id`` makes them of the DAG run's id, cut and with unsafe characters replaced,
     and 8 digits of a digest over DAG id and DAG run id. The DAG id is not known here, so any digest matches.
     """
+    # The pattern and the 120 characters are those of ``airflow.identity``, which cli must not import.
     readable = re.sub(r"[^A-Za-z0-9_.-]+", "-", word)[:120]
     return [run_id for run_id in run_ids if re.fullmatch(re.escape(readable) + "-[0-9a-f]{8}", run_id)]
 

@@ -119,6 +119,8 @@ def start_run(
         ),
         console,
     )
+    # Written before environments are made, so that a caller knows the id from the start. The other file
+    # follows once the run has a manifest: ``Runner`` takes it as the sign that the run has begun.
     if arguments.run_id_file:
         write_for_callers("--run-id-file", arguments.run_id_file, run.run_id)
     hooks = RunHooks(definition, run, console)

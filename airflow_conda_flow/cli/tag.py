@@ -168,6 +168,7 @@ def _columns(words: Iterable[str]) -> str:
     ordered = sorted(set(words))
     if not ordered:
         return "(none)"
+    # 100 characters if the output is not a terminal. A word wider than the line still gets a column.
     width = max(map(len, ordered)) + 4
     number = max(1, shutil.get_terminal_size((100, 24)).columns // width)
     height = -(-len(ordered) // number)

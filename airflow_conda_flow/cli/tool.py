@@ -23,7 +23,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     arguments = _parse(parser, argv)
     try:
         code: int = arguments.execute(arguments)
-    except (CondaFlowError, OSError) as error:
+    except (CondaFlowError, OSError) as error:  # OSError: a full disk, a taken port
         sys.stderr.write(f"{error}\n")
         return 1
     except KeyboardInterrupt:

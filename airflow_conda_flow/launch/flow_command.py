@@ -90,7 +90,7 @@ class FlowCommand:
                     echo.catch_up()
                 with contextlib.suppress(subprocess.TimeoutExpired):
                     self._process.wait(_PAUSE)
-        except BaseException:
+        except BaseException:  # an interrupt must not leave the run behind
             self.end()
             raise
         finally:

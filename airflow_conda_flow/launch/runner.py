@@ -175,6 +175,7 @@ class Runner:
         directory = Path(tempfile.mkdtemp(prefix="conda-flow-runner-"))
         self._directories.append(directory)
         attributes, given = directory / "attributes.json", directory / "keywords.json"
+        # Values that JSON does not know, such as paths, become text, as on a command line.
         # In a file, because only the command's own process knows its options; see ``cli.keywords``.
         given.write_text(json.dumps(keywords, default=str), encoding="utf-8")
         command = FlowCommand(

@@ -84,6 +84,7 @@ class LocalRun:
         self._datastore = open_datastore(settings.datastore, settings.datastore_root, settings.cache_dir)
         self._environments = Environments(
             settings.cache_dir,
+            # Only an S3 datastore shares locks and packages; otherwise the cache directory alone has them.
             storage=self._datastore.storage if settings.datastore == "s3" else None,
             resolver=settings.resolver,
             progress=open_progress(sys.stderr),
@@ -112,6 +113,7 @@ class LocalRun:
             self._console.note(f"Project: {project['project_name']}, Branch: {project['branch_name']}")
         if self._options.environment == "local" and _declares_conda(definition):
             self._console.note("Note: @conda has no effect without --environment=conda.")
+        # Checked first: making environments takes minutes, and would be in vain.
         places = {step: compute_name(step, each) for step, each in definition.decorators.items()}
         check_reachable(places.values(), self._settings)
         run = prepare_run(
@@ -133,6 +135,7 @@ class LocalRun:
         context = RunContext(
             run, self._datastore, self._environments, self._settings, Path(definition.file).parent
         )
+        # One compute for all steps of a kind: that of Batch looks at all jobs with one request.
         computes = {name: make_compute(name, context) for name in set(places.values())}
         decorators_of = definition.decorators
 

@@ -101,6 +101,7 @@ class Spin:
         The function takes an event that ends the task early, and returns True if the task is done.
         """
         _make_folder(self._storage.root)
+        # Without persist the artifacts are needed only while the task runs.
         temporary = None if self._options.persist else tempfile.mkdtemp(".artifacts", ".", self._storage.root)
         try:
             store = self._storage if temporary is None else LocalStorage(temporary)
@@ -159,6 +160,7 @@ class Spin:
         settings = self._settings
         return Environments(
             settings.cache_dir,
+            # Only an S3 datastore shares locks and packages; otherwise the cache directory alone has them.
             storage=self._past.storage if settings.datastore == "s3" else None,
             resolver=settings.resolver,
             progress=open_progress(sys.stderr),
@@ -175,6 +177,7 @@ class Spin:
             datastore=datastore,
             environments=environments,
             settings=self._settings,
+            # Without decorators: also a step with @kubernetes or @batch runs on this machine.
             platforms=step_platforms({name: {} for name in definition.graph.steps}, self._settings),
             run_id=self.run_id,
             parameters=definition.added_parameter_values(options.origin.parameters, username()),
