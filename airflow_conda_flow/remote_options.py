@@ -23,7 +23,7 @@ REMOTE_OPTIONS = (
         "deferrable",
         "auto",
         "Whether Airflow's worker hands a step on Kubernetes or Batch to the triggerer while it runs. "
-        "auto: where Airflow says that a triggerer is healthy.",
+        "auto: where [operators] default_deferrable is true, or Airflow says that a triggerer is healthy.",
         choices=("auto", "true", "false"),
     ),
     # A step that was handed over resumes after 15 seconds at the earliest (``airflow.deferral``), which would

@@ -257,10 +257,13 @@ def metaflow_setting(name: str, environ: Mapping[str, str] | None = None) -> str
         environ: as for ``load_settings``.
 
     Raises:
-        SettingError: the configuration file cannot be read.
+        SettingError: the configuration file cannot be read, or holds something else than a text.
     """
     environ = os.environ if environ is None else environ
-    return environ.get(name) or _metaflow_configuration(environ).get(name)
+    found = environ.get(name) or _metaflow_configuration(environ).get(name)
+    if found is not None and not isinstance(found, str):
+        raise SettingError(f"{name} in {_metaflow_file(environ)} is {found!r}; it takes a text.")
+    return found
 
 
 class ProjectPlace(NamedTuple):
@@ -393,13 +396,13 @@ def _metaflow_file(environ: Mapping[str, str]) -> Path:
 def _metaflow_configuration(environ: Mapping[str, str]) -> Mapping[str, Any]:
     path = _metaflow_file(environ)
     try:
-        text = path.read_text(encoding="utf-8")
+        data = path.read_bytes()
     except FileNotFoundError:
         return {}
     except OSError as error:
         raise SettingError(f"{path} cannot be read: {error.strerror}.") from error
     try:
-        content = json.loads(text)
+        content = json.loads(data.decode("utf-8"))
     except ValueError as error:
         raise SettingError(f"{path} is not valid JSON: {error}. Mend it or remove it.") from error
     if not isinstance(content, dict):

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from email.parser import HeaderParser
 from typing import TYPE_CHECKING, Any
 
-from packaging.utils import parse_wheel_filename
+from packaging.utils import InvalidWheelFilename, parse_wheel_filename
 
 from airflow_conda_flow.channel.conda_archive import CondaPackage, Entry
 from airflow_conda_flow.channel.match_specs import (
@@ -100,7 +100,10 @@ def wheel_package(path: Path, interpreter: Interpreter) -> CondaPackage:
     Raises:
         PackageError: the file is not a wheel. An unknown kind of member raises when the files are read.
     """
-    name, version, _, _ = parse_wheel_filename(path.name)
+    try:
+        name, version, _, _ = parse_wheel_filename(path.name)
+    except InvalidWheelFilename as error:
+        raise PackageError(f"{path} has no name of a wheel: {error}.") from error
     wheel = _open(path, interpreter)
     required = wheel.metadata.get_all("Requires-Dist") or []
     for_any_python = wheel.pure and not depend_on_python(required)

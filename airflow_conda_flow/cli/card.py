@@ -17,7 +17,7 @@ from airflow_conda_flow.cli.run import write_for_callers
 from airflow_conda_flow.datastore import layout
 from airflow_conda_flow.datastore.catalogue import RunCatalogue
 from airflow_conda_flow.datastore.datastore import open_datastore
-from airflow_conda_flow.errors import ObjectNotFound
+from airflow_conda_flow.errors import ObjectNotFound, SettingError
 from airflow_conda_flow.flow.definition import FlowDefinition
 from airflow_conda_flow.records.task_record import TaskRecord
 
@@ -162,7 +162,10 @@ def _get(arguments: argparse.Namespace, definition: FlowDefinition) -> int:
     if arguments.path is None:
         sys.stdout.write(page)
     else:
-        Path(arguments.path).write_text(page, encoding="utf-8")
+        try:
+            Path(arguments.path).write_text(page, encoding="utf-8")
+        except OSError as error:
+            raise SettingError(f"{arguments.path} cannot be written: {error.strerror}.") from error
         print(f"Saved the card as {arguments.path}.")
     return 0
 

@@ -12,11 +12,15 @@ from airflow_conda_flow.errors import ParameterError
 from airflow_conda_flow.flow.config import Config, ConfigOptions, config_options
 from airflow_conda_flow.flow.config_input import GivenConfigs
 from airflow_conda_flow.flow.members import members_of
+from airflow_conda_flow.flow.parameters import Parameter
 from airflow_conda_flow.flow.username import username
 
 # The first variable that is set counts; the others are not merged with it.
 _FILE_VARIABLES = ("CONDA_FLOW_CONFIG", "METAFLOW_FLOW_CONFIG")
 _VALUE_VARIABLES = ("CONDA_FLOW_CONFIG_VALUE", "METAFLOW_FLOW_CONFIG_VALUE")
+
+
+_OPTIONS = {"config", "config-value"}
 
 
 def configs_of(flow_class: type[Any]) -> list[ConfigOptions]:
@@ -50,20 +54,24 @@ def add_config_options(parser: argparse.ArgumentParser, configs: Sequence[Config
 
 
 def given_configs(
-    configs: Sequence[ConfigOptions], argv: Sequence[str], environ: Mapping[str, str] | None = None
+    flow_class: type[Any], argv: Sequence[str], environ: Mapping[str, str] | None = None
 ) -> GivenConfigs:
     """Values and files for a flow's configs, from the command line, else from the environment variables.
 
     Args:
-        configs: configs of the flow.
+        flow_class: the flow.
         argv: command line without the program.
         environ: environment variables; those of this process if None.
 
     Raises:
         ParameterError: an environment variable is not a JSON object.
     """
+    configs = configs_of(flow_class)
     if not configs:
         return GivenConfigs()
+    if _OPTIONS & {each.name for each in members_of(flow_class, Parameter).values()} and "run" in argv:
+        # Behind ``run`` these are then options of the parameter; configs are given before it.
+        argv = argv[: list(argv).index("run")]
     environ = os.environ if environ is None else environ
     # This parser knows the two options only and skips everything else: the flow's own parser can be built
     # only once the flow is read, and reading the flow needs the configs.

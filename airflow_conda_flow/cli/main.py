@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from typing import Any, NoReturn
 
 from airflow_conda_flow.cli.check import introduce
-from airflow_conda_flow.cli.config_options import configs_of, given_configs
+from airflow_conda_flow.cli.config_options import given_configs
 from airflow_conda_flow.cli.keywords import keyword_words
 from airflow_conda_flow.cli.parser import build_parser, parse, take_project
 from airflow_conda_flow.errors import CondaFlowError, ParameterError
@@ -48,7 +48,7 @@ def main(flow_class: type[Any], argv: Sequence[str] | None = None) -> int:
     try:
         words = sys.argv[1:] if argv is None else argv
         try:
-            definition = read_flow(flow_class, given_configs(configs_of(flow_class), words))
+            definition = read_flow(flow_class, given_configs(flow_class, words))
         except ParameterError as error:  # a wrong value of a config
             sys.stderr.write(f"{error}\n")
             return 2

@@ -19,11 +19,11 @@ STREAMS = ("stdout", "stderr")
 _PAUSE = 0.05
 """Seconds between two looks at the process and its output: short enough for lines to seem immediate."""
 
-_GRACE = 30.0
+_GRACE = 60.0
 """Seconds that a run has to end its tasks before it is killed.
 
-A step process gets 5 seconds (``runner.step_process``). If this were not much longer, a run could be killed
-before it has ended its steps and recorded their failure.
+A step process gets 5 seconds (``runner.step_process``), and a pod 45 to disappear (``compute.pod_watch``).
+If this were shorter, a run could be killed before it has ended its steps and recorded their failure.
 """
 
 

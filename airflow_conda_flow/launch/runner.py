@@ -208,7 +208,7 @@ class Runner:
         """
         if not attributes.exists():
             said = command.text("stderr").strip() or command.text("stdout").strip()
-            self.cleanup()
+            command.end()  # this one alone: other runs of the same Runner go on
             raise LaunchError(
                 f"{self.flow_file} came to nothing; it ended with {command.returncode}:\n{said}"
             )

@@ -111,7 +111,7 @@ class LocalRun:
         )
         if project := definition.project:
             self._console.note(f"Project: {project['project_name']}, Branch: {project['branch_name']}")
-        if self._options.environment == "local" and _declares_conda(definition):
+        if self._options.environment == "local" and definition.declares_conda:
             self._console.note("Note: @conda has no effect without --environment=conda.")
         # Checked first: making environments takes minutes, and would be in vain.
         places = {step: compute_name(step, each) for step, each in definition.decorators.items()}
@@ -208,7 +208,3 @@ def _outcome(record: TaskRecord, max_num_splits: int) -> TaskOutcome:
             f"Give run --max-num-splits {num_splits}, or make it shorter.",
         )
     return TaskOutcome(ok=True, transition=transition)
-
-
-def _declares_conda(definition: FlowDefinition) -> bool:
-    return definition.declares_conda

@@ -7,7 +7,7 @@ import json
 import pytest
 
 from airflow_conda_flow.errors import SettingError
-from airflow_conda_flow.settings import load_settings
+from airflow_conda_flow.settings import load_settings, metaflow_setting
 
 S3 = "METAFLOW_DATASTORE_SYSROOT_S3"
 CHOSEN = {"METAFLOW_DEFAULT_DATASTORE": "s3", S3: "s3://from-metaflow/root/"}
@@ -59,13 +59,27 @@ def test_metaflows_image_for_all_computes():
             {"METAFLOW_HOME": "HERE", "METAFLOW_PROFILE": "l"},
             "config_l.json holds list; it takes a JSON object.",
         ),
+        (
+            {"METAFLOW_HOME": "HERE", "METAFLOW_PROFILE": "b"},
+            "config_b.json is not valid JSON: 'utf-8' codec",
+        ),
     ],
 )
 def test_what_is_wrong_is_named(tmp_path, environ, message):
     """The place, what stands there, and what it takes."""
     (tmp_path / "config.json").write_text("{")
     (tmp_path / "config_l.json").write_text("[]")
+    (tmp_path / "config_b.json").write_bytes(b"\xff\xfe{}")
     given = {name: value.replace("HERE", str(tmp_path)) for name, value in environ.items()}
     with pytest.raises(SettingError) as raised:
         load_settings({}, {}, given)
     assert message in str(raised.value)
+
+
+def test_a_setting_of_metaflows_that_is_no_text(tmp_path):
+    """Its file may hold any JSON."""
+    (tmp_path / "config.json").write_text('{"METAFLOW_S3_ENDPOINT_URL": 9000}')
+    with pytest.raises(
+        SettingError, match=r"METAFLOW_S3_ENDPOINT_URL in .*config\.json is 9000; it takes a text"
+    ):
+        metaflow_setting("METAFLOW_S3_ENDPOINT_URL", {"METAFLOW_HOME": str(tmp_path)})

@@ -174,6 +174,11 @@ def test_cards_that_are_not_there(machine):
     assert "has no card 'nope'" in machine.run(flow, "card", "get", "start", "--id", "nope").stderr
     done = machine.run(flow, "card", "get", "start", "own.html", "--id", "own")
     assert (machine.home / "own.html").read_text() == "<h1>mine</h1>"
+    failed = machine.run(flow, "card", "get", "start", "nowhere/own.html", "--id", "own")
+    assert (failed.returncode, failed.stderr) == (
+        1,
+        "nowhere/own.html cannot be written: No such file or directory.\n",
+    )
     assert done.stdout == "Saved the card as own.html.\n"
 
 

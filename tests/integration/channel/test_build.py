@@ -107,6 +107,8 @@ def test_a_broken_wheel_is_named(tmp_path, interpreter):
     path.write_bytes(b"no")
     with pytest.raises(PackageError, match=r"thing-1\.0-py3-none-any\.whl is not a wheel"):
         wheel_package(path, interpreter)
+    with pytest.raises(PackageError, match=r"thing\.whl has no name of a wheel"):
+        wheel_package(tmp_path / "thing.whl", interpreter)
 
 
 def test_the_index_names_what_was_built(channel):

@@ -171,3 +171,28 @@ def test_a_resumed_run_keeps_its_configs(machine, flow):
     assert "] VALUES 0.25 ['a-x', 'b-x'] 0.25 5 as it is\n" in done.stdout, done.stderr + done.stdout
     runs = [json.loads(path.read_text()) for path in machine.datastore.glob("flows/AFlow/*/run.json")]
     assert [each["decorators"]["start"]["resources"]["cpu"] for each in runs] == [4, 4]
+
+
+def test_a_parameter_called_as_the_option(machine):
+    """Behind ``run`` it is the parameter's; configs are given before it."""
+    flow = machine.flow("""
+from airflow_conda_flow import Config
+class AFlow(FlowSpec):
+    settings = Config("settings", default_value={"a": 1})
+    given = Parameter("config", default="none")
+    @step
+    def start(self):
+        print("GOT", self.given, self.settings.a)
+        self.next(self.end)
+    @step
+    def end(self):
+        pass
+""")
+    for words, seen in (
+        (["run", "--config", "hello"], "GOT hello 1"),
+        (["--config-value", "settings", '{"a": 2}', "run"], "GOT none 2"),
+        (["--config-value", "settings", '{"a": 2}', "run", "--config", "hello"], "GOT hello 2"),
+    ):
+        done = machine.run(flow, *words)
+        assert done.returncode == 0, done.stdout + done.stderr
+        assert seen in done.stdout

@@ -204,3 +204,19 @@ def test_a_notebook_that_cannot_be_read(machine):
     exec("from airflow_conda_flow import FlowSpec\nclass AFlow(FlowSpec):\n    pass", values)
     with pytest.raises(LaunchError, match="Define the whole flow in one cell"):
         NBRunner(values["AFlow"])
+
+
+def test_a_run_that_came_to_nothing_ends_no_other(flow, machine):
+    """A wrong keyword in a sweep leaves the runs that have started alone."""
+
+    async def sweep():
+        with Runner(flow) as runner:
+            first = await runner.async_run(wait_for=str(machine.home / "go"))
+            with pytest.raises(LaunchError):
+                await runner.async_run(alpha="no number")
+            assert first.status == "running"
+            (machine.home / "go").touch()
+            await first.wait()
+            return first.status
+
+    assert asyncio.run(sweep()) == "successful"
