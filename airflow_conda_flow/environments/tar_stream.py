@@ -7,6 +7,7 @@ names) and nothing else; it decompresses and hashes in a thread of its own while
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import os
 import queue
@@ -25,6 +26,19 @@ _PIECE = 256 * 1024
 _AHEAD = 32
 _BLOCK = 512
 _MODES = 0o777
+_NO_SUCH_ENTRY = frozenset(
+    {
+        errno.EEXIST,
+        errno.EINVAL,
+        errno.EISDIR,
+        errno.ELOOP,
+        errno.ENAMETOOLONG,
+        errno.ENOENT,
+        errno.ENOTDIR,
+        errno.EPERM,
+    }
+)  # refusals of a name or a link that ``pack`` never writes; a full disk is not among them
+_BINARY, _NEGATIVE = b"\x80", b"\xff"  # the first byte of a number that is not octal
 _FILE, _LINK, _SYMLINK, _FOLDER, _LONG_LINK, _LONG_NAME = b"0", b"1", b"2", b"5", b"K", b"L"
 
 
@@ -52,7 +66,11 @@ def unpack(chunks: Iterator[bytes], target: Path) -> str:
     try:
         with _Ahead(_decompressed(chunks, digest)) as blocks:
             _Unpacking(target).run(_Reader(blocks))
-    except (zstandard.ZstdError, EOFError, ValueError) as error:
+    except (zstandard.ZstdError, EOFError, OverflowError, ValueError) as error:
+        raise CorruptData(f"The packed environment cannot be read: {error}.") from error
+    except OSError as error:
+        if error.errno not in _NO_SUCH_ENTRY:
+            raise
         raise CorruptData(f"The packed environment cannot be read: {error}.") from error
     return digest.hexdigest()
 
@@ -156,7 +174,9 @@ class _Unpacking:
 
     def run(self, reader: _Reader) -> None:
         while (header := reader.take(_BLOCK))[0]:
-            size = int(header[124:136].rstrip(b"\0 "), 8)
+            size = _number(header[124:136])
+            if size < 0:
+                raise ValueError("an entry of a negative size")
             kind = header[156:157]
             if kind in {_LONG_NAME, _LONG_LINK}:
                 text = reader.take(size).rstrip(b"\0")
@@ -177,7 +197,7 @@ class _Unpacking:
         reader.skip_rest()
 
     def _write(self, name: bytes, header: bytes, pieces: Iterator[memoryview]) -> None:
-        time = int(header[136:148].rstrip(b"\0 "), 8)
+        time = _number(header[136:148])
         descriptor = os.open(self._inside(name), os.O_WRONLY | os.O_CREAT | os.O_EXCL, _mode(header))
         try:
             for piece in pieces:
@@ -204,7 +224,17 @@ class _Unpacking:
 
 
 def _mode(header: bytes) -> int:
-    return int(header[100:108].rstrip(b"\0 "), 8) & _MODES
+    return _number(header[100:108]) & _MODES
+
+
+def _number(field: bytes) -> int:
+    """A number of a header: octal digits, or GNU's binary form where those do not suffice.
+
+    That is for files of 8 GiB and more, and for times before 1970.
+    """
+    if field[:1] in {_BINARY, _NEGATIVE}:
+        return int.from_bytes(field[1:], "big") - (256 ** (len(field) - 1) if field[:1] == _NEGATIVE else 0)
+    return int(field.rstrip(b"\0 "), 8)
 
 
 def _write_all(descriptor: int, piece: memoryview) -> None:

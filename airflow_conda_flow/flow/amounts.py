@@ -4,14 +4,18 @@ https://kubernetes.io/docs/reference/kubernetes-api/common-definitions/quantity/
 """
 
 import re
+import sys
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
-_NUMBER = re.compile(r"^\d+(\.\d+)?$")
-_QUANTITY = re.compile(r"^(\d+(?:\.\d+)?)([kKMGTP]i?)$")
-_MILLI = re.compile(r"^(\d+)m$")
+# Amounts are passed on as they were written: ASCII digits, and no line break at the end.
+_NUMBER = re.compile(r"[0-9]+(\.[0-9]+)?\Z")
+_QUANTITY = re.compile(r"([0-9]+(?:\.[0-9]+)?)([kKMGTP]i?)\Z")
+_MILLI = re.compile(r"([0-9]+)m\Z")
+_COUNT = re.compile(r"[0-9]+\Z")
+_MOST = sys.float_info.max
 _STEPS = ("k", "M", "G", "T", "P")
 
 
@@ -26,14 +30,14 @@ def megabytes(amount: "Any") -> "float | None":
     if not isinstance(amount, str):
         return _number(amount)
     if _NUMBER.match(amount):
-        return float(amount)
+        return _number(float(amount))
     found = _QUANTITY.match(amount)
     if not found:
         return None
     number, unit = found.groups()
     base = 1024.0 if unit.endswith("i") else 1000.0
     power = _STEPS.index(unit[0].replace("K", "k")) + 1
-    return float(number) * float(base**power) / 1e6
+    return _number(float(number) * float(base**power) / 1e6)
 
 
 def cores(amount: "Any") -> "float | None":
@@ -45,9 +49,9 @@ def cores(amount: "Any") -> "float | None":
     if not isinstance(amount, str):
         return _number(amount)
     if _NUMBER.match(amount):
-        return float(amount)
+        return _number(float(amount))
     found = _MILLI.match(amount)
-    return int(found.group(1)) / 1000.0 if found else None
+    return _number(float(found.group(1)) / 1000.0) if found else None
 
 
 def count(amount: "Any") -> "float | None":
@@ -56,8 +60,8 @@ def count(amount: "Any") -> "float | None":
     >>> count(2), count("1"), count(1.5), count(True)
     (2.0, 1.0, None, None)
     """
-    if isinstance(amount, str) and amount.isdigit():
-        return float(amount)
+    if isinstance(amount, str):
+        return _number(float(amount)) if _COUNT.match(amount) else None
     number = _number(amount)
     return number if number is not None and number == int(number) else None
 
@@ -65,7 +69,7 @@ def count(amount: "Any") -> "float | None":
 def _number(amount: "Any") -> "float | None":
     if isinstance(amount, bool) or not isinstance(amount, (int, float)):
         return None
-    return float(amount) if 0 <= amount < float("inf") else None
+    return float(amount) if 0 <= amount <= _MOST else None
 
 
 def whole(value: "Any") -> "int | None":
@@ -92,4 +96,4 @@ def duration(value: "Any") -> "float | None":
         value = int(value) if value == value // 1 else value
     if isinstance(value, bool) or not isinstance(value, (int, float)):
         return None
-    return value if 0 <= value < float("inf") else None
+    return value if 0 <= value <= _MOST else None

@@ -18,14 +18,15 @@ def indices(task: str, depth: int) -> "tuple[int, ...]":
         depth: number of foreach around the step; outside any, the path is empty.
 
     Raises:
-        ValueError: the task id is not one of that depth.
+        ValueError: ``task_id`` gives no such text for a path of that length; ``03`` is not ``3``.
 
     >>> indices("0", 0), indices("0", 1), indices("3-1", 2)
     ((), (0,), (3, 1))
     """
     path = tuple(int(part) for part in task.split("-")) if depth else ()
-    if len(path) != depth:
-        raise ValueError("Task id %r has %d indices; expected %d." % (task, len(path), depth))
+    if len(path) != depth or task_id(path) != task:
+        example = task_id((0,) * depth)
+        raise ValueError("Task id %r is not one of %d indices, such as %r." % (task, depth, example))
     return path
 
 

@@ -1,13 +1,20 @@
-"""A guard around the unit tests: none of them starts a server, and Airflow is not there."""
+"""A guard around the unit tests: none of them starts a server, and Airflow is not there. Settings of Hypothesis."""
 
 from __future__ import annotations
 
 import contextlib
+import os
 import socket
 import sys
 from collections.abc import Iterator
 
+import hypothesis
 import pytest
+
+# The gate never fails by chance: it tries the same examples every time. HYPOTHESIS_PROFILE=search looks for others.
+hypothesis.settings.register_profile("gate", derandomize=True, deadline=None, database=None, max_examples=60)
+hypothesis.settings.register_profile("search", deadline=None, max_examples=3000)
+hypothesis.settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "gate"))
 
 
 def _refuse_to_listen(self: socket.socket, *backlog: int) -> None:

@@ -1,58 +1,33 @@
-"""Fixtures of the datastore's tests: one datastore of every kind, empty."""
+"""The datastore's tests on S3: the modules here take those of ``tests/unit/datastore`` that use a datastore."""
 
 from __future__ import annotations
 
-import hashlib
-from typing import TYPE_CHECKING
+from pathlib import Path
 
 import pytest
 
-from airflow_conda_flow.datastore.datastore import Datastore, open_datastore
+from ...unit.datastore.conftest import datastore, make_datastore, make_file, storage
 
-from ...unit.datastore.conftest import make_file
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
-
-    from airflow_conda_flow.datastore.storage import Storage
-
-__all__ = ["make_file"]
-
-KINDS = ("local", "moto", "rclone")
+__all__ = ["datastore", "make_datastore", "make_file", "storage"]
 
 
-@pytest.fixture(params=KINDS)
-def datastore_root(request, tmp_path, monkeypatch) -> tuple[str, str]:
-    """(kind, root) of an empty datastore on each kind of storage."""
-    if request.param == "local":
-        return "local", str(tmp_path / "root")
+@pytest.fixture(params=["moto", "rclone"])
+def datastore_root(request, monkeypatch) -> tuple[str, str]:
+    """(kind, root) of an empty datastore on each kind of S3 server."""
     server = request.getfixturevalue(f"{request.param}_s3")
     server.use(monkeypatch)
     return "s3", server.make_root()
 
 
-@pytest.fixture
-def make_datastore(datastore_root, tmp_path) -> Callable[[str], Datastore]:
-    """Opens the test's datastore as another machine would: with a cache directory of that name."""
-
-    def make(cache: str = "cache") -> Datastore:
-        return open_datastore(*datastore_root, tmp_path / cache)
-
-    return make
-
-
-@pytest.fixture
-def datastore(make_datastore) -> Datastore:
-    """An empty datastore."""
-    return make_datastore("cache")
-
-
-@pytest.fixture
-def storage(datastore) -> Storage:
-    """An empty storage."""
-    return datastore.storage
-
-
-def sha256(data: bytes) -> str:
-    """The hex SHA-256."""
-    return hashlib.sha256(data).hexdigest()
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Leave out the unit tests that use no datastore: they would be the same once more."""
+    here = Path(__file__).parent
+    repeated = {
+        item.nodeid
+        for item in items
+        if item.path.parent == here
+        and ".unit." in item.function.__module__
+        and "datastore_root" not in item.fixturenames
+    }
+    config.hook.pytest_deselected(items=[item for item in items if item.nodeid in repeated])
+    items[:] = [item for item in items if item.nodeid not in repeated]
