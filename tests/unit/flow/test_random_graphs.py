@@ -159,7 +159,7 @@ class PaperRun:
         return len(split.out_steps)
 
     def manifest_of(self, step: str, indices: tuple[int, ...]) -> dict[str, Any] | None:
-        """What ``parents`` asks for."""
+        """The manifest of a task, None if it did not run."""
         return self.manifests.get((step, indices))
 
     def index_paths(self, step: str) -> list[tuple[int, ...]]:
@@ -196,7 +196,7 @@ def test_a_graph_is_read_as_it_was_written(blocks):
 
 @given(FLOWS)
 def test_a_graph_comes_back_from_json(blocks):
-    """What is stored with a run is the graph, for everything that asks where a task leads."""
+    """A run stores its graph, and reads it back whole."""
     graph = read(Text(blocks))
     assert FlowGraph.from_dict(graph.to_dict()).to_dict() == graph.to_dict()
 
