@@ -1,4 +1,13 @@
-"""How tests are spread over the workers of pytest-xdist. Fixtures are in the tiers' own conftest files."""
+"""How tests are spread over the workers of pytest-xdist.
+
+There are three tiers of tests, each a folder that mirrors the source tree and has its own fixtures:
+
+- ``unit``: no server and no Airflow (``make check``)
+- ``integration``: S3 servers, a conda channel, Airflow's commands; PyPI gives all of it (``make test``)
+- ``real``: Docker, Kubernetes, AWS Batch, running schedulers (``.ci/run``); what is missing is skipped
+
+``parts`` has what several tiers use.
+"""
 
 from __future__ import annotations
 

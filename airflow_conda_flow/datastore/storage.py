@@ -3,7 +3,7 @@
 A *key* is a relative path with ``/`` between its parts, as ``layout.py`` makes them. No part
 starts with a dot: such names belong to the storage (temporary files, scratch directories).
 Two implementations: ``local_storage.py`` (a directory) and ``s3_storage.py``. One contract suite
-runs against both (``tests/datastore/test_storage_contract.py``).
+runs against both (``tests/unit/datastore/test_storage_contract.py``).
 """
 
 from __future__ import annotations

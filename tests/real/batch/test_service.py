@@ -161,13 +161,14 @@ def test_lines_come_while_the_job_runs(cluster):
 
 def test_readings_keep_a_pace():
     """A turn that is not due is left out, or waited for."""
+    slow = Pace(rate=0.01)
+    assert slow.take(wait=False)
+    assert not slow.take(wait=False)
     pace = Pace(rate=20)
-    assert pace.take(wait=False)
-    assert not pace.take(wait=False)
     started = time.monotonic()
     for _ in range(4):
         pace.take(wait=True)
-    assert 0.1 < time.monotonic() - started < 2
+    assert time.monotonic() - started > 0.1
 
 
 class FailingService:

@@ -161,7 +161,7 @@ class PaperRun:
         return len(split.out_steps)
 
     def record_of(self, step: str, indices: tuple[int, ...]) -> TaskRecord | None:
-        """What ``parents`` asks for."""
+        """The record of a task, None if it did not run."""
         return self.records.get((step, indices))
 
     def index_paths(self, step: str) -> list[tuple[int, ...]]:
@@ -196,7 +196,7 @@ def test_a_graph_is_read_as_it_was_written(blocks):
 
 @given(FLOWS)
 def test_a_graph_comes_back_from_json(blocks):
-    """What is stored with a run is the graph, for everything that asks where a task leads."""
+    """A run stores its graph, and reads it back whole."""
     graph = read(Text(blocks))
     assert FlowGraph.from_dict(graph.to_dict()).to_dict() == graph.to_dict()
 

@@ -83,7 +83,7 @@ def test_a_child_that_outlives_the_step_is_not_waited_for(make_run):
     )
     begun = time.monotonic()
     result = run.done("start")
-    assert time.monotonic() - begun < 5
+    assert time.monotonic() - begun < 20
     assert run.printed() == ["before"]
     import os
     import signal
