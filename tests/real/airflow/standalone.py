@@ -7,6 +7,7 @@ import secrets
 import sqlite3
 import subprocess
 import time
+import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
@@ -50,8 +51,22 @@ class Standalone:
         request = urllib.request.Request(f"{address}/api/v2/{path}", json.dumps(body).encode(), method=method)
         request.add_header("Authorization", f"Bearer {self._token}")
         request.add_header("Content-Type", "application/json")
-        with urllib.request.urlopen(request, timeout=_ANSWER) as answer:
-            return json.load(answer)
+        answer = ""
+        for pause in (0, 1, 2, 4, 8):
+            time.sleep(pause)
+            try:
+                with urllib.request.urlopen(request, timeout=_ANSWER) as response:
+                    return json.load(response)
+            except urllib.error.HTTPError as error:
+                answer = f"{error.code} {error.read().decode('utf-8', 'replace')}"
+                # A 409 after a 500 means that the request before succeeded: ids of runs are unique.
+                if error.code == 409 and pause:
+                    return {}
+                # SQLite says "database is locked" when another process has written since the transaction began to
+                # read. The API server answers 500 then, and nothing has changed.
+                if error.code < 500:
+                    break
+        raise AssertionError(f"{method} {path}: {answer}\n{self._told('')}")
 
     def trigger(self, dag_id: str, **parameters: Any) -> None:
         """Start a DAG run as soon as the DAG is known; its id is new."""
@@ -109,6 +124,7 @@ def standalone(machine: AirflowMachine, **environ: str) -> Iterator[Standalone]:
         PATH=f"{AIRFLOW.parent}:{machine.environ['PATH']}",
         AIRFLOW__API__PORT=str(ports[0]),
         AIRFLOW__API__BASE_URL=address,
+        AIRFLOW__API__EXPOSE_STACKTRACE="True",  # an answer of 500 says why
         AIRFLOW__CORE__EXECUTION_API_SERVER_URL=f"{address}/execution/",
         AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_ALL_ADMINS="True",
         AIRFLOW__CORE__DAGS_ARE_PAUSED_AT_CREATION="False",
