@@ -1,7 +1,7 @@
-"""Builds the runner image: ``make image BASE=python:3.11-slim IMAGE=registry/name:tag``.
+"""Build the runner image: ``make image BASE=python:3.11-slim IMAGE=registry/name:tag``.
 
-Everything from a package index is downloaded here, on the host, and copied into the image: building
-it needs no network. The base says which Python, and which processor, the wheels are for.
+This program downloads everything from the package index on the host and copies it into the image, so the
+build itself needs no network. Python version and processor of the base image decide which wheels are used.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ OLDEST_PYTHON = [3, 10]
 
 
 def main() -> None:
-    """Build the image that the command line names."""
+    """Build the image that the command line names, and print its size."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--base", default="python:3.11-slim", help="an image with Python and glibc")
     parser.add_argument("--image", default=f"{PACKAGE}-runner:{__version__}", help="what to call the image")
@@ -46,7 +46,7 @@ def main() -> None:
 
 
 def python_of(base: str) -> tuple[str, str]:
-    """The Python version, such as ``3.11``, and the processor of an image."""
+    """Python version, such as ``3.11``, and processor of an image. Ends the program if Python is too old."""
     version, machine = json.loads(run("docker", "run", "--rm", "--entrypoint", "python3", base, "-c", ASK))
     if version < OLDEST_PYTHON:
         sys.exit(f"The base {base} has Python {version[0]}.{version[1]}; the runner needs 3.10 or later.")
@@ -54,7 +54,9 @@ def python_of(base: str) -> tuple[str, str]:
 
 
 def download_wheels(folder: Path, version: str, machine: str) -> None:
-    """The wheels of the extra ``runner`` of our package, with all that they need."""
+    """Download the wheels of our extra ``runner``, with all their dependencies."""
+    # pip evaluates the marker `extra == "runner"` as false and skips the requirement, so it is cut off.
+    # Older manylinux platforms are listed too: pip does not derive them from manylinux_2_28.
     stated = [each.replace("'", '"') for each in requires(PACKAGE) or []]
     wanted = [each.split(";")[0].strip() for each in stated if 'extra == "runner"' in each]
     platforms = [f"{name}_{machine}" for name in ("manylinux_2_28", "manylinux_2_17", "manylinux2014")]
@@ -67,12 +69,12 @@ def download_wheels(folder: Path, version: str, machine: str) -> None:
 
 
 def size_of(image: str) -> float:
-    """Of an image with all its layers, in MB."""
+    """Size of an image with all its layers, in MB."""
     return int(run("docker", "image", "inspect", "--format", "{{.Size}}", image)) / 1e6
 
 
 def run(*command: str) -> str:
-    """What a command prints; the program ends with its message if it fails."""
+    """Standard output of a command. Ends the program with the command's output if it fails."""
     done = subprocess.run(command, capture_output=True, text=True, check=False, stdin=subprocess.DEVNULL)
     if done.returncode:
         sys.exit(f"{' '.join(command)} failed:\n{done.stdout}{done.stderr}")
