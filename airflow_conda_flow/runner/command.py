@@ -30,7 +30,8 @@ _USAGE = """Usage: runner run REQUEST
        runner publish
        runner --version
 
-REQUEST is a JSON object: {"version": 1, "flow": "AFlow", "run_id": "1", "step": "start", "indices": [], "attempt": 0}
+REQUEST is a JSON object:
+  {"version": 1, "flow": "AFlow", "run_id": "1", "step": "start", "indices": [], "attempt": 0}
 DIRECTORY is where the runner copies itself to, for a container that has none.
 publish puts the runner into the datastore, for images that hold none.
 """
