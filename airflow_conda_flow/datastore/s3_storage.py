@@ -170,10 +170,14 @@ class S3Storage:
             return None
 
     def list_keys(self, prefix: str) -> Iterator[str]:
-        """Every key that starts with ``prefix``, in S3's order."""
+        """Every key that starts with ``prefix``, once, in S3's order."""
+        last = None
         for page in self._pages(prefix):
             for entry in page.get("Contents", ()):
-                yield entry["Key"].removeprefix(self._prefix)
+                # Right after several clients have put one key at once, rclone's server lists it twice.
+                if entry["Key"] != last:
+                    last = entry["Key"]
+                    yield last.removeprefix(self._prefix)
 
     def list_names(self, folder: str) -> list[str]:
         """The names directly in ``folder``, sorted; empty if it is not there."""
