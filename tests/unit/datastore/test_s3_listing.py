@@ -6,7 +6,7 @@ from airflow_conda_flow.datastore.s3_storage import S3Storage
 
 
 def test_a_key_that_a_server_lists_twice_is_one(monkeypatch):
-    """rclone's server does so after puts at the same time; also across the border of two pages."""
+    """The server of rclone does so after puts at the same time; also across the border of two pages."""
     pages = [
         {"Contents": [{"Key": "p/a"}, {"Key": "p/b"}, {"Key": "p/b"}]},
         {"Contents": [{"Key": "p/b"}, {"Key": "p/c"}]},
