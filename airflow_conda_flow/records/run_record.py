@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 class RunRecord:
-    """What is recorded of a run before any of its tasks starts; it never changes.
+    """Record of a run, written before any of its tasks starts.
 
     Keys that the first versions did not write have the meaning here that their absence had then.
 
@@ -124,7 +124,7 @@ class RunRecord:
         """Decorators of a step that users wrote."""
         return self.document.get("user_decorators", {}).get(step, [])
 
-    # What steps run with.
+    # Environments and values of steps.
 
     @property
     def environments(self) -> "dict[str, EnvironmentRef]":

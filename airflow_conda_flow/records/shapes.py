@@ -253,7 +253,7 @@ class InputDescription(TypedDict):
 
 
 class NodeSummary(TypedDict):
-    """What the step process checks ``self.next`` against: part of a ``NodeDocument``."""
+    """The part of a ``NodeDocument`` that the step process checks ``self.next`` against."""
 
     kind: str
     out_steps: list[str]
@@ -414,7 +414,7 @@ class FailedMessage(_FailedMessage, total=False):
 
 
 class S3Request(TypedDict):
-    """What the S3 client of a step asks, on a socket of its own; answered by ``answer`` or ``error``."""
+    """A request of a step's S3 client, on a socket of its own; answered by ``answer`` or ``error``."""
 
     call: str
     """Method of ``datastore.s3_objects.S3Objects``."""

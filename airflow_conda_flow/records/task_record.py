@@ -75,7 +75,7 @@ def make_task_record(
 
 
 class TaskRecord:
-    """What is recorded of one attempt of a task.
+    """Record of one attempt of a task.
 
     Attributes:
         document: the manifest as it is stored.
@@ -136,7 +136,7 @@ class TaskRecord:
         """Whether ``resume`` took the task over from another run."""
         return self.document.get("cloned_from") is not None
 
-    # What became of it.
+    # How it ended.
 
     @property
     def status(self) -> str:
@@ -178,7 +178,7 @@ class TaskRecord:
         """Version of Python that it ran on."""
         return self.document.get("python")
 
-    # What it left.
+    # Its artifacts and cards.
 
     @property
     def artifacts(self) -> "dict[str, ArtifactRef]":
@@ -190,7 +190,7 @@ class TaskRecord:
         """The cards that it stored."""
         return self.document.get("cards", [])
 
-    # What comes next.
+    # The way that the run takes from it.
 
     @property
     def transition(self) -> "Transition | None":

@@ -152,7 +152,7 @@ def commit_failure(storage: Storage, request: TaskRequest, error: BaseException)
 
 
 def as_exception(error: BaseException) -> ExceptionRecord:
-    """What a manifest says of a failure that is not the step's own: the message, and no traceback of ours."""
+    """Record of a failure that is not the step's own: its message, and no traceback of ours."""
     return {
         "type": type(error).__name__,
         "full_type": f"{type(error).__module__}.{type(error).__qualname__}",

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class TaskInputs:
-    """What a task begins with.
+    """Inputs of a task, and the artifacts that it begins with.
 
     Attributes:
         tasks: the tasks whose outputs are its inputs, in the order that ``inputs`` of a join has.
