@@ -11,20 +11,20 @@ from airflow_conda_flow.flow.resources_decorator import RESOURCES, check_amount
 from airflow_conda_flow.settings import Settings
 
 Attributes = Mapping[str, tuple[Callable[[Any], Any], str]]
-"""By name: what makes a value of what was written, or raises ValueError; and what it takes, in words."""
+"""By name: a function that normalises a value or raises ValueError, and a description of the valid values."""
 
 
 def attribute_setting(name: str, option: str, attributes: Attributes, settings: Settings) -> Any:
-    """The value of an attribute by its setting; None where nobody set it.
+    """Value of an attribute that comes from its setting; None if it is not set.
 
     Args:
-        name: the attribute, one of ``attributes`` or an amount of ``@resources``.
-        option: the setting; there may be none of that name.
-        attributes: of the compute's decorator.
+        name: an attribute of the compute's decorator, or an amount of ``@resources``.
+        option: name of the setting; a setting of this name need not exist.
+        attributes: the attributes of the compute's decorator.
         settings: the settings in force.
 
     Raises:
-        SettingError: the setting is not what the attribute takes.
+        SettingError: the setting is not a valid value of the attribute.
     """
     found = settings.texts.get(option)
     if found is None or not found.text:
@@ -37,7 +37,8 @@ def attribute_setting(name: str, option: str, attributes: Attributes, settings: 
 
 
 def _value(name: str, text: str, attributes: Attributes) -> Any:
-    """The value that a text means: as JSON, or as it stands."""
+    """Value of a setting's text, read as JSON if possible, else as plain text."""
+    # An amount stays as it was written, as those of decorators do: each compute converts it to its own unit.
     if name in RESOURCES:
         if check_amount(name, text) is not None:
             raise ValueError(text)

@@ -1,4 +1,4 @@
-"""Tasks as jobs of AWS Batch, submitted by this process."""
+"""Compute that runs attempts as jobs of AWS Batch, submitted by this process."""
 
 from __future__ import annotations
 
@@ -25,13 +25,13 @@ from airflow_conda_flow.settings import Settings
 
 @dataclass(frozen=True)
 class BatchRegion:
-    """What waits for jobs in one region have in common.
+    """Clients and state shared by everything that waits for jobs in one AWS region.
 
     Attributes:
-        service: Batch there.
-        board: the jobs that run.
-        logs: boto3's client for CloudWatch's logs there.
-        pace: of readings there.
+        service: AWS Batch in the region.
+        board: the last known state of the jobs that are being waited for.
+        logs: boto3 client for CloudWatch Logs in the region.
+        pace: rate limit for reading logs in the region.
     """
 
     service: BatchService
@@ -41,7 +41,7 @@ class BatchRegion:
 
     @classmethod
     def of_clients(cls, batch: Any, logs: Any) -> BatchRegion:
-        """Of boto3's clients for ``batch`` and ``logs``."""
+        """Region made from boto3's clients for ``batch`` and ``logs``."""
         service = BatchService(batch)
         return cls(service, JobBoard(service), logs, Pace())
 
@@ -54,25 +54,29 @@ class BatchRegion:
         *,
         has_printed: bool = False,
     ) -> JobNews:
-        """What is new of a job; the last two are those of another's ``JobNews`` that is gone on with."""
+        """News about a job.
+
+        Pass ``log_token`` and ``has_printed`` from an earlier ``JobNews`` to resume where it stopped.
+        """
         log = JobLog(self.logs, log_group, self.pace, log_token) if log_group else None
         return JobNews(job_id, self.board, log, interval, has_printed=has_printed)
 
 
 Plans = Mapping[str, tuple[BatchRegion, StepPlan]]
+"""By step name: the region of its queue, and the plan that its jobs share."""
 
 
 class Batch:
-    """Runs attempts as jobs.
+    """Compute that runs attempts as jobs of AWS Batch.
 
     Args:
         context: the run.
-        plans: for each step that is a job its region, and what its jobs have in common; made of the
-            settings if None.
+        plans: region and plan of each step with ``@batch``; if None, derived from the decorators and
+            settings.
 
     Raises:
-        SettingError: a step of the run cannot be a job as it is: something is missing, or does not fit.
-        ComputeUnavailable: Batch cannot be asked.
+        SettingError: a step cannot run as a job: a value is missing, or the queue cannot provide it.
+        ComputeUnavailable: Batch cannot be reached, or refused a request.
     """
 
     def __init__(self, context: RunContext, plans: Plans | None = None) -> None:
@@ -96,6 +100,7 @@ class Batch:
         on_start(f"job {job_id}")
         news = region.news(job_id, plan.log_group, self._interval)
         job = follow(job_id, region.service, region.board, news, lambda text: output("stdout", text), cancel)
+        # Nothing came from CloudWatch: another log driver is set, or the permission to read is missing.
         if not news.has_printed:
             for stream, line in stored_lines(self._storage, request.name):
                 output(stream, line)
@@ -119,14 +124,17 @@ def _plans(context: RunContext) -> Plans:
 def conclude_job(
     storage: Storage, request: TaskRequest, job: Job | None, job_id: str, *, cancelled: bool = False
 ) -> TaskResult:
-    """The result of an attempt whose job has ended.
+    """Result of an attempt whose job has ended; an attempt without a manifest is committed as failed.
 
     Args:
-        storage: where the run is kept.
+        storage: the datastore's storage.
         request: the attempt.
-        job: its job; None if Batch never knew it.
+        job: its job; None if Batch never listed it.
         job_id: the job's id.
-        cancelled: whether it was told to end.
+        cancelled: True if the job was terminated on request.
+
+    Raises:
+        DatastoreError: the manifest cannot be read or written.
     """
     if cancelled:
         fate: str | None = f"Batch job {job_id} was ended with the run."
@@ -140,29 +148,40 @@ def conclude_job(
         otherwise = describe_failure(job)
         fate = otherwise if failure_reason(job) else None
     result = remote_result(storage, request, fate, otherwise)
+    # The step may have committed its outputs just before the job was terminated; then it is done.
     return replace(result, cancelled=cancelled and not result.ok)
 
 
 def poll_interval(settings: Settings) -> float:
-    """Seconds between two looks at jobs."""
+    """Seconds between two requests for the state of a job.
+
+    Raises:
+        SettingError: the setting is not a number above 0.
+    """
     option = settings.texts["batch_poll_interval"]
     try:
         seconds = float(option.text)
     except ValueError:
         seconds = 0.0
+    # Not "seconds <= 0": this form refuses "nan" too.
     if not seconds > 0:
         raise SettingError(f"{option.source} is {option.text!r}; write seconds above 0, such as 5.")
     return seconds
 
 
 def connect_region(region: str | None) -> BatchRegion:
-    """Batch and CloudWatch in a region; in that of boto3's default chain if None."""
+    """Clients for Batch and CloudWatch in a region; None stands for the region of boto3's default chain.
+
+    Raises:
+        ComputeUnavailable: boto3 finds no region or no usable configuration.
+    """
     import boto3  # type: ignore[import-untyped]  # noqa: PLC0415 - heavy
     from botocore.config import Config  # type: ignore[import-untyped]  # noqa: PLC0415 - heavy
 
     from airflow_conda_flow.compute.batch_errors import reporting  # noqa: PLC0415 - beside boto3
 
-    # Adaptive: slows down by itself where AWS says that requests are too many.
+    # "adaptive" slows the client down when AWS throttles it. A run with many tasks sends many requests, so
+    # throttling is expected. The timeouts keep a dead connection from blocking a task's thread for ever.
     config = Config(retries={"mode": "adaptive", "max_attempts": 5}, connect_timeout=10, read_timeout=60)
     with reporting("connect"):
         session = boto3.session.Session(region_name=region)

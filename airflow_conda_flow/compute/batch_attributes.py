@@ -1,4 +1,4 @@
-"""What a step's job has: the attributes of its decorators, and the settings where they say nothing."""
+"""Attributes of a step's job: from the step's decorators, else from the settings."""
 
 from __future__ import annotations
 
@@ -11,21 +11,22 @@ from airflow_conda_flow.flow.resources_decorator import merge_resources
 from airflow_conda_flow.settings import Settings
 
 _OPTIONS = {"iam_role": "batch_job_role", "aws_batch_tags": "batch_tags"}
-"""Options that are not called ``batch_`` and the attribute's name."""
+"""Attributes whose setting is not named ``batch_<attribute>``."""
 
 
 def batch_attributes(decorators: Mapping[str, Any], settings: Settings) -> dict[str, Any]:
-    """The value of every attribute of ``@batch``; None where nobody says anything.
+    """Value of every attribute of ``@batch``, by name; None for an attribute that is given nowhere.
 
     Args:
-        decorators: the step's, attributes by name.
+        decorators: the step's decorators: attributes by decorator name.
         settings: the settings in force.
 
     Raises:
-        SettingError: a setting is not what its attribute takes.
+        SettingError: a setting is not a valid value of its attribute.
     """
     own = decorators.get("batch") or {}
     found: dict[str, Any] = {name: own.get(name) for name in ATTRIBUTES}
+    # Two names of one attribute; @batch refuses a step that gives both.
     for name, other in (("iam_role", "job_role"), ("inferentia", "trainium")):
         alias = found.pop(other)
         found[name] = alias if found[name] is None else found[name]

@@ -1,7 +1,7 @@
-"""What a job's container starts: the runner, which an image that does not hold it fetches from S3.
+"""Command of a job's container: starts the runner, and first fetches it from S3 if the image lacks it.
 
-The command is a part of the definition, because its program is longer than Batch takes for overrides. The
-request comes in an environment variable.
+The command is part of the job definition, because its program is longer than the overrides of a job may be.
+The request comes in an environment variable.
 """
 
 from __future__ import annotations
@@ -16,17 +16,18 @@ from airflow_conda_flow.errors import SettingError
 from airflow_conda_flow.runner.archive import published_runner
 from airflow_conda_flow.runner.container_command import ARCHIVE_VARIABLE, RUNNER, fetching_command
 
+# Matches the last part of an image's name, in any registry, with any tag or digest.
 _RUNNER_IMAGE = re.compile(r"(^|/)airflow-conda-flow-runner(:|@|$)")
 _WORDS = f'set -- run "${REQUEST_VARIABLE}"\n'
 
 
 @dataclass(frozen=True)
 class ContainerStart:
-    """How a container starts.
+    """Command of a container, with the environment variables that it reads.
 
     Attributes:
-        command: its command.
-        environ: the environment variables that the command reads.
+        command: the container's command, as a list of words.
+        environ: the environment variables.
     """
 
     command: list[str]
@@ -34,23 +35,24 @@ class ContainerStart:
 
 
 def container_start(image: str | None, storage: Storage, platform: str) -> ContainerStart:
-    """How the containers of an image start; a runner that they may need is put into the datastore.
+    """Command for the containers of an image; stores the runner in the datastore if the image may lack it.
 
     Args:
-        image: its name; one called ``airflow-conda-flow-runner`` holds the runner.
-        storage: the datastore's.
-        platform: the conda platform of the container.
+        image: the image's name; one called ``airflow-conda-flow-runner`` already contains the runner.
+        storage: the datastore's storage.
+        platform: conda platform of the container.
 
     Raises:
         DatastoreError: the datastore cannot be read or written.
     """
     plain = ContainerStart(["/bin/sh", "-c", f'{_WORDS}exec {RUNNER} "$@"'], {})
+    # The archive holds this process's own interpreter, so it runs on no other platform.
     if image is None or _RUNNER_IMAGE.search(image) or platform != current_platform():
         return plain
     try:
         key = published_runner(storage)
     except SettingError:
-        return plain  # not to be made on this machine: then the image must hold it
+        return plain  # this machine cannot pack a runner for containers, so the image must contain one
     shell, option, script, program = fetching_command()
     return ContainerStart(
         [shell, option, _WORDS + script, program], {ARCHIVE_VARIABLE: f"{storage.url}/{key}"}

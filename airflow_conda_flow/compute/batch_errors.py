@@ -1,4 +1,4 @@
-"""What a failure of AWS Batch or CloudWatch means in a person's words: one table, and what to set."""
+"""Translation of botocore's errors from AWS Batch and CloudWatch into ours: one table, each with a fix."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ _CREDENTIALS = (
     "Set AWS_PROFILE, or AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or aws_conn_id under Airflow."
 )
 
-# Error code of an answer -> (what is wrong, what to do).
+# Error code of AWS -> (cause, fix).
 ANSWERS = {
     "AccessDeniedException": ("access denied", "docs/batch.md lists the permissions that are needed."),
     "AccessDenied": ("access denied", "docs/batch.md lists the permissions that are needed."),
@@ -26,20 +26,21 @@ ANSWERS = {
     "ThrottlingException": ("too many requests", "Raise batch_poll_interval, or lower --max-workers."),
     "ServerException": ("the service failed", "Try again later."),
 }
+# To a reader of logs these two mean "not yet": it reads too fast, or the job's stream does not exist yet.
 THROTTLED = {"TooManyRequestsException", "ThrottlingException", "Throttling", "RequestLimitExceeded"}
 MISSING_LOG = {"ResourceNotFoundException"}
 
 
 def translated(error: BaseException, doing: str) -> CondaFlowError | None:
-    """Our error for a botocore one; None if it is none of theirs.
+    """Our error for one of botocore's; None for any other exception.
 
     Args:
-        error: what was raised.
-        doing: what it kept us from, such as ``submit a job to the queue 'flows'``.
+        error: the exception that was raised.
+        doing: the action that failed, as an infinitive: ``submit a job to the queue 'flows'``.
     """
     code = answer_code(error)
     if code is not None:
-        # The rest of a refusal is AWS's own words: they name what it did not like.
+        # Keep AWS's own message: it names the resource or the value that was refused.
         said = str(getattr(error, "response", {}).get("Error", {}).get("Message", "")).strip().rstrip(".")
         wrong, fix = ANSWERS.get(code, (said or f"the answer was {code}", ""))
         if code in ANSWERS and said:
@@ -60,7 +61,7 @@ def translated(error: BaseException, doing: str) -> CondaFlowError | None:
 
 @contextlib.contextmanager
 def reporting(doing: str) -> Iterator[None]:
-    """What botocore raises inside comes out as an error of ours, with it as the cause."""
+    """Raise ``ComputeUnavailable`` from any error of botocore that the block raises."""
     try:
         yield
     except CondaFlowError:

@@ -1,4 +1,4 @@
-"""Why a job on AWS Batch ended as it did, in one line."""
+"""One-line reasons for the end of a job on AWS Batch."""
 
 from __future__ import annotations
 
@@ -7,10 +7,11 @@ from collections.abc import Mapping
 from typing import Any
 
 ENDED = "Ended by airflow-conda-flow"
-"""What stands in AWS for the end of a job that we ask for."""
-_KILLED, _NO_PROGRAM = 137, 127
+"""Reason that we give AWS when we terminate a job; ``is_ending`` recognises our own terminations by it."""
+_KILLED, _NO_PROGRAM = 137, 127  # 128 + SIGKILL; "command not found" in a shell
+# AWS writes this for every container that ends, so it explains nothing.
 _ORDINARY = re.compile(r"essential container in task exited", re.IGNORECASE)
-# What AWS writes -> what it means, and what to do. The first that matches counts.
+# Text of AWS -> (meaning, fix). The first match counts, so specific patterns come before general ones.
 # https://docs.aws.amazon.com/batch/latest/userguide/troubleshooting.html
 # https://docs.aws.amazon.com/AmazonECS/latest/developerguide/stopped-task-error-codes.html
 MEANINGS = (
@@ -39,7 +40,7 @@ MEANINGS = (
 
 
 def failure_reason(job: Mapping[str, Any]) -> str | None:
-    """What AWS knows of a failure beside the container's exit, in one line; None where it knows no more.
+    """Reason that AWS gives for a failure, in one line; None if it reports nothing but an ordinary exit.
 
     Args:
         job: an entry of ``describe_jobs``.
@@ -60,7 +61,7 @@ def failure_reason(job: Mapping[str, Any]) -> str | None:
 
 
 def describe_failure(job: Mapping[str, Any]) -> str:
-    """One line that says of a failed job which it was and why it failed."""
+    """One line with the id of a failed job and the reason of its failure."""
     reason = failure_reason(job)
     if reason is None:
         code = exit_code(job)
@@ -74,19 +75,23 @@ def describe_failure(job: Mapping[str, Any]) -> str:
 
 
 def exit_code(job: Mapping[str, Any]) -> int | None:
-    """The exit code of the job's container, None if it has none."""
+    """Exit code of the job's container; None if AWS reports none."""
     code = (job.get("container") or {}).get("exitCode")
     return None if code is None else int(code)
 
 
 def is_ending(job: Mapping[str, Any]) -> bool:
-    """Whether somebody asked for the job's end, so that it must not be waited for as if it ran."""
+    """True if the job's termination was requested, so that no later try may wait for it as a running job."""
+    # Either is enough: AWS's flags, or the reason that we gave. Other texts in statusReason are only hints.
     asked_by_us = str(job.get("statusReason") or "").startswith(ENDED)
     return bool(job.get("isTerminated") or job.get("isCancelled") or asked_by_us)
 
 
 def job_summary(job: Mapping[str, Any]) -> dict[str, Any]:
-    """What of a job that has ended the functions here look at, as JSON."""
+    """Part of an ended job that the functions of this module read, as JSON.
+
+    Airflow's triggerer passes it to a worker in an event; a whole entry of ``describe_jobs`` is much longer.
+    """
     container = job.get("container") or {}
     attempts = [(attempt.get("container") or {}).get("reason") for attempt in job.get("attempts") or ()]
     return {
@@ -101,7 +106,7 @@ def job_summary(job: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _texts(job: Mapping[str, Any]) -> list[str]:
-    """Everything that AWS writes of a job's end, the most telling first."""
+    """Every text of AWS about a job's end, the most specific first."""
     attempts = [attempt.get("container") or {} for attempt in job.get("attempts") or ()]
     found = [(job.get("container") or {}).get("reason"), *(each.get("reason") for each in reversed(attempts))]
     return [text for text in (*found, job.get("statusReason")) if text]

@@ -1,4 +1,4 @@
-"""Waits for a job to end, and passes on what it prints and what becomes of it."""
+"""Waiting for a job to end, while its output and its changes of status are passed on."""
 
 from __future__ import annotations
 
@@ -13,27 +13,30 @@ from airflow_conda_flow.compute.batch_service import BatchService, Job
 from airflow_conda_flow.errors import ComputeUnavailable
 
 _ENDING_SECONDS = 35.0
-"""What a job gets to end itself after it was told to: Batch kills it after 30."""
+"""Seconds that we wait for a job to end after we terminated it. Batch kills its container after 30."""
 _FIRST_INTERVAL = 1.0
+"""Seconds between the first looks at a job, so that the end of a short job is noticed soon."""
 _SLOWER = 10.0
+"""Divisor: a pause is a tenth of the time waited so far, so the end is noticed at most 10 % late."""
 _LATE_LINES_SECONDS = 1.0
+"""Pause before a second reading of a log that is still empty when its job has ended."""
 _PATIENCE = 300.0
-"""Seconds for which Batch may not answer before a job is given up."""
+"""Seconds without an answer from Batch after which we give up; the job itself runs on meanwhile."""
 
 
 class JobNews:
-    """What is new of one job; asked again and again by whoever waits for it, in a thread or a coroutine.
+    """News about one job: its new lines and status. Threads and coroutines poll it until the job ends.
 
     Args:
         job_id: the job.
-        board: where looks at jobs are shared.
-        log: its output; None where that cannot be read.
-        interval: seconds between two looks at a job that has run for a while.
-        has_printed: whether a line of its output came, to whoever waited before.
+        board: the shared cache of job states.
+        log: the job's output; None if it cannot be read.
+        interval: longest pause between two looks, in seconds.
+        has_printed: True if an earlier ``JobNews`` of the job already returned a line of its output.
 
     Attributes:
-        job: the job at the last look; None before, and while Batch does not know it.
-        has_printed: whether a line of its output came.
+        job: the job at the last look; None before the first one, and while Batch does not list it.
+        has_printed: True once a line of the job's output was returned, here or earlier.
     """
 
     def __init__(
@@ -51,27 +54,28 @@ class JobNews:
 
     @property
     def log_token(self) -> str | None:
-        """How far its output was read; None for not at all."""
+        """Position up to which the output was read, for the next ``JobNews``; None at its beginning."""
         return self._log.token if self._log else None
 
     @property
     def pause(self) -> float:
-        """Seconds until the next look: few for a young job, up to the interval."""
+        """Seconds until the next look: one for a young job, growing up to the interval."""
         waited = (time.monotonic() - self._started) / _SLOWER
         return min(self._interval, max(_FIRST_INTERVAL, waited))
 
     @property
     def is_over(self) -> bool:
-        """Whether the job had ended at the last look."""
+        """True if the job had ended at the last look."""
         return self.job is not None and self.job["status"] in OVER
 
     def lines(self) -> list[str]:
-        """Look; gives what the job printed since, and a line of ours where its status changed.
+        """New lines since the last call: the job's output, and a line of ours if its status changed.
 
         Raises:
-            ComputeUnavailable: Batch could not be asked for minutes.
+            ComputeUnavailable: Batch did not answer for five minutes.
         """
         try:
+            # Half a pause: one of many watchers refreshes the board, and the others reuse its look.
             job = self.job = self._board.look(self._job_id, self.pause / 2)
         except ComputeUnavailable as error:
             return self._unanswered(error)
@@ -87,7 +91,10 @@ class JobNews:
         return found + self._printed(job)
 
     def _unanswered(self, error: ComputeUnavailable) -> list[str]:
-        """A job outlives a network that fails for a while; so does whoever waits for it."""
+        """Line to print when Batch did not answer; raises the error after ``_PATIENCE``.
+
+        The job does not depend on our network, so a short outage must not fail its attempt.
+        """
         now = time.monotonic()
         if self._unanswered_since is None:
             self._unanswered_since = now
@@ -103,9 +110,11 @@ class JobNews:
         try:
             lines = self._log.read(stream, is_last=self.is_over)
             if self.is_over and not lines and not self.has_printed:
-                time.sleep(_LATE_LINES_SECONDS)  # CloudWatch may be behind Batch
+                time.sleep(_LATE_LINES_SECONDS)  # lines reach CloudWatch after Batch has reported the end
                 lines = self._log.read(stream, is_last=True)
         except ComputeUnavailable as error:
+            # The job is still worth waiting for. If nothing was read so far, its lines are taken from the
+            # datastore at its end.
             self._log = None
             return [str(error)]
         self.has_printed = self.has_printed or bool(lines)
@@ -121,22 +130,22 @@ def follow(
     cancel: threading.Event,
     seconds: float = math.inf,
 ) -> Job | None:
-    """Wait in this thread until the job has ended, or until it was told to and had the time to.
+    """Wait in this thread until the job has ended, or for 35 seconds after it was terminated.
 
     Args:
         job_id: the job.
-        service: where it is.
-        board: takes it in while this waits.
-        news: what is new of it.
-        line: takes each line.
-        cancel: when set, the job is told to end.
-        seconds: how long to wait for a job that was not told to end.
+        service: AWS Batch in the job's region.
+        board: the shared cache of job states; it includes the job while this waits.
+        news: the news about the job.
+        line: receives each line.
+        cancel: when set, the job is terminated.
+        seconds: how long to wait for a job that was not terminated.
 
     Returns:
-        the job as it was at the last look; None if Batch never knew it.
+        The job at the last look; None if Batch never listed it.
 
     Raises:
-        ComputeUnavailable: Batch cannot be asked, though boto3 tried for a while.
+        ComputeUnavailable: Batch did not answer for five minutes, or the job could not be terminated.
     """
     deadline = None
     end = time.monotonic() + seconds
@@ -150,6 +159,7 @@ def follow(
                 if deadline is None:
                     deadline = time.monotonic() + _ENDING_SECONDS
                     service.terminate(job_id)
+                # Not cancel.wait: the event is set, so that would return at once.
                 time.sleep(_FIRST_INTERVAL)
             elif time.monotonic() >= end:
                 return news.job

@@ -1,8 +1,8 @@
-"""What a job on AWS Batch is: its definition, its name and its overrides, as pure functions of a step.
+"""Definition, name and overrides of a job on AWS Batch, as pure functions of a step and a request.
 
-A definition holds everything that a step's tasks have in common, and is named by the hash of its content,
-so that the same step makes the same one wherever it is submitted from. What differs from task to task, the
-request, is all that the overrides hold. Neither holds credentials.
+A definition contains everything that a step's tasks share. Its name is the hash of its content, so the same
+step has the same definition wherever it is submitted from. The overrides contain only the request, which
+differs from task to task. Neither contains credentials.
 https://docs.aws.amazon.com/batch/latest/APIReference/API_RegisterJobDefinition.html
 """
 
@@ -24,15 +24,17 @@ from airflow_conda_flow.runner.task_request import TaskRequest
 Definition = dict[str, Any]
 """The arguments of ``register_job_definition``."""
 
-TMPFS_PATH = "/metaflow_temp"
+TMPFS_PATH = "/metaflow_temp"  # Metaflow's default, so that flows that name the path still find it
 TEMPDIR_VARIABLE = "CONDA_FLOW_TEMPDIR"
 REQUEST_VARIABLE = "CONDA_FLOW_REQUEST"
-"""The environment variable of a job with the request: which attempt to run."""
+"""Environment variable of a job that contains the request: the attempt to run."""
 MOST_OVERRIDES = 8192
-"""Bytes that Batch takes for the overrides of a job."""
+"""Limit of AWS on the JSON of a job's overrides, in bytes."""
 DEFAULT_LOG_GROUP = "/aws/batch/job"
-_NAME_LENGTH = 128
+"""CloudWatch group that Batch writes to if a definition names none."""
+_NAME_LENGTH = 128  # limit of AWS on a job's name
 _UNSAFE = re.compile(r"[^A-Za-z0-9]+")
+# Attributes that Fargate cannot provide.
 _EC2_ONLY = (
     "gpu",
     "shared_memory",
@@ -56,18 +58,18 @@ def job_definition(
     fargate: bool,
     platform: str = "linux-64",
 ) -> Definition:
-    """The definition for the tasks of a step, with its name.
+    """Job definition for the tasks of a step, including its name.
 
     Args:
         step: the step's name, for messages.
-        attributes: those of ``@batch`` and ``@resources`` together, settings among them.
+        attributes: the merged attributes, as ``batch_attributes`` returns them.
         environ: the runner's environment variables.
-        command: what the container starts.
-        fargate: whether the queue's jobs run on Fargate; else they run on EC2.
-        platform: the conda platform of the step's environment; Fargate has both kinds of processors.
+        command: the container's command.
+        fargate: True if the queue's jobs run on Fargate, False if they run on EC2.
+        platform: conda platform of the step's environment; on Fargate it selects the processor architecture.
 
     Raises:
-        SettingError: the queue cannot run what the step asks for, or something it needs is missing.
+        SettingError: the queue cannot provide what the step asks for, or a required value is missing.
     """
     _check(step, attributes, fargate=fargate)
     variables = dict(environ)
@@ -92,7 +94,9 @@ def job_definition(
         "type": "container",
         "platformCapabilities": ["FARGATE" if fargate else "EC2"],
         "containerProperties": container,
-        "retryStrategy": {"attempts": 1},  # a retry is a new attempt, with a manifest of its own
+        # Batch's own retries would run the same request again, but a retry is a new attempt with its own
+        # number.
+        "retryStrategy": {"attempts": 1},
         "propagateTags": True,
     }
     digest = hashlib.sha256(canonical_json(definition)).hexdigest()
@@ -100,7 +104,7 @@ def job_definition(
 
 
 def _check(step: str, attributes: Mapping[str, Any], *, fargate: bool) -> None:
-    """Raise if the kind of machine behind the queue cannot give what the step asks for."""
+    """Raise ``SettingError`` if the queue's kind of machine cannot provide what the step asks for."""
     if not attributes["image"]:
         raise SettingError(
             f"Step {step!r} has @batch but no image. Give it one, @batch(image=...), or set "
@@ -114,6 +118,7 @@ def _check(step: str, attributes: Mapping[str, Any], *, fargate: bool) -> None:
             )
         return
     for name in _EC2_ONLY:
+        # An amount may be the text "0", which asks for nothing.
         if attributes[name] and str(attributes[name]) != "0":
             raise SettingError(
                 f"Step {step!r} asks for {name}={attributes[name]!r}, which Fargate does not give; its queue "
@@ -133,7 +138,7 @@ def _requirements(step: str, attributes: Mapping[str, Any], *, fargate: bool) ->
     if fargate:
         processors, memory = fargate_size(step, processors, memory)
     else:
-        processors = math.ceil(processors)  # EC2 gives whole ones
+        processors = math.ceil(processors)  # on EC2 Batch accepts only whole vCPUs
     needs = [("VCPU", f"{processors:g}"), ("MEMORY", str(memory))]
     if gpus := count(attributes["gpu"]):
         needs.append(("GPU", f"{gpus:g}"))
@@ -146,13 +151,15 @@ def _roles(attributes: Mapping[str, Any]) -> dict[str, str]:
 
 
 def _fargate(attributes: Mapping[str, Any], platform: str) -> dict[str, Any]:
+    # Without a public address a job in a public subnet cannot pull its image.
     parameters: dict[str, Any] = {"networkConfiguration": {"assignPublicIp": "ENABLED"}}
     if platform == "linux-aarch64":
         parameters["runtimePlatform"] = {"operatingSystemFamily": "LINUX", "cpuArchitecture": "ARM64"}
     storage = attributes["ephemeral_storage"]
     if storage is None and attributes["disk"] is not None:
         storage = math.ceil((megabytes(attributes["disk"]) or 0) * 1e6 / 2**30)
-    if storage and storage > 20:  # noqa: PLR2004 - GiB that Fargate gives in any case
+    # Every job on Fargate has 20 GiB; AWS accepts requests for 21 or more only.
+    if storage and storage > 20:  # noqa: PLR2004 - see above
         parameters["ephemeralStorage"] = {"sizeInGiB": storage}
     return parameters
 
@@ -173,8 +180,9 @@ def _linux_parameters(attributes: Mapping[str, Any]) -> dict[str, Any]:
         size = attributes["tmpfs_size"]
         tmpfs = {
             "containerPath": attributes["tmpfs_path"] or TMPFS_PATH,
+            # Half of the memory is Metaflow's default too.
             "size": mebibytes(attributes["memory"]) // 2 if size is None else mebibytes(size),
-            # The runner's user writes there, whoever it is.
+            # 1777, as for /tmp: the image decides as which user the runner writes there.
             "mountOptions": ["rw", "exec", "mode=1777"],
         }
         parameters["tmpfs"] = [tmpfs]
@@ -227,7 +235,7 @@ def _log_options(attributes: Mapping[str, Any]) -> dict[str, str]:
 
 
 def log_group(definition: Definition) -> str | None:
-    """The CloudWatch group that takes the output of the definition's jobs; None where it goes elsewhere."""
+    """CloudWatch group with the output of the definition's jobs; None if another log driver takes it."""
     logging = definition["containerProperties"].get("logConfiguration") or {"logDriver": "awslogs"}
     if logging["logDriver"] != "awslogs":
         return None
@@ -235,7 +243,9 @@ def log_group(definition: Definition) -> str | None:
 
 
 def job_family(request: TaskRequest, datastore_root: str) -> str:
-    """What the names of the jobs of all attempts of one task begin with, and no other job's."""
+    """Job-name prefix shared by all attempts of one task, and by nothing else."""
+    # The readable part is cut and cleaned, so it may be ambiguous; the digest is not. It covers the
+    # datastore, because two datastores may contain runs of the same name.
     task = (datastore_root, *request.task.parts)
     digest = hashlib.sha256("\0".join(task).encode()).hexdigest()
     readable = "-".join(request.task.parts)
@@ -243,7 +253,9 @@ def job_family(request: TaskRequest, datastore_root: str) -> str:
 
 
 def name_part(readable: str) -> str:
-    """A text as the beginning of a job's name.
+    """Text in a form that may begin a job's name: 88 characters at most, without special characters.
+
+    The rest of the 128 characters is for the digest and the attempt.
 
     >>> name_part("AFlow-a run")
     'AFlow-a-run'
@@ -252,7 +264,7 @@ def name_part(readable: str) -> str:
 
 
 def job_name(request: TaskRequest, datastore_root: str) -> str:
-    """The name of the job of an attempt, the same wherever it is asked for.
+    """Name of the job of an attempt, a pure function of the two: a later try finds the job by it.
 
     >>> job_name(TaskRequest("AFlow", "a run", "train", (3,), 1), "s3://bucket")
     'AFlow-a-run-train-3-8bc7d632d9847a95-1'
@@ -261,15 +273,15 @@ def job_name(request: TaskRequest, datastore_root: str) -> str:
 
 
 def attempt_of_job(name: str) -> int:
-    """The attempt that a job of that name runs."""
+    """Attempt that a job of this name runs."""
     return int(name.rpartition("-")[2])
 
 
 def job_overrides(request: TaskRequest) -> dict[str, Any]:
-    """The overrides of one job: its request, and nothing else.
+    """Overrides of one job: its request, and nothing else.
 
     Raises:
-        SettingError: they are longer than Batch takes.
+        SettingError: the overrides are longer than Batch accepts.
     """
     text = json.dumps(request.to_dict(), separators=(",", ":"))
     overrides = {"environment": [{"name": REQUEST_VARIABLE, "value": text}]}
@@ -283,6 +295,6 @@ def job_overrides(request: TaskRequest) -> dict[str, Any]:
 
 
 def job_parameters(request: TaskRequest) -> dict[str, str]:
-    """What Batch's console shows of a job: which attempt it is."""
+    """Parameters of a job: the names of its attempt, which Batch's console displays."""
     names = {"flow": request.flow, "run_id": request.run_id, "step": request.step}
     return {**names, "task_id": request.task.task_id, "attempt": str(request.attempt)}

@@ -1,4 +1,4 @@
-"""What a job prints, read from CloudWatch while it runs."""
+"""Reader of a job's output in CloudWatch, while the job runs."""
 
 from __future__ import annotations
 
@@ -9,16 +9,19 @@ from typing import Any
 from airflow_conda_flow.compute.batch_errors import MISSING_LOG, THROTTLED, reporting
 from airflow_conda_flow.datastore.s3_errors import answer_code
 
+# Most pages of one reading; CloudWatch puts up to 1 MB into a page. Without a limit, a job that prints a lot
+# would take all turns of the shared pace from the others.
 _PAGES = 20
 
 
 class Pace:
-    """So many turns a second for all threads together.
+    """Rate limit that all threads share.
 
-    CloudWatch takes 25 readings a second from an account, whoever reads.
+    CloudWatch allows 25 requests for log events per second in an account, from all processes together. The
+    default of 10 leaves the rest to others: a triggerer, more workers.
 
     Args:
-        rate: turns a second.
+        rate: turns per second.
     """
 
     def __init__(self, rate: float = 10.0) -> None:
@@ -27,7 +30,7 @@ class Pace:
         self._next = 0.0
 
     def take(self, *, wait: bool) -> bool:
-        """Take a turn; without ``wait`` False where it is not time yet."""
+        """Take a turn and return True; without ``wait``, return False if no turn is free yet."""
         with self._mutex:
             now = time.monotonic()
             delay = self._next - now
@@ -39,16 +42,16 @@ class Pace:
 
 
 class JobLog:
-    """The lines of one job, each given once.
+    """Log of one job; returns each line once.
 
     Args:
-        client: boto3's for ``logs``.
+        client: boto3 client for ``logs``.
         group: the log group.
-        pace: shared by all readers.
-        token: where another reader left off; None for the beginning.
+        pace: rate limit, shared by all readers.
+        token: position at which an earlier reader stopped; None for the beginning.
 
     Attributes:
-        token: where this one is.
+        token: CloudWatch's token for the next page; None before the first one.
     """
 
     def __init__(self, client: Any, group: str, pace: Pace, token: str | None = None) -> None:
@@ -58,11 +61,11 @@ class JobLog:
         self.token = token
 
     def read(self, stream: str, *, is_last: bool = False) -> list[str]:
-        """The lines that came since the last time; none yet where CloudWatch does not know the stream.
+        """New lines since the last reading; none while the stream does not exist, or CloudWatch throttles.
 
         Args:
             stream: the log stream, as ``describe_jobs`` names it.
-            is_last: whether to wait for a turn, and to ask again where CloudWatch is busy.
+            is_last: True to wait for a turn, and to read on after an empty page.
 
         Raises:
             ComputeUnavailable: the log cannot be read.
@@ -74,7 +77,8 @@ class JobLog:
             before = self.token
             events = self._page(stream)
             lines += [str(event["message"]).rstrip("\r\n") for event in events]
-            # The same token again is the end; a page may be empty before that.
+            # CloudWatch repeats the token at the end of the stream. An empty page alone is not the end:
+            # https://docs.aws.amazon.com/AmazonCloudWatchLogs/latest/APIReference/API_GetLogEvents.html
             if self.token == before or not (events or is_last):
                 break
         return lines

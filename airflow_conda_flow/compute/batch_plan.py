@@ -1,4 +1,4 @@
-"""One attempt as a job of AWS Batch: everything that is to be known before it is submitted."""
+"""Plan of a step's jobs on AWS Batch: everything that must be known before one is submitted."""
 
 from __future__ import annotations
 
@@ -26,20 +26,24 @@ from airflow_conda_flow.runner.task_request import TaskRequest
 from airflow_conda_flow.settings import Settings
 
 _TIMEOUT_SLACK = 900
-"""Seconds beyond @timeout after which Batch itself ends a job. The runner, whose clock starts with the step
-and not with the fetching of its environment, ends it in time; this is for a runner that hangs."""
+"""Seconds that Batch gives a job beyond ``@timeout``.
+
+Normally the runner ends the step in time; Batch's limit is for a runner that hangs. Batch counts from the
+start of the container and the runner from the start of the step, so the slack must cover fetching the
+environment.
+"""
 
 
 @dataclass(frozen=True)
 class StepPlan:
-    """What the jobs of one step have in common.
+    """Values shared by all jobs of one step.
 
     Attributes:
         queue: the job queue.
-        definition: registered before the first job.
+        definition: the job definition, to be registered before the first job is submitted.
         tags: the jobs' tags.
-        log_group: the CloudWatch group of their output; None where it goes elsewhere.
-        seconds: after which Batch ends a job; None for never.
+        log_group: CloudWatch group of their output; None if another log driver takes it.
+        seconds: time limit after which Batch ends a job; None for no limit.
     """
 
     queue: str
@@ -50,7 +54,11 @@ class StepPlan:
 
 
 def step_region(decorators: Mapping[str, Any], settings: Settings) -> str | None:
-    """The region of a step's queue; None for the connection's, or that of boto3's default chain."""
+    """Region of a step's queue; None for that of the Airflow connection or of boto3's default chain.
+
+    Raises:
+        SettingError: a setting is not a valid value of its attribute.
+    """
     region: str | None = batch_attributes(decorators, settings)["region"]
     return region
 
@@ -58,11 +66,12 @@ def step_region(decorators: Mapping[str, Any], settings: Settings) -> str | None
 def plan_step(
     step: str, decorators: Mapping[str, Any], settings: Settings, storage: Storage, service: BatchService
 ) -> StepPlan:
-    """What the jobs of a step have in common.
+    """Plan of a step's jobs; stores the runner in the datastore if the step's image may lack it.
 
     Raises:
-        SettingError: something is missing, or the queue cannot run what the step asks for.
-        ComputeUnavailable: Batch cannot be asked about the queue.
+        SettingError: a required value is missing, or the queue cannot provide what the step asks for.
+        ComputeUnavailable: Batch does not answer the questions about the queue.
+        DatastoreError: the datastore cannot be read or written.
     """
     attributes = batch_attributes(decorators, settings)
     queue = attributes["queue"]
@@ -73,7 +82,7 @@ def plan_step(
         )
     start = container_start(attributes["image"], storage, settings.remote_platform)
     environ = {
-        "AWS_DEFAULT_REGION": service.region,
+        "AWS_DEFAULT_REGION": service.region,  # if the storage has no region, which then takes precedence
         **runner_environ(settings, storage),
         **start.environ,
     }
@@ -93,7 +102,11 @@ def plan_step(
 def job_arguments(
     plan: StepPlan, definition_arn: str, request: TaskRequest, datastore_root: str
 ) -> dict[str, Any]:
-    """The arguments of ``submit_job`` for an attempt."""
+    """Arguments of boto3's ``submit_job`` for an attempt.
+
+    Raises:
+        SettingError: the request is longer than Batch accepts.
+    """
     arguments = {
         "jobName": job_name(request, datastore_root),
         "jobQueue": plan.queue,

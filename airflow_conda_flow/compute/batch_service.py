@@ -1,4 +1,4 @@
-"""What is asked of AWS Batch: which machines a queue has, definitions, jobs."""
+"""Requests to AWS Batch: about queues, job definitions and jobs."""
 
 from __future__ import annotations
 
@@ -15,18 +15,24 @@ from airflow_conda_flow.datastore.storage import Storage
 from airflow_conda_flow.errors import NotInDatastore, SettingError
 
 Job = Mapping[str, Any]
-"""An entry of ``describe_jobs``, or of ``list_jobs``, which says less."""
+"""Entry of ``describe_jobs``, or of ``list_jobs``, which has fewer keys."""
 
-_AT_ONCE = 100  # ids that describe_jobs takes
+_AT_ONCE = 100  # AWS's limit on the ids of one describe_jobs request
 _CLAIM_SECONDS = 5.0
-"""How long a submitter may take from saying that it registers a definition to having done so."""
+"""Seconds for which a claim is valid: time for another process to register the definition that it claimed.
+
+A shorter time lets several processes register the same definition, which is harmless but untidy. A longer one
+delays everybody if the process that made the claim has died.
+"""
 
 
 class BatchService:
     """AWS Batch in one region; safe to use from many threads.
 
+    Every method that sends a request raises ``ComputeUnavailable`` if Batch cannot be reached or refuses it.
+
     Args:
-        client: boto3's for ``batch``.
+        client: boto3 client for ``batch``.
     """
 
     def __init__(self, client: Any) -> None:
@@ -37,14 +43,14 @@ class BatchService:
 
     @property
     def region(self) -> str:
-        """The region's name."""
+        """Name of the region."""
         return str(self._client.meta.region_name)
 
     def is_on_fargate(self, queue: str) -> bool:
-        """Whether the jobs of a queue run on Fargate; else they run on EC2.
+        """True if the jobs of a queue run on Fargate, False if they run on EC2; asks AWS once per queue.
 
         Raises:
-            SettingError: there is no such queue, or it takes no jobs.
+            SettingError: the queue does not exist or is disabled.
         """
         with self._mutex:
             if queue not in self._fargate:
@@ -61,6 +67,7 @@ class BatchService:
             )
         if queues[0]["state"] != "ENABLED":
             raise SettingError(f"The job queue {queue!r} is disabled. Enable it, or name another one.")
+        # AWS does not allow a queue to mix Fargate and EC2, so the first compute environment is enough.
         first = min(queues[0]["computeEnvironmentOrder"], key=lambda each: each["order"])
         with reporting(f"look at the compute environment of the job queue {queue!r}"):
             found = self._client.describe_compute_environments(
@@ -70,11 +77,17 @@ class BatchService:
         return str(resources.get("type", "")).startswith("FARGATE")
 
     def register(self, definition: Definition, storage: Storage) -> str:
-        """The ARN of a definition, registered by the first who needs it.
+        """ARN of a definition; registers it if no process has done so yet.
+
+        Idempotent. Processes that submit at the same time agree through a claim in the datastore on which of
+        them registers: Batch itself would give each of them a new revision.
 
         Args:
-            definition: with a name that is the hash of its content.
-            storage: the datastore's; those who submit at once agree there on who registers.
+            definition: the definition, whose name is the hash of its content.
+            storage: the datastore's storage.
+
+        Raises:
+            DatastoreError: the claim cannot be read or written.
         """
         name = definition["jobDefinitionName"]
         with self._mutex:
@@ -92,11 +105,12 @@ class BatchService:
             found = self._client.describe_job_definitions(jobDefinitionName=name, status="ACTIVE")[
                 "jobDefinitions"
             ]
+        # The lowest revision, so that all processes use the same one if several were registered.
         first = min(found, key=lambda each: each["revision"], default=None)
         return None if first is None else str(first["jobDefinitionArn"])
 
     def _await_other(self, name: str, storage: Storage) -> str | None:
-        """The ARN of a definition that another submitter registers now; None if it is ours to do."""
+        """ARN of a definition that another process is registering; None if this process must register it."""
         key = layout.job_definition_claim(self.region, name)
         if storage.write_if_absent(key, b""):
             return None
@@ -104,7 +118,8 @@ class BatchService:
             _, age = storage.read_with_age(key)
         except NotInDatastore:
             return None
-        while age < _CLAIM_SECONDS:  # an older claim is of a definition that somebody removed since
+        # An older claim means that the definition was deregistered since, or that its claimant died.
+        while age < _CLAIM_SECONDS:
             time.sleep(0.5)
             age += 0.5
             if arn := self._active(name):
@@ -112,12 +127,13 @@ class BatchService:
         return None
 
     def submit(self, **arguments: Any) -> str:
-        """Submit a job; gives its id. The arguments are those of ``submit_job``."""
+        """Submit a job and return its id. The arguments are those of boto3's ``submit_job``."""
         with reporting(f"submit a job to the queue {arguments['jobQueue']!r}"):
             return str(self._client.submit_job(**arguments)["jobId"])
 
     def find(self, queue: str, prefix: str) -> list[Job]:
-        """The jobs of a queue whose names begin so, whatever their status."""
+        """Jobs of a queue whose names begin with the prefix, in any status."""
+        # A filter by name also makes list_jobs return every status; without one it returns running jobs only.
         filters = [{"name": "JOB_NAME", "values": [f"{prefix}*"]}]
         found: list[Job] = []
         with reporting(f"look for jobs in the queue {queue!r}"):
@@ -126,7 +142,7 @@ class BatchService:
         return found
 
     def describe(self, job_ids: Iterable[str]) -> dict[str, Job]:
-        """The jobs by id; one that is not known is missing."""
+        """Jobs by id; an id that Batch does not list is missing from the result."""
         wanted = list(job_ids)
         found: dict[str, Job] = {}
         with reporting("look at jobs"):
@@ -136,6 +152,6 @@ class BatchService:
         return found
 
     def terminate(self, job_id: str, reason: str = ENDED) -> None:
-        """Ask for the end of a job, whatever its status; does nothing to one that has ended."""
+        """Terminate a job in any status; a job that has ended is left as it is."""
         with reporting(f"end the job {job_id}"):
             self._client.terminate_job(jobId=job_id, reason=reason)

@@ -1,4 +1,4 @@
-"""What every compute is: a place where the runner of a task runs, chosen by a step's decorators."""
+"""Interface of the computes, the places where a task's runner runs, and the choice of one by decorators."""
 
 from __future__ import annotations
 
@@ -22,19 +22,19 @@ if TYPE_CHECKING:
 
 LOCAL = "local"
 REMOTE = ("kubernetes", "batch")
-"""Decorators that send a step elsewhere; the compute has the decorator's name."""
+"""Decorators that run a step on another machine. The compute has the name of the decorator."""
 
 
 @dataclass(frozen=True)
 class RunContext:
-    """What the tasks of one run have in common.
+    """Values shared by all tasks of one run.
 
     Attributes:
         run: the run's record.
-        datastore: where the run is kept.
+        datastore: the datastore that contains the run.
         environments: the environments of this machine.
         settings: the settings in force.
-        code_dir: where the flow file is on this machine; None takes it from the run's code package.
+        code_dir: directory of the flow's code on this machine; if None, the run's code package is extracted.
     """
 
     run: RunRecord
@@ -45,7 +45,7 @@ class RunContext:
 
 
 class Compute(Protocol):
-    """Runs attempts of one run's tasks; called from many threads at once."""
+    """Place that runs attempts of one run's tasks; called from many threads at once."""
 
     def run(
         self,
@@ -57,10 +57,11 @@ class Compute(Protocol):
         """Run one attempt to its end, in the calling thread.
 
         Args:
-            request: which attempt.
-            output: takes the lines that the step prints, as they come.
-            on_start: called once, with what people call the thing that runs: ``pid 123``, ``pod x``.
-            cancel: when set, the attempt ends early and nothing of it is left running.
+            request: the attempt.
+            output: receives the lines that the step prints, as they come.
+            on_start: receives the name of the process, pod or job that starts, for people: ``pid 123``,
+                ``pod x``. Called once; for a local step that leads back to itself, once per round.
+            cancel: when set, the attempt is ended early.
 
         Raises:
             CondaFlowError: the attempt could not be run; it may have left no manifest.
@@ -68,14 +69,14 @@ class Compute(Protocol):
 
 
 def compute_name(step: str, decorators: Mapping[str, Any]) -> str:
-    """Where a step runs: ``local``, or the name of its remote decorator.
+    """Name of the compute of a step: ``local``, or the name of its remote decorator.
 
     Args:
         step: the step's name, for the message.
-        decorators: the step's, by name.
+        decorators: the step's decorators, by name.
 
     Raises:
-        FlowDefinitionError: it has two of them.
+        FlowDefinitionError: the step has more than one remote decorator.
     """
     remote = [name for name in REMOTE if name in decorators]
     if len(remote) > 1:
@@ -86,15 +87,21 @@ def compute_name(step: str, decorators: Mapping[str, Any]) -> str:
 
 
 def remote_steps(decorators: Mapping[str, Mapping[str, Any]]) -> set[str]:
-    """The steps that run in containers elsewhere."""
+    """Names of the steps that run in containers on other machines.
+
+    Raises:
+        FlowDefinitionError: a step has more than one remote decorator.
+    """
     return {step for step, each in decorators.items() if compute_name(step, each) != LOCAL}
 
 
 def step_platforms(decorators: Mapping[str, Mapping[str, Any]], settings: Settings) -> dict[str, str]:
-    """The conda platform of every step: this machine's, or the setting's for steps elsewhere.
+    """Conda platform of every step: this machine's for local steps, else ``remote_platform`` of the settings.
 
     Raises:
-        SettingError: a step runs here, and this machine is older than environments are solved for.
+        FlowDefinitionError: a step has more than one remote decorator.
+        SettingError: a step runs locally, and this machine is older than the one that environments are
+            solved for.
     """
     places = {step: compute_name(step, each) for step, each in decorators.items()}
     if LOCAL in places.values():
@@ -106,7 +113,7 @@ def step_platforms(decorators: Mapping[str, Mapping[str, Any]], settings: Settin
 
 
 def check_reachable(names: Iterable[str], settings: Settings) -> None:
-    """Raise ``SettingError`` if a step runs elsewhere and the datastore is a directory of this machine."""
+    """Raise ``SettingError`` if a step runs on another machine, but the datastore is a local directory."""
     remote = sorted(set(names) - {LOCAL})
     if remote and settings.datastore != "s3":
         raise SettingError(
@@ -117,7 +124,12 @@ def check_reachable(names: Iterable[str], settings: Settings) -> None:
 
 
 def make_compute(name: str, context: RunContext) -> Compute:
-    """The compute of that name, for the tasks of one run."""
+    """Compute of this name, for the tasks of one run.
+
+    Raises:
+        SettingError: there is no such compute, or a setting of it is missing or wrong.
+        ComputeUnavailable: AWS Batch cannot be reached.
+    """
     if name == LOCAL:
         from airflow_conda_flow.compute.local_process import LocalProcess  # noqa: PLC0415 - one of many
 

@@ -1,4 +1,4 @@
-"""The nodes of a ``num_parallel``: started together, and ended together where one of them fails."""
+"""The nodes of a ``num_parallel``: started together, and all ended if one of them fails."""
 
 from __future__ import annotations
 
@@ -7,7 +7,8 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from typing import Protocol, TypeVar
 
-_BLINK = 0.1  # seconds until it is noticed that all are to end
+# Seconds between two looks at ``cancel``, which is no future: ``wait`` does not wake up for it.
+_BLINK = 0.1
 
 
 class _Outcome(Protocol):
@@ -21,14 +22,15 @@ Outcome = TypeVar("Outcome", bound=_Outcome)
 def run_together(
     nodes: Sequence[Callable[[threading.Event], Outcome]], cancel: threading.Event
 ) -> list[Outcome]:
-    """Run all nodes at once, a thread each; returns when all have ended.
+    """Run all nodes at the same time, each in a thread, and return their outcomes when all have ended.
 
     Args:
-        nodes: each runs one node until the event that it is given is set.
-        cancel: when set, all of them are ended.
+        nodes: each runs one node, and ends it early when the event that it receives is set.
+        cancel: when set, all nodes are ended.
 
     Raises:
-        BaseException: what the first of them raised, or what befell this thread.
+        BaseException: a node raised it (the first such node in the given order), or this thread was
+            interrupted.
     """
     stop = threading.Event()
     with ThreadPoolExecutor(len(nodes), thread_name_prefix="node") as pool:
@@ -40,6 +42,7 @@ def run_together(
                 if cancel.is_set() or not all(map(_is_well, ended)):
                     stop.set()
         finally:
+            # Also after a KeyboardInterrupt here: leaving the pool waits for every node.
             stop.set()
     return [future.result() for future in futures]
 

@@ -1,4 +1,4 @@
-"""Tasks as pods, made from the machine where the run was started."""
+"""Compute that runs attempts as pods of Kubernetes, created by this process."""
 
 from __future__ import annotations
 
@@ -20,12 +20,13 @@ from airflow_conda_flow.runner.task_request import TaskRequest, TaskResult
 
 
 class Kubernetes:
-    """Runs attempts as pods.
+    """Compute that runs attempts as pods of Kubernetes.
 
     Args:
         context: the run.
-        cluster: where; the settings' if None.
-        make_pod: gives the pod of an attempt, as JSON; that of the step and the settings if None.
+        cluster: the cluster; if None, the one of the settings.
+        make_pod: returns the pod of an attempt, as JSON; if None, the pod follows from the step's decorators
+            and the settings.
 
     Raises:
         SettingError: no cluster is configured, or a setting is wrong.
@@ -75,6 +76,7 @@ class Kubernetes:
         except (ComputeUnavailable, TaskFailed) as error:
             last, fate = None, str(error)
         finally:
+            # When cancelled, wait: nothing of the run may be left running. Else the pod has ended by itself.
             pod.remove(wait=cancel.is_set())
         silent = pod_state.silent_end(last, pod.name)
         return remote_result(storage, request, fate, silent, cancelled=cancel.is_set())

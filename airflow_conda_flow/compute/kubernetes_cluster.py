@@ -1,6 +1,7 @@
-"""A Kubernetes cluster as the computes see it: which one, and what its refusals mean.
+"""Connection to a Kubernetes cluster: retries, and errors in our own words.
 
-The ``kubernetes`` library is touched here and in ``pod_log``; it is imported by the first connection.
+In ``compute/`` only this module and ``pod_log`` import the ``kubernetes`` library, and only inside functions,
+because it is slow to import.
 """
 
 from __future__ import annotations
@@ -15,20 +16,32 @@ from typing import Any
 from airflow_conda_flow.errors import ComputeUnavailable, SettingError
 
 _SERVICE_ACCOUNT = Path("/var/run/secrets/kubernetes.io/serviceaccount")
-_CONNECTIONS = 256  # one a pod for its log, and one for each question
+# Size of the pool of connections. Each running pod holds one for its log, and each request needs one more;
+# with a smaller pool connections would be opened and thrown away all the time.
+_CONNECTIONS = 256
 _NOT_FOUND, _CONFLICT = 404, 409
+# Statuses that are worth a retry. The client reports a failed TLS handshake as status 0.
 _BUSY = frozenset({0, 429, 500, 502, 503, 504})
-_TRIES = 5  # within six seconds: is there a cluster at all?
-_TRIES_TO_WATCH = 10  # within a minute: a control plane may be replaced while pods run
+# The pauses between 5 tries are 6 seconds: a cluster that is not there is reported soon.
+_TRIES = 5
+# The pauses between 10 tries are 52 seconds: a control plane may be replaced while pods run.
+_TRIES_TO_WATCH = 10
 _LONGEST_PAUSE = 10.0
-_TIMEOUT = {"_request_timeout": (10, 60)}  # seconds to connect, and to answer
+# Seconds to connect, and to wait for an answer. The client has no default: a dead connection would block
+# for ever.
+_TIMEOUT = {"_request_timeout": (10, 60)}
 
 
 class Cluster:
-    """A connection to a cluster; may be used from many threads.
+    """Connection to a cluster; safe to use from many threads.
+
+    Args:
+        api: a ``CoreV1Api`` of the ``kubernetes`` library.
+        namespace: the default namespace.
 
     Attributes:
-        namespace: where pods are made that name no namespace.
+        api: the ``CoreV1Api``.
+        namespace: namespace of pods whose manifest names none.
     """
 
     def __init__(self, api: Any, namespace: str) -> None:
@@ -36,10 +49,10 @@ class Cluster:
         self.namespace = namespace
 
     def create_pod(self, manifest: dict[str, Any]) -> None:
-        """Make a pod.
+        """Create a pod.
 
         Raises:
-            ComputeUnavailable: the cluster refuses it, or cannot be reached.
+            ComputeUnavailable: the cluster refuses the pod, or cannot be reached.
         """
         namespace = manifest["metadata"]["namespace"]
 
@@ -49,7 +62,7 @@ class Cluster:
             try:
                 self.api.create_namespaced_pod(namespace, manifest, **_TIMEOUT)
             except ApiException as error:
-                # Asked again after a lost answer; the name is used once.
+                # A 409 after a retry means that our first request succeeded: pod names are unique.
                 if error.status != _CONFLICT:
                     raise
 
@@ -57,7 +70,11 @@ class Cluster:
             _patiently(create)
 
     def read_pod(self, name: str, namespace: str) -> Any:
-        """The pod as it is now, None if it is gone."""
+        """Current state of a pod; None if it no longer exists.
+
+        Raises:
+            ComputeUnavailable: the cluster refuses the request, or cannot be reached.
+        """
         from kubernetes.client.exceptions import ApiException  # noqa: PLC0415 - heavy
 
         with _refusals(f"The pod {name} cannot be watched in the namespace {namespace}"):
@@ -71,7 +88,11 @@ class Cluster:
                 raise
 
     def find_pods(self, namespace: str, labels: Mapping[str, str]) -> list[Any]:
-        """The pods with these labels."""
+        """Pods that have all of these labels.
+
+        Raises:
+            ComputeUnavailable: the cluster refuses the request, or cannot be reached.
+        """
         selector = ",".join(f"{name}={value}" for name, value in labels.items())
         with _refusals(f"Pods cannot be looked for in the namespace {namespace}"):
             found = _patiently(
@@ -80,12 +101,15 @@ class Cluster:
         return list(found.items)
 
     def delete_pod(self, name: str, namespace: str, *, has_ended: bool = False) -> None:
-        """Tell the cluster to end a pod, if it is still there.
+        """Delete a pod; a pod that no longer exists is not an error.
 
         Args:
-            name: the pod's.
-            namespace: the pod's.
-            has_ended: whether its containers have ended: then it goes at once.
+            name: the pod's name.
+            namespace: the pod's namespace.
+            has_ended: True if the pod's containers have ended, so that no grace period is needed.
+
+        Raises:
+            ComputeUnavailable: the cluster refuses the request, or cannot be reached.
         """
         from kubernetes.client.exceptions import ApiException  # noqa: PLC0415 - heavy
 
@@ -98,7 +122,7 @@ class Cluster:
                     raise
 
     def last_warning(self, name: str, namespace: str) -> str | None:
-        """The newest warning among a pod's events, such as that a volume cannot be mounted."""
+        """Newest warning among a pod's events, such as that a volume cannot be mounted; None without one."""
         from kubernetes.client.exceptions import ApiException  # noqa: PLC0415 - heavy
 
         try:
@@ -106,19 +130,21 @@ class Cluster:
                 namespace, field_selector=f"involvedObject.name={name}", **_TIMEOUT
             )
         except (ApiException, OSError):
-            return None  # it would have been a help, no more
+            return None  # a warning only improves a message, so a failure to read it is not reported
+        # Events are listed by name. Those of one pod end with their time in hexadecimal, so the last is the
+        # newest.
         messages = [event.message for event in events.items if event.type == "Warning" and event.message]
         return " ".join(messages[-1].split()) if messages else None
 
 
 def connect(context: str = "") -> Cluster:
-    """The cluster that the kubeconfig names, or the one that this process runs in.
+    """Cluster that the kubeconfig names, else the one that this process runs in.
 
     Args:
-        context: a context of the kubeconfig; its current one where empty.
+        context: a context of the kubeconfig; empty for its current context.
 
     Raises:
-        SettingError: there is neither, or the kubeconfig is wrong.
+        SettingError: neither cluster exists, or the kubeconfig is wrong.
     """
     from kubernetes import client, config  # noqa: PLC0415 - heavy
 
@@ -139,12 +165,16 @@ def connect(context: str = "") -> Cluster:
         config.load_incluster_config(client_configuration=configuration)
         namespace = (_SERVICE_ACCOUNT / "namespace").read_text(encoding="utf-8").strip()
     configuration.connection_pool_maxsize = _CONNECTIONS
-    configuration.retries = False  # we ask again ourselves
+    # urllib3 would retry too, without a pause and under _patiently, which multiplies the tries.
+    configuration.retries = False
     return Cluster(client.CoreV1Api(client.ApiClient(configuration)), namespace)
 
 
 def _patiently(ask: Callable[[], Any], tries: int = _TRIES) -> Any:
-    """What the cluster answers, asked again where it is busy or out of reach for a moment."""
+    """Answer of the cluster, after retries if it is busy or out of reach for a moment.
+
+    ``ask`` may run more than once, also after an attempt that succeeded but whose answer was lost.
+    """
     from kubernetes.client.exceptions import ApiException  # noqa: PLC0415 - heavy
     from urllib3.exceptions import HTTPError  # noqa: PLC0415 - heavy
 
@@ -162,7 +192,7 @@ def _patiently(ask: Callable[[], Any], tries: int = _TRIES) -> Any:
 
 @contextlib.contextmanager
 def _refusals(what: str) -> Iterator[None]:
-    """A refusal of the cluster becomes one message that begins with ``what``."""
+    """Raise ``ComputeUnavailable`` from any error of the client in the block; ``what`` begins its message."""
     from kubernetes.client.exceptions import ApiException  # noqa: PLC0415 - heavy
     from urllib3.exceptions import HTTPError  # noqa: PLC0415 - heavy
 

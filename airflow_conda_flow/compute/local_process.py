@@ -1,4 +1,4 @@
-"""Tasks as processes of this machine: the runner is this process."""
+"""Compute that runs attempts on this machine; this process is their runner."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ from airflow_conda_flow.runner.task_request import TaskRequest, TaskResult
 
 
 class LocalProcess:
-    """Runs attempts in the calling thread's process.
+    """Compute that runs each step as a child process of this process.
 
     Args:
         context: the run.
-        keepers: who gives the secrets of a type, where it is another than usual.
+        keepers: sources of secrets by type, in place of the default ones.
     """
 
     def __init__(self, context: RunContext, keepers: Mapping[str, Keeper] | None = None) -> None:

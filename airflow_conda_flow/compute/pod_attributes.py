@@ -1,4 +1,4 @@
-"""What a step's pod has: the attributes of its decorators, and the settings where they say nothing."""
+"""Attributes of a step's pod: from the step's decorators, else from the settings."""
 
 from __future__ import annotations
 
@@ -10,19 +10,21 @@ from airflow_conda_flow.flow.kubernetes_decorator import ATTRIBUTES
 from airflow_conda_flow.flow.resources_decorator import RESOURCES, merge_resources
 from airflow_conda_flow.settings import Settings
 
-DEFAULT_TMPFS_PATH = "/metaflow_temp"
+DEFAULT_TMPFS_PATH = "/metaflow_temp"  # Metaflow's default, so that flows that name the path still find it
+# Attributes for which the entries of decorator and setting are merged; elsewhere the decorator replaces the
+# setting.
 _MERGED = ("labels", "annotations")
 
 
 def pod_attributes(decorators: Mapping[str, Any], settings: Settings) -> dict[str, Any]:
-    """The value of every attribute of ``@kubernetes``; None where nobody says anything.
+    """Value of every attribute of ``@kubernetes``, by name; None for an attribute that is given nowhere.
 
     Args:
-        decorators: the step's, attributes by name.
+        decorators: the step's decorators: attributes by decorator name.
         settings: the settings in force.
 
     Raises:
-        SettingError: a setting is not what its attribute takes.
+        SettingError: a setting is not a valid value of its attribute.
     """
     given = {**(decorators.get("kubernetes") or {}), **merge_resources(decorators, "kubernetes")}
     found = {}

@@ -1,4 +1,4 @@
-"""The log of a pod's container while it runs: every line once, whatever becomes of the connection."""
+"""Reader of a container's log while it runs: every line once, even if the connection breaks."""
 
 from __future__ import annotations
 
@@ -12,18 +12,28 @@ from airflow_conda_flow.compute.pod_spec import CONTAINER
 from airflow_conda_flow.runner.attempt_log import shown
 
 _CONNECT_SECONDS = 10
-_SILENCE_SECONDS = 300  # a connection that gave nothing for so long is made anew: it may be dead
-OVERLAP_SECONDS = 10  # read again on a new connection; what was there already is passed over
-_PAUSE = 0.3
+# A connection without data for this long is replaced, because it may be dead. A step may well print nothing
+# for minutes: a much smaller value would reconnect for every quiet step.
+_SILENCE_SECONDS = 300
+OVERLAP_SECONDS = 10
+"""Seconds of the log that a new connection reads again, so that no line falls between two connections.
+
+Known lines are skipped. It must exceed the delay between a line's own time and its arrival here.
+"""
+_PAUSE = 0.3  # seconds between two connections, so that a log that keeps failing is not read in a tight loop
 _NOT_FOUND = 404
+# RFC 3339 in UTC, as the kubelet puts it before each line.
 _TIME = re.compile(rb"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?Z$")
 
 
 class LogPosition:
-    """How far a log was read, so that a line read again is known.
+    """Position in a log up to which it was read, to recognise lines that are read again.
+
+    It is the time of the newest line and the number of lines with that time: a log may have many lines of
+    equal time, and even of equal text.
 
     Args:
-        text: what ``str`` gave of a position, to go on from there.
+        text: ``str`` of an earlier position, to resume there; empty for the beginning.
     """
 
     def __init__(self, text: str = "") -> None:
@@ -38,13 +48,14 @@ class LogPosition:
         return f"{self._stamp}#{self._count}" if self._stamp else ""
 
     def begin(self) -> None:
-        """Note that the log is read anew, from a line that may be known."""
+        """Prepare for a new connection, which may start with lines that are already known."""
         self._reading, self._number = ("", ""), 0
 
     def new_text(self, line: bytes) -> bytes | None:
-        """The text of a line that begins with its time, None if it was read before.
+        """Text of a line, without the time in front of it; None if the line was read before.
 
-        A line without a time is none of the container's: the cluster says so that it cannot give any.
+        Also None for a line without a time: it does not come from the container, but is a message of the
+        cluster that it cannot read the log.
 
         >>> position = LogPosition()
         >>> position.new_text(b"2026-11-24T02:00:00.1Z one")
@@ -68,14 +79,14 @@ class LogPosition:
 
 
 class PodLog:
-    """Reads the log of one container to its end.
+    """Reader of one container's log, from a position to the end.
 
     Args:
         api: a ``CoreV1Api``.
-        name: the pod's.
-        namespace: the pod's.
-        emit: takes each line, as a terminal shows it.
-        position: how much of it is known already.
+        name: the pod's name.
+        namespace: the pod's namespace.
+        emit: receives each line, in the form that a terminal shows.
+        position: position to resume from; None for the beginning.
     """
 
     def __init__(
@@ -96,22 +107,25 @@ class PodLog:
         self._is_stopped = False
 
     def stop(self) -> LogPosition:
-        """Pass on no more lines from now on; gives how far it came."""
+        """Stop emitting lines, and return the position reached; no line is emitted after the return."""
+        # follow holds the mutex while it emits a line, so the position never lies behind an emitted line.
         with self._mutex:
             self._is_stopped = True
             return self._position
 
     def follow(self, is_over: Callable[[], bool], on_pause: Callable[[], object] = lambda: None) -> None:
-        """Pass lines on until the container has ended and all were read, or the pod is gone.
+        """Emit lines until the container has ended and all were read, or the pod no longer exists.
 
         Args:
-            is_over: whether the container has ended.
-            on_pause: called when no more comes for now: the container may have ended.
+            is_over: returns True if the container has ended.
+            on_pause: called when a connection has ended: the container may have ended too.
         """
         from kubernetes.client.exceptions import ApiException  # noqa: PLC0415 - heavy
         from urllib3.exceptions import HTTPError  # noqa: PLC0415 - heavy
 
         while not self._is_stopped:
+            # Asked before the reading: only a reading that starts after the container's end sees all of its
+            # lines.
             was_over = is_over()
             try:
                 self._read()
@@ -119,7 +133,7 @@ class PodLog:
                 if error.status == _NOT_FOUND or was_over:
                     return
             except HTTPError:
-                pass  # cut off: go on where it ended
+                pass  # the connection broke; the next one resumes
             else:
                 if was_over:
                     return
@@ -129,7 +143,7 @@ class PodLog:
     def _read(self) -> None:
         options: dict[str, Any] = {}
         if self._received is not None:
-            # By our own clock: the node's may differ.
+            # A duration and not since_time: our clock and the node's may differ.
             options["since_seconds"] = int(time.monotonic() - self._received) + OVERLAP_SECONDS
         answer = self._api.read_namespaced_pod_log(
             self._name,
@@ -156,7 +170,7 @@ class PodLog:
 
 
 def _lines(answer: Any) -> Iterator[bytes]:
-    """Whole lines of a streamed answer, as they come."""
+    """Whole lines of a streamed answer, as they arrive."""
     rest = b""
     for chunk in answer.stream(decode_content=True):
         *lines, rest = (rest + chunk).split(b"\n")
@@ -166,7 +180,10 @@ def _lines(answer: Any) -> Iterator[bytes]:
 
 
 def _sortable(stamp: str) -> tuple[str, str]:
-    """A time of RFC 3339 in UTC, so that later ones compare greater: its zeros at the end are left out.
+    """Key that orders times of RFC 3339 in UTC.
+
+    The texts themselves do not compare correctly, because Kubernetes leaves out zeros at the end of the
+    fraction.
 
     >>> _sortable("2026-11-24T02:00:00.12Z") > _sortable("2026-11-24T02:00:00.1Z")
     True

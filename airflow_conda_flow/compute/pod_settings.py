@@ -1,4 +1,4 @@
-"""The settings of Kubernetes that are no attribute of a step."""
+"""Settings of Kubernetes that are not attributes of a step."""
 
 from __future__ import annotations
 
@@ -7,10 +7,10 @@ from airflow_conda_flow.settings import Settings
 
 
 def startup_timeout(settings: Settings) -> int:
-    """The seconds that a pod may take until a node takes it, and again until it runs.
+    """Seconds that a pod may wait for a node, and again on the node until its container runs.
 
     Raises:
-        SettingError: the setting is no whole number above 0.
+        SettingError: the setting is not a whole number above 0.
     """
     found = settings.texts["kubernetes_startup_timeout"]
     if not found.text.isdigit() or int(found.text) == 0:

@@ -1,7 +1,7 @@
-"""The pod that runs one attempt of a step, as Kubernetes' JSON: computed, never asked for.
+"""Manifest of the pod that runs one attempt of a step, as Kubernetes' JSON, computed without any request.
 
-The same pod is made from the command line and by Airflow. No credential stands in it: a service account,
-a Kubernetes secret or the node's role gives the runner what it needs for S3.
+The command line and Airflow use the same manifest. It contains no credentials: the runner gets those for S3
+from a service account, a Kubernetes secret or the node's role.
 """
 
 from __future__ import annotations
@@ -22,14 +22,20 @@ from airflow_conda_flow.runner.task_request import TaskRequest
 from airflow_conda_flow.settings import Settings
 
 CONTAINER = "base"
-"""The container of the step; Airflow's name for it."""
+"""Name of the step's container; Airflow's KubernetesPodOperator calls it so too."""
 LABEL = "airflow-conda-flow/"
+"""Prefix of our labels and annotations."""
 ATTEMPT = f"{LABEL}attempt"
+"""Label with the number of the attempt."""
 
-_RUNNER_HOME = "/opt/airflow-conda-flow"
+_RUNNER_HOME = "/opt/airflow-conda-flow"  # path of the runner in every container
+# Path of the same volume in the init container, whose image has its own runner at _RUNNER_HOME.
 _RUNNER_VOLUME = "/runner"
+# Kubernetes' syntax of a label's value.
 _LABEL_VALUE = re.compile(r"^[A-Za-z0-9]([A-Za-z0-9_.-]{0,61}[A-Za-z0-9])?$")
-_READABLE = 40  # characters of a name or a label's value before its digest
+# Characters of a name or of a label's value in front of the random part or the digest. Both stay below 63,
+# the limit on host names and on label values.
+_READABLE = 40
 
 Manifest = dict[str, Any]
 
@@ -40,16 +46,16 @@ def pod_manifest(
     settings: Settings,
     environ: Mapping[str, str],
 ) -> Manifest:
-    """The pod of an attempt.
+    """Manifest of the pod of an attempt; each call gives the pod a new name.
 
     Args:
-        request: which attempt.
-        decorators: the step's, attributes by name.
+        request: the attempt.
+        decorators: the step's decorators: attributes by decorator name.
         settings: the settings in force.
-        environ: the runner's environment variables, as ``runner_environ`` gives them.
+        environ: the runner's environment variables, as ``runner_environ`` returns them.
 
     Raises:
-        SettingError: a setting is not what its attribute takes.
+        SettingError: a setting is not a valid value of its attribute.
     """
     attributes = pod_attributes(decorators, settings)
     runner_image = settings.texts["kubernetes_runner_image"].text
@@ -57,6 +63,8 @@ def pod_manifest(
     volumes = _Volumes(attributes)
     init_containers = []
     container = _container(image, attributes)
+    # Any image can be used: an init container copies the runner into a volume that the step's container
+    # mounts.
     if image != runner_image:
         volumes.add("runner", {"emptyDir": {}}, _RUNNER_HOME)
         init_containers.append(
@@ -101,7 +109,8 @@ def pod_manifest(
                 "imagePullSecrets": [{"name": name} for name in attributes["image_pull_secrets"] or ()],
                 "securityContext": _security(attributes, on_pod=True),
                 "hostNetwork": attributes["host_network"] or None,
-                # In the node's network, names of the cluster are found only if one asks for it.
+                # On the node's network a pod uses the node's DNS unless this policy is set, and would not
+                # find the names of the cluster's services.
                 "dnsPolicy": "ClusterFirstWithHostNet" if attributes["host_network"] else None,
             }
         ),
@@ -109,14 +118,15 @@ def pod_manifest(
 
 
 def pod_name(request: TaskRequest) -> str:
-    """A name for a pod of that task: readable, allowed, and never the same twice."""
+    """New name for a pod of this task: readable, valid in Kubernetes, and unique through its random end."""
+    # Uniqueness matters: Cluster.create_pod takes a conflict of names for its own earlier request.
     words = f"{request.flow}-{request.step}-{request.task.task_id}".lower()
     readable = re.sub(r"[^a-z0-9]+", "-", words)[:_READABLE].strip("-")
     return f"{readable}-{secrets.token_hex(5)}"
 
 
 def pod_labels(request: TaskRequest) -> dict[str, str]:
-    """The labels that find the pods of an attempt, a task, a step or a run."""
+    """Labels that find the pods of an attempt, a task, a step or a run."""
     names = {
         "flow": request.flow,
         "run-id": request.run_id,
@@ -128,7 +138,7 @@ def pod_labels(request: TaskRequest) -> dict[str, str]:
 
 
 def label_value(text: str) -> str:
-    """A text as the value of a label: itself where it may be, else its beginning and a digest.
+    """Text as the value of a label: unchanged if it is valid, else its beginning and a digest.
 
     >>> label_value("AFlow"), label_value("a b/c")
     ('AFlow', 'a-b-c-539138d5')
@@ -140,13 +150,13 @@ def label_value(text: str) -> str:
 
 
 class _Volumes:
-    """The volumes of a pod, and where its container has them."""
+    """Volumes of a pod, their mounts in the step's container, and the variables that point to them."""
 
     def __init__(self, attributes: Mapping[str, Any]) -> None:
         self.volumes: list[Manifest] = []
         self.mounts: list[Manifest] = []
         self.environ: dict[str, str] = {}
-        # The root file system may be read-only.
+        # A security_context may make the root file system read-only, and the runner writes below /tmp.
         self.add("scratch", {"emptyDir": {}}, "/tmp")  # noqa: S108 - the container's
         self._add_memory(attributes)
         self._add_node_cache(attributes["node_cache"])
@@ -165,6 +175,7 @@ class _Volumes:
         if attributes["use_tmpfs"] is False or not (attributes["use_tmpfs"] or size):
             return
         if size is None:
+            # Half of the memory is Metaflow's default too. Memory counts in MB, sizes of tmpfs in MiB.
             half = (megabytes(attributes["memory"]) or 0) / 2
             self.add("tmpfs", _in_memory(int(half), "M"), self._tmpfs_path(attributes))
         else:
@@ -187,7 +198,7 @@ class _Volumes:
 
 
 def _container(image: str, attributes: Mapping[str, Any]) -> Manifest:
-    """What the containers of a pod have in common."""
+    """Fields shared by the containers of a pod."""
     wanted = {
         "cpu": str(attributes["cpu"]),
         "memory": _quantity(attributes["memory"], "M"),
@@ -210,7 +221,7 @@ def _add_devices(resources: Manifest, attributes: Mapping[str, Any]) -> None:
     if attributes["gpu"] and int(attributes["gpu"]):
         vendor = attributes["gpu_vendor"]
         name = vendor if "/" in vendor else f"{vendor}.com/gpu"
-        # Devices cannot be shared: what is asked for is the limit.
+        # Kubernetes does not overcommit devices: a request and a limit must be equal.
         resources["limits"][name] = resources["requests"][name] = str(int(attributes["gpu"]))
     for each in ("limits", "requests"):
         resources[each].update(attributes["extended_resources"] or {})
@@ -233,7 +244,7 @@ def _in_memory(size: Any, unit: str) -> Manifest:
 
 
 def _quantity(amount: Any, unit: str) -> str:
-    """An amount as Kubernetes writes it; a bare number counts ``unit``.
+    """Amount in Kubernetes' notation; a bare number is in ``unit``.
 
     >>> _quantity(4096, "M"), _quantity("512", "Mi"), _quantity("4Gi", "M")
     ('4096M', '512Mi', '4Gi')
@@ -243,7 +254,7 @@ def _quantity(amount: Any, unit: str) -> str:
 
 
 def _filled(fields: Manifest) -> Manifest:
-    """The fields that hold something."""
+    """Fields without those that are None or an empty list or dict."""
     return {name: value for name, value in fields.items() if value not in (None, [], {})}
 
 

@@ -1,4 +1,4 @@
-"""How long a pod may take until it runs, and what is said while it does."""
+"""The time until a pod runs: its limits, and the messages about delays."""
 
 from __future__ import annotations
 
@@ -9,16 +9,20 @@ from typing import Any
 from airflow_conda_flow.compute.pod_state import is_scheduled, obstacle
 from airflow_conda_flow.errors import TaskFailed
 
-_SETTLING = 1.0  # seconds in which a pod may wait for a node without a word
-_STARTING = 5.0  # seconds in which a node may make a container without a word
+# Seconds of silence at first: for a moment every new pod waits for the scheduler, which is not news.
+_SETTLING = 1.0
+# Seconds on a node before its warnings are asked for: creating a container normally takes less, and asking is
+# one more request for each look.
+_STARTING = 5.0
 
 
 class PodStart:
-    """Looks at a pod again and again until it runs.
+    """Observer of one pod until it runs: reports obstacles, and decides when to give up.
 
     Args:
-        timeout: seconds until a node takes the pod, and again on the node.
-        last_warning: the newest warning among the pod's events, such as that a volume cannot be mounted.
+        timeout: seconds that the pod may wait for a node, and again on the node until its container runs.
+        last_warning: returns the newest warning among the pod's events, such as that a volume cannot be
+            mounted.
     """
 
     def __init__(self, timeout: float, last_warning: Callable[[], str | None] = lambda: None) -> None:
@@ -30,16 +34,20 @@ class PodStart:
         self._said: str | None = None
 
     def look(self, pod: Any) -> str | None:
-        """What keeps the pod, where that is news.
+        """Message about the obstacle that keeps the pod from running; None if there is nothing new.
+
+        Args:
+            pod: the pod's current state, a ``V1Pod``.
 
         Raises:
-            TaskFailed: the pod can never run, or takes too long.
+            TaskFailed: the pod can never run, or has taken too long.
         """
         now = time.monotonic()
         if not self._scheduled and is_scheduled(pod):
             self._scheduled, self._since = True, now
         waited = now - self._since
         found = obstacle(pod)
+        # The patience counts from the first look with such an obstacle, and anew after a look without one.
         patience = None if found is None else found.patience
         self._met = None if patience is None else (self._met or now)
         if found is not None and self._met is not None and now - self._met >= (patience or 0):
@@ -55,7 +63,7 @@ class PodStart:
         return message
 
     def _unnamed(self, pod: Any, waited: float) -> str | None:
-        """What keeps a pod on its node of which its own state says nothing."""
+        """Message about an obstacle that only the pod's events name, such as a volume that does not mount."""
         warning = self._last_warning() if self._scheduled and waited >= _STARTING else None
         return f"Pod {pod.metadata.name} does not start yet. The cluster says: {warning}" if warning else None
 

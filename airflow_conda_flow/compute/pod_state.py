@@ -1,6 +1,6 @@
-"""What the state of a pod means, in one line: pure functions of what the cluster says of it.
+"""Meaning of a pod's state, in one line: pure functions of the state that the cluster reports.
 
-A pod is a ``V1Pod`` of the ``kubernetes`` library; this module does not import it.
+A pod is a ``V1Pod`` of the ``kubernetes`` library. This module does not import the library.
 """
 
 from __future__ import annotations
@@ -12,22 +12,27 @@ from typing import Any
 
 from airflow_conda_flow.compute.pod_spec import CONTAINER
 
+# Reasons that the kubelet gives for a container that waits. Those of the first set never go away by
+# themselves.
 _HOPELESS = frozenset({"InvalidImageName", "ErrImageNeverPull"})
 _NOT_PULLED = frozenset({"ErrImagePull", "ImagePullBackOff", "InvalidImageName", "ErrImageNeverPull"})
 _WRONG = frozenset({"CreateContainerConfigError", "CreateContainerError", "RunContainerError"})
-_PATIENCE = 30.0  # seconds for what may mend itself: a registry that is busy, a secret about to be made
-_LOST_AFTER = 120.0  # seconds after the end of the time that a deleted pod had to go
+# Seconds for obstacles that may disappear: a registry is busy, or a secret is about to be created.
+_PATIENCE = 30.0
+# Seconds after the end of a deleted pod's grace period. A node that answers removes the pod within them; if
+# its node is lost, the pod is reported as running for ever.
+_LOST_AFTER = 120.0
 _ENDED = frozenset({"Succeeded", "Failed"})
 _TERMINATED, _KILLED = 143, 137  # 128 + SIGTERM, 128 + SIGKILL
 
 
 @dataclass(frozen=True)
 class Obstacle:
-    """Why a pod does not run yet.
+    """Reason why a pod does not run yet.
 
     Attributes:
         message: one line.
-        patience: seconds after which the pod is given up; None where it may wait as long as any.
+        patience: seconds after which the pod is given up; None if only the startup timeout applies.
     """
 
     message: str
@@ -35,30 +40,31 @@ class Obstacle:
 
 
 def is_over(pod: Any) -> bool:
-    """Whether the step's container has ended, or will never run."""
+    """True if the step's container has ended, will never run, or is on a node that is lost."""
     return pod.status.phase in _ENDED or _terminated(pod) is not None or _is_lost(pod)
 
 
 def _is_lost(pod: Any) -> bool:
-    """Whether the pod should have gone long ago: its node does not answer any more."""
+    """True if the pod was deleted and should be gone by now: its node no longer answers."""
+    # The deletion timestamp is not the time of the request, but the end of the grace period.
     end = pod.metadata.deletion_timestamp
     return end is not None and (datetime.now(timezone.utc) - end).total_seconds() > _LOST_AFTER
 
 
 def has_started(pod: Any) -> bool:
-    """Whether the step's container runs or has run, so that it has a log."""
+    """True if the step's container runs or has run, so that it has a log."""
     status = _status(pod)
     return status is not None and (status.state.running is not None or status.state.terminated is not None)
 
 
 def exit_code(pod: Any) -> int | None:
-    """The exit code of the step's container, None where it has none."""
+    """Exit code of the step's container; None if it has not ended."""
     terminated = _terminated(pod)
     return None if terminated is None else int(terminated.exit_code)
 
 
 def obstacle(pod: Any) -> Obstacle | None:
-    """What keeps a pod from running, if the cluster names it."""
+    """Obstacle that keeps a pod from running; None if its state names none."""
     name = pod.metadata.name
     for status in _statuses(pod):
         waiting = status.state.waiting
@@ -78,16 +84,16 @@ def obstacle(pod: Any) -> Obstacle | None:
 
 
 def is_scheduled(pod: Any) -> bool:
-    """Whether a node has taken the pod."""
+    """True if the pod was assigned to a node."""
     return bool(pod.spec.node_name)
 
 
 def fate(pod: Any | None, name: str) -> str | None:
-    """What befell a pod beside the step's own end, in one line; None where there is nothing to say.
+    """Outside cause of a pod's end, in one line: memory, eviction, deletion; None if there was none.
 
     Args:
-        pod: its last known state; None where it is gone.
-        name: the pod's.
+        pod: the pod's last known state; None if it no longer exists.
+        name: the pod's name.
     """
     if pod is None:
         return f"Pod {name} was deleted before its step ended."
@@ -105,18 +111,20 @@ def fate(pod: Any | None, name: str) -> str | None:
     if terminated is None:
         deleted = pod.metadata.deletion_timestamp is not None
         return ended_from_outside if deleted else _failed_before(pod)
+    # 143 is SIGTERM, which comes from outside. 137 (SIGKILL) does so for a pod that was deleted and did not
+    # end within its grace period; otherwise its cause is unknown.
     killed = pod.metadata.deletion_timestamp is not None and terminated.exit_code == _KILLED
     return ended_from_outside if killed or terminated.exit_code == _TERMINATED else None
 
 
 def silent_end(pod: Any | None, name: str) -> str:
-    """What to say of a pod that left no manifest, where nothing befell it."""
+    """Message about a pod that ended without an outside cause and without a manifest."""
     code = None if pod is None else exit_code(pod)
     return f"Pod {name} ended with exit code {code} and left no result; its lines above say why."
 
 
 def _failed_before(pod: Any) -> str:
-    """Why a pod ended whose container never ran."""
+    """Reason why a pod ended before the step's container ran."""
     for status in pod.status.init_container_statuses or ():
         ended = status.state.terminated
         if ended is not None and ended.exit_code != 0:
@@ -152,7 +160,7 @@ def _statuses(pod: Any) -> Iterator[Any]:
 
 
 def _one_line(message: str | None) -> str:
-    r"""A message of the cluster, to be put behind a word.
+    r"""Message of the cluster in one line, in the form that ends a sentence.
 
     >>> _one_line("a\nb"), _one_line(None)
     (': a b.', '.')

@@ -1,4 +1,4 @@
-"""One pod from its making to its end: its log as it comes, and what keeps it from running."""
+"""Watching one pod from its creation to its end: its log, and the obstacles that delay its start."""
 
 from __future__ import annotations
 
@@ -15,21 +15,24 @@ from airflow_conda_flow.compute.pod_log import LogPosition, PodLog
 from airflow_conda_flow.compute.pod_start import PodStart
 from airflow_conda_flow.errors import ComputeUnavailable, TaskFailed
 
-_FIRST_LOOK, _LAST_LOOK = 0.2, 2.0  # seconds between two looks at a pod: often at first, then less
+# Seconds between two looks at a pod: short at first, for short steps; then longer, because each look is a
+# request and a run may have hundreds of pods.
+_FIRST_LOOK, _LAST_LOOK = 0.2, 2.0
 _BLINK = 0.1  # seconds until an interrupt, or the end of the log, is noticed
-_GRACE = 45.0  # seconds for a pod to go: Kubernetes kills after 30
+_GRACE = 45.0  # seconds that we wait for a deleted pod to disappear: Kubernetes kills it after 30
 
 
 class PodWatch:
-    """Watches a pod in the calling thread.
+    """Watcher of one pod; works in the calling thread, and reads the log in a thread of its own.
 
     Args:
-        cluster: where it is.
-        name: the pod's.
-        namespace: the pod's.
-        emit: takes the lines of its log, and what is said about it.
-        startup_timeout: seconds until a node takes the pod, and again on the node.
-        position: how much of the log is known already.
+        cluster: the pod's cluster.
+        name: the pod's name.
+        namespace: the pod's namespace.
+        emit: receives the lines of the log, and messages about the pod.
+        startup_timeout: seconds that the pod may wait for a node, and again on the node until its container
+            runs.
+        position: position to resume the log from; None for its beginning.
     """
 
     def __init__(
@@ -53,22 +56,22 @@ class PodWatch:
 
     @property
     def is_over(self) -> bool:
-        """Whether the attempt had ended when it was last looked at."""
+        """True if the attempt had ended at the last look."""
         return self._is_over.is_set()
 
     def watch(
         self, cancel: threading.Event, is_done: Callable[[], bool], seconds: float = math.inf
     ) -> Any | None:
-        """The pod when the attempt has ended, None if it is gone; returns early when cancelled.
+        """Wait until the attempt has ended, and return the pod's last state; None if it no longer exists.
 
         Args:
-            cancel: when set, the pod is left as it is.
-            is_done: whether the attempt is committed as done.
-            seconds: returns then, if it has not ended; ``watch`` again goes on.
+            cancel: when set, this returns early and leaves the pod as it is.
+            is_done: returns True if the attempt is committed as done.
+            seconds: how long to wait at most; a further call of ``watch`` continues.
 
         Raises:
-            TaskFailed: it cannot start.
-            ComputeUnavailable: the cluster cannot be asked.
+            TaskFailed: the pod cannot start.
+            ComputeUnavailable: the cluster refuses a request, or cannot be reached.
         """
         pause = _FIRST_LOOK
         end = time.monotonic() + seconds
@@ -82,19 +85,21 @@ class PodWatch:
                 self._look_at_start(pod)
             if self._wait(pause, cancel) or time.monotonic() >= end:
                 return pod
-            # The log ends with the container; what the cluster says of it lags behind by a second or two.
+            # The log ends with the container, but the cluster reports the end a second or two later. A
+            # manifest that says "done" is proof enough to skip that wait.
             if self._log_paused.is_set() and is_done():
                 return self._ended(pod)
             self._log_paused.clear()
             pause = min(pause * 1.3, _LAST_LOOK)
 
     def hand_over(self) -> LogPosition:
-        """Leave the pod to somebody else; gives how much of its log was passed on."""
+        """Stop reading the log, so that another watcher can take over, and return the position reached."""
         return self._log.stop()
 
     def remove(self, *, wait: bool) -> None:
-        """Delete the pod; with ``wait``, return when it is gone."""
-        # What the task came to is known; a cluster that does not answer must not hide it.
+        """Delete the pod; with ``wait``, return when it is gone, or after 45 seconds."""
+        # The attempt's result is already known; a cluster that does not answer must not replace it by an
+        # error.
         with contextlib.suppress(ComputeUnavailable):
             self._cluster.delete_pod(self.name, self._namespace, has_ended=self._is_over.is_set())
             deadline = time.monotonic() + _GRACE
@@ -110,7 +115,7 @@ class PodWatch:
             self._log_thread.join(_LAST_LOOK)
 
     def _ended(self, pod: Any | None) -> Any | None:
-        """The pod, when all of its log was passed on."""
+        """Pass the rest of the log on, and return the pod."""
         if pod is not None and pod_state.has_started(pod):
             self._follow_log()
         self._is_over.set()
@@ -138,7 +143,7 @@ class PodWatch:
             self._emit(news)
 
     def _wait(self, seconds: float, cancel: threading.Event) -> bool:
-        """Wait until the next look is due, or the log has paused; True if cancelled."""
+        """Wait until the next look is due or the log has paused; return True if cancelled."""
         due = time.monotonic() + seconds
         while not cancel.wait(_BLINK):
             if time.monotonic() >= due or self._log_paused.is_set():

@@ -1,4 +1,4 @@
-"""How an attempt elsewhere ended: its manifest, and what befell its pod where that explains more."""
+"""Result of an attempt on another machine, from its manifest and from the fate of its pod or job."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ _CANCELLED = "The task was ended before it finished."
 
 
 def is_done(storage: Storage, request: TaskRequest) -> bool:
-    """Whether the attempt is committed as done."""
+    """True if the attempt is committed as done."""
     record = read_attempt(storage, request.name)
     return record is not None and record.is_done
 
@@ -20,14 +20,14 @@ def is_done(storage: Storage, request: TaskRequest) -> bool:
 def remote_result(
     storage: Storage, request: TaskRequest, fate: str | None, otherwise: str, *, cancelled: bool = False
 ) -> TaskResult:
-    """The result of an attempt whose pod is over; one that left no manifest is committed as failed.
+    """Result of an attempt whose pod or job has ended; an attempt without a manifest is committed as failed.
 
     Args:
-        storage: where the run is kept.
-        request: which attempt.
-        fate: what befell the pod beside the step's own end, in one line.
-        otherwise: what to say where there is neither fate nor manifest.
-        cancelled: whether the attempt was told to end; that is its fate then.
+        storage: the datastore's storage.
+        request: the attempt.
+        fate: outside cause of the end of the pod or job, in one line; None if the step ended by itself.
+        otherwise: message for an attempt with neither fate nor manifest.
+        cancelled: True if the attempt was ended on request; this takes the place of ``fate``.
 
     Raises:
         DatastoreError: the manifest cannot be read or written.
@@ -38,9 +38,11 @@ def remote_result(
     if record is None:
         fate = fate or otherwise
         record = commit_failure(storage, request, TaskFailed(fate))
+    # The manifest is the commit: if it says "done", the attempt is done, whatever happened to its pod
+    # afterwards.
     if record.is_done:
         return TaskResult(ok=True, record=record)
     if fate is not None:
         return TaskResult(False, record, as_exception(TaskFailed(fate)), cancelled)
-    # The runner printed it, as the last of its lines.
+    # The runner saw the failure itself, and printed the traceback as the last of its lines.
     return TaskResult(ok=False, record=record, exception=record.exception, reported=True)

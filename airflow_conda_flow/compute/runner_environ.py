@@ -1,4 +1,4 @@
-"""The environment variables of a runner in a container: where the datastore is, and never who may read it."""
+"""Environment variables of a runner in a container: the datastore's location only, never credentials."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ _AWS = "amazonaws.com"
 
 
 def runner_environ(settings: Settings, storage: Storage) -> dict[str, str]:
-    """The variables that docs/containers.md names, but for credentials.
+    """Environment variables that lead a runner in a container to the datastore.
 
     Args:
         settings: the settings in force.
-        storage: the datastore's, already connected: it knows endpoint and region.
+        storage: the datastore's storage; its client knows the endpoint and the region.
     """
     environ = {
         "CONDA_FLOW_DATASTORE": settings.datastore,
@@ -29,6 +29,7 @@ def runner_environ(settings: Settings, storage: Storage) -> dict[str, str]:
         if meta.region_name:
             environ["AWS_DEFAULT_REGION"] = meta.region_name
         host = urlsplit(meta.endpoint_url).hostname or ""
+        # AWS's own endpoints follow from the region; only that of another S3 service must be passed on.
         if not endpoint and not host.endswith((_AWS, f"{_AWS}.cn")):
             endpoint = meta.endpoint_url
     if endpoint:

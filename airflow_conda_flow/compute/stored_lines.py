@@ -1,4 +1,4 @@
-"""What an attempt elsewhere printed, where its lines could not be passed on as they came."""
+"""Output of an attempt on another machine, read from the datastore after its end."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from airflow_conda_flow.records.names import AttemptName
 
 
 def stored_lines(storage: Storage, name: AttemptName) -> Iterator[tuple[str, str]]:
-    """As (stream, line), from the logs that the attempt stored at its end; none if it never got there."""
+    """Pairs (stream, line) of the logs that the attempt stored; none if it ended before it stored them."""
     for stream in STREAMS:
         for line in read_log(storage, name, stream).decode("utf-8", "replace").splitlines():
             yield stream, line
