@@ -1,4 +1,4 @@
-"""AWS Batch as Airflow reaches it: by a connection, or by boto3's default chain."""
+"""Clients for AWS Batch from an Airflow connection, or from boto3's default chain."""
 
 from __future__ import annotations
 
@@ -7,15 +7,15 @@ from typing import Any
 from airflow_conda_flow.compute.batch import BatchRegion
 
 RETRIES: dict[str, Any] = {"retries": {"mode": "adaptive", "max_attempts": 5}}
-"""Slower by itself where AWS says that requests are too many."""
+"""Configuration of boto3's clients: "adaptive" slows them down when AWS throttles their requests."""
 
 
 def connect(aws_conn_id: str | None, region: str | None) -> BatchRegion:
-    """Batch and CloudWatch of a connection.
+    """Clients for Batch and CloudWatch, with the credentials of a connection.
 
     Args:
         aws_conn_id: the Airflow connection; None for boto3's default chain.
-        region: None for the connection's.
+        region: the region; None for the connection's.
     """
     from airflow.providers.amazon.aws.hooks.base_aws import AwsBaseHook  # noqa: PLC0415 - heavy
     from botocore.config import Config  # type: ignore[import-untyped]  # noqa: PLC0415 - heavy

@@ -1,4 +1,4 @@
-"""The operator of the nodes of a ``num_parallel`` with ``@batch``: a job for each, submitted at once."""
+"""Operator for the nodes of a ``num_parallel`` with ``@batch``: one job per node, all submitted at once."""
 
 from __future__ import annotations
 
@@ -19,14 +19,15 @@ if TYPE_CHECKING:
 
 
 class BatchGangOperator(GangTask, BatchStepOperator):
-    """Runs the nodes of a step as jobs, and waits for them in the worker."""
+    """Operator that runs the nodes of a step as jobs of AWS Batch, and waits for them in the worker."""
 
     def execute(self, context: Context) -> None:
         """Run the next attempt of every node."""
         self.run_nodes(context)
 
     def compute(self, context: Context, requests: Sequence[TaskRequest], run: RunContext) -> Compute:
-        """The queue; jobs of an earlier try, whose worker was lost, are told to end."""
+        """Compute that submits the jobs; first terminates those of an earlier try whose worker was lost."""
+        # A gang starts and fails as a whole, so unlike a single job the old ones are not waited for.
         work = self._work(context)
         root = work.settings.datastore_root
         self._end_earlier(work.region.service, work.plan.queue, [job_family(each, root) for each in requests])

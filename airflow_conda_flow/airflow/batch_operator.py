@@ -1,4 +1,4 @@
-"""The operator of a step with ``@batch``: one job of AWS Batch for each try."""
+"""Operator for a step with ``@batch``: one job of AWS Batch per try."""
 
 from __future__ import annotations
 
@@ -37,13 +37,15 @@ if TYPE_CHECKING:
 
 
 class BatchStepOperator(StepTask, BatchOperator):
-    """Runs one step of a flow as a job of AWS Batch."""
+    """Operator that runs one step of a flow as a job of AWS Batch."""
 
+    # BatchOperator's own renderers name fields that are no templates here.
     template_fields_renderers: ClassVar[dict[str, str]] = {}
     ui_color = "#f5e9dc"
 
     def __init__(self, **kwargs: Any) -> None:
-        # XCom takes the links to AWS's console, and nothing of a step that is not a foreach.
+        # BatchOperator stores its links to AWS's console in XCom, but only with do_xcom_push. A step that is
+        # not a foreach returns None, which Airflow does not push. _submit fills in the empty names.
         super().__init__(
             job_name=kwargs["step"],
             job_definition="",
@@ -60,7 +62,12 @@ class BatchStepOperator(StepTask, BatchOperator):
     def execute_complete(  # type: ignore[override]
         self, context: Context, event: dict[str, Any] | None = None
     ) -> list[list[int]] | None:
-        """Go on after the triggerer waited for the job."""
+        """Conclude the attempt after the triggerer has waited for its job.
+
+        Raises:
+            AirflowException: the step failed, or the triggerer lost contact with Batch.
+            AirflowTaskTimeout: the task's execution timeout has passed; the job is terminated first.
+        """
         event = event or {}
         self.job_id = event["job_id"]
         if "problem" in event:
@@ -75,7 +82,7 @@ class BatchStepOperator(StepTask, BatchOperator):
             raise as_airflow_error(error) from None
 
     def on_kill(self) -> None:
-        """End the job."""
+        """Terminate the job."""
         if self._cancel is not None:
             self._cancel.set()
         if self.job_id:
@@ -95,7 +102,7 @@ class BatchStepOperator(StepTask, BatchOperator):
             raise as_airflow_error(error) from None
 
     def _work(self, context: Context) -> _Work:
-        """What is to be done, and with whom to do it."""
+        """Attempt to run, with its plan and its region, from the current settings."""
         request, datastore, _ = self.open(context)
         settings = airflow_settings()
         self.aws_conn_id = settings.aws_conn_id or None
@@ -105,7 +112,7 @@ class BatchStepOperator(StepTask, BatchOperator):
         return _Work(request, datastore.storage, settings, region, plan)
 
     def _submit(self, context: Context, work: _Work) -> None:
-        """Submit by the way that BatchOperator has, so that its links are there."""
+        """Submit a job through ``BatchOperator.submit_job``, which also stores the links to AWS's console."""
         arguments = work.arguments()
         self.job_name = arguments["jobName"]
         self.job_queue = arguments["jobQueue"]
@@ -117,6 +124,7 @@ class BatchStepOperator(StepTask, BatchOperator):
         try:
             self.submit_job(context)
         except AirflowException as error:
+            # BatchOperator raises an AirflowException whose only argument is botocore's error.
             cause = error.args[0] if error.args else None
             doing = f"submit a job to the queue {self.job_queue!r}"
             ours = translated(cause, doing) if isinstance(cause, BaseException) else None
@@ -145,7 +153,7 @@ class BatchStepOperator(StepTask, BatchOperator):
         )
 
     def _follow(self, context: Context, work: _Work) -> list[list[int]] | None:
-        # Not made earlier: Airflow copies operators, and a mutex cannot be copied.
+        # Not created in __init__: Airflow copies operators, and an Event has a lock, which cannot be copied.
         cancel = self._cancel = threading.Event()
         region, job_id = work.region, str(self.job_id)
         news = region.news(job_id, work.plan.log_group, poll_interval(work.settings))
@@ -174,6 +182,8 @@ class BatchStepOperator(StepTask, BatchOperator):
                 self.log.info("%s", line)
         self._persist_cloudwatch_link(context)
         cancelled = self._cancel is not None and self._cancel.is_set()
+        # The job may be that of an earlier try whose worker was lost. Its failure uses up that try, not
+        # this one.
         if not result.ok and not cancelled and request.attempt < work.request.attempt:
             self.log.info("Batch job %s, of an earlier try, failed; this try has one of its own.", job_id)
             return self._run(context, can_reattach=False)
@@ -181,7 +191,7 @@ class BatchStepOperator(StepTask, BatchOperator):
 
 
 class _Work:
-    """One attempt, and what its job is made of."""
+    """One attempt, with everything that its job is made from."""
 
     def __init__(
         self, request: TaskRequest, storage: Storage, settings: Settings, region: BatchRegion, plan: StepPlan
@@ -193,12 +203,16 @@ class _Work:
         self.plan = plan
 
     def arguments(self) -> dict[str, Any]:
-        """Those of ``submit_job``; the definition is registered."""
+        """Arguments of boto3's ``submit_job``; registers the job definition if needed."""
         arn = self.region.service.register(self.plan.definition, self.storage)
         return job_arguments(self.plan, arn, self.request, self.settings.datastore_root)
 
     def running_job(self) -> Job | None:
-        """The job of this attempt, or one of an earlier attempt that still runs: its worker was lost."""
+        """Job to wait for instead of submitting one; None if there is none.
+
+        It is a job of this attempt in any status, else one of an earlier attempt that has not ended: its
+        worker was lost.
+        """
         family = job_family(self.request, self.settings.datastore_root)
         found = self.region.service.find(self.plan.queue, family)
         own = [job for job in found if attempt_of_job(job["jobName"]) == self.request.attempt]

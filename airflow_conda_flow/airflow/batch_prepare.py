@@ -1,4 +1,4 @@
-"""What is done once for a run's steps on AWS Batch, before the first of them."""
+"""Preparation of a run's steps on AWS Batch, done once before the first of them."""
 
 from __future__ import annotations
 
@@ -13,16 +13,19 @@ from airflow_conda_flow.settings import Settings
 
 
 def prepare_batch(decorators: Mapping[str, Mapping[str, Any]], settings: Settings, storage: Storage) -> None:
-    """Register the definitions of the steps with ``@batch``, and store the runner where they need it.
+    """Register the job definitions of all steps with ``@batch``; store the runner if an image may lack it.
+
+    Idempotent: definitions and runner are stored under names made from their content.
 
     Args:
-        decorators: of every step, by name.
+        decorators: decorators of every step, by step name.
         settings: the settings in force.
-        storage: the datastore's.
+        storage: the datastore's storage.
 
     Raises:
-        SettingError: a step cannot be a job as it is: something is missing, or does not fit its queue.
-        ComputeUnavailable: Batch cannot be asked.
+        SettingError: a step cannot run as a job: a value is missing, or its queue cannot provide it.
+        ComputeUnavailable: Batch cannot be reached, or refused a request.
+        DatastoreError: the datastore cannot be read or written.
     """
     regions: dict[str | None, BatchRegion] = {}
     for step, each in decorators.items():

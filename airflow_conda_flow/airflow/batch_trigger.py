@@ -1,6 +1,7 @@
-"""Waits in Airflow's triggerer for a job of AWS Batch, and logs there what it prints.
+"""Trigger that waits in Airflow's triggerer for a job of AWS Batch, and logs the job's output there.
 
-It needs no aiobotocore: all jobs that one triggerer waits for share a look, and that is taken in a thread.
+It needs no aiobotocore: all jobs of one triggerer share one request for their states, which is sent in a
+thread.
 """
 
 from __future__ import annotations
@@ -30,22 +31,22 @@ _ARGUMENTS = (
     "not_before",
 )
 _regions: dict[tuple[str | None, str | None], BatchRegion] = {}
-"""By connection and region: what the triggers of this process share."""
+"""Regions by Airflow connection and region name, shared by all triggers of this process."""
 
 
 class BatchStepTrigger(BaseTrigger):
-    """Fires when a job has ended, or when its time is up.
+    """Trigger that fires when a job has ended, or when the task's time limit has passed.
 
     Args:
         job_id: the job.
         aws_conn_id: the Airflow connection; None for boto3's default chain.
         region: the region of the job; None for the connection's.
-        log_group: the CloudWatch group of its output; None where it goes elsewhere.
-        interval: seconds between two looks.
-        end_at: when its time is up, in seconds since 1970; None for never.
-        log_token: how far its output was read.
-        has_printed: whether a line of it came.
-        not_before: when it may fire, in seconds since 1970.
+        log_group: CloudWatch group of the job's output; None if another log driver takes it.
+        interval: longest pause between two looks at the job, in seconds.
+        end_at: the task's time limit, in seconds since 1970; None for no limit.
+        log_token: ``JobNews.log_token`` of the worker, to resume the log there.
+        has_printed: ``JobNews.has_printed`` of the worker.
+        not_before: earliest time at which the trigger may fire, in seconds since 1970.
     """
 
     def __init__(
@@ -73,11 +74,11 @@ class BatchStepTrigger(BaseTrigger):
         self.not_before = not_before
 
     def serialize(self) -> tuple[str, dict[str, Any]]:
-        """The path of the class, and its arguments."""
+        """Path of the class, and the arguments that make the trigger again."""
         return f"{__name__}.{type(self).__name__}", {name: getattr(self, name) for name in _ARGUMENTS}
 
     async def run(self) -> AsyncIterator[TriggerEvent]:
-        """One event: the job at its end, that its time is up, or that Batch cannot be asked."""
+        """Yield one event: the job has ended, its time limit has passed, or Batch cannot be reached."""
         try:
             event = await self._wait()
         except ComputeUnavailable as error:
@@ -107,11 +108,11 @@ class BatchStepTrigger(BaseTrigger):
     async def _region(self) -> BatchRegion:
         key = (self.aws_conn_id, self.region)
         if key not in _regions:
-            # Airflow's connections are asked for in the one thread that it keeps for that.
+            # Airflow reads connections synchronously and expects that in the one thread of sync_to_async.
             _regions[key] = await sync_to_async(connect)(*key)
         return _regions[key]
 
     async def on_kill(self) -> None:
-        """End the job: a person marked or cleared the task."""
+        """Terminate the job: a person has marked or cleared the task."""
         region = await self._region()
         await asyncio.to_thread(region.service.terminate, self.job_id)

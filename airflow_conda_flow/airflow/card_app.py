@@ -1,6 +1,7 @@
-"""Serves cards from the datastore, to who may see the task's DAG run; part of Airflow's API server.
+"""Web pages with the cards of tasks, for everybody who may see the task in Airflow; part of its API server.
 
-A card holds what a flow's author put on it, so browsers are told to keep it apart from Airflow's own pages.
+A card contains arbitrary HTML and scripts of a flow's author, so browsers are told to isolate it from
+Airflow's own pages.
 """
 
 from __future__ import annotations
@@ -22,6 +23,7 @@ from airflow_conda_flow.environments.progress import Silence
 from airflow_conda_flow.errors import CondaFlowError
 from airflow_conda_flow.records.task_record import TaskRecord
 
+# "sandbox" without allow-same-origin: a card's scripts run, but see neither Airflow's cookies nor its API.
 _APART = {
     "Content-Security-Policy": "sandbox allow-scripts allow-popups",
     "X-Content-Type-Options": "nosniff",
@@ -33,7 +35,11 @@ app = FastAPI(title="Cards", docs_url=None, redoc_url=None, openapi_url=None)
 
 @app.get("/{dag_id}/{run_id}/{step}/{task_id}", dependencies=[_MAY_SEE])
 def show_cards(dag_id: str, run_id: str, step: str, task_id: str) -> HTMLResponse:
-    """The task's card, or a list of them where it has several."""
+    """Page with the task's card, or with a list of links if it has several or none.
+
+    Raises:
+        HTTPException: 404, the datastore contains no such task.
+    """
     _, record = _task(dag_id, run_id, step, task_id)
     cards = record.cards
     if len(cards) == 1:
@@ -49,7 +55,11 @@ def show_cards(dag_id: str, run_id: str, step: str, task_id: str) -> HTMLRespons
 
 @app.get("/{dag_id}/{run_id}/{step}/{task_id}/{card_id}", dependencies=[_MAY_SEE])
 def show_card(dag_id: str, run_id: str, step: str, task_id: str, card_id: str) -> HTMLResponse:
-    """One card as its task left it."""
+    """Page with one card, as its task stored it.
+
+    Raises:
+        HTTPException: 404, the datastore contains no such card or task.
+    """
     datastore, record = _task(dag_id, run_id, step, task_id)
     try:
         page = datastore.storage.read_bytes(layout.card(record.ran_as, card_id))
@@ -62,6 +72,7 @@ def _task(dag_id: str, run_id: str, step: str, task_id: str) -> tuple[Datastore,
     datastore, _ = open_stores(airflow_settings(), Silence())
     catalogue = RunCatalogue(datastore)
     ours = flow_run_id(dag_id, run_id)
+    # The URL does not name the flow. Our run id contains a digest of the DAG's id, so only one flow has it.
     for flow in catalogue.flows():
         run = catalogue.run(flow, ours)
         if run is not None:

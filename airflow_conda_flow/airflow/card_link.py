@@ -1,4 +1,4 @@
-"""The button on a task in Airflow's UI that opens its cards."""
+"""Button on a task in Airflow's UI that opens the task's cards."""
 
 from __future__ import annotations
 
@@ -13,15 +13,16 @@ if TYPE_CHECKING:
     from airflow.sdk.types import TaskInstanceKey
 
 URL_PREFIX = "/conda-flow/cards"
+"""Path below Airflow's base URL where the plugin mounts ``card_app``."""
 
 
 class CardLink(BaseOperatorLink):
-    """Leads to the page of ``airflow/card_app.py`` for the task."""
+    """Link to the page of ``airflow/card_app.py`` for a task."""
 
     name = "Card"
 
     def get_link(self, operator: Any, *, ti_key: TaskInstanceKey) -> str:
-        """The URL of the task's cards."""
+        """URL of the task's cards."""
         from airflow.sdk.configuration import conf  # noqa: PLC0415 - reads the configuration
 
         base = conf.get("api", "base_url", fallback="").rstrip("/")
@@ -30,5 +31,5 @@ class CardLink(BaseOperatorLink):
 
 
 def card_links(decorators: Any) -> tuple[BaseOperatorLink, ...]:
-    """The links of a step with these decorators."""
+    """Links of a step with these decorators: one if it has ``@card``, else none."""
     return (CardLink(),) if "card" in decorators else ()

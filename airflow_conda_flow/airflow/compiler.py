@@ -1,6 +1,7 @@
-"""Compiles a flow into an Airflow DAG: one task that prepares the run, and one for each step.
+"""Compiler from a flow to an Airflow DAG: one task that prepares the run, and one task per step.
 
-Parsing solves nothing and reads no network; it costs reading the flow's source.
+Airflow parses DAG files again and again, so compiling solves no environment and uses no network. It only
+reads the flow's source.
 """
 
 from __future__ import annotations
@@ -33,7 +34,12 @@ from airflow_conda_flow.records.graph import StepNode
 
 _PREPARE = "prepare"
 _SLACK = timedelta(minutes=15)
-"""The runner ends a step in time; Airflow's own limit also spans code, environment, pod and image."""
+"""Time that Airflow gives a task beyond ``@timeout``.
+
+The runner ends the step itself in time. Airflow's limit also covers what comes before the step: the image,
+the pod, the environment and the code package. A smaller slack would fail steps that are within their own
+limit.
+"""
 
 
 def compile_dag(
@@ -48,23 +54,23 @@ def compile_dag(
     production: bool | None = None,
     **dag_keywords: Any,
 ) -> DAG:
-    """The DAG of a flow.
+    """DAG of a flow.
 
     Args:
         flow_class: the flow.
-        dag_id: the DAG's id; ``LinearFlow`` is ``linear_flow`` where none is given.
+        dag_id: the DAG's id; by default made from the flow's name: ``linear_flow`` for ``LinearFlow``.
         environment: ``conda`` runs every step in its own environment, ``local`` in the worker's
             interpreter.
-        configs: files for the flow's configs, by name; seen from the flow file.
-        config_values: dicts or texts for the flow's configs, by name.
-        decorators: what ``--with`` is on the command line: texts such as ``kubernetes:cpu=2``, for every
+        configs: files for the flow's configs, by config name; paths are relative to the flow file.
+        config_values: dicts or texts for the flow's configs, by config name.
+        decorators: the same as ``--with`` on the command line: texts such as ``kubernetes:cpu=2``, for every
             step that has no decorator of that name.
-        branch: the branch of a flow with ``@project``; that of the settings if None.
-        production: whether it is of production; what the settings say if None.
+        branch: the branch of a flow with ``@project``; None for that of the settings.
+        production: True for a production deployment; None for the value of the settings.
         dag_keywords: keywords of Airflow's ``DAG``; ``params`` is added to the flow's parameters.
 
     Raises:
-        FlowDefinitionError: the flow is wrong, or a keyword is.
+        FlowDefinitionError: the flow or an argument is wrong.
     """
     folder = Path(_place_of(flow_class)[0]).parent
     files = {name: str(folder / path) for name, path in (configs or {}).items()}
@@ -98,6 +104,7 @@ def compile_dag(
         names = (f"project:{project['project_name']}", f"project_branch:{project['branch_name']}")
         dag_keywords["tags"] = [*(dag_keywords.get("tags") or ()), *names]
     dag = _make_dag(definition, dag_id or own_id, params, dag_keywords)
+    # DAG() takes the file of its caller, which is this module; Airflow's UI would show this code.
     dag.fileloc = definition.file
     _Tasks(definition, dag, environment, given, tuple(decorators)).add()
     return dag
@@ -106,7 +113,10 @@ def compile_dag(
 def _take_project(
     definition: FlowDefinition, branch: str | None, *, production: bool | None
 ) -> dict[str, Any]:
-    """Where in its project the flow is; empty without ``@project``."""
+    """Place of the flow in its project; empty without ``@project``.
+
+    Sets the definition's branch, production and user.
+    """
     if not definition.has_project:
         if branch is not None or production is not None:
             raise FlowDefinitionError(
@@ -147,18 +157,18 @@ def _make_dag(
 
 
 def _dag_line(definition: FlowDefinition) -> tuple[str, int]:
-    """The line of the flow file that asks for the DAG."""
+    """File and line of the call that asks for the DAG, if it is in the flow file; else those of the class."""
     return _line_in(definition.graph.file, (definition.file, definition.graph.line))
 
 
 def _place_of(flow_class: type[Any]) -> tuple[str, int]:
-    """As ``_dag_line``, of a flow that could not be read."""
+    """The same as ``_dag_line`` for a flow that could not be read; else line 1 of the flow file."""
     file = getattr(sys.modules.get(flow_class.__module__), "__file__", None) or ""
     return _line_in(file, (file, 1))
 
 
 def _line_in(file: str, otherwise: tuple[str, int]) -> tuple[str, int]:
-    # The documented way to a caller without importing inspect.
+    # inspect.currentframe would do the same, for one more import in every parsing.
     frame: FrameType | None = sys._getframe(1)  # noqa: SLF001
     while frame is not None:
         if frame.f_code.co_filename == file:
@@ -168,7 +178,7 @@ def _line_in(file: str, otherwise: tuple[str, int]) -> tuple[str, int]:
 
 
 def _attempts(decorators: Mapping[str, Any]) -> dict[str, Any]:
-    """What Airflow is told of ``@retry`` and ``@timeout``."""
+    """Keywords of an operator that follow from ``@retry`` and ``@timeout``."""
     keywords: dict[str, Any] = {}
     if "retry" in decorators:
         times, seconds = retries(decorators)
@@ -180,7 +190,7 @@ def _attempts(decorators: Mapping[str, Any]) -> dict[str, Any]:
 
 
 class _Tasks:
-    """Adds the tasks of one flow to its DAG."""
+    """Builder of the tasks of one flow in its DAG."""
 
     def __init__(
         self,
@@ -213,13 +223,16 @@ class _Tasks:
         for node in self._graph.topological():
             task = self._step(node)
             self._tasks[node.name] = task
-            # A step that leads back to itself is one task, whose attempt goes round.
+            # A step that leads back to itself is one task: its attempt runs all rounds.
             upstream = [self._tasks[name] for name in node.in_steps if name != node.name] or [prepare]
             task.set_upstream(upstream)
         self._add_exit_hooks([prepare, *self._tasks.values()])
 
     def _add_exit_hooks(self, tasks: Sequence[Any]) -> None:
-        """A task after all others: the last step fails early where another branch still runs."""
+        """Add the task that calls the exit hooks, after all others and not only after the last step.
+
+        Airflow gives the last step up as soon as one branch fails, while another branch may still run.
+        """
         hooks = {succeeded: self._definition.exit_hooks(succeeded) for succeeded in (True, False)}
         if any(hooks.values()):
             ExitHookOperator(
@@ -236,7 +249,7 @@ class _Tasks:
         foreaches = [name for name in node.split_parents if self._graph.steps[name].kind == "foreach"]
         if self._graph.is_in_gang(node.name):
             operator = gang_operator_class(place)
-            foreaches.pop()  # all nodes are one task
+            foreaches.pop()  # all nodes of a num_parallel are one task, so there is nothing to map
         else:
             operator = step_operator_class(place)
         keywords: dict[str, Any] = {
@@ -264,10 +277,11 @@ class _Tasks:
         )
 
     def _splits_of(self, foreaches: list[str]) -> Any:
-        """The index paths to map over: what the innermost foreach gave, in one list."""
+        """XCom with the index paths to map over: those of the innermost foreach, in one list."""
         innermost = foreaches[-1]
         if innermost not in self._splits:
             output = self._tasks[innermost].output
+            # The foreach step is mapped itself and returns a list per task; Airflow maps over one list only.
             if len(foreaches) > 1:
                 output = FanOutOperator(
                     task_id=self._free_name(f"{innermost}_splits"),
@@ -280,23 +294,24 @@ class _Tasks:
         return self._splits[innermost]
 
     def _free_name(self, wanted: str) -> str:
-        """A task id that no step has."""
+        """Task id that no step has."""
         while wanted in self._graph.steps:
             wanted += "_"
         return wanted
 
     def _trigger_rule(self, upstream: Sequence[str]) -> dict[str, str]:
-        """The keyword for a task after these steps: those of them that a switch left out do not hold it up.
+        """Trigger rule, as a keyword, with which a task runs although a switch skipped some upstream steps.
 
-        Where all of them were left out, so is the task. Inside a foreach the task that gave the splits
-        is upstream too, so a task that was left out for some splits alone does not hide the others.
+        If all of them are skipped, so is the task. Inside a foreach the task that returns the splits is
+        upstream too, so a step that was skipped for some splits does not skip the task for the others.
         """
         if any(self._graph.steps[name].conditional for name in upstream):
             return {"trigger_rule": "none_failed_min_one_success"}
         return {}
 
     def _left_out(self, node: StepNode) -> dict[str, list[str]]:
-        """For each arm of a switch the tasks right behind the switch that are skipped if it is chosen."""
+        """For each arm of a switch, the tasks directly after the switch to skip if that arm is chosen."""
+        # Not the steps that the chosen arm reaches later, nor the switch itself, if it leads back to itself.
         left_out = {}
         for chosen in node.out_steps:
             on_the_way = self._graph.descendants(chosen) | {chosen, node.name}

@@ -1,4 +1,4 @@
-"""The settings under Airflow: its section ``[conda_flow]`` below everything that is set elsewhere."""
+"""Settings and stores under Airflow, whose section ``[conda_flow]`` yields to every other source."""
 
 from __future__ import annotations
 
@@ -17,10 +17,13 @@ SECTION = "conda_flow"
 
 
 def airflow_settings(overrides: Mapping[str, str | None] | None = None) -> Settings:
-    """The settings in force in this Airflow process.
+    """Settings in force in this Airflow process.
 
     Args:
-        overrides: as for ``load_settings``.
+        overrides: the same as for ``load_settings``.
+
+    Raises:
+        SettingError: a setting is wrong.
     """
     from airflow.sdk.configuration import conf  # noqa: PLC0415 - reads the configuration
 
@@ -29,7 +32,7 @@ def airflow_settings(overrides: Mapping[str, str | None] | None = None) -> Setti
 
 
 def airflow_project_place() -> ProjectPlace:
-    """Where in their projects this Airflow's flows are."""
+    """Place in their projects of all flows of this Airflow: branch, production and user of the settings."""
     from airflow.sdk.configuration import conf  # noqa: PLC0415 - reads the configuration
 
     names = ("branch", "production", "project_user")
@@ -37,7 +40,7 @@ def airflow_project_place() -> ProjectPlace:
 
 
 def open_stores(settings: Settings, progress: Progress) -> tuple[Datastore, Environments]:
-    """The datastore and the environments of the settings, with the connection's credentials."""
+    """Datastore and environments of the settings, with the credentials of their Airflow connections."""
     datastore = _opened(settings)
     environments = Environments(
         settings.cache_dir,
@@ -50,10 +53,10 @@ def open_stores(settings: Settings, progress: Progress) -> tuple[Datastore, Envi
 
 
 def airflow_datastore(overrides: Mapping[str, str | None]) -> Datastore:
-    """The datastore that a client reads in this Airflow process.
+    """Datastore that the client reads in this Airflow process.
 
     Args:
-        overrides: as for ``load_settings``.
+        overrides: the same as for ``load_settings``.
     """
     return _opened(airflow_settings(overrides))
 
@@ -75,10 +78,10 @@ def _with_connection(settings: Settings) -> Datastore:
 
 
 def _channel_connections(settings: Settings) -> dict[str, Credential]:
-    """The credentials of the connections that ``channel_conn_id`` names, by host.
+    """Credentials of the connections that ``channel_conn_id`` names, by host (with the port, if it has one).
 
-    A connection with a login gives HTTP's basic authentication, one with a password alone a bearer token,
-    and one with ``{"token": ...}`` for its extra a token of anaconda.org's kind.
+    A connection with a login gives HTTP basic authentication, one with only a password a bearer token, and
+    one with ``{"token": ...}`` as its extra a token for anaconda.org.
     """
     names = [each.strip() for each in settings.channel_conn_id.split(",") if each.strip()]
     if not names:

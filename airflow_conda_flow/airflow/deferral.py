@@ -1,4 +1,4 @@
-"""Whether, and when, a step that runs elsewhere is handed to Airflow's triggerer while it runs."""
+"""Deferral of steps in pods and jobs to Airflow's triggerer: if, when, and the earliest return."""
 
 from __future__ import annotations
 
@@ -10,13 +10,20 @@ import urllib.request
 from airflow_conda_flow.errors import SettingError
 from airflow_conda_flow.settings import Settings
 
+# Timeout of the request for the triggerer's health. Meanwhile the worker passes on no output of the step;
+# without an answer it waits for the step itself.
 _SECONDS = 5.0
+# Seconds between deferring and the earliest return. A smaller value brings back the failure that
+# earliest_return describes, a larger one delays every deferred step.
 _SETTLING = 15.0
 _log = logging.getLogger(__name__)
 
 
 def defers(settings: Settings) -> bool:
-    """Whether to hand the step over: as ``deferrable`` says; ``auto`` asks for a healthy triggerer."""
+    """True if steps are deferred: as ``deferrable`` says; ``auto`` defers if Airflow has a healthy triggerer.
+
+    With ``auto``, Airflow's ``[operators] default_deferrable`` defers too.
+    """
     wanted = settings.texts["deferrable"].text
     if wanted != "auto":
         return wanted == "true"
@@ -28,44 +35,45 @@ def defers(settings: Settings) -> bool:
 
 
 def worker_seconds(settings: Settings) -> float:
-    """How long a worker waits for a step itself before it hands it over.
+    """Seconds for which a worker waits for a step itself before it defers the step.
 
     Raises:
-        SettingError: the setting is no number of seconds.
+        SettingError: the setting is not a number of seconds.
     """
     found = settings.texts["defer_after"]
     try:
         seconds = float(found.text)
     except ValueError:
         seconds = -1.0
+    # Not "seconds < 0": this form refuses "nan" too.
     if not seconds >= 0:
         raise SettingError(f"{found.source} is {found.text!r}; write seconds, such as 10.")
     return seconds
 
 
 def earliest_return() -> float:
-    """When the triggerer may give back a step that is handed over now, in seconds since 1970.
+    """Earliest time at which the triggerer may return a step that is deferred now, in seconds since 1970.
 
-    If a task is queued again before the scheduler has heard that its worker ended, the scheduler takes
-    the old news for the end of the new one, and fails it: "finished with state success, but the task
-    instance's state attribute is queued". A loop of the scheduler takes a second, or
-    more than five where its machine has too much to do.
+    A step must not be queued again before the scheduler has processed the end of the worker that deferred
+    it. Otherwise the scheduler takes that end for the end of the queued task, and fails it: "finished with
+    state success, but the task instance's state attribute is queued". A loop of the scheduler takes a
+    second, or more than five on an overloaded machine.
     """
     return time.time() + _SETTLING
 
 
 def _api_server(execution_api: str | None) -> str | None:
-    """The API server's own address, of that of its execution API; None where workers know of none."""
+    """Address of the API server, from that of its execution API; None if the worker has none configured."""
     if not execution_api or "/execution" not in execution_api:
         return None
     return execution_api.rpartition("/execution")[0]
 
 
 def triggerer_is_healthy(api_server: str | None) -> bool:
-    """Whether the API server says that a triggerer lives; False where it cannot be asked."""
+    """True if the API server reports a healthy triggerer; False also if the server cannot be reached."""
     if api_server is None:
         return False
-    # The scheme is http or https: it is the address that the worker itself talks to.
+    # S310 below: the scheme cannot be file:, because the worker itself talks to this address.
     url = f"{api_server}/api/v2/monitor/health"
     try:
         with urllib.request.urlopen(url, timeout=_SECONDS) as answer:  # noqa: S310

@@ -1,4 +1,4 @@
-"""``@exit_hook`` in a DAG: a task after all others, on a worker, whatever became of them."""
+"""Operator for ``@exit_hook``: a task that runs after all others, in any state, on a worker."""
 
 from __future__ import annotations
 
@@ -21,12 +21,14 @@ if TYPE_CHECKING:
 
 
 class ExitHookOperator(BaseOperator):
-    """Calls the functions of a flow's ``@exit_hook``. A teardown: the DAG run's state is that of its steps.
+    """Operator that calls the functions of a flow's ``@exit_hook``.
+
+    It is a teardown task, so that the state of the DAG run is decided by the steps alone.
 
     Args:
         flow: the flow's name.
-        last_step: the step that a run which succeeds ends with.
-        hooks: the functions, by whether the run succeeded.
+        last_step: the flow's last step; the run has succeeded if this step has.
+        hooks: the functions to call, by the run's success.
     """
 
     ui_color = "#f5ecdc"
@@ -41,7 +43,11 @@ class ExitHookOperator(BaseOperator):
         self.as_teardown()
 
     def execute(self, context: Context) -> None:
-        """Call those for what became of the run; the task fails if one of them does."""
+        """Call the hooks for the run's outcome.
+
+        Raises:
+            AirflowFailException: a hook failed.
+        """
         run_id = context["run_id"]
         try:
             run = self._run(run_id)
@@ -55,11 +61,11 @@ class ExitHookOperator(BaseOperator):
             raise AirflowFailException(f"These exit hooks failed: {', '.join(failed)}. The log says why.")
 
     def _run(self, run_id: str) -> Run | None:
-        """The run as the client reads it; None if it was not prepared."""
+        """The client's object of the run; None if the run was not prepared."""
         pathspec = f"{self.flow}/{flow_run_id(self.dag_id, run_id)}"
         run: Run = restored(Run, pathspec, None, get_metadata(), None)
         try:
-            run.tags  # noqa: B018 - asks whether it is there
+            run.tags  # noqa: B018 - raises if the run does not exist
         except ObjectNotFound:
             return None
         return run

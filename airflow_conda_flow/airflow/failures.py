@@ -1,4 +1,4 @@
-"""Our errors as Airflow's: the one place that decides whether Airflow may try a task again."""
+"""Translation of our errors into Airflow's: the only place that decides if Airflow may retry a task."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ from airflow_conda_flow.errors import (
 )
 
 _HOPELESS = (FlowDefinitionError, ParameterError, ResolverNotFound, SettingError, SolveError)
-"""Errors that another try would only repeat, until somebody changes a flow, a parameter or a setting."""
+"""Errors that every retry would repeat until somebody changes a flow, a parameter or a setting."""
 
 
 def as_airflow_error(error: CondaFlowError) -> AirflowException:
-    """The exception for Airflow: without retries where no retry can help, else an ordinary failure."""
+    """Exception for Airflow: one that fails without retries if no retry can help, else an ordinary one."""
     kind = AirflowFailException if isinstance(error, _HOPELESS) else AirflowException
     return kind(str(error))

@@ -1,7 +1,7 @@
-"""All nodes of a ``num_parallel`` as one task of Airflow: they start, fail and are tried again together.
+"""Operators that run the nodes of a ``num_parallel`` as one Airflow task: they start, fail and retry as one.
 
-Mapped tasks would start as Airflow has slots for them, and nodes that wait for one another could wait for
-ever; one task needs one slot, and runs under ``airflow dags test`` too.
+Mapped tasks would start one by one as slots become free, so nodes that wait for each other could wait for
+ever. One task needs one slot, and also runs under ``airflow dags test``.
 """
 
 from __future__ import annotations
@@ -32,13 +32,17 @@ if TYPE_CHECKING:
 
     _Mixed = StepTask
 else:
-    _Mixed = (
-        object  # an operator would bring an __init__ of its own before that of the operator it is mixed into
-    )
+    # Airflow's metaclass gives every operator class an __init__. With StepTask as its base, that of GangTask
+    # would hide the one of the operator that it is mixed into.
+    _Mixed = object
 
 
 def gang_operator_class(compute: str) -> type[Any]:
-    """The operator for the nodes of a step of that compute."""
+    """Operator class for the nodes of a ``num_parallel`` on this compute.
+
+    Raises:
+        ValueError: there is no such compute.
+    """
     if compute == LOCAL:
         return GangOperator
     if compute == "kubernetes":
@@ -55,32 +59,32 @@ def gang_operator_class(compute: str) -> type[Any]:
 
 
 class GangTask(_Mixed):
-    """What an operator of nodes does, wherever they run. Mixed into the operator of one step there.
+    """Mixin for the operator of a single step that makes it run all nodes of a ``num_parallel``.
 
-    The index path of the operator is that of the whole gang: without the number of the node.
+    ``indices`` is the index path of the whole gang, without the number of a node.
     """
 
     def compute(self, context: Context, requests: Sequence[TaskRequest], run: RunContext) -> Compute:
-        """Where the nodes run.
+        """Compute that runs the nodes.
 
         Args:
-            context: Airflow's.
-            requests: one for each node.
-            run: what they have in common.
+            context: Airflow's context of the task.
+            requests: one request per node.
+            run: the values that the nodes share.
         """
         raise NotImplementedError
 
     def index_path(self) -> tuple[int, ...]:
-        """That of node 0."""
+        """Index path of node 0, the main node."""
         return (*self.indices, 0)
 
     def run_nodes(self, context: Context) -> None:
-        """Run the next attempt of every node at once; the first that fails ends the others.
+        """Run the next attempt of all nodes at the same time; if one fails, the others are ended.
 
         Raises:
             AirflowException: a node failed.
         """
-        # Not made earlier: Airflow copies operators, and a mutex cannot be copied.
+        # Not created in __init__: Airflow copies operators, and an Event has a lock, which cannot be copied.
         self._cancel = threading.Event()
         try:
             results = self._results(context, self._cancel)
@@ -89,7 +93,8 @@ class GangTask(_Mixed):
         self._name_split(context, results[0].record.split_name)
         failed = [each for each in results if not each.ok]
         if failed:
-            self._fail(min(failed, key=lambda each: each.cancelled))  # those that were ended are not to blame
+            # Report a node that failed by itself before one that was only ended because of it.
+            self._fail(min(failed, key=lambda each: each.cancelled))
 
     def _results(self, context: Context, cancel: threading.Event) -> list[TaskResult]:
         request, datastore, environments = self.open(context)
@@ -131,13 +136,13 @@ class GangTask(_Mixed):
 
 
 class GangOperator(GangTask, StepOperator):
-    """Runs the nodes of a step as processes on one worker."""
+    """Operator that runs the nodes of a step as processes on one worker."""
 
     def execute(self, context: Context) -> None:
         """Run the next attempt of every node."""
         self.run_nodes(context)
 
     def compute(self, context: Context, requests: Sequence[TaskRequest], run: RunContext) -> Compute:
-        """This worker, with Airflow's secrets."""
+        """Compute that runs the nodes on this worker, with Airflow's secrets."""
         del context, requests
         return LocalProcess(run, airflow_keepers(run.settings))

@@ -1,4 +1,4 @@
-"""Airflow's names for a run and a task, turned into ours."""
+"""Conversion of Airflow's names and numbers of runs and tries into ours."""
 
 from __future__ import annotations
 
@@ -6,11 +6,13 @@ import hashlib
 import re
 
 _UNSAFE = re.compile(r"[^A-Za-z0-9_.-]+")
-_READABLE = 120  # a run id is a directory name; Airflow's has up to 250 characters
+# Characters of Airflow's run id that ours keeps. A run id is the name of a directory, which has 255 bytes
+# at most, and Airflow's may have 250 characters.
+_READABLE = 120
 
 
 def flow_run_id(dag_id: str, dag_run_id: str) -> str:
-    """Our run id of a DAG run: readable, safe in paths, and different for different DAG runs.
+    """Our run id of a DAG run: readable, safe in paths, and unique for each DAG run through its digest.
 
     >>> flow_run_id("linear_flow", "manual__2026-11-24T02:00:00+00:00")
     'manual__2026-11-24T02-00-00-00-00-58c39ee0'
@@ -20,17 +22,18 @@ def flow_run_id(dag_id: str, dag_run_id: str) -> str:
 
 
 def attempt_of(try_number: int, first_attempt: int = 0) -> int:
-    """Our attempt, from 0, of Airflow's try number, from 1.
+    """Our attempt (counted from 0) of Airflow's try number (counted from 1).
 
     Args:
-        try_number: the task instance's.
-        first_attempt: what ``runner.run_preparation.first_attempt`` gave for the run.
+        try_number: the task instance's try number.
+        first_attempt: the run's ``first_attempt``: above 0 if Airflow has created the run again under its
+            old id.
     """
     return first_attempt + max(0, try_number - 1)
 
 
 def dag_id_of(flow_name: str) -> str:
-    """The id of a flow's DAG where none is given.
+    """Default id of a flow's DAG.
 
     >>> dag_id_of("LinearFlow"), dag_id_of("HTTPFlow2")
     ('linear_flow', 'http_flow2')

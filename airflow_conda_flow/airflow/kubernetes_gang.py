@@ -1,4 +1,4 @@
-"""The operator of the nodes of a ``num_parallel`` with ``@kubernetes``: a pod for each, made at once."""
+"""Operator for the nodes of a ``num_parallel`` with ``@kubernetes``: one pod per node, created at once."""
 
 from __future__ import annotations
 
@@ -19,14 +19,16 @@ if TYPE_CHECKING:
 
 
 class KubernetesGangOperator(GangTask, KubernetesStepOperator):
-    """Runs the nodes of a step as pods, and waits for them in the worker."""
+    """Operator that runs the nodes of a step as pods, and waits for them in the worker."""
 
     def execute(self, context: Context) -> None:
         """Run the next attempt of every node."""
         self.run_nodes(context)
 
     def compute(self, context: Context, requests: Sequence[TaskRequest], run: RunContext) -> Compute:
-        """The cluster; pods of an earlier try, whose worker was lost, are told to end."""
+        """Compute that creates the pods; first deletes the pods of an earlier try whose worker was lost."""
+        # All pods are built here: build_pod_request_obj uses the operator's state, and nodes start in
+        # threads.
         work = self._work(context)
         pods = {each.indices: self._make_pod(context, work.of_node(each)) for each in requests}
         namespace = pods[requests[0].indices].metadata.namespace

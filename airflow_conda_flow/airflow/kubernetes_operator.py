@@ -1,4 +1,4 @@
-"""The operator of a step with ``@kubernetes``: one pod for each try."""
+"""Operator for a step with ``@kubernetes``: one pod per try."""
 
 from __future__ import annotations
 
@@ -36,20 +36,24 @@ if TYPE_CHECKING:
     from airflow.providers.cncf.kubernetes.hooks.kubernetes import KubernetesHook
     from airflow.sdk import Context
 
-_LOOKS = 1.0  # seconds between two looks of the triggerer at a pod that starts
-_POLL = 2.0  # and at one that runs
-_LOG_INTERVAL = 5  # seconds between two readings of its log
-_DEADLINE_SLACK = timedelta(seconds=60)  # the trigger ends the pod; Airflow's own end of it must come later
+# Intervals of the triggerer, in seconds. One triggerer may watch hundreds of pods, and each look is a
+# request.
+_LOOKS = 1.0  # between two looks at a pod that starts; short, to report obstacles soon
+_POLL = 2.0  # between two looks at a pod that runs
+_LOG_INTERVAL = 5  # between two readings of a pod's log
+# Airflow's own timeout of a deferred task fails it without this operator's code. It must come after the
+# trigger's deadline, which resumes the operator, so that the pod is removed.
+_DEADLINE_SLACK = timedelta(seconds=60)
 
 
 @dataclass(frozen=True)
 class _Work:
-    """One attempt, and what it takes to run it.
+    """One attempt, with everything that is needed to run it.
 
     Attributes:
-        own: the attempt that Airflow's try stands for.
-        request: the attempt that the pod runs: of a pod that an earlier try left, that try's.
-        storage: where the run is kept.
+        own: request of the attempt that belongs to Airflow's current try.
+        request: request of the attempt that the pod runs; an earlier one for a pod that an earlier try left.
+        storage: the datastore's storage.
         settings: the settings in force.
     """
 
@@ -59,17 +63,18 @@ class _Work:
     settings: Settings
 
     def of_node(self, request: TaskRequest) -> _Work:
-        """The same for one node of a ``num_parallel``."""
+        """Copy for one node of a ``num_parallel``."""
         return replace(self, own=request, request=request)
 
     def of_attempt(self, attempt: int) -> _Work:
-        """The same for a pod that runs that attempt."""
+        """Copy for a pod that runs the given attempt."""
         return replace(self, request=replace(self.own, attempt=attempt))
 
 
 class KubernetesStepOperator(StepTask, KubernetesPodOperator):
-    """Runs one step of a flow as a pod."""
+    """Operator that runs one step of a flow as a pod."""
 
+    # KubernetesPodOperator's own renderers name fields that are no templates here.
     template_fields_renderers: ClassVar[dict[str, str]] = {}
     ui_color = "#dcf0f5"
 
@@ -84,7 +89,7 @@ class KubernetesStepOperator(StepTask, KubernetesPodOperator):
             raise as_airflow_error(error) from None
 
     def trigger_reentry(self, context: Context, event: dict[str, Any]) -> list[list[int]] | None:
-        """Go on after the triggerer waited for the pod."""
+        """Conclude the attempt after the triggerer has waited for its pod."""
         try:
             work = self._work(context).of_attempt(event["attempt"])
             self.pod = _named(event["name"], event["namespace"])
@@ -101,8 +106,9 @@ class KubernetesStepOperator(StepTask, KubernetesPodOperator):
         super().on_kill()
 
     def build_pod_request_obj(self, context: Context | None = None, *, dry_run: bool = False) -> Any:
-        """The pod of the attempt, with the labels that Airflow gives pods and its ``pod_mutation_hook``."""
-        # XCom takes what execute returns; a sidecar for it is not wanted.
+        """Pod of the attempt, with Airflow's own labels, after its ``pod_mutation_hook``."""
+        # With do_xcom_push the KubernetesPodOperator adds a sidecar that waits for the container's result.
+        # Ours is the value that execute returns, so the flag is off while the pod is built.
         pushes, self.do_xcom_push = self.do_xcom_push, False
         try:
             return super().build_pod_request_obj(context, dry_run=dry_run)
@@ -110,7 +116,7 @@ class KubernetesStepOperator(StepTask, KubernetesPodOperator):
             self.do_xcom_push = pushes
 
     def _work(self, context: Context) -> _Work:
-        """What is to be done; the settings count from now on."""
+        """Attempt to run; also applies the current settings to this operator's connection."""
         request, datastore, _ = self.open(context)
         settings = airflow_settings()
         self.kubernetes_conn_id = settings.texts["kubernetes_conn_id"].text or None
@@ -139,17 +145,18 @@ class KubernetesStepOperator(StepTask, KubernetesPodOperator):
         return self.build_pod_request_obj(context)
 
     def _pod(self) -> Any:
-        """The pod that this try made, or found."""
+        """Pod that this try created or found; a method, because the base class types ``pod`` as optional."""
         return self.pod
 
     def _cluster(self, namespace: str) -> Cluster:
         return Cluster(self.client, namespace)
 
     def _unattended(self, context: Context, request: TaskRequest, namespace: str) -> Any | None:
-        """The pod that an earlier try of this task left: its worker was lost."""
+        """Pod that an earlier try of this task left behind because its worker was lost; None without one."""
         if context["ti"].try_number <= 1:
             return None
         labels = {**pod_labels(request), **self._get_ti_pod_labels(context, include_try_number=False)}
+        # Any attempt: the pod of the earlier try carries the earlier number.
         del labels[ATTEMPT]
         pods = self._cluster(namespace).find_pods(namespace, labels)
         alive = [pod for pod in pods if pod.metadata.deletion_timestamp is None]
@@ -194,16 +201,16 @@ class KubernetesStepOperator(StepTask, KubernetesPodOperator):
         position: LogPosition | None = None,
         given_up: str | None = None,
     ) -> list[list[int]] | None:
-        """See the pod through to its end, in the worker; or hand it over to the triggerer.
+        """Wait for the pod's end in the worker and conclude the attempt, or defer it to the triggerer.
 
         Args:
-            context: Airflow's.
+            context: Airflow's context of the task.
             work: the attempt that the pod runs.
-            seconds: how long it stays in the worker, where a triggerer would take it.
-            position: how much of its log was shown already.
-            given_up: why the triggerer does not wait for it any longer.
+            seconds: how long to wait in the worker before deferring.
+            position: position to resume the log from; None for its beginning.
+            given_up: message of a triggerer that has stopped waiting for the pod; else None.
         """
-        # Not made earlier: Airflow copies operators, and a mutex cannot be copied.
+        # Not created in __init__: Airflow copies operators, and an Event has a lock, which cannot be copied.
         self._cancel = threading.Event()
         metadata = self._pod().metadata
         name, namespace = metadata.name, metadata.namespace
@@ -222,9 +229,10 @@ class KubernetesStepOperator(StepTask, KubernetesPodOperator):
 
         try:
             if given_up is not None:
-                raise TaskFailed(given_up)  # noqa: TRY301 - as if it had been noticed here
+                raise TaskFailed(given_up)  # noqa: TRY301 - handled as if watch had raised it
             last = watch.watch(self._cancel, done, seconds)
             if not watch.is_over and not self._cancel.is_set():
+                # _defer raises TaskDeferred, which leaves this function; the pod must survive the finally.
                 if handed_over := defers(work.settings):
                     self._defer(context, work, watch.hand_over())
                 last = watch.watch(self._cancel, done)
@@ -237,6 +245,8 @@ class KubernetesStepOperator(StepTask, KubernetesPodOperator):
         silent = pod_state.silent_end(last, name)
         cancelled = self._cancel.is_set()
         result = remote_result(work.storage, work.request, fate, silent, cancelled=cancelled)
+        # The pod may be that of an earlier try whose worker was lost. Its failure uses up that try, not
+        # this one.
         if not result.ok and not cancelled and work.request.attempt < work.own.attempt:
             self.log.info("Pod %s, of an earlier try, failed; this try has one of its own.", name)
             return self._run(context, work.of_attempt(work.own.attempt), can_reattach=False)
@@ -244,10 +254,11 @@ class KubernetesStepOperator(StepTask, KubernetesPodOperator):
 
 
 def _model(manifest: dict[str, Any]) -> Any:
-    """A pod of Kubernetes' JSON, as its client has it."""
+    """Pod in Kubernetes' JSON as a ``V1Pod`` of its client."""
+    # The client's only public way from JSON to its classes is to deserialize a response.
     return ApiClient().deserialize(SimpleNamespace(data=json.dumps(manifest)), "V1Pod")
 
 
 def _named(name: str, namespace: str) -> Any:
-    """What stands for a pod of which only that is known."""
+    """Placeholder ``V1Pod`` of which only the name and the namespace are known."""
     return _model({"metadata": {"name": name, "namespace": namespace}, "spec": {"containers": []}})

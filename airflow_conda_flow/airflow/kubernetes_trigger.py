@@ -1,4 +1,4 @@
-"""Waits in the triggerer for the pod of a step, and passes its log on."""
+"""Trigger that waits in Airflow's triggerer for the pod of a step, and passes its log on."""
 
 from __future__ import annotations
 
@@ -21,13 +21,13 @@ from airflow_conda_flow.runner.attempt_log import shown
 
 
 class StepPodTrigger(KubernetesPodTrigger):
-    """The provider's trigger, but that every line of the log comes once and as it was printed.
+    """Trigger of Airflow's Kubernetes provider, changed to log every line once and as it was printed.
 
-    The event's ``last_log_time`` is the text of a ``LogPosition``.
+    ``last_log_time``, in its arguments and its event, is ``str`` of a ``LogPosition`` instead of a time.
 
     Args:
-        not_before: when it may fire, in seconds since 1970.
-        arguments: the provider's.
+        not_before: earliest time at which the trigger may fire, in seconds since 1970.
+        arguments: arguments of the provider's trigger.
     """
 
     def __init__(self, *, not_before: float, **arguments: Any) -> None:
@@ -35,23 +35,28 @@ class StepPodTrigger(KubernetesPodTrigger):
         self.not_before = not_before
 
     def serialize(self) -> tuple[str, dict[str, Any]]:
-        """This class and what makes it again."""
+        """Path of the class, and the arguments that make the trigger again."""
         _, arguments = super().serialize()
         return f"{__name__}.{type(self).__name__}", {**arguments, "not_before": self.not_before}
 
     async def run(self) -> AsyncIterator[TriggerEvent]:
-        """The provider's event, but not too early."""
+        """Yield the provider's event, but not before ``not_before``."""
         async for event in super().run():
             await asyncio.sleep(max(0.0, self.not_before - time.time()))
             yield event
 
     @cached_property
     def pod_manager(self) -> AsyncPodManager:
-        """What reads the log."""
+        """Reader of the pod's log."""
         return _LinesOnce(async_hook=self.hook)
 
     async def _wait_for_pod_start(self) -> ContainerState:
-        """Wait until the pod runs; say what keeps it, and give it up where nothing else helps."""
+        """Wait until the pod runs, and log what delays it.
+
+        Raises:
+            PodLaunchTimeoutException: the pod can never run, or has taken too long.
+        """
+        # Without last_warning, which would send a blocking request in the event loop.
         start = PodStart(self.startup_timeout)
         while True:
             pod = await self._get_pod()
@@ -67,19 +72,20 @@ class StepPodTrigger(KubernetesPodTrigger):
 
 
 class _LinesOnce(AsyncPodManager):
-    """Reads what is new in a log."""
+    """Pod manager that logs only the new lines of a container."""
 
+    # Monotonic time of the last reading; in another process it means nothing, so it is not in the event.
     _received: float | None = None
 
     async def fetch_container_logs_before_current_sec(
         self, pod: Any, container_name: str, since_time: Any = None
     ) -> Any:
-        """Log the new lines; gives the position behind them.
+        """Log the new lines, and return the position after them.
 
         Args:
-            pod: whose log.
-            container_name: the step's container.
-            since_time: a position's text, None at first.
+            pod: the pod.
+            container_name: ignored: it is always the step's container.
+            since_time: ``str`` of a ``LogPosition``; None for the beginning.
         """
         del container_name
         position = LogPosition(since_time or "")

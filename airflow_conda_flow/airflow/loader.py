@@ -1,4 +1,4 @@
-"""DAGs from a folder of flow files that do not mention Airflow."""
+"""Loader that makes DAGs from a folder of flow files which do not mention Airflow."""
 
 from __future__ import annotations
 
@@ -21,28 +21,30 @@ _log = logging.getLogger(__name__)
 
 
 def load_flows(folder: str | Path, namespace: MutableMapping[str, Any], **dag_keywords: Any) -> None:
-    """Put a DAG of every flow in a folder's ``.py`` files into a DAG file's globals.
+    """Compile every flow in a folder's ``.py`` files, and put the DAGs into a DAG file's globals.
 
-    A DAG file that loads a folder beside it is two lines::
+    A DAG file that loads a folder has two lines::
 
         from airflow_conda_flow.airflow.loader import load_flows
         load_flows("/opt/flows", globals(), tags=["flows"])
 
-    A file that cannot be loaded does not hide the others: it shows as a DAG of its name, tagged
-    ``broken flow``, whose text and only task say what is wrong.
+    A file that cannot be loaded does not affect the others. It appears as a DAG of the file's name, tagged
+    ``broken flow``, whose documentation and only task contain the error.
 
     Args:
-        folder: where the flow files are.
+        folder: the folder; its subfolders are not searched.
         namespace: the DAG file's ``globals()``.
-        dag_keywords: given to every DAG.
+        dag_keywords: keywords of ``compile_dag``, for every flow.
 
     Raises:
-        NotADirectoryError: there is no such folder.
+        NotADirectoryError: the folder does not exist.
     """
     root = Path(folder)
     if not root.is_dir():
         raise NotADirectoryError(f"load_flows: there is no folder {root}.")
     for path in sorted(root.glob("*.py")):
+        # Modules that flows import may be in the same folder; executing them as DAG files could have side
+        # effects.
         if "FlowSpec" not in path.read_text(encoding="utf-8", errors="replace"):
             continue
         try:
@@ -67,7 +69,11 @@ def _flows_in(path: Path) -> Iterator[type[FlowSpec]]:
 
 
 def _load(path: Path) -> ModuleType:
-    """The module of a flow file, under a name that no other module has."""
+    """Execute a flow file as a module, and return the module.
+
+    Modules in its folder can be imported only while it is executed. Its name in ``sys.modules`` has a prefix,
+    so that a file ``json.py`` does not replace the standard library's module.
+    """
     name = f"airflow_conda_flow_loaded_{path.stem}"
     spec = importlib.util.spec_from_file_location(name, path)
     if spec is None or spec.loader is None:
@@ -83,10 +89,10 @@ def _load(path: Path) -> ModuleType:
 
 
 class BrokenFlowOperator(BaseOperator):
-    """Fails with what is wrong with a flow file.
+    """Operator that fails with the error of a flow file that cannot be loaded.
 
     Args:
-        problem: the message.
+        problem: the error message.
     """
 
     def __init__(self, *, problem: str, **kwargs: Any) -> None:
@@ -94,7 +100,7 @@ class BrokenFlowOperator(BaseOperator):
         self.problem = problem
 
     def execute(self, context: Any) -> None:
-        """Fail without a retry."""
+        """Fail without retries."""
         del context
         raise AirflowFailException(self.problem)
 

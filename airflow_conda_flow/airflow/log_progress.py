@@ -1,4 +1,4 @@
-"""Resolving and downloading, as lines of Airflow's task log."""
+"""Progress of solving and downloading, as lines in Airflow's task log."""
 
 from __future__ import annotations
 
@@ -7,7 +7,9 @@ from typing import Any
 
 
 class LogProgress:
-    """A ``Progress`` that logs.
+    """``Progress`` that writes to a logger.
+
+    It logs totals only: a task log is a file, in which a progress bar would be thousands of lines.
 
     Args:
         log: the operator's logger.
@@ -23,17 +25,17 @@ class LogProgress:
         self._log.info("%s", text)
 
     def expect(self, size: int) -> None:
-        """Log how much is to come."""
+        """Log the size of the packages to fetch, in bytes; nothing if it is 0."""
         if size:
             self._log.info("Fetching packages: %.1f MB", size / 1e6)
 
     def advance(self, size: int) -> None:
-        """Count the bytes."""
+        """Add to the count of fetched bytes; called from many threads."""
         with self._mutex:
             self._bytes += size
 
     def finish(self) -> None:
-        """Log how much came."""
+        """Log the count of fetched bytes, and reset it."""
         if self._bytes:
             self._log.info("Fetched %.1f MB", self._bytes / 1e6)
             self._bytes = 0

@@ -1,4 +1,4 @@
-"""The operators of a compiled flow: prepare the run, run a step, and spread the splits of a foreach."""
+"""Operators of a compiled flow that run no step: they prepare the run and join the splits of foreaches."""
 
 from __future__ import annotations
 
@@ -32,13 +32,13 @@ if TYPE_CHECKING:
 
 
 class PrepareOperator(BaseOperator):
-    """Resolves every environment of a flow, stores its code package, and commits the run's manifest.
+    """Operator that solves a flow's environments, stores its code package and writes the run manifest.
 
     Args:
         flow_class: the flow.
         environment: ``conda``, or ``local`` for steps in the worker's own interpreter.
-        given: what the DAG gives for the flow's configs.
-        decorators: the texts of decorators that every step has too.
+        given: files and values that the DAG gives for the flow's configs.
+        decorators: texts of decorators to attach to every step, as ``--with`` does.
         project: branch, production and user of a flow with ``@project``.
     """
 
@@ -62,7 +62,7 @@ class PrepareOperator(BaseOperator):
         self.project = project
 
     def execute(self, context: Context) -> None:
-        """Prepare the run; done again, it prepares the run again from what the flow is then."""
+        """Prepare the run; a later try prepares it anew, from the flow file as it is then."""
         try:
             self._prepare(context)
         except CondaFlowError as error:
@@ -77,6 +77,7 @@ class PrepareOperator(BaseOperator):
         check_reachable(places, settings)
         datastore, environments = open_stores(settings, LogProgress(self.log))
         run_id = flow_run_id(self.dag_id, context["run_id"])
+        # A manifest that exists already at the first try is that of a deleted DAG run with the same id.
         first_try = attempt_of(context["ti"].try_number) == 0
         run = prepare_run(
             definition,
@@ -114,11 +115,11 @@ class PrepareOperator(BaseOperator):
 
 
 class FanOutOperator(BaseOperator):
-    """Puts the splits of a foreach inside a foreach into one list, for the next level to be mapped over.
+    """Operator that joins the splits of a nested foreach into one list, which the next step is mapped over.
 
     Args:
-        splits: what the tasks of the mapped step returned.
-        what: what to call the splits where there are too many.
+        splits: the index paths that each task of the mapped step returned.
+        what: subject of the error message if there are too many splits.
     """
 
     template_fields: Sequence[str] = ("splits",)
@@ -130,9 +131,14 @@ class FanOutOperator(BaseOperator):
         self.what = what
 
     def execute(self, context: Context) -> list[list[int]]:
-        """The index paths of all splits, in order."""
+        """Return the index paths of all splits, in order.
+
+        Raises:
+            AirflowFailException: there are more splits than Airflow maps.
+        """
         del context
-        # A slice asks once for all; iterating would ask, and log an error, one past the end.
+        # Airflow's sequence of a mapped task's XComs is lazy. A slice fetches all of it in one request;
+        # iterating sends one request per item, and one past the end, which logs an error.
         splits = [list(path) for paths in self.splits[:] for path in paths]
         check_width(self.what, len(splits))
         return splits

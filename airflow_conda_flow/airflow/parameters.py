@@ -1,4 +1,4 @@
-"""A flow's parameters as Airflow's: a typed form with descriptions, choices and limits."""
+"""Conversion of a flow's parameters to Airflow's params: a typed form with descriptions and limits."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from airflow.sdk import Param
 from airflow_conda_flow.flow.include_file import IncludeFile
 from airflow_conda_flow.flow.parameters import JSONType, Parameter
 
+# Name of a parameter's type -> types of JSON schema.
 _SCHEMA_TYPES = {
     "str": ["string"],
     "int": ["integer"],
@@ -22,7 +23,7 @@ _SCHEMA_TYPES = {
 
 
 def airflow_param(parameter: Parameter) -> Param:
-    """The Airflow param of a parameter. One whose default is a function, or None, may stay empty."""
+    """Airflow param of a parameter; it may stay empty if the parameter's default is None or a function."""
     schema = _schema(parameter)
     if parameter.required:
         return Param(**schema)
@@ -31,7 +32,7 @@ def airflow_param(parameter: Parameter) -> Param:
 
 
 def _schema(parameter: Parameter) -> dict[str, Any]:
-    """The JSON schema of the values that the parameter takes."""
+    """JSON schema of the parameter's valid values, with its title and description."""
     one: dict[str, Any] = {"type": _plain(_SCHEMA_TYPES[parameter.type_name])}
     if parameter.choices is not None:
         one["enum"] = list(parameter.choices)
@@ -62,7 +63,7 @@ def _description(parameter: Parameter) -> str:
 
 
 def _default(parameter: Parameter) -> Any:
-    """The default as the form has it."""
+    """Default in the form; None if it is None, or a function that runs only when the run starts."""
     default = parameter.default
     if default is None or callable(default):
         return None
@@ -74,7 +75,7 @@ def _default(parameter: Parameter) -> Any:
 
 
 def _optional(schema: dict[str, Any]) -> dict[str, Any]:
-    """The schema of what may be null too."""
+    """Schema that also allows null."""
     types = schema["type"] if isinstance(schema["type"], list) else [schema["type"]]
     found = {**schema, "type": ["null", *types]}
     if "enum" in schema:
@@ -89,14 +90,15 @@ def _plain(types: list[str]) -> str | list[str]:
 def given_values(
     parameters: Iterable[Parameter], params: Mapping[str, Any], declared: Collection[str]
 ) -> dict[str, Any]:
-    """What a DAG run was given for the flow's parameters, by name; the others have their defaults.
+    """Values that a DAG run gives for the flow's parameters, by name, without those that were left empty.
 
-    A name that neither the flow nor the DAG knows stays, to be refused: it is a misspelt one.
+    The unchanged default of an ``IncludeFile`` is left out too: its path is relative to the flow file.
+    A name that neither the flow nor the DAG declares is kept, so that it is refused later: it is misspelt.
 
     Args:
-        parameters: the flow's.
+        parameters: the flow's parameters.
         params: the DAG run's params.
-        declared: the names of the DAG's params.
+        declared: names of the DAG's params.
     """
     known = {each.name: each for each in parameters}
     return {
@@ -108,12 +110,12 @@ def given_values(
 
 
 def _is_default_file(parameter: Parameter, value: Any) -> bool:
-    """Whether the form was left at a default that is to be found from the flow file."""
+    """True if the value is the default of an ``IncludeFile``, whose path is relative to the flow file."""
     return isinstance(parameter, IncludeFile) and value == _default(parameter)
 
 
 def _as_given(parameter: Parameter, value: Any) -> Any:
-    """The value for ``Parameter.convert``: a text that is no JSON is itself the JSON value."""
+    """Value for ``Parameter.convert``: for a JSON parameter, text that is not JSON becomes a JSON string."""
     if parameter.type is not JSONType or not isinstance(value, str):
         return value
     try:

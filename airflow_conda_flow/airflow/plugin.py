@@ -1,4 +1,4 @@
-"""What this package adds to Airflow's API server."""
+"""Plugin for Airflow's API server."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from airflow_conda_flow.airflow.card_link import URL_PREFIX, CardLink
 
 
 class CondaFlowPlugin(AirflowPlugin):
-    """Serves the cards of tasks."""
+    """Plugin that serves the cards of tasks, and links to them."""
 
     name = "conda_flow"
-    fastapi_apps: list[Any] = [{"app": app, "url_prefix": URL_PREFIX, "name": "Cards"}]  # noqa: RUF012 - see below
+    fastapi_apps: list[Any] = [{"app": app, "url_prefix": URL_PREFIX, "name": "Cards"}]  # noqa: RUF012 - as below
     operator_extra_links: list[Any] = [CardLink()]  # noqa: RUF012 - as Airflow declares it

@@ -1,4 +1,4 @@
-"""What this package tells Airflow of itself, as a provider.
+"""Description of this package as a provider of Airflow.
 
 https://airflow.apache.org/docs/apache-airflow-providers/howto/create-custom-providers.html
 """
@@ -12,7 +12,7 @@ from airflow_conda_flow.settings import OPTIONS
 
 
 def get_provider_info() -> dict[str, Any]:
-    """The provider's description, with the section ``[conda_flow]`` of Airflow's configuration."""
+    """Description of the provider, including the section ``[conda_flow]`` of Airflow's configuration."""
     return {
         "package-name": "airflow-conda-flow",
         "name": "Conda Flow",

@@ -1,4 +1,4 @@
-"""What a step may know of its DAG run: ``current.logical_date``, ``current.dag_run_conf`` and the like."""
+"""Facts about the DAG run for steps: ``current.logical_date``, ``current.dag_run_conf`` and others."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 from datetime import datetime, timezone
 from typing import TYPE_CHECKING, Any
 
-from airflow.sdk.log import redact  # type: ignore[attr-defined]  # where Airflow's own operators take it
+from airflow.sdk.log import redact  # type: ignore[attr-defined]  # as Airflow's own operators import it
 
 from airflow_conda_flow.client.past_task import Task
 from airflow_conda_flow.flow.trigger_events import FINISHED
@@ -16,12 +16,13 @@ if TYPE_CHECKING:
 
 
 def run_values(context: Context) -> dict[str, Any]:
-    """Values for ``current``, as JSON for the run's manifest; times are in UTC.
+    """Values for ``current``, as JSON for the run manifest; times are ISO 8601 in UTC.
 
-    Of the conf, what Airflow would hide in a log is ``***``: the manifest is no place for secrets.
+    Values in the conf that Airflow would mask in a log are ``***``, because the manifest must not contain
+    secrets.
 
     Args:
-        context: the prepare task's.
+        context: Airflow's context of the prepare task.
     """
     run: Any = context["dag_run"]
     return {
@@ -36,9 +37,10 @@ def run_values(context: Context) -> dict[str, Any]:
 
 
 def _trigger(events: Mapping[Any, Iterable[Any]]) -> list[dict[str, Any]] | None:
-    """The events that started the run, the newest first; None if a person or the clock did.
+    """Events that started the run, the newest first; None if a person or the clock started it.
 
-    The end of one of our flows tells its task in ``extra``; its pathspec is the event's id.
+    An event that one of our flows emitted when it finished has the names of its last task in ``extra``; the
+    task's pathspec becomes the event's id.
     """
     found = []
     for asset, happened in events.items():

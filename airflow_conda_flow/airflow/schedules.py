@@ -1,4 +1,4 @@
-"""What makes a DAG run: the clock, and assets that events and finished flows update."""
+"""Schedules of DAGs: the clock, and assets that are updated by events and by finished flows."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from airflow_conda_flow.flow.trigger_events import finished_name
 
 
 def schedule_of(definition: FlowDefinition) -> Any:
-    """Airflow's ``schedule`` for the flow's decorators; None where it has none."""
+    """Airflow's ``schedule`` for the flow's decorators; None if the flow has no such decorator."""
     clock = definition.flow_decorators.get("schedule")
     triggers = definition.triggers
     assets = [Asset(each["name"]) for each in triggers.get("trigger", ())]
@@ -30,17 +30,17 @@ def schedule_of(definition: FlowDefinition) -> Any:
 
 
 def finished_asset(flow: str, prefix: str) -> Asset:
-    """The asset that a run of a flow updates when it has finished.
+    """Asset that a run of a flow updates when it has finished.
 
     Args:
         flow: the flow's name.
-        prefix: its project and branch, or the empty string.
+        prefix: the flow's ``project.branch``; empty without ``@project``.
     """
     return Asset(finished_name(flow, prefix))
 
 
 def own_asset(definition: FlowDefinition) -> Asset:
-    """The asset that a run of this flow updates."""
+    """Asset that a run of this flow updates when it has finished."""
     return finished_asset(definition.name, _prefix(definition))
 
 
@@ -50,7 +50,9 @@ def _prefix(definition: FlowDefinition) -> str:
 
 
 def event_parameters(definition: FlowDefinition, events: Mapping[Any, Iterable[Any]]) -> dict[str, Any]:
-    """The parameters that the events which started a run give values for.
+    """Values of parameters, by name, that come from the events which started a run.
+
+    If several events of one asset give a value, the last one counts.
 
     Args:
         definition: the flow.

@@ -1,4 +1,4 @@
-"""Airflow's connections and variables for ``@secrets``, and AWS with the connection of the settings."""
+"""Sources of ``@secrets`` on a worker: Airflow's connections and variables, and AWS through a connection."""
 
 from __future__ import annotations
 
@@ -12,7 +12,10 @@ from airflow_conda_flow.settings import Settings
 
 
 def airflow_keepers(settings: Settings) -> dict[str, Keeper]:
-    """Who gives the secrets of each type on a worker."""
+    """Sources of secrets by type, for the steps of a worker.
+
+    AWS is among them only if ``aws_conn_id`` is set; without it boto3's default chain is used.
+    """
     keepers: dict[str, Keeper] = {AIRFLOW_CONNECTION: _connection, AIRFLOW_VARIABLE: _variable}
     if settings.aws_conn_id:
         keepers[AWS] = lambda source: secret_values.from_client(_client(settings, source), source)

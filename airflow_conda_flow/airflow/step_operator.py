@@ -1,4 +1,4 @@
-"""What every operator of a step has in common, wherever the step runs, and the local one."""
+"""Base class of the operators that run a step on any compute, and the operator for local steps."""
 
 from __future__ import annotations
 
@@ -41,7 +41,11 @@ if TYPE_CHECKING:
 
 
 def step_operator_class(compute: str) -> type[Any]:
-    """The operator for steps of that compute."""
+    """Operator class for steps on this compute.
+
+    Raises:
+        ValueError: there is no such compute.
+    """
     if compute == LOCAL:
         return StepOperator
     if compute == "kubernetes":
@@ -58,7 +62,8 @@ def step_operator_class(compute: str) -> type[Any]:
 
 
 def check_width(what: str, num_splits: int) -> None:
-    """Raise ``AirflowFailException`` if Airflow would not map a task over that many splits."""
+    """Raise ``AirflowFailException`` if there are more splits than Airflow maps a task over."""
+    # Checked here, because Airflow itself would fail the task later, when it pushes its XCom.
     from airflow.sdk.configuration import conf  # noqa: PLC0415 - reads the configuration
 
     most = conf.getint("core", "max_map_length", fallback=1024)
@@ -71,21 +76,22 @@ def check_width(what: str, num_splits: int) -> None:
 
 
 class StepTask(BaseOperator):
-    """Which attempt of which step an operator runs, and what its end means for Airflow.
+    """Base of the operators of a step: finds the attempt to run, and translates its result for Airflow.
 
     Args:
         flow: the flow's name.
         step: the step's name.
-        kind: how the step goes on.
-        decorators: the step's, attributes by name.
-        indices: the index path of the task; mapped inside a foreach.
-        kwargs: of the operator that it is mixed into.
+        kind: kind of the step's node in the graph, such as ``foreach``.
+        decorators: the step's decorators: attributes by decorator name.
+        indices: index path of the task; mapped inside a foreach.
+        kwargs: keywords of the operator that it is mixed into.
 
     Attributes:
-        left_out: of a switch outside any foreach, the tasks to skip by the step that was chosen.
+        left_out: for a switch outside any foreach: the tasks to skip, by the step that was chosen.
     """
 
-    # The rest is made of the step and the settings when the task runs; nothing of it is a template.
+    # Replaces the template fields of the operators that this is mixed into: their values are computed from
+    # the step and the settings when the task runs, and Airflow would render them as templates before.
     template_fields: Sequence[str] = ("indices",)
     left_out: Mapping[str, Sequence[str]] = MappingProxyType({})
 
@@ -108,22 +114,23 @@ class StepTask(BaseOperator):
         self._cancel: threading.Event | None = None
 
     def _links(self) -> tuple[BaseOperatorLink, ...]:
-        # Airflow asks the mapped operator too, which holds what the operator will be given.
+        # For a mapped task Airflow reads this property on the MappedOperator, which has only partial_kwargs.
         partial = getattr(self, "partial_kwargs", {})
         return card_links(partial.get("decorators") or getattr(self, "decorators", {}))
 
     operator_extra_links: Any = property(_links, doc="The button that opens the task's cards, if it has any.")
 
     def index_path(self) -> tuple[int, ...]:
-        """That of the task."""
+        """Index path of the task."""
         return tuple(self.indices)
 
     def open(self, context: Context) -> tuple[TaskRequest, Datastore, Environments]:
-        """The attempt that Airflow's try stands for, and the stores of the settings.
+        """Request of the attempt that belongs to Airflow's current try, and the stores of the settings.
 
         Raises:
-            AirflowSkipException: a switch leads this split another way; Airflow itself cannot skip
-                one split of a mapped task.
+            AirflowSkipException: a switch chose another arm for this task. Inside a foreach the task must
+                skip itself, because Airflow cannot skip a single split of a mapped task.
+            AirflowException: a step before this one has not finished.
         """
         datastore, environments = open_stores(airflow_settings(), LogProgress(self.log))
         run_id = flow_run_id(self.dag_id, context["run_id"])
@@ -141,12 +148,12 @@ class StepTask(BaseOperator):
         return request, datastore, environments
 
     def conclude(self, context: Context, result: TaskResult) -> list[list[int]] | None:
-        """Fail, or give what Airflow needs to go on: for a foreach the index paths of its splits.
+        """Report the attempt's result to Airflow; for a foreach, return the index paths of its splits.
 
         Raises:
             AirflowException: the step failed.
             AirflowFailException: its foreach has more splits than Airflow maps.
-            DownstreamTasksSkipped: it is done, and these tasks are on the arms that it did not choose.
+            DownstreamTasksSkipped: the step is done, and its switch did not choose the arms of these tasks.
         """
         if not result.ok and not result.cancelled:
             request, datastore, _ = self.open(context)
@@ -161,7 +168,7 @@ class StepTask(BaseOperator):
         return self._splits(record)
 
     def _tell_outlets(self, context: Context, record: TaskRecord) -> None:
-        """Say with the asset of a finished flow which run has finished."""
+        """Add the names of the run and its last task to the asset event of a finished flow."""
         for asset in self.outlets:
             context["outlet_events"][asset].extra.update(
                 flow=record.flow, run_id=record.run_id, step=record.step, task_id=record.task_id
@@ -179,7 +186,7 @@ class StepTask(BaseOperator):
     def _fail(self, result: TaskResult) -> None:
         exception = result.exception or as_exception(TaskFailed("No reason is known."))
         kind, message = exception["type"], exception["message"]
-        if kind == TaskFailed.__name__:  # ours: its message is all that there is to say
+        if kind == TaskFailed.__name__:  # our own error: its message says everything, without a traceback
             raise AirflowException(f"Step {self.step} failed: {message}")
         if not result.reported:
             for line in exception["traceback"].splitlines():
@@ -187,7 +194,8 @@ class StepTask(BaseOperator):
         raise AirflowException(f"Step {self.step} failed: {kind}: {message}")
 
     def _name_split(self, context: Context, name: str | None) -> None:
-        """Give Airflow's UI the value of the split for a name, where it is a short one."""
+        """Set the name of a mapped task in Airflow's UI: the name of its split, or else its index path."""
+        # map_index_template, in the compiler, reads this key.
         if self.indices:
             name = name or "-".join(str(each) for each in self.indices)
             context["split_name"] = name  # type: ignore[typeddict-unknown-key]
@@ -200,20 +208,24 @@ class StepTask(BaseOperator):
 
 
 def recorded_run(request: TaskRequest) -> RunRecord:
-    """The record of the run, which ``StepTask.open`` reads."""
+    """Record of the run, from a request that ``StepTask.open`` made.
+
+    Raises:
+        ValueError: the request contains no record.
+    """
     if request.run is None:
         raise ValueError(f"The record of run {request.run_id} was not read.")
     return request.run
 
 
 class StepOperator(StepTask):
-    """Runs one step of a flow as a process on the worker."""
+    """Operator that runs one step of a flow as a process on the worker."""
 
     ui_color = "#dce9f5"
 
     def execute(self, context: Context) -> list[list[int]] | None:
-        """Run the step's next attempt; a foreach returns the index paths of its splits."""
-        # Not made earlier: Airflow copies operators, and a mutex cannot be copied.
+        """Run the step's next attempt; for a foreach, return the index paths of its splits."""
+        # Not created in __init__: Airflow copies operators, and an Event has a lock, which cannot be copied.
         self._cancel = threading.Event()
         try:
             request, datastore, environments = self.open(context)

@@ -29,7 +29,8 @@ ATTEMPT = f"{LABEL}attempt"
 """Label with the number of the attempt."""
 
 _RUNNER_HOME = "/opt/airflow-conda-flow"  # path of the runner in every container
-_RUNNER_VOLUME = "/runner"  # where the init container mounts the volume that the step's container has there
+# Path of the same volume in the init container, whose image has its own runner at _RUNNER_HOME.
+_RUNNER_VOLUME = "/runner"
 # Kubernetes' syntax of a label's value.
 _LABEL_VALUE = re.compile(r"^[A-Za-z0-9]([A-Za-z0-9_.-]{0,61}[A-Za-z0-9])?$")
 # Characters of a name or of a label's value in front of the random part or the digest. Both stay below 63,
