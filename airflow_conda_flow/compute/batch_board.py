@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -29,6 +30,7 @@ class JobBoard:
         self._mutex = threading.Lock()
         self._looking = threading.Lock()
         self._jobs: dict[str, Job | None] = {}
+        self._watchers: Counter[str] = Counter()
         self._looked: dict[str, float] = {}
 
     @contextmanager
@@ -36,12 +38,15 @@ class JobBoard:
         """Include this job in every refresh while the block runs."""
         with self._mutex:
             self._jobs.setdefault(job_id, None)
+            self._watchers[job_id] += 1
         try:
             yield
         finally:
             with self._mutex:
-                self._jobs.pop(job_id, None)
-                self._looked.pop(job_id, None)
+                self._watchers[job_id] -= 1
+                if not self._watchers[job_id]:  # another try may watch it too, after it has reattached
+                    for known in (self._watchers, self._jobs, self._looked):
+                        known.pop(job_id, None)
 
     def look(self, job_id: str, age: float) -> Job | None:
         """State of a watched job, at most ``age`` seconds old; None while Batch does not list it.

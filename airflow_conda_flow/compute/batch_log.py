@@ -9,9 +9,14 @@ from typing import Any
 from airflow_conda_flow.compute.batch_errors import MISSING_LOG, THROTTLED, reporting
 from airflow_conda_flow.datastore.s3_errors import answer_code
 
-# Most pages of one reading; CloudWatch puts up to 1 MB into a page. Without a limit, a job that prints a lot
-# would take all turns of the shared pace from the others.
+# Most pages of one reading while a job runs; CloudWatch puts up to 1 MB into a page. Without a limit, a job
+# that prints a lot would take all turns of the shared pace from the others. The last reading has no limit,
+# because nobody reads what it leaves out; it ends after so many empty pages in a row.
 _PAGES = 20
+# Seconds for which the last reading asks again while CloudWatch throttles, which it does for as long as other
+# readers of the account ask too much: seconds. Without an end, a task could wait for ever.
+_PATIENCE = 60.0
+_PAUSE = 1.0
 
 
 class Pace:
@@ -65,25 +70,36 @@ class JobLog:
 
         Args:
             stream: the log stream, as ``describe_jobs`` names it.
-            is_last: True to wait for a turn, and to read on after an empty page.
+            is_last: True to read to the end of the stream: to wait for turns, to read on after an empty page,
+                and to ask again for a minute while CloudWatch throttles. A line says so if that was in vain.
 
         Raises:
             ComputeUnavailable: the log cannot be read.
         """
         lines: list[str] = []
-        for _ in range(_PAGES):
-            if not self._pace.take(wait=is_last):
-                break
+        give_up = time.monotonic() + _PATIENCE
+        pages = 0  # read while the job runs, or empty ones in a row of the last reading
+        while pages < _PAGES and self._pace.take(wait=is_last):
             before = self.token
             events = self._page(stream)
+            if events is None:
+                if not is_last:
+                    break
+                if time.monotonic() > give_up:
+                    lines.append(f"CloudWatch is busy; more is in the log stream {stream} of {self._group}.")
+                    break
+                time.sleep(_PAUSE)
+                continue
             lines += [str(event["message"]).rstrip("\r\n") for event in events]
             # CloudWatch repeats the token at the end of the stream. An empty page alone is not the end:
             # https://docs.aws.amazon.com/AmazonCloudWatchLogs/latest/APIReference/API_GetLogEvents.html
             if self.token == before or not (events or is_last):
                 break
+            pages = 0 if is_last and events else pages + 1
         return lines
 
-    def _page(self, stream: str) -> list[dict[str, Any]]:
+    def _page(self, stream: str) -> list[dict[str, Any]] | None:
+        """Events of the next page, none if there is no stream; None if CloudWatch throttles."""
         position: dict[str, Any] = {"nextToken": self.token} if self.token else {"startFromHead": True}
         with reporting(f"read the log stream {stream} of the group {self._group}"):
             try:
@@ -91,7 +107,9 @@ class JobLog:
                     logGroupName=self._group, logStreamName=stream, **position
                 )
             except self._client.exceptions.ClientError as error:
-                if answer_code(error) in MISSING_LOG | THROTTLED:
+                if answer_code(error) in THROTTLED:
+                    return None
+                if answer_code(error) in MISSING_LOG:
                     return []
                 raise
         self.token = answer["nextForwardToken"]

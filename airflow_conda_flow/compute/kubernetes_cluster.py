@@ -124,12 +124,13 @@ class Cluster:
     def last_warning(self, name: str, namespace: str) -> str | None:
         """Newest warning among a pod's events, such as that a volume cannot be mounted; None without one."""
         from kubernetes.client.exceptions import ApiException  # noqa: PLC0415 - heavy
+        from urllib3.exceptions import HTTPError  # noqa: PLC0415 - heavy
 
         try:
             events = self.api.list_namespaced_event(
                 namespace, field_selector=f"involvedObject.name={name}", **_TIMEOUT
             )
-        except (ApiException, OSError):
+        except (ApiException, HTTPError, OSError):
             return None  # a warning only improves a message, so a failure to read it is not reported
         # Events are listed by name. Those of one pod end with their time in hexadecimal, so the last is the
         # newest.
