@@ -1,1 +1,1 @@
-"""Where runs are kept: storages, artifacts, manifests and code packages."""
+"""Storage of runs: artifacts, manifests, logs, tags and code packages, in a directory or in S3."""

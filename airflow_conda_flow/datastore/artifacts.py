@@ -1,7 +1,7 @@
 """Artifacts: serialized values under their SHA-256, verified whenever they are read.
 
-On a local datastore publishing is a rename and fetching returns the stored file itself; on S3 both
-go through a download cache, so that a machine never downloads what it published.
+On a local datastore, publishing moves a file and fetching returns the stored file itself. On S3 both go
+through the cache directory, so that a machine never downloads an artifact that it published itself.
 """
 
 from __future__ import annotations
@@ -30,22 +30,29 @@ class ArtifactStore:
 
     def __init__(self, storage: Storage, cache_dir: Path) -> None:
         self._storage = storage
-        # Downloads and local datastores have the same layout: a directory of the same keys.
+        # The download cache has the layout of a local datastore: a directory with the same keys.
         self._files = storage if isinstance(storage, LocalStorage) else LocalStorage(cache_dir)
         self._is_local = self._files is storage
         self._fetching: dict[str, threading.Lock] = {}
         self._mutex = threading.Lock()
 
     def scratch_dir(self) -> Path:
-        """A new empty directory from which ``publish`` is a rename. Whoever asked removes it."""
+        """Create an empty directory on the file system to which ``publish`` moves files.
+
+        The caller removes it.
+        """
         path = self._files.root / ".scratch" / f"{os.getpid()}-{secrets.token_hex(6)}"
         path.mkdir(parents=True)
         return path
 
     def publish(self, path: Path, sha256: str) -> None:
-        """Moves the file into the datastore. It must have that digest, else ``CorruptData``.
+        """Move a file into the datastore.
 
-        An artifact that is there with the right size is left alone, inode and mtime included.
+        An artifact that is stored with the right size is left alone, inode and mtime included.
+
+        Raises:
+            CorruptData: the file does not have that digest.
+            DatastoreUnavailable: the datastore cannot be written.
         """
         key = layout.artifact(sha256)
         got = known_sha256(path)
@@ -56,15 +63,16 @@ class ArtifactStore:
             )
         if not self._is_local and self._storage.size(key) != path.stat().st_size:
             self._storage.upload(path, key)
+        # Uploaded before it is moved: the cache must not hold an artifact that the datastore lacks.
         self._files.move_in(path, key)
         remember(self._files.local_path(key), sha256)
 
     def has(self, sha256: str, size: int) -> bool:
-        """True if the datastore holds the artifact, by its size; its bytes are not read."""
+        """True if the datastore holds an artifact of that size; its bytes are not read."""
         return self._storage.size(layout.artifact(sha256)) == size
 
     def fetch(self, sha256: str, size: int) -> Path:
-        """A read-only file with the artifact's bytes, verified.
+        """Path of a read-only file with the artifact's bytes, verified.
 
         Raises:
             NotInDatastore: the datastore has no such artifact.
@@ -98,7 +106,7 @@ class ArtifactStore:
 
     @contextlib.contextmanager
     def _alone(self, sha256: str) -> Iterator[None]:
-        """One thread at a time per artifact: the others find what the first one downloaded."""
+        """Let one thread at a time fetch an artifact, so that the others find the file that it downloaded."""
         with self._mutex:
             mutex = self._fetching.setdefault(sha256, threading.Lock())
         with mutex:

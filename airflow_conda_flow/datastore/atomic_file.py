@@ -1,4 +1,4 @@
-"""Files that appear whole or not at all: a temporary file beside them, then a rename or a link."""
+"""Files that appear whole or not at all: written to a temporary file in the same directory, then moved."""
 
 from __future__ import annotations
 
@@ -12,16 +12,18 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
+# Errors of link(2) on file systems without hard links; ``EMLINK`` if a file has the most links already.
 _NO_HARD_LINKS = {errno.EPERM, errno.ENOTSUP, errno.EOPNOTSUPP, errno.EMLINK, errno.ENOSYS}
 
 
 @contextlib.contextmanager
 def new_file_beside(path: Path | str) -> Iterator[tuple[str, int]]:
-    """A new temporary file in the directory of ``path``, as (name, descriptor); gone at the end.
+    """New temporary file in the directory of ``path``, as (name, descriptor); removed at the end.
 
-    The directory is made if it is missing. The name starts with a dot.
+    Create the directory if it is missing. The file's name starts with a dot, so that no storage lists it.
     """
     directory, name = os.path.split(path)
+    # The name is cut because most file systems allow 255 bytes, and process and random number are added.
     temporary = f"{directory}/.{name[:100]}.{os.getpid()}-{secrets.token_hex(4)}.part"
     flags = os.O_CREAT | os.O_EXCL | os.O_RDWR | os.O_CLOEXEC
     try:
@@ -38,16 +40,16 @@ def new_file_beside(path: Path | str) -> Iterator[tuple[str, int]]:
 
 
 def write_all(fd: int, data: bytes) -> None:
-    """Writes all of ``data``; one ``os.write`` may write less."""
+    """Write all of ``data``; a single ``os.write`` may write less."""
     view = memoryview(data)
     while view:
         view = view[os.write(fd, view) :]
 
 
 def link_once(path: Path | str, target: str) -> bool | None:
-    """True if ``target`` is now the file ``path``, False if something was there already.
+    """Link ``target`` to the file ``path``; True if that was done, False if ``target`` existed.
 
-    Of two at once exactly one is told True. None where the file system has no hard links.
+    Of several callers at once exactly one gets True. None if the file system has no hard links.
     """
     try:
         os.link(path, target)

@@ -1,4 +1,4 @@
-"""Artifacts of a datastore that may read those of another, and never writes there."""
+"""Artifact store that also reads the artifacts of another one, and never writes there."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ from .storage import Storage
 
 
 class BorrowingArtifacts(ArtifactStore):
-    """The artifacts of one storage, and those of a lender that it lacks.
+    """Artifacts of one storage, and those of a lender that the storage lacks.
 
     Args:
-        storage: where artifacts are put.
-        cache_dir: as of ``ArtifactStore``.
-        lender: whose artifacts are read too.
+        storage: where artifacts are stored.
+        cache_dir: as for ``ArtifactStore``.
+        lender: the artifact store that is read as well.
     """
 
     def __init__(self, storage: Storage, cache_dir: Path, lender: ArtifactStore) -> None:
@@ -27,14 +27,18 @@ class BorrowingArtifacts(ArtifactStore):
         self._lender = lender
 
     def fetch(self, sha256: str, size: int) -> Path:
-        """A read-only file with the artifact's bytes, its own or the lender's, verified."""
+        """Path of a read-only file with the artifact's bytes, from this store or the lender, verified."""
         try:
             return super().fetch(sha256, size)
         except NotInDatastore:
             return self._lender.fetch(sha256, size)
 
     def keep(self, refs: Iterable[Mapping[str, Any]]) -> None:
-        """Put copies of what is the lender's beside its own, so that the lender may go."""
+        """Copy borrowed artifacts into this store, so that the lender can be deleted.
+
+        Args:
+            refs: ``ArtifactRef``s of the artifacts to keep.
+        """
         scratch = self.scratch_dir()
         try:
             for ref in refs:

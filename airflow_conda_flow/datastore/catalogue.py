@@ -1,7 +1,7 @@
-"""``RunCatalogue``: what can be asked of the runs in a datastore, as plain data.
+"""``RunCatalogue``: answers questions about the runs in a datastore, as plain data.
 
-Everything that it takes and gives is JSON, so that a step process, which has neither storages nor
-their libraries, can ask its runner.
+Arguments and results of ``call`` are JSON, so that a step process, which has neither storages nor their
+libraries, can ask its runner.
 """
 
 from __future__ import annotations
@@ -35,19 +35,22 @@ from .parameters_task import STEP, TASK_ID, parameters_task
 from .publish import read_published
 from .tags import change_tags, system_tags, user_tags
 
-_READERS = 16
+_READERS = 16  # requests at a time, as in ``manifests.py``
 _MICROSECONDS = re.compile(r"\d{16}")
-"""Ids of local runs are the time of their start, so that nothing need be read to sort them."""
+"""Id of a local run: its start time in microseconds, so these runs are sorted without reading manifests."""
 
 _Item = TypeVar("_Item")
 _Found = TypeVar("_Found")
 
 
 class RunCatalogue:
-    """Reads runs, and changes their tags. Thread-safe.
+    """Reader of runs, which can also change their tags. Thread-safe.
 
     Args:
-        datastore: where the runs are.
+        datastore: where the runs are stored.
+
+    Attributes:
+        CALLS: the methods that a step process may call.
     """
 
     CALLS = frozenset(
@@ -62,22 +65,22 @@ class RunCatalogue:
         self._storage = datastore.storage
 
     def call(self, name: str, arguments: Sequence[Any]) -> Any:
-        """The result of the method of that name as JSON: records as their documents."""
+        """Call the method of that name, one of ``CALLS``; returns its result as JSON."""
         if name not in self.CALLS:
             raise ValueError(f"A catalogue has no {name!r}.")
         result = getattr(self, name)(*arguments)
         return [_as_json(each) for each in result] if isinstance(result, list) else _as_json(result)
 
     def describe(self) -> str:
-        """Which datastore it is, such as ``local@/home/a/.airflow-conda-flow/datastore``."""
+        """Name of the datastore, such as ``local@/home/a/.airflow-conda-flow/datastore``."""
         return self._datastore.describe()
 
     def flows(self) -> list[str]:
-        """The names of all flows that have runs."""
+        """Names of all flows that have runs, sorted."""
         return list_flows(self._storage)
 
     def run_ids(self, flow: str) -> list[str]:
-        """The ids of a flow's runs, the newest first."""
+        """Ids of a flow's runs, the newest first."""
         started: dict[str, str] = {}
         other = []
         for run_id in list_runs(self._storage, flow):
@@ -93,20 +96,23 @@ class RunCatalogue:
         return sorted(started, key=lambda run_id: (started[run_id], run_id), reverse=True)
 
     def run(self, flow: str, run_id: str) -> TaggedRun | None:
-        """A run with its tags of now, None if there is no such run."""
+        """A run with its current tags, None if there is no such run."""
         run = self._manifest(flow, run_id)
         return None if run is None else self._with_tags(run)
 
     def runs(self, flow: str, run_ids: Sequence[str]) -> list[TaggedRun | None]:
-        """``run`` of each."""
+        """Results of ``run`` for all ids, in order."""
         return self._each(run_ids, lambda run_id: self.run(flow, run_id))
 
     def steps(self, flow: str, run_id: str) -> list[str]:
-        """The steps of which a task has ended."""
+        """Names of the steps that have a task of which something is stored, sorted."""
         return list_steps(self._storage, flow, run_id)
 
     def task_ids(self, flow: str, run_id: str, step: str) -> list[str]:
-        """The ids of the step's tasks that have ended, in the order of their splits."""
+        """Ids of the step's tasks of which something is stored, in the order of their splits.
+
+        A task that still runs is among them if it has stored a card or the address of a main node.
+        """
         if step == STEP:
             return [TASK_ID] if self._manifest(flow, run_id) is not None else []
         return sorted(list_tasks(self._storage, flow, run_id, step), key=_by_number)
@@ -114,14 +120,14 @@ class RunCatalogue:
     def tasks(
         self, flow: str, run_id: str, step: str, task_ids: Sequence[str], first_attempt: int
     ) -> list[TaskRecord | None]:
-        """The record of each task: of the attempt that is done, else of the last one.
+        """Record of each task: of the attempt that is done, else of the last one; None if it has none.
 
         Args:
             flow: the flow's name.
             run_id: the run's id.
             step: the step's name.
-            task_ids: which tasks.
-            first_attempt: earlier attempts were another run's of the same id.
+            task_ids: the tasks' ids.
+            first_attempt: lowest attempt that counts; earlier ones belong to a former run with the same id.
         """
         if step == STEP:
             known = self._parameters(flow, run_id)
@@ -139,33 +145,33 @@ class RunCatalogue:
     def attempts(
         self, flow: str, run_id: str, step: str, task_id: str, first_attempt: int
     ) -> list[TaskRecord]:
-        """The records of all attempts of a task that have ended."""
+        """Records of all attempts of a task that have ended, sorted by attempt."""
         if step == STEP:
             return [each for key, each in self._parameters(flow, run_id).items() if key == task_id]
         found = list_attempts(self._storage, TaskName(flow, run_id, step, task_id))
         return [each for each in found if each.attempt >= first_attempt]
 
     def log(self, flow: str, run_id: str, step: str, task_id: str, attempt: int, stream: str) -> str:
-        """Everything that an attempt wrote to ``stdout`` or ``stderr``, each line with its time."""
+        """Log of an attempt, ``stdout`` or ``stderr``, each line with its time stamp."""
         name = TaskName(flow, run_id, step, task_id).attempt(attempt)
         return read_stamped_log(self._storage, name, stream).decode("utf-8", "replace")
 
     def artifact(self, sha256: str, size: int) -> str:
-        """The path of a verified file with an artifact's bytes."""
+        """Path of a verified file with an artifact's bytes."""
         return str(self._datastore.artifacts.fetch(sha256, size))
 
     def card(self, flow: str, run_id: str, step: str, task_id: str, attempt: int, card_id: str) -> str:
-        """A card of an attempt, as HTML."""
+        """Card of an attempt, as HTML."""
         name = TaskName(flow, run_id, step, task_id).attempt(attempt)
         data = self._storage.read_bytes(layout.card(name, card_id))
         return data.decode("utf-8", "replace")
 
     def code(self, sha256: str) -> str:
-        """The path of a directory with the files of a code package; not to be changed."""
+        """Path of a directory with the files of a code package, which must not be changed."""
         return str(code_package.extract(self._storage, sha256, self._datastore.cache_dir))
 
     def lock(self, platform: str, spec_id: str) -> dict[str, Any] | None:
-        """The lock of an environment, None where neither datastore nor cache has it."""
+        """Lock of an environment as a document, None if neither the datastore nor the cache has it."""
         key = layout.lock(platform, spec_id)
         data = read_published(self._storage, key)
         if data is None:
@@ -173,7 +179,12 @@ class RunCatalogue:
         return None if data is None else dict(json.loads(data))
 
     def change_tags(self, flow: str, run_id: str, add: Sequence[str], remove: Sequence[str]) -> list[str]:
-        """Remove and add tags of a run as one change; returns those that people gave it now."""
+        """Remove and add tags of a run as one change; returns its current user tags.
+
+        Raises:
+            ObjectNotFound: there is no such run.
+            TaggingError: as ``tags.change_tags``.
+        """
         run = self._manifest(flow, run_id)
         if run is None:
             raise ObjectNotFound(f"Run('{flow}/{run_id}') does not exist in {self.describe()}.")
@@ -186,7 +197,7 @@ class RunCatalogue:
             return None
 
     def _parameters(self, flow: str, run_id: str) -> dict[str, TaskRecord]:
-        """The one task of ``_parameters``, by its id; none if there is no such run."""
+        """The task of the step ``_parameters`` by its id; empty if there is no such run."""
         run = self._manifest(flow, run_id)
         return {} if run is None else {TASK_ID: parameters_task(run)}
 
@@ -194,7 +205,7 @@ class RunCatalogue:
         return TaggedRun.of(run, system_tags(run), user_tags(self._storage, run))
 
     def _each(self, items: Sequence[_Item], read: Callable[[_Item], _Found]) -> list[_Found]:
-        """What each gives, in order; side by side where requests take time."""
+        """Results of ``read`` for all items, in order; in parallel from S3."""
         if self._storage.kind == "local" or len(items) < 2:  # noqa: PLR2004  nothing to overlap
             return [read(item) for item in items]
         with ThreadPoolExecutor(min(_READERS, len(items))) as pool:
@@ -210,5 +221,5 @@ def _microseconds(created: str) -> int:
 
 
 def _by_number(task_id: str) -> tuple[tuple[int, int | str], ...]:
-    """``10`` after ``9``; whatever is no number after all numbers."""
+    """Sort key of a task id that puts ``10`` after ``9``, and anything that is no number last."""
     return tuple((0, int(each)) if each.isdigit() else (1, each) for each in task_id.split("-"))

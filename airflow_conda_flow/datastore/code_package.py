@@ -1,7 +1,7 @@
-"""The code package: the sources beside a flow file and below, zipped, under their SHA-256.
+"""The code package: the sources in a flow file's directory and below, zipped, stored under their SHA-256.
 
-The same sources give the same bytes on every machine: sorted names, one timestamp, one mode, and no
-compression (zlib's output differs between its versions).
+The same sources give the same bytes on every machine: names are sorted, all entries have the same time and
+mode, and nothing is compressed (zlib's output differs between its versions).
 """
 
 from __future__ import annotations
@@ -27,20 +27,30 @@ if TYPE_CHECKING:
 
     from .storage import Storage
 
+# The package is built in memory, and every container downloads and extracts it. Far fewer bytes are source
+# code; more are data, or the flow file is in the wrong directory.
 MAX_BYTES = 100 * 1024 * 1024
 MAX_FILES = 20_000
-MAX_ENTRIES = 300_000  # looked at, packed or not: a flow file in a home directory ends here
+# Entries that are looked at, packed or not. A flow file in a home directory fails here instead of making the
+# user wait for a walk over everything.
+MAX_ENTRIES = 300_000
 
 _SKIPPED_NAMES = {"__pycache__", "site-packages", "node_modules"}
-# A directory that holds one of these is a virtual environment, a conda prefix, a cache.
+# A directory that holds one of these is a virtual environment, a conda prefix or a tagged cache.
 _SKIPPED_IF_HOLDING = {"pyvenv.cfg", "conda-meta", "CACHEDIR.TAG"}
-_TIMESTAMP = (1980, 1, 1, 0, 0, 0)
-_MODE = 0o100644
+_TIMESTAMP = (1980, 1, 1, 0, 0, 0)  # the earliest time that zip files can state
+_MODE = 0o100644  # a regular file, rw-r--r--
 
 
 @dataclass(frozen=True)
 class CodePackage:
-    """A zip of sources. ``flow_file`` is the flow's path inside it."""
+    """A zip of sources.
+
+    Attributes:
+        sha256: of ``data``, in hex.
+        data: the bytes of the zip.
+        flow_file: the flow file's path in it.
+    """
 
     sha256: str
     data: bytes = field(repr=False)
@@ -50,14 +60,15 @@ class CodePackage:
 def build(
     flow_file: str | Path, exclude: Iterable[str | Path] = (), suffixes: Iterable[str] = ()
 ) -> CodePackage:
-    """The code package of a flow file: every ``.py`` file beside it and in sub-directories.
+    """Code package of a flow file: every ``.py`` file in its directory and below.
 
-    Left out: hidden directories, ``__pycache__``, ``site-packages``, ``node_modules``, virtual
-    environments, conda prefixes, tagged caches, and the directories in ``exclude``. With ``suffixes``,
-    such as ``.sql``, files that end so are in it too.
+    Left out are hidden directories, ``__pycache__``, ``site-packages``, ``node_modules``, virtual
+    environments, conda prefixes, tagged caches, and the directories in ``exclude``. Files whose names end in
+    one of ``suffixes``, such as ``.sql``, are included too.
 
     Raises:
-        DatastoreError: a file cannot be read, or there is far more than source code.
+        DatastoreError: a file cannot be read, or the package exceeds ``MAX_BYTES``, ``MAX_FILES`` or
+            ``MAX_ENTRIES``.
     """
     flow_path = Path(flow_file).absolute()
     excluded = {os.path.realpath(path) for path in exclude}
@@ -69,7 +80,7 @@ def build(
 
 
 class _Tree:
-    """A walk over the sources below ``root`` that gives up, with reasons, on too many."""
+    """A walk over the sources below ``root`` that fails, with an explanation, if there are too many."""
 
     def __init__(self, root: str, excluded: set[str], suffixes: tuple[str, ...]) -> None:
         self.root = root
@@ -80,7 +91,7 @@ class _Tree:
         self.bytes: Counter[str] = Counter()
 
     def sources(self) -> Iterator[tuple[str, str]]:
-        """(name in the package, path) of every source."""
+        """Pairs (name in the package, path) of all sources."""
         yield from self._below(self.root, "", (os.path.realpath(self.root),))
 
     def _below(self, folder: str, name: str, above: tuple[str, ...]) -> Iterator[tuple[str, str]]:
@@ -88,7 +99,7 @@ class _Tree:
             with os.scandir(folder) as scan:
                 entries = sorted(scan, key=lambda entry: entry.name)
         except PermissionError:
-            return  # what the user cannot list, the flow cannot import
+            return  # the flow cannot import from a directory that its user cannot list
         self._seen += len(entries)
         if name and not _SKIPPED_IF_HOLDING.isdisjoint(entry.name for entry in entries):
             return
@@ -105,7 +116,7 @@ class _Tree:
     def _is_wanted(self, name: str, real: str, above: tuple[str, ...]) -> bool:
         if name.startswith(".") or name in _SKIPPED_NAMES or real in self._excluded:
             return False
-        return real not in above  # a link to a directory around it
+        return real not in above  # a symbolic link to a directory around it would make the walk endless
 
     def _count(self, name: str, size: int) -> None:
         top = name.split("/", 1)[0] + "/" if name else "./"
@@ -123,7 +134,7 @@ class _Tree:
         return ", ".join(self._suffixes)
 
     def too_large(self, what: str) -> DatastoreError:
-        """The error that names the largest directories."""
+        """Error that names the largest directories."""
         largest = ", ".join(
             f"{top} ({self.files[top]:,} files, {size / 2**20:.1f} MB)"
             for top, size in self.bytes.most_common(3)
@@ -148,26 +159,26 @@ def _zip(sources: dict[str, str], tree: _Tree) -> bytes:
                     f"{error.strerror}. Make it readable, or move it away from the flow file."
                 ) from error
             info = zipfile.ZipInfo(name, _TIMESTAMP)
-            info.create_system = 3
+            info.create_system = 3  # Unix, also where the package is built on another system
             info.external_attr = _MODE << 16
             archive.writestr(info, data)
     return buffer.getvalue()
 
 
 def publish(storage: Storage, package: CodePackage) -> None:
-    """Stores the package; one that is there already is not written again."""
+    """Store the package, unless it is stored already."""
     key = layout.code_package(package.sha256)
-    # Whoever else writes it writes the same bytes; of another size is what is damaged.
+    # The key is the digest, so every writer writes the same bytes. Another size means a damaged object.
     if storage.size(key) != len(package.data):
         storage.write_bytes(key, package.data)
 
 
 def extract(storage: Storage, sha256: str, cache_dir: str | Path) -> Path:
-    """The directory with the package's files, made by the first call on this machine.
+    """Directory with the package's files, created by the first call on this machine.
 
     Raises:
-        NotInDatastore: no such package.
-        CorruptData: its bytes do not match, or it holds a name that leads out of the directory.
+        NotInDatastore: there is no such package.
+        CorruptData: its bytes do not match, or a name in it leads out of the directory.
     """
     target = Path(cache_dir) / "code" / sha256
     if target.is_dir():
@@ -188,7 +199,7 @@ def extract(storage: Storage, sha256: str, cache_dir: str | Path) -> Path:
         temporary.rename(target)
     except OSError:
         if not target.is_dir():
-            raise  # not the other process that extracted the same package first
+            raise  # if it is there, another process extracted the same package first
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
     return target

@@ -1,4 +1,4 @@
-"""A datastore: a storage, and the artifacts in it."""
+"""``Datastore``: a storage, the artifacts in it, and a cache directory."""
 
 from __future__ import annotations
 
@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     from .storage import Storage
 
 KINDS = ("local", "s3")
+# The first line is prescribed, byte for byte: https://bford.info/cachedir/. Backup programs skip directories
+# that hold it, and so does the code package when a cache directory is below the flow file.
 _CACHE_TAG = (
     b"Signature: 8a477f597d28d172789f06886806bc55\n"
     b"# This directory holds the caches of airflow-conda-flow. Code packages and backups skip it.\n"
@@ -25,19 +27,25 @@ _CACHE_TAG = (
 
 @dataclass(frozen=True)
 class Datastore:
-    """Where runs are kept, and the directory on this machine that caches what comes from there."""
+    """The store of all runs, with this machine's cache of it.
+
+    Attributes:
+        storage: holds every key of ``layout.py``.
+        artifacts: reads and writes the artifacts in the storage.
+        cache_dir: directory of this machine for downloads and extracted code packages.
+    """
 
     storage: Storage
     artifacts: ArtifactStore
     cache_dir: Path
 
     def describe(self) -> str:
-        """Which datastore it is, such as ``local@/home/a/.airflow-conda-flow/datastore``."""
+        """Name of the datastore, such as ``local@/home/a/.airflow-conda-flow/datastore``."""
         return f"{self.storage.kind}@{self.storage.url}"
 
 
 def open_datastore(kind: str, root: str | Path | None, cache_dir: str | Path) -> Datastore:
-    """The datastore that the settings name. Nothing is read or asked yet.
+    """Datastore that the settings name. The storage is not accessed yet.
 
     Args:
         kind: ``"local"`` or ``"s3"``.
@@ -45,7 +53,7 @@ def open_datastore(kind: str, root: str | Path | None, cache_dir: str | Path) ->
         cache_dir: a directory of this machine for downloads.
 
     Raises:
-        SettingError: kind and root do not go together.
+        SettingError: ``kind`` is unknown, or ``root`` is missing or does not fit it.
     """
     cache = Path(cache_dir).expanduser().absolute()
     storage = _open_storage(kind, root)
@@ -76,9 +84,9 @@ def _open_storage(kind: str, root: str | Path | None) -> Storage:
 
 
 def _tag(cache: Path) -> None:
-    """Marks the cache directory (https://bford.info/cachedir/)."""
+    """Mark the cache directory as one."""
     tag = cache / "CACHEDIR.TAG"
-    # A cache that cannot be written fails with its own message when it is used.
+    # If the cache cannot be written, its first use fails with a better message.
     with contextlib.suppress(OSError):
         if not tag.exists():
             cache.mkdir(parents=True, exist_ok=True)

@@ -11,14 +11,16 @@ from airflow_conda_flow.errors import CorruptData
 if TYPE_CHECKING:
     from pathlib import Path
 
-_BLOCK = 4 * 1024 * 1024
+_BLOCK = 4 * 1024 * 1024  # bytes hashed without Python's lock at a time
 
 _FileState = tuple[int, int, int, int]
+# Device, inode, mtime and size identify the contents: stored files are read-only and replaced by a rename,
+# never rewritten in place.
 _known: dict[_FileState, str] = {}
 
 
 def file_sha256(path: Path) -> str:
-    """The hex SHA-256 of the file's bytes. Other threads run meanwhile."""
+    """Hex SHA-256 of the file's bytes. Other threads can run meanwhile."""
     digest = hashlib.sha256()
     buffer = memoryview(bytearray(_BLOCK))
     with path.open("rb", buffering=0) as file:
@@ -33,7 +35,7 @@ def _state(path: Path) -> _FileState:
 
 
 def known_sha256(path: Path) -> str:
-    """Like ``file_sha256``, but a file whose inode, mtime and size were seen before is not read."""
+    """Hex SHA-256 of a file, which is not read again if its inode, mtime and size were seen before."""
     state = _state(path)
     if (sha256 := _known.get(state)) is None:
         sha256 = file_sha256(path)
@@ -44,17 +46,20 @@ def known_sha256(path: Path) -> str:
 
 
 def remember(path: Path, sha256: str) -> None:
-    """Notes the digest of a file that this process has just verified."""
+    """Note the digest of a file, so that ``known_sha256`` does not read it.
+
+    The caller vouches for it: this process verified the file, or the process that wrote it hashed its bytes.
+    """
     _known[_state(path)] = sha256
 
 
 def forget() -> None:
-    """Forgets every digest, as a new process would begin."""
+    """Forget all digests, as if the process had just started."""
     _known.clear()
 
 
 def corrupt(url: str, key: str, expected: str, got: str) -> CorruptData:
-    """The error for bytes that do not match their SHA-256."""
+    """Error for bytes that do not match their SHA-256."""
     return CorruptData(
         f"{key} in {url} is corrupt: expected sha256 {expected}, got {got}. "
         "Delete it there and run again the task that wrote it."

@@ -1,4 +1,4 @@
-"""Objects in S3 that are no part of a datastore: files that a run is given by their URL."""
+"""Reads S3 objects outside the datastore: files that are passed to a run by their URL."""
 
 from __future__ import annotations
 
@@ -13,14 +13,15 @@ if TYPE_CHECKING:
 
 
 def read_object_at(url: str, storage: Storage) -> bytes:
-    """The bytes at ``s3://bucket/key``.
+    """Bytes of the object at ``s3://bucket/key``.
 
     Args:
-        url: which object.
+        url: the object's URL.
         storage: the datastore's; if it is in S3, its credentials are used, else boto3's default chain.
 
     Raises:
-        ParameterError: there is no such object.
+        ParameterError: the URL names no object, or there is no such object.
+        DatastoreUnavailable: the object cannot be read.
     """
     bucket, _, key = url.removeprefix("s3://").partition("/")
     if not bucket or not key:

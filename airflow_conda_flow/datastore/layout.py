@@ -1,4 +1,4 @@
-"""Every key in a datastore, one function each: the stored layout on one screen.
+"""Every key in a datastore, with one function for each kind.
 
     flows/<Flow>/<run>/run.json                        run manifest
     flows/<Flow>/<run>/<step>/<task id>/<attempt>.json task manifest
@@ -11,13 +11,13 @@
     environments/<platform>/<spec id>.lock             locks
     environments/<platform>/<spec id>.packed           which archive holds the environment ready-made
     environments/<platform>/<sha256>.tar.zst           environments, packed for containers
-    packages/<sha256>/<file name>                      conda packages
+    packages/<sha256>/<file name>                      conda packages and wheels
     jobs/<region>/<name>                               who registers a job definition of AWS Batch
     runners/<platform>/<runner id>.json                which archive is the runner of that id
     runners/<platform>/<sha256>.tar.gz                 runners, for images that hold none
 
-Names that come from outside (flow, run, step) are percent-encoded where they hold anything but
-letters, digits and ``_ - . ~ : + =``; ``name_of`` undoes it.
+In names that come from outside (flow, run, step) all characters but letters, digits and ``_ - . ~ : + =``
+are percent-encoded; ``name_of`` decodes them.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ from urllib.parse import quote, unquote
 if TYPE_CHECKING:
     from airflow_conda_flow.records.names import AttemptName, TaskName
 
-_SAFE = ":+=~"
+_SAFE = ":+=~"  # ids of Airflow's runs contain times such as 2026-11-24T02:00:00+00:00: keep them readable
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 
 FLOWS = "flows"
@@ -39,7 +39,7 @@ _CARD = ".card.html"
 
 
 def part(name: str) -> str:
-    """``name`` as one part of a key: no ``/``, and no dot in front.
+    """``name`` encoded as one part of a key: without ``/``, and without a dot at its start.
 
     >>> part("manual__2026-11-24T02:00:00+00:00")
     'manual__2026-11-24T02:00:00+00:00'
@@ -53,7 +53,7 @@ def part(name: str) -> str:
 
 
 def name_of(encoded: str) -> str:
-    """The name that ``part`` encoded.
+    """Name that ``part`` encoded.
 
     >>> name_of(part("../a b"))
     '../a b'
@@ -68,72 +68,72 @@ def _digest(sha256: str) -> str:
 
 
 def flow_folder(flow: str) -> str:
-    """The folder with a folder for every run of the flow."""
+    """Folder with a folder for every run of the flow."""
     return f"{FLOWS}/{part(flow)}/"
 
 
 def run_folder(flow: str, run_id: str) -> str:
-    """The folder with the run manifest and a folder for every step."""
+    """Folder with the run manifest and a folder for every step."""
     return f"{flow_folder(flow)}{part(run_id)}/"
 
 
 def run_manifest(flow: str, run_id: str) -> str:
-    """The key of a run's manifest."""
+    """Key of a run's manifest."""
     return run_folder(flow, run_id) + RUN_MANIFEST_NAME
 
 
 def step_folder(flow: str, run_id: str, step: str) -> str:
-    """The folder with a folder for every task of the step."""
+    """Folder with a folder for every task of the step."""
     return f"{run_folder(flow, run_id)}{part(step)}/"
 
 
 def task_folder(task: TaskName) -> str:
-    """The folder with the manifests and logs of a task's attempts."""
+    """Folder with the manifests, logs, cards and node addresses of a task's attempts."""
     return f"{step_folder(task.flow, task.run_id, task.step)}{part(task.task_id)}/"
 
 
 def task_manifest(name: AttemptName) -> str:
-    """The key of one attempt's manifest."""
+    """Key of one attempt's manifest."""
     return f"{task_folder(name.task)}{name.number}{TASK_MANIFEST_SUFFIX}"
 
 
 def task_log(name: AttemptName, stream: str) -> str:
-    """The key of what one attempt wrote to ``stream``: ``"stdout"`` or ``"stderr"``."""
+    """Key of one attempt's log of ``stream``, ``"stdout"`` or ``"stderr"``."""
     return f"{task_folder(name.task)}{name.number}.{stream}"
 
 
 def node_address(name: AttemptName) -> str:
-    """The key of where an attempt of the main node of a ``num_parallel`` runs."""
+    """Key of the address of a ``num_parallel``'s main node, stored by its attempt."""
     return f"{task_folder(name.task)}{name.number}.address"
 
 
 def tag_folders(flow: str) -> str:
-    """The folder with a folder for every run whose tags were changed."""
+    """Folder with a folder for every run whose tags were changed."""
     return f"tags/{part(flow)}/"
 
 
 def tag_folder(flow: str, run_id: str) -> str:
-    """The folder with every change of a run's tags."""
+    """Folder with every change of a run's tags."""
     return f"{tag_folders(flow)}{part(run_id)}/"
 
 
 def tag_change(flow: str, run_id: str, name: str) -> str:
-    """The key of one change of a run's tags; names sort by time."""
+    """Key of one change of a run's tags; ``name`` must sort by time."""
     return f"{tag_folder(flow, run_id)}{name}.json"
 
 
 def locks(platform: str = "") -> str:
-    """The folder with a folder for every platform, or that of one platform's locks."""
+    """Folder of one platform's locks and packed environments; without a platform the folder of all these."""
     return f"environments/{part(platform)}/" if platform else "environments/"
 
 
 def card(name: AttemptName, card_id: str) -> str:
-    """The key of one card of an attempt: an HTML page."""
+    """Key of one card of an attempt, an HTML page."""
     return f"{task_folder(name.task)}{name.number}.{part(card_id)}{_CARD}"
 
 
 def card_of(key: str) -> tuple[str, str, int, str] | None:
-    """The step, task id, attempt and card id of a card's key, None of another key.
+    """(step, task id, attempt, card id) of a card's key; None for any other key.
 
     >>> from airflow_conda_flow.records.names import TaskName
     >>> attempt = TaskName("AFlow", "1", "start", "0").attempt(2)
@@ -150,45 +150,45 @@ def card_of(key: str) -> tuple[str, str, int, str] | None:
 
 
 def artifact(sha256: str) -> str:
-    """The key of a serialized value."""
+    """Key of a serialized value."""
     return f"artifacts/{_digest(sha256)[:2]}/{sha256}"
 
 
 def code_package(sha256: str) -> str:
-    """The key of a code package."""
+    """Key of a code package."""
     return f"code/{_digest(sha256)}.zip"
 
 
 def lock(platform: str, spec_id: str) -> str:
-    """The key of an environment's lock."""
+    """Key of an environment's lock."""
     return f"environments/{part(platform)}/{part(spec_id)}.lock"
 
 
 def packed_environment(platform: str, spec_id: str) -> str:
-    """The key of the JSON that says which archive holds the environment ready-made."""
+    """Key of the JSON document that names the archive of a packed environment."""
     return f"environments/{part(platform)}/{part(spec_id)}.packed"
 
 
 def environment_archive(platform: str, sha256: str) -> str:
-    """The key of a packed environment."""
+    """Key of the archive of a packed environment."""
     return f"environments/{part(platform)}/{_digest(sha256)}.tar.zst"
 
 
 def package(sha256: str, file_name: str) -> str:
-    """The key of a conda package."""
+    """Key of a conda package or a wheel."""
     return f"packages/{_digest(sha256)}/{part(file_name)}"
 
 
 def job_definition_claim(region: str, name: str) -> str:
-    """The key that whoever registers a job definition of AWS Batch puts first."""
+    """Key that a process stores to claim the registration of a job definition of AWS Batch."""
     return f"jobs/{part(region)}/{part(name)}"
 
 
 def runner_pointer(platform: str, runner_id: str) -> str:
-    """The key of the JSON that says which archive is the runner of that id."""
+    """Key of the JSON document that names the archive of a runner."""
     return f"runners/{part(platform)}/{_digest(runner_id)}.json"
 
 
 def runner_archive(platform: str, sha256: str) -> str:
-    """The key of a runner, packed; its name is what the bootstrap verifies."""
+    """Key of a runner's archive; ``runner/bootstrap.py`` takes the sha256 to verify from its name."""
     return f"runners/{part(platform)}/{_digest(sha256)}.tar.gz"

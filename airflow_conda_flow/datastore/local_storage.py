@@ -1,8 +1,8 @@
-"""A storage in a directory of this machine, or of a file system that machines share.
+"""Storage in a directory of this machine, or on a file system that machines share.
 
-Writes go to a temporary file in the key's own directory and appear by rename or hard link.
-Small writes (manifests, locks) are flushed to the disk before they appear: a manifest must not
-survive a power cut as an empty file. Artifacts are not: they are verified whenever they are read.
+Writes go to a temporary file in the key's directory and appear by a rename or a hard link.
+Small writes (manifests, locks) are flushed to disk before they appear: after a power cut a manifest must not
+be an empty file. Artifacts are not flushed, because they are verified whenever they are read.
 """
 
 from __future__ import annotations
@@ -26,19 +26,19 @@ if TYPE_CHECKING:
 
     from .storage import Progress
 
-_BLOCK = 4 * 1024 * 1024
-_READ_ONLY = 0o444
+_BLOCK = 4 * 1024 * 1024  # bytes copied at a time: bounds the memory, and the steps of a progress bar
+_READ_ONLY = 0o444  # ``fetch`` hands out the stored file itself, which nobody may change
 
 
 class LocalStorage:
-    """Keys are paths below ``root``; the directory is made by the first write."""
+    """Storage whose keys are paths below ``root``; the first write creates the directory."""
 
     kind = "local"
 
     def __init__(self, root: Path | str) -> None:
         self.root = Path(os.path.abspath(Path(root).expanduser()))  # noqa: PTH100  symlinks stay
         self._base = f"{self.root}/"
-        # A hard link never overwrites; a file system without them is noticed by the first write.
+        # A hard link never overwrites. A file system without hard links is noticed by the first write.
         self.keeps_first_write = True
 
     def __repr__(self) -> str:
@@ -46,35 +46,35 @@ class LocalStorage:
 
     @property
     def url(self) -> str:
-        """The root directory."""
+        """Root directory."""
         return str(self.root)
 
     def _path(self, key: str) -> str:
         return self._base + key
 
     def local_path(self, key: str) -> Path:
-        """The file of ``key``, whether it is there or not."""
+        """File of ``key``, whether it exists or not."""
         return Path(self._path(key))
 
     def read_bytes(self, key: str) -> bytes:
-        """The bytes under ``key``; ``NotInDatastore`` if there are none."""
+        """Bytes under ``key``; ``NotInDatastore`` if there is no such key."""
         with _reading(self, key), open(self._path(key), "rb", buffering=0) as file:  # noqa: PTH123
             return file.read()
 
     def read_with_age(self, key: str) -> tuple[bytes, float]:
-        """The bytes under ``key``, and the seconds since they were written."""
+        """Bytes under ``key``, and the seconds since they were written."""
         with _reading(self, key), open(self._path(key), "rb") as file:  # noqa: PTH123
             return file.read(), time.time() - os.fstat(file.fileno()).st_mtime
 
     def write_bytes(self, key: str, data: bytes) -> None:
-        """Puts ``data`` under ``key``, in place of what was there."""
+        """Store ``data`` under ``key``; earlier bytes are replaced."""
         with self._new_file(key) as (temporary, fd):
             write_all(fd, data)
             os.fsync(fd)
             os.replace(temporary, self._path(key))  # noqa: PTH105
 
     def write_if_absent(self, key: str, data: bytes) -> bool:
-        """True if ``data`` was put under ``key``, False if the key was there already."""
+        """Store ``data`` under ``key`` unless the key exists; True if it was stored."""
         if self.exists(key):
             return False
         with self._new_file(key) as (temporary, fd):
@@ -83,7 +83,10 @@ class LocalStorage:
             return self._appear(temporary, self._path(key))
 
     def _appear(self, path: Path | str, target: str) -> bool:
-        """True if ``target`` is now the file ``path``, False if something was there already."""
+        """Make ``target`` the file ``path``; False if ``target`` existed.
+
+        Without hard links two callers at once may both get True, and the last one's file remains.
+        """
         if (linked := link_once(path, target)) is not None:
             return linked
         self.keeps_first_write = False
@@ -93,19 +96,19 @@ class LocalStorage:
         return True
 
     def first_write_wins(self, key: str, data: bytes) -> bool:  # noqa: ARG002
-        """True where the file system has hard links."""
+        """True if the file system has hard links."""
         return self.keeps_first_write
 
     def upload(self, path: Path, key: str, progress: Progress | None = None) -> None:
-        """Puts a copy of the file under ``key``."""
+        """Store a copy of the file under ``key``."""
         with path.open("rb", buffering=0) as source, self._new_file(key) as (temporary, fd):
             _copy(source.fileno(), fd, None, progress)
             os.replace(temporary, self._path(key))  # noqa: PTH105
 
     def move_in(self, path: Path, key: str) -> None:
-        """Puts the file itself under ``key``, read-only; copies only from another file system.
+        """Move the file to ``key`` and make it read-only; copies only from another file system.
 
-        A key that is there with the same size stays as it is: its inode and mtime do not change.
+        A key that has the same size stays as it is: its inode and mtime do not change.
         """
         target = self._path(key)
         size = path.stat().st_size
@@ -122,7 +125,7 @@ class LocalStorage:
     def _place(self, path: Path, target: str, size: int) -> None:
         try:
             if not self._appear(path, target) and os.stat(target).st_size != size:  # noqa: PTH116
-                os.replace(path, target)  # noqa: PTH105  what is there is damaged
+                os.replace(path, target)  # noqa: PTH105  the stored file is damaged
         except OSError as error:
             if error.errno != errno.EXDEV:
                 raise
@@ -132,7 +135,7 @@ class LocalStorage:
     def download(
         self, key: str, path: Path, sha256: str | None = None, progress: Progress | None = None
     ) -> None:
-        """Makes ``path`` a copy of the key's bytes, verified if ``sha256`` is given."""
+        """Copy the bytes under ``key`` to the file ``path``, verified if ``sha256`` is given."""
         path.parent.mkdir(parents=True, exist_ok=True)
         digest = None if sha256 is None else hashlib.sha256()
         with new_file_beside(path) as (temporary, fd):
@@ -143,7 +146,7 @@ class LocalStorage:
             os.replace(temporary, path)  # noqa: PTH105
 
     def read_chunks(self, key: str) -> Iterator[bytes]:
-        """The bytes under ``key``, in order, a few megabytes at a time."""
+        """Bytes under ``key``, in order, 4 MiB at a time."""
         with _reading(self, key), open(self._path(key), "rb", buffering=0) as file:  # noqa: PTH123
             while block := file.read(_BLOCK):
                 yield block
@@ -153,14 +156,14 @@ class LocalStorage:
         return os.path.isfile(self._path(key))  # noqa: PTH113
 
     def size(self, key: str) -> int | None:
-        """The number of bytes under ``key``, None if there is no such key."""
+        """Number of bytes under ``key``, None if there is no such key."""
         try:
             return os.stat(self._path(key)).st_size  # noqa: PTH116
         except (FileNotFoundError, NotADirectoryError):
             return None
 
     def list_keys(self, prefix: str) -> Iterator[str]:
-        """Every key that starts with ``prefix``, sorted by folder."""
+        """All keys that start with ``prefix``, sorted folder by folder."""
         folder, _, start = prefix.rpartition("/")
         yield from self._walk(f"{folder}/" if folder else "", start)
 
@@ -174,7 +177,7 @@ class LocalStorage:
                 yield folder + name
 
     def list_names(self, folder: str) -> list[str]:
-        """The names directly in ``folder``, sorted; empty if it is not there."""
+        """Names directly in ``folder``, sorted; empty if it is missing."""
         return [name for name, _ in self._entries(folder)]
 
     def _entries(self, folder: str) -> list[tuple[str, bool]]:

@@ -1,7 +1,6 @@
-"""What an attempt's process wrote, stored when the attempt ends.
+"""Logs of attempts, stored when the attempt ends.
 
-Each line is stored with the time at which it came before it, in UTC: ``2026-11-24T19:05:33.488689Z``
-and a space.
+Each line starts with the time at which it arrived, in UTC, and a space: ``2026-11-24T19:05:33.488689Z``.
 """
 
 from __future__ import annotations
@@ -24,22 +23,22 @@ _STAMP = re.compile(rb"^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}Z ", re.MULTILINE)
 
 
 def stamp() -> bytes:
-    """What stands before a line that comes now."""
+    """Time stamp for a line that arrives now, with the space after it."""
     return datetime.now(timezone.utc).strftime("%Y-%m-%dT%H:%M:%S.%fZ ").encode("ascii")
 
 
 def write_log(storage: Storage, name: AttemptName, stream: str, data: bytes) -> None:
-    """Store what the attempt wrote to ``stream``: ``"stdout"`` or ``"stderr"``."""
+    """Store the log of ``stream``, ``"stdout"`` or ``"stderr"``; its lines have their time stamps already."""
     storage.write_bytes(layout.task_log(name, stream), data)
 
 
 def read_log(storage: Storage, name: AttemptName, stream: str) -> bytes:
-    """Everything that the attempt wrote to ``stream``; empty if it wrote nothing or has not ended."""
+    """Log of ``stream`` without time stamps; empty if the attempt wrote nothing or has not ended."""
     return _STAMP.sub(b"", read_stamped_log(storage, name, stream))
 
 
 def read_stamped_log(storage: Storage, name: AttemptName, stream: str) -> bytes:
-    """The same, each line with its time before it."""
+    """Log of ``stream`` with time stamps; empty if the attempt wrote nothing or has not ended."""
     try:
         return storage.read_bytes(layout.task_log(name, stream))
     except NotInDatastore:

@@ -1,10 +1,10 @@
-"""Run and task manifests: small JSON documents, written last, so that they are the commit.
+"""Run and task manifests: small JSON documents. Each is written last, so it is the commit.
 
-``records/`` says what they hold. A reader refuses a newer version than its own.
+``records/`` defines their contents. A reader refuses a version newer than its own.
 
-Reading a task costs one request, two if it was retried: attempt 0's manifest names the attempt that
-counts in ``superseded_by``, if that is a later one. So the last thing a later attempt does is to
-put that mark, and an attempt 0 that ends late does not overwrite it.
+Reading a task costs one request, or two if it was retried: if a later attempt counts, the manifest of
+attempt 0 names it in ``superseded_by``. A later attempt therefore writes that mark as its last act, and an
+attempt 0 that ends after it does not overwrite the mark.
 """
 
 from __future__ import annotations
@@ -29,13 +29,13 @@ if TYPE_CHECKING:
 
 _SUPERSEDED_BY = "superseded_by"
 _READERS = 16
-"""Requests for manifests that are under way at once; more gain nothing against one S3 endpoint."""
+"""Manifests that are requested at a time; more gain nothing against one S3 endpoint."""
 
 
 def write_run_manifest(storage: Storage, run: RunRecord, *, only_if_new: bool = False) -> bool:
-    """Write a run's manifest; True if it is this one that is stored now.
+    """Write a run's manifest; True if it was stored.
 
-    With ``only_if_new`` a run of that id that is there already stays, and the answer is False.
+    With ``only_if_new`` the manifest of an existing run stays, and False is returned.
     """
     key = layout.run_manifest(run.flow, run.run_id)
     data = canonical_json(run.document)
@@ -46,10 +46,12 @@ def write_run_manifest(storage: Storage, run: RunRecord, *, only_if_new: bool = 
 
 
 def read_run_manifest(storage: Storage, flow: str, run_id: str) -> RunRecord:
-    """The run's record.
+    """Record of a run.
 
     Raises:
         NotInDatastore: there is no such run; the message names it.
+        CorruptData: the manifest cannot be decoded.
+        DatastoreError: a newer version of this package wrote it.
     """
     try:
         return RunRecord(_read(storage, layout.run_manifest(flow, run_id)))
@@ -60,7 +62,10 @@ def read_run_manifest(storage: Storage, flow: str, run_id: str) -> RunRecord:
 
 
 def write_task_manifest(storage: Storage, record: TaskRecord) -> None:
-    """Commit one attempt. Everything that it refers to must be stored before."""
+    """Commit one attempt. Everything that the record refers to must be stored before.
+
+    A manifest of the same attempt is overwritten, unless a later attempt has superseded it.
+    """
     key = layout.task_manifest(record.name)
     data = canonical_json(record.document)
     if record.attempt > 0:
@@ -72,7 +77,10 @@ def write_task_manifest(storage: Storage, record: TaskRecord) -> None:
 
 
 def _supersede(storage: Storage, name: AttemptName) -> None:
-    """Let attempt 0 say that a later attempt counts; where it left no manifest, say it in its place."""
+    """Mark attempt 0 as superseded by a later attempt.
+
+    If attempt 0 has no manifest, write one with status ``lost`` that holds the mark.
+    """
     task = name.task
     key = layout.task_manifest(task.attempt(0))
     try:
@@ -92,7 +100,7 @@ def _supersede(storage: Storage, name: AttemptName) -> None:
 
 
 def read_task_manifest(storage: Storage, task: TaskName) -> TaskRecord | None:
-    """The record of the latest attempt that is done, None if there is none. One or two reads."""
+    """Record of the latest attempt that is done, None if there is none. Costs one or two reads."""
     try:
         first = _read(storage, layout.task_manifest(task.attempt(0)))
     except NotInDatastore:
@@ -104,7 +112,7 @@ def read_task_manifest(storage: Storage, task: TaskName) -> TaskRecord | None:
 
 
 def read_attempt(storage: Storage, name: AttemptName) -> TaskRecord | None:
-    """The record of one attempt, done or failed; None if it left none."""
+    """Record of one attempt, done or failed; None if it has none."""
     try:
         record = TaskRecord(_read(storage, layout.task_manifest(name)))
     except NotInDatastore:
@@ -113,7 +121,7 @@ def read_attempt(storage: Storage, name: AttemptName) -> TaskRecord | None:
 
 
 def read_task_manifests(storage: Storage, tasks: Iterable[TaskName]) -> list[TaskRecord | None]:
-    """``read_task_manifest`` of every task, in order; in parallel from S3."""
+    """Results of ``read_task_manifest`` for all tasks, in order; read in parallel from S3."""
 
     def read(task: TaskName) -> TaskRecord | None:
         return read_task_manifest(storage, task)
@@ -126,7 +134,7 @@ def read_task_manifests(storage: Storage, tasks: Iterable[TaskName]) -> list[Tas
 
 
 def list_attempts(storage: Storage, task: TaskName) -> list[TaskRecord]:
-    """The records of all attempts that left one, done or failed, by attempt."""
+    """Records of all attempts of a task, done or failed, sorted by attempt."""
     suffix = layout.TASK_MANIFEST_SUFFIX
     names = (name for name in storage.list_names(layout.task_folder(task)) if name.endswith(suffix))
     attempts = sorted(int(stem) for name in names if (stem := name.removesuffix(suffix)).isdigit())
@@ -153,22 +161,22 @@ def _read(storage: Storage, key: str) -> Any:
 
 
 def list_flows(storage: Storage) -> list[str]:
-    """The names of the flows that have runs, sorted."""
+    """Names of the flows that have runs, sorted."""
     return [layout.name_of(name) for name in storage.list_names(f"{layout.FLOWS}/")]
 
 
 def list_runs(storage: Storage, flow: str) -> list[str]:
-    """The ids of the flow's runs, sorted as text."""
+    """Ids of the flow's runs, sorted as text."""
     return [layout.name_of(name) for name in storage.list_names(layout.flow_folder(flow))]
 
 
 def list_steps(storage: Storage, flow: str, run_id: str) -> list[str]:
-    """The names of the run's steps that have tasks, sorted."""
+    """Names of the run's steps that have tasks, sorted."""
     names = storage.list_names(layout.run_folder(flow, run_id))
     return [layout.name_of(name) for name in names if name != layout.RUN_MANIFEST_NAME]
 
 
 def list_tasks(storage: Storage, flow: str, run_id: str, step: str) -> list[str]:
-    """The ids of the step's tasks, sorted as text."""
+    """Ids of the step's tasks, sorted as text."""
     names = storage.list_names(layout.step_folder(flow, run_id, step))
     return [layout.name_of(name) for name in names]

@@ -1,6 +1,6 @@
-"""The parameters of a run as a task's outputs: what the field calls ``Run("AFlow/1")["_parameters"]``.
+"""The parameters of a run as outputs of a task: Metaflow's ``Run("AFlow/1")["_parameters"]``.
 
-No task of that name ever runs and nothing is stored for it: the run manifest holds it all.
+No such task ever runs, and nothing is stored for it: everything comes from the run manifest.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ TASK_ID = "0"
 
 
 def parameters_task(run: RunRecord) -> TaskRecord:
-    """The record of a task whose artifacts are a run's parameters, configs and constants."""
+    """Record of a task whose artifacts are a run's parameters, configs and constants."""
     return make_task_record(
         TaskName(run.flow, run.run_id, STEP, TASK_ID).attempt(run.first_attempt),
         status=DONE,

@@ -1,8 +1,8 @@
-"""Publishing once: of many writers of one key, one wins and all end up with what it wrote.
+"""Publishing once: of many writers of one key, one wins, and all of them get the bytes that it wrote.
 
-Where a conditional write is atomic (a directory, AWS S3, moto) that is all there is to it. Some S3
-implementations ignore the condition and overwrite (rclone). There a writer waits until the key has
-not changed for ``SETTLE`` seconds and takes what is there; so does a reader of a key that fresh.
+A conditional write is enough where it is atomic (a directory, AWS S3, moto). Some S3 implementations ignore
+the condition and overwrite (rclone). There a writer waits until the key has not changed for ``SETTLE``
+seconds and takes the stored bytes; so does a reader of a key that was written so recently.
 """
 
 from __future__ import annotations
@@ -15,16 +15,21 @@ from airflow_conda_flow.errors import DatastoreUnavailable, NotInDatastore
 if TYPE_CHECKING:
     from .storage import Storage
 
+# Seconds after a write within which every other writer, who also found the key missing, has written too. A
+# longer time would slow down every first publication on such a server.
 SETTLE = 1.0
-# An age comes from two HTTP dates, each cut to a second: an age of 2 is more than 1 second.
+# An age is the difference of two HTTP dates, each cut to a whole second: 2 means more than 1 second.
 _SETTLED_AGE = 2.0
-_PATIENCE = 30.0
+_PATIENCE = 30.0  # then something is wrong with the server's clock, or an endless writer overwrites the key
 
 
 def publish_once(storage: Storage, key: str, data: bytes) -> bytes:
-    """What is stored under ``key``: ``data`` if nobody was first, else the first one's bytes.
+    """Store ``data`` under ``key`` unless the key exists, and return the bytes that are stored.
 
-    Any number of processes may call this at once, on any storage; all get the same bytes.
+    Any number of processes may call this at once, on any storage: all of them get the same bytes.
+
+    Raises:
+        DatastoreUnavailable: the storage cannot be used, or the key keeps changing.
     """
     if (published := read_published(storage, key)) is not None:
         return published
@@ -36,7 +41,7 @@ def publish_once(storage: Storage, key: str, data: bytes) -> bytes:
 
 
 def read_published(storage: Storage, key: str) -> bytes | None:
-    """The bytes that ``publish_once`` settled on, None if nothing was published under ``key``."""
+    """Bytes that were published under ``key``, None if there are none; waits until they are settled."""
     try:
         return _settled(storage, key)
     except NotInDatastore:

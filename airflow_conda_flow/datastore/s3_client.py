@@ -1,4 +1,4 @@
-"""The boto3 client of this process. boto3 is imported by the first use."""
+"""The boto3 client of this process. The first use imports boto3."""
 
 from __future__ import annotations
 
@@ -13,17 +13,17 @@ _METAFLOW = "METAFLOW_S3_ENDPOINT_URL"
 
 
 class ClientOfProcess:
-    """One client per process: clients are thread-safe, but do not survive a fork."""
+    """Holder of one client per process: clients are thread-safe, but cannot be used after a fork."""
 
     def __init__(self) -> None:
         self._clients: dict[int, Any] = {}
         self._mutex = threading.Lock()
 
     def get(self) -> Any:
-        """The client of the calling process, made by the first call.
+        """Client of the calling process, made by the first call.
 
         Raises:
-            SettingError: ``AWS_ENDPOINT_URL`` is no URL.
+            SettingError: the endpoint that is set is no URL.
         """
         pid = os.getpid()
         with self._mutex:
@@ -33,7 +33,7 @@ class ClientOfProcess:
 
 
 def custom_endpoint() -> tuple[str | None, str]:
-    """The endpoint that is set, None for that of AWS, and the name of what sets it."""
+    """Endpoint that is set, None for AWS itself, and the name of the variable or setting that sets it."""
     url = os.environ.get("AWS_ENDPOINT_URL_S3") or os.environ.get("AWS_ENDPOINT_URL")
     return (url, "AWS_ENDPOINT_URL") if url else (metaflow_setting(_METAFLOW), _METAFLOW)
 
@@ -45,9 +45,13 @@ def _make_client() -> Any:
     custom, name = custom_endpoint()
     config = Config(
         retries={"mode": "standard", "max_attempts": 4},
+        # One pool serves all threads: up to 32 of ``s3_objects.py`` and 8 for each transfer. With the default
+        # of 10, urllib3 would open a connection for each further request and discard it.
         max_pool_connections=64,
+        # As by default connecting may take 60 s, an unreachable endpoint would cost minutes with the retries.
         connect_timeout=10,
         read_timeout=60,
+        # Firewalls and load balancers silently drop connections that idle between two requests.
         tcp_keepalive=True,
         # The default since botocore 1.36 sends checksum trailers that other S3 implementations
         # refuse, and hashes every upload once more. We verify SHA-256 when we read.
@@ -56,7 +60,7 @@ def _make_client() -> Any:
         # Buckets as host names need a DNS entry each, which servers behind a custom endpoint lack.
         s3={"addressing_style": "path" if custom else "auto"},
     )
-    # A session of our own: boto3's default session is shared and not thread-safe while it is made.
+    # Not boto3.client: the default session is shared, and creating clients from it is not thread-safe.
     session = boto3.session.Session()
     try:
         return session.client("s3", config=config, endpoint_url=custom if name == _METAFLOW else None)

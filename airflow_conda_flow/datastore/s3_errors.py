@@ -1,7 +1,7 @@
-"""What a botocore failure means in a person's words: one table, and what to set.
+"""Maps failures of botocore and boto3 to our errors: what is wrong, and which setting to change.
 
-Messages name the URL and the setting. They never hold credentials, and never a botocore traceback:
-the original error is the cause (``__cause__``) for who wants it.
+Messages name the URL and the setting. They never contain credentials. The original error is kept as the
+cause (``__cause__``).
 """
 
 from __future__ import annotations
@@ -26,6 +26,7 @@ from airflow_conda_flow.errors import (
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+# The answer to a HEAD has no body, so botocore reports its status, such as "404", instead of a code.
 MISSING_KEY = {"NoSuchKey", "404", "NotFound"}
 _DENIED = {"AccessDenied", "403", "AllAccessDisabled"}
 _BAD_RANGE = {"InvalidRange", "416"}
@@ -44,7 +45,7 @@ ANSWERS = {
         "access denied",
         "Allow s3:GetObject, s3:PutObject and s3:ListBucket there, or set AWS_PROFILE to who may.",
     ),
-    # The answer to a HEAD has no body, so no reason either.
+    # Statuses of answers to a HEAD, which have no body and so no reason.
     "403": (
         "access denied",
         "Check the credentials (AWS_PROFILE) and that they allow s3:GetObject and s3:PutObject.",
@@ -127,6 +128,7 @@ FAILURES = {
 }
 
 
+# Names, not classes: botocore is imported only when S3 is used.
 _BROKEN = {
     "ResponseStreamingError",
     "IncompleteReadError",
@@ -136,12 +138,12 @@ _BROKEN = {
 
 
 def is_broken_connection(error: BaseException) -> bool:
-    """True if the answer began and broke off, so that asking again is worth while."""
+    """True if the answer began and broke off, so that a retry may succeed."""
     return type(error).__name__ in _BROKEN
 
 
 def answer_code(error: BaseException) -> str | None:
-    """The error code in an S3 answer, None if the failure is not an answer."""
+    """Error code of an S3 answer; None if the error is not an answer."""
     response = getattr(error, "response", None)
     if not isinstance(response, dict):
         return None
@@ -161,7 +163,7 @@ def _meaning(error: BaseException) -> tuple[str, str] | None:
 
 
 def translated(error: BaseException, url: str, key: str) -> CondaFlowError | None:
-    """Our error for a botocore or boto3 one; None if it is none of theirs."""
+    """Our error for one of botocore or boto3; None for any other error."""
     error = _answer_behind(error)
     if answer_code(error) in MISSING_KEY:
         return NotInDatastore(f"There is no {key} in the datastore {url}.")
@@ -172,7 +174,10 @@ def translated(error: BaseException, url: str, key: str) -> CondaFlowError | Non
 
 
 def _answer_behind(error: BaseException) -> BaseException:
-    """boto3 keeps no more than the text of the answer that refused an upload; this is the answer."""
+    """The botocore error behind a failed upload, else the error itself.
+
+    boto3 raises ``S3UploadFailedError`` with the text of S3's answer only; the answer is in its context.
+    """
     if type(error).__name__ == "S3UploadFailedError" and error.__context__ is not None:
         return error.__context__
     return error
@@ -184,7 +189,7 @@ def _via() -> str:
 
 
 def object_error(error: BaseException, url: str) -> CondaFlowError | None:
-    """Our error for what failed with an object that a user named; None if it is none of S3's."""
+    """Our error for a failure with an object that a user named; None for an error that is not S3's."""
     if isinstance(error, OSError) and error.errno in {errno.ENOSPC, errno.EDQUOT}:
         return S3NoSpace(f"There is no room on the disk for {url}. Give S3(tmproot=...) another directory.")
     error = _answer_behind(error)
@@ -205,7 +210,7 @@ def object_error(error: BaseException, url: str) -> CondaFlowError | None:
 
 @contextlib.contextmanager
 def reporting_object(url: str) -> Iterator[None]:
-    """As ``reporting``, with the errors of the S3 client."""
+    """Raise errors of botocore and boto3 as errors of the S3 client (``S3Error``), with their cause."""
     try:
         yield
     except CondaFlowError:
@@ -218,7 +223,7 @@ def reporting_object(url: str) -> Iterator[None]:
 
 @contextlib.contextmanager
 def reporting(url: str, key: str) -> Iterator[None]:
-    """What botocore and boto3 raise inside comes out as an error of ours, with it as the cause."""
+    """Raise errors of botocore and boto3 as datastore errors, with their cause."""
     try:
         yield
     except CondaFlowError:

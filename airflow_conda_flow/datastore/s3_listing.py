@@ -1,4 +1,4 @@
-"""Listings of keys in S3, as every server answers them."""
+"""Listings of keys in S3, for all servers that implement its protocol."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
 PAGE = 1000
-"""How many keys an answer holds: S3 gives no more."""
+"""Number of keys in one answer; S3 never gives more."""
 
 
 def listed_pages(
     client: Any, bucket: str, prefix: str, options: Mapping[str, str], size: int = PAGE
 ) -> Iterator[dict[str, Any]]:
-    """The answers that list the keys below a prefix, one after the other; ``options`` are boto3's."""
+    """Answers that list the keys below a prefix, one page at a time; ``options`` are boto3's."""
     pages = client.get_paginator("list_objects_v2").paginate(
         Bucket=bucket, Prefix=prefix, PaginationConfig={"PageSize": size}, **options
     )

@@ -1,7 +1,7 @@
-"""``S3Objects``: what the S3 client of flows asks for, done with boto3; as plain data.
+"""``S3Objects``: carries out the requests of the flows' S3 client with boto3.
 
-Everything that it takes and gives is JSON, so that a step process, which has neither boto3 nor
-credentials, can ask its runner. Objects go to and come from files that the caller names.
+Arguments and results are JSON, so that a step process, which has neither boto3 nor credentials, can send
+them to its runner. The bytes of objects are passed as files that the caller names.
 """
 
 from __future__ import annotations
@@ -24,11 +24,14 @@ from .s3_listing import listed_pages
 from .s3_transfer import PART, RangedDownload, save_range, transfer_config
 
 _AT_ONCE = 32
-"""Small objects: a request is mostly waiting."""
+"""Objects that one call transfers at a time. Many, because a request for a small object mostly waits."""
 _STREAMS = 32
-"""Connections that carry large objects, all together; each holds a block of a megabyte."""
+"""Connections that the large objects of one call share. Each holds 1 MiB in memory."""
 _ATTRIBUTES = "metaflow-user-attributes"
-"""Where Metaflow's client keeps what a user says of an object, as one JSON text: both read the other's."""
+"""Name of the object metadata in which Metaflow's client keeps a user's metadata, as one JSON text.
+
+With the same name each client reads what the other one wrote.
+"""
 _SPAN = re.compile(r"bytes (\d+)-(\d+)/(\d+)")
 _UNSAFE = re.compile(r"[^A-Za-z0-9._-]+")
 
@@ -38,10 +41,13 @@ Record = dict[str, Any]
 
 
 class S3Objects:
-    """Gets, puts and lists objects at URLs, many at once. Thread-safe.
+    """Client that gets, puts and lists objects at URLs, many at once. Thread-safe.
 
     Args:
-        client: gives the boto3 client.
+        client: function that returns the boto3 client.
+
+    Attributes:
+        CALLS: the methods that a step process may call.
     """
 
     CALLS = frozenset({"get", "info", "listing", "put"})
@@ -51,13 +57,13 @@ class S3Objects:
         self._stopped = threading.Event()
 
     def call(self, name: str, arguments: Sequence[Any]) -> Any:
-        """The result of the method of that name."""
+        """Call the method of that name, one of ``CALLS``, and return its result."""
         if name not in self.CALLS:
             raise ValueError(f"S3Objects has no {name!r}.")
         return getattr(self, name)(*arguments)
 
     def stop(self) -> None:
-        """End what is on its way, from any thread: its calls fail soon."""
+        """Make running calls fail soon, and later ones too; may be called from any thread."""
         self._stopped.set()
 
     def get(
@@ -66,15 +72,19 @@ class S3Objects:
         folder: str,
         may_miss: bool,
     ) -> list[Record | None]:
-        """Each object, or range of it, in a new file of ``folder``; None of one that is not there.
+        """Download each object, or a range of it, into a new file in ``folder``.
 
         Args:
             wanted: ``url``, ``offset`` and ``length`` of each. A negative length counts from the end.
             folder: a directory.
-            may_miss: whether there may be no such object.
+            may_miss: whether a missing object is no error; its result is None.
+
+        Returns:
+            for each object: ``path``, ``size`` of the file, ``range`` as ``[object's size, first byte,
+            length]``, ``content_type``, ``metadata``, ``last_modified`` and ``encryption``.
 
         Raises:
-            S3Error: an object cannot be had; the first one that is wrong, in their order.
+            S3Error: an object cannot be downloaded; of several failures the first one in their order.
         """
         streams = _streams(len(wanted))
         return self._each(wanted, lambda each: self._get(each, folder, may_miss, streams))
@@ -115,10 +125,10 @@ class S3Objects:
         return {**_described(answer), "size": length, "range": [total, first, length]}
 
     def info(self, urls: Sequence[str], may_miss: bool) -> list[Record | None]:
-        """What is known of each object; None of one that is not there.
+        """Size and metadata of each object, without its bytes; None for a missing one with ``may_miss``.
 
         Raises:
-            S3Error: an object cannot be looked at, or is missing and may not be.
+            S3Error: an object cannot be looked up, or is missing without ``may_miss``.
         """
 
         def look(url: str) -> Record | None:
@@ -138,11 +148,11 @@ class S3Objects:
         urls: Sequence[str],
         is_recursive: bool,
     ) -> list[list[tuple[str, int | None]]]:
-        """(URL, size) of all that is below each URL: objects, then folders, which have no size.
+        """(URL, size) of everything below each URL: first objects, then folders, whose size is None.
 
         Args:
             urls: prefixes.
-            is_recursive: gives every object, and no folders.
+            is_recursive: whether to list all objects, at any depth, and no folders.
         """
         return self._each(urls, lambda url: self._list(url, {} if is_recursive else {"Delimiter": "/"}))
 
@@ -158,15 +168,15 @@ class S3Objects:
         return [(f"s3://{bucket}/{key}", size) for key, size in found]
 
     def put(self, files: Sequence[Mapping[str, Any]], overwrite: bool) -> list[bool]:
-        """Whether each file was stored: with ``overwrite`` always, else where there was no object before.
+        """Upload files; returns for each whether it was stored.
 
         Args:
-            files: ``path`` and ``url`` of each, and ``content_type``, ``encryption``, ``metadata`` (a JSON
-                text) of those that have them.
-            overwrite: whether objects that are there are replaced.
+            files: ``path`` and ``url`` of each, and optionally ``content_type``, ``encryption`` and
+                ``metadata`` (a JSON text).
+            overwrite: whether existing objects are replaced; if not, their files are not stored.
 
         Raises:
-            S3Error: one cannot be stored; others may be.
+            S3Error: a file cannot be stored; others may have been.
         """
         streams = _streams(len(files))
         return self._each(files, lambda each: self._put(each, overwrite, streams))
@@ -184,7 +194,7 @@ class S3Objects:
         extra = {key: value for key, value in extra.items() if value is not None}
         with reporting_object(url):
             if path.stat().st_size < PART:
-                # boto3 starts threads of its own for every upload_file.
+                # Not upload_file, because boto3 starts a pool of threads for every call of it.
                 with path.open("rb") as body:
                     self._client().put_object(**name, Body=body, **extra)
             else:
@@ -202,7 +212,7 @@ class S3Objects:
             raise S3Failed("The transfer was ended: the step that asked for it is over.")
 
     def _each(self, items: Sequence[_Item], do: Callable[[_Item], _Found]) -> list[_Found]:
-        """What each gives, in order; many at once. The first failure ends the rest."""
+        """Results of ``do`` for all items, in order, many at once; after a failure no further item starts."""
         if len(items) < 2:  # noqa: PLR2004  nothing to overlap
             return [do(item) for item in items]
 
@@ -220,7 +230,7 @@ class S3Objects:
 
 
 def _streams(count: int) -> int:
-    """How many connections one of so many objects may have, if it is large.
+    """Number of connections that each of ``count`` objects may use, if it is large.
 
     >>> [_streams(count) for count in (1, 4, 8, 200)]
     [8, 8, 4, 1]
@@ -229,7 +239,7 @@ def _streams(count: int) -> int:
 
 
 def _parts(url: str) -> tuple[str, str]:
-    """(bucket, key) of ``s3://bucket/key``, whose key may hold any character."""
+    """(bucket, key) of ``s3://bucket/key``; not parsed as a URL, because a key may hold any character."""
     scheme, _, rest = url.partition("://")
     bucket, _, key = rest.partition("/")
     if scheme != "s3" or not bucket:
@@ -245,7 +255,7 @@ def _name(url: str) -> dict[str, str]:
 
 
 def _span(url: str, offset: int | None, length: int | None) -> str | None:
-    """The header for a range.
+    """Value of the Range header; None for the whole object.
 
     >>> _span("", None, None), _span("", 500, 100), _span("", 500, None), _span("", None, -9)
     (None, 'bytes=500-599', 'bytes=500-', 'bytes=-9')
@@ -264,7 +274,8 @@ def _span(url: str, offset: int | None, length: int | None) -> str | None:
 
 
 def _described(answer: Mapping[str, Any]) -> Record:
-    """What an answer says of its object, as JSON; some servers leave parts of it out."""
+    """Metadata of an object from an answer, as JSON; None for what the server does not state."""
+    # Servers return the names of metadata in different cases.
     stated = {key.lower(): value for key, value in answer.get("Metadata", {}).items()}
     metadata = None
     if _ATTRIBUTES in stated:

@@ -1,6 +1,6 @@
-"""A storage in S3, or in anything that speaks its protocol (``AWS_ENDPOINT_URL``).
+"""Storage in S3, or on any server that implements its protocol (``AWS_ENDPOINT_URL``).
 
-boto3 is imported by the first request.
+The first request imports boto3.
 """
 
 from __future__ import annotations
@@ -25,11 +25,13 @@ if TYPE_CHECKING:
 
     from .storage import Progress
 
+# Tries of a conditional write: S3 answers ConditionalRequestConflict while another write of the key is under
+# way, and asks to repeat the request. With fewer tries a handful of writers at once could make one fail.
 _CONFLICTS = 5
 
 
 class S3Storage:
-    """Keys are object keys below the prefix of ``url``, which is ``s3://bucket/prefix``."""
+    """Storage whose keys are object keys below the prefix of ``s3://bucket/prefix``."""
 
     kind = "s3"
     page_size = PAGE
@@ -45,12 +47,12 @@ class S3Storage:
 
     @property
     def url(self) -> str:
-        """``s3://bucket/prefix``, without a slash at its end."""
+        """URL ``s3://bucket/prefix``, without a slash at its end."""
         return f"s3://{self.bucket}/{self._prefix}".rstrip("/")
 
     @property
     def client(self) -> Any:
-        """The boto3 client of this process."""
+        """boto3 client of this process."""
         if self._given_client is not None:
             return self._given_client
         with reporting(self.url, ""):
@@ -60,27 +62,28 @@ class S3Storage:
         return {"Bucket": self.bucket, "Key": self._prefix + key}
 
     def local_path(self, key: str) -> None:  # noqa: ARG002
-        """None: the bytes are elsewhere."""
+        """None: the bytes are not on this machine."""
         return
 
     def read_bytes(self, key: str) -> bytes:
-        """The bytes under ``key``; ``NotInDatastore`` if there are none."""
+        """Bytes under ``key``; ``NotInDatastore`` if there is no such key."""
         return self.read_with_age(key)[0]
 
     def read_with_age(self, key: str) -> tuple[bytes, float]:
-        """The bytes under ``key``, and the seconds since they were written (server's clock)."""
+        """Bytes under ``key``, and the seconds since they were written, by the server's clock."""
         with reporting(self.url, key):
             data, answer = read_object(self.client, self._name(key))
         return data, _age(answer)
 
     def write_bytes(self, key: str, data: bytes) -> None:
-        """Puts ``data`` under ``key``, in place of what was there."""
+        """Store ``data`` under ``key``; earlier bytes are replaced."""
         with reporting(self.url, key):
             self.client.put_object(**self._name(key), Body=data)
 
     def write_if_absent(self, key: str, data: bytes) -> bool:
-        """True if ``data`` was put under ``key``, False if the key was there already."""
-        # A store that ignores the condition must not overwrite what has been there for long.
+        """Store ``data`` under ``key`` unless the key exists; True if it was stored."""
+        # A server that ignores the condition would overwrite, so look first. Then only writers who look at
+        # the same time can overwrite each other, and ``publish.py`` settles that.
         if not self.keeps_first_write and self.exists(key):
             return False
         return self._put_conditionally(key, data)
@@ -104,7 +107,7 @@ class S3Storage:
         return True
 
     def _put_after_look(self, key: str, data: bytes) -> bool:
-        """For stores that refuse the condition instead of ignoring it."""
+        """Write for servers that refuse the condition instead of ignoring it; True if it was stored."""
         self._first_write_wins = False
         if self.exists(key):
             return False
@@ -112,29 +115,29 @@ class S3Storage:
         return True
 
     def first_write_wins(self, key: str, data: bytes) -> bool:
-        """True if the store honours ``If-None-Match``: the same conditional put again must fail."""
+        """True if the server honours ``If-None-Match``; tested by repeating the put, which must then fail."""
         if self._first_write_wins is None and not self.keeps_first_write:
             self._first_write_wins = not self._put_conditionally(key, data)
         return self._first_write_wins is True
 
     @property
     def keeps_first_write(self) -> bool:
-        """True for AWS itself, and where ``first_write_wins`` found it so."""
+        """True for AWS itself, and once ``first_write_wins`` has been true."""
         if self._first_write_wins is None and _is_aws(self.client):
             self._first_write_wins = True
         return self._first_write_wins is True
 
     def upload(self, path: Path, key: str, progress: Progress | None = None) -> None:
-        """Puts the file's bytes under ``key``, in parallel parts if it is large."""
+        """Store the file's bytes under ``key``, in parallel parts if it is large."""
         with reporting(self.url, key):
             self.client.upload_file(
                 str(path), *self._name(key).values(), Config=transfer_config(), Callback=progress
             )
 
     def move_in(self, path: Path, key: str) -> None:
-        """Puts the file's bytes under ``key`` and removes the file.
+        """Store the file's bytes under ``key`` and remove the file.
 
-        A key that is there with the same size is not written again.
+        A key that has the same size is not written again.
         """
         if self.size(key) != path.stat().st_size:
             self.upload(path, key)
@@ -143,7 +146,7 @@ class S3Storage:
     def download(
         self, key: str, path: Path, sha256: str | None = None, progress: Progress | None = None
     ) -> None:
-        """Makes ``path`` a file of the key's bytes, in parallel ranges if it is large."""
+        """Write the bytes under ``key`` to the file ``path``, in parallel ranges if there are many."""
         path.parent.mkdir(parents=True, exist_ok=True)
         digest = None if sha256 is None else hashlib.sha256()
         with reporting(self.url, key), new_file_beside(path) as (temporary, fd):
@@ -153,7 +156,7 @@ class S3Storage:
             os.replace(temporary, path)  # noqa: PTH105
 
     def read_chunks(self, key: str) -> Iterator[bytes]:
-        """The bytes under ``key``, in order; a few ranges are on their way at once."""
+        """Bytes under ``key``, in order; a few ranges are downloaded ahead."""
         with reporting(self.url, key):
             yield from ranged_chunks(self.client, self._name(key))
 
@@ -162,7 +165,7 @@ class S3Storage:
         return self.size(key) is not None
 
     def size(self, key: str) -> int | None:
-        """The number of bytes under ``key``, None if there is no such key."""
+        """Number of bytes under ``key``, None if there is no such key."""
         try:
             with reporting(self.url, key):
                 return int(self.client.head_object(**self._name(key))["ContentLength"])
@@ -170,7 +173,7 @@ class S3Storage:
             return None
 
     def list_keys(self, prefix: str) -> Iterator[str]:
-        """Every key that starts with ``prefix``, once, in S3's order."""
+        """All keys that start with ``prefix``, once each, in S3's order."""
         last = None
         for page in self._pages(prefix):
             for entry in page.get("Contents", ()):
@@ -180,7 +183,7 @@ class S3Storage:
                     yield last.removeprefix(self._prefix)
 
     def list_names(self, folder: str) -> list[str]:
-        """The names directly in ``folder``, sorted; empty if it is not there."""
+        """Names directly in ``folder``, sorted; empty if it is missing."""
         start = self._prefix + folder
         names: set[str] = set()
         for page in self._pages(folder, Delimiter="/"):
@@ -214,6 +217,8 @@ def _is_aws(client: Any) -> bool:
 
 
 def _age(answer: dict[str, Any]) -> float:
+    # Both dates are the server's, so this machine's clock does not matter. 0 where the server states none:
+    # ``publish.py`` then treats the key as just written.
     from email.utils import parsedate_to_datetime  # noqa: PLC0415  only this needs it
 
     try:

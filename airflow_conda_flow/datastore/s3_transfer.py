@@ -1,4 +1,4 @@
-"""Large objects between S3 and files: parallel parts, hashed while they arrive."""
+"""Transfer of large objects between S3 and files: in parallel parts, hashed while they arrive."""
 
 from __future__ import annotations
 
@@ -19,19 +19,23 @@ if TYPE_CHECKING:
 
 _T = TypeVar("_T")
 
+# Smaller parts cost more requests for each object; larger ones keep medium-sized objects from being
+# transferred in parallel. S3 accepts parts from 5 MiB on.
 PART = 16 * 1024 * 1024
-_WORKERS = 8
+_WORKERS = 8  # parts of one object at a time
 # Measured with eight threads on two cores, verified: 700 MB/s with blocks of 1 MB, less than half
 # of that with 256 kB (threads waking each other) or 16 MB (malloc maps and unmaps each one).
 _BLOCK = 1024 * 1024
 _TRIES = 3
+# ``ranged_chunks`` holds so many chunks in memory, and one more. It also runs in containers, where memory is
+# limited.
 _CHUNK = 8 * 1024 * 1024
 _CHUNKS_AT_ONCE = 4
 _RANGE_NOT_SATISFIABLE = 416
 
 
 def transfer_config(workers: int = _WORKERS) -> Any:
-    """How boto3 uploads: parts of 16 MB, so many at a time, streamed from the file."""
+    """boto3's configuration of uploads: parts of 16 MiB, ``workers`` of them at a time."""
     from boto3.s3.transfer import (  # type: ignore[import-untyped]  # noqa: PLC0415  see s3_storage
         TransferConfig,
     )
@@ -40,7 +44,7 @@ def transfer_config(workers: int = _WORKERS) -> Any:
 
 
 def read_object(client: Any, name: dict[str, str]) -> tuple[bytes, dict[str, Any]]:
-    """The object's bytes, and the rest of the answer."""
+    """Bytes of an object, and the answer that they came with."""
 
     def read() -> tuple[bytes, dict[str, Any]]:
         answer: dict[str, Any] = client.get_object(**name)
@@ -51,9 +55,9 @@ def read_object(client: Any, name: dict[str, str]) -> tuple[bytes, dict[str, Any
 
 
 def ranged_chunks(client: Any, name: dict[str, str]) -> Iterator[bytes]:
-    """The object's bytes in order, in ranges of 8 MB of which four are on their way at once.
+    """Bytes of an object in order, in ranges of 8 MiB, four of which are downloaded at a time.
 
-    As with ``RangedDownload`` an object that is replaced meanwhile is an error, never a mixture.
+    If the object is replaced meanwhile that is an error, never a mixture, as with ``RangedDownload``.
     """
 
     def read(start: int, **conditions: str) -> tuple[bytes, dict[str, Any]]:
@@ -84,7 +88,7 @@ def ranged_chunks(client: Any, name: dict[str, str]) -> Iterator[bytes]:
 def save_range(
     client: Any, name: dict[str, str], span: str, fd: int, progress: Progress | None
 ) -> dict[str, Any]:
-    """The bytes of one range, such as ``bytes=0-99``, into the open file ``fd``; the answer without them."""
+    """Write one range, such as ``bytes=0-99``, to the open file ``fd``; returns the answer to the request."""
 
     def read() -> dict[str, Any]:
         answer: dict[str, Any] = client.get_object(**name, Range=span)
@@ -95,7 +99,7 @@ def save_range(
 
 
 def _save(answer: dict[str, Any], fd: int, position: int, progress: Progress | None) -> int:
-    """Writes the answer's bytes at ``position`` of the file; the position behind them."""
+    """Write the answer's bytes to the file at ``position``; returns the position after them."""
     with contextlib.closing(answer["Body"]) as body:
         while block := body.read(_BLOCK):
             position += os.pwrite(fd, block, position)
@@ -105,14 +109,14 @@ def _save(answer: dict[str, Any], fd: int, position: int, progress: Progress | N
 
 
 class RangedDownload:
-    """One object on its way into the open file ``fd``, in parallel ranges.
+    """Download of one object into the open file ``fd``, in parallel ranges.
 
-    The first request asks for the first range and learns size and ETag from its answer, so a small
-    object costs one request. Later ranges are asked for under that ETag: an object that is replaced
-    meanwhile is an error, never a mixture.
+    The first request asks for the first range, and its answer states size and ETag, so a small object costs
+    one request. Later ranges are requested under that ETag: if the object is replaced meanwhile that is an
+    error, never a mixture.
 
     Attributes:
-        answer: the first answer, without its bytes; None of an object without bytes.
+        answer: the first answer, without its bytes; None for an empty object.
     """
 
     def __init__(
@@ -132,10 +136,10 @@ class RangedDownload:
         self.answer: dict[str, Any] | None = None
 
     def run(self, digest: hashlib._Hash | None) -> None:
-        """Fills the file, and feeds its bytes to ``digest`` in order while later ones arrive."""
+        """Fill the file, and feed its bytes to ``digest`` in order while later ranges arrive."""
         end = _retrying(self._first)
         with ThreadPoolExecutor(self._workers) as pool:
-            # A server that does not know ranges has sent everything already.
+            # A server that ignores the Range header has sent everything already: then this range is empty.
             ranges = range(end, self._size, PART)
             arrivals = [pool.submit(_retrying, lambda s=start: self._range(s)) for start in ranges]
             try:
@@ -175,12 +179,15 @@ class RangedDownload:
 
 
 def _is_empty(error: Any) -> bool:
-    """Whether the object has no first byte to begin a range with."""
+    """True if the server refused a range from byte 0 on, which only an empty object lacks."""
     return bool(error.response["ResponseMetadata"]["HTTPStatusCode"] == _RANGE_NOT_SATISFIABLE)
 
 
 def _retrying(read: Callable[[], _T]) -> _T:
-    """What ``read`` returns. botocore retries failed requests, not answers that break off."""
+    """Call ``read`` and return its result; retry if the answer breaks off.
+
+    botocore retries failed requests, but not answers that break off while their bytes are read.
+    """
     for left in reversed(range(_TRIES)):
         try:
             return read()

@@ -1,4 +1,4 @@
-"""What every storage can do: bytes under keys, written whole or not at all.
+"""Protocol of all storages: bytes under keys, written whole or not at all.
 
 A *key* is a relative path with ``/`` between its parts, as ``layout.py`` makes them. No part
 starts with a dot: such names belong to the storage (temporary files, scratch directories).
@@ -31,59 +31,62 @@ class Storage(Protocol):
 
     @property
     def url(self) -> str:
-        """The root that ``open_datastore`` takes: a directory, or ``s3://bucket/prefix``."""
+        """Root as ``open_datastore`` takes it: a directory, or ``s3://bucket/prefix``."""
 
     def read_bytes(self, key: str) -> bytes:
-        """The bytes under ``key``; ``NotInDatastore`` if there are none."""
+        """Bytes under ``key``; ``NotInDatastore`` if there is no such key."""
 
     def read_with_age(self, key: str) -> tuple[bytes, float]:
-        """The bytes under ``key``, and the seconds since they were written (storage's clock)."""
+        """Bytes under ``key``, and the seconds since they were written, by the storage's clock."""
 
     def write_bytes(self, key: str, data: bytes) -> None:
-        """Puts ``data`` under ``key``, in place of what was there."""
+        """Store ``data`` under ``key``; earlier bytes are replaced."""
 
     def write_if_absent(self, key: str, data: bytes) -> bool:
-        """True if ``data`` was put under ``key``, False if the key was there already.
+        """Store ``data`` under ``key`` unless the key exists; True if it was stored.
 
-        Two writers may both be told True on a storage where ``first_write_wins`` is false;
+        On a storage where ``first_write_wins`` is false, two writers may both get True;
         ``publish.publish_once`` settles that.
         """
 
     def first_write_wins(self, key: str, data: bytes) -> bool:
-        """True if ``write_if_absent`` never overwrites here; asked by who was just told True."""
+        """True if ``write_if_absent`` never overwrites; may be called only after it returned True.
+
+        ``key`` and ``data`` must be the arguments of that call, because the storage may repeat it as a test.
+        """
 
     @property
     def keeps_first_write(self) -> bool:
-        """True if it is known already that ``write_if_absent`` never overwrites here."""
+        """True if it is known without a test that ``write_if_absent`` never overwrites."""
 
     def upload(self, path: Path, key: str, progress: Progress | None = None) -> None:
-        """Puts the file's bytes under ``key``; the file stays."""
+        """Store the file's bytes under ``key``; the file stays."""
 
     def move_in(self, path: Path, key: str) -> None:
-        """Puts the file's bytes under ``key``; the file is gone. No copy where that is possible."""
+        """Store the file's bytes under ``key`` and remove the file; without copying it where possible."""
 
     def download(
         self, key: str, path: Path, sha256: str | None = None, progress: Progress | None = None
     ) -> None:
-        """Makes ``path`` a file of the key's bytes, appearing whole.
+        """Write the bytes under ``key`` to the file ``path``, which appears whole.
 
         With ``sha256`` the bytes are verified first: ``CorruptData`` leaves no file behind.
         """
 
     def read_chunks(self, key: str) -> Iterator[bytes]:
-        """The bytes under ``key``, in order, a few megabytes at a time; nothing is kept on the disk."""
+        """Bytes under ``key``, in order, a few megabytes at a time; nothing is written to disk."""
 
     def exists(self, key: str) -> bool:
         """True if there are bytes under ``key``."""
 
     def size(self, key: str) -> int | None:
-        """The number of bytes under ``key``, None if there is no such key."""
+        """Number of bytes under ``key``, None if there is no such key."""
 
     def list_keys(self, prefix: str) -> Iterator[str]:
-        """Every key that starts with ``prefix``, sorted by folder."""
+        """All keys that start with ``prefix``: sorted folder by folder locally, by their bytes in S3."""
 
     def list_names(self, folder: str) -> list[str]:
-        """The names directly in ``folder``, sorted, of keys and folders; empty if it is missing."""
+        """Names of the keys and folders directly in ``folder``, sorted; empty if it is missing."""
 
     def local_path(self, key: str) -> Path | None:
-        """The file of the key's bytes on this machine, None where the storage is remote."""
+        """File of ``key`` on this machine, which need not exist; None if the storage is remote."""

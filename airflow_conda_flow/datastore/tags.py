@@ -1,8 +1,9 @@
-"""The tags of a run: those that it started with, and every change since.
+"""The tags of a run: those that it started with, and every later change.
 
-A run's manifest never changes. Each change is an object of its own, so that changes made at the same
-time are all kept, on any storage; read in the order of their names, which is that of time, they give
-the tags of now. Whoever changes tags first reads what is there, and its change comes after it.
+A run's manifest is not rewritten. Each change is a separate object, so that none is lost when several are
+made at the same time, on any storage. Applied in the order of their names, which is the order of time, the
+changes give the current tags. A process that changes tags reads the earlier changes first and chooses a name
+that sorts after them.
 """
 
 from __future__ import annotations
@@ -26,15 +27,16 @@ from .storage import Storage
 if TYPE_CHECKING:
     from airflow_conda_flow.records.shapes import TagChange
 
-_LONGEST = 500
-_SIDE_BY_SIDE = 16
+_LONGEST = 500  # characters, as in Metaflow
+_SIDE_BY_SIDE = 16  # changes that are read at a time, as ``manifests.py`` reads manifests
 
 
 def checked_tags(tags: Iterable[str]) -> list[str]:
-    """The tags, if each may be one.
+    """The tags as a list, if all of them are valid.
 
     Raises:
-        TaggingError: one is no text, empty, or longer than 500 characters.
+        TaggingError: a tag is not a text, is empty, is longer than 500 characters, or contains line breaks or
+            control characters; or the tags are not a list.
     """
     if isinstance(tags, (str, bytes)) or not isinstance(tags, Iterable):
         raise TaggingError(f"Tags come as a list of texts; got {tags!r}.")
@@ -52,20 +54,20 @@ def checked_tags(tags: Iterable[str]) -> list[str]:
 
 
 def system_tags(run: RunRecord) -> list[str]:
-    """The tags that say where a run comes from; nobody can take them away."""
+    """Tags that state where a run comes from; they cannot be removed."""
     if run.system_tags is not None:
         return list(run.system_tags)
     return origin_tags(run.username, run.origin, datetime.fromisoformat(run.created))
 
 
 def origin_tags(username: str, origin: str, created: datetime, python: str | None = None) -> list[str]:
-    """The system tags of a run that starts.
+    """System tags of a new run.
 
     Args:
-        username: who starts it.
-        origin: ``local``, which is called ``dev`` as the field does, or ``airflow``.
-        created: when.
-        python: the version of the interpreter that starts it.
+        username: the user who starts it.
+        origin: ``airflow``, or ``local``, for which the tag says ``dev`` as in Metaflow.
+        created: its start time.
+        python: version of the interpreter that starts it.
     """
     tags = [
         f"user:{username}",
@@ -77,15 +79,16 @@ def origin_tags(username: str, origin: str, created: datetime, python: str | Non
 
 
 def user_tags(storage: Storage, run: RunRecord) -> list[str]:
-    """The tags that people gave a run, sorted."""
+    """Current tags of a run that people gave it, sorted."""
     names = storage.list_names(layout.tag_folder(run.flow, run.run_id))
     return _replay(run, _changes(storage, run.flow, run.run_id, names))
 
 
 def change_tags(storage: Storage, run: RunRecord, add: Collection[str], remove: Collection[str]) -> list[str]:
-    """Takes tags away, then adds some, as one change; returns the tags that people gave the run now.
+    """Remove tags, then add tags, as one change; returns the run's current user tags, sorted.
 
-    A tag that is there already, or is not there, stays as it is.
+    Adding a tag that the run has, or removing one that it lacks, is no error. If nothing changes, nothing is
+    stored.
 
     Raises:
         TaggingError: a tag is malformed, a system tag is to be removed, or no tag is named.
@@ -113,6 +116,9 @@ def change_tags(storage: Storage, run: RunRecord, add: Collection[str], remove: 
 
 
 def _name_after(names: list[str]) -> str:
+    # At least one more than the last change's time, in case this machine's clock is behind that of the
+    # machine that made it. The random part separates changes that are made at the same time. Twenty digits
+    # hold every 64-bit number of nanoseconds, so names sort as numbers.
     last = int(names[-1].partition("-")[0]) if names else 0
     return f"{max(time.time_ns(), last + 1):020d}-{secrets.token_hex(4)}"
 

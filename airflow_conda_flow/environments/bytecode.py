@@ -1,18 +1,20 @@
-"""Compiles the modules of a prefix, for prefixes that many machines start from or nobody may write to."""
+"""Compiles the modules of a prefix, for prefixes that many machines use or that steps cannot write to."""
 
 from __future__ import annotations
 
 import subprocess
 from pathlib import Path
 
+# Far longer than any environment needs. Without a limit one module that the compiler hangs on would stop the
+# run; with this one the prefix is used as it is.
 _SECONDS = 300
 
 
 def compile_modules(prefix: Path) -> bool:
-    """True if every module of the prefix has bytecode now; a prefix works without it as well.
+    """Compile all modules of a prefix; True if that succeeded. The prefix also works without bytecode.
 
-    A prefix that its steps may write to needs this not: Python keeps what it compiles at the first
-    import. Compiling all that nobody may import costs more there than it saves.
+    A prefix that steps can write to does not need this: Python stores the bytecode of a module at its first
+    import, and compiling modules that are never imported would cost more than it saves.
     """
     python, library = str(prefix / "bin" / "python"), str(prefix / "lib")
     command = [python, "-I", "-m", "compileall", "-q", "-q", "-j", "2", library]

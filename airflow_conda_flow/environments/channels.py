@@ -1,4 +1,4 @@
-"""What the name of a channel stands for."""
+"""Names of channels: their URLs, without credentials."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ _ALIAS = "https://conda.anaconda.org"
 
 
 def channel_url(channel: str) -> str:
-    """The URL of a channel: a name is one of anaconda.org (or ``CONDA_CHANNEL_ALIAS``), a path a directory.
+    """URL of a channel: of a name on anaconda.org (or ``CONDA_CHANNEL_ALIAS``), or of a path to a directory.
 
     >>> channel_url("conda-forge")
     'https://conda.anaconda.org/conda-forge'
@@ -26,7 +26,7 @@ def channel_url(channel: str) -> str:
 
 
 def split_library(name: str) -> tuple[str | None, str]:
-    """The channel, if any, and the package of a library's name.
+    """Channel, or None, and package of a library's name.
 
     >>> split_library("bioconda::samtools"), split_library("NumPy")
     (('bioconda', 'samtools'), (None, 'numpy'))
@@ -36,7 +36,7 @@ def split_library(name: str) -> tuple[str | None, str]:
 
 
 def public_channel(channel: str) -> str:
-    """A channel without the credentials that stand in its URL.
+    """The channel without the credentials in its URL.
 
     >>> public_channel("https://user:word@host/channel"), public_channel("conda-forge")
     ('https://host/channel', 'conda-forge')

@@ -1,8 +1,8 @@
 """Credentials for private channels and indexes: found by host, added to requests, never stored.
 
-They are looked for, in this order, in what was handed in (Airflow connections), in the URL that a setting
-names, in rattler's file (``RATTLER_AUTH_FILE`` or ``~/.rattler/credentials.json``), in the tokens of
-``anaconda login``, and in netrc. URLs in specs, locks and messages never hold any.
+The sources are, in this order: the credentials that the caller passes (Airflow connections), the URLs of
+channels in settings, rattler's file (``RATTLER_AUTH_FILE`` or ``~/.rattler/credentials.json``), the tokens of
+``anaconda login``, and netrc. URLs in specs, locks and messages never contain credentials.
 """
 
 from __future__ import annotations
@@ -26,34 +26,34 @@ _TOKEN_FOLDERS = ("~/.local/share/binstar", "~/.config/binstar", "~/Library/Appl
 
 @dataclass(frozen=True)
 class Credential:
-    """How one host is asked.
+    """Credential for one host.
 
     Attributes:
-        headers: to add to every request.
-        token: of anaconda.org's kind, which stands in the path.
+        headers: to be added to every request.
+        token: of anaconda.org's kind, which becomes a part of the URL's path; else empty.
     """
 
     headers: Mapping[str, str]
     token: str = ""
 
     def __repr__(self) -> str:
-        """Nothing that is secret."""
+        """A text without the secrets, for logs and tracebacks."""
         return "Credential(...)"
 
 
 def basic(username: str, password: str) -> Credential:
-    """HTTP's basic authentication."""
+    """Credential for HTTP's basic authentication."""
     word = base64.b64encode(f"{username}:{password}".encode()).decode("ascii")
     return Credential({"Authorization": f"Basic {word}"})
 
 
 def bearer(token: str) -> Credential:
-    """A bearer token."""
+    """Credential with a bearer token."""
     return Credential({"Authorization": f"Bearer {token}"})
 
 
 def split_credential(url: str) -> tuple[str, Credential | None]:
-    """The URL without its secrets, and those: of ``user:password@host`` or ``host/t/TOKEN/...``.
+    """URL without its secrets, and the credential in it: ``user:password@host`` or ``host/t/TOKEN/...``.
 
     >>> split_credential("https://host/t/ab-12/channel")[0]
     'https://host/channel'
@@ -77,8 +77,8 @@ class Credentials:
     """The credentials of this process, by host.
 
     Args:
-        given: by host, with its port if the URL has one; they win.
-        environ: the environment variables; this process's own when not given.
+        given: by host, with its port if the URL has one; they take precedence over all others.
+        environ: the environment variables; this process's own if None.
     """
 
     def __init__(
@@ -92,7 +92,7 @@ class Credentials:
     def of_channels(
         cls, channels: Iterable[str], given: Mapping[str, Credential] | None = None
     ) -> Credentials:
-        """Those that were handed in, and those that stand in the URLs of channels."""
+        """The given credentials, and those in the URLs of channels."""
         known = dict(given or {})
         for channel in channels:
             url, found = split_credential(channel) if "://" in channel else (channel, None)
@@ -101,7 +101,11 @@ class Credentials:
         return cls(known)
 
     def of(self, host: str) -> Credential | None:
-        """The credential for a host, such as ``host`` or ``host:8080``; None if there is none."""
+        """Credential for a host, such as ``host`` or ``host:8080``; None if there is none.
+
+        Raises:
+            SettingError: a file with credentials exists and cannot be read.
+        """
         if host not in self._known:
             self._known[host] = (
                 self._from_rattler(host) or self._from_anaconda(host) or self._from_netrc(host)
@@ -109,7 +113,7 @@ class Credentials:
         return self._known[host]
 
     def request(self, url: str) -> tuple[str, Mapping[str, str]]:
-        """What to ask for instead of a URL, and the headers to send along."""
+        """URL to request in place of the given one, and the headers to send with it."""
         parts = urlsplit(url)
         found = self.of(parts.netloc) if parts.scheme in {"http", "https"} else None
         if found is None:
@@ -119,7 +123,7 @@ class Credentials:
         return url, found.headers
 
     def _from_rattler(self, host: str) -> Credential | None:
-        """What rattler's file says (https://rattler.build/latest/authentication_and_upload/)."""
+        """Credential in rattler's file (https://rattler.build/latest/authentication_and_upload/)."""
         if self._rattler is None:
             self._rattler = self._rattler_file()
         for name in (host, host.partition(":")[0], *_wildcards(host)):

@@ -1,4 +1,7 @@
-"""Downloads one archive from a channel, hashing it on the way. Imported only when something is fetched."""
+"""Downloads one archive from a channel or index and hashes it on the way.
+
+Imported only when something is fetched.
+"""
 
 from __future__ import annotations
 
@@ -11,14 +14,14 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from types import MappingProxyType
 
-_CHUNK = 128 * 1024  # on a slow line too, the bar moves and Ctrl-C is heard
-_TIMEOUT_SECONDS = 60
-_PAUSES_SECONDS = (0.5, 2.0)
-_PASSING_STATUS = {408, 429, 500, 502, 503, 504}
+_CHUNK = 128 * 1024  # small, so that on a slow line too the bar moves and a fetch can be given up
+_TIMEOUT_SECONDS = 60  # without any byte; a slow download as a whole may take longer
+_PAUSES_SECONDS = (0.5, 2.0)  # before the second and the third try
+_PASSING_STATUS = {408, 429, 500, 502, 503, 504}  # timed out, throttled or overloaded: may succeed later
 
 
 class DownloadFailed(OSError):
-    """The archive did not come; says why in a few words."""
+    """The archive could not be downloaded; the message states the reason in a few words."""
 
 
 def download(
@@ -28,16 +31,17 @@ def download(
     advance: Callable[[int], None],
     headers: Mapping[str, str] = MappingProxyType({}),
 ) -> str:
-    """The sha256, in hex, of the archive that is now at ``path``.
+    """Download an archive to ``path``; returns its sha256 in hex.
 
-    What may pass (a cut connection, a server that is overloaded) is tried again.
+    Failures that may be temporary (a broken connection, an overloaded server) are tried again, three tries in
+    all.
 
     Args:
         url: http, https or file.
-        path: is written, from its beginning at each try.
-        size: how many bytes are expected; 0 if that is not known.
-        advance: told of bytes; negative when a try was in vain.
-        headers: sent along, to the server that the URL names and to no other.
+        path: the file, which every try writes from its beginning.
+        size: expected number of bytes; 0 if it is not known.
+        advance: called with the number of new bytes; with a negative one when a try has failed.
+        headers: sent to the server that the URL names, but not to servers that it redirects to.
 
     Raises:
         DownloadFailed: no try gave the whole archive.

@@ -1,7 +1,7 @@
-"""Files that say what an environment holds: ``environment.yml``, an explicit spec file, ``pixi.lock``.
+"""Reads files that describe an environment: ``environment.yml``, explicit spec files, ``pixi.lock``.
 
-An ``environment.yml`` is solved like a decorator's libraries, so every version in it is exact. The other
-two are complete lists of packages by URL, which are taken as they are.
+An ``environment.yml`` is solved like a decorator's libraries, so every version in it must be exact. The other
+two are complete lists of packages by URL, which are not solved.
 """
 
 from __future__ import annotations
@@ -23,14 +23,14 @@ _HASH = re.compile(r"^(?:sha256:)?([0-9a-f]{64})$|^(?:md5:)?([0-9a-f]{32})$")
 
 @dataclass(frozen=True)
 class EnvironmentFile:
-    """What such a file says.
+    """Contents of a file that describes an environment.
 
     Attributes:
-        python: the version of Python; empty if an ``environment.yml`` names none.
+        python: version of Python; empty if an ``environment.yml`` names none.
         libraries: exact versions by name.
-        channels: best first; empty if the file names none.
+        channels: in order of preference; empty if the file names none.
         pypi: exact versions of PyPI packages by name.
-        pinned: the complete list of packages, of files that are one.
+        pinned: all packages, if the file is a complete list; else empty.
     """
 
     python: str = ""
@@ -41,10 +41,14 @@ class EnvironmentFile:
 
 
 def read_environment_file(path: str | Path, platform: str) -> EnvironmentFile:
-    """What a file says of an environment for a platform; its content tells which kind of file it is.
+    """Contents of a file that describes an environment for a platform.
+
+    A file with the line ``@EXPLICIT`` is an explicit spec file, any other whose name ends in ``.lock`` a
+    ``pixi.lock``, and any other an ``environment.yml``.
 
     Raises:
-        FlowDefinitionError: names the file and the line, what is wrong, and what to write instead.
+        FlowDefinitionError: the file cannot be read, or says something that is not supported. The error names
+            the file and, where it is known, the line.
     """
     path = Path(path)
     try:
@@ -64,7 +68,7 @@ def read_environment_file(path: str | Path, platform: str) -> EnvironmentFile:
 
 
 class _EnvironmentYml:
-    """Reads an ``environment.yml``.
+    """Reader of an ``environment.yml``.
 
     https://docs.conda.io/projects/conda/en/stable/user-guide/tasks/manage-environments.html
     """
@@ -100,7 +104,7 @@ class _EnvironmentYml:
                 libraries.update(self._dependency(each))
         channels = tuple(str(each) for each in content.get("channels") or () if each != "nodefaults")
         python = libraries.pop("python", "")
-        libraries.pop("pip", None)  # the pip that installs the pip section; we install it without
+        libraries.pop("pip", None)  # conda needs it for the section pip; we install wheels without pip
         return EnvironmentFile(python=python, libraries=libraries, channels=channels, pypi=pypi)
 
     def _dependency(self, text: Any) -> dict[str, str]:
@@ -150,7 +154,7 @@ class _EnvironmentYml:
 
 
 class _Explicit:
-    """Reads an explicit spec file.
+    """Reader of an explicit spec file.
 
     https://docs.conda.io/projects/conda/en/stable/user-guide/tasks/manage-environments.html
     """

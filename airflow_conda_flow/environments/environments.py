@@ -1,4 +1,4 @@
-"""``Environments``: from a spec to a prefix that a step can run in, each part done once."""
+"""``Environments``: makes the prefix that a step runs in from its spec; each stage is done only once."""
 
 from __future__ import annotations
 
@@ -37,9 +37,10 @@ from airflow_conda_flow.environments.spec import EnvironmentSpec
 from airflow_conda_flow.environments.wheels import install_wheels
 from airflow_conda_flow.errors import CorruptData, EnvironmentFailure, NotInDatastore, SettingError
 
-# Packages are built for a path of this many characters, which every other one replaces.
+# Packages contain a placeholder path of this many characters, which installing overwrites with the prefix. A
+# longer prefix does not fit into binary files.
 _LONGEST_PREFIX = 255
-_SIDE_BY_SIDE = 8
+_SIDE_BY_SIDE = 8  # requests to the datastore at a time
 _Given = TypeVar("_Given")
 _Made = TypeVar("_Made")
 
@@ -48,12 +49,12 @@ class Environments:
     """The environments of this machine. Thread-safe; processes may share a cache directory.
 
     Args:
-        cache_dir: keeps locks, archives, extracted packages and prefixes.
-        storage: the S3 datastore that keeps locks and archives for everybody, or None.
-        resolver: what solves.
-        progress: told how resolving and downloading go.
-        compile_bytecode: compile the modules of every prefix that is made.
-        credentials: of private channels; those of this machine's own files when not given.
+        cache_dir: directory for locks, archives, extracted packages and prefixes.
+        storage: the S3 datastore, in which locks and archives are shared; None for a local one.
+        resolver: ``rattler``, or the name of an executable on PATH.
+        progress: receives reports on resolving and downloading.
+        compile_bytecode: whether to compile the modules of every new prefix.
+        credentials: of private channels; if None, those in this user's files.
     """
 
     def __init__(
@@ -79,20 +80,24 @@ class Environments:
         self._prefixes: dict[tuple[str, str], Path] = {}
 
     def resolve(self, spec: EnvironmentSpec, label: str) -> Lock:
-        """The lock of one spec; ``label`` is what messages call it."""
+        """Lock of one spec; messages name it by ``label``. Errors as for ``resolve_all``."""
         return self.resolve_all({label: spec})[label]
 
     def resolve_all(self, specs: Mapping[str, EnvironmentSpec]) -> dict[str, Lock]:
-        """The lock of each spec; solved, fetched, mirrored and published where nobody has done it.
+        """Locks of all specs, by label.
+
+        A spec without a published lock is solved, its packages are fetched and mirrored to the datastore, and
+        the lock is published.
 
         Args:
-            specs: by what messages call them: the names of steps.
+            specs: by label: the names of steps, by which messages name them.
 
         Raises:
             SolveError: a spec cannot be satisfied.
             ChannelError: a channel is needed and cannot be read.
             PackageError: a package cannot be fetched.
             ResolverNotFound: the resolver is needed and is not installed.
+            SettingError: a lock is needed and the cache directory cannot be written.
         """
         labels: dict[str, list[str]] = {}
         for label, spec in specs.items():
@@ -107,15 +112,15 @@ class Environments:
         return {label: by_id[spec.id] for label, spec in specs.items()}
 
     def prepare_for_containers(self, specs: Mapping[str, EnvironmentSpec]) -> None:
-        """Resolve each spec and pack its environment, where nobody has done it; see ``packed.py``.
+        """Resolve each spec and pack its environment, unless that was done before; see ``packed.py``.
 
-        One small read for each environment that is ready.
+        Costs one small read for each packed environment. Does nothing without a datastore in S3.
 
         Args:
-            specs: by what messages call them: the names of steps.
+            specs: by label: the names of steps, by which messages name them.
 
         Raises:
-            EnvironmentFailure: as ``resolve_all``; or an environment cannot be made of its packages.
+            EnvironmentFailure: as ``resolve_all``; or an environment cannot be made from its packages.
         """
         storage = self._storage
         if storage is None or not specs:
@@ -124,26 +129,32 @@ class Environments:
         found = _side_by_side(lambda spec: find_packed(storage, spec.platform, spec.id), unique.values())
         packed = {key for key, each in zip(unique, found, strict=True) if each is not None}
         locks = self.resolve_all({label: each for label, each in specs.items() if each.id not in packed})
-        # Environments of another platform are left to the containers: their Python does not run here.
+        # Packing compiles modules with the environment's own Python, which must run on this machine. For
+        # another platform the containers make the environment from its packages.
         here = current_platform()
         wanted = {lock.spec_id: (label, lock) for label, lock in locks.items() if lock.platform == here}
+        # Few at a time: each one already compiles in two processes and compresses on all cores.
         _side_by_side(lambda each: self._pack(storage, *each), wanted.values(), at_once=2)
 
     def materialise(self, lock: Lock) -> Path:
-        """The prefix of a lock; made from verified packages if it is not there.
+        """Prefix of a lock, made from verified packages if it does not exist.
 
         Raises:
-            PackageError: a package is nowhere to be had, or its bytes are wrong.
+            PackageError: a package cannot be fetched from anywhere, or its bytes are wrong.
+            EnvironmentFailure: the prefix cannot be made.
+            SettingError: the cache directory cannot be written, or its path is too long.
         """
         prefix = self.prefix_of(lock)
         self._make(prefix, lambda temporary: self._install(lock, temporary, prefix))
         return prefix
 
     def prefix_for(self, spec_id: str, platform: str) -> Path:
-        """The prefix of an environment that was resolved before, here or on another machine.
+        """Prefix of an environment that was resolved before, on this machine or another one.
+
+        Made from the packed environment if possible, else from packages.
 
         Raises:
-            EnvironmentFailure: nobody has resolved it.
+            EnvironmentFailure: the environment was never resolved, or as ``materialise``.
         """
         key = (spec_id, platform)
         prefix = self._prefixes.get(key) or self._unpacked(spec_id, platform)
@@ -160,16 +171,16 @@ class Environments:
         return prefix
 
     def known_lock(self, spec_id: str, platform: str) -> Lock | None:
-        """The lock of an environment that was resolved, None if nobody has."""
+        """Lock of an environment, None if it was never resolved."""
         return self._known_lock(spec_id, platform)
 
     def rebuild(self, lock: Lock) -> Path:
-        """Make the prefix of a lock anew, from archives that are verified again.
+        """Delete the prefix of a lock and make it again, from archives that are verified again.
 
-        The lock stays: it is what the environment is. Not to be done while a step runs in the prefix.
+        The lock stays the same. Must not be called while a step runs in the prefix.
 
         Raises:
-            PackageError: a package is nowhere to be had, or its bytes are wrong.
+            PackageError: a package cannot be fetched from anywhere, or its bytes are wrong.
         """
         prefix = self.prefix_of(lock)
         if prefix.is_dir():
@@ -179,13 +190,16 @@ class Environments:
         return self.materialise(lock)
 
     def prefix_of(self, lock: Lock) -> Path:
-        """Where the prefix of a lock is, or would be."""
+        """Path of a lock's prefix, which need not exist."""
         return self._cache_dir / "prefixes" / _prefix_name(lock)
 
     # Locks.
 
     def _known_lock(self, spec_id: str, platform: str) -> Lock | None:
-        """The published lock; published locks never change, so a copy here is as good."""
+        """The published lock, or None. Published locks never change, so a local copy is used if there is one.
+
+        A lock that only the cache has, from a time without this datastore, is published.
+        """
         key = layout.lock(platform, spec_id)
         if self._storage is None:
             data = read_published(self._local, key)
@@ -219,7 +233,10 @@ class Environments:
         return replace(lock, packages=(*lock.packages, *resolve_pypi(label, spec, lock.packages)))
 
     def _publish(self, locks: Sequence[Lock]) -> list[Lock]:
-        """Fetch and mirror the packages, then publish the locks, or adopt those that were first."""
+        """Fetch and mirror the packages, then publish the locks; returns the locks that won.
+
+        The order matters: whoever finds a lock in the datastore finds its packages there too.
+        """
         packages = [package for lock in locks for package in lock.packages]
         self._packages.fetch(packages)
         self._packages.mirror(packages)
@@ -234,7 +251,11 @@ class Environments:
         return Lock.from_bytes(data)
 
     def _copy_key(self, key: str) -> str:
-        """Where a copy of another storage's lock is kept here."""
+        """Key of the cached copy of a lock of the S3 datastore.
+
+        It contains a digest of the datastore's URL, because two datastores may have different locks for the
+        same spec.
+        """
         assert self._storage is not None  # noqa: S101 - callers have one
         root = hashlib.sha256(self._storage.url.encode()).hexdigest()[:16]
         return f"locks/{root}/{key}"
@@ -253,7 +274,10 @@ class Environments:
             ) from error
 
     def _make(self, prefix: Path, build: Callable[[Path], None]) -> None:
-        """Let ``build`` fill a folder that becomes the prefix, unless it is there; one builder at a time."""
+        """Let ``build`` fill a folder that becomes the prefix, unless the prefix exists.
+
+        One builder works at a time, of all threads and processes of this machine.
+        """
         if prefix.is_dir():
             return
         self._check_cache_dir()
@@ -268,6 +292,8 @@ class Environments:
         with mutex, held(prefix.with_name(f".{prefix.name}.mutex")) as alone:
             if prefix.is_dir():
                 return
+            # While this process holds the file mutex nobody else builds this prefix, so what is there belongs
+            # to a dead process.
             if alone:
                 for left_by_a_killed_process in prefix.parent.glob(f".{prefix.name}.*-*"):
                     discard(left_by_a_killed_process)
@@ -276,13 +302,13 @@ class Environments:
                 build(temporary)
                 temporary.rename(prefix)
             except OSError:
-                if not prefix.is_dir():  # else another process was first
+                if not prefix.is_dir():  # if it is there, another process was first
                     raise
             finally:
                 discard(temporary)
 
     def _install(self, lock: Lock, folder: Path, prefix: Path, *, compiled: bool = False) -> None:
-        """Make the folder an environment that works once it is at ``prefix``."""
+        """Make an environment in ``folder`` that works once it is renamed to ``prefix``."""
         archives = self._packages.fetch(lock.packages)
         from airflow_conda_flow.environments.rattler_link import link  # noqa: PLC0415 - heavy
 
@@ -306,7 +332,7 @@ class Environments:
             discard(folder)
 
     def _unpacked(self, spec_id: str, platform: str) -> Path | None:
-        """The prefix made of a packed environment; None where there is none for this cache directory."""
+        """Prefix made from a packed environment; None if there is none for this cache directory."""
         storage = self._storage
         if storage is None or self._cache_dir != Path(CONTAINER_CACHE):
             return None
@@ -327,14 +353,14 @@ def _prefix_name(lock: Lock) -> str:
 
 
 def _temporary(prefix: Path) -> Path:
-    """A folder beside the prefix that no other process uses."""
+    """Path of a folder in the prefix's directory that no other process or thread uses."""
     return prefix.with_name(f".{prefix.name}.{os.getpid()}-{secrets.token_hex(4)}")
 
 
 def _side_by_side(
     function: Callable[[_Given], _Made], values: Collection[_Given], at_once: int = _SIDE_BY_SIDE
 ) -> list[_Made]:
-    """The function's value of each, in order; the first failure is raised when all have ended."""
+    """Results of the function for all values, in order; a failure is raised after all calls have ended."""
     if len(values) < 2:  # noqa: PLR2004 - nothing to overlap
         return [function(each) for each in values]
     with ThreadPoolExecutor(at_once, thread_name_prefix="environments") as pool:

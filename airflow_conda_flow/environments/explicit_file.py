@@ -6,9 +6,9 @@ from airflow_conda_flow.environments.lock import Lock
 
 
 def explicit_file(lock: Lock) -> str:
-    """The text of the file: the URL and sha256 of every package.
+    """Text of the file: the URL and sha256 of every package.
 
-    The format has no PyPI packages; these stand in comments, as arguments of pip.
+    The format has no PyPI packages, so these are listed in comments, as commands for pip.
     https://docs.conda.io/projects/conda/en/stable/user-guide/tasks/manage-environments.html
     """
     lines = [

@@ -1,4 +1,4 @@
-"""A mutex that processes of one machine share, in a file; the kernel frees it when its holder dies."""
+"""A mutex between the processes of one machine: a locked file, which the kernel frees if its holder dies."""
 
 from __future__ import annotations
 
@@ -10,10 +10,13 @@ from pathlib import Path
 
 @contextlib.contextmanager
 def held(path: Path) -> Iterator[bool]:
-    """True while no other process holds the mutex of that file; False where files cannot be locked.
+    """Hold the mutex of a file while the block runs; gives True, or False if files cannot be locked.
 
-    Waits for whoever holds it. On a file system without locks everybody goes on at once.
+    Waits until the mutex is free. On a file system without locks nobody waits: the block then runs in several
+    processes at once.
     """
+    # The file is never removed: another process may have opened it already and would lock a file that later
+    # ones do not see.
     path.parent.mkdir(parents=True, exist_ok=True)
     with path.open("wb") as file:
         try:

@@ -1,4 +1,4 @@
-"""Which environments are cached, and how large they are."""
+"""Lists the cached environments and their sizes."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ from airflow_conda_flow.environments.lock import Lock
 
 @dataclass(frozen=True)
 class CachedEnvironment:
-    """One environment that was resolved.
+    """An environment that was resolved.
 
     Attributes:
         lock: its packages.
-        prefix: where it is installed on this machine, None if it is not.
-        installed_bytes: what the prefix takes, files that other prefixes share included.
+        prefix: its directory on this machine, None if it is not installed here.
+        installed_bytes: size of the prefix, including files that it shares with other prefixes.
     """
 
     lock: Lock
@@ -30,14 +30,14 @@ class CachedEnvironment:
 
     @property
     def archive_bytes(self) -> int:
-        """What its packages' archives take."""
+        """Total size of its packages' archives."""
         return sum(each.size for each in self.lock.packages)
 
 
 def cached_environments(
     environments: Environments, cache_dir: Path, storage: Storage | None
 ) -> list[CachedEnvironment]:
-    """The environments in the cache directory, and those of an S3 datastore, by platform and id."""
+    """Environments in the cache directory and in an S3 datastore, sorted by platform and spec id."""
     found: dict[tuple[str, str], Lock] = {}
     for where in (LocalStorage(cache_dir), storage):
         if where is not None:
@@ -61,7 +61,7 @@ def _described(environments: Environments, lock: Lock) -> CachedEnvironment:
 
 
 def _size(folder: Path) -> int:
-    """The bytes of all files below; one with several names in it counts once."""
+    """Total size of all files below a folder; a file with several hard links counts once."""
     sizes = {}
     for root, _, names in os.walk(folder):
         for name in names:

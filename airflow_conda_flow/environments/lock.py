@@ -1,4 +1,4 @@
-"""``Lock``: every package of one solve, with where it is and what its bytes hash to."""
+"""``Lock``: every package of one solve, each with its URL and its hash."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from urllib.parse import unquote
 from airflow_conda_flow.errors import CorruptData
 
 VERSION = 1
+"""Version of a lock's JSON. A reader refuses any other version."""
 
 
 @dataclass(frozen=True)
@@ -22,14 +23,14 @@ class LockedPackage:
         version: its version.
         build: its build string.
         build_number: its build number.
-        subdir: the channel's folder that it is in, such as ``noarch``.
-        url: where it was found.
+        subdir: its folder in the channel, such as ``noarch``; empty for a wheel.
+        url: the URL of its archive when it was solved.
         sha256: of the archive, in hex.
-        size: of the archive, in bytes.
-        channel: the channel's URL.
-        depends: what it depends on, as the channel says.
+        size: of the archive, in bytes; 0 if the channel or index does not state it.
+        channel: the channel's URL; empty for a wheel.
+        depends: its dependencies as the channel states them; empty for a wheel.
         noarch: ``python``, ``generic`` or None.
-        python_site_packages_path: of a Python that keeps libraries elsewhere, else None.
+        python_site_packages_path: of a Python whose libraries are not in the usual directory, else None.
         stated: whether the spec names it.
         kind: ``conda``, or ``pypi`` for a wheel.
     """
@@ -51,12 +52,12 @@ class LockedPackage:
 
     @property
     def file_name(self) -> str:
-        """The archive's file name."""
+        """File name of the archive."""
         return file_name_of(self.url)
 
 
 def file_name_of(url: str) -> str:
-    """The file name at the end of an archive's URL.
+    """File name at the end of an archive's URL.
 
     >>> file_name_of("https://host/linux-64/a-1%2B2-0.conda#sha256=12")
     'a-1+2-0.conda'
@@ -66,12 +67,12 @@ def file_name_of(url: str) -> str:
 
 @dataclass(frozen=True)
 class Lock:
-    """The packages of one environment, by name.
+    """The packages of one environment.
 
     Attributes:
-        spec_id: the id of the spec that was solved.
-        platform: the platform that it is for.
-        packages: stated and transitive.
+        spec_id: id of the spec that was solved.
+        platform: conda platform of the environment.
+        packages: the packages that the spec names, and their dependencies.
     """
 
     spec_id: str
@@ -79,7 +80,7 @@ class Lock:
     packages: tuple[LockedPackage, ...]
 
     def to_bytes(self) -> bytes:
-        """Canonical JSON: the same lock gives the same bytes."""
+        """The lock as canonical JSON: the same packages in any order give the same bytes."""
         content = {
             "version": VERSION,
             "spec_id": self.spec_id,
@@ -90,10 +91,10 @@ class Lock:
 
     @classmethod
     def from_bytes(cls, data: bytes) -> Lock:
-        """The inverse of ``to_bytes``.
+        """The lock that ``to_bytes`` wrote.
 
         Raises:
-            CorruptData: the bytes are no lock, or one of a later version of this package.
+            CorruptData: the bytes are no lock, or the lock has another version.
         """
         try:
             content = json.loads(data)
@@ -113,11 +114,14 @@ class Lock:
 
     @property
     def python(self) -> str:
-        """The version of its Python."""
+        """Version of the environment's Python."""
         return next(each.version for each in self.packages if each.name == "python")
 
     @cached_property
     def digest(self) -> str:
-        """What the prefix is called: which bytes are in it, and nothing else."""
+        """Hex SHA-256 of the packages' bytes and file names; the prefix is named after it.
+
+        Specs that differ but are solved to the same packages share a prefix.
+        """
         names = sorted(f"{each.sha256} {each.file_name}" for each in self.packages)
         return hashlib.sha256("\n".join(names).encode()).hexdigest()

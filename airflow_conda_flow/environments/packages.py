@@ -1,4 +1,4 @@
-"""The archives of conda packages: fetched, verified, kept on this machine and mirrored to S3."""
+"""The archives of packages, conda's and wheels: fetched, verified, cached, and mirrored to S3."""
 
 from __future__ import annotations
 
@@ -21,21 +21,23 @@ from airflow_conda_flow.environments.lock import LockedPackage, file_name_of
 from airflow_conda_flow.environments.progress import Progress
 from airflow_conda_flow.errors import CorruptData, DatastoreError, NotInDatastore, PackageError
 
-_SIDE_BY_SIDE = 8
+_SIDE_BY_SIDE = 8  # archives at a time
+# After a failure or Ctrl-C: time for running fetches to notice and remove their partial files. A fetch whose
+# connection stands still does not notice before its timeout, and the user should not wait for that.
 _GIVE_UP_SECONDS = 1.0
 
 
 class _GivenUp(BaseException):
-    """Ends a fetch whose package nobody waits for any more; no ``except Exception`` tries it again."""
+    """Ends a fetch that is no longer needed. Not an ``Exception``, so that no retry catches it."""
 
 
 class PackageStore:
-    """The packages of this machine, with a remote storage behind it if there is one.
+    """Archives of packages on this machine, backed by the S3 datastore if there is one.
 
     Args:
         local: the cache directory.
         remote: the S3 datastore, or None.
-        progress: told of bytes.
+        progress: receives reports on downloaded bytes.
         credentials: of private channels.
     """
 
@@ -50,12 +52,12 @@ class PackageStore:
         self._fetching: dict[str, threading.Lock] = {}
 
     def fetch(self, packages: Iterable[LockedPackage]) -> dict[str, Path]:
-        """A verified archive of every package, by its sha256.
+        """Paths of verified archives of all packages, by sha256.
 
-        One that is damaged here is fetched again: from the datastore, else from where the lock says.
+        A missing or damaged archive is fetched from the datastore, or else from the URL in the lock.
 
         Raises:
-            PackageError: a package cannot be had, or its bytes are not what was locked.
+            PackageError: a package cannot be fetched, or its bytes are not those that were locked.
         """
         wanted = list({each.sha256: each for each in packages}.values())
         missing = [each for each in wanted if not self._is_sound(each)]
@@ -67,7 +69,7 @@ class PackageStore:
         return {each.sha256: self.path(each) for each in wanted}
 
     def mirror(self, packages: Iterable[LockedPackage]) -> None:
-        """Put the packages into the remote storage; what is there is not sent again."""
+        """Upload the packages to the datastore, except those that it has; without a datastore do nothing."""
         if self._remote is None:
             return
         remote = self._remote
@@ -82,19 +84,21 @@ class PackageStore:
         _side_by_side(put, wanted)
 
     def path(self, package: LockedPackage) -> Path:
-        """Where the archive is on this machine, once it was fetched."""
+        """Path of the archive on this machine, once it was fetched."""
         return self._local.local_path(layout.package(package.sha256, package.file_name))
 
     def take(self, url: str, sha256: str, md5: str) -> tuple[Path, str]:
-        """The archive of a URL, kept from now on, and its sha256.
+        """Download the archive at a URL into the cache; returns its path and sha256.
+
+        A cached archive is used if ``sha256`` is known.
 
         Args:
-            url: where it is.
-            sha256: what its bytes hash to, or the empty string.
-            md5: likewise; one of the two is known.
+            url: the archive's URL.
+            sha256: its expected digest, or the empty string.
+            md5: its expected digest, used only without ``sha256``.
 
         Raises:
-            PackageError: it cannot be fetched, or is not what was expected.
+            PackageError: the archive cannot be fetched, or has another digest.
         """
         if sha256:
             kept = self._local.local_path(layout.package(sha256, file_name_of(url)))
@@ -155,7 +159,7 @@ class PackageStore:
         return True
 
     def _mend_remote(self, package: LockedPackage) -> None:
-        """Put a sound archive in the place of a damaged one, if we may."""
+        """Replace a damaged archive in the datastore; if that fails, only report it."""
         assert self._remote is not None  # noqa: S101 - it gave us the damaged one
         try:
             self._remote.upload(self.path(package), layout.package(package.sha256, package.file_name))
@@ -174,7 +178,7 @@ class PackageStore:
 
     @contextlib.contextmanager
     def _downloaded(self, url: str, size: int, advance: Callable[[int], None]) -> Iterator[tuple[Path, str]]:
-        """A file of what is at a URL, and its sha256; the file is removed unless it is moved away."""
+        """File with the bytes at a URL, and its sha256; removed afterwards unless the block moves it away."""
         from airflow_conda_flow.environments.download import (  # noqa: PLC0415 - heavy, and seldom needed
             DownloadFailed,
             download,
@@ -198,10 +202,10 @@ class PackageStore:
 def _side_by_side(
     work: Callable[[LockedPackage, threading.Event], None], packages: Iterable[LockedPackage]
 ) -> None:
-    """Do the work for each package; the first failure ends it for all.
+    """Call ``work`` for each package, in threads; the first failure ends all of them.
 
-    After a failure or Ctrl-C the event that the work was given is set, and what does not end soon is left:
-    a connection that stands still.
+    After a failure or Ctrl-C the event that ``work`` received is set. A thread that does not end within a
+    second, because its connection stands still, is left alone.
     """
     given_up = threading.Event()
     pool = ThreadPoolExecutor(_SIDE_BY_SIDE, thread_name_prefix="packages")
@@ -216,5 +220,5 @@ def _side_by_side(
 
 
 def discard(path: Path) -> None:
-    """Remove a folder, or what is left of it."""
+    """Remove a folder if it exists; errors are ignored."""
     shutil.rmtree(path, ignore_errors=True)

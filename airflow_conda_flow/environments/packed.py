@@ -1,12 +1,12 @@
-"""Packed environments: an environment as one archive, for containers that make it from nothing.
+"""Packed environments: an environment as one archive, for containers with an empty disk.
 
-    environments/<platform>/<spec id>.packed     JSON: which archive, for which place
+    environments/<platform>/<spec id>.packed     JSON: the archive's sha256 and size, and its prefix
     environments/<platform>/<sha256>.tar.zst     the prefix, its modules compiled
 
-Packages are the truth: they are there for every place and every platform, are linked, and shared
-between environments. But a container with an empty disk gets an environment sooner from one stream
-than from a hundred packages, and with bytecode in it Python starts sooner too. The prefix's path is
-written into its files, so an archive is of use at one path alone: the one that containers use.
+Packages remain the source of every environment: they work at every path and on every platform, and
+environments share them by hard links. But a container with an empty disk gets an environment sooner from one
+stream than from a hundred packages, and with bytecode in it Python starts sooner too. The prefix's path is
+written into its files, so an archive works at one path only: the one that containers use.
 """
 
 from __future__ import annotations
@@ -25,17 +25,18 @@ from airflow_conda_flow.environments.tar_stream import pack, unpack
 from airflow_conda_flow.errors import CorruptData, NotInDatastore
 
 CONTAINER_CACHE = "/tmp/airflow-conda-flow-cache"  # noqa: S108 - in a container, which is ours alone
-"""The cache directory of every container; a node's own cache is mounted there."""
+"""Default cache directory of containers; a directory of the machine may be mounted there."""
 
+# Of the ``.packed`` document. A reader ignores other versions, and makes the environment from its packages.
 _VERSION = 1
 
 
 @dataclass(frozen=True)
 class PackedEnvironment:
-    """An archive of a prefix.
+    """The archive of a prefix.
 
     Attributes:
-        prefix: the path that the environment is made for.
+        prefix: the only path at which the environment works.
         sha256: of the archive.
         size: of the archive, in bytes.
     """
@@ -46,14 +47,14 @@ class PackedEnvironment:
 
 
 def container_prefix(name: str) -> Path:
-    """Where containers have the environment of that name, which follows from its lock."""
+    """Path of a prefix in containers; ``name`` follows from the lock."""
     return Path(CONTAINER_CACHE) / "prefixes" / name
 
 
 def find_packed(storage: Storage, platform: str, spec_id: str) -> PackedEnvironment | None:
-    """The archive of an environment, or None; one small read.
+    """Archive of an environment, or None if there is none; costs one small read.
 
-    Several processes may have packed it: each archive is as good, and the last one is found.
+    Several processes may have packed it: their archives are equivalent, and the last one is found.
     """
     try:
         content = json.loads(storage.read_bytes(layout.packed_environment(platform, spec_id)))
@@ -65,7 +66,7 @@ def find_packed(storage: Storage, platform: str, spec_id: str) -> PackedEnvironm
 
 
 def publish_packed(storage: Storage, platform: str, spec_id: str, folder: Path, prefix: Path) -> None:
-    """Pack a folder that is to be at ``prefix``, upload the archive, and say where it is."""
+    """Pack a folder that was made for ``prefix``, upload the archive, and store its ``.packed`` document."""
     descriptor, name = tempfile.mkstemp(dir=folder.parent, prefix=f".{folder.name}-")
     path = Path(name)
     try:
@@ -82,11 +83,11 @@ def publish_packed(storage: Storage, platform: str, spec_id: str, folder: Path, 
 
 
 def unpack_into(storage: Storage, platform: str, packed: PackedEnvironment, target: Path) -> None:
-    """Make the folder ``target`` of the archive, in one stream, and verify what came.
+    """Unpack the archive into the new folder ``target`` as one stream, and verify its sha256 at the end.
 
     Raises:
-        NotInDatastore: the archive is gone.
-        CorruptData: its bytes are wrong.
+        NotInDatastore: the archive is missing.
+        CorruptData: its bytes are wrong; ``target`` must not be used then.
     """
     key = layout.environment_archive(platform, packed.sha256)
     chunks: Iterator[bytes] = storage.read_chunks(key)

@@ -1,4 +1,4 @@
-"""Which conda platform this machine is."""
+"""The conda platform of this machine."""
 
 from __future__ import annotations
 
@@ -17,7 +17,11 @@ _PLATFORMS = {
 
 
 def current_platform() -> str:
-    """The platform of this machine, such as ``linux-64``."""
+    """Conda platform of this machine, such as ``linux-64``.
+
+    Raises:
+        SettingError: there are no conda environments for this kind of machine.
+    """
     key = (sys.platform, platform.machine())
     if key not in _PLATFORMS:
         raise SettingError(f"There are no conda environments for {key[0]} on {key[1]}.")
@@ -25,6 +29,6 @@ def current_platform() -> str:
 
 
 def glibc_version() -> str:
-    """The version of glibc here, or that of the oldest supported Linux where there is none."""
+    """Version of glibc on this machine; 2.28, the default of the setting ``glibc``, if it has none."""
     name, version = platform.libc_ver()
     return version if name == "glibc" else "2.28"

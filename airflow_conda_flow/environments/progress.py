@@ -1,4 +1,4 @@
-"""Shows how resolving and downloading go: a bar on a terminal, plain lines elsewhere."""
+"""Shows the progress of resolving and downloading: a bar on a terminal, plain lines elsewhere."""
 
 from __future__ import annotations
 
@@ -7,28 +7,28 @@ import threading
 import time
 from typing import Protocol, TextIO
 
-_WIDTH = 28
-_REDRAW_SECONDS = 0.1
+_WIDTH = 28  # characters of the bar; with the byte counts behind it a line stays below 80
+_REDRAW_SECONDS = 0.1  # many threads report bytes: drawing at every report would slow them down
 
 
 class Progress(Protocol):
-    """Told what happens; may be called from many threads."""
+    """Receiver of progress reports; may be called from many threads."""
 
     def say(self, text: str) -> None:
-        """Something began or ended."""
+        """Report that something began or ended."""
 
     def expect(self, size: int) -> None:
-        """So many bytes more are to come."""
+        """Report that ``size`` more bytes will be downloaded."""
 
     def advance(self, size: int) -> None:
-        """So many bytes came."""
+        """Report that ``size`` bytes arrived; negative when bytes of a failed try do not count."""
 
     def finish(self) -> None:
-        """All that was expected is there."""
+        """Report that everything expected has arrived, or that the download failed."""
 
 
 class Silence:
-    """Shows nothing."""
+    """Progress that shows nothing."""
 
     def say(self, text: str) -> None:
         """Show nothing."""
@@ -44,7 +44,7 @@ class Silence:
 
 
 class Lines:
-    """Plain lines: what began, and how many bytes it took in the end."""
+    """Progress as plain lines: each text, and at the end the number of bytes and the time."""
 
     def __init__(self, stream: TextIO) -> None:
         self._stream = stream
@@ -59,7 +59,7 @@ class Lines:
             self._stream.flush()
 
     def expect(self, size: int) -> None:
-        """Remember when the first bytes were expected."""
+        """Remember the time of the first call; the sizes are not shown."""
         del size
         with self._mutex:
             self._began = self._began or time.monotonic()
@@ -70,7 +70,7 @@ class Lines:
             self._done += size
 
     def finish(self) -> None:
-        """Print how much came, if any did."""
+        """Print the number of bytes and the time, if any bytes arrived."""
         if self._done:
             seconds = time.monotonic() - self._began
             self.say(f"    {_megabytes(self._done)} in {seconds:.1f} s")
@@ -78,7 +78,7 @@ class Lines:
 
 
 class Bar(Lines):
-    """A bar with bytes that is drawn over itself."""
+    """Progress as a bar with byte counts that is drawn over itself."""
 
     def __init__(self, stream: TextIO) -> None:
         super().__init__(stream)
@@ -106,7 +106,7 @@ class Bar(Lines):
                 self._stream.flush()
 
     def finish(self) -> None:
-        """Take the bar away."""
+        """Replace the bar by a line with the number of bytes and the time."""
         super().finish()
         self._total = 0
 
@@ -118,7 +118,7 @@ class Bar(Lines):
 
 
 def open_progress(stream: TextIO | None = None) -> Progress:
-    """What suits the stream: a bar on a terminal, else lines."""
+    """Progress for a stream (stderr if None): a bar on a terminal, else lines."""
     stream = sys.stderr if stream is None else stream
     return Bar(stream) if stream.isatty() else Lines(stream)
 

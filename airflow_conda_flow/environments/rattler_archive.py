@@ -1,4 +1,4 @@
-"""Reads what a conda archive says of itself, with py-rattler."""
+"""Reads the metadata in a conda archive, with py-rattler."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ from airflow_conda_flow.errors import PackageError
 
 
 def read_archive(path: Path, url: str, sha256: str, size: int) -> LockedPackage:
-    """The archive as a package of a lock, from its ``info/index.json``.
+    """Package of a lock, made from the archive's ``info/index.json``.
 
     Raises:
-        PackageError: it is no conda package.
+        PackageError: the archive is no conda package.
     """
     try:
         index = rattler.IndexJson.from_package_archive(path)

@@ -1,4 +1,4 @@
-"""Links verified archives into a new prefix, with py-rattler."""
+"""Makes a prefix from verified archives, with py-rattler."""
 
 from __future__ import annotations
 
@@ -25,17 +25,17 @@ _FAILURES = (CacheDirError, ExtractError, InstallerError, IoError, LinkError, Tr
 
 
 def link(lock: Lock, archives: Mapping[str, Path], target: Path, final: Path, cache: Path) -> None:
-    """Make an environment in ``target`` that works once it is renamed to ``final``.
+    """Make an environment in ``target`` that works once it is renamed to ``final``; wheels are left out.
 
     Args:
-        lock: what belongs into it.
+        lock: the packages of the environment.
         archives: a verified archive of every package, by its sha256.
         target: a directory that does not exist.
-        final: the path that is written into its files.
-        cache: where extracted packages are kept, to be linked again.
+        final: the path that is written into the environment's files.
+        cache: directory of extracted packages, which later environments link again.
 
     Raises:
-        EnvironmentFailure: a package is malformed, or the disk refuses.
+        EnvironmentFailure: a package is malformed, or the disk is full or not writable.
     """
     try:
         asyncio.run(_install(lock, archives, target, final, cache))
@@ -48,8 +48,8 @@ def link(lock: Lock, archives: Mapping[str, Path], target: Path, final: Path, ca
 
 
 async def _install(lock: Lock, archives: Mapping[str, Path], target: Path, final: Path, cache: Path) -> None:
-    # Files of a prefix are hard links to those of the cache: a step may have written to them. So every
-    # extracted package is checked against its own list of digests, and extracted again if it differs.
+    # Files of a prefix are hard links to those of the cache, so a step may have changed the cache. Every
+    # extracted package is therefore checked against its list of digests, and extracted again if it differs.
     checked = PackageCacheLayer(cache).with_validation_mode(ValidationMode.full())
     await rattler.install(
         [

@@ -1,4 +1,4 @@
-"""Reads and writes a ``pixi.lock``, with py-rattler."""
+"""Reads and writes ``pixi.lock`` files, with py-rattler."""
 
 from __future__ import annotations
 
@@ -14,10 +14,11 @@ from airflow_conda_flow.errors import EnvironmentFailure, FlowDefinitionError
 
 
 def read_pixi_lock(path: Path, platform: str) -> tuple[PinnedUrl, ...]:
-    """The packages of the default environment for a platform.
+    """Packages of the file's default environment for a platform.
 
     Raises:
-        FlowDefinitionError: it is no such file, has nothing for the platform, or names what is no archive.
+        FlowDefinitionError: the file is no ``pixi.lock``, has nothing for the platform, or names a package
+            that is no archive with a sha256.
     """
     try:
         environment = rattler.LockFile.from_path(path).default_environment()

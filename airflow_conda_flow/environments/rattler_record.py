@@ -1,4 +1,4 @@
-"""A package of a lock as py-rattler's record of it."""
+"""Converts a package of a lock to py-rattler's record."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ from airflow_conda_flow.environments.lock import LockedPackage
 
 
 def rattler_record(package: LockedPackage, url: str) -> rattler.RepoDataRecord:
-    """The record of a package.
+    """py-rattler's record of a package.
 
     Args:
-        package: of a lock.
-        url: where its archive is.
+        package: a conda package of a lock.
+        url: URL of its archive, which may be a file.
     """
     record = rattler.PackageRecord(
         package.name,

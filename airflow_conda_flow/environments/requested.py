@@ -1,4 +1,4 @@
-"""From what a step's decorators ask for to an ``EnvironmentSpec``."""
+"""Builds the ``EnvironmentSpec`` of a step from its decorators, its environment file and the settings."""
 
 from __future__ import annotations
 
@@ -16,17 +16,18 @@ from airflow_conda_flow.settings import Settings
 def requested_spec(
     step: str, wanted: Mapping[str, Any], settings: Settings, platform: str, place: tuple[str, int]
 ) -> EnvironmentSpec:
-    """The spec of one step.
+    """Spec of one step's environment. Decorators take precedence over the environment file.
 
     Args:
         step: the step's name.
-        wanted: as ``flow.conda_decorators.merge`` gives it.
+        wanted: the merged decorators, from ``flow.conda_decorators.merge``.
         settings: channels and virtual packages.
-        platform: where the step runs.
+        platform: conda platform that the step runs on.
         place: file and line of the step, for messages.
 
     Raises:
-        FlowDefinitionError: the step's file is wrong, or is a complete list that the decorators add to.
+        FlowDefinitionError: the environment file is wrong, or it is a complete list and the decorators add
+            packages or ask for another Python.
     """
     file = None if wanted["file"] is None else read_environment_file(wanted["file"], platform)
     if file is not None and file.pinned:

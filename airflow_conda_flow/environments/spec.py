@@ -1,4 +1,4 @@
-"""``EnvironmentSpec``: what an environment is asked to be, and the id that follows from it."""
+"""``EnvironmentSpec``: the requirements of an environment, and the id that follows from them."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ from functools import cached_property
 
 @dataclass(frozen=True)
 class PinnedUrl:
-    """One package of a complete list: where it is, and what its bytes hash to.
+    """One package of a complete list: its URL and its hash.
 
     Attributes:
         url: of a conda archive, or of a wheel.
-        sha256: in hex; empty if the list does not say.
-        md5: in hex; empty if the list does not say.
+        sha256: in hex; empty if the list does not state it.
+        md5: in hex; empty if the list does not state it.
     """
 
     url: str
@@ -25,21 +25,21 @@ class PinnedUrl:
 
     @property
     def is_wheel(self) -> bool:
-        """Whether it is a PyPI package."""
+        """True if the package is a wheel from PyPI."""
         return self.url.split("#")[0].split("?")[0].endswith(".whl")
 
 
 @dataclass(frozen=True)
 class EnvironmentSpec:
-    """Python, pinned libraries, channels and platform.
+    """Requirements of an environment: Python, pinned libraries, channels and platform.
 
     Attributes:
-        python: such as ``3.11.7``.
-        libraries: exact versions by name; ``channel::name`` picks a channel.
-        channels: best first; names, URLs or directories.
-        platform: such as ``linux-64``.
-        pypi: exact versions of PyPI packages by name, extras in brackets.
-        virtual_packages: version by name, such as ``__glibc``: what the machine is taken to have.
+        python: version of Python, such as ``3.11.7``.
+        libraries: exact versions by name; ``channel::name`` takes a library from one channel.
+        channels: names, URLs or directories, in order of preference.
+        platform: conda platform, such as ``linux-64``.
+        pypi: exact versions of PyPI packages by name, with extras in brackets.
+        virtual_packages: declared properties of the machine: versions by name, such as ``__glibc``.
         pinned: a complete list of packages, which is not solved; else empty.
     """
 
@@ -53,7 +53,7 @@ class EnvironmentSpec:
 
     @cached_property
     def id(self) -> str:
-        """SHA-256 of the canonical JSON of the spec: the same everywhere, forever.
+        """Hex SHA-256 of the canonical JSON of the spec: the same on every machine and in every version.
 
         >>> a = EnvironmentSpec("3.11.7", {"b": "1", "a": "2"}, ("conda-forge",), "linux-64")
         >>> b = EnvironmentSpec("3.11.7", {"a": "2", "b": "1"}, ("conda-forge",), "linux-64")
@@ -67,6 +67,7 @@ class EnvironmentSpec:
             "platform": self.platform,
             "virtual_packages": dict(self.virtual_packages),
         }
+        # Keys that were added later are left out when empty, so that the ids of older specs do not change.
         if self.pypi:
             content["pypi"] = dict(self.pypi)
         if self.pinned:

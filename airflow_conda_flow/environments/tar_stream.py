@@ -1,8 +1,8 @@
-"""A folder as a tar stream, compressed with zstd: written by ``tarfile``, read by a reader of our own.
+"""A folder as a tar stream, compressed with zstd: written by ``tarfile``, read by a reader in this module.
 
-``tarfile`` needs 0.1 ms a file to read, which for the thousands of files of an environment is longer
-than all the rest. This reader knows what the writer writes (GNU format: files, folders, links, long
-names) and nothing else; it decompresses and hashes in a thread of its own while files are written.
+``tarfile`` needs 0.1 ms to read a file, which for the thousands of files of an environment takes longer than
+everything else. This reader supports only what ``pack`` writes (GNU format: files, folders, links, long
+names). It decompresses and hashes in a separate thread while files are written.
 """
 
 from __future__ import annotations
@@ -21,11 +21,13 @@ import zstandard
 
 from airflow_conda_flow.errors import CorruptData
 
-_LEVEL = 3
+_LEVEL = 3  # zstd's default
+# Compressed bytes that are hashed and decompressed at a time. Together with ``_AHEAD``, the number of
+# decompressed pieces that wait to be written, this limits the memory that a container needs for unpacking.
 _PIECE = 256 * 1024
 _AHEAD = 32
-_BLOCK = 512
-_MODES = 0o777
+_BLOCK = 512  # headers and contents are padded to this in a tar file
+_MODES = 0o777  # permissions only: no setuid or setgid bit comes from an archive
 _NO_SUCH_ENTRY = frozenset(
     {
         errno.EEXIST,
@@ -43,7 +45,10 @@ _FILE, _LINK, _SYMLINK, _FOLDER, _LONG_LINK, _LONG_NAME = b"0", b"1", b"2", b"5"
 
 
 def pack(folder: Path, file: BinaryIO) -> None:
-    """Write everything in a folder to ``file``; times to the second, so that bytecode stays valid."""
+    """Write everything in a folder to ``file``, with times in whole seconds.
+
+    Bytecode states its source's time in whole seconds, so it stays valid.
+    """
     compressor = zstandard.ZstdCompressor(level=_LEVEL, threads=-1)
     with (
         compressor.stream_writer(file, closefd=False) as stream,
@@ -54,9 +59,9 @@ def pack(folder: Path, file: BinaryIO) -> None:
 
 
 def unpack(chunks: Iterator[bytes], target: Path) -> str:
-    """Make ``target`` the folder that was packed; the sha256 of the stream, in hex.
+    """Unpack a stream into the new folder ``target``; returns the stream's sha256 in hex.
 
-    Whoever calls it compares the digest before anything in the folder is used.
+    The caller must compare the digest before anything in the folder is used.
 
     Raises:
         CorruptData: the stream is not what ``pack`` writes.
@@ -94,7 +99,7 @@ def _decompressed(chunks: Iterator[bytes], digest: hashlib._Hash) -> Iterator[by
 
 
 class _Ahead:
-    """Iterates in a thread of its own, a few blocks ahead."""
+    """Iterator that runs in a separate thread, a few blocks ahead of its consumer."""
 
     def __init__(self, blocks: Iterator[bytes]) -> None:
         self._blocks = blocks
@@ -108,6 +113,7 @@ class _Ahead:
 
     def __exit__(self, *_exception: object) -> None:
         self._stopped.set()
+        # The thread may be blocked because the queue is full: empty it until the thread notices the event.
         while self._thread.is_alive():
             try:
                 self._queue.get(timeout=0.05)
@@ -132,14 +138,14 @@ class _Ahead:
 
 
 class _Reader:
-    """Gives exact numbers of bytes from a stream of blocks of any size."""
+    """Reader of exact numbers of bytes from a stream of blocks of any size."""
 
     def __init__(self, blocks: Iterator[bytes]) -> None:
         self._blocks = blocks
         self._view = memoryview(b"")
 
     def pieces(self, size: int) -> Iterator[memoryview]:
-        """``size`` bytes in as many pieces as they lie in."""
+        """``size`` bytes, in as many pieces as the blocks that hold them."""
         while size:
             if not self._view:
                 block = next(self._blocks, None)
@@ -159,13 +165,13 @@ class _Reader:
         return b"".join(self.pieces(size))
 
     def skip_rest(self) -> None:
-        """Read to the end, for the digest's sake."""
+        """Read to the end: the digest is that of the whole stream."""
         for _ in self._blocks:
             pass
 
 
 class _Unpacking:
-    """Writes what a stream holds into a folder."""
+    """Writer of a tar stream's entries into a folder."""
 
     def __init__(self, target: Path) -> None:
         self._target = os.fsencode(target)
@@ -173,6 +179,8 @@ class _Unpacking:
         self._link = b""
 
     def run(self, reader: _Reader) -> None:
+        # Offsets and kinds: https://www.gnu.org/software/tar/manual/html_node/Standard.html. Two blocks of
+        # zeros end the archive. A long name or link comes as an entry before the one that it belongs to.
         while (header := reader.take(_BLOCK))[0]:
             size = _number(header[124:136])
             if size < 0:

@@ -1,6 +1,7 @@
-"""Virtual packages: what the machine of an environment is taken to have, declared and never detected.
+"""Virtual packages: properties of the machine, such as its glibc, that packages may depend on.
 
-Detected ones would make another environment on every machine. Part of a spec's id.
+They are declared and never detected, because they are part of a spec's id: detected ones would give another
+environment on every machine.
 https://docs.conda.io/projects/conda/en/stable/user-guide/tasks/manage-virtual.html
 """
 
@@ -10,11 +11,13 @@ from airflow_conda_flow.environments.platform import current_platform, glibc_ver
 from airflow_conda_flow.errors import SettingError
 from airflow_conda_flow.settings import Settings
 
+# Declared for every Linux machine. A higher version would allow packages that older kernels cannot run, a
+# lower one would exclude packages that need a newer kernel. A change changes the id of every Linux spec.
 _LINUX_KERNEL = "5.10"
 
 
 def declared_virtual_packages(platform: str, settings: Settings) -> dict[str, str]:
-    """Version by name of the virtual packages of a platform, as the settings declare them."""
+    """Virtual packages of a platform as the settings declare them: versions by name."""
     packages = {"__unix": "0"}
     if platform.startswith("linux"):
         packages.update(__linux=_LINUX_KERNEL, __glibc=settings.glibc)
@@ -26,7 +29,11 @@ def declared_virtual_packages(platform: str, settings: Settings) -> dict[str, st
 
 
 def check_this_machine(settings: Settings) -> None:
-    """Raise ``SettingError`` if environments are made for a newer glibc than this machine has."""
+    """Check that this machine's glibc is not older than the one that environments are solved for.
+
+    Raises:
+        SettingError: it is older.
+    """
     if not current_platform().startswith("linux"):
         return
     here = glibc_version()

@@ -1,6 +1,6 @@
-"""Wheels in a prefix: which fits, what it is called, and how it gets in.
+"""Wheels: choose the one for a platform, read its name, and install it into a prefix.
 
-Installing is ``installer``'s (https://installer.pypa.io); tags are ``packaging``'s.
+``installer`` installs (https://installer.pypa.io), and ``packaging`` knows the tags.
 """
 
 from __future__ import annotations
@@ -16,12 +16,15 @@ from airflow_conda_flow.environments.lock import LockedPackage, file_name_of
 from airflow_conda_flow.errors import EnvironmentFailure, PackageError
 
 _ARCHITECTURES = {"64": "x86_64", "aarch64": "aarch64", "ppc64le": "ppc64le", "arm64": "arm64"}
-# manylinux tags begin with glibc 2.5; the legacy names stand for these versions (PEP 600).
+# Older names of manylinux tags, by the version of glibc that they mean (PEP 600).
 _LEGACY = {(2, 5): "manylinux1", (2, 12): "manylinux2010", (2, 17): "manylinux2014"}
 
 
 def wheel_identity(url: str) -> tuple[str, str]:
-    """The normalized name and the version of a wheel.
+    """Normalized name and version of a wheel.
+
+    Raises:
+        PackageError: the URL does not end in a wheel's file name.
 
     >>> wheel_identity("https://host/Six-1.17.0-py2.py3-none-any.whl")
     ('six', '1.17.0')
@@ -36,7 +39,8 @@ def wheel_identity(url: str) -> tuple[str, str]:
 def best_wheel(
     urls: Sequence[str], python: str, platform: str, virtual_packages: Mapping[str, str]
 ) -> str | None:
-    """The wheel that an installer would choose for a Python on a platform; None if none fits."""
+    """URL of the wheel that an installer would choose for a Python on a platform; None if none fits."""
+    # Tags are sorted by preference, so the lowest rank is the most specific wheel.
     ranks = {tag: rank for rank, tag in enumerate(_tags(python, platform, _platform_limit(virtual_packages)))}
     best: tuple[int, str] | None = None
     for url in urls:
@@ -59,12 +63,12 @@ def install_wheels(
     Args:
         packages: the wheels.
         archives: a verified archive of each, by its sha256.
-        target: the prefix as it is being made.
-        final: the path that it will have, for the scripts' first lines.
-        python: the version of its Python.
+        target: the prefix while it is being made.
+        final: the path that the prefix will have, for the scripts' first lines.
+        python: version of its Python.
 
     Raises:
-        EnvironmentFailure: two packages bring the same file, or a wheel is malformed.
+        EnvironmentFailure: two packages contain the same file, or a wheel is malformed.
     """
     import installer  # noqa: PLC0415 - only for environments with wheels
     from installer.destinations import SchemeDictionaryDestination  # noqa: PLC0415 - see above
@@ -98,6 +102,7 @@ def install_wheels(
 
 
 def _platform_limit(virtual_packages: Mapping[str, str]) -> tuple[int, int]:
+    # 2.17 is glibc's version for manylinux2014, the lowest that ``solve/pypi.py`` asks uv for.
     text = virtual_packages.get("__glibc") or virtual_packages.get("__osx") or "2.17"
     major, _, minor = text.partition(".")
     return int(major), int(minor.partition(".")[0] or 0)
@@ -108,6 +113,7 @@ def _tags(python: str, platform: str, limit: tuple[int, int]) -> list[Tag]:
     major, minor = (int(part) for part in python.split(".")[:2])
     platforms = list(_platforms(platform, limit))
     interpreter = f"cp{major}{minor}"
+    # Before 3.8 the ABI tag ended in "m", for Python's pymalloc.
     abis = [interpreter] if (major, minor) >= (3, 8) else [f"{interpreter}m"]
     return [
         *cpython_tags((major, minor), abis, platforms),
@@ -123,7 +129,7 @@ def _platforms(platform: str, limit: tuple[int, int]) -> Iterable[str]:
 
         yield from mac_platforms(limit, architecture)
         return
-    for minor in range(limit[1], 4, -1):
+    for minor in range(limit[1], 4, -1):  # manylinux begins with glibc 2.5
         yield f"manylinux_{limit[0]}_{minor}_{architecture}"
         if (limit[0], minor) in _LEGACY:
             yield f"{_LEGACY[limit[0], minor]}_{architecture}"

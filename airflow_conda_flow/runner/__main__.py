@@ -1,4 +1,7 @@
-"""``python -m airflow_conda_flow.runner``: what a container starts."""
+"""``python -m airflow_conda_flow.runner``: the runner's command line in an ordinary installation.
+
+Containers start ``bin/runner`` instead, which ``self_contained.py`` writes.
+"""
 
 from airflow_conda_flow.runner.command import run_as_program
 

@@ -3,7 +3,8 @@
     runners/<platform>/<runner id>.json        {"sha256", "size"}: published once
     runners/<platform>/<sha256>.tar.gz         the directory that ``self_contained.py`` makes
 
-The *runner id* says what is in it: our sources, the libraries' versions, Python's and the loader's.
+The *runner id* is a digest of the archive's contents: our sources, and the versions of the libraries, of
+Python and of libc.
 """
 
 from __future__ import annotations
@@ -30,17 +31,18 @@ from airflow_conda_flow.runner.home import runner_home
 
 _DISTRIBUTION = "airflow-conda-flow"
 _EXTRA = "runner"
-_LEVEL = 4  # 10 % larger than 9, in a quarter of the time
+_LEVEL = 4  # gzip level: 10 % larger than with 9, in a quarter of the time
 _PACKAGE = Path(__file__).parent.parent
 
 
 def published_runner(storage: Storage) -> str:
-    """The key of the archive of this version of the runner, made and uploaded if it is not there.
+    """Key of this runner's archive, which is made and uploaded unless the datastore has it.
 
-    It is made of this process's interpreter and libraries. One small read where it is there already.
+    The archive contains this process's interpreter and libraries. If it is there already, this costs one
+    small read.
 
     Raises:
-        SettingError: it is not there and this machine cannot make one for the containers.
+        SettingError: the archive is missing, and this machine cannot make one that runs in containers.
         DatastoreError: the datastore cannot be read or written.
     """
     subdir = current_platform()
@@ -53,7 +55,7 @@ def published_runner(storage: Storage) -> str:
 
 @cache
 def runner_id() -> str:
-    """What names the runner that this process would pack."""
+    """Hex sha256 that identifies the runner that this process would pack."""
     digest = hashlib.sha256()
     for path in sorted(_PACKAGE.rglob("*.py")):
         digest.update(f"{path.relative_to(_PACKAGE)}\0".encode() + path.read_bytes())
@@ -103,7 +105,7 @@ def _make(target: Path) -> Path:
 
 @cache
 def _distributions() -> list[importlib.metadata.Distribution]:
-    """What the extra ``runner`` names, with everything that this needs."""
+    """Distributions of the extra ``runner`` with all their dependencies, sorted by name."""
     if home := runner_home():
         return sorted(importlib.metadata.distributions(path=[str(home / "site")]), key=lambda each: each.name)
     from packaging.requirements import Requirement  # noqa: PLC0415 - not in a container
@@ -121,6 +123,7 @@ def _distributions() -> list[importlib.metadata.Distribution]:
 
 
 def _owned_by_root(entry: tarfile.TarInfo) -> tarfile.TarInfo:
+    # The user who packs is not known in the container, and would only make the archive differ.
     entry.uid = entry.gid = 0
     entry.uname = entry.gname = ""
     return entry

@@ -1,4 +1,4 @@
-"""One attempt of one task, from outside its environment: gather, run, publish, commit."""
+"""Runs one attempt of one task, from outside its environment: gather, run, publish, commit."""
 
 from __future__ import annotations
 
@@ -49,16 +49,18 @@ if TYPE_CHECKING:
     )
     from airflow_conda_flow.records.task_record import TaskRecord
 
+# Publishing to a local datastore is a hard link, which costs less than handing the file to a thread. Should
+# it become a copy (``LocalStorage.move_in``), the step does not wait for files of this size and above.
 _PUBLISHED_AT_ONCE = 1024 * 1024
 
 
 @dataclass(frozen=True)
 class Surroundings:
-    """Where an attempt looks, if not in the run that it is part of.
+    """Overrides where an attempt reads its inputs and past runs; used by ``spin``.
 
     Attributes:
-        record_of: the tasks before it.
-        catalogue: what the client in the step is told.
+        record_of: reads the records of the tasks before it.
+        catalogue: answers the requests of the client in the step.
     """
 
     record_of: RecordReader
@@ -66,7 +68,7 @@ class Surroundings:
 
 
 Output = Callable[[str, str], None]
-"""Called with ``stdout`` or ``stderr`` and a line without its newline."""
+"""Function that is called with ``stdout`` or ``stderr`` and a line without its newline."""
 
 
 def run_attempt(
@@ -81,17 +83,17 @@ def run_attempt(
 ) -> TaskResult:
     """Run one attempt in the calling thread and commit its manifest, done or failed.
 
-    A step that fails gives a result that says so, and so does an environment that cannot be made.
+    If the step fails or its environment cannot be made, the result states the failure; nothing is raised.
 
     Args:
-        request: which attempt.
-        datastore: where inputs come from and outputs go to.
-        environments: where environments come from.
-        output: takes the lines that the step prints, as they come.
+        request: the attempt.
+        datastore: where inputs are read and outputs are stored.
+        environments: makes the step's environment.
+        output: called with each line that the step prints, while it runs.
         on_start: called with the pid of the step process.
         cancel: when set, the attempt ends early.
-        keepers: who gives the secrets of a type, where it is another than ``secret_values.KEEPERS``.
-        surroundings: where the attempt looks; its own run if None.
+        keepers: keepers of secrets by type; they take precedence over ``secret_values.KEEPERS``.
+        surroundings: where the attempt reads its inputs; its own run if None.
 
     Raises:
         DatastoreError: the manifests cannot be read or written.
@@ -111,16 +113,20 @@ def caught_outside(
     result: TaskResult,
     say: Callable[[str], None],
 ) -> TaskResult:
-    """What ``@catch`` makes of a last attempt whose pod or job ended with its runner.
+    """Apply ``@catch`` to an attempt whose pod or job ended together with its runner.
 
-    Any other result, and one whose attempt cannot have started, comes back as it is.
+    Only a failed last attempt of a step with ``@catch`` changes: a done record is committed for it. Any other
+    result is returned as it is, also if the attempt cannot have started.
 
     Args:
         request: the attempt.
         run: the run's record.
-        datastore: where the run is.
-        result: how it ended.
-        say: takes the lines that are printed.
+        datastore: where the run is stored.
+        result: result of the attempt.
+        say: called with each line that is to be printed.
+
+    Returns:
+        the result that counts.
     """
     if result.ok or not request.is_last or not caught_failure.is_caught(run, request.step):
         return result
@@ -137,7 +143,7 @@ def caught_outside(
 
 
 class _Attempt:
-    """The course of one attempt; also the exchange with its step process."""
+    """One attempt while it runs; also the ``Exchange`` of its step process."""
 
     def __init__(
         self,
@@ -205,7 +211,8 @@ class _Attempt:
         self, scratch: Path, on_start: Callable[[int], None], cancel: threading.Event
     ) -> ProcessEnd:
         request, run = self._request, self._run
-        # First: whatever fails from here on, the attempt's record has the facts that inputs give.
+        # The inputs come first: if anything after them fails, the record still states the facts that they
+        # give, and ``@catch`` can act.
         inputs = self._attempt.inputs = self._inputs()
         code_dir = request.code_dir or code_package.extract(
             self._datastore.storage, run.code["sha256"], self._datastore.cache_dir
@@ -213,7 +220,7 @@ class _Attempt:
         main_ip = THIS_MACHINE
         if request.is_elsewhere and run.graph.is_in_gang(request.step):
             main_ip = main_address(self._datastore.storage, request, cancel)
-        # On Kubernetes a directory in memory may be for that.
+        # The variable is set where the step has a tmpfs for its temporary files, on Kubernetes and Batch.
         tempdir = Path(tempfile.mkdtemp("", "task-", os.environ.get("CONDA_FLOW_TEMPDIR") or scratch))
         self._message = message = task_message(
             request,
@@ -229,6 +236,7 @@ class _Attempt:
         environ = self._with_variables(environ)
         end = run_step_process(command, environ, message, self, on_start, cancel)
         while (done := leads_back(request.step, end.last)) and not cancel.is_set():
+            # The next round reads these artifacts, and ``next_round`` removes the directory they come from.
             self._finish_publishing()
             self._message = message = next_round(message, done)
             end = run_step_process(command, environ, message, self, on_start, cancel)
@@ -243,7 +251,7 @@ class _Attempt:
             raise TaskFailed(f"Task {name} cannot start: {error}") from error
 
     def _with_variables(self, environ: Mapping[str, str] | None) -> Mapping[str, str] | None:
-        """The step's variables: those around it, then ``@environment``, then ``@secrets``."""
+        """Environment variables of the step: the given ones, then ``@environment``, then ``@secrets``."""
         decorators = self._run.decorators_of(self._request.step)
         if not decorators.keys() & {"environment", "secrets"}:
             return environ
@@ -258,7 +266,7 @@ class _Attempt:
     def _command(self) -> tuple[list[str], Mapping[str, str] | None]:
         environment = self._run.environment_of(self._request.step)
         if environment is None and self._request.python in {None, sys.executable}:
-            # This interpreter has the package already; a second copy would only hide it.
+            # This interpreter has the package installed; a copy of it on ``sys.path`` would be redundant.
             return plain_command(sys.executable, Path(runtime_main.__file__)), None
         root = runtime_root(self._datastore.cache_dir)
         main = root / "airflow_conda_flow" / "runtime" / "main.py"
@@ -270,7 +278,7 @@ class _Attempt:
     # The exchange.
 
     def answer(self, message: StepMessage) -> Answer | None:
-        """Give an artifact's file, or take one, or say what is known of past runs."""
+        """Handle a message of the step process; returns the answer if the message has one."""
         if message["type"] == "publish":
             self._publish(Path(message["path"]), message["sha256"], message["size"])
             return None
@@ -289,25 +297,30 @@ class _Attempt:
 
     def _told(self, message: AskMessage) -> Answer:
         try:
-            if message["call"] == "artifact":  # a card's own type may read what the step has just made
+            # A user's card class renders inside the step process and may read an artifact of the step that
+            # is still being published.
+            if message["call"] == "artifact":
                 self._finish_publishing()
             return protocol.answer(self._surroundings.catalogue.call(message["call"], message["arguments"]))
         except CondaFlowError as error:
             return protocol.error(str(error), type(error).__name__)
 
     def line(self, stream: str, data: bytes) -> None:
-        """Keep a line for the log and pass it on; secrets are masked in both."""
+        """Add a line to the log and pass it on, with secrets masked."""
         data = self._mask.data(data)
         self._log.add(stream, data)
         self._output(stream, shown(data))
 
     def _publish(self, path: Path, sha256: str, size: int) -> None:
-        """Small files at once; large ones beside the step, which goes on pickling."""
-        remember(path, sha256)  # the step process hashed exactly what it wrote
+        """Publish an artifact: small local files now, others in a thread, while the step keeps pickling."""
+        remember(
+            path, sha256
+        )  # the step process computed the digest while writing: do not read the file again
         if size < _PUBLISHED_AT_ONCE and self._datastore.storage.kind == "local":
             self._datastore.artifacts.publish(path, sha256)
             return
         if self._publisher is None:
+            # Few threads: an upload of a large file to S3 is itself done in parallel parts.
             self._publisher = ThreadPoolExecutor(4, thread_name_prefix="publish")
         self._publishing.append(self._publisher.submit(self._datastore.artifacts.publish, path, sha256))
 
@@ -326,13 +339,13 @@ class _Attempt:
         left: dict[str, ArtifactRef] | None = None,
         python: str | None = None,
     ) -> TaskResult:
-        """Commit an attempt that failed, or that is done because ``@catch`` says so.
+        """Commit a failed attempt: as failed, or as done if ``@catch`` applies.
 
         Args:
-            exception: why it failed.
-            cancelled: whether it was ended from outside.
-            left: what a step under ``@catch`` leaves to those that follow, if it could still say.
-            python: the version that it ran on, likewise.
+            exception: the failure.
+            cancelled: whether the attempt was ended from outside.
+            left: artifacts that a step under ``@catch`` passes on, if its process could still report them.
+            python: version of Python that the step ran on, if reported.
         """
         exception = self._mask.exception(exception)
         step = self._request.step
@@ -342,7 +355,7 @@ class _Attempt:
             record = self._commit(self._attempt.failed(exception, python))
             return TaskResult(ok=False, record=record, exception=exception, cancelled=cancelled)
         if left is None and self._message is not None:
-            left = self._message["namespace"]  # of the last round, where the step leads back to itself
+            left = self._message["namespace"]  # of the latest round, if the step leads back to itself
         for line in caught_failure.lines(self._run, step, exception):
             self.line("stderr", line.encode("utf-8", "backslashreplace") + b"\n")
         added = caught_failure.stored(self._datastore, self._run, step, exception)
@@ -356,7 +369,7 @@ class _Attempt:
         return describe_death(end)
 
     def _commit(self, record: TaskRecord) -> TaskRecord:
-        """Store the logs and the cards, then the record: its being there is the commit."""
+        """Store logs and cards, then the record. The order matters: the record's presence is the commit."""
         self._log.store(self._datastore.storage, self._request.name)
         record = record.with_cards(self._cards.store(record))
         write_task_manifest(self._datastore.storage, record)

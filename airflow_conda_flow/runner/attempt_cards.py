@@ -1,4 +1,4 @@
-"""The cards of one attempt: made of what its step process said last, and stored beside its manifest."""
+"""The cards of one attempt: HTML pages stored in the folder of its manifest."""
 
 from __future__ import annotations
 
@@ -14,17 +14,19 @@ from airflow_conda_flow.records.task_record import FAILED, TaskRecord
 if TYPE_CHECKING:
     from airflow_conda_flow.records.shapes import ArtifactRef, CardContent, CardRecord, CardsMessage
 
+# A page is written whole, so a step that refreshes in a tight loop would flood the datastore. Waiting longer
+# would only make a card less live; docs/cards.md states this limit.
 _REFRESH_SECONDS = 1.0
 
 
 class AttemptCards:
-    """Takes what a step's cards hold, and stores pages.
+    """Receives the contents of a step's cards and stores them as pages.
 
     Args:
-        storage: where the run is.
+        storage: the datastore's.
         cards: the attributes of the step's ``@card`` decorators.
         parameters: the references of the run's parameters, by name.
-        mask: hides the step's secrets in a page.
+        mask: replaces the step's secrets in a page.
     """
 
     def __init__(
@@ -42,11 +44,11 @@ class AttemptCards:
         self._refreshed = 0.0
 
     def take(self, message: CardsMessage, record: TaskRecord) -> None:
-        """Keep what the cards hold now; while the step runs store them too, once a second at most.
+        """Keep the cards' contents; while the step runs also store the pages, once a second at most.
 
         Args:
-            message: the step process's.
-            record: what is known of the attempt so far.
+            message: from the step process.
+            record: the attempt's record so far.
         """
         self._said = list(message["cards"])
         if message["is_last"] or time.monotonic() - self._refreshed < _REFRESH_SECONDS:
@@ -55,7 +57,10 @@ class AttemptCards:
         self.store(record)
 
     def store(self, record: TaskRecord) -> list[CardRecord]:
-        """Store the pages of an attempt; returns what its record says of them."""
+        """Store the attempt's pages and return their entries for its record.
+
+        A page that cannot be stored is left out: a card must not make a task fail.
+        """
         stored: list[CardRecord] = []
         for name, attributes, said in zip(_names(self._cards), self._cards, self._said, strict=True):
             if said.get("is_none") or not _is_wanted(attributes, record):
@@ -64,7 +69,7 @@ class AttemptCards:
             try:
                 self._storage.write_bytes(layout.card(record.name, name), self._mask(page))
             except DatastoreError:
-                continue  # a page is never worth a task
+                continue
             stored.append({"id": name, "type": attributes["type"]})
         return stored
 
@@ -80,10 +85,10 @@ class AttemptCards:
 def stored_cards(
     storage: Storage, record: TaskRecord, cards: Sequence[Mapping[str, Any]]
 ) -> list[CardRecord]:
-    """The cards that an attempt stored while it ran, for the record that is made of it from outside.
+    """Cards that an attempt stored while it ran, for a record that is made from outside.
 
     Args:
-        storage: where the run is.
+        storage: the datastore's.
         record: the attempt's.
         cards: the attributes of the step's ``@card`` decorators.
     """
@@ -99,7 +104,7 @@ def stored_cards(
 
 
 def _names(cards: Sequence[Mapping[str, Any]]) -> list[str]:
-    """The ids of cards; one that has none of its own is ``card``, or is numbered."""
+    """Ids of the cards; the default is ``card`` for the first one and ``card<position>`` for the others."""
     return [each["id"] or ("card" if number == 0 else f"card{number}") for number, each in enumerate(cards)]
 
 

@@ -1,4 +1,4 @@
-"""What an attempt's process prints: kept in files while it runs, stored when it ends."""
+"""The log of an attempt: kept in files while its process runs, stored when it ends."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ from airflow_conda_flow.records.names import AttemptName
 
 
 class AttemptLog:
-    """Two logs, ``stdout`` and ``stderr``, on the disk: a step may print more than memory holds.
+    """Two logs, ``stdout`` and ``stderr``, on disk: a step may print more than fits into memory.
 
     Args:
-        folder: where the files are; they appear with their first line.
+        folder: directory of the files, which are created with their first line.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -24,7 +24,7 @@ class AttemptLog:
         self._amid_line: set[str] = set()
 
     def add(self, stream: str, data: bytes) -> None:
-        """Append bytes to the log of ``stdout`` or ``stderr``; each line that begins gets the time."""
+        """Append bytes to the log of ``stdout`` or ``stderr``, with a time stamp before each line."""
         if not data:
             return
         file = self._files.get(stream)
@@ -41,7 +41,7 @@ class AttemptLog:
                 self._amid_line.add(stream)
 
     def store(self, storage: Storage, name: AttemptName) -> None:
-        """Put the logs that have a line into the datastore; nothing can be added after that."""
+        """Store the logs that are not empty; nothing can be added to them afterwards."""
         for stream, file in self._files.items():
             file.close()
             storage.upload(Path(file.name), layout.task_log(name, stream))
@@ -53,7 +53,7 @@ class AttemptLog:
 
 
 def shown(data: bytes) -> str:
-    r"""A line as a terminal shows it: of a progress bar that overwrites itself, its last state.
+    r"""Text of a line as a terminal shows it: of a progress bar that overwrites itself, the last state.
 
     >>> shown(b"10%\r20%\r\n"), shown(b"caf\xe9\n")
     ('20%', 'caf�')

@@ -1,7 +1,7 @@
-"""``AttemptRecord``: how one attempt of a task is recorded, by its own runner or from outside.
+"""``AttemptRecord``: makes the record of an attempt, in its own runner or from outside.
 
-Every task manifest of an attempt is made here, so that a task has the same facts whichever way it ended:
-its runner saw the end, or a pod, a job or a worker was lost and somebody else has to say so.
+Every task manifest of an attempt is made here, so that it has the same facts whichever way the attempt
+ended: its runner saw the end, or its pod, job or worker was lost and another process records that.
 """
 
 from __future__ import annotations
@@ -25,15 +25,14 @@ if TYPE_CHECKING:
 
 
 class AttemptRecord:
-    """Makes the record of an attempt from what is known of it.
+    """Maker of an attempt's record. Its creation is the attempt's start time.
 
     Args:
-        request: which attempt.
-        run: the run's record; None where the datastore has none.
+        request: the attempt.
+        run: the run's record; None if the datastore has none.
 
     Attributes:
-        inputs: what the task begins with, once that is known. Until then its record lacks the name of
-            its split.
+        inputs: the task's inputs; None until they are known. Without them the record has no split name.
     """
 
     def __init__(self, request: TaskRequest, run: RunRecord | None) -> None:
@@ -44,10 +43,10 @@ class AttemptRecord:
 
     @classmethod
     def from_outside(cls, request: TaskRequest, run: RunRecord, storage: Storage) -> AttemptRecord:
-        """The record of an attempt whose runner is gone.
+        """Maker of the record of an attempt whose runner is gone.
 
         Raises:
-            LookupError: a task that it reads from has not finished, so it cannot have started.
+            LookupError: a task that it reads from has not finished, so the attempt cannot have started.
         """
         made = cls(request, run)
         reader = RecordReader(storage, request.flow, request.run_id)
@@ -55,17 +54,17 @@ class AttemptRecord:
         return made
 
     def running(self) -> TaskRecord:
-        """The record of an attempt that has not ended; it is shown on cards, and never stored."""
+        """Record of an attempt that has not ended: shown on cards, never stored."""
         return self._record(RUNNING, finished=None)
 
     def done(
         self, artifacts: dict[str, ArtifactRef], transition: Transition | None, python: str | None
     ) -> TaskRecord:
-        """The record of an attempt whose step returned."""
+        """Record of an attempt whose step returned."""
         return self._record(DONE, artifacts=artifacts, transition=transition, python=python)
 
     def failed(self, exception: ExceptionRecord, python: str | None = None) -> TaskRecord:
-        """The record of an attempt that failed."""
+        """Record of an attempt that failed."""
         return self._record(FAILED, exception=exception, python=python)
 
     def caught(
@@ -75,16 +74,16 @@ class AttemptRecord:
         left: Mapping[str, ArtifactRef] | None = None,
         python: str | None = None,
     ) -> TaskRecord:
-        """The record of an attempt whose failure is caught: its task is done.
+        """Record of an attempt whose failure is caught: its task counts as done.
 
         Args:
-            exception: why it failed.
+            exception: the failure.
             added: artifacts that ``@catch`` adds.
-            left: what the step left to those that follow; what it began with if None.
-            python: the version that it ran on.
+            left: the artifacts that the failed step passes on; its inputs if None.
+            python: version of Python that the step ran on.
 
         Raises:
-            LookupError: it is not known what the task began with.
+            LookupError: the task's inputs or the run are not known.
         """
         if self.inputs is None or self._run is None:
             raise LookupError(f"It is not known what {self._name.task.pathspec} began with.")
@@ -98,7 +97,7 @@ class AttemptRecord:
         )
 
     def commit_from_outside(self, storage: Storage, record: TaskRecord) -> TaskRecord:
-        """Commit one of these records, with the cards that the attempt stored while it ran."""
+        """Commit a record, with the cards that the attempt stored while it ran, and return it."""
         if self._run is not None:
             cards = self._run.decorators_of(record.step).get("card", [])
             record = record.with_cards(stored_cards(storage, record, cards))
@@ -131,10 +130,10 @@ class AttemptRecord:
 
 
 def commit_failure(storage: Storage, request: TaskRequest, error: BaseException) -> TaskRecord:
-    """Commit, from outside, an attempt that could not be run; one that left a manifest keeps it.
+    """Commit, from outside, the failure of an attempt; an attempt that has a manifest keeps it.
 
     Returns:
-        the record that the attempt has now.
+        the record that is stored now.
 
     Raises:
         DatastoreError: the manifests cannot be read or written.
@@ -146,13 +145,13 @@ def commit_failure(storage: Storage, request: TaskRequest, error: BaseException)
     try:
         run = run or read_run_manifest(storage, request.flow, request.run_id)
         attempt = AttemptRecord.from_outside(request, run, storage)
-    except (NotInDatastore, LookupError):  # the failure is all that is known
+    except (NotInDatastore, LookupError):  # nothing but the failure is known; it is recorded all the same
         attempt = AttemptRecord(request, run)
     return attempt.commit_from_outside(storage, attempt.failed(as_exception(error)))
 
 
 def as_exception(error: BaseException) -> ExceptionRecord:
-    """Record of a failure that is not the step's own: its message, and no traceback of ours."""
+    """Exception record of a failure outside the step's code: its message, without the runner's traceback."""
     return {
         "type": type(error).__name__,
         "full_type": f"{type(error).__module__}.{type(error).__qualname__}",
@@ -162,12 +161,15 @@ def as_exception(error: BaseException) -> ExceptionRecord:
 
 
 def now() -> str:
-    """The time as manifests have it."""
+    """Current time as manifests state it: ISO 8601, UTC, microseconds."""
     return datetime.now(timezone.utc).isoformat(timespec="microseconds")
 
 
 def _transition(run: RunRecord, step: str) -> Transition | None:
-    """The only transition that a step with ``@catch`` can have: it opens no foreach and no switch."""
+    """Transition of a failed step with ``@catch``, which is known without the step's ``self.next``.
+
+    ``@catch`` refuses steps that open a foreach or a switch.
+    """
     following = run.graph.steps[step].out_steps
     if not following:
         return None

@@ -1,11 +1,12 @@
 """Fetches the runner from S3 into a container whose image has none, and becomes it.
 
-Handed to the image's own Python as a text: ``python3 -I -c TEXT run '<request>'``. So: the standard
-library alone, Python 3.6 and later, and nothing of this package.
+The image's own Python is given this file as text: ``python3 -I -c TEXT run '<request>'``. It may therefore
+use only the standard library of Python 3.6 and later, and nothing of this package. The text is a part of
+the container's command, whose length is limited: keep it short.
 
 Environment variables: ``CONDA_FLOW_RUNNER``, the s3:// URL of the archive, whose file name is its
-sha256; ``AWS_*`` for endpoint and region. Credentials come from where boto3 looks too: the
-environment, the container's endpoint (ECS, Batch, Fargate), the instance's (IMDSv2).
+sha256; ``AWS_*`` for endpoint and region. Credentials are looked up as boto3 does: in the environment,
+at the container's endpoint (ECS, Batch, Fargate), at the instance's (IMDSv2).
 """
 
 import hashlib
@@ -30,12 +31,12 @@ CANNOT_RUN = 3
 HINT = "or base the image on the runner image, as docs/containers.md says."
 METADATA = "http://169.254.169.254"
 CONTAINER = "http://169.254.170.2"
-TRIES = 4
-PASSING = (429, 500, 502, 503, 504)
+TRIES = 4  # as the boto3 client of the datastore has max_attempts=4
+PASSING = (429, 500, 502, 503, 504)  # throttled or overloaded: the same request may succeed later
 
 
 def credentials() -> "tuple[str, str, str | None]":
-    """Access key, secret key and session token or None; nothing of them is ever printed."""
+    """Access key, secret key, and session token or None. They are never printed."""
     env: "Any" = os.environ.get
     if env("AWS_ACCESS_KEY_ID") and env("AWS_SECRET_ACCESS_KEY"):
         return env("AWS_ACCESS_KEY_ID"), env("AWS_SECRET_ACCESS_KEY"), env("AWS_SESSION_TOKEN")
@@ -58,18 +59,20 @@ def credentials() -> "tuple[str, str, str | None]":
 
 
 def small(url: str, headers: "dict[str, str]", method: str = "GET") -> str:
-    """The text that a service of this machine answers."""
+    """Text that a metadata service of this machine answers."""
     request = urllib.request.Request(url, headers=headers, method=method)
-    # Whatever proxy there is, it does not lead to this machine's own services.
+    # No proxy: a proxy from the environment variables cannot reach link-local addresses of this machine.
     opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
     with opener.open(request, timeout=5) as answer:
         return str(answer.read().decode())
 
 
 def open_object(bucket: str, key: str, region: str, keys: "tuple[str, str, str | None]") -> "Any":
-    """The answer to a GET, signed: https://docs.aws.amazon.com/AmazonS3/latest/API/sig-v4-header-based-auth.html."""
+    """Answer to a signed GET: https://docs.aws.amazon.com/AmazonS3/latest/API/sig-v4-header-based-auth.html."""
     endpoint = os.environ.get("AWS_ENDPOINT_URL_S3") or os.environ.get("AWS_ENDPOINT_URL")
     path = "/" + urllib.parse.quote(key, safe="/-_.~")
+    # The bucket goes into the path where it cannot be a host name: a custom endpoint has no DNS entry for
+    # each bucket, and a dot in the name does not match AWS's wildcard certificate.
     if endpoint or "." in bucket:
         path = "/" + bucket + path
     if not endpoint:
@@ -103,7 +106,7 @@ def open_object(bucket: str, key: str, region: str, keys: "tuple[str, str, str |
 
 
 def open_anywhere(bucket: str, key: str) -> "Any":
-    """The answer, also where the bucket turns out to be in another region."""
+    """Answer to a GET; asks again in the bucket's own region if that is another one."""
     keys = credentials()
     region = os.environ.get("AWS_REGION") or os.environ.get("AWS_DEFAULT_REGION") or "us-east-1"
     try:
@@ -116,25 +119,25 @@ def open_anywhere(bucket: str, key: str) -> "Any":
 
 
 class Hashed:
-    """A stream that hashes what is read from it."""
+    """Stream that hashes the bytes that are read from it."""
 
     def __init__(self, stream: "Any") -> None:
         self.stream, self.digest = stream, hashlib.sha256()
 
     def read(self, size: int) -> bytes:
-        """The next bytes."""
+        """Next bytes of the stream; empty at its end."""
         data: bytes = self.stream.read(size)
         self.digest.update(data)
         return data
 
     def check(self, sha256: str) -> None:
-        """Raise OSError if what was read is something else."""
+        """Raise OSError unless the bytes that were read have this sha256."""
         if self.digest.hexdigest() != sha256:
             raise OSError("its sha256 is %s" % self.digest.hexdigest())
 
 
 def unpack(bucket: str, key: str, sha256: str, target: str) -> None:
-    """Make ``target`` the directory in the archive; nothing in it is used before all is verified."""
+    """Unpack the archive to ``target``, which appears only after the archive's sha256 was verified."""
     folder = os.path.dirname(target)
     os.makedirs(folder, exist_ok=True)
     temporary = tempfile.mkdtemp(dir=folder, prefix=".runner-")
@@ -144,6 +147,7 @@ def unpack(bucket: str, key: str, sha256: str, target: str) -> None:
             with tarfile.open(fileobj=stream, mode="r|gz") as archive:
                 options: "Any" = {"filter": "tar"} if hasattr(tarfile, "tar_filter") else {}
                 archive.extractall(temporary, **options)
+            # tarfile stops at the end of the archive; the digest needs the stream's last bytes too.
             while stream.read(1 << 20):
                 pass
         stream.check(sha256)
@@ -155,7 +159,7 @@ def unpack(bucket: str, key: str, sha256: str, target: str) -> None:
 
 
 def fetch(url: str, target: str) -> None:
-    """Unpack the archive into ``target``, trying again what may pass."""
+    """Unpack the archive into ``target``; failures that may be temporary are tried again."""
     bucket, _, key = url[len("s3://") :].partition("/")
     sha256 = key.rpartition("/")[2].partition(".")[0]
     for left in reversed(range(TRIES)):
@@ -173,7 +177,8 @@ def fetch(url: str, target: str) -> None:
 
 
 def main(arguments: "list[str]") -> int:
-    """Become the runner, or end with one line and exit code 3."""
+    """Replace this process by the runner; on failure print one line and return exit code 3."""
+    # The process is PID 1 in its container: the kernel ignores a SIGTERM for which it has no handler.
     signal.signal(signal.SIGTERM, lambda number, _frame: os._exit(128 + number))
     url = os.environ["CONDA_FLOW_RUNNER"]
     target = os.path.join(

@@ -1,4 +1,7 @@
-"""A card as one HTML page that needs nothing beside it; whatever a user gave is escaped."""
+"""Renders a card as one HTML page without further files; everything from the user is escaped.
+
+Only Vega charts load scripts from the network.
+"""
 
 from __future__ import annotations
 
@@ -12,6 +15,7 @@ if TYPE_CHECKING:
     from airflow_conda_flow.records.task_record import TaskRecord
 
 Part = Mapping[str, Any]
+"""One component of a card as plain data; ``kind`` says which function renders it."""
 _VEGA = "https://cdn.jsdelivr.net/npm/"
 _STYLE = """
 :root { color-scheme: light; --line: #d9dee3; --soft: #f5f7f9; --text: #1d2731; --dim: #66727f;
@@ -42,12 +46,12 @@ progress { width: 60%; height: 1rem; vertical-align: middle; accent-color: var(-
 def card_page(
     kind: str, parts: Sequence[Part], record: TaskRecord, parameters: Mapping[str, ArtifactRef]
 ) -> str:
-    """The page of a card.
+    """HTML page of a card.
 
     Args:
-        kind: ``default`` for the task's facts as well, ``blank`` for the parts alone.
-        parts: what the step appended, as ``flow.card_components`` gives it.
-        record: the task's, finished or not.
+        kind: ``default`` adds the task's facts, ``blank`` has the parts alone.
+        parts: the components that the step appended, as ``flow.card_components`` describes them.
+        record: the task's record, finished or not.
         parameters: the references of the run's parameters, by name.
     """
     pathspec = record.task.pathspec
@@ -102,7 +106,7 @@ def _text(text: str) -> Part:
 def _markdown(part: Part) -> str:
     from markdown_it import MarkdownIt  # noqa: PLC0415 - only for cards with Markdown
 
-    # HTML in the text stays text: a card is shown to others than who wrote it.
+    # HTML in the text stays text: other people than its author look at a card.
     return str(
         MarkdownIt("commonmark", {"html": False}).enable(["table", "strikethrough"]).render(part["text"])
     )
@@ -147,6 +151,7 @@ def _value(part: Part) -> str:
 
 
 def _vega(part: Part) -> str:
+    # Inside a script element HTML escapes have no meaning, and ``</script>`` in a value would end it.
     text = json.dumps(part["spec"]).replace("<", "\\u003c")
     controls = "true" if part["controls"] else "false"
     return (

@@ -1,4 +1,4 @@
-"""``@catch``: the artifact that holds a failure, and the lines that are printed of it."""
+"""``@catch``: the artifact that holds a failure, and the lines that report it."""
 
 from __future__ import annotations
 
@@ -15,20 +15,23 @@ if TYPE_CHECKING:
 
 
 def is_caught(run: RunRecord, step: str) -> bool:
-    """Whether the run continues after that step has failed for good."""
+    """True if the step has ``@catch``, so that the run continues after its last attempt has failed."""
     return "catch" in run.decorators_of(step)
 
 
 def stored(
     datastore: Datastore, run: RunRecord, step: str, exception: ExceptionRecord
 ) -> dict[str, ArtifactRef]:
-    """The artifacts that ``@catch`` adds to those of a step that failed: the failure, under ``var``.
+    """Store the failure as an artifact under the name ``var`` of ``@catch``.
 
     Args:
-        datastore: takes the artifact.
+        datastore: where the artifact is stored.
         run: the run's record.
         step: the step that failed.
-        exception: why it failed.
+        exception: the failure.
+
+    Returns:
+        the artifact's reference by its name; empty if ``var`` is None.
     """
     var = _attributes(run, step)["var"]
     if var is None:
@@ -38,7 +41,7 @@ def stored(
 
 
 def lines(run: RunRecord, step: str, exception: ExceptionRecord) -> Iterator[str]:
-    """The lines that are printed of a failure that is caught; none with ``print_exception=False``."""
+    """Lines that report a caught failure; none with ``print_exception=False``."""
     if _attributes(run, step)["print_exception"]:
         yield f"@catch caught an exception from step {step}"
         for line in exception["traceback"].splitlines():

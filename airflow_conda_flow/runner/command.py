@@ -1,6 +1,6 @@
-"""The command line of the runner in a container, first of all ``runner run '<request as JSON>'``.
+"""Command line of the runner in a container: ``runner run '<request as JSON>'`` and three more commands.
 
-Settings come from environment variables alone: ``CONDA_FLOW_*`` for ours, ``AWS_*`` and the rest of
+Settings come from environment variables only: ``CONDA_FLOW_*`` for ours, ``AWS_*`` and the rest of
 boto3's default chain for credentials. docs/containers.md is the contract.
 """
 
@@ -24,7 +24,7 @@ from airflow_conda_flow.runner.container import (
 from airflow_conda_flow.runner.home import install
 from airflow_conda_flow.runner.task_request import TaskRequest
 
-_USAGE_ERROR = 2
+_USAGE_ERROR = 2  # as argparse exits; ``CANNOT_RUN`` is for a valid command that cannot be carried out
 _USAGE = """Usage: runner run REQUEST
        runner install DIRECTORY
        runner publish
@@ -38,15 +38,17 @@ publish puts the runner into the datastore, for images that hold none.
 
 
 def run_as_program() -> NoReturn:
-    """Run the command line of this process and end it with the exit code."""
+    """Run the command line of this process, then exit with its code."""
     code = main(sys.argv[1:])
     sys.stdout.flush()
     sys.stderr.flush()
-    os._exit(code)  # py-rattler's native code may crash where the interpreter is torn down
+    # Not sys.exit: py-rattler's native code may crash while the interpreter shuts down, and the crash would
+    # replace the exit code that the compute target reads.
+    os._exit(code)
 
 
 def main(argv: Sequence[str]) -> int:
-    """Run the command; returns the exit code, see ``run_in_container``. A usage error is 2."""
+    """Run one command and return its exit code: 2 for a usage error, else as ``run_in_container``."""
     try:
         match list(argv):
             case ["run", text]:

@@ -1,4 +1,4 @@
-"""One attempt as the whole work of a container: its output is the container's, its end the exit code."""
+"""Runs one attempt as the whole work of a container: prints its output, returns its end as an exit code."""
 
 from __future__ import annotations
 
@@ -21,20 +21,27 @@ from airflow_conda_flow.runner.attempt_record import commit_failure
 from airflow_conda_flow.runner.task_request import TaskRequest, TaskResult
 from airflow_conda_flow.settings import Settings, load_settings
 
+# Exit codes, part of the contract in docs/containers.md. 2 is a usage error (``command.py``).
 DONE, STEP_FAILED, CANNOT_RUN = 0, 1, 3
-_ENDED_BY_SIGNAL = 128
+_ENDED_BY_SIGNAL = 128  # plus the number of the signal, as shells report it
 SCRATCH = "/tmp/airflow-conda-flow"  # noqa: S108 - the container is ours alone
-"""Where this container alone writes: artifacts, logs and code. A cache directory may be shared by a node."""
+"""Directory for artifacts, logs and code, used by this container only. The cache directory, in contrast, may
+be shared by all containers of a machine."""
 _COMMIT_SECONDS = 10.0
-"""After a signal: how long an attempt may take to end itself. Kubernetes and Batch kill after 30."""
+"""Seconds after a signal within which an attempt should end and commit itself.
+
+More than the 5 s that a step has between SIGTERM and SIGKILL (``step_process.py``). Kubernetes and Batch kill
+the container 30 s after the signal, so about 20 s remain to commit the failure from outside.
+"""
 
 
 def run_in_container(request: TaskRequest) -> int:
-    """Run one attempt to its end, and say how it ended.
+    """Run one attempt to its end and return the container's exit code.
 
     Returns:
-        0: done. 1: the step failed; its manifest says how. 3: the step never started; the message
-        says why, and so does a manifest if the datastore could be written. 128 + n: ended by signal n.
+        0: done. 1: the step failed; the manifest holds the exception. 3: the step never started; a message
+        on standard error says why, and so does the manifest if the datastore could be written.
+        128 + n: ended by signal n.
 
     Raises:
         SettingError: the environment variables name no S3 datastore.
@@ -60,16 +67,16 @@ def run_in_container(request: TaskRequest) -> int:
 
 
 def write_line(stream: str, line: str) -> None:
-    """Print a line of the step at once, whatever this process's encoding is."""
+    """Print a line of the step in UTF-8, whatever this process's encoding is, and flush it."""
     file = sys.stderr if stream == "stderr" else sys.stdout
     file.buffer.write(line.encode("utf-8", "backslashreplace") + b"\n")
     file.buffer.flush()
 
 
 def image_python() -> str:
-    """The interpreter for steps without an environment: the image's own, not the runner's.
+    """Interpreter for steps without an environment: the image's own, never the runner's.
 
-    Where the image has none this is a name that cannot be started, and the step's failure says so.
+    If the image has none this is ``python3``, which cannot be started: the step then fails with that message.
     """
     own = Path(sys.prefix).resolve()
     for folder in os.environ.get("PATH", os.defpath).split(os.pathsep):
@@ -81,11 +88,14 @@ def image_python() -> str:
 
 
 class _Ending:
-    """Knows whether the attempt was told to end, and sees to it that it does.
+    """Ends the attempt when the container receives a signal, and chooses the exit code.
 
     Args:
         request: the attempt.
         datastore: where it is committed.
+
+    Attributes:
+        cancel: set when the attempt has to end.
     """
 
     def __init__(self, request: TaskRequest, datastore: Datastore) -> None:
@@ -98,13 +108,17 @@ class _Ending:
             signal.signal(number, self._on_signal)
 
     def step_started(self, pid: int) -> None:
-        """Note that the step's process is there; where memory ends the kernel takes it, not us."""
+        """Note that the step process runs, and make the kernel kill it before the runner.
+
+        If a step exceeds the container's memory limit, the runner has to survive: it commits the failure.
+        """
         self._started = True
+        # 1000 is the highest score: the kernel chooses the process with the highest score first.
         with contextlib.suppress(OSError):
             Path(f"/proc/{pid}/oom_score_adj").write_text("1000", encoding="ascii")
 
     def code(self, result: TaskResult) -> int:
-        """The exit code; what the step did not say itself is said here."""
+        """Exit code for a result; prints the traceback of a failure."""
         if result.ok:
             return DONE
         if result.exception is not None:
@@ -118,7 +132,8 @@ class _Ending:
         if self._signal is None:
             self._signal = number
             self.cancel.set()
-            # A download or an installation is not interrupted: then the container ends without it.
+            # Setting ``cancel`` ends a step process, but no download and no installation of an environment.
+            # If one of these takes too long, the timer ends the whole process.
             last_resort = threading.Timer(_COMMIT_SECONDS, self._give_up, [number])
             last_resort.daemon = True
             last_resort.start()
@@ -131,8 +146,12 @@ class _Ending:
 
 
 def container_settings() -> Settings:
-    """The settings in force in a container, where S3 is the only datastore."""
-    # A user without a home, as containers often have, has no configuration file either.
+    """Settings in force in a container, where S3 is the only datastore.
+
+    Raises:
+        SettingError: the environment variables name no S3 datastore.
+    """
+    # Containers often run as a user without a home directory, and then ``~`` cannot be resolved.
     os.environ.setdefault("HOME", "/")
     cache = os.environ.get("CONDA_FLOW_CACHE_DIR") or CONTAINER_CACHE
     environ = {**os.environ, "CONDA_FLOW_CACHE_DIR": cache}
@@ -146,5 +165,5 @@ def container_settings() -> Settings:
 
 
 def open_container_datastore(settings: Settings) -> Datastore:
-    """The datastore of the settings; what comes from it is kept where this container alone writes."""
+    """Datastore of the settings; downloads go to ``SCRATCH``, which this container alone uses."""
     return open_datastore(settings.datastore, settings.datastore_root, SCRATCH)

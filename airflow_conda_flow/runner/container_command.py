@@ -1,4 +1,4 @@
-"""The command that a container is started with, whether its image holds the runner or not."""
+"""The command that starts a container, for images with and without the runner."""
 
 from __future__ import annotations
 
@@ -9,11 +9,13 @@ from airflow_conda_flow.runner import bootstrap
 from airflow_conda_flow.runner.task_request import TaskRequest
 
 HOME = "/opt/airflow-conda-flow"
-"""Where the runner is in the runner image, and where an init container puts it."""
+"""Directory of the runner in the runner image; on Kubernetes the volume with the runner is mounted here."""
 RUNNER = f"{HOME}/bin/runner"
 ARCHIVE_VARIABLE = "CONDA_FLOW_RUNNER"
-"""The environment variable with the s3:// URL of the runner's archive."""
+"""Environment variable with the s3:// URL of the runner's archive."""
 
+# POSIX sh only: the image is the user's, and nothing but /bin/sh is required of it. ``$0`` is the text of
+# ``bootstrap.py``, because ``sh -c SCRIPT PROGRAM ARGUMENTS`` makes PROGRAM the name of the script.
 _FETCH = """\
 [ -x {runner} ] && exec {runner} "$@"
 for python in python3 python; do
@@ -26,15 +28,15 @@ exit 3
 
 
 def run_words(request: TaskRequest) -> list[str]:
-    """What follows the command: which attempt to run."""
+    """Arguments that follow the command: ``run`` and the request as compact JSON."""
     return ["run", json.dumps(request.to_dict(), separators=(",", ":"))]
 
 
 def fetching_command() -> list[str]:
-    """The command for an image that may not hold the runner; ``run_words`` follow it.
+    """Command for an image that may not hold the runner; append ``run_words`` to it.
 
-    It is the same for every task: the archive's URL is in the environment variable ``ARCHIVE_VARIABLE``,
-    and credentials are found in the container.
+    The command is the same for every task: the archive's URL is in the environment variable
+    ``ARCHIVE_VARIABLE``, and the container supplies the credentials.
     """
     text = Path(bootstrap.__file__).read_text(encoding="utf-8")
     return ["/bin/sh", "-c", _FETCH.format(runner=RUNNER), text]

@@ -1,4 +1,4 @@
-"""The directory that the runner of a container lives in, as ``docker/install_runner.py`` makes it."""
+"""The directory that holds a container's runner, as ``self_contained.py`` makes it."""
 
 from __future__ import annotations
 
@@ -10,16 +10,18 @@ from airflow_conda_flow.errors import SettingError
 
 
 def runner_home() -> Path | None:
-    """The directory with the runner that runs now; None in an ordinary installation of the package."""
+    """Directory of the runner that runs now; None in an ordinary installation of the package."""
+    # The self-contained runner has its interpreter in ``python/`` and its start files one level up. No
+    # ordinary installation has both files there.
     home = Path(sys.prefix).parent
     return home if (home / "bin" / "runner").is_file() and (home / "runner.py").is_file() else None
 
 
 def install(directory: Path) -> None:
-    """Copy the runner into a directory, over what an earlier try left there.
+    """Copy the runner into a directory; files of an earlier try are overwritten.
 
     Raises:
-        SettingError: this is not a runner that can be copied.
+        SettingError: this process is not a self-contained runner, so there is nothing to copy.
         OSError: the directory cannot be written.
     """
     home = runner_home()
@@ -28,7 +30,8 @@ def install(directory: Path) -> None:
             "Only the runner of a runner image can be installed elsewhere. Run this in one: "
             "docker run IMAGE /opt/airflow-conda-flow/bin/runner install DIRECTORY."
         )
-    # Not copytree of the directory itself: a volume's own mode and times are not ours to change.
+    # Copy the entries, not the directory itself: copytree would set the mode and times of the directory,
+    # which may be a volume's mount point that this user does not own.
     directory.mkdir(parents=True, exist_ok=True)
     for entry in home.iterdir():
         if entry.is_dir():

@@ -1,4 +1,4 @@
-"""Where the main node of a ``num_parallel`` is: it says so in the datastore, and the others wait for that."""
+"""Address of the main node of a ``num_parallel``: node 0 stores it, and the other nodes wait for it."""
 
 from __future__ import annotations
 
@@ -19,21 +19,25 @@ if TYPE_CHECKING:
     from airflow_conda_flow.runner.task_request import TaskRequest
 
 THIS_MACHINE = "127.0.0.1"
-_PAUSE = 0.5
+_PAUSE = 0.5  # seconds between two reads of the datastore, by every waiting node
 _PATIENCE = 3600.0
-"""Seconds for which a node waits for the main one. Whoever started them ends it earlier if that one fails."""
+"""Seconds for which a node waits for node 0.
+
+Long, because a cluster may have to add machines before all nodes have room. If node 0 fails,
+``compute/gang.py`` ends the others earlier; this limit is for the case that its process is gone too.
+"""
 
 
 def main_address(storage: Storage, request: TaskRequest, cancel: threading.Event) -> str:
-    """The address of node 0, which is put into the datastore by node 0 and waited for by the others.
+    """Address of node 0. Node 0 stores its own; any other node waits until it is stored.
 
     Args:
         storage: the datastore's.
-        request: the attempt of a node; all nodes have the same attempt.
-        cancel: when set, nobody waits any longer.
+        request: the attempt of a node; all nodes have the same attempt number.
+        cancel: when set, the wait ends.
 
     Raises:
-        TaskFailed: node 0 did not come up.
+        TaskFailed: node 0 did not start in time, or ``cancel`` was set.
     """
     key, node = _key(request), request.indices[-1]
     if node == 0:
@@ -43,7 +47,7 @@ def main_address(storage: Storage, request: TaskRequest, cancel: threading.Event
     deadline = time.monotonic() + _PATIENCE
     while True:
         with contextlib.suppress(NotInDatastore):
-            if known := storage.read_bytes(key):
+            if known := storage.read_bytes(key):  # empty after ``forget_address``
                 return known.decode()
         if cancel.wait(_PAUSE):
             raise TaskFailed(f"Node {node} of step {request.step} was ended before node 0 ran.")
@@ -55,11 +59,14 @@ def main_address(storage: Storage, request: TaskRequest, cancel: threading.Event
 
 
 def forget_address(storage: Storage, request: TaskRequest) -> None:
-    """Forget where the main node is: a run that was made again under its old id may have left it.
+    """Clear the stored address of node 0, before any node is started.
+
+    A run that is created again under its old id may find the address of the earlier run. Storages have no
+    operation that removes a key, so an empty value stands for no address.
 
     Args:
         storage: the datastore's.
-        request: the attempt of a node, before any is started.
+        request: the attempt of any of the nodes.
     """
     storage.write_bytes(_key(request), b"")
 
@@ -69,7 +76,7 @@ def _key(request: TaskRequest) -> str:
 
 
 def own_address(storage: Storage) -> str:
-    """The address of this machine, or container, in the network in which the datastore is."""
+    """Address of this machine or container, as seen from the network that leads to the datastore."""
     if not isinstance(storage, S3Storage):
         return THIS_MACHINE
     url = urlsplit(storage.client.meta.endpoint_url)
@@ -77,7 +84,8 @@ def own_address(storage: Storage) -> str:
     for family, kind, protocol, _, place in places:
         with socket.socket(family, kind, protocol) as probe:
             try:
-                probe.connect(place)  # sends nothing: it only looks which way it would go
+                # Connecting a UDP socket sends nothing; the kernel only chooses the route and the address.
+                probe.connect(place)
             except OSError:
                 continue
             return str(probe.getsockname()[0])

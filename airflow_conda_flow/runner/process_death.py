@@ -1,4 +1,4 @@
-"""What to say of a step's process that ended without a word."""
+"""Explains why a step process ended without a ``done`` or ``failed`` message."""
 
 from __future__ import annotations
 
@@ -13,14 +13,15 @@ from airflow_conda_flow.runner.step_process import ProcessEnd
 if TYPE_CHECKING:
     from airflow_conda_flow.records.shapes import ExceptionRecord
 
-# A container sees its own group at the root of each hierarchy: version 2, version 1.
+# Files of cgroup version 2, then of version 1. A container sees its own cgroup at the root of the hierarchy.
+# Outside a container these files are missing or state no limit.
 _KILL_COUNTS = (Path("/sys/fs/cgroup/memory.events"), Path("/sys/fs/cgroup/memory/memory.oom_control"))
 _LIMITS = (Path("/sys/fs/cgroup/memory.max"), Path("/sys/fs/cgroup/memory/memory.limit_in_bytes"))
 _MEBIBYTE = 1024 * 1024
 
 
 def describe_death(end: ProcessEnd) -> ExceptionRecord:
-    """The exception that a manifest holds for it."""
+    """Exception record for a step process that died."""
     if end.cancelled:
         message = "The task was ended before it finished."
     elif end.return_code < 0:
@@ -45,7 +46,7 @@ def _killed(name: str) -> str:
 
 
 def _ran_out_of_memory() -> bool:
-    """Whether the kernel killed a process of this container for its memory."""
+    """True if the kernel killed a process of this container because of its memory limit."""
     for path in _KILL_COUNTS:
         for line in _lines(path):
             name, _, count = line.partition(" ")
@@ -72,5 +73,5 @@ def _lines(path: Path) -> list[str]:
 def _signal_name(number: int) -> str:
     try:
         return signal.Signals(number).name
-    except ValueError:  # a real-time signal
+    except ValueError:  # a real-time signal, which has no name of its own
         return f"signal {number}"

@@ -14,11 +14,13 @@ TaskKey = tuple[str, tuple[int, ...]]
 
 
 class RecordReader:
-    """Called with a step and an index path, gives the record of that task, or None.
+    """Reader of one run's task records: call it with a step and an index path.
+
+    A record is kept once it was read; a task without one is looked up again by the next call.
 
     Attributes:
         flow: the flow's name.
-        run_id: the run that the tasks are of.
+        run_id: id of the run that the tasks belong to.
     """
 
     def __init__(self, storage: Storage, flow: str, run_id: str) -> None:
@@ -28,11 +30,11 @@ class RecordReader:
         self._known: dict[TaskKey, TaskRecord] = {}
 
     def name_of(self, step: str, indices: tuple[int, ...]) -> TaskName:
-        """The name of a task of the run."""
+        """Name of a task of the run."""
         return TaskName.at(self.flow, self.run_id, step, indices)
 
     def __call__(self, step: str, indices: tuple[int, ...]) -> TaskRecord | None:
-        """The record of a finished task, or None."""
+        """Record of a finished task, or None."""
         key = (step, indices)
         if key not in self._known:
             record = read_task_manifest(self._storage, self.name_of(step, indices))
@@ -42,7 +44,7 @@ class RecordReader:
         return self._known[key]
 
     def read_all(self, keys: Iterable[TaskKey]) -> None:
-        """Read those that are not known yet, side by side where that is faster."""
+        """Read the records that are not known yet; in parallel from S3."""
         missing = [key for key in keys if key not in self._known]
         records = read_task_manifests(self._storage, [self.name_of(*key) for key in missing])
         self._known.update((key, found) for key, found in zip(missing, records, strict=True) if found)

@@ -1,4 +1,4 @@
-"""What happens once before the first task of a run: environments, code package, run manifest."""
+"""Preparation of a run, once before its first task: environments, code package, run manifest."""
 
 from __future__ import annotations
 
@@ -31,7 +31,9 @@ from airflow_conda_flow.settings import Settings
 if TYPE_CHECKING:
     from airflow_conda_flow.records.shapes import ArtifactRef, RunManifest
 
-_BUFFERS_SINCE = (3, 8)  # https://peps.python.org/pep-0574/
+# First Python with pickle protocol 5, whose out-of-band buffers keep arrays from being copied:
+# https://peps.python.org/pep-0574/
+_BUFFERS_SINCE = (3, 8)
 
 
 def prepare_run(
@@ -53,27 +55,27 @@ def prepare_run(
     current: Mapping[str, Any] | None = None,
     resolved: Collection[str] | None = None,
 ) -> RunRecord:
-    """Resolve every environment, store the code package, and commit the run's manifest.
+    """Resolve the environments, store the code package, and commit the run's manifest.
 
-    Doing it again for the same run id writes the manifest again; tasks that start later use it.
+    A second call for the same run id overwrites the manifest; tasks that start later use the new one.
 
     Args:
         definition: the flow.
-        datastore: where the run is kept.
+        datastore: where the run is stored.
         environments: resolves and caches environments.
-        settings: channels, and what machines are taken to have.
+        settings: channels, virtual packages and other settings in force.
         platforms: the conda platform of every step.
-        in_containers: the steps that run in containers, whose environments are packed for them.
+        in_containers: the steps that run in containers; their environments are also stored as archives.
         run_id: the run's id.
         parameters: the value of every parameter, by attribute.
-        origin: who runs the tasks.
+        origin: the scheduler that runs the tasks.
         environment: ``conda`` gives every step its own environment, ``local`` none.
         tags: the run's tags.
         first_attempt: the number of every task's first attempt.
-        namespace: the tag of the runs that the client shows in steps; the user's if None.
-        resumed: the run that this one resumes; it has that run's parameters.
+        namespace: tag of the runs that the client shows in steps; ``user:<name>`` if None.
+        resumed: the run that this one resumes; its parameters replace ``parameters`` and the configs.
         current: further values for ``current`` in steps, as JSON.
-        resolved: the steps whose environments are made; all if None.
+        resolved: the steps whose environments are resolved; all if None.
 
     Returns:
         the run's record.
@@ -134,16 +136,16 @@ def _project_tags(project: Mapping[str, Any]) -> list[str]:
 
 
 def first_attempt(storage: Storage, flow: str, run_id: str, *, is_new: bool) -> int:
-    """The number of every task's first attempt in a run whose id an orchestrator gives.
+    """Number of every task's first attempt in a run whose id comes from an orchestrator.
 
-    An orchestrator can forget a run and make it again under the same id. The tasks of the new one
-    then go on counting where the old one ended, or they would take its outputs for their own.
+    A run can be deleted in the orchestrator and be created again under the same id. The attempts of the new
+    run then continue the numbers of the old one; otherwise the old outputs would be taken for the new run's.
 
     Args:
-        storage: where the run is kept.
+        storage: the datastore's.
         flow: the flow's name.
         run_id: the run's id.
-        is_new: whether the orchestrator prepares the run for the first time.
+        is_new: whether this is the orchestrator's first try to prepare the run; a later try keeps the number.
     """
     try:
         before = read_run_manifest(storage, flow, run_id)
@@ -159,11 +161,11 @@ def first_attempt(storage: Storage, flow: str, run_id: str, *, is_new: bool) -> 
 def environment_specs(
     definition: FlowDefinition, settings: Settings, platforms: Mapping[str, str]
 ) -> dict[str, EnvironmentSpec]:
-    """The spec of every step that has an environment of its own.
+    """Environment spec by step; a step without an environment of its own is absent.
 
     Args:
         definition: the flow.
-        settings: channels, and what machines are taken to have.
+        settings: channels, virtual packages and other settings in force.
         platforms: the conda platform of every step.
     """
     wanted = definition.step_environments(platform.python_version())
@@ -180,7 +182,7 @@ def _place(definition: FlowDefinition, step: str) -> tuple[str, int]:
 
 
 def _pickle_protocols(definition: FlowDefinition, specs: Mapping[str, EnvironmentSpec]) -> dict[str, int]:
-    """For each step the newest protocol that it and every later step can read."""
+    """Newest pickle protocol, by step, that the step and all later steps can read."""
     old = {step for step, spec in specs.items() if _version(spec.python) < _BUFFERS_SINCE}
     return {
         step: 4 if ({step} | definition.graph.descendants(step)) & old else 5
@@ -199,7 +201,7 @@ def _store(datastore: Datastore, values: Mapping[str, Any], protocol: int) -> di
 
 
 def _content(value: Any, storage: Storage) -> Any:
-    """The content of a file that a parameter is given; any other value as it is."""
+    """Content of the file if the value is an ``IncludeFile``'s, else the value itself."""
     if isinstance(value, FileToInclude):
         return value.content(lambda url: read_object_at(url, storage))
     return value

@@ -1,7 +1,8 @@
 """The directory that makes ``airflow_conda_flow`` importable inside a step environment.
 
-It holds the facade, the errors, ``records/``, ``flow/``, ``runtime/``, ``client/`` and ``datatools/``, and
-nothing else of ours: what is not there cannot be imported by a step.
+It holds the facade, the errors, ``records/``, ``flow/``, ``runtime/``, ``client/``, ``datatools/``,
+``plugins/`` and a few modules beside them, and nothing else of the package. A step cannot import the rest,
+which needs libraries that its environment does not have.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ from functools import cache
 from pathlib import Path
 
 _PACKAGE = Path(__file__).parent.parent
+# Everything named here must import on Python 3.6 with the standard library alone.
 _ROOMS = ("records", "flow", "runtime", "client", "datatools", "plugins")
 _FILES = (
     "__init__.py",
@@ -28,7 +30,12 @@ _FILES = (
 
 
 def runtime_root(cache_dir: Path) -> Path:
-    """The directory to put on a step's ``sys.path``; made once per version of the sources."""
+    """Directory to put on a step's ``sys.path``; made once per state of the sources.
+
+    Safe to call from several processes at once.
+    """
+    # Named after the sources' digest and not after the version: an edited checkout gets a new copy, and a
+    # running step keeps the one that it started with. 32 hex digits are enough to be unique.
     target = cache_dir / "runtime" / _digest()[:32]
     if not target.is_dir():
         _make(target)
@@ -53,6 +60,7 @@ def _sources() -> dict[str, bytes]:
 
 
 def _make(target: Path) -> None:
+    # The directory appears by a rename, so that another process never sees it half filled.
     temporary = target.with_name(f".{target.name}.{os.getpid()}-{secrets.token_hex(4)}")
     try:
         for name, data in _sources().items():
@@ -61,7 +69,7 @@ def _make(target: Path) -> None:
             path.write_bytes(data)
         temporary.rename(target)
     except OSError:
-        if not target.is_dir():  # else another process was first
+        if not target.is_dir():  # if it is there, another process made the same directory first
             raise
     finally:
         shutil.rmtree(temporary, ignore_errors=True)

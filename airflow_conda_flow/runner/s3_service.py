@@ -1,13 +1,14 @@
-"""``S3Service``: what the S3 client in a step asks, answered by the runner.
+"""``S3Service``: the runner's side of the S3 client that steps use.
 
-A socket of its own, so that threads of the step, and processes that it forks, transfer side by side while
-artifacts and log lines go on. One request and one answer a connection, one line of JSON each:
+It has its own socket, so that threads and forked processes of the step can transfer objects in parallel,
+and neither artifacts nor log lines wait for them. Each connection carries one request and one answer, a
+line of JSON each:
 
     step → runner   {"call": "get", "arguments": [...]}
     runner → step   {"type": "answer", "value": ...} | {"type": "error", "message": ..., "error": "<class>"}
 
-Objects travel as files. The socket is in a directory that this user alone may enter, and knows no call
-that gives credentials.
+Objects are passed as files. The socket has mode 0600, so that only this user can connect, and no call returns
+credentials.
 """
 
 from __future__ import annotations
@@ -32,14 +33,14 @@ if TYPE_CHECKING:
 
 
 class S3Service:
-    """Answers until it is closed.
+    """Server for the S3 requests of one attempt; runs in threads until it is closed.
 
     Attributes:
-        path: the socket; None where none could be made, which the step says when it needs it.
+        path: path of the socket; None if none could be made, which the step reports when it needs S3.
 
     Args:
         storage: the datastore's; if it is in S3, its credentials are used, else boto3's default chain.
-        scratch: a directory of the attempt.
+        scratch: the attempt's scratch directory, where the socket is made.
     """
 
     def __init__(self, storage: Storage, scratch: Path) -> None:
@@ -55,11 +56,11 @@ class S3Service:
             threading.Thread(target=self._listen, name="s3", daemon=True).start()
 
     def close(self) -> None:
-        """End what is on its way, and take no more."""
+        """Stop running transfers and accept no further request."""
         self._is_closed = True
         self._objects.stop()
         if self.path is not None:
-            # Closing a socket does not end the wait for its next connection.
+            # Closing a socket does not wake a thread that waits in ``accept``; a connection does.
             with (
                 contextlib.suppress(OSError),
                 socket.socket(socket.AF_UNIX) as knock,
@@ -70,7 +71,10 @@ class S3Service:
             shutil.rmtree(self._folder, ignore_errors=True)
 
     def _bound(self, scratch: Path) -> str | None:
-        """Where the socket is: beside the attempt's files, or else where temporary files go."""
+        """Path of the bound socket: in the scratch directory, else among the temporary files, else None.
+
+        The scratch directory is on the datastore's or the cache's file system, which may not support sockets.
+        """
         with contextlib.suppress(OSError):
             return self._bound_at(str(scratch / "s3"))
         with contextlib.suppress(OSError):
@@ -81,7 +85,10 @@ class S3Service:
     def _bound_at(self, path: str) -> str:
         with socket_path.short(path) as bindable:
             self._listener.bind(bindable)
+        # Before ``listen``: until then nobody can connect, whatever mode the umask gave the socket.
         Path(path).chmod(0o600)
+        # Length of the queue for ``accept``. Every call of the step's client opens a connection, from all its
+        # threads and processes; if the queue is full, they wait in ``connect``.
         self._listener.listen(64)
         return path
 
@@ -98,7 +105,7 @@ class S3Service:
                 threading.Thread(target=self._serve, args=[link], name="s3", daemon=True).start()
 
     def _serve(self, link: socket.socket) -> None:
-        # A step that no longer waits, for its time is over or it was killed, gets no answer.
+        # OSError: the step no longer waits, because it timed out or was killed.
         with contextlib.suppress(OSError), link, link.makefile("rb") as reader:
             line = reader.readline()
             if line.endswith(b"\n"):

@@ -1,4 +1,4 @@
-"""The values of a step's ``@secrets``: asked for when the step starts, and kept out of what it prints."""
+"""The values of a step's ``@secrets``: fetched when the step starts, and masked in whatever it prints."""
 
 from __future__ import annotations
 
@@ -17,26 +17,27 @@ if TYPE_CHECKING:
     from airflow_conda_flow.records.shapes import ExceptionRecord
 
 Source = Mapping[str, Any]
+"""One entry of ``@secrets(sources=...)`` in its long form: ``type``, ``id``, ``options``, ``role``."""
 Keeper = Callable[[Source], dict[str, str]]
-"""Called with a source of ``@secrets``, gives environment variables; raises ``SecretError``."""
+"""Function that fetches the secret of a source and returns environment variables; raises ``SecretError``."""
 
 _UNSAFE = re.compile(r"[^A-Za-z0-9_]")
-_SHORTEST = 3  # what is shorter would mask half of every line
+_SHORTEST = 3  # masking one or two characters would mask parts of every line
 _ARN = re.compile(r"arn:[^:]+:secretsmanager:([^:]+):")
 
 
 def resolve(
     decorators: Mapping[str, Any], environ: Mapping[str, str], keepers: Mapping[str, Keeper]
 ) -> dict[str, str]:
-    """The environment variables of a step's ``@secrets``.
+    """Environment variables of a step's ``@secrets``.
 
     Args:
-        decorators: the step's, attributes by name.
-        environ: the variables that the step has without them.
-        keepers: who gives the secrets of a type, where it is not ``KEEPERS``.
+        decorators: the step's decorators: attributes by name.
+        environ: the variables that the step has without its secrets.
+        keepers: keepers by type; they take precedence over ``KEEPERS``.
 
     Raises:
-        SecretError: a secret cannot be had, or its name is taken.
+        SecretError: a secret cannot be fetched, or its variable exists already.
     """
     attributes = decorators.get("secrets")
     if attributes is None:
@@ -57,12 +58,15 @@ def resolve(
 
 
 def entries(text: str, source: Source, name: str) -> dict[str, str]:
-    """The variables of a secret that is a text: those of a JSON object, or one.
+    """Environment variables of a secret that is a text: one for each entry of a JSON object, or one for all.
 
     Args:
         text: the secret.
-        source: where it comes from; its options say how to read it.
-        name: the variable's name where it is one and the options name none.
+        source: its source; the options ``json`` and ``env_var_name`` say how to read it.
+        name: name of the single variable, unless the options name it.
+
+    Raises:
+        SecretError: the text should be a JSON object and is not.
 
     >>> entries('{"db-user": "x", "port": 1}', {"id": "s", "options": {}}, "s")
     {'db_user': 'x', 'port': '1'}
@@ -85,7 +89,7 @@ def entries(text: str, source: Source, name: str) -> dict[str, str]:
 
 
 def variable(name: str) -> str:
-    """A name as one of an environment variable.
+    """Name of an environment variable, made from any name: other characters become ``_``.
 
     >>> variable("prod/db-password"), variable("2nd")
     ('prod_db_password', '_2nd')
@@ -95,27 +99,33 @@ def variable(name: str) -> str:
 
 
 class Mask:
-    """Replaces the values of secrets in what a step prints, and in its cards; none are known at first."""
+    """Replaces secrets by ``***`` in the lines that a step prints, its exception and its cards."""
 
     def __init__(self) -> None:
         self._texts: re.Pattern[str] | None = None
         self._bytes: re.Pattern[bytes] | None = None
 
     def hide(self, values: Iterable[str]) -> None:
-        """Mask these from now on, but for what is shorter than three characters."""
+        """Mask these values from now on; those of an earlier call are forgotten.
+
+        The lines of a value are masked one by one, because lines are what is printed. Lines of fewer than
+        three characters are not masked.
+        """
         plain = [piece for value in values for piece in value.splitlines() if len(piece) >= _SHORTEST]
-        pieces = {*plain, *map(escape, plain)}  # as they stand in HTML
+        pieces = {*plain, *map(escape, plain)}  # cards contain them escaped for HTML
+        # Longest first: a regular expression takes the first alternative that matches, and a secret may be
+        # the beginning of another one.
         ordered = sorted(pieces, key=len, reverse=True)
         self._texts = re.compile("|".join(map(re.escape, ordered))) if ordered else None
         encoded = b"|".join(re.escape(piece.encode("utf-8", "surrogateescape")) for piece in ordered)
         self._bytes = re.compile(encoded) if ordered else None
 
     def data(self, data: bytes) -> bytes:
-        """Printed bytes, masked."""
+        """The bytes with every secret replaced."""
         return data if self._bytes is None else self._bytes.sub(b"***", data)
 
     def exception(self, exception: ExceptionRecord) -> ExceptionRecord:
-        """An exception's texts, masked."""
+        """The exception record with every secret replaced in its texts."""
         if self._texts is None:
             return exception
         masked = self._texts
@@ -128,11 +138,14 @@ class Mask:
 
 
 def from_client(client: Any, source: Source) -> dict[str, str]:
-    """The variables of a secret of AWS Secrets Manager.
+    """Environment variables of a secret of AWS Secrets Manager; a binary secret is given in base64.
 
     Args:
         client: boto3's client ``secretsmanager``.
-        source: which secret.
+        source: names the secret.
+
+    Raises:
+        SecretError: the secret cannot be read.
     """
     from botocore.exceptions import (  # type: ignore[import-untyped]  # noqa: PLC0415 - heavy
         BotoCoreError,
@@ -150,7 +163,7 @@ def from_client(client: Any, source: Source) -> dict[str, str]:
 
 
 def region_of(source: Source) -> str | None:
-    """The region of a secret of AWS, where its source names one."""
+    """Region of an AWS secret, from its ARN or its options; None if neither names one."""
     arn = _ARN.match(source["id"])
     return arn.group(1) if arn else source["options"].get("region")
 
@@ -179,19 +192,22 @@ def _from_aws(source: Source) -> dict[str, str]:
 
 
 def connection(uri: str, source: Source) -> dict[str, str]:
-    """The variable of an Airflow connection: its URI, under Airflow's own name for it."""
+    """Environment variable of an Airflow connection: its URI, by default as ``AIRFLOW_CONN_<ID>``."""
     name = source["options"].get("env_var_name") or f"AIRFLOW_CONN_{variable(source['id']).upper()}"
     return {name: uri}
 
 
 def airflow_variable(text: str, source: Source) -> dict[str, str]:
-    """The variables of an Airflow variable: one, or with the option ``json`` those of its object."""
+    """Environment variables of an Airflow variable: one, or with the option ``json`` one for each entry."""
     options = {"json": False, **source["options"]}
     return entries(text, {**source, "options": options}, source["id"])
 
 
 def _from_environ(prefix: str, give: Callable[[str, Source], dict[str, str]]) -> Keeper:
-    """Outside Airflow its connections and variables are where it looks first: in the environment."""
+    """Keeper that reads an Airflow connection or variable from the environment variables.
+
+    For processes outside Airflow. Airflow itself also accepts connections and variables there.
+    """
 
     def keeper(source: Source) -> dict[str, str]:
         name = prefix + source["id"].upper()

@@ -1,14 +1,15 @@
-"""Makes the directory that is the runner of containers, of the Python that runs this.
+"""Builds the self-contained directory that holds a container's runner, from the Python that runs this file.
 
-    bin/runner      starts it
+    bin/runner      shell script that starts the runner
     python/         the interpreter and its standard library
-    lib/            every shared library that these load, libc and its loader too
+    lib/            every shared library that these load, including libc and its loader
     site/           our package and its libraries
-    runner.py       the first lines
+    runner.py       the Python program that ``bin/runner`` starts
 
-It needs nothing around it but ``/bin/sh``, and works from any place. Linux with glibc alone.
-The standard library alone: the Dockerfile runs this file by itself, in two parts that end up in one
-directory, ``self_contained.py libraries WHEELS TARGET`` and ``self_contained.py package WHEELS TARGET``.
+The directory can be moved anywhere and needs only ``/bin/sh`` around it. It works on Linux with glibc only.
+This file uses the standard library alone, because the Dockerfile runs it by itself. It does so in two parts,
+which share one directory: ``self_contained.py libraries WHEELS TARGET`` makes the large part that seldom
+changes, ``self_contained.py package WHEELS TARGET`` the small one.
 """
 
 from __future__ import annotations
@@ -45,10 +46,11 @@ from airflow_conda_flow.runner.command import run_as_program
 
 run_as_program()
 """
+# Parts of the standard library that the runner never imports.
 _LEFT_OUT = (
     *("__pycache__", "*-packages", "config-*", "distutils", "ensurepip", "idlelib", "lib2to3", "pydoc_data"),
     *("test", "tests", "tkinter", "turtle*", "unittest", "venv"),
-    # Modules that load libraries of their own, for terminals, windows and databases.
+    # Extension modules for terminals, windows and databases: each would bring further shared libraries.
     *(
         "_curses*.so",
         "_dbm*.so",
@@ -60,9 +62,11 @@ _LEFT_OUT = (
         "readline*.so",
     ),
 )
-# Of the services that botocore can speak to, the runner needs those for objects, secrets and credentials.
+# The runner uses botocore for objects, secrets and credentials only. The descriptions of all the other
+# services are most of botocore's size.
 _SERVICES = frozenset(["s3", "secretsmanager", "sts", "sso", "sso-oidc", "signin"])
-# Loaded by name when a host is looked up; part of libc itself since glibc 2.34.
+# ``ldd`` does not list these, because libc loads them by name: the NSS modules, which need libresolv, when it
+# looks up a host (since glibc 2.34 they are part of libc itself), and libgcc when a thread is cancelled.
 _LOADED_BY_NAME = ("libnss_files.so.2", "libnss_dns.so.2", "libresolv.so.2", "libgcc_s.so.1")
 
 
@@ -77,11 +81,15 @@ def add_interpreter(target: Path) -> None:
 
 
 def add_shared_libraries(target: Path) -> None:
-    """Copy every library that the interpreter and the extension modules in ``target`` load, and theirs."""
+    """Copy the shared libraries that the binaries in ``target`` load, directly or through each other.
+
+    Raises:
+        FileNotFoundError: this machine lacks one of them.
+    """
     lib = target / "lib"
     lib.mkdir()
     binaries = [str(target / "python" / "bin" / "python3"), *map(str, target.rglob("*.so"))]
-    command = ["ldd", *binaries]  # part of libc, wherever that is
+    command = ["ldd", *binaries]  # comes with libc, so it is on every machine that has one
     listed = subprocess.run(command, check=True, capture_output=True, text=True).stdout
     missing = sorted(set(re.findall(r"(\S+) => not found", listed)))
     if missing:
@@ -92,24 +100,26 @@ def add_shared_libraries(target: Path) -> None:
     for path in found:
         if target not in path.parents:
             shutil.copy2(os.path.realpath(path), lib / path.name)
+    # The loader is renamed because its name contains the architecture, which ``START`` must not depend on.
     (loader,) = (path for path in found if path.name.startswith(("ld-linux", "ld64")))
     (lib / loader.name).rename(lib / "ld.so")
 
 
 def trim(target: Path) -> None:
-    """Remove from ``target`` what the runner never loads."""
+    """Remove data and modules from ``target`` that the runner never loads."""
     site = target / "site"
     for library in ("boto3", "botocore"):
         for service in (site / library / "data").iterdir():
             if service.is_dir() and service.name not in _SERVICES:
                 shutil.rmtree(service)
     shutil.rmtree(site / "boto3" / "examples", ignore_errors=True)
+    # zstandard has two backends and prefers the C one, which is there.
     for other_backend in (site / "zstandard").glob("_cffi.*"):
         other_backend.unlink()
 
 
 def add_start(target: Path) -> None:
-    """Write what starts the runner."""
+    """Write the two files that start the runner: ``bin/runner`` and ``runner.py``."""
     runner = target / "bin" / "runner"
     runner.parent.mkdir()
     runner.write_text(START, encoding="ascii")
@@ -118,13 +128,22 @@ def add_start(target: Path) -> None:
 
 
 def compile_modules(target: Path) -> None:
-    """Compile every module for good: nobody writes there later, and copies change times."""
+    """Compile every module to bytecode that is never checked against its source.
+
+    Copying changes a file's time, which would make ordinary bytecode stale; and containers often cannot
+    write to the directory, so they would compile again in every process.
+    """
+    # ``check=False``: one file that does not compile must not prevent the build; importing it would say why.
     command = [sys.executable, "-I", "-m", "compileall", "-q", "-q", "-j", "0"]
     subprocess.run([*command, "--invalidation-mode", "unchecked-hash", target], check=False)
 
 
 def unpack(wheels: Path, target: Path) -> None:
-    """Put the packages of all wheels of a folder into ``target``."""
+    """Unpack all wheels of a folder into ``site/`` of ``target``; their scripts are left out.
+
+    Raises:
+        ValueError: a wheel has files for places other than site-packages.
+    """
     for wheel in sorted(wheels.glob("*.whl")):
         with zipfile.ZipFile(wheel) as archive:
             names = [name for name in archive.namelist() if ".data/scripts/" not in name]
@@ -135,7 +154,7 @@ def unpack(wheels: Path, target: Path) -> None:
 
 
 def main(part: str, wheels: Path, target: Path) -> None:
-    """Make one of the two parts."""
+    """Build one of the two parts: ``libraries`` or ``package``."""
     if part == "libraries":
         add_interpreter(target)
         unpack(wheels, target)

@@ -1,24 +1,27 @@
-"""The environment variables and the command line of a step process."""
+"""Environment variables and command line of a step process."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
 
+# Variables of the interpreter, conda environment or virtual environment that the runner itself runs in.
+# ``_CE_CONDA`` and ``_CE_M`` are set by conda's shell functions.
 _DROPPED_PREFIXES = ("PYTHON", "CONDA_", "_CONDA_", "_CE_", "MAMBA_")
 _DROPPED = frozenset(["VIRTUAL_ENV", "VIRTUAL_ENV_PROMPT", "__PYVENV_LAUNCHER__", "LD_PRELOAD"])
+# In these locales Python before 3.7 prints ASCII only, and so do many programs that a step starts.
 _C_LOCALES = frozenset(["", "C", "POSIX"])
 
 
 def conda_environ(environ: Mapping[str, str], prefix: Path) -> dict[str, str]:
-    """The variables for a step in a conda environment.
+    """Environment variables for a step in a conda environment.
 
-    Whatever leads an interpreter to another's libraries is dropped, so that programs that the step
-    starts are as isolated as the step. ``LD_LIBRARY_PATH`` stays: drivers of the machine live there.
+    Variables that make an interpreter load another one's libraries are dropped, so that programs which the
+    step starts are as isolated as the step. ``LD_LIBRARY_PATH`` is kept: it leads to the machine's drivers.
 
     Args:
         environ: the runner's variables.
-        prefix: the environment.
+        prefix: root directory of the environment.
     """
     values = {
         name: value
@@ -36,10 +39,13 @@ def conda_environ(environ: Mapping[str, str], prefix: Path) -> dict[str, str]:
 
 
 def conda_command(prefix: Path, main: Path) -> list[str]:
-    """The start of the command line in a conda environment: isolated, and UTF-8 everywhere."""
+    """Start of the command line in a conda environment: Python isolated (``-I``) and in UTF-8 mode."""
     return [str(prefix / "bin" / "python"), "-I", "-X", "utf8", str(main)]
 
 
 def plain_command(python: str, main: Path) -> list[str]:
-    """The start of the command line in an interpreter that is not ours to isolate."""
+    """Start of the command line in the user's own interpreter, which is not isolated.
+
+    A step without an environment sees what the user sees: ``PYTHONPATH`` and the user's site-packages.
+    """
     return [python, str(main)]

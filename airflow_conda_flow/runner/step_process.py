@@ -1,4 +1,4 @@
-"""Starts a step process, answers it, and ends it; knows nothing of graphs or datastores."""
+"""Starts a step process, answers its messages, and ends it; knows nothing of graphs or datastores."""
 
 from __future__ import annotations
 
@@ -18,32 +18,40 @@ from airflow_conda_flow.runtime.protocol import decode, encode
 if TYPE_CHECKING:
     from airflow_conda_flow.records.shapes import Answer, LastMessage, StepMessage, TaskMessage
 
+# Cancelling, a passed deadline and the end of the process do not wake ``select``: each is noticed at most
+# this late.
 _POLL_SECONDS = 0.1
+# From SIGTERM to SIGKILL, for the step's ``finally`` blocks and handlers. In a container the attempt must
+# also be committed within 10 s of the signal (``container.py``), so this must stay well below that.
 _GRACE_SECONDS = 5.0
+# For the last output of the process and its children after it has ended. It is a limit, not a delay: reading
+# stops as soon as all streams are closed or a poll brings nothing.
 _DRAIN_SECONDS = 0.5
+# More than a pipe (64 KiB) or a Unix socket (208 KiB) buffers on Linux by default, so one read empties it.
 _CHUNK = 256 * 1024
+# A line that never ends, such as a progress bar's, is passed on in pieces instead of filling the memory.
 _LONGEST_LINE = 1024 * 1024
 
 
 class Exchange(Protocol):
-    """What the runner does for its step process."""
+    """Services of the runner for its step process."""
 
     def answer(self, message: StepMessage) -> Answer | None:
-        """The answer to ``fetch`` and ``ask``; None to what is not answered."""
+        """The answer to ``fetch`` and ``ask``; None for messages that are not answered."""
 
     def line(self, stream: str, data: bytes) -> None:
-        """Take a line that the process wrote, with its newline if it had one."""
+        """Accept a line that the process wrote, with its newline if it had one."""
 
 
 @dataclass(frozen=True)
 class ProcessEnd:
-    """How a step process ended.
+    """End of a step process.
 
     Attributes:
         last: its ``done`` or ``failed`` message; None if it died without one.
         return_code: as ``subprocess`` gives it, negative for a signal.
         cancelled: whether it was ended from outside.
-        timed_out: whether it was ended because its ``@timeout`` had passed.
+        timed_out: whether the runner ended it because its ``@timeout`` had passed.
     """
 
     last: LastMessage | None
@@ -66,14 +74,16 @@ def run_step_process(
         command: interpreter, options and script; the two descriptors are appended.
         environ: its environment variables; the runner's own if None.
         task: the first message.
-        exchange: answers messages and takes lines.
-        on_start: called with the pid once the process is there.
+        exchange: answers messages and accepts lines.
+        on_start: called with the pid once the process runs.
         cancel: when set, the process and its children are ended: SIGTERM, and SIGKILL after 5 s.
 
     Raises:
         OSError: the interpreter cannot be started.
     """
     ours, theirs = socket.socketpair()
+    # Nobody writes to this pipe. When the runner dies, however it dies, its end closes, and
+    # ``runtime/lifeline.py`` ends the step process and its children.
     life_line, held = os.pipe()
     try:
         try:
@@ -84,7 +94,7 @@ def run_step_process(
                 stderr=subprocess.PIPE,
                 env=environ,
                 pass_fds=(theirs.fileno(), life_line),
-                start_new_session=True,
+                start_new_session=True,  # a process group of its own, for ``end_group``
                 bufsize=0,
             )
         finally:
@@ -103,10 +113,10 @@ def run_step_process(
 
 
 class LineReader:
-    """Cuts the bytes that come from a descriptor into lines, however they arrive.
+    """Splits the bytes of a stream into lines, however they arrive.
 
     Args:
-        longest: a line that grows past it is cut; None cuts no line.
+        longest: number of bytes past which an unfinished line is cut; None cuts no line.
     """
 
     def __init__(self, longest: int | None) -> None:
@@ -115,7 +125,7 @@ class LineReader:
         self._size = 0
 
     def feed(self, data: bytes) -> Iterator[bytes]:
-        """The lines that these bytes complete, each with its newline."""
+        """Lines that these bytes complete, each with its newline."""
         *lines, tail = data.split(b"\n")
         for line in lines:
             yield self._whole(line + b"\n")
@@ -126,7 +136,7 @@ class LineReader:
             yield self._whole(b"")
 
     def rest(self) -> bytes:
-        """What is left when no more bytes come."""
+        """The unfinished last line; call it when no more bytes come."""
         return self._whole(b"")
 
     def _whole(self, end: bytes) -> bytes:
@@ -137,7 +147,7 @@ class LineReader:
 
 
 class _Conversation:
-    """The messages and lines of one process, from its start to its end."""
+    """Exchange of messages and lines with one process, from its start to its end."""
 
     def __init__(
         self,
@@ -155,7 +165,7 @@ class _Conversation:
         self._timed_out = False
         self._ended_at: float | None = None
         self._last: LastMessage | None = None
-        self._messages = LineReader(longest=None)
+        self._messages = LineReader(longest=None)  # a message that is cut could not be decoded
         self._lines = {name: LineReader(_LONGEST_LINE) for name in ("stdout", "stderr")}
         self._selector = selectors.DefaultSelector()
 
@@ -176,14 +186,15 @@ class _Conversation:
         return ProcessEnd(self._last, self._process.wait(), cancelled, self._timed_out)
 
     def end_group(self, number: signal.Signals) -> None:
-        """Send a signal to the process and to those of its children that stayed in its group."""
+        """Send a signal to the process and to its children, except those that left its process group."""
         try:
             os.killpg(self._process.pid, number)
         except (ProcessLookupError, PermissionError):
-            pass  # nothing of it is left
+            pass  # the group has no process left; macOS reports zombies by PermissionError
 
     def _turn(self) -> None:
-        # With no stream left to read the process is about to end: look often.
+        # A step may close all its streams and still run. Then there is nothing to select, and ``_note_end``
+        # does the waiting.
         ready = self._selector.select(_POLL_SECONDS if self._selector.get_map() else 0)
         for key, _ in ready:
             self._read(key)
@@ -194,7 +205,8 @@ class _Conversation:
         if self._ended_at is None:
             self._note_end(wait=not self._selector.get_map())
         elif not ready:
-            self._ended_at -= _DRAIN_SECONDS  # nothing more comes from a child that holds a stream open
+            # A poll brought nothing: a child still holds a stream open. Do not wait for it.
+            self._ended_at -= _DRAIN_SECONDS
 
     def _note_end(self, *, wait: bool) -> None:
         try:
@@ -204,7 +216,7 @@ class _Conversation:
         self._ended_at = time.monotonic()
 
     def _is_over(self) -> bool:
-        """Whether process and streams have ended; a child that keeps a stream open is not waited for."""
+        """True if the process has ended and its output is read; children with open streams do not count."""
         if self._ended_at is None:
             return False
         return not self._selector.get_map() or time.monotonic() - self._ended_at > _DRAIN_SECONDS
@@ -235,14 +247,18 @@ class _Conversation:
             self._send(answer)
 
     def _set_clock(self, seconds: float | None) -> None:
-        """A step ends by itself when its time has passed; one that does not is ended a little later."""
+        """Set or clear the time at which the runner ends the process because of its ``@timeout``.
+
+        The step process ends itself first (``runtime/time_limit.py``); the runner waits 5 s longer, for code
+        that a signal cannot interrupt.
+        """
         self._deadline = None if seconds is None else time.monotonic() + seconds + _GRACE_SECONDS
 
     def _send(self, message: TaskMessage | Answer) -> None:
         try:
             self._link.sendall(encode(message))
         except (BrokenPipeError, ConnectionResetError):
-            pass  # it died; its return code says why
+            pass  # the process died; its return code says why
 
     def _end_early(self) -> None:
         if self._cancelled_at is None:

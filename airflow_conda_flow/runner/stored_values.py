@@ -14,22 +14,22 @@ if TYPE_CHECKING:
 
 
 def store_values(datastore: Datastore, values: Mapping[str, Any], protocol: int) -> dict[str, ArtifactRef]:
-    """Store values as artifacts; returns a reference to each by name.
+    """Store values as artifacts and return a reference to each by name.
 
     Args:
-        datastore: takes the artifacts.
+        datastore: where the artifacts are stored.
         values: the values by name.
-        protocol: the pickle protocol, which every later step has to know.
+        protocol: the pickle protocol; every later step must be able to read it.
 
     Raises:
         DatastoreError: an artifact cannot be written.
-        Exception: whatever pickle raises for a value that cannot be pickled.
+        Exception: raised by pickle for a value that cannot be pickled.
     """
     scratch = datastore.artifacts.scratch_dir()
     refs: dict[str, ArtifactRef] = {}
     try:
         for number, (name, value) in enumerate(values.items()):
-            path = scratch / str(number)
+            path = scratch / str(number)  # numbered, because a name may hold any character
             refs[name] = pickling.dump_to_file(value, str(path), protocol)
             datastore.artifacts.publish(path, refs[name]["sha256"])
     finally:

@@ -1,4 +1,4 @@
-"""Everything that a task begins with, derived from the records of the tasks before it."""
+"""Inputs of a task, derived from the records of the tasks before it."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class TaskInputs:
-    """Inputs of a task, and the artifacts that it begins with.
+    """Inputs of one task.
 
     Attributes:
-        tasks: the tasks whose outputs are its inputs, in the order that ``inputs`` of a join has.
-        ended: for each of these the foreach that are around it and not around this task.
-        namespace: the artifacts that the step begins with.
-        stack: the foreach around the task, outermost first.
+        tasks: the tasks whose outputs are its inputs, in the order of a join's ``inputs``.
+        ended: for each of these tasks, the foreach frames around it that end at this task.
+        namespace: the artifacts that the step can read, by name.
+        stack: the foreach frames around this task, outermost first.
     """
 
     tasks: list[TaskRecord]
@@ -38,10 +38,10 @@ class TaskInputs:
 
 
 def gather_inputs(run: RunRecord, step: str, indices: tuple[int, ...], record_of: RecordReader) -> TaskInputs:
-    """The inputs of a task.
+    """Inputs of a task.
 
-    A join begins with the parameters and constants of the run; any other step also with all artifacts
-    of the step before it.
+    A join begins with the parameters and constants of the run. Any other step begins with the whole
+    namespace of the task before it.
 
     Args:
         run: the run that the task is part of.
@@ -77,6 +77,7 @@ def _foreach_stack(
 ) -> list[Frame]:
     foreaches = [name for name in graph.steps[step].split_parents if graph.steps[name].kind == "foreach"]
     stack = []
+    # The foreach at nesting depth d is itself a task whose index path has d parts.
     for depth, name in enumerate(foreaches):
         record = record_of(name, indices[:depth])
         if record is None or record.transition is None:

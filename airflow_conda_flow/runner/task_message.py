@@ -1,4 +1,4 @@
-"""The ``task`` message: everything that a step process needs."""
+"""Builds the ``task`` message, which gives a step process everything that it needs."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from airflow_conda_flow.runner.task_inputs import TaskInputs
     from airflow_conda_flow.runner.task_request import TaskRequest
 
-_ROUND = "round-"
+_ROUND = "round-"  # scratch directories of all rounds but the first, below the attempt's own
 
 
 def task_message(
@@ -39,18 +39,18 @@ def task_message(
     s3: S3Access,
     main_ip: str = "",
 ) -> TaskMessage:
-    """The first message to a step process.
+    """First message to a step process.
 
     Args:
-        request: the attempt; without a ``code_dir`` of its own, ``code_dir`` is a code package, in which
-            bytecode may be kept.
+        request: the attempt. If its ``code_dir`` is None, the code comes from an extracted code package, and
+            the step process may write bytecode there.
         run: the run's record.
-        inputs: what the task begins with.
-        code_dir: where the flow file is.
-        scratch: where the step process writes artifacts, for the runner to publish.
-        tempdir: a directory for the step's own files.
-        s3: how the step's S3 client reaches the runner.
-        main_ip: where node 0 runs, in a step of a ``num_parallel``.
+        inputs: the task's inputs.
+        code_dir: directory of the flow file.
+        scratch: directory in which the step process writes artifacts, for the runner to publish.
+        tempdir: directory for the step's own files (``current.tempdir``).
+        s3: socket and directories by which the step's S3 client reaches the runner.
+        main_ip: address of node 0, in a step of a ``num_parallel``.
     """
     step, node = request.step, run.graph.steps[request.step]
     decorators = run.decorators_of(step)
@@ -82,24 +82,25 @@ def task_message(
 
 
 def leads_back(step: str, last: LastMessage | None) -> DoneMessage | None:
-    """The last message of a step process, if it says that the step comes next again."""
+    """The step process's last message if the step chose itself as the next step, else None."""
     if last is None or last["type"] == "failed" or last["transition"] is None:
         return None
     return last if last["transition"]["next"] == [step] else None
 
 
 def next_round(message: TaskMessage, last: DoneMessage) -> TaskMessage:
-    """The first message to the next process of a step that leads back to itself.
+    """First message to the next process of a step that leads back to itself.
 
-    The task stays the same; its artifacts are those that the round before ended with. They must be
-    published by now.
+    The task stays the same; it begins with the artifacts that the previous round ended with, which must be
+    published already. Removes the previous round's scratch directory, unless it is the attempt's own.
 
     Args:
-        message: the first message of the round before.
-        last: the ``done`` message of the round before.
+        message: the ``task`` message of the previous round.
+        last: the ``done`` message of the previous round.
     """
     before = Path(message["scratch"])
     number = int(before.name.removeprefix(_ROUND)) + 1 if before.name.startswith(_ROUND) else 1
+    # The first round wrote into the attempt's own scratch directory, which also holds logs and the socket.
     root = before.parent if number > 1 else before
     if number > 1:
         shutil.rmtree(before)
@@ -148,7 +149,7 @@ def _current(
 
 
 def _parallel(stack: list[Frame], main_ip: str) -> dict[str, Any]:
-    """What ``current.parallel`` is made of, in a step of a ``num_parallel``."""
+    """Values of ``current.parallel`` in a step of a ``num_parallel``."""
     frame = stack[-1]
     return {
         "is_parallel": True,

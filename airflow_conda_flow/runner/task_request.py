@@ -1,4 +1,4 @@
-"""Which attempt is to be run, and how it ended: what every compute takes and gives."""
+"""The request to run an attempt, and its result: the input and the output of every compute target."""
 
 from __future__ import annotations
 
@@ -16,24 +16,25 @@ if TYPE_CHECKING:
     from airflow_conda_flow.records.task_record import TaskRecord
 
 VERSION = 1
-"""Version of a request's JSON. Raise it when an older runner, in somebody's image, would get it wrong."""
+"""Version of a request's JSON. Increase it when an older runner, in a user's image, would misread it."""
 
 
 @dataclass(frozen=True)
 class TaskRequest:
-    """Which attempt of which task is to be run.
+    """Request to run one attempt of one task.
 
     Attributes:
         flow: the flow's name.
         run_id: the run's id.
         step: the step's name.
         indices: the index path.
-        attempt: from 0.
-        is_last: whether the task fails for good if this attempt does; what ``@catch`` waits for.
-        code_dir: where the flow file is; None extracts the run's code package.
-        run: the run's record; None reads it.
-        python: the interpreter for steps without an environment; None is this one.
-        is_elsewhere: whether the other nodes of a ``num_parallel`` are found through the network alone.
+        attempt: number of the attempt, from 0.
+        is_last: whether no retry follows if this attempt fails; ``@catch`` acts on the last attempt only.
+        code_dir: directory of the flow file; None extracts the run's code package.
+        run: the run's record; None reads it from the datastore.
+        python: the interpreter for steps without an environment; None is the runner's own.
+        is_elsewhere: whether the nodes of a ``num_parallel`` run on different machines, so that they need the
+            network address of node 0.
     """
 
     flow: str
@@ -49,16 +50,19 @@ class TaskRequest:
 
     @property
     def task(self) -> TaskName:
-        """The name of the task."""
+        """Name of the task."""
         return TaskName.at(self.flow, self.run_id, self.step, self.indices)
 
     @property
     def name(self) -> AttemptName:
-        """The name of the attempt."""
+        """Name of the attempt."""
         return self.task.attempt(self.attempt)
 
     def to_dict(self) -> TaskRequestDocument:
-        """The attempt's name as JSON; what is found anew on every machine is left out."""
+        """The request as JSON, without the attributes that only hold on this machine.
+
+        Left out are ``code_dir``, ``run``, ``python`` and ``is_elsewhere``.
+        """
         return {
             "version": VERSION,
             "flow": self.flow,
@@ -71,11 +75,11 @@ class TaskRequest:
 
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> TaskRequest:
-        """The inverse of ``to_dict``.
+        """The request that ``to_dict`` wrote.
 
         Raises:
-            KeyError: a part of the name is missing.
-            SettingError: another version of the package wrote it, whose meaning is not known here.
+            KeyError: a part of the attempt's name is missing.
+            SettingError: the request has a version that this runner does not read.
 
         >>> request = TaskRequest("AFlow", "1", "train", (3, 1), attempt=2)
         >>> TaskRequest.from_dict(request.to_dict()) == request
@@ -99,13 +103,13 @@ class TaskRequest:
 
 @dataclass(frozen=True)
 class TaskResult:
-    """How an attempt ended.
+    """Result of an attempt.
 
     Attributes:
-        ok: whether its outputs are published; also of a failure that ``@catch`` caught.
-        record: what was committed.
-        exception: why it failed, caught or not; None if it did not.
-        cancelled: whether it was ended from outside.
+        ok: whether the run can continue: the step succeeded, or ``@catch`` caught its failure.
+        record: the record that was committed.
+        exception: the failure, caught or not; None if the step succeeded.
+        cancelled: whether the attempt was ended from outside.
         reported: whether the failure's traceback is among the lines that the attempt printed.
     """
 

@@ -1,1 +1,1 @@
-"""From a spec to the packages that satisfy it: one file for each way to solve."""
+"""Finds the packages that satisfy a spec: one file for each way to solve."""

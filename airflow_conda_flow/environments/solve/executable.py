@@ -15,17 +15,20 @@ from airflow_conda_flow.environments.lock import Lock, LockedPackage
 from airflow_conda_flow.environments.spec import EnvironmentSpec
 from airflow_conda_flow.errors import ChannelError, ResolverNotFound, SolveError
 
-# What conda calls them in its JSON.
+# Values of ``exception_name`` in conda's JSON that mean an unreadable channel.
 _CHANNEL_FAILURES = frozenset(
     ["ChannelDenied", "CondaHTTPError", "CondaSSLError", "ProxyError", "UnavailableInvalidChannel"]
 )
 
 
 class ExecutableSolver:
-    """Asks an executable on PATH.
+    """Solver that runs an executable on PATH.
+
+    Args:
+        name: the executable's name.
 
     Raises:
-        ResolverNotFound: there is none of that name.
+        ResolverNotFound: no such executable is on PATH.
     """
 
     def __init__(self, name: str) -> None:
@@ -40,7 +43,7 @@ class ExecutableSolver:
         self._program = found
 
     def solve(self, specs: Mapping[str, EnvironmentSpec]) -> dict[str, Lock]:
-        """The lock of each spec, by label."""
+        """Locks of all specs, by label."""
         return {label: self._solve(label, spec) for label, spec in specs.items()}
 
     def _solve(self, label: str, spec: EnvironmentSpec) -> Lock:
@@ -63,7 +66,7 @@ class ExecutableSolver:
 
     def _ask(self, label: str, spec: EnvironmentSpec, texts: list[str]) -> dict[str, Any]:
         with tempfile.TemporaryDirectory(prefix="airflow-conda-flow-") as empty:
-            # Packages that are cached already would be missing from the answer.
+            # An empty package cache: FETCH in the answer does not list packages that are cached already.
             environ = {
                 **os.environ,
                 "CONDA_PKGS_DIRS": f"{empty}/pkgs",
@@ -120,7 +123,7 @@ class ExecutableSolver:
 
 
 def _overrides(spec: EnvironmentSpec) -> dict[str, str]:
-    """Conda's variables for the virtual packages that it would detect.
+    """Environment variables by which conda takes declared virtual packages instead of detected ones.
 
     https://docs.conda.io/projects/conda/en/stable/user-guide/tasks/manage-virtual.html
     """

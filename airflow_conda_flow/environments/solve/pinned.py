@@ -1,4 +1,4 @@
-"""From a complete list of packages to a lock: nothing is solved, every archive is fetched and read."""
+"""Makes a lock from a complete list of packages: nothing is solved, every archive is fetched and read."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ from airflow_conda_flow.environments.packages import PackageStore
 from airflow_conda_flow.environments.spec import EnvironmentSpec, PinnedUrl
 from airflow_conda_flow.environments.wheels import wheel_identity
 
-_SIDE_BY_SIDE = 8
+_SIDE_BY_SIDE = 8  # archives at a time, as in ``packages.py``
 
 
 def lock_of_pinned(spec: EnvironmentSpec, packages: PackageStore) -> Lock:
-    """The lock of a spec whose packages are all given.
+    """Lock of a spec that is a complete list of packages.
 
     Raises:
-        PackageError: an archive cannot be fetched, is not what the list says, or is no package.
+        PackageError: an archive cannot be fetched, does not have the listed hash, or is no package.
     """
     with ThreadPoolExecutor(_SIDE_BY_SIDE, thread_name_prefix="pinned") as pool:
         return Lock(
@@ -36,7 +36,7 @@ def _locked(pinned: PinnedUrl, packages: PackageStore) -> LockedPackage:
 
 
 def pypi_package(name: str, version: str, url: str, sha256: str, size: int, *, stated: bool) -> LockedPackage:
-    """A wheel as a package of a lock."""
+    """Package of a lock for a wheel; what only conda packages have is empty."""
     return LockedPackage(
         name=name,
         version=version,

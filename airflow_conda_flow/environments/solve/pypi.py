@@ -1,7 +1,7 @@
-"""PyPI packages beside conda's: resolved with ``uv``, for the Python and the libraries of the conda solve.
+"""Resolves PyPI packages with ``uv``, for the Python and the libraries of the conda solve.
 
-What conda brings stays: its versions are constraints, and a package of the same name is not taken from PyPI.
-Wheels alone: what is built from source is another thing on every machine.
+The versions of conda's packages are constraints, and a package that conda provides is never taken from PyPI.
+Only wheels are accepted, because a build from source gives another result on every machine.
 https://docs.astral.sh/uv/reference/cli/#uv-pip-compile, https://peps.python.org/pep-0751/
 """
 
@@ -29,7 +29,7 @@ if sys.version_info >= (3, 11):
 else:
     import tomli as tomllib
 
-# Conda's names for what PyPI calls otherwise; all others are the same in both.
+# Packages whose names differ between conda and PyPI; all others are taken to have the same name in both.
 _PYPI_NAMES = {
     "pytorch": "torch",
     "pytables": "tables",
@@ -46,19 +46,20 @@ _DRAWING = " \t\u00d7\u2502\u2570\u2500\u25b6\u256d\u251c"  # the lines and arro
 _UNREACHABLE = re.compile(
     r"error sending request|failed to fetch|dns error|connection refused|timed out", re.IGNORECASE
 )
-_GLIBC_OF_UV = (17, 28, 31, 32, 33, 34, 35, 36, 37, 38, 39, 40)  # the manylinux_2_x that uv knows
+_GLIBC_OF_UV = (17, 28, 31, 32, 33, 34, 35, 36, 37, 38, 39, 40)  # minor versions of uv's manylinux_2_x
 
 
 def resolve_pypi(label: str, spec: EnvironmentSpec, conda: Iterable[LockedPackage]) -> list[LockedPackage]:
-    """The wheels that a spec's PyPI packages need beside what conda brings.
+    """Wheels of a spec's PyPI packages and their dependencies, without packages that conda provides.
 
     Args:
-        label: what messages call the environment.
+        label: name of the environment in messages.
         spec: the spec, with ``pypi`` packages.
         conda: the packages of its conda solve.
 
     Raises:
-        SolveError: the packages do not go together, or one has no wheel for the platform.
+        SolveError: the packages conflict, conda provides one of them already, or one has no wheel for the
+            platform.
         ChannelError: the index cannot be read.
         ResolverNotFound: uv is not installed.
     """
@@ -126,7 +127,7 @@ def _uv() -> str:
 
 
 def _environ() -> dict[str, str]:
-    """Uv's variables, with pip's own ones for the index where uv's are not set."""
+    """Environment variables for uv; the index of pip's variables is used where uv's are not set."""
     environ = dict(os.environ)
     for ours, pips in (("UV_DEFAULT_INDEX", "PIP_INDEX_URL"), ("UV_INDEX", "PIP_EXTRA_INDEX_URL")):
         if pips in environ and ours not in environ and "UV_INDEX_URL" not in environ:

@@ -27,14 +27,14 @@ from airflow_conda_flow.environments.lock import Lock, LockedPackage
 from airflow_conda_flow.environments.spec import EnvironmentSpec
 from airflow_conda_flow.errors import ChannelError, SolveError
 
-_MOST_VERSIONS = 6
+_MOST_VERSIONS = 6  # in a message: enough to see the neighbours of a wrong version, and still one line
 
 
 class RattlerSolver:
-    """Solves specs side by side; the repodata of a channel is fetched once.
+    """Solver that uses py-rattler; solves specs concurrently and fetches a channel's repodata once.
 
     Args:
-        cache_dir: where repodata is kept.
+        cache_dir: directory for repodata.
         credentials: of private channels.
     """
 
@@ -43,10 +43,12 @@ class RattlerSolver:
         self._credentials = credentials
 
     def solve(self, specs: Mapping[str, EnvironmentSpec]) -> dict[str, Lock]:
-        """The lock of each spec, by label."""
+        """Locks of all specs, by label."""
         return asyncio.run(self._solve_all(specs))
 
     async def _solve_all(self, specs: Mapping[str, EnvironmentSpec]) -> dict[str, Lock]:
+        # One gateway for all specs shares the repodata. Sharded repodata is an extension (CEP 16) that many
+        # servers lack; repodata.json is in every channel.
         gateway = rattler.Gateway(
             cache_dir=self._cache_dir,
             default_config=rattler.SourceConfig(sharded_enabled=False),
@@ -56,7 +58,7 @@ class RattlerSolver:
         return dict(zip(specs, locks, strict=True))
 
     def _client(self, specs: Mapping[str, EnvironmentSpec]) -> Client:
-        """A client that adds credentials to the requests for channels that have some."""
+        """Client that adds credentials to the requests for channels that have some."""
         tokens = {}
         by_host = {}
         for url in {channel_url(each) for spec in specs.values() for each in _channel_names(spec)}:
@@ -69,6 +71,8 @@ class RattlerSolver:
         def headers_of(host: str, _path: str) -> dict[str, str] | None:
             return by_host.get(host)
 
+        # A token is a part of the path. A mirror with the token in its URL keeps it out of the channel's URL,
+        # and so out of locks and messages.
         middlewares: list[Any] = [AddHeadersMiddleware(headers_of)]
         if tokens:
             middlewares.insert(0, MirrorMiddleware(tokens))
@@ -81,7 +85,7 @@ def _channel_names(spec: EnvironmentSpec) -> list[str]:
 
 
 class _Solve:
-    """One spec being solved."""
+    """The solve of one spec."""
 
     def __init__(self, gateway: rattler.Gateway, label: str, spec: EnvironmentSpec) -> None:
         self._gateway = gateway
@@ -158,7 +162,7 @@ class _Solve:
         )
 
     async def _explain(self, error: SolverError) -> NoReturn:
-        """Say which library is the trouble, and what there is instead."""
+        """Raise a ``SolveError`` that names the libraries in conflict, or the versions that exist."""
         for name, version in self._versions.items():
             known = await self._known_versions(name)
             if not known:
@@ -227,7 +231,7 @@ def _url(channel: rattler.Channel) -> str:
 
 
 def _nearest_versions(version: str, known: list[str]) -> list[str]:
-    """The known versions around the one that was asked for."""
+    """Known versions around the requested one, at most six."""
     if len(known) <= _MOST_VERSIONS:
         return known
     asked = rattler.Version(version)

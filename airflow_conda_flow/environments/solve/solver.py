@@ -1,4 +1,4 @@
-"""What every solver is, and which one a setting names."""
+"""``Solver``: the protocol of all solvers, and the function that makes the one that a setting names."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ if TYPE_CHECKING:
 
 
 class Solver(Protocol):
-    """Solves specs."""
+    """Solver of specs."""
 
     def solve(self, specs: Mapping[str, EnvironmentSpec]) -> dict[str, Lock]:
-        """The lock of each spec, by the label that messages use for it.
+        """Locks of all specs, by the label by which messages name them.
 
         Raises:
             SolveError: a spec cannot be satisfied.
@@ -26,7 +26,7 @@ class Solver(Protocol):
 
 
 def make_solver(resolver: str, cache_dir: Path, credentials: Credentials) -> Solver:
-    """The solver of that name.
+    """Solver of that name: ``rattler``, or an executable on PATH.
 
     Raises:
         ResolverNotFound: no executable of that name is on PATH.
