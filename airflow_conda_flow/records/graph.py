@@ -100,6 +100,7 @@ class StepNode:
         node.foreach = data["foreach"]
         node.condition = data["condition"]
         node.switch_cases = dict(data["switch_cases"])
+        # The next two keys are missing in graphs that early versions stored.
         node.num_parallel = data.get("num_parallel", False)
         node.conditional = data.get("conditional", False)
         node.split_parents = list(data["split_parents"])
@@ -218,6 +219,7 @@ class FlowGraph:
         """The graph that ``to_dict`` wrote."""
         nodes = [StepNode.from_dict(node) for node in data["steps"]]
         graph = cls(data["name"], nodes, "", data["line"], data["doc"])
+        # The marks are not stored, so the constructor can only guess by the names.
         graph.start = data.get("start", graph.start)
         graph.end = data.get("end", graph.end)
         return graph

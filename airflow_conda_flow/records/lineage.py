@@ -34,6 +34,7 @@ def parents(
     if step == graph.start:
         return []
     way = _Way(graph, record_of)
+    # A step that leads back to itself is one task, so it is not its own parent.
     candidates = [name for name in node.in_steps if name != step]
     if not node.is_join:
         return [way.taken(step, [(name, _indices_before(graph, name, indices)) for name in candidates])]
@@ -117,11 +118,12 @@ class _Way:
     def __init__(self, graph: "FlowGraph", record_of: "RecordOf") -> None:
         self._graph = graph
         self._record_of = record_of
+        # Arms of nested switches share predecessors: without this each level would double the work.
         self._known: "dict[TaskKey, bool]" = {}
 
     def taken(self, step: str, candidates: "list[TaskKey]") -> "TaskKey":
         """The one of several mutually exclusive tasks that leads to ``step``."""
-        if len(candidates) == 1:
+        if len(candidates) == 1:  # no switch decides, so no record needs to be read
             return candidates[0]
         for name, indices in candidates:
             if self._leads(name, indices, step):

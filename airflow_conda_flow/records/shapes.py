@@ -436,6 +436,7 @@ class TaskRequestDocument(TypedDict):
     is_last: bool
 
 
+# Messages by the role that they have in the exchange of a runner and its step process.
 Answer = ArtifactMessage | AnswerMessage | ErrorMessage
 Question = FetchMessage | AskMessage
 LastMessage = DoneMessage | FailedMessage

@@ -240,7 +240,7 @@ class TaskRecord:
         ran_as = self.ran_as
         origin = {"run_id": ran_as.task.run_id, "attempt": ran_as.number}
         document: "Any" = dict(self.document, run_id=run_id, attempt=0, cloned_from=origin)
-        document.pop("superseded_by", None)
+        document.pop("superseded_by", None)  # names an attempt of the original run
         return TaskRecord(document)
 
     def with_artifacts(self, artifacts: "dict[str, ArtifactRef]") -> "TaskRecord":
