@@ -174,7 +174,7 @@ class RunCatalogue:
         """Lock of an environment as a document, None if neither the datastore nor the cache has it."""
         key = layout.lock(platform, spec_id)
         data = read_published(self._storage, key)
-        if data is None:
+        if data is None:  # with a local datastore, locks are in the cache directory only
             data = read_published(LocalStorage(self._datastore.cache_dir), key)
         return None if data is None else dict(json.loads(data))
 

@@ -35,6 +35,7 @@ MAX_FILES = 20_000
 # user wait for a walk over everything.
 MAX_ENTRIES = 300_000
 
+# Directories of generated or installed files, which are no sources of the flow.
 _SKIPPED_NAMES = {"__pycache__", "site-packages", "node_modules"}
 # A directory that holds one of these is a virtual environment, a conda prefix or a tagged cache.
 _SKIPPED_IF_HOLDING = {"pyvenv.cfg", "conda-meta", "CACHEDIR.TAG"}
@@ -101,6 +102,7 @@ class _Tree:
         except PermissionError:
             return  # the flow cannot import from a directory that its user cannot list
         self._seen += len(entries)
+        # ``name`` is empty for the flow file's own directory, which is packed whatever it holds.
         if name and not _SKIPPED_IF_HOLDING.isdisjoint(entry.name for entry in entries):
             return
         for entry in entries:

@@ -75,7 +75,7 @@ class LocalStorage:
 
     def write_if_absent(self, key: str, data: bytes) -> bool:
         """Store ``data`` under ``key`` unless the key exists; True if it was stored."""
-        if self.exists(key):
+        if self.exists(key):  # saves writing and flushing a file that would not be used
             return False
         with self._new_file(key) as (temporary, fd):
             write_all(fd, data)
@@ -113,7 +113,7 @@ class LocalStorage:
         target = self._path(key)
         size = path.stat().st_size
         if self.size(key) != size:
-            path.chmod(_READ_ONLY)
+            path.chmod(_READ_ONLY)  # before the file appears, so that nobody can open it for writing
             with _writing(self, key):
                 try:
                     self._place(path, target, size)

@@ -68,6 +68,7 @@ def write_task_manifest(storage: Storage, record: TaskRecord) -> None:
     """
     key = layout.task_manifest(record.name)
     data = canonical_json(record.document)
+    # The attempt's own manifest before the mark: the mark must never lead to a missing manifest.
     if record.attempt > 0:
         storage.write_bytes(key, data)
         if record.is_done:
@@ -95,6 +96,7 @@ def _supersede(storage: Storage, name: AttemptName) -> None:
             "attempt": 0,
             "status": LOST,
         }
+    # An older attempt that ends late must not replace the mark of a newer one.
     if first.get(_SUPERSEDED_BY, 0) < name.number:
         storage.write_bytes(key, canonical_json({**first, _SUPERSEDED_BY: name.number}))
 

@@ -36,6 +36,7 @@ def publish_once(storage: Storage, key: str, data: bytes) -> bytes:
     if storage.write_if_absent(key, data):
         if storage.first_write_wins(key, data):
             return data
+        # Another writer may overwrite ``data`` right now: give it time, then take what has settled.
         time.sleep(SETTLE)
     return _settled(storage, key)
 

@@ -137,6 +137,7 @@ def _changes(storage: Storage, flow: str, run_id: str, names: list[str]) -> list
 
 
 def _replay(run: RunRecord, changes: Iterable[TagChange]) -> list[str]:
+    # A user tag that equals a system tag is shown once, among the system tags.
     tags = set(run.tags) - set(system_tags(run))
     for change in changes:
         tags -= set(change["remove"])

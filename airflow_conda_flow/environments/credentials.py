@@ -19,7 +19,7 @@ from urllib.parse import quote, unquote, urlsplit, urlunsplit
 
 from airflow_conda_flow.errors import SettingError
 
-_RATTLER_FILE = "~/.rattler/credentials.json"
+_RATTLER_FILE = "~/.rattler/credentials.json"  # rattler's and pixi's logins use it where there is no keyring
 # Where `anaconda login` keeps tokens: https://github.com/anaconda/anaconda-client
 _TOKEN_FOLDERS = ("~/.local/share/binstar", "~/.config/binstar", "~/Library/Application Support/binstar")
 

@@ -70,6 +70,7 @@ def _stream(
 ) -> str:
     request = urllib.request.Request(url)  # noqa: S310 - channels may be files
     for name, value in headers.items():
+        # Channels often redirect to a store elsewhere, which must not receive the credentials.
         request.add_unredirected_header(name, value)
     digest = hashlib.sha256()
     came = 0

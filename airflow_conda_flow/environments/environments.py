@@ -334,6 +334,7 @@ class Environments:
     def _unpacked(self, spec_id: str, platform: str) -> Path | None:
         """Prefix made from a packed environment; None if there is none for this cache directory."""
         storage = self._storage
+        # An archive works at the path that it was made for only, so another cache directory needs packages.
         if storage is None or self._cache_dir != Path(CONTAINER_CACHE):
             return None
         packed = find_packed(storage, platform, spec_id)
@@ -349,6 +350,7 @@ class Environments:
 
 
 def _prefix_name(lock: Lock) -> str:
+    # Half of the digest: unique all the same, and the prefix's path has to be short.
     return lock.digest[:32]
 
 

@@ -118,6 +118,7 @@ class PackageStore:
 
     def _is_sound(self, package: LockedPackage) -> bool:
         path = self.path(package)
+        # Hashed at every use: a damaged or changed archive must never be linked.
         try:
             if package.size in {0, path.stat().st_size} and file_sha256(path) == package.sha256:
                 return True
@@ -142,6 +143,7 @@ class PackageStore:
                 if self._from_remote(package, advance):
                     return
             except CorruptData as error:
+                # Other machines would meet the same damage, so the sound archive is put in its place.
                 self._progress.say(f"    {error} Trying the channel.")
                 self._from_channel(package, advance)
                 self._mend_remote(package)

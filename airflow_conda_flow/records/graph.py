@@ -1,4 +1,4 @@
-"""The step graph: what follows what, as plain data that can be stored and read back."""
+"""The step graph of a flow, as plain data that can be stored and read back."""
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -15,27 +15,27 @@ class StepNode:
 
     Attributes:
         name: the step's name.
-        kind: how it goes on: ``linear``, ``split``, ``foreach``, ``switch``, or ``end`` for not at all.
+        kind: kind of its transition: ``linear``, ``split``, ``foreach``, ``switch``, or ``end`` for none.
         out_steps: the steps that ``self.next`` names, in that order.
         in_steps: the steps that lead here, in the order of the file.
-        foreach: the attribute that a foreach runs over; None where there is no foreach, where its name
-            is known at run time alone, and for ``num_parallel``.
+        foreach: the attribute that a foreach runs over; None without a foreach, for ``num_parallel``, and if
+            the name is known only at run time.
         condition: the attribute that a switch reads, else None.
-        switch_cases: step by the value of the condition; empty but for a switch.
+        switch_cases: next step by the value of the condition; empty except for a switch.
         is_join: whether the step takes ``inputs``.
-        is_start: whether ``@step(start=True)`` says that the flow begins here.
-        is_end: whether ``@step(end=True)`` says that the flow ends here.
+        is_start: whether the step has ``@step(start=True)``.
+        is_end: whether the step has ``@step(end=True)``.
         is_parallel: whether the step has ``@parallel``.
-        num_parallel: whether the step's foreach is a ``num_parallel``, whose tasks run at once.
+        num_parallel: whether the step opens a ``num_parallel``, whose tasks all run at the same time.
         conditional: whether a switch decides if the step runs.
-        split_parents: the splits that are open around the step, outermost first.
-        matching_join: of a split or a foreach, the join that closes it.
-        file: the file that the step is written in.
+        split_parents: the splits and foreach steps that are open around the step, outermost first.
+        matching_join: the join that closes the step's split or foreach, else None.
+        file: the file that defines the step; empty in a graph that was read back.
         line: the line of its ``def``.
         next_line: the line of its ``self.next``, or None.
         doc: its docstring.
-        text_problems: (message, line) of what is wrong with how the step is written.
-        structure_problems: (message, line) of where splits and joins do not balance.
+        text_problems: (message, line) of mistakes in the text of the step.
+        structure_problems: (message, line) of splits and joins that do not balance.
     """
 
     def __init__(
@@ -70,7 +70,10 @@ class StepNode:
         self.structure_problems: "list[tuple[str, int]]" = []
 
     def to_dict(self) -> "NodeDocument":
-        """The node as JSON; the switch's cases as pairs, since their values need not be texts."""
+        """The node as JSON, without what only the compiler needs (file, marks and problems).
+
+        The cases of a switch are pairs, because keys of JSON objects must be texts.
+        """
         return {
             "name": self.name,
             "kind": self.kind,
@@ -90,13 +93,14 @@ class StepNode:
 
     @classmethod
     def from_dict(cls, data: "NodeDocument") -> "StepNode":
-        """The inverse of ``to_dict``."""
+        """The node that ``to_dict`` wrote."""
         node = cls(data["name"], data["kind"], data["is_join"], "", data["line"], data["doc"])
         node.out_steps = list(data["out_steps"])
         node.in_steps = list(data["in_steps"])
         node.foreach = data["foreach"]
         node.condition = data["condition"]
         node.switch_cases = dict(data["switch_cases"])
+        # The next two keys are missing in graphs that early versions stored.
         node.num_parallel = data.get("num_parallel", False)
         node.conditional = data.get("conditional", False)
         node.split_parents = list(data["split_parents"])
@@ -107,8 +111,8 @@ class StepNode:
 class FlowGraph:
     """The steps of a flow.
 
-    It begins with the step that is marked as the start, or else is called ``start``, and ends
-    likewise; a flow of one step does both in it.
+    The first step is the one with ``@step(start=True)``, or else the one called ``start``; the last step
+    likewise. The only step of a flow is both.
 
     Attributes:
         name: the flow's name.
@@ -118,7 +122,7 @@ class FlowGraph:
         line: the line of the class.
         doc: the docstring of the class.
         steps: node by name, in the order of the file.
-        class_problems: (message, file, line) of what is wrong with how the class is written.
+        class_problems: (message, file, line) of mistakes in the class.
     """
 
     def __init__(
@@ -143,9 +147,10 @@ class FlowGraph:
                     self.steps[target].in_steps.append(node.name)
 
     def topological(self) -> "list[StepNode]":
-        """The steps in an order in which they can run; of those that could, the first written first.
+        """The steps in an order in which they can run: each after all steps that lead to it.
 
-        A step that leads back to itself counts once.
+        A step that leads back to itself counts once. The steps of any other cycle, and all steps after it,
+        are left out; the linter finds cycles by that.
         """
         waiting = {
             node.name: sum(1 for before in node.in_steps if before != node.name)
@@ -164,7 +169,7 @@ class FlowGraph:
         return ordered
 
     def descendants(self, step: str) -> "set[str]":
-        """The names of all steps that can come after a step."""
+        """Names of all steps that can run after a step."""
         found: "set[str]" = set()
         open_steps = list(self.steps[step].out_steps)
         while open_steps:
@@ -175,7 +180,12 @@ class FlowGraph:
         return found
 
     def split_of(self, join: str) -> "StepNode":
-        """The split or foreach that a join closes."""
+        """The split or foreach that a join closes.
+
+        Raises:
+            LookupError: the step closes none.
+        """
+        # Kept from the first call on: ``matching_join`` must be set before (``flow/split_structure.py``).
         if not self._split_of_join:
             self._split_of_join = {
                 node.matching_join: node for node in self.steps.values() if node.matching_join
@@ -185,12 +195,12 @@ class FlowGraph:
         return self._split_of_join[join]
 
     def is_in_gang(self, step: str) -> bool:
-        """Whether a step's tasks are the nodes of a ``num_parallel``: they run at once or not at all."""
+        """True if a step's tasks are the nodes of a ``num_parallel``: they run together or not at all."""
         around = self.steps[step].split_parents
         return bool(around) and self.steps[around[-1]].num_parallel
 
     def foreach_depth(self, step: str) -> int:
-        """How many foreach surround a step: the length of its tasks' index paths."""
+        """Number of foreach steps around a step: the length of its tasks' index paths."""
         return sum(1 for name in self.steps[step].split_parents if self.steps[name].kind == "foreach")
 
     def to_dict(self) -> "GraphDocument":
@@ -206,9 +216,10 @@ class FlowGraph:
 
     @classmethod
     def from_dict(cls, data: "GraphDocument") -> "FlowGraph":
-        """The inverse of ``to_dict``."""
+        """The graph that ``to_dict`` wrote."""
         nodes = [StepNode.from_dict(node) for node in data["steps"]]
         graph = cls(data["name"], nodes, "", data["line"], data["doc"])
+        # The marks are not stored, so the constructor can only guess by the names.
         graph.start = data.get("start", graph.start)
         graph.end = data.get("end", graph.end)
         return graph

@@ -1,4 +1,4 @@
-"""Which task leads to which: derived from the graph and the records, never handed over."""
+"""Parents and successors of tasks, derived from the graph and the records alone."""
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -15,25 +15,26 @@ if TYPE_CHECKING:
 def parents(
     graph: "FlowGraph", step: str, indices: "tuple[int, ...]", record_of: "RecordOf"
 ) -> "list[TaskKey]":
-    """The tasks whose outputs are a task's inputs.
+    """Keys of the tasks whose outputs are a task's inputs.
 
-    A join of a split has them in the order of the branches, a join of a foreach in the order of the
-    splits. Records are asked for only where the graph alone does not say: how many splits a
-    foreach had, and which arm of a switch was taken.
+    For a join of a split they are in the order of the branches, for a join of a foreach in the order of the
+    splits. Records are read only for facts that the graph does not contain: the number of splits of a
+    foreach, and the arm that a switch chose.
 
     Args:
         graph: the flow's graph.
         step: the task's step.
         indices: the task's index path.
-        record_of: the record of a finished task, or None if that task did not run.
+        record_of: returns the record of a finished task, or None if that task did not run.
 
     Raises:
-        LookupError: a record that must be there is not.
+        LookupError: a record that is needed does not exist.
     """
     node = graph.steps[step]
     if step == graph.start:
         return []
     way = _Way(graph, record_of)
+    # A step that leads back to itself is one task, so it is not its own parent.
     candidates = [name for name in node.in_steps if name != step]
     if not node.is_join:
         return [way.taken(step, [(name, _indices_before(graph, name, indices)) for name in candidates])]
@@ -53,16 +54,16 @@ def parents(
 
 
 def is_taken(graph: "FlowGraph", step: str, indices: "tuple[int, ...]", record_of: "RecordOf") -> bool:
-    """Whether the switches before a task lead to it; true where there is no switch around its step.
+    """True if the switches before a task lead to it, or if no switch decides whether its step runs.
 
     Args:
         graph: the flow's graph.
         step: the task's step.
         indices: the task's index path.
-        record_of: the record of a finished task, or None if that task did not run.
+        record_of: returns the record of a finished task, or None if that task did not run.
 
     Raises:
-        LookupError: a switch that decides it has not finished.
+        LookupError: a switch that decides about the task has not finished.
     """
     return _Way(graph, record_of).is_taken(step, indices)
 
@@ -70,12 +71,14 @@ def is_taken(graph: "FlowGraph", step: str, indices: "tuple[int, ...]", record_o
 def next_tasks(
     graph: "FlowGraph", indices: "tuple[int, ...]", transition: "Transition | None"
 ) -> "list[TaskKey]":
-    """The tasks that a finished task leads to; a join is among them for each of its inputs.
+    """Keys of the tasks that a finished task leads to.
+
+    Every input of a join leads to it, so the caller sees a join once for each of its inputs.
 
     Args:
         graph: the flow's graph.
         indices: the finished task's index path.
-        transition: what its manifest says of ``self.next()``.
+        transition: the transition in its manifest.
     """
     if transition is None:
         return []
@@ -97,7 +100,7 @@ def _indices_of_target(graph: "FlowGraph", target: str, indices: "tuple[int, ...
 
 
 def _by_branch(graph: "FlowGraph", branches: "list[str]", candidates: "list[str]") -> "list[list[str]]":
-    """The steps that lead into a join, grouped by the branch that they are on."""
+    """Steps that lead into a join, grouped by the branch that they are on."""
     groups = []
     for branch in branches:
         inside = graph.descendants(branch) | {branch}
@@ -106,20 +109,21 @@ def _by_branch(graph: "FlowGraph", branches: "list[str]", candidates: "list[str]
 
 
 class _Way:
-    """The way that a run took at its switches.
+    """The path of a run through its switches.
 
-    Only what the switches say counts, not which tasks have outputs: a task that was run again may
-    have chosen otherwise, and what an arm left behind then is no longer part of the run.
+    It is read from the choices of the switches, not from which tasks have outputs: a switch that was run
+    again may have chosen another arm, and then the outputs of the first arm no longer belong to the run.
     """
 
     def __init__(self, graph: "FlowGraph", record_of: "RecordOf") -> None:
         self._graph = graph
         self._record_of = record_of
+        # Arms of nested switches share predecessors: without this each level would double the work.
         self._known: "dict[TaskKey, bool]" = {}
 
     def taken(self, step: str, candidates: "list[TaskKey]") -> "TaskKey":
-        """Of tasks that exclude one another, the one that leads to ``step``."""
-        if len(candidates) == 1:
+        """The one of several mutually exclusive tasks that leads to ``step``."""
+        if len(candidates) == 1:  # no switch decides, so no record needs to be read
             return candidates[0]
         for name, indices in candidates:
             if self._leads(name, indices, step):
@@ -129,7 +133,9 @@ class _Way:
         )
 
     def is_taken(self, step: str, indices: "tuple[int, ...]") -> bool:
-        """Whether the run comes to this task."""
+        """True if the run reaches this task."""
+        # Walks back to the nearest step whose predecessors decide: one after a switch, or one that several
+        # arms lead to. A join runs exactly if its split does, so everything between the two is skipped.
         while self._graph.steps[step].conditional:
             node = self._graph.steps[step]
             before = [name for name in node.in_steps if name != step]
@@ -151,7 +157,7 @@ class _Way:
         return self._known[key]
 
     def _leads(self, before: str, indices: "tuple[int, ...]", step: str) -> bool:
-        """Whether the task before is part of the run and goes on to ``step``."""
+        """True if the earlier task is part of the run and leads to ``step``."""
         if not self.is_taken(before, indices):
             return False
         if self._graph.steps[before].kind != "switch":

@@ -1,8 +1,8 @@
-"""Names of tasks and attempts: the values that stored keys, pathspecs and labels are made of."""
+"""Names of tasks and attempts: keys in the datastore, pathspecs and labels are made from them."""
 
 
 def task_id(indices: "tuple[int, ...]") -> str:
-    """The task id of an index path.
+    """Task id of an index path.
 
     >>> task_id(()), task_id((3,)), task_id((3, 1))
     ('0', '3', '3-1')
@@ -11,11 +11,12 @@ def task_id(indices: "tuple[int, ...]") -> str:
 
 
 def indices(task: str, depth: int) -> "tuple[int, ...]":
-    """The index path of a task id; the inverse of ``task_id``.
+    """Index path of a task id: the inverse of ``task_id``.
 
     Args:
         task: a task id.
-        depth: number of foreach around the step; outside any, the path is empty.
+        depth: number of foreach steps around the step. It is needed because ``0`` is the id of both the
+            empty path and ``(0,)``.
 
     Raises:
         ValueError: ``task_id`` gives no such text for a path of that length; ``03`` is not ``3``.
@@ -31,13 +32,13 @@ def indices(task: str, depth: int) -> "tuple[int, ...]":
 
 
 class TaskName:
-    """Names one task: one step of one run, at one place in the foreach around it.
+    """Name of one task: a step of a run, at an index path.
 
     Attributes:
         flow: the flow's name.
         run_id: the run's id.
         step: the step's name.
-        task_id: the task's id, which is its index path as text.
+        task_id: the task's id: the index path as text.
     """
 
     __slots__ = ("flow", "run_id", "step", "task_id")
@@ -50,7 +51,7 @@ class TaskName:
 
     @classmethod
     def at(cls, flow: str, run_id: str, step: str, indices: "tuple[int, ...]") -> "TaskName":
-        """The task at an index path.
+        """Name of the task at an index path.
 
         >>> TaskName.at("AFlow", "1", "train", (3, 1)).pathspec
         'AFlow/1/train/3-1'
@@ -59,15 +60,15 @@ class TaskName:
 
     @property
     def pathspec(self) -> str:
-        """The name as people and the client write it."""
+        """The name as users and the client write it: ``flow/run id/step/task id``."""
         return "/".join(self.parts)
 
     def attempt(self, number: int) -> "AttemptName":
-        """One attempt of the task, counted from 0."""
+        """Name of an attempt of the task, counted from 0."""
         return AttemptName(self, number)
 
     def in_run(self, run_id: str) -> "TaskName":
-        """The same task of another run of the flow."""
+        """Name of the same task in another run of the flow."""
         return TaskName(self.flow, run_id, self.step, self.task_id)
 
     @property
@@ -86,10 +87,10 @@ class TaskName:
 
 
 class AttemptName:
-    """Names one attempt of a task.
+    """Name of one attempt of a task.
 
     Attributes:
-        task: the task.
+        task: name of the task.
         number: counted from 0; Airflow's ``try_number`` counts from 1.
     """
 

@@ -20,7 +20,8 @@ if TYPE_CHECKING:
 class RunRecord:
     """Record of a run, written before any of its tasks starts.
 
-    Keys that the first versions did not write have the meaning here that their absence had then.
+    Where a key is missing, because an early version wrote the manifest, the property has the value that this
+    version acted by.
 
     Attributes:
         document: the manifest as it is stored.
@@ -49,32 +50,32 @@ class RunRecord:
 
     @property
     def created(self) -> str:
-        """When the run was prepared, in ISO 8601 and UTC."""
+        """Time at which the run was prepared, in ISO 8601 and UTC."""
         return self.document["created"]
 
     @property
     def origin(self) -> str:
-        """Who runs the tasks: ``local`` or ``airflow``."""
+        """Scheduler of the run's tasks: ``local`` or ``airflow``."""
         return self.document["origin"]
 
     @property
     def username(self) -> str:
-        """Who started the run."""
+        """Name of the user who started the run."""
         return self.document["username"]
 
     @property
     def tags(self) -> "list[str]":
-        """Tags that the run was started with."""
+        """User tags that the run was started with; later changes are not among them."""
         return self.document["tags"]
 
     @property
     def system_tags(self) -> "list[str] | None":
-        """Tags that say where the run comes from; None in manifests that lack them."""
+        """Tags that state where the run comes from; None in manifests that lack them."""
         return self.document.get("system_tags")
 
     @property
     def first_attempt(self) -> int:
-        """Number of every task's first attempt."""
+        """Number of every task's first attempt; above 0 if a former run had the same id."""
         return self.document.get("first_attempt", 0)
 
     @property
@@ -84,36 +85,36 @@ class RunRecord:
 
     @property
     def origin_run_id(self) -> "str | None":
-        """The run that was resumed, if this one resumes one."""
+        """Id of the run that this one resumes, or None."""
         return self.document.get("origin_run_id")
 
     @property
     def datatools_root(self) -> "str | None":
-        """URL below which ``S3(run=...)`` works."""
+        """URL below which ``S3(run=...)`` works, or None."""
         return self.document.get("datatools_root")
 
     @property
     def code(self) -> "CodeRef":
-        """The code package."""
+        """Reference of the code package."""
         return self.document["code"]
 
     @property
     def current(self) -> "dict[str, Any]":
-        """Further values of ``current``: those of the DAG run and of the project."""
+        """Values of ``current`` that come from the DAG run and the project."""
         return self.document.get("current", {})
 
     # The flow.
 
     @property
     def graph(self) -> FlowGraph:
-        """The step graph, made once."""
+        """Step graph, made at the first access."""
         if self._graph is None:
             self._graph = FlowGraph.from_dict(self.document["graph"])
         return self._graph
 
     @property
     def decorators(self) -> "dict[str, dict[str, Any]]":
-        """Attributes by decorator's name, by step."""
+        """Decorators by step: of each step the attributes by decorator's name."""
         return self.document.get("decorators", {})
 
     def decorators_of(self, step: str) -> "dict[str, Any]":
@@ -121,55 +122,55 @@ class RunRecord:
         return self.decorators.get(step, {})
 
     def user_decorators_of(self, step: str) -> "list[UserDecoratorRecord]":
-        """Decorators of a step that users wrote."""
+        """User-defined decorators of a step."""
         return self.document.get("user_decorators", {}).get(step, [])
 
     # Environments and values of steps.
 
     @property
     def environments(self) -> "dict[str, EnvironmentRef]":
-        """Environments by step, of the steps that have one of their own."""
+        """Environments by step; a step without an environment of its own is absent."""
         return {step: each for step, each in self.document["environments"].items() if each}
 
     def environment_of(self, step: str) -> "EnvironmentRef | None":
-        """The environment of a step; None if it has none of its own."""
+        """Environment of a step; None if it has none of its own."""
         return self.document["environments"].get(step)
 
     def pickle_protocol(self, step: str) -> int:
-        """The newest pickle protocol that the step and all later steps can read."""
+        """Newest pickle protocol that the step and all later steps can read."""
         return self.document["pickle_protocols"][step]
 
     @property
     def parameters(self) -> "dict[str, ArtifactRef]":
-        """Parameters and configs."""
+        """References of parameters and configs, by name."""
         return self.document["parameters"]
 
     @property
     def constants(self) -> "dict[str, ArtifactRef]":
-        """Values that the flow class assigns."""
+        """References of the values that the flow class assigns, by name."""
         return self.document.get("constants", {})
 
     @property
     def first_namespace(self) -> "dict[str, ArtifactRef]":
-        """Artifacts that the first step and every join begin with; a parameter hides a constant."""
+        """Artifacts that the first step and every join begin with; a parameter replaces a constant."""
         return dict(self.constants, **self.parameters)
 
     # Records made of it.
 
     def changed(self, **values: "Any") -> "RunRecord":
-        """The record of a run that differs in these keys of its document."""
+        """The record with these keys of its document replaced."""
         document: "Any" = dict(self.document, **values)
         return RunRecord(document)
 
     # Names.
 
     def task(self, step: str, indices: "tuple[int, ...]") -> TaskName:
-        """The name of a task of the run."""
+        """Name of a task of the run."""
         return TaskName.at(self.flow, self.run_id, step, indices)
 
 
 class TaggedRun(RunRecord):
-    """A run with the tags that it has now."""
+    """Record of a run with its current tags."""
 
     __slots__ = ()
 
@@ -177,19 +178,19 @@ class TaggedRun(RunRecord):
 
     @classmethod
     def of(cls, run: RunRecord, system_tags: "list[str]", user_tags: "list[str]") -> "TaggedRun":
-        """A run with these tags.
+        """Record of a run with these tags.
 
         Args:
             run: the run as it was prepared.
-            system_tags: tags that say where it comes from.
-            user_tags: tags that people gave it, with all changes since.
+            system_tags: tags that state where it comes from.
+            user_tags: tags that people gave it, after all changes.
         """
         document: "Any" = dict(run.document, system_tags=system_tags, user_tags=user_tags)
         return cls(document)
 
     @property
     def system_tags(self) -> "list[str]":
-        """Tags that say where the run comes from."""
+        """Tags that state where the run comes from."""
         return self.document["system_tags"]
 
     @property
@@ -198,5 +199,5 @@ class TaggedRun(RunRecord):
         return self.document["user_tags"]
 
     def with_user_tags(self, tags: "list[str]") -> "TaggedRun":
-        """The same run after a change of its tags."""
+        """The record with these user tags in place of its own."""
         return self.of(self, self.system_tags, tags)

@@ -1,11 +1,11 @@
-"""The documents that are stored and the messages that are sent, as types.
+"""Types of all stored documents and of all messages between processes.
 
-Only type checkers and the tests import this file: everywhere else it is imported under ``TYPE_CHECKING``,
-because Python 3.6 to 3.7 have no ``TypedDict``. docs/architecture.md describes the same keys; a test
+Only type checkers and the tests import this file. All other modules import it under ``TYPE_CHECKING``,
+because Python 3.6 and 3.7 have no ``TypedDict``. docs/architecture.md describes the same keys; a test
 compares the two.
 
-A class whose name begins with an underscore holds the keys that every document of its kind has; the
-class derived from it adds those that older documents, or most of them, lack.
+A class whose name begins with an underscore has the keys that every document of its kind contains; the
+class derived from it adds keys that some documents lack.
 """
 
 from typing import Any, Literal, TypedDict
@@ -25,11 +25,11 @@ class ArtifactRef(TypedDict):
     protocol: int
     """Pickle protocol of the bytes."""
     preview: str | None
-    """A short ``repr`` of plain values, for lists of artifacts."""
+    """Short ``repr`` of a plain value, for lists of artifacts; None for any other value."""
 
 
 class ExceptionRecord(TypedDict):
-    """A failure as texts; never a pickled exception."""
+    """A failure as texts. Never a pickled exception: its class may not be importable where it is read."""
 
     type: str
     full_type: str
@@ -45,7 +45,7 @@ class CardRecord(TypedDict):
 
 
 class ClonedFrom(TypedDict):
-    """The attempt that a clone stands for; its logs and cards stay where it ran."""
+    """The attempt that a clone was made from, which keeps its logs and cards."""
 
     run_id: str
     attempt: int
@@ -53,9 +53,9 @@ class ClonedFrom(TypedDict):
 
 class _Transition(TypedDict):
     next: list[str]
-    """Names of the steps that come next."""
+    """Names of the next steps."""
     foreach: str | None
-    """Attribute that a foreach runs over; ``num_parallel`` for nodes."""
+    """Attribute that a foreach runs over; ``num_parallel`` for a ``num_parallel``."""
     num_splits: int | None
     split_names: list[str] | None
     """Readable name of every split."""
@@ -66,13 +66,14 @@ class _Transition(TypedDict):
 
 
 class Transition(_Transition, total=False):
-    """The meaning of ``self.next``; the keys below are there for a foreach alone."""
+    """Meaning of ``self.next``. Only a foreach has the keys that this class adds."""
 
     splits: ArtifactRef
     """The list of all values."""
     block_length: int
-    """Number of values in a block, where long lists are stored in blocks too."""
+    """Number of values in a block. Only a foreach over long values is stored in blocks too."""
     blocks: list[ArtifactRef]
+    """The same values in blocks, so that a split reads one of them and not the whole list."""
 
 
 class EnvironmentRef(TypedDict):
@@ -80,7 +81,7 @@ class EnvironmentRef(TypedDict):
 
     python: str
     id: str
-    """Spec id: digest of everything that was asked for."""
+    """Spec id: digest of the environment's requirements."""
     platform: str
     """conda platform, such as ``linux-64``."""
 
@@ -94,13 +95,13 @@ class CodeRef(TypedDict):
 
 
 class UserDecoratorRecord(TypedDict):
-    """A decorator that the flow's author wrote, by where it is defined."""
+    """Use of a user-defined decorator."""
 
     module: str
-    """Empty for the flow file itself."""
+    """Module that defines it; empty for the flow file itself."""
     name: str
     arguments: list[Any] | None
-    """Positional and named arguments; None where the decorator is used without parentheses."""
+    """Positional and named arguments; None if it is used without parentheses."""
 
 
 class NodeDocument(TypedDict):
@@ -145,25 +146,26 @@ class RunManifest(TypedDict):
     created: str
     """ISO 8601, UTC, with microseconds."""
     origin: Literal["local", "airflow"]
-    """Who runs the tasks."""
+    """Scheduler of the run's tasks."""
     username: str
     tags: list[str]
     system_tags: list[str]
     graph: GraphDocument
     decorators: dict[str, dict[str, Any]]
-    """Attributes by decorator's name, by step."""
+    """By step: attributes by decorator's name."""
     user_decorators: dict[str, list[UserDecoratorRecord]]
-    """Decorators that users wrote, by step."""
+    """By step: user-defined decorators."""
     current: dict[str, Any]
-    """Further values of ``current``: those of the DAG run and of the project."""
+    """Values of ``current`` that come from the DAG run and the project."""
     code: CodeRef
     environment: Literal["conda", "local"]
+    """``local``: steps run in the interpreter of the runner."""
     environments: dict[str, EnvironmentRef]
     """By step; steps without an environment of their own are absent."""
     pickle_protocols: dict[str, int]
-    """By step: the newest protocol that it and all later steps can read."""
+    """By step: newest protocol that the step and all later steps can read."""
     first_attempt: int
-    """Number of every task's first attempt; above 0 where Airflow made a run again under its old id."""
+    """Number of every task's first attempt; above 0 if Airflow created a run again under its old id."""
     parameters: dict[str, ArtifactRef]
     """Parameters and configs."""
     constants: dict[str, ArtifactRef]
@@ -171,13 +173,13 @@ class RunManifest(TypedDict):
     namespace: str
     """Tag of the runs that the client shows in steps."""
     origin_run_id: str | None
-    """Run that was resumed."""
+    """Id of the run that was resumed."""
     datatools_root: str | None
     """URL below which ``S3(run=...)`` works."""
 
 
 class TaggedRunDocument(RunManifest):
-    """A run manifest with the tags of now, as the client is given it; never stored."""
+    """A run manifest with the current tags, made for the client; never stored."""
 
     user_tags: list[str]
 
@@ -190,7 +192,7 @@ class _TaskManifest(TypedDict):
     task_id: str
     attempt: int
     status: Literal["running", "done", "failed", "lost"]
-    """``running`` is shown on cards alone and never stored; ``lost`` marks an attempt 0 that left nothing."""
+    """``running`` is shown on cards only, never stored; ``lost`` marks an attempt 0 that left nothing."""
     started: str
     """ISO 8601, UTC, with microseconds."""
     finished: str | None
@@ -199,9 +201,9 @@ class _TaskManifest(TypedDict):
     artifacts: dict[str, ArtifactRef]
     """The whole namespace of the task: its own artifacts and the inherited ones."""
     transition: Transition | None
-    """None for the last step, and where the attempt failed."""
+    """None for the last step, and if the attempt failed."""
     exception: ExceptionRecord | None
-    """Why the attempt failed; also of a failure that ``@catch`` caught."""
+    """The failure of the attempt, also one that ``@catch`` caught."""
     environment: str | None
     """Spec id."""
     python: str | None
@@ -212,9 +214,9 @@ class TaskManifest(_TaskManifest, total=False):
     """One attempt of a task; written last, so it is the commit. ``task_record`` makes and reads it."""
 
     cloned_from: ClonedFrom
-    """Of a clone alone: the attempt that ran."""
+    """Only in a clone: the attempt that ran."""
     superseded_by: int
-    """In attempt 0 alone: the later attempt that is done."""
+    """Only in attempt 0: number of the later attempt that is done."""
 
 
 class TagChange(TypedDict):
@@ -236,10 +238,10 @@ class _Frame(TypedDict):
 
 
 class Frame(_Frame, total=False):
-    """One foreach around a task, with the split that the task is in."""
+    """One foreach around a task, and the split that the task belongs to."""
 
     position: int
-    """Place of the split's value in ``splits``, where that is a block and not the whole list."""
+    """Index of the split's value in ``splits``, if that is a block and not the whole list."""
 
 
 class InputDescription(TypedDict):
@@ -249,7 +251,7 @@ class InputDescription(TypedDict):
     task_id: str
     artifacts: dict[str, ArtifactRef]
     frames: list[Frame]
-    """The foreach that the join ends."""
+    """Foreach frames around the input that end at the join."""
 
 
 class NodeSummary(TypedDict):
@@ -264,20 +266,20 @@ class NodeSummary(TypedDict):
 
 
 class S3Access(TypedDict):
-    """How the S3 client of a step process reaches its runner."""
+    """Access of a step's S3 client to the runner."""
 
     socket: str | None
-    """Path of a Unix socket; None where none could be made."""
+    """Path of a Unix socket; None if none could be made."""
     root: str | None
     """URL below which ``S3(run=...)`` works."""
     scratch: str
-    """Directory for files on their way."""
+    """Directory for the files of objects that are transferred."""
 
 
 class _TaskMessage(TypedDict):
     type: Literal["task"]
     version: int
-    """Version of the protocol; a step process refuses another than its own."""
+    """Version of the protocol; a step process refuses any but its own."""
     flow: str
     flow_file: str
     code_dir: str
@@ -286,7 +288,7 @@ class _TaskMessage(TypedDict):
     namespace: dict[str, ArtifactRef]
     """Artifacts that the step begins with."""
     inputs: list[InputDescription] | None
-    """Of a join alone."""
+    """Only for a join."""
     foreach_stack: list[Frame]
     """Outermost first."""
     pickle_protocol: int
@@ -298,36 +300,36 @@ class _TaskMessage(TypedDict):
     """Attributes of every ``@card`` of the step."""
     catch_var: str | None
     is_caught: bool
-    """Whether a failure of this attempt is caught by ``@catch``."""
+    """Whether ``@catch`` catches a failure of this attempt: it has ``@catch`` and is the last one."""
     current: dict[str, Any]
     """Values of ``current``."""
     s3: S3Access
 
 
 class TaskMessage(_TaskMessage, total=False):
-    """First and once: everything that the step process needs."""
+    """The first message, sent once: everything that the step process needs."""
 
     user_decorators: list[UserDecoratorRecord]
     is_copy: bool
-    """Whether ``code_dir`` is a code package, in which bytecode may be kept."""
+    """Whether ``code_dir`` is an extracted code package, in which bytecode may be written."""
 
 
 class ArtifactMessage(TypedDict):
-    """Answers ``fetch``: a verified file that stays as it is."""
+    """Answer to ``fetch``: a verified file, which must not be changed."""
 
     type: Literal["artifact"]
     path: str
 
 
 class AnswerMessage(TypedDict):
-    """Answers ``ask``, and requests of the S3 client."""
+    """Answer to ``ask``, and to requests of the S3 client."""
 
     type: Literal["answer"]
     value: Any
 
 
 class ErrorMessage(TypedDict):
-    """Answers ``fetch``, ``ask`` and requests of the S3 client that failed."""
+    """Answer to a ``fetch``, an ``ask`` or a request of the S3 client that failed."""
 
     type: Literal["error"]
     message: str
@@ -339,7 +341,7 @@ class ErrorMessage(TypedDict):
 
 
 class FetchMessage(TypedDict):
-    """Asks for an artifact's file; answered by ``artifact`` or ``error``."""
+    """Request for an artifact's file; answered by ``artifact`` or ``error``."""
 
     type: Literal["fetch"]
     sha256: str
@@ -347,7 +349,7 @@ class FetchMessage(TypedDict):
 
 
 class AskMessage(TypedDict):
-    """Asks about past runs; answered by ``answer`` or ``error``."""
+    """Question about past runs; answered by ``answer`` or ``error``."""
 
     type: Literal["ask"]
     call: str
@@ -356,7 +358,7 @@ class AskMessage(TypedDict):
 
 
 class PublishMessage(TypedDict):
-    """Says that an artifact's file is complete, and gives it to the runner; not answered."""
+    """Notice that an artifact's file is complete and now belongs to the runner; not answered."""
 
     type: Literal["publish"]
     path: str
@@ -365,11 +367,11 @@ class PublishMessage(TypedDict):
 
 
 class ClockMessage(TypedDict):
-    """Says that the step ends by itself within so many seconds; not answered."""
+    """Notice that the step will end itself within a number of seconds; not answered."""
 
     type: Literal["clock"]
     seconds: float | None
-    """None: there is no limit from now on."""
+    """None: the step has no limit any more."""
 
 
 class CardContent(TypedDict, total=False):
@@ -380,11 +382,11 @@ class CardContent(TypedDict, total=False):
     html: str | None
     """A page that the step rendered itself."""
     is_none: bool
-    """Whether no card is to be stored."""
+    """True if this card must not be stored."""
 
 
 class CardsMessage(TypedDict):
-    """Says what the step's cards hold; not answered."""
+    """Contents of the step's cards; not answered."""
 
     type: Literal["cards"]
     cards: list[CardContent]
@@ -392,7 +394,7 @@ class CardsMessage(TypedDict):
 
 
 class DoneMessage(TypedDict):
-    """Says that the step returned; every artifact named was published, or stored before."""
+    """Notice that the step returned. Every artifact in it was published, or stored before."""
 
     type: Literal["done"]
     artifacts: dict[str, ArtifactRef]
@@ -407,14 +409,14 @@ class _FailedMessage(TypedDict):
 
 
 class FailedMessage(_FailedMessage, total=False):
-    """Says that the step raised."""
+    """Notice that the step raised an exception."""
 
     artifacts: dict[str, ArtifactRef]
-    """Under ``@catch``: what the step leaves to those that follow."""
+    """Under ``@catch``: the artifacts that the failed step passes on."""
 
 
 class S3Request(TypedDict):
-    """A request of a step's S3 client, on a socket of its own; answered by ``answer`` or ``error``."""
+    """Request of a step's S3 client, on a separate socket; answered by ``answer`` or ``error``."""
 
     call: str
     """Method of ``datastore.s3_objects.S3Objects``."""
@@ -422,10 +424,10 @@ class S3Request(TypedDict):
 
 
 class TaskRequestDocument(TypedDict):
-    """Which attempt a container runs: the argument of ``runner run``."""
+    """Request to run an attempt in a container: the argument of ``runner run``."""
 
     version: int
-    """Version of this document; a runner refuses another than its own."""
+    """Version of this document; a runner refuses any but its own."""
     flow: str
     run_id: str
     step: str
@@ -434,6 +436,7 @@ class TaskRequestDocument(TypedDict):
     is_last: bool
 
 
+# Messages by the role that they have in the exchange of a runner and its step process.
 Answer = ArtifactMessage | AnswerMessage | ErrorMessage
 Question = FetchMessage | AskMessage
 LastMessage = DoneMessage | FailedMessage

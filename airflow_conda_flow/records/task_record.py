@@ -1,4 +1,4 @@
-"""``TaskRecord``: reads a task manifest, and the one function that makes one."""
+"""``TaskRecord``: reads a task manifest. ``make_task_record``: the only function that makes one."""
 
 from airflow_conda_flow.records.document import VERSION
 from airflow_conda_flow.records.names import AttemptName, TaskName
@@ -38,19 +38,19 @@ def make_task_record(
     python: "str | None",
     cards: "list[CardRecord]",
 ) -> "TaskRecord":
-    """The record of an attempt. Every fact has to be given, so that no writer forgets one.
+    """Record of an attempt. No argument has a default, so that no writer forgets a fact.
 
     Args:
         name: the attempt.
         status: ``running``, ``done`` or ``failed``.
-        started: when, as ``datetime.isoformat`` gives it in UTC.
-        finished: likewise; None while it runs.
+        started: start time as from ``datetime.isoformat``, in UTC.
+        finished: end time likewise; None while the attempt runs.
         split_name: readable name of the task's splits; None outside any foreach.
         artifacts: the task's whole namespace.
-        transition: what comes next; None for the last step and for failures.
-        exception: why it failed, caught or not.
-        environment: the step's own environment, if it has one.
-        python: the version that it ran on; that of the environment if None.
+        transition: the meaning of ``self.next``; None for the last step and for failures.
+        exception: the failure, caught or not.
+        environment: the step's environment, if it has its own.
+        python: version of Python that the step ran on; that of the environment if None.
         cards: the cards that are stored.
     """
     document: "Any" = {
@@ -90,12 +90,12 @@ class TaskRecord:
 
     @property
     def name(self) -> AttemptName:
-        """The name of the attempt."""
+        """Name of the attempt."""
         return self.task.attempt(self.attempt)
 
     @property
     def task(self) -> TaskName:
-        """The name of the task."""
+        """Name of the task."""
         return TaskName(self.flow, self.run_id, self.step, self.task_id)
 
     @property
@@ -125,7 +125,7 @@ class TaskRecord:
 
     @property
     def ran_as(self) -> AttemptName:
-        """The attempt that ran, whose logs and cards these are; of a clone, that of the original run."""
+        """Name of the attempt that ran and has the logs and cards; of a clone, that in the original run."""
         origin = self.document.get("cloned_from")
         if origin is None:
             return self.name
@@ -133,87 +133,87 @@ class TaskRecord:
 
     @property
     def is_clone(self) -> bool:
-        """Whether ``resume`` took the task over from another run."""
+        """True if ``resume`` took the task over from another run."""
         return self.document.get("cloned_from") is not None
 
     # How it ended.
 
     @property
     def status(self) -> str:
-        """``running``, ``done`` or ``failed``."""
+        """Status: ``running``, ``done``, ``failed``, or ``lost``, which readers of manifests never return."""
         return self.document["status"]
 
     @property
     def is_done(self) -> bool:
-        """Whether the attempt succeeded, or its failure was caught."""
+        """True if the attempt succeeded, or its failure was caught."""
         return self.status == DONE
 
     @property
     def started(self) -> str:
-        """When it started, in ISO 8601 and UTC."""
+        """Start time in ISO 8601 and UTC."""
         return self.document["started"]
 
     @property
     def finished(self) -> "str | None":
-        """When it ended, in ISO 8601 and UTC."""
+        """End time in ISO 8601 and UTC; None while the attempt runs."""
         return self.document["finished"]
 
     @property
     def exception(self) -> "ExceptionRecord | None":
-        """Why it failed, caught or not."""
+        """The failure, caught or not; None if there was none."""
         return self.document.get("exception")
 
     @property
     def split_name(self) -> "str | None":
-        """Readable name of the splits around it."""
+        """Readable names of the splits around the task, joined by `` / ``; None outside any foreach."""
         return self.document.get("split_name")
 
     @property
     def environment(self) -> "str | None":
-        """Spec id of its environment; None if it had none of its own."""
+        """Spec id of the environment; None if the step had none of its own."""
         return self.document.get("environment")
 
     @property
     def python(self) -> "str | None":
-        """Version of Python that it ran on."""
+        """Version of Python that the step ran on; None if it is not known."""
         return self.document.get("python")
 
     # Its artifacts and cards.
 
     @property
     def artifacts(self) -> "dict[str, ArtifactRef]":
-        """Its whole namespace: its own artifacts and the inherited ones."""
+        """References of the task's whole namespace, its own artifacts and the inherited ones, by name."""
         return self.document["artifacts"]
 
     @property
     def cards(self) -> "list[CardRecord]":
-        """The cards that it stored."""
+        """Cards that the attempt stored."""
         return self.document.get("cards", [])
 
-    # The way that the run takes from it.
+    # Its transition.
 
     @property
     def transition(self) -> "Transition | None":
-        """The meaning of its ``self.next``."""
+        """Meaning of ``self.next``; None for the last step and for failures."""
         return self.document["transition"]
 
     @property
     def next_steps(self) -> "list[str]":
-        """Names of the steps that come next."""
+        """Names of the next steps; empty without a transition."""
         return self.transition["next"] if self.transition else []
 
     @property
     def num_splits(self) -> "int | None":
-        """Number of splits of its foreach; None if it opens none."""
+        """Number of splits of the foreach that the task opens; None if it opens none."""
         return self.transition["num_splits"] if self.transition else None
 
     @property
     def chosen(self) -> "str | None":
-        """The step that its switch chose."""
+        """Step that the task's switch chose; None without a switch."""
         return self.transition["chosen"] if self.transition else None
 
     def frame(self, index: int) -> "Frame":
-        """The foreach that the task opens, as it is around the split of that number.
+        """Frame of the foreach that the task opens, for the split at ``index``.
 
         Raises:
             LookupError: the task opens no foreach.
@@ -235,20 +235,21 @@ class TaskRecord:
     # Other records made of it.
 
     def clone(self, run_id: str) -> "TaskRecord":
-        """The record of a task of another run that takes this one's outputs over."""
+        """Record of the same task in another run, which takes over this task's outputs."""
+        # A clone of a clone names the attempt that ran, so that its logs are found without following a chain.
         ran_as = self.ran_as
         origin = {"run_id": ran_as.task.run_id, "attempt": ran_as.number}
         document: "Any" = dict(self.document, run_id=run_id, attempt=0, cloned_from=origin)
-        document.pop("superseded_by", None)
+        document.pop("superseded_by", None)  # names an attempt of the original run
         return TaskRecord(document)
 
     def with_artifacts(self, artifacts: "dict[str, ArtifactRef]") -> "TaskRecord":
-        """The same record with other artifacts."""
+        """The record with these artifacts in place of its own."""
         document: "Any" = dict(self.document, artifacts=artifacts)
         return TaskRecord(document)
 
     def with_cards(self, cards: "list[CardRecord]") -> "TaskRecord":
-        """The same record with these cards."""
+        """The record with these cards in place of its own."""
         document: "Any" = dict(self.document, cards=cards)
         return TaskRecord(document)
 

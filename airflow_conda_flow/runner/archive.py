@@ -56,6 +56,7 @@ def published_runner(storage: Storage) -> str:
 @cache
 def runner_id() -> str:
     """Hex sha256 that identifies the runner that this process would pack."""
+    # Python's and libc's versions count too, because the archive contains both as binaries.
     digest = hashlib.sha256()
     for path in sorted(_PACKAGE.rglob("*.py")):
         digest.update(f"{path.relative_to(_PACKAGE)}\0".encode() + path.read_bytes())
@@ -110,6 +111,7 @@ def _distributions() -> list[importlib.metadata.Distribution]:
         return sorted(importlib.metadata.distributions(path=[str(home / "site")]), key=lambda each: each.name)
     from packaging.requirements import Requirement  # noqa: PLC0415 - not in a container
 
+    # Only installed distributions count, in the versions that are installed: nothing is downloaded.
     found: dict[str, importlib.metadata.Distribution] = {}
     stated = [Requirement(text) for text in importlib.metadata.requires(_DISTRIBUTION) or ()]
     waiting = [each for each in stated if _EXTRA in str(each.marker or "")]

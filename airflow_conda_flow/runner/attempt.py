@@ -196,6 +196,7 @@ class _Attempt:
                 if self._publisher is not None:
                     self._publisher.shutdown()
         except (CondaFlowError, OSError) as error:
+            # Failures outside the step are results too. Any other exception is a bug and is not hidden.
             return self._fail(as_exception(error), cancelled=cancel.is_set())
         if end.last is None:
             return self._fail(self._death(end), cancelled=end.cancelled)
@@ -350,6 +351,8 @@ class _Attempt:
         exception = self._mask.exception(exception)
         step = self._request.step
         is_caught = self._request.is_last and caught_failure.is_caught(self._run, step)
+        # ``@catch`` is for failures of the step: it does not act when the run was cancelled, and it cannot
+        # without the inputs that it passes on.
         if cancelled or not is_caught or self._attempt.inputs is None:
             self._log.add("stderr", exception["traceback"].encode("utf-8", "backslashreplace"))
             record = self._commit(self._attempt.failed(exception, python))

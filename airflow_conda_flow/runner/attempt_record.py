@@ -45,6 +45,8 @@ class AttemptRecord:
     def from_outside(cls, request: TaskRequest, run: RunRecord, storage: Storage) -> AttemptRecord:
         """Maker of the record of an attempt whose runner is gone.
 
+        The record's start time is the time of this call, because the attempt's own is not known.
+
         Raises:
             LookupError: a task that it reads from has not finished, so the attempt cannot have started.
         """

@@ -27,8 +27,9 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
-CANNOT_RUN = 3
+CANNOT_RUN = 3  # as in runner/container.py, which cannot be imported here
 HINT = "or base the image on the runner image, as docs/containers.md says."
+# Fixed addresses of AWS: the metadata of an instance, and the credentials of a container.
 METADATA = "http://169.254.169.254"
 CONTAINER = "http://169.254.170.2"
 TRIES = 4  # as the boto3 client of the datastore has max_attempts=4

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
 Part = Mapping[str, Any]
 """One component of a card as plain data; ``kind`` says which function renders it."""
+# A page with a Vega chart loads Vega from here when it is opened; the scripts are no part of this package.
 _VEGA = "https://cdn.jsdelivr.net/npm/"
 _STYLE = """
 :root { color-scheme: light; --line: #d9dee3; --soft: #f5f7f9; --text: #1d2731; --dim: #66727f;

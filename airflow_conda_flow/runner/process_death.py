@@ -47,6 +47,7 @@ def _killed(name: str) -> str:
 
 def _ran_out_of_memory() -> bool:
     """True if the kernel killed a process of this container because of its memory limit."""
+    # A container runs one attempt, so any kill was one of its processes: the step's or a child's.
     for path in _KILL_COUNTS:
         for line in _lines(path):
             name, _, count = line.partition(" ")

@@ -83,6 +83,7 @@ def prepare_run(
     specs = environment_specs(definition, settings, platforms) if environment == "conda" else {}
     wanted = {step: spec for step, spec in specs.items() if resolved is None or step in resolved}
     packed = {step: spec for step, spec in wanted.items() if step in in_containers}
+    # Environments and code come before the manifest, because it refers to them.
     environments.resolve_all({step: spec for step, spec in wanted.items() if step not in packed})
     environments.prepare_for_containers(packed)
     package = code_package.build(definition.file, suffixes=settings.package_suffixes)

@@ -23,7 +23,7 @@ Keeper = Callable[[Source], dict[str, str]]
 
 _UNSAFE = re.compile(r"[^A-Za-z0-9_]")
 _SHORTEST = 3  # masking one or two characters would mask parts of every line
-_ARN = re.compile(r"arn:[^:]+:secretsmanager:([^:]+):")
+_ARN = re.compile(r"arn:[^:]+:secretsmanager:([^:]+):")  # the group is the region
 
 
 def resolve(
@@ -48,6 +48,7 @@ def resolve(
         for name, value in keeper(source).items():
             if name in values:
                 raise SecretError(f"@secrets: two sources give the variable {name}. Keep one.")
+            # An equal value replaces nothing, so it is no conflict.
             if environ.get(name, value) != value and not attributes["allow_override"]:
                 raise SecretError(
                     f"@secrets: {name} of {source['id']} is an environment variable already. "

@@ -8,6 +8,8 @@ from pathlib import Path
 # Variables of the interpreter, conda environment or virtual environment that the runner itself runs in.
 # ``_CE_CONDA`` and ``_CE_M`` are set by conda's shell functions.
 _DROPPED_PREFIXES = ("PYTHON", "CONDA_", "_CONDA_", "_CE_", "MAMBA_")
+# ``__PYVENV_LAUNCHER__`` is set by Python's launcher on macOS and leads a child's Python to the runner's
+# prefix. A library of ``LD_PRELOAD`` may not fit the environment's own libraries.
 _DROPPED = frozenset(["VIRTUAL_ENV", "VIRTUAL_ENV_PROMPT", "__PYVENV_LAUNCHER__", "LD_PRELOAD"])
 # In these locales Python before 3.7 prints ASCII only, and so do many programs that a step starts.
 _C_LOCALES = frozenset(["", "C", "POSIX"])

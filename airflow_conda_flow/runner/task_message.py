@@ -137,6 +137,7 @@ def _current(
         "run_id": run.run_id,
         "step_name": request.step,
         "task_id": request.task.task_id,
+        # Users count from 0, also if a former run with the same id used up numbers.
         "retry_count": request.attempt - run.first_attempt,
         "origin_run_id": run.origin_run_id,
         "pathspec": request.task.pathspec,

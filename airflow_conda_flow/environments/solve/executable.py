@@ -129,4 +129,5 @@ def _overrides(spec: EnvironmentSpec) -> dict[str, str]:
     """
     names = {"__glibc": "GLIBC", "__cuda": "CUDA", "__osx": "OSX", "__linux": "LINUX"}
     given = {f"CONDA_OVERRIDE_{names[n]}": v for n, v in spec.virtual_packages.items() if n in names}
+    # An empty value means no CUDA: without it conda would detect this machine's driver.
     return {"CONDA_OVERRIDE_CUDA": "", **given}

@@ -101,6 +101,7 @@ def _compile(label: str, spec: EnvironmentSpec, brought: Mapping[str, str]) -> M
             "--only-binary",
             ":all:",
         ]
+        # Without the user's configuration of uv: the same spec must give the same packages everywhere.
         options += ["--no-header", "--quiet", "--no-config", "--output-file", str(output)]
         done = subprocess.run(
             [_uv(), "pip", "compile", str(wanted), *options],
@@ -141,6 +142,7 @@ def _uv_platform(spec: EnvironmentSpec) -> str:
         raise SolveError(f"PyPI packages cannot be resolved for {spec.platform}.")
     if not name.endswith("manylinux"):
         return name
+    # The newest manylinux that is not newer than the declared glibc; uv refuses versions between its own.
     minor = int(spec.virtual_packages.get("__glibc", "2.17").split(".")[1])
     return f"{name}_2_{max(each for each in _GLIBC_OF_UV if each <= max(minor, 17))}"
 
