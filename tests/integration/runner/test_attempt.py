@@ -11,7 +11,7 @@ from airflow_conda_flow.records.names import TaskName
 
 @pytest.mark.parametrize("server", ["moto", "rclone"])
 def test_attempts_over_s3(request, make_run, tmp_path, monkeypatch, server):
-    """What one machine stores another reads: its cache directory starts empty."""
+    """A machine with an empty cache directory reads what another machine stored."""
     s3 = request.getfixturevalue(f"{server}_s3")
     s3.use(monkeypatch)
     root = s3.make_root()

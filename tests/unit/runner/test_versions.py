@@ -40,7 +40,7 @@ def test_a_runner_refuses_a_request_of_another_version():
 
 @pytest.mark.parametrize("text", ["", "{", "[]", "{}", '"x"', '{"flow": "AFlow"}'])
 def test_a_request_that_is_none(text):
-    """What is no request is named, with what is expected; exit code 3, no traceback."""
+    """A text that is no request is named, with what is expected; exit code 3, no traceback."""
     command = [sys.executable, "-m", "airflow_conda_flow.runner", "run", text]
     ended = subprocess.run(command, capture_output=True, text=True, check=False)
     assert ended.returncode == 3

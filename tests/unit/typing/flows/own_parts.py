@@ -71,7 +71,7 @@ class WithParameter(FlowMutator):
 
 
 class Base(FlowSpec):
-    """What several flows have in common."""
+    """Members that several flows share."""
 
     rate = Parameter("rate", default=0.1)
 
