@@ -6,35 +6,47 @@ Standard library only, Python 3.6 and later: this file is shipped into step envi
 
 import sys
 
-from airflow_conda_flow.flow.batch_decorator import batch
-from airflow_conda_flow.flow.card_decorator import card
-from airflow_conda_flow.flow.catch_decorator import catch
-from airflow_conda_flow.flow.conda_decorators import conda, conda_base, pypi, pypi_base
-from airflow_conda_flow.flow.config import Config
-from airflow_conda_flow.flow.config_value import ConfigValue
 from airflow_conda_flow.flow.current_run import current
-from airflow_conda_flow.flow.delayed_value import config_expr
-from airflow_conda_flow.flow.environment_decorator import environment
-from airflow_conda_flow.flow.exit_hook_decorator import exit_hook
-from airflow_conda_flow.flow.flowspec import FlowSpec
-from airflow_conda_flow.flow.include_file import IncludeFile
-from airflow_conda_flow.flow.kubernetes_decorator import kubernetes
-from airflow_conda_flow.flow.parallel_decorator import parallel
-from airflow_conda_flow.flow.parameters import JSONType, Parameter
-from airflow_conda_flow.flow.project_decorator import project
-from airflow_conda_flow.flow.resources_decorator import resources
-from airflow_conda_flow.flow.retry_decorator import retry
-from airflow_conda_flow.flow.schedule_decorator import schedule
-from airflow_conda_flow.flow.secrets_decorator import secrets
-from airflow_conda_flow.flow.steps import step
-from airflow_conda_flow.flow.timeout_decorator import timeout
-from airflow_conda_flow.flow.trigger_decorators import namespaced_event_name, trigger, trigger_on_finish
-from airflow_conda_flow.flow.user_decorators import (
+from airflow_conda_flow.flow.decorators.batch import batch
+from airflow_conda_flow.flow.decorators.card import card
+from airflow_conda_flow.flow.decorators.catch import catch
+from airflow_conda_flow.flow.decorators.conda import conda, conda_base, pypi, pypi_base
+from airflow_conda_flow.flow.decorators.environment import environment
+from airflow_conda_flow.flow.decorators.exit_hook import exit_hook
+from airflow_conda_flow.flow.decorators.kubernetes import kubernetes
+from airflow_conda_flow.flow.decorators.parallel import parallel
+from airflow_conda_flow.flow.decorators.project import project
+from airflow_conda_flow.flow.decorators.resources import resources
+from airflow_conda_flow.flow.decorators.retry import retry
+from airflow_conda_flow.flow.decorators.schedule import schedule
+from airflow_conda_flow.flow.decorators.secrets import secrets
+from airflow_conda_flow.flow.decorators.step import step
+from airflow_conda_flow.flow.decorators.timeout import timeout
+from airflow_conda_flow.flow.decorators.trigger import namespaced_event_name, trigger, trigger_on_finish
+from airflow_conda_flow.flow.extending.user_decorators import (
     USER_SKIP_STEP,
     FlowMutator,
     StepMutator,
     UserStepDecorator,
     user_step_decorator,
+)
+from airflow_conda_flow.flow.flowspec import FlowSpec
+from airflow_conda_flow.flow.late_bindings import bind
+from airflow_conda_flow.flow.parameters.config import Config
+from airflow_conda_flow.flow.parameters.config_value import ConfigValue
+from airflow_conda_flow.flow.parameters.delayed_value import config_expr
+from airflow_conda_flow.flow.parameters.include_file import IncludeFile
+from airflow_conda_flow.flow.parameters.parameters import JSONType, Parameter
+
+bind(
+    {
+        "airflow_datastore": "airflow_conda_flow.airflow.configuration:airflow_datastore",
+        "compile_dag": "airflow_conda_flow.airflow.dag.compiler:compile_dag",
+        "past_run": "airflow_conda_flow.client.running:run",
+        "past_task": "airflow_conda_flow.client.running:task",
+        "run_as_program": "airflow_conda_flow.cli.main:run_as_program",
+        "running_task": "airflow_conda_flow.client.running_task:running_task",
+    }
 )
 
 TYPE_CHECKING = False
@@ -44,7 +56,6 @@ if TYPE_CHECKING or sys.version_info < (3, 7):
     from airflow_conda_flow import client as client
     from airflow_conda_flow import datatools as datatools
     from airflow_conda_flow import exception as exception
-    from airflow_conda_flow import metaflow_version
     from airflow_conda_flow.client.data_artifact import DataArtifact
     from airflow_conda_flow.client.past_flow import Flow, Metaflow
     from airflow_conda_flow.client.past_run import Run
@@ -60,19 +71,20 @@ if TYPE_CHECKING or sys.version_info < (3, 7):
     )
     from airflow_conda_flow.client.spin_results import inspect_spin
     from airflow_conda_flow.datatools.s3 import S3
-    from airflow_conda_flow.flow.config_parsers import (
+    from airflow_conda_flow.flow.extending.mutable_flow import MutableFlow
+    from airflow_conda_flow.flow.extending.mutable_step import MutableStep
+    from airflow_conda_flow.flow.parameters.config_parsers import (
         conda_environment_yml_parser,
         pyproject_toml_parser,
         requirements_txt_parser,
         yaml_parser,
     )
-    from airflow_conda_flow.flow.mutable_flow import MutableFlow
-    from airflow_conda_flow.flow.mutable_step import MutableStep
     from airflow_conda_flow.flow.profile import profile
+    from airflow_conda_flow.metaflow import version as metaflow_version
     from airflow_conda_flow.runtime.forked import parallel_imap_unordered, parallel_map
     from airflow_conda_flow.runtime.inputs import Inputs
 if sys.version_info < (3, 7):
-    from airflow_conda_flow.flow.launch_stand_in import stand_in
+    from airflow_conda_flow.metaflow.launch_stand_in import stand_in
 
     Deployer, NBRunner, Runner = map(stand_in, ("Deployer", "NBRunner", "Runner"))
 if TYPE_CHECKING:
@@ -153,15 +165,15 @@ _LATER = {
     "Flow": "client.past_flow",
     "Inputs": "runtime.inputs",
     "Metaflow": "client.past_flow",
-    "MutableFlow": "flow.mutable_flow",
-    "MutableStep": "flow.mutable_step",
+    "MutableFlow": "flow.extending.mutable_flow",
+    "MutableStep": "flow.extending.mutable_step",
     "NBRunner": "launch.notebook",
     "Run": "client.past_run",
     "Runner": "launch.runner",
     "S3": "datatools.s3",
     "Step": "client.past_step",
     "Task": "client.past_task",
-    "conda_environment_yml_parser": "flow.config_parsers",
+    "conda_environment_yml_parser": "flow.parameters.config_parsers",
     "default_metadata": "client.scope",
     "default_namespace": "client.scope",
     "get_metadata": "client.scope",
@@ -172,9 +184,9 @@ _LATER = {
     "parallel_imap_unordered": "runtime.forked",
     "parallel_map": "runtime.forked",
     "profile": "flow.profile",
-    "pyproject_toml_parser": "flow.config_parsers",
-    "requirements_txt_parser": "flow.config_parsers",
-    "yaml_parser": "flow.config_parsers",
+    "pyproject_toml_parser": "flow.parameters.config_parsers",
+    "requirements_txt_parser": "flow.parameters.config_parsers",
+    "yaml_parser": "flow.parameters.config_parsers",
 }
 """The module that has a name which few flow files use."""
 
@@ -183,7 +195,7 @@ _MODULES = ("cards", "client", "datatools", "exception", "metaflow_version")
 
 
 def _say_what_to_write(name: str, is_import: bool = False) -> None:
-    from airflow_conda_flow.metaflow_names import INNER, INSTEAD  # noqa: PLC0415 - only where one is wrong
+    from airflow_conda_flow.metaflow.names import INNER, INSTEAD  # noqa: PLC0415 - only where one is wrong
 
     known = dict(INNER, **INSTEAD) if is_import else INSTEAD
     found = known.get(name) or known.get(name.partition(".")[0])  # most of plugins is not here
@@ -200,7 +212,7 @@ class _NamesOfMetaflow:
         package, _, name = fullname.partition(".")
         if package != __name__ or not name:
             return None
-        from airflow_conda_flow.metaflow_modules import spec_of  # noqa: PLC0415 - few flow files ask for them
+        from airflow_conda_flow.metaflow.modules import spec_of  # noqa: PLC0415 - few flow files ask for them
 
         spec = spec_of(name)
         if spec is None:
@@ -219,7 +231,7 @@ if not TYPE_CHECKING:  # else a type checker would take any name for one that is
         if name in _MODULES:
             return importlib.import_module("airflow_conda_flow." + name)
         if name not in _LATER:
-            from airflow_conda_flow.metaflow_modules import spec_of  # noqa: PLC0415 - few flow files ask for them
+            from airflow_conda_flow.metaflow.modules import spec_of  # noqa: PLC0415 - few flow files ask for them
 
             if spec_of(name) is not None:
                 return importlib.import_module("airflow_conda_flow." + name)
@@ -231,7 +243,7 @@ if not TYPE_CHECKING:  # else a type checker would take any name for one that is
             if error.name != "airflow_conda_flow.launch":
                 raise
             # A flow file imports it at its top, steps too, and uses it where it is run as a program.
-            value = importlib.import_module("airflow_conda_flow.flow.launch_stand_in").stand_in(name)
+            value = importlib.import_module("airflow_conda_flow.metaflow.launch_stand_in").stand_in(name)
         globals()[name] = value
         return value
 

@@ -5,7 +5,7 @@ Standard library only, Python 3.6 and later: it is shipped into step environment
 
 import sys
 
-from airflow_conda_flow.flow.card_components import (
+from airflow_conda_flow.flow.cards.components import (
     Artifact,
     CardComponent,
     Error,
@@ -17,8 +17,8 @@ from airflow_conda_flow.flow.card_components import (
     ValueBox,
     VegaChart,
 )
-from airflow_conda_flow.flow.card_viewers import EventsTimeline, JSONViewer, YAMLViewer
-from airflow_conda_flow.flow.own_card import Card
+from airflow_conda_flow.flow.cards.own_card import Card
+from airflow_conda_flow.flow.cards.viewers import EventsTimeline, JSONViewer, YAMLViewer
 
 TYPE_CHECKING = False
 if TYPE_CHECKING or sys.version_info < (3, 7):

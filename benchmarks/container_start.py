@@ -24,7 +24,7 @@ from airflow_conda_flow.runner.container import SCRATCH
 from airflow_conda_flow.runner.container_command import RUNNER, run_words
 from airflow_conda_flow.runner.run_preparation import prepare_run
 from airflow_conda_flow.runner.task_request import TaskRequest
-from airflow_conda_flow.settings import load_settings
+from airflow_conda_flow.settings.loading import load_settings
 
 IMAGE = os.environ.get("IMAGE", f"airflow-conda-flow-runner:{__version__}")
 PORT = 9187

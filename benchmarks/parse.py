@@ -20,7 +20,7 @@ TIMES = 5
 LOAD = """
 import gc, json, os, sys, time
 from airflow.dag_processing.dagbag import DagBag
-import airflow_conda_flow.airflow.compiler
+import airflow_conda_flow.airflow.dag.compiler
 gc.collect()
 gc.freeze()  # what Airflow itself has loaded is not looked at
 started = time.process_time()
@@ -35,8 +35,8 @@ HEAD = "from airflow_conda_flow import FlowSpec, step\n\n\nclass ManySteps(FlowS
 BY_HAND = """
 from airflow.sdk import DAG, Asset
 
-from airflow_conda_flow.airflow.operators import PrepareOperator
-from airflow_conda_flow.airflow.step_operator import StepOperator
+from airflow_conda_flow.airflow.operators.prepare import PrepareOperator
+from airflow_conda_flow.airflow.operators.step import StepOperator
 
 with DAG("many_steps", schedule=None) as dag:
     prepare = PrepareOperator(task_id="prepare", flow_class=ManySteps, environment="conda")

@@ -11,7 +11,7 @@ from airflow_conda_flow.datastore.datastore import Datastore, open_datastore
 from airflow_conda_flow.environments.credentials import Credential, Credentials, basic, bearer
 from airflow_conda_flow.environments.environments import Environments
 from airflow_conda_flow.environments.progress import Progress
-from airflow_conda_flow.settings import OPTIONS, ProjectPlace, Settings, load_settings, project_place
+from airflow_conda_flow.settings.loading import OPTIONS, ProjectPlace, Settings, load_settings, project_place
 
 SECTION = "conda_flow"
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import Any
 
 from airflow_conda_flow._version import __version__
-from airflow_conda_flow.settings import OPTIONS
+from airflow_conda_flow.settings.loading import OPTIONS
 
 
 def get_provider_info() -> dict[str, Any]:

@@ -10,7 +10,7 @@ from airflow_conda_flow.cli.parser import FlowArgumentParser
 from airflow_conda_flow.cli.unfinished import Unfinished, add_unfinished_actions
 from airflow_conda_flow.errors import SettingError
 from airflow_conda_flow.flow.definition import FlowDefinition
-from airflow_conda_flow.settings import Settings
+from airflow_conda_flow.settings.loading import Settings
 
 NAME = "batch"
 HELP = "Jobs of the flow that have not ended."
@@ -40,9 +40,9 @@ def _jobs(settings: Settings, definition: FlowDefinition) -> Iterator[Unfinished
         ComputeUnavailable: Batch cannot be reached.
     """
     # Imported late: these load boto3, and no other command needs them.
-    from airflow_conda_flow.compute.batch import connect_region  # noqa: PLC0415
-    from airflow_conda_flow.compute.batch_attributes import batch_attributes  # noqa: PLC0415
-    from airflow_conda_flow.compute.batch_job import name_part  # noqa: PLC0415
+    from airflow_conda_flow.compute.batch.attributes import batch_attributes  # noqa: PLC0415
+    from airflow_conda_flow.compute.batch.job import name_part  # noqa: PLC0415
+    from airflow_conda_flow.compute.batch.jobs import connect_region  # noqa: PLC0415
 
     of_steps = (batch_attributes(each, settings) for each in ({}, *definition.decorators.values()))
     places = {(each["region"], each["queue"]) for each in of_steps if each["queue"]}

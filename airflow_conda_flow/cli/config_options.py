@@ -9,10 +9,10 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from airflow_conda_flow.errors import ParameterError
-from airflow_conda_flow.flow.config import Config, ConfigOptions, config_options
-from airflow_conda_flow.flow.config_input import GivenConfigs
 from airflow_conda_flow.flow.members import members_of
-from airflow_conda_flow.flow.parameters import Parameter
+from airflow_conda_flow.flow.parameters.config import Config, ConfigOptions, config_options
+from airflow_conda_flow.flow.parameters.config_input import GivenConfigs
+from airflow_conda_flow.flow.parameters.parameters import Parameter
 from airflow_conda_flow.flow.username import username
 
 # The first variable that is set counts; the others are not merged with it.

@@ -22,11 +22,11 @@ from airflow_conda_flow.environments.inventory import cached_environments
 from airflow_conda_flow.environments.lock import Lock
 from airflow_conda_flow.environments.progress import open_progress
 from airflow_conda_flow.errors import EnvironmentFailure, SettingError
-from airflow_conda_flow.flow.decorators import nearest
+from airflow_conda_flow.flow.decorators.base import nearest
 from airflow_conda_flow.flow.definition import FlowDefinition
 from airflow_conda_flow.records.run_record import RunRecord
 from airflow_conda_flow.runner.run_preparation import environment_specs
-from airflow_conda_flow.settings import Settings
+from airflow_conda_flow.settings.loading import Settings
 
 NAME = "environment"
 HELP = "Commands related to the environments of steps."

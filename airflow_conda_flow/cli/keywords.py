@@ -15,7 +15,7 @@ from typing import Any
 from airflow_conda_flow.cli.parameter_options import PREFIX
 from airflow_conda_flow.cli.parser import FlowArgumentParser
 from airflow_conda_flow.flow.definition import FlowDefinition
-from airflow_conda_flow.flow.parameters import Parameter
+from airflow_conda_flow.flow.parameters.parameters import Parameter
 
 _OTHER_NAMES = {
     "tags": "tag",

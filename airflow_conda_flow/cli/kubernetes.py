@@ -9,7 +9,7 @@ from functools import partial
 from airflow_conda_flow.cli.parser import FlowArgumentParser
 from airflow_conda_flow.cli.unfinished import Unfinished, add_unfinished_actions
 from airflow_conda_flow.flow.definition import FlowDefinition
-from airflow_conda_flow.settings import Settings
+from airflow_conda_flow.settings.loading import Settings
 
 NAME = "kubernetes"
 HELP = "Pods of the flow that have not ended."
@@ -37,8 +37,8 @@ def _pods(settings: Settings, definition: FlowDefinition) -> Iterator[Unfinished
         ComputeUnavailable: the cluster cannot be reached.
     """
     # Imported late: these load the kubernetes client, and no other command needs them.
-    from airflow_conda_flow.compute.kubernetes_cluster import connect  # noqa: PLC0415
-    from airflow_conda_flow.compute.pod_spec import LABEL, label_value  # noqa: PLC0415
+    from airflow_conda_flow.compute.kubernetes.cluster import connect  # noqa: PLC0415
+    from airflow_conda_flow.compute.kubernetes.spec import LABEL, label_value  # noqa: PLC0415
 
     cluster = connect(settings.texts["kubernetes_context"].text)
     own = ((step.get("kubernetes") or {}).get("namespace") for step in definition.decorators.values())

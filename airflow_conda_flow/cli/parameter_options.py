@@ -11,7 +11,7 @@ from typing import Any
 from airflow_conda_flow.cli.parser import FlowArgumentParser
 from airflow_conda_flow.errors import ParameterError
 from airflow_conda_flow.flow.definition import FlowDefinition
-from airflow_conda_flow.flow.parameters import Parameter
+from airflow_conda_flow.flow.parameters.parameters import Parameter
 from airflow_conda_flow.flow.username import username
 
 PREFIX = "parameter:"

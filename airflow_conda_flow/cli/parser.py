@@ -16,7 +16,7 @@ from airflow_conda_flow.cli.refused import ENVIRONMENTS, refused_command, refuse
 from airflow_conda_flow.cli.trigger_option import add_trigger_option
 from airflow_conda_flow.errors import SettingError
 from airflow_conda_flow.flow.definition import FlowDefinition
-from airflow_conda_flow.settings import Settings, load_settings, project_place
+from airflow_conda_flow.settings.loading import Settings, load_settings, project_place
 
 _NO_CHOICE = re.compile(
     r"argument COMMAND: invalid choice: '(?P<word>.*)' \(choose from (?P<choices>.*)\)$", re.DOTALL

@@ -8,14 +8,14 @@ from collections.abc import Sequence
 from airflow_conda_flow.datastore.catalogue import RunCatalogue
 from airflow_conda_flow.datastore.datastore import open_datastore
 from airflow_conda_flow.errors import InvalidPathspec, ObjectNotFound
-from airflow_conda_flow.flow.config_input import GivenConfigs
-from airflow_conda_flow.flow.decorators import nearest
+from airflow_conda_flow.flow.decorators.base import nearest
 from airflow_conda_flow.flow.definition import FlowDefinition, read_flow
+from airflow_conda_flow.flow.parameters.config_input import GivenConfigs
 from airflow_conda_flow.flow.username import username
 from airflow_conda_flow.records.run_record import RunRecord, TaggedRun
 from airflow_conda_flow.records.task_record import TaskRecord
 from airflow_conda_flow.runtime import pickling
-from airflow_conda_flow.settings import Settings
+from airflow_conda_flow.settings.loading import Settings
 
 _TASK_PARTS = 3
 _BATCH = 16

@@ -7,7 +7,7 @@ import argparse
 from airflow_conda_flow.cli.parser import FlowArgumentParser, chosen_settings, given_decorators
 from airflow_conda_flow.cli.past_runs import latest_run, open_catalogue, run_of, with_configs_of
 from airflow_conda_flow.cli.run import add_run_options, start_run
-from airflow_conda_flow.flow.decorators import nearest
+from airflow_conda_flow.flow.decorators.base import nearest
 from airflow_conda_flow.flow.definition import FlowDefinition
 from airflow_conda_flow.flow.username import username
 

@@ -22,7 +22,7 @@ from airflow_conda_flow.flow.definition import FlowDefinition
 from airflow_conda_flow.local.console import Console
 from airflow_conda_flow.local.run import LocalRun, RunOptions
 from airflow_conda_flow.records.run_record import RunRecord
-from airflow_conda_flow.settings import Settings
+from airflow_conda_flow.settings.loading import Settings
 
 NAME = "run"
 HELP = "Run the flow on this machine."

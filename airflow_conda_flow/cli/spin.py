@@ -15,7 +15,7 @@ from airflow_conda_flow.cli.past_runs import latest_run, open_catalogue, run_of,
 from airflow_conda_flow.cli.run import ended_by, write_for_callers
 from airflow_conda_flow.datastore.catalogue import RunCatalogue
 from airflow_conda_flow.errors import ParameterError, SettingError
-from airflow_conda_flow.flow.decorators import nearest
+from airflow_conda_flow.flow.decorators.base import nearest
 from airflow_conda_flow.flow.definition import FlowDefinition
 from airflow_conda_flow.local.console import Console
 from airflow_conda_flow.local.spin import FOLDER, Spin, SpinOptions

@@ -14,7 +14,7 @@ from airflow_conda_flow.datastore.catalogue import RunCatalogue
 from airflow_conda_flow.errors import ObjectNotFound
 from airflow_conda_flow.flow.definition import FlowDefinition
 from airflow_conda_flow.flow.username import username
-from airflow_conda_flow.settings import Settings
+from airflow_conda_flow.settings.loading import Settings
 
 
 @dataclass(frozen=True)

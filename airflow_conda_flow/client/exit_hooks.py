@@ -1,7 +1,7 @@
 """Calls the functions of ``@exit_hook`` about a run that has ended."""
 
 from airflow_conda_flow.client import scope
-from airflow_conda_flow.flow.exit_hook_decorator import call_hook
+from airflow_conda_flow.flow.decorators.exit_hook import call_hook
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

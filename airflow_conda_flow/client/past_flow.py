@@ -4,7 +4,7 @@ from airflow_conda_flow.client import scope
 from airflow_conda_flow.client.past_run import Run
 from airflow_conda_flow.client.stored_object import BATCH, StoredObject, local_time
 from airflow_conda_flow.errors import NamespaceMismatch, ObjectNotFound
-from airflow_conda_flow.flow.decorators import nearest
+from airflow_conda_flow.flow.decorators.base import nearest
 from airflow_conda_flow.records.run_record import TaggedRun
 
 TYPE_CHECKING = False

@@ -4,11 +4,11 @@ Both hold for the whole process. Inside a step the datastore is the one of the s
 through its runner: a step environment holds no storage libraries.
 """
 
-import importlib
 import sys
 
 from airflow_conda_flow.errors import ClientError, SettingError
 from airflow_conda_flow.flow.current_run import current
+from airflow_conda_flow.flow.late_bindings import bound
 from airflow_conda_flow.flow.username import username
 from airflow_conda_flow.runtime import protocol
 
@@ -100,15 +100,14 @@ def _opened(where: "str | None") -> "Catalogue":
     try:
         from airflow_conda_flow.datastore.catalogue import RunCatalogue  # noqa: PLC0415 - not in steps
         from airflow_conda_flow.datastore.datastore import open_datastore  # noqa: PLC0415 - not in steps
-        from airflow_conda_flow.settings import load_settings  # noqa: PLC0415 - not in steps
+        from airflow_conda_flow.settings.loading import load_settings  # noqa: PLC0415 - not in steps
     except ImportError:
         raise ClientError(
             "A step's own environment reads past runs through its runner, in the datastore of its run "
             "and in the step's own process. Read other runs in a step with @conda(disabled=True)."
         ) from None
     if "airflow" in sys.modules:  # a worker, or whatever else has Airflow's configuration
-        name = "airflow_conda_flow.airflow.configuration"
-        return RunCatalogue(importlib.import_module(name).airflow_datastore(_overrides(where)))
+        return RunCatalogue(bound("airflow_datastore")(_overrides(where)))
     settings = load_settings(_overrides(where))
     return RunCatalogue(open_datastore(settings.datastore, settings.datastore_root, settings.cache_dir))
 

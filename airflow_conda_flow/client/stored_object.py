@@ -5,7 +5,7 @@ from datetime import datetime, timezone
 from airflow_conda_flow.client import scope
 from airflow_conda_flow.errors import ClientError, InvalidPathspec, NamespaceMismatch, ObjectNotFound
 from airflow_conda_flow.flow.current_run import current
-from airflow_conda_flow.flow.decorators import nearest
+from airflow_conda_flow.flow.decorators.base import nearest
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

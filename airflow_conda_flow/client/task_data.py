@@ -1,7 +1,7 @@
 """``TaskData``: the artifacts of a task as attributes."""
 
 from airflow_conda_flow.errors import MissingArtifact
-from airflow_conda_flow.flow.decorators import nearest
+from airflow_conda_flow.flow.decorators.base import nearest
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

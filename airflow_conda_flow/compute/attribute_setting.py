@@ -7,8 +7,8 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from airflow_conda_flow.errors import SettingError
-from airflow_conda_flow.flow.resources_decorator import RESOURCES, check_amount
-from airflow_conda_flow.settings import Settings
+from airflow_conda_flow.flow.decorators.resources import RESOURCES, check_amount
+from airflow_conda_flow.settings.loading import Settings
 
 Attributes = Mapping[str, tuple[Callable[[Any], Any], str]]
 """By name: a function that normalises a value or raises ValueError, and a description of the valid values."""

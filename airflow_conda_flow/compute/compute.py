@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from airflow_conda_flow.records.run_record import RunRecord
     from airflow_conda_flow.runner.attempt import Output
     from airflow_conda_flow.runner.task_request import TaskRequest, TaskResult
-    from airflow_conda_flow.settings import Settings
+    from airflow_conda_flow.settings.loading import Settings
 
 LOCAL = "local"
 REMOTE = ("kubernetes", "batch")
@@ -131,15 +131,15 @@ def make_compute(name: str, context: RunContext) -> Compute:
         ComputeUnavailable: AWS Batch cannot be reached.
     """
     if name == LOCAL:
-        from airflow_conda_flow.compute.local_process import LocalProcess  # noqa: PLC0415 - one of many
+        from airflow_conda_flow.compute.local.process import LocalProcess  # noqa: PLC0415 - one of many
 
         return LocalProcess(context)
     if name == "batch":
-        from airflow_conda_flow.compute.batch import Batch  # noqa: PLC0415 - one of many
+        from airflow_conda_flow.compute.batch.jobs import Batch  # noqa: PLC0415 - one of many
 
         return Batch(context)
     if name == "kubernetes":
-        from airflow_conda_flow.compute.kubernetes import Kubernetes  # noqa: PLC0415 - one of many
+        from airflow_conda_flow.compute.kubernetes.pods import Kubernetes  # noqa: PLC0415 - one of many
 
         return Kubernetes(context)
     raise SettingError(f"There is no compute {name!r}. There is: {', '.join((LOCAL, *REMOTE))}.")

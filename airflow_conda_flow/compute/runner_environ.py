@@ -6,7 +6,7 @@ from urllib.parse import urlsplit
 
 from airflow_conda_flow.datastore.s3_storage import S3Storage
 from airflow_conda_flow.datastore.storage import Storage
-from airflow_conda_flow.settings import Settings
+from airflow_conda_flow.settings.loading import Settings
 
 RUNNER = "/opt/airflow-conda-flow/bin/runner"
 _AWS = "amazonaws.com"

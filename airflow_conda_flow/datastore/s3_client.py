@@ -7,7 +7,7 @@ import threading
 from typing import Any
 
 from airflow_conda_flow.errors import SettingError
-from airflow_conda_flow.settings import metaflow_setting
+from airflow_conda_flow.settings.loading import metaflow_setting
 
 _METAFLOW = "METAFLOW_S3_ENDPOINT_URL"
 

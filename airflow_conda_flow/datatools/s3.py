@@ -11,15 +11,15 @@ import tempfile
 from airflow_conda_flow.datatools import s3_access, s3_put
 from airflow_conda_flow.datatools.s3_root import SCHEME, full_url, root_of
 from airflow_conda_flow.datatools.s3_values import RangeInfo, S3GetObject, S3Object, S3PutObject
-from airflow_conda_flow.errors import S3Error, S3InvalidURL, S3NotFound
-from airflow_conda_flow.exception import (
-    MetaflowS3AccessDenied,
-    MetaflowS3Exception,
-    MetaflowS3InsufficientDiskSpace,
-    MetaflowS3InvalidObject,
-    MetaflowS3InvalidRange,
-    MetaflowS3NotFound,
-    MetaflowS3URLException,
+from airflow_conda_flow.errors import (
+    S3AccessDenied,
+    S3Error,
+    S3Failed,
+    S3InvalidObject,
+    S3InvalidRange,
+    S3InvalidURL,
+    S3NoSpace,
+    S3NotFound,
 )
 
 TYPE_CHECKING = False
@@ -46,6 +46,15 @@ __all__ = [
     "S3Object",
     "S3PutObject",
 ]
+
+# The errors under the names that Metaflow's have in the module of this name.
+MetaflowS3AccessDenied = S3AccessDenied
+MetaflowS3Exception = S3Failed
+MetaflowS3InsufficientDiskSpace = S3NoSpace
+MetaflowS3InvalidObject = S3InvalidObject
+MetaflowS3InvalidRange = S3InvalidRange
+MetaflowS3NotFound = S3NotFound
+MetaflowS3URLException = S3InvalidURL
 
 
 class S3:

@@ -9,6 +9,7 @@ import socket
 import sys
 
 from airflow_conda_flow import errors
+from airflow_conda_flow.flow.late_bindings import bound
 from airflow_conda_flow.runtime import protocol, socket_path
 
 TYPE_CHECKING = False
@@ -73,7 +74,7 @@ def _asked(path: "str | None", name: str, arguments: "list[Any]") -> "Any":
 def _opened() -> "Any":
     client = _ours("datastore.s3_client").ClientOfProcess().get
     if "airflow" in sys.modules:  # a worker, or whatever else has Airflow's configuration and connections
-        storage = _ours("airflow.configuration").airflow_datastore({}).storage
+        storage = bound("airflow_datastore")({}).storage
         if storage.kind == "s3":
             client = lambda: storage.client  # noqa: E731
     return _ours("datastore.s3_objects").S3Objects(client)

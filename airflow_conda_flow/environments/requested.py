@@ -10,7 +10,7 @@ from airflow_conda_flow.environments.environment_file import EnvironmentFile, re
 from airflow_conda_flow.environments.spec import EnvironmentSpec
 from airflow_conda_flow.environments.virtual_packages import declared_virtual_packages
 from airflow_conda_flow.errors import FlowDefinitionError
-from airflow_conda_flow.settings import Settings
+from airflow_conda_flow.settings.loading import Settings
 
 
 def requested_spec(

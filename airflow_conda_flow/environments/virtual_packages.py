@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from airflow_conda_flow.environments.platform import current_platform, glibc_version
 from airflow_conda_flow.errors import SettingError
-from airflow_conda_flow.settings import Settings
+from airflow_conda_flow.settings.loading import Settings
 
 # Declared for every Linux machine. A higher version would allow packages that older kernels cannot run, a
 # lower one would exclude packages that need a newer kernel. A change changes the id of every Linux spec.

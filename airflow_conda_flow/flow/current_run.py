@@ -2,6 +2,8 @@
 
 from collections import namedtuple
 
+from airflow_conda_flow.flow.late_bindings import bound
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from datetime import datetime
@@ -163,14 +165,11 @@ class Current:
     def _computed(self, name: str) -> "Any":
         """What few steps ask for."""
         if name == "graph":
-            from airflow_conda_flow.flow.graph_summary import graph_summary  # noqa: PLC0415 - reads sources
+            from airflow_conda_flow.flow.graph.summary import graph_summary  # noqa: PLC0415 - reads sources
 
             self._values[name] = graph_summary(self._values["flow_class"])
         elif name in {"run", "task"}:
-            import importlib  # noqa: PLC0415 - few steps ask for the client
-
-            running = importlib.import_module("airflow_conda_flow.client.running")
-            self._values[name] = getattr(running, name)(self._values["pathspec"])
+            self._values[name] = bound("past_" + name)(self._values["pathspec"])
         return self._values[name]
 
 

@@ -3,22 +3,22 @@
 import os
 
 from airflow_conda_flow.errors import FlowDefinitionError, ParameterError
-from airflow_conda_flow.flow.attached_decorators import attached_decorators, check_attached
-from airflow_conda_flow.flow.config_value import ConfigValue
 from airflow_conda_flow.flow.current_run import current
-from airflow_conda_flow.flow.default_context import DefaultContext
-from airflow_conda_flow.flow.delayed_value import resolve
-from airflow_conda_flow.flow.environment_spec import declares_conda, step_environments
+from airflow_conda_flow.flow.decorators.attached import attached_decorators, check_attached
+from airflow_conda_flow.flow.decorators.environment_spec import declares_conda, step_environments
+from airflow_conda_flow.flow.decorators.project import project_values
+from airflow_conda_flow.flow.decorators.step import is_step
+from airflow_conda_flow.flow.decorators.trigger import TriggerDecorator, TriggerOnFinishDecorator
+from airflow_conda_flow.flow.extending.recorded_decorators import recorded_decorators
+from airflow_conda_flow.flow.extending.user_decorators import UserDecorator
 from airflow_conda_flow.flow.flow_draft import FlowDraft
 from airflow_conda_flow.flow.flowspec import FlowSpec
-from airflow_conda_flow.flow.graph_reader import read_graph
-from airflow_conda_flow.flow.lint import check_graph
+from airflow_conda_flow.flow.graph.lint import check_graph
+from airflow_conda_flow.flow.graph.reader import read_graph
 from airflow_conda_flow.flow.members import members_of
-from airflow_conda_flow.flow.project_decorator import project_values
-from airflow_conda_flow.flow.recorded_decorators import recorded_decorators
-from airflow_conda_flow.flow.steps import is_step
-from airflow_conda_flow.flow.trigger_decorators import TriggerDecorator, TriggerOnFinishDecorator
-from airflow_conda_flow.flow.user_decorators import UserDecorator
+from airflow_conda_flow.flow.parameters.config_value import ConfigValue
+from airflow_conda_flow.flow.parameters.default_context import DefaultContext
+from airflow_conda_flow.flow.parameters.delayed_value import resolve
 from airflow_conda_flow.flow.username import username
 
 TYPE_CHECKING = False
@@ -26,9 +26,9 @@ if TYPE_CHECKING:
     from collections.abc import Container, Mapping, Sequence
     from typing import Any
 
-    from airflow_conda_flow.flow.attached_decorators import Attached
-    from airflow_conda_flow.flow.config_input import GivenConfigs
-    from airflow_conda_flow.flow.parameters import Parameter
+    from airflow_conda_flow.flow.decorators.attached import Attached
+    from airflow_conda_flow.flow.parameters.config_input import GivenConfigs
+    from airflow_conda_flow.flow.parameters.parameters import Parameter
     from airflow_conda_flow.records.graph import FlowGraph
     from airflow_conda_flow.records.shapes import UserDecoratorRecord
 

@@ -7,30 +7,30 @@ number of times, with other configs each time.
 import copy
 
 from airflow_conda_flow.errors import CondaFlowError, FlowDefinitionError, SettingError
-from airflow_conda_flow.flow.config import Config, config_options, variable_of
-from airflow_conda_flow.flow.config_input import GivenConfigs, read_configs
-from airflow_conda_flow.flow.decorator_text import parse_decorator
-from airflow_conda_flow.flow.decorators import nearest
-from airflow_conda_flow.flow.members import members_of, owners
-from airflow_conda_flow.flow.parameters import Parameter
-from airflow_conda_flow.flow.plain_errors import show_plainly
-from airflow_conda_flow.flow.step_decorators import STEP_DECORATORS, decorator_class
-from airflow_conda_flow.flow.steps import is_step, step_decorators
-from airflow_conda_flow.flow.user_decorators import (
+from airflow_conda_flow.flow.decorators.all_of_steps import STEP_DECORATORS, decorator_class
+from airflow_conda_flow.flow.decorators.base import nearest
+from airflow_conda_flow.flow.decorators.step import is_step, step_decorators
+from airflow_conda_flow.flow.decorators.text import parse_decorator
+from airflow_conda_flow.flow.extending.user_decorators import (
     StepMutator,
     UserStepDecorator,
     imported,
     user_decorators,
 )
+from airflow_conda_flow.flow.members import members_of, owners
+from airflow_conda_flow.flow.parameters.config import Config, config_options, variable_of
+from airflow_conda_flow.flow.parameters.config_input import GivenConfigs, read_configs
+from airflow_conda_flow.flow.parameters.parameters import Parameter
+from airflow_conda_flow.flow.plain_errors import show_plainly
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from typing import Any
 
-    from airflow_conda_flow.flow.config import ConfigOptions
-    from airflow_conda_flow.flow.decorators import Decorator
-    from airflow_conda_flow.flow.user_decorators import FlowMutator
+    from airflow_conda_flow.flow.decorators.base import Decorator
+    from airflow_conda_flow.flow.extending.user_decorators import FlowMutator
+    from airflow_conda_flow.flow.parameters.config import ConfigOptions
 
 
 class FlowDraft:
@@ -125,8 +125,8 @@ class FlowDraft:
     def _run_mutators(self, phase: str, may_add: bool) -> None:
         if not self.flow_mutators and not any(self.user_decorators.values()):
             return
-        from airflow_conda_flow.flow.mutable_flow import MutableFlow  # noqa: PLC0415 - only for mutators
-        from airflow_conda_flow.flow.mutable_step import MutableStep  # noqa: PLC0415 - only for mutators
+        from airflow_conda_flow.flow.extending.mutable_flow import MutableFlow  # noqa: PLC0415 - only for mutators
+        from airflow_conda_flow.flow.extending.mutable_step import MutableStep  # noqa: PLC0415 - only for mutators
 
         def flow_for(mutator: "Any") -> "MutableFlow":
             return MutableFlow(self, "%s.%s" % (mutator.name, phase), may_add)

@@ -9,6 +9,7 @@ import sys
 import types
 
 from airflow_conda_flow.flow.current_run import current
+from airflow_conda_flow.flow.late_bindings import bound
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -81,13 +82,11 @@ def _is_made_by_program(flow: "FlowSpec") -> bool:
 def _compiled(flow_class: "type[FlowSpec]", keywords: "dict[str, Any]") -> "Any":
     if in_step_process or flow_class.__module__ == "__main__":
         return None
-    import importlib  # noqa: PLC0415 - not in a step process
     import importlib.util  # noqa: PLC0415 - not in a step process
 
     if importlib.util.find_spec("airflow") is None:
         return None
-    compiler = importlib.import_module("airflow_conda_flow.airflow.compiler")
-    return compiler.compile_dag(flow_class, **keywords)
+    return bound("compile_dag")(flow_class, **keywords)
 
 
 class _OfClass:
@@ -116,9 +115,7 @@ class FlowSpec:
 
     def __init__(self, use_cli: bool = True) -> None:
         if use_cli and not in_step_process and _is_made_by_program(self):
-            from airflow_conda_flow.cli.main import run_as_program  # noqa: PLC0415 - not in a step process
-
-            run_as_program(type(self))
+            bound("run_as_program")(type(self))
 
     if TYPE_CHECKING:
         # The keywords are those of compile_dag; the rest are those of Airflow's DAG.

@@ -3,8 +3,9 @@
 The run manifest holds them as plain data, the newest first, and ``Trigger`` gives them their names.
 """
 
-import importlib
 from collections import namedtuple
+
+from airflow_conda_flow.flow.late_bindings import bound
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -81,8 +82,8 @@ class Trigger:
         found = [each for each in self._events if each.type == "run"]
         if not found:
             return None
-        running = importlib.import_module("airflow_conda_flow.client.running")
-        return [running.run(each.id) for each in found]
+        past_run = bound("past_run")
+        return [past_run(each.id) for each in found]
 
     def __getitem__(self, name: str) -> "Run | TriggerEvent":
         """The run of the flow of that name, else the event of that name."""

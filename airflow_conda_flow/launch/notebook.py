@@ -12,9 +12,9 @@ from typing import Any
 
 from airflow_conda_flow.client.past_run import Run
 from airflow_conda_flow.errors import LaunchError
+from airflow_conda_flow.flow.decorators.step import is_step
 from airflow_conda_flow.flow.flowspec import FlowSpec
 from airflow_conda_flow.flow.members import members_of
-from airflow_conda_flow.flow.steps import is_step
 from airflow_conda_flow.launch.executing import ExecutingRun
 from airflow_conda_flow.launch.runner import Runner
 

@@ -25,8 +25,8 @@ from airflow_conda_flow.datastore.datastore import open_datastore
 from airflow_conda_flow.environments.credentials import Credentials
 from airflow_conda_flow.environments.environments import Environments
 from airflow_conda_flow.environments.progress import open_progress
+from airflow_conda_flow.flow.decorators.retry import retries
 from airflow_conda_flow.flow.definition import FlowDefinition
-from airflow_conda_flow.flow.retry_decorator import retries
 from airflow_conda_flow.flow.username import username
 from airflow_conda_flow.local.cloning import Cloning
 from airflow_conda_flow.local.console import Console
@@ -37,7 +37,7 @@ from airflow_conda_flow.records.task_record import TaskRecord
 from airflow_conda_flow.runner.attempt import caught_outside
 from airflow_conda_flow.runner.run_preparation import prepare_run
 from airflow_conda_flow.runner.task_request import TaskRequest
-from airflow_conda_flow.settings import Settings
+from airflow_conda_flow.settings.loading import Settings
 
 
 @dataclass(frozen=True)

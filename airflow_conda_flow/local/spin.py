@@ -34,7 +34,7 @@ from airflow_conda_flow.runner.record_reader import RecordReader
 from airflow_conda_flow.runner.run_preparation import prepare_run
 from airflow_conda_flow.runner.stored_values import store_values
 from airflow_conda_flow.runner.task_request import TaskRequest, TaskResult
-from airflow_conda_flow.settings import Settings
+from airflow_conda_flow.settings.loading import Settings
 
 if TYPE_CHECKING:
     from airflow_conda_flow.records.shapes import ArtifactRef

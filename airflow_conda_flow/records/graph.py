@@ -185,7 +185,7 @@ class FlowGraph:
         Raises:
             LookupError: the step closes none.
         """
-        # Kept from the first call on: ``matching_join`` must be set before (``flow/split_structure.py``).
+        # Kept from the first call on: ``flow/graph/split_structure.py`` sets ``matching_join`` before.
         if not self._split_of_join:
             self._split_of_join = {
                 node.matching_join: node for node in self.steps.values() if node.matching_join

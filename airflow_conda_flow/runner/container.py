@@ -19,7 +19,7 @@ from airflow_conda_flow.errors import CondaFlowError, SettingError, TaskFailed
 from airflow_conda_flow.runner.attempt import run_attempt
 from airflow_conda_flow.runner.attempt_record import commit_failure
 from airflow_conda_flow.runner.task_request import TaskRequest, TaskResult
-from airflow_conda_flow.settings import Settings, load_settings
+from airflow_conda_flow.settings.loading import Settings, load_settings
 
 # Exit codes, part of the contract in docs/containers.md. 2 is a usage error (``command.py``).
 DONE, STEP_FAILED, CANNOT_RUN = 0, 1, 3

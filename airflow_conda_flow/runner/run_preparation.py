@@ -18,15 +18,15 @@ from airflow_conda_flow.environments.environments import Environments
 from airflow_conda_flow.environments.requested import requested_spec
 from airflow_conda_flow.environments.spec import EnvironmentSpec
 from airflow_conda_flow.errors import NotInDatastore
-from airflow_conda_flow.flow.config_value import plain
 from airflow_conda_flow.flow.constants import flow_constants
 from airflow_conda_flow.flow.definition import FlowDefinition
-from airflow_conda_flow.flow.include_file import FileToInclude
+from airflow_conda_flow.flow.parameters.config_value import plain
+from airflow_conda_flow.flow.parameters.include_file import FileToInclude
 from airflow_conda_flow.flow.username import username
 from airflow_conda_flow.records.document import VERSION
 from airflow_conda_flow.records.run_record import RunRecord
 from airflow_conda_flow.runner.stored_values import store_values
-from airflow_conda_flow.settings import Settings
+from airflow_conda_flow.settings.loading import Settings
 
 if TYPE_CHECKING:
     from airflow_conda_flow.records.shapes import ArtifactRef, RunManifest

@@ -1,7 +1,7 @@
 """The directory that makes ``airflow_conda_flow`` importable inside a step environment.
 
 It holds the facade, the errors, ``records/``, ``flow/``, ``runtime/``, ``client/``, ``datatools/``,
-``plugins/`` and a few modules beside them, and nothing else of the package. A step cannot import the rest,
+``metaflow/`` and a few modules beside them, and nothing else of the package. A step cannot import the rest,
 which needs libraries that its environment does not have.
 """
 
@@ -16,16 +16,13 @@ from pathlib import Path
 
 _PACKAGE = Path(__file__).parent.parent
 # Everything named here must import on Python 3.6 with the standard library alone.
-_ROOMS = ("records", "flow", "runtime", "client", "datatools", "plugins")
+_ROOMS = ("records", "flow", "runtime", "client", "datatools", "metaflow")
 _FILES = (
     "__init__.py",
     "_version.py",
     "cards.py",
     "errors.py",
     "exception.py",
-    "metaflow_modules.py",
-    "metaflow_names.py",
-    "metaflow_version.py",
 )
 
 

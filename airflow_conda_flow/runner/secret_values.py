@@ -11,7 +11,7 @@ from html import escape
 from typing import TYPE_CHECKING, Any
 
 from airflow_conda_flow.errors import SecretError
-from airflow_conda_flow.flow.secrets_decorator import AIRFLOW_CONNECTION, AIRFLOW_VARIABLE, AWS, INLINE
+from airflow_conda_flow.flow.decorators.secrets import AIRFLOW_CONNECTION, AIRFLOW_VARIABLE, AWS, INLINE
 
 if TYPE_CHECKING:
     from airflow_conda_flow.records.shapes import ExceptionRecord

@@ -6,7 +6,7 @@ import shutil
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from airflow_conda_flow.flow.timeout_decorator import timeout_seconds
+from airflow_conda_flow.flow.decorators.timeout import timeout_seconds
 from airflow_conda_flow.records.names import task_id
 from airflow_conda_flow.runtime import protocol
 

@@ -150,7 +150,7 @@ def _declare_parameters(flow_class: "Any", names: "list[str]") -> None:
     """Give the class the parameters that a mutator added where the flow was read."""
     missing = [name for name in names if not hasattr(flow_class, name)]
     if missing:
-        from airflow_conda_flow.flow.parameters import Parameter  # noqa: PLC0415 - few flows have them
+        from airflow_conda_flow.flow.parameters.parameters import Parameter  # noqa: PLC0415 - few flows have them
 
         for name in missing:
             setattr(flow_class, name, Parameter(name))

@@ -2,7 +2,7 @@
 
 import signal
 
-from airflow_conda_flow.flow.own_card import OWN_TYPES
+from airflow_conda_flow.flow.cards.own_card import OWN_TYPES
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

@@ -3,8 +3,9 @@
 import sys
 import time
 
-from airflow_conda_flow.flow.card_components import parts_to_dicts
-from airflow_conda_flow.flow.own_card import OWN_TYPES
+from airflow_conda_flow.flow.cards.components import parts_to_dicts
+from airflow_conda_flow.flow.cards.own_card import OWN_TYPES
+from airflow_conda_flow.flow.late_bindings import bound
 from airflow_conda_flow.runtime import protocol
 
 TYPE_CHECKING = False
@@ -146,13 +147,10 @@ class StepCards:
         said: "CardContent" = {"id": attributes["id"], "parts": [], "html": None, "is_none": False}
         if last and done is None:
             return said
-        import importlib  # noqa: PLC0415 - few steps have such cards
-
         from airflow_conda_flow.flow.current_run import current  # noqa: PLC0415 - likewise
         from airflow_conda_flow.runtime import own_cards  # noqa: PLC0415 - likewise
 
-        client = importlib.import_module("airflow_conda_flow.client.running_task")
-        task = client.running_task(current, self._started, *(done or ()))
+        task = bound("running_task")(current, self._started, *(done or ()))
         said["html"], problem = own_cards.rendered(attributes, card.parts, self._flow, task, card.data)
         if problem is not None:
             title = "The card of type %r was not made" % attributes["type"]

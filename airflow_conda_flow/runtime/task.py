@@ -11,7 +11,7 @@ from airflow_conda_flow.errors import (
     TransitionError,
     UnpicklableArtifact,
 )
-from airflow_conda_flow.flow.decorators import nearest
+from airflow_conda_flow.flow.decorators.base import nearest
 from airflow_conda_flow.runtime.inputs import Input, Inputs, refs_of, task_of
 from airflow_conda_flow.runtime.store import ArtifactClient
 from airflow_conda_flow.runtime.transition import SplitValues, read_transition

@@ -1,10 +1,10 @@
 """Runs a step with the decorators that users wrote around it."""
 
 from airflow_conda_flow.errors import FlowDefinitionError
-from airflow_conda_flow.flow.config import Config, config_options, variable_of
-from airflow_conda_flow.flow.graph_reader import read_graph
+from airflow_conda_flow.flow.extending.recorded_decorators import find_decorators
+from airflow_conda_flow.flow.graph.reader import read_graph
 from airflow_conda_flow.flow.members import members_of
-from airflow_conda_flow.flow.recorded_decorators import find_decorators
+from airflow_conda_flow.flow.parameters.config import Config, config_options, variable_of
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

@@ -19,7 +19,7 @@ from airflow_conda_flow.runner.attempt import run_attempt
 from airflow_conda_flow.runner.run_preparation import prepare_run
 from airflow_conda_flow.runner.task_request import TaskRequest, TaskResult
 from airflow_conda_flow.runtime import pickling
-from airflow_conda_flow.settings import load_settings
+from airflow_conda_flow.settings.loading import load_settings
 
 IMPORTS = "from airflow_conda_flow import FlowSpec, JSONType, Parameter, conda, conda_base, current, step\n"
 PYENV = Path("~/.pyenv/versions").expanduser()

@@ -7,7 +7,7 @@ import json
 import pytest
 
 from airflow_conda_flow.errors import SettingError
-from airflow_conda_flow.settings import load_settings, metaflow_setting
+from airflow_conda_flow.settings.loading import load_settings, metaflow_setting
 
 S3 = "METAFLOW_DATASTORE_SYSROOT_S3"
 CHOSEN = {"METAFLOW_DEFAULT_DATASTORE": "s3", S3: "s3://from-metaflow/root/"}

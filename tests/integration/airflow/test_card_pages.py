@@ -34,12 +34,12 @@ LOOK = """
 import json, sys
 from unittest.mock import patch
 from airflow.models.dagbag import DagBag
-from airflow_conda_flow.airflow.card_link import CardLink
+from airflow_conda_flow.airflow.ui.card_link import CardLink
 from airflow.sdk.types import TaskInstanceKey
 from airflow.serialization.serialized_objects import DagSerialization
 from fastapi.testclient import TestClient
 from airflow.api_fastapi.core_api.security import get_user
-from airflow_conda_flow.airflow.card_app import app
+from airflow_conda_flow.airflow.ui.card_app import app
 
 client = TestClient(app, raise_server_exceptions=False)
 denied = client.get("/a_flow/RUN/start/0").status_code

@@ -6,7 +6,7 @@ import pytest
 
 from airflow_conda_flow.airflow.configuration import _channel_connections
 from airflow_conda_flow.environments.credentials import Credential, basic, bearer
-from airflow_conda_flow.settings import load_settings
+from airflow_conda_flow.settings.loading import load_settings
 
 CONNECTIONS = {
     "AIRFLOW_CONN_A": (

@@ -7,10 +7,10 @@ import time
 
 import pytest
 
-from airflow_conda_flow.airflow.batch_trigger import BatchStepTrigger
-from airflow_conda_flow.airflow.deferral import worker_seconds
+from airflow_conda_flow.airflow.operators.deferral import worker_seconds
+from airflow_conda_flow.airflow.triggers.batch import BatchStepTrigger
 from airflow_conda_flow.errors import SettingError
-from airflow_conda_flow.settings import load_settings
+from airflow_conda_flow.settings.loading import load_settings
 
 
 def test_a_worker_waits_as_long_as_the_setting_says(tmp_path):

@@ -9,11 +9,11 @@ from airflow.sdk import DAG
 from airflow.sdk.exceptions import AirflowException, AirflowFailException
 
 from airflow_conda_flow import FlowSpec, errors, step
-from airflow_conda_flow.airflow.exit_hook_operator import ExitHookOperator
 from airflow_conda_flow.airflow.failures import as_airflow_error
-from airflow_conda_flow.airflow.gang_operator import gang_operator_class
-from airflow_conda_flow.airflow.operators import PrepareOperator
-from airflow_conda_flow.airflow.step_operator import step_operator_class
+from airflow_conda_flow.airflow.operators.exit_hook import ExitHookOperator
+from airflow_conda_flow.airflow.operators.gang import gang_operator_class
+from airflow_conda_flow.airflow.operators.prepare import PrepareOperator
+from airflow_conda_flow.airflow.operators.step import step_operator_class
 
 PLACES = ("local", "kubernetes", "batch")
 OF_A_STEP = {"flow": "AFlow", "step": "start", "kind": "linear", "decorators": {}}

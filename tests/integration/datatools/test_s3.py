@@ -8,6 +8,7 @@ import os
 import pickle
 
 import pytest
+from airflow_conda_flow.plugins.datatools.s3 import RangeInfo, S3GetObject, S3PutObject
 
 from airflow_conda_flow import S3, FlowSpec
 from airflow_conda_flow.datatools import s3_access
@@ -21,8 +22,7 @@ from airflow_conda_flow.exception import (
     MetaflowS3NotFound,
     MetaflowS3URLException,
 )
-from airflow_conda_flow.plugins.datatools.s3 import RangeInfo, S3GetObject, S3PutObject
-from airflow_conda_flow.settings import load_settings
+from airflow_conda_flow.settings.loading import load_settings
 
 TREE = {"a/0.txt": "0", "a/b/1.txt": "11", "a/c/2.txt": "222", "ab/3.txt": "3333", "f.txt": ""}
 

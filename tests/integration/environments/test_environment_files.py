@@ -11,7 +11,7 @@ from airflow_conda_flow.environments.rattler_record import rattler_record
 from airflow_conda_flow.environments.requested import requested_spec
 from airflow_conda_flow.environments.spec import EnvironmentSpec
 from airflow_conda_flow.errors import FlowDefinitionError, PackageError
-from airflow_conda_flow.settings import load_settings
+from airflow_conda_flow.settings.loading import load_settings
 
 from .conftest import run_python
 

@@ -12,7 +12,7 @@ from airflow_conda_flow.environments.spec import EnvironmentSpec, PinnedUrl
 from airflow_conda_flow.environments.virtual_packages import declared_virtual_packages
 from airflow_conda_flow.environments.wheels import best_wheel
 from airflow_conda_flow.errors import ChannelError, SolveError
-from airflow_conda_flow.settings import load_settings
+from airflow_conda_flow.settings.loading import load_settings
 
 from .conftest import run_python
 

@@ -9,7 +9,7 @@ from airflow_conda_flow.environments.environments import Environments
 from airflow_conda_flow.environments.platform import current_platform
 from airflow_conda_flow.flow.definition import read_flow
 from airflow_conda_flow.runner.run_preparation import prepare_run
-from airflow_conda_flow.settings import load_settings
+from airflow_conda_flow.settings.loading import load_settings
 
 FLOW = """
 from airflow_conda_flow import FlowSpec, conda, step

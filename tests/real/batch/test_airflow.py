@@ -8,14 +8,14 @@ import time
 
 import pytest
 
-from airflow_conda_flow.airflow.batch_operator import _Work
-from airflow_conda_flow.compute.batch import BatchRegion
-from airflow_conda_flow.compute.batch_failure import ENDED
-from airflow_conda_flow.compute.batch_plan import job_arguments, plan_step
+from airflow_conda_flow.airflow.operators.batch import _Work
+from airflow_conda_flow.compute.batch.failure import ENDED
+from airflow_conda_flow.compute.batch.jobs import BatchRegion
+from airflow_conda_flow.compute.batch.plan import job_arguments, plan_step
 from airflow_conda_flow.datastore.s3_storage import S3Storage
-from airflow_conda_flow.flow.batch_decorator import BatchDecorator
+from airflow_conda_flow.flow.decorators.batch import BatchDecorator
 from airflow_conda_flow.runner.task_request import TaskRequest
-from airflow_conda_flow.settings import load_settings
+from airflow_conda_flow.settings.loading import load_settings
 
 from ..airflow.whatever_is_kept import kept_by_airflow, kept_in_s3, use_connection
 from .flows import FLOWS, SLEEPER, artifact_hashes, flow_name, runs_of

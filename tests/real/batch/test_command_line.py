@@ -8,7 +8,7 @@ import time
 
 import pytest
 
-from airflow_conda_flow.compute.batch_failure import ENDED
+from airflow_conda_flow.compute.batch.failure import ENDED
 
 from ...parts.real_parts import docker
 from .flows import FLOWS, artifact_hashes, task_manifests

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from airflow_conda_flow.compute.batch import BatchRegion
-from airflow_conda_flow.compute.batch_failure import is_ending
-from airflow_conda_flow.compute.batch_job import job_family
-from airflow_conda_flow.compute.batch_plan import job_arguments, plan_step
+from airflow_conda_flow.compute.batch.failure import is_ending
+from airflow_conda_flow.compute.batch.job import job_family
+from airflow_conda_flow.compute.batch.jobs import BatchRegion
+from airflow_conda_flow.compute.batch.plan import job_arguments, plan_step
 from airflow_conda_flow.datastore.s3_storage import S3Storage
-from airflow_conda_flow.flow.batch_decorator import BatchDecorator
+from airflow_conda_flow.flow.decorators.batch import BatchDecorator
 from airflow_conda_flow.runner.task_request import TaskRequest
-from airflow_conda_flow.settings import load_settings
+from airflow_conda_flow.settings.loading import load_settings
 
 from ...parts.graphs.gang import GANG_STATUSES, gang_statuses, run_gang_both_ways
 
@@ -27,7 +27,7 @@ def test_nodes_are_jobs(cluster, airflow_machine):
 
 def test_jobs_of_an_earlier_try_are_ended(cluster, tmp_path):
     """Those of the gang's nodes, whatever their attempt, and no other task's."""
-    from airflow_conda_flow.airflow.batch_gang import BatchGangOperator
+    from airflow_conda_flow.airflow.operators.batch_gang import BatchGangOperator
 
     region = BatchRegion.of_clients(cluster.client("batch"), cluster.client("logs"))
     storage = S3Storage(cluster.server.make_root(), cluster.client("s3"))

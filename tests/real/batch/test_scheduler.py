@@ -8,7 +8,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from airflow_conda_flow.compute.batch_failure import ENDED
+from airflow_conda_flow.compute.batch.failure import ENDED
 
 from ...parts.real_parts import docker
 from ..airflow.standalone import Standalone, standalone

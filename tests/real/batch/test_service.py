@@ -8,18 +8,18 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from airflow_conda_flow.compute.batch import BatchRegion
-from airflow_conda_flow.compute.batch_attributes import batch_attributes
-from airflow_conda_flow.compute.batch_board import JobBoard
-from airflow_conda_flow.compute.batch_errors import reporting
-from airflow_conda_flow.compute.batch_follow import JobNews
-from airflow_conda_flow.compute.batch_job import job_definition
-from airflow_conda_flow.compute.batch_log import JobLog, Pace
-from airflow_conda_flow.compute.batch_service import BatchService
+from airflow_conda_flow.compute.batch.attributes import batch_attributes
+from airflow_conda_flow.compute.batch.board import JobBoard
+from airflow_conda_flow.compute.batch.errors import reporting
+from airflow_conda_flow.compute.batch.follow import JobNews
+from airflow_conda_flow.compute.batch.job import job_definition
+from airflow_conda_flow.compute.batch.jobs import BatchRegion
+from airflow_conda_flow.compute.batch.log import JobLog, Pace
+from airflow_conda_flow.compute.batch.service import BatchService
 from airflow_conda_flow.datastore.s3_storage import S3Storage
 from airflow_conda_flow.errors import ComputeUnavailable
-from airflow_conda_flow.flow.batch_decorator import BatchDecorator
-from airflow_conda_flow.settings import load_settings
+from airflow_conda_flow.flow.decorators.batch import BatchDecorator
+from airflow_conda_flow.settings.loading import load_settings
 
 from .conftest import ROLE
 

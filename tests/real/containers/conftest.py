@@ -20,7 +20,7 @@ from airflow_conda_flow.runner.container_command import RUNNER, run_words
 from airflow_conda_flow.runner.run_preparation import prepare_run
 from airflow_conda_flow.runner.task_request import TaskRequest
 from airflow_conda_flow.runtime import pickling
-from airflow_conda_flow.settings import load_settings
+from airflow_conda_flow.settings.loading import load_settings
 
 from ...parts.attempt_machine import IMPORTS, load_flow_module
 from ...parts.real_parts import docker

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import pytest
 
-from airflow_conda_flow.compute.pod_spec import pod_manifest
+from airflow_conda_flow.compute.kubernetes.spec import pod_manifest
 from airflow_conda_flow.datastore.s3_storage import S3Storage
 from airflow_conda_flow.runner.task_request import TaskRequest
-from airflow_conda_flow.settings import load_settings
+from airflow_conda_flow.settings.loading import load_settings
 
 from ...parts.graphs.gang import GANG_STATUSES, gang_statuses, run_gang_both_ways
 from .conftest import root_of
@@ -26,8 +26,8 @@ def test_nodes_are_pods(cluster, make_airflow):
 
 def test_pods_of_an_earlier_try_are_ended(cluster, make_machine):
     """Those of the gang's nodes, whatever their attempt, and no other task's."""
-    from airflow_conda_flow.airflow.kubernetes_gang import KubernetesGangOperator
-    from airflow_conda_flow.compute.kubernetes_cluster import connect
+    from airflow_conda_flow.airflow.operators.kubernetes_gang import KubernetesGangOperator
+    from airflow_conda_flow.compute.kubernetes.cluster import connect
 
     settings = load_settings(environ=make_machine().environ)
 

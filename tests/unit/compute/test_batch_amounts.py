@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from airflow_conda_flow.compute.batch_amounts import _FARGATE, fargate_size, mebibytes
+from airflow_conda_flow.compute.batch.amounts import _FARGATE, fargate_size, mebibytes
 from airflow_conda_flow.errors import SettingError
 
 TABLE = {

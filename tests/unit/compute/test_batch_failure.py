@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from airflow_conda_flow.compute.batch_failure import describe_failure, failure_reason, is_ending
+from airflow_conda_flow.compute.batch.failure import describe_failure, failure_reason, is_ending
 
 
 def make_job(status_reason=None, code=None, reason=None, status="FAILED", **more):

@@ -7,9 +7,10 @@ import json
 
 import pytest
 
-from airflow_conda_flow.compute import batch_amounts, batch_job
-from airflow_conda_flow.compute.batch_attributes import batch_attributes
-from airflow_conda_flow.compute.batch_job import (
+from airflow_conda_flow.compute.batch import amounts as batch_amounts
+from airflow_conda_flow.compute.batch import job as batch_job
+from airflow_conda_flow.compute.batch.attributes import batch_attributes
+from airflow_conda_flow.compute.batch.job import (
     job_definition,
     job_family,
     job_name,
@@ -17,10 +18,10 @@ from airflow_conda_flow.compute.batch_job import (
     log_group,
 )
 from airflow_conda_flow.errors import SettingError
-from airflow_conda_flow.flow.batch_decorator import ATTRIBUTES, BatchDecorator
-from airflow_conda_flow.flow.resources_decorator import RESOURCES
+from airflow_conda_flow.flow.decorators.batch import ATTRIBUTES, BatchDecorator
+from airflow_conda_flow.flow.decorators.resources import RESOURCES
 from airflow_conda_flow.runner.task_request import TaskRequest
-from airflow_conda_flow.settings import load_settings
+from airflow_conda_flow.settings.loading import load_settings
 
 ROLE = "arn:aws:iam::123456789012:role/flows"
 REQUEST = TaskRequest("AFlow", "a run", "train", (3, 1), 2)

@@ -5,9 +5,9 @@ from __future__ import annotations
 import pytest
 from botocore.exceptions import ClientError
 
-from airflow_conda_flow.compute import batch_log
-from airflow_conda_flow.compute.batch_board import JobBoard
-from airflow_conda_flow.compute.batch_log import JobLog, Pace
+from airflow_conda_flow.compute.batch import log as batch_log
+from airflow_conda_flow.compute.batch.board import JobBoard
+from airflow_conda_flow.compute.batch.log import JobLog, Pace
 
 
 class Logs:

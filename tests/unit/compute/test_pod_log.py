@@ -6,8 +6,8 @@ import doctest
 
 import pytest
 
-from airflow_conda_flow.compute import pod_log
-from airflow_conda_flow.compute.pod_log import LogPosition
+from airflow_conda_flow.compute.kubernetes import log as pod_log
+from airflow_conda_flow.compute.kubernetes.log import LogPosition
 
 
 def test_examples():

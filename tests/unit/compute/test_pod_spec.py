@@ -12,14 +12,14 @@ import pytest
 
 from airflow_conda_flow import kubernetes as kubernetes_decorator
 from airflow_conda_flow import resources as resources_decorator
-from airflow_conda_flow.compute import pod_spec
-from airflow_conda_flow.compute.pod_spec import pod_manifest, pod_name
+from airflow_conda_flow.compute.kubernetes import spec as pod_spec
+from airflow_conda_flow.compute.kubernetes.spec import pod_manifest, pod_name
 from airflow_conda_flow.errors import SettingError
-from airflow_conda_flow.flow.kubernetes_decorator import ATTRIBUTES
-from airflow_conda_flow.flow.resources_decorator import RESOURCES
-from airflow_conda_flow.remote_options import KUBERNETES_OPTIONS, REMOTE_OPTIONS, RUNNER_IMAGE
+from airflow_conda_flow.flow.decorators.kubernetes import ATTRIBUTES
+from airflow_conda_flow.flow.decorators.resources import RESOURCES
 from airflow_conda_flow.runner.task_request import TaskRequest
-from airflow_conda_flow.settings import load_settings
+from airflow_conda_flow.settings.kubernetes import KUBERNETES_OPTIONS, REMOTE_OPTIONS, RUNNER_IMAGE
+from airflow_conda_flow.settings.loading import load_settings
 
 REQUEST = TaskRequest("AFlow", "manual__2026-11-24T02-00-00+00-00", "train", (3, 1), attempt=2)
 ENVIRON = {"CONDA_FLOW_DATASTORE": "s3", "CONDA_FLOW_DATASTORE_ROOT": "s3://bucket/prefix"}

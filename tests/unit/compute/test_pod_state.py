@@ -10,8 +10,8 @@ from types import SimpleNamespace
 import pytest
 from kubernetes.client import ApiClient
 
-from airflow_conda_flow.compute import pod_state
-from airflow_conda_flow.compute.pod_start import PodStart
+from airflow_conda_flow.compute.kubernetes import state as pod_state
+from airflow_conda_flow.compute.kubernetes.start import PodStart
 from airflow_conda_flow.errors import TaskFailed
 
 
@@ -144,7 +144,7 @@ def test_what_keeps_a_pod(pod, message, patience):
 def test_waiting_for_a_node_is_said_once_and_given_up_in_time(monkeypatch):
     """Each reason is told when it is new; after the timeout it is the failure."""
     clock = SimpleNamespace(monotonic=lambda: clock.now, now=100.0)
-    monkeypatch.setattr("airflow_conda_flow.compute.pod_start.time", clock)
+    monkeypatch.setattr("airflow_conda_flow.compute.kubernetes.start.time", clock)
     start = PodStart(60)
     pod = unscheduled("0/1 nodes are available: 1 Insufficient cpu")
     assert start.look(pod) is None  # at first it is no news
@@ -160,7 +160,7 @@ def test_waiting_for_a_node_is_said_once_and_given_up_in_time(monkeypatch):
 def test_a_registry_may_fail_for_a_while(monkeypatch):
     """The kubelet tries again; only what lasts ends the pod, and a node's time begins with the node."""
     clock = SimpleNamespace(monotonic=lambda: clock.now, now=0.0)
-    monkeypatch.setattr("airflow_conda_flow.compute.pod_start.time", clock)
+    monkeypatch.setattr("airflow_conda_flow.compute.kubernetes.start.time", clock)
     start = PodStart(60)
     start.look(unscheduled("busy"))
     clock.now = 50

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from airflow_conda_flow.flow.amounts import cores, count, duration, megabytes, whole
+from airflow_conda_flow.flow.decorators.amounts import cores, count, duration, megabytes, whole
 
 MEASURES = [cores, count, megabytes, duration, whole]
 WRITTEN = st.text(alphabet=string.digits + ".kKMGTPimeE+-_ \n²٣naif", max_size=12)

@@ -9,10 +9,10 @@ import pytest
 
 from airflow_conda_flow import FlowSpec, batch, step
 from airflow_conda_flow.errors import FlowDefinitionError
-from airflow_conda_flow.flow import batch_values
-from airflow_conda_flow.flow.batch_decorator import ATTRIBUTES
+from airflow_conda_flow.flow.decorators import batch_values
+from airflow_conda_flow.flow.decorators.batch import ATTRIBUTES
+from airflow_conda_flow.flow.decorators.resources import RESOURCES
 from airflow_conda_flow.flow.definition import read_flow
-from airflow_conda_flow.flow.resources_decorator import RESOURCES
 
 ROLE = "arn:aws:iam::123456789012:role/path/flows"
 

@@ -13,7 +13,7 @@ from airflow_conda_flow import (
     yaml_parser,
 )
 from airflow_conda_flow.errors import ParameterError
-from airflow_conda_flow.flow import config_parsers
+from airflow_conda_flow.flow.parameters import config_parsers
 
 REQUIREMENTS = """
 # what the steps need

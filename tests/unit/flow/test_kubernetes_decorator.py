@@ -9,10 +9,10 @@ import pytest
 
 from airflow_conda_flow import FlowSpec, kubernetes, step
 from airflow_conda_flow.errors import FlowDefinitionError
-from airflow_conda_flow.flow import attribute_values
+from airflow_conda_flow.flow.decorators import attribute_values
+from airflow_conda_flow.flow.decorators.kubernetes import ATTRIBUTES
+from airflow_conda_flow.flow.decorators.resources import RESOURCES
 from airflow_conda_flow.flow.definition import read_flow
-from airflow_conda_flow.flow.kubernetes_decorator import ATTRIBUTES
-from airflow_conda_flow.flow.resources_decorator import RESOURCES
 
 
 def test_examples():

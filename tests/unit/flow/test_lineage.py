@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from airflow_conda_flow.flow.graph_reader import read_graph
+from airflow_conda_flow.flow.graph.reader import read_graph
 from airflow_conda_flow.records.lineage import is_taken, parents
 from airflow_conda_flow.records.task_record import TaskRecord
 

@@ -14,8 +14,8 @@ from typing import Any
 from hypothesis import given
 from hypothesis import strategies as st
 
-from airflow_conda_flow.flow.graph_reader import read_graph
-from airflow_conda_flow.flow.lint import find_problems
+from airflow_conda_flow.flow.graph.lint import find_problems
+from airflow_conda_flow.flow.graph.reader import read_graph
 from airflow_conda_flow.records.graph import FlowGraph
 from airflow_conda_flow.records.lineage import is_taken, next_tasks, parents
 from airflow_conda_flow.records.task_record import TaskRecord

@@ -8,8 +8,9 @@ import pytest
 
 from airflow_conda_flow import resources
 from airflow_conda_flow.errors import FlowDefinitionError
-from airflow_conda_flow.flow import amounts, resources_decorator
-from airflow_conda_flow.flow.resources_decorator import RESOURCES, merge_resources
+from airflow_conda_flow.flow.decorators import amounts
+from airflow_conda_flow.flow.decorators import resources as resources_decorator
+from airflow_conda_flow.flow.decorators.resources import RESOURCES, merge_resources
 
 
 @pytest.mark.parametrize("module", [amounts, resources_decorator], ids=lambda module: module.__name__)

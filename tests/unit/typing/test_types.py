@@ -15,8 +15,8 @@ import pytest
 
 import airflow_conda_flow
 from airflow_conda_flow import FlowSpec
-from airflow_conda_flow.flow.graph_reader import read_graph
-from airflow_conda_flow.flow.lint import check_graph
+from airflow_conda_flow.flow.graph.lint import check_graph
+from airflow_conda_flow.flow.graph.reader import read_graph
 
 HERE = Path(__file__).parent
 ROOT = HERE.parents[2]

@@ -14,7 +14,7 @@ from airflow_conda_flow import (
     conda_environment_yml_parser,
     step,
 )
-from airflow_conda_flow.flow.default_context import DefaultContext
+from airflow_conda_flow.flow.parameters.default_context import DefaultContext
 
 
 def user_name(context: DefaultContext) -> str:

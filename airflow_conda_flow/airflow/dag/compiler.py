@@ -1,0 +1,319 @@
+"""Compiler from a flow to an Airflow DAG: one task that prepares the run, and one task per step.
+
+Airflow parses DAG files again and again, so compiling solves no environment and uses no network. It only
+reads the flow's source.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Mapping, Sequence
+from datetime import timedelta
+from pathlib import Path
+from types import FrameType
+from typing import Any, Literal
+
+from airflow.sdk import DAG
+
+from airflow_conda_flow.airflow.configuration import airflow_project_place
+from airflow_conda_flow.airflow.dag.parameters import airflow_param
+from airflow_conda_flow.airflow.dag.schedules import own_asset, schedule_of
+from airflow_conda_flow.airflow.identity import dag_id_of
+from airflow_conda_flow.airflow.operators.exit_hook import ExitHookOperator
+from airflow_conda_flow.airflow.operators.gang import gang_operator_class
+from airflow_conda_flow.airflow.operators.prepare import FanOutOperator, PrepareOperator
+from airflow_conda_flow.airflow.operators.step import step_operator_class
+from airflow_conda_flow.compute.compute import compute_name
+from airflow_conda_flow.errors import FlowDefinitionError, ParameterError, SettingError
+from airflow_conda_flow.flow.decorators.base import nearest
+from airflow_conda_flow.flow.decorators.retry import retries
+from airflow_conda_flow.flow.decorators.timeout import timeout_seconds
+from airflow_conda_flow.flow.definition import FlowDefinition, read_flow
+from airflow_conda_flow.flow.parameters.config_input import GivenConfigs
+from airflow_conda_flow.records.graph import StepNode
+
+_PREPARE = "prepare"
+_SLACK = timedelta(minutes=15)
+"""Time that Airflow gives a task beyond ``@timeout``.
+
+The runner ends the step itself in time. Airflow's limit also covers what comes before the step: the image,
+the pod, the environment and the code package. A smaller slack would fail steps that are within their own
+limit.
+"""
+
+
+def compile_dag(
+    flow_class: type[Any],
+    *,
+    dag_id: str | None = None,
+    environment: Literal["conda", "local"] = "conda",
+    configs: Mapping[str, str] | None = None,
+    config_values: Mapping[str, Any] | None = None,
+    decorators: Sequence[str] = (),
+    branch: str | None = None,
+    production: bool | None = None,
+    **dag_keywords: Any,
+) -> DAG:
+    """DAG of a flow.
+
+    Args:
+        flow_class: the flow.
+        dag_id: the DAG's id; by default made from the flow's name: ``linear_flow`` for ``LinearFlow``.
+        environment: ``conda`` runs every step in its own environment, ``local`` in the worker's
+            interpreter.
+        configs: files for the flow's configs, by config name; paths are relative to the flow file.
+        config_values: dicts or texts for the flow's configs, by config name.
+        decorators: the same as ``--with`` on the command line: texts such as ``kubernetes:cpu=2``, for every
+            step that has no decorator of that name.
+        branch: the branch of a flow with ``@project``; None for that of the settings.
+        production: True for a production deployment; None for the value of the settings.
+        dag_keywords: keywords of Airflow's ``DAG``; ``params`` is added to the flow's parameters.
+
+    Raises:
+        FlowDefinitionError: the flow or an argument is wrong.
+    """
+    folder = Path(_place_of(flow_class)[0]).parent
+    files = {name: str(folder / path) for name, path in (configs or {}).items()}
+    given = GivenConfigs(files, config_values)
+    try:
+        definition = read_flow(flow_class, given)
+    except ParameterError as error:
+        raise FlowDefinitionError(
+            f"{flow_class.__name__}.dag(...): {error} In a DAG, a config has a default, or is given with "
+            "configs={name: file} or config_values={name: value}.",
+            *_place_of(flow_class),
+        ) from error
+    if environment not in {"conda", "local"}:
+        raise FlowDefinitionError(
+            f"{definition.name}.dag(environment={environment!r}): write 'conda' or 'local'.",
+            *_dag_line(definition),
+        )
+    try:
+        definition.attach(decorators)
+    except SettingError as error:
+        message = f"{definition.name}.dag(decorators=...): {error}"
+        raise FlowDefinitionError(message, *_dag_line(definition)) from None
+    project = _take_project(definition, branch, production=production)
+    params = {each.name: airflow_param(each) for each in definition.parameters}
+    params.update(dag_keywords.pop("params", None) or {})
+    dag_keywords.setdefault("doc_md", definition.graph.doc or None)
+    dag_keywords.setdefault("schedule", schedule_of(definition))
+    own_id = dag_id_of(definition.name)
+    if project:
+        own_id = f"{project['project_name']}.{project['branch_name']}.{own_id}"
+        names = (f"project:{project['project_name']}", f"project_branch:{project['branch_name']}")
+        dag_keywords["tags"] = [*(dag_keywords.get("tags") or ()), *names]
+    dag = _make_dag(definition, dag_id or own_id, params, dag_keywords)
+    # DAG() takes the file of its caller, which is this module; Airflow's UI would show this code.
+    dag.fileloc = definition.file
+    _Tasks(definition, dag, environment, given, tuple(decorators)).add()
+    return dag
+
+
+def _take_project(
+    definition: FlowDefinition, branch: str | None, *, production: bool | None
+) -> dict[str, Any]:
+    """Place of the flow in its project; empty without ``@project``.
+
+    Sets the definition's branch, production and user.
+    """
+    if not definition.has_project:
+        if branch is not None or production is not None:
+            raise FlowDefinitionError(
+                f"{definition.name}.dag(...): branch and production are for flows with @project.",
+                *_dag_line(definition),
+            )
+        return {}
+    try:
+        set_branch, set_production, definition.user = airflow_project_place()
+        definition.branch = branch or set_branch
+        definition.production = set_production if production is None else production
+        project = definition.project
+    except SettingError as error:
+        raise FlowDefinitionError(f"{definition.name}.dag(...): {error}", *_dag_line(definition)) from error
+    return project
+
+
+def _make_dag(
+    definition: FlowDefinition, dag_id: str, params: dict[str, Any], keywords: dict[str, Any]
+) -> DAG:
+    try:
+        return DAG(dag_id, params=params, **keywords)  # noqa: AIR002 - the flow's author gives it
+    except (TypeError, ValueError) as error:
+        known = [
+            *DAG.__init__.__annotations__,
+            "environment",
+            "configs",
+            "config_values",
+            "decorators",
+            "branch",
+            "production",
+        ]
+        wrong = next((name for name in keywords if name not in known), None)
+        hint = "" if wrong is None else f" {wrong!r} is no keyword of a DAG.{nearest(wrong, known)}"
+        raise FlowDefinitionError(
+            f"{definition.name}.dag(...):{hint or f' {error}'}", *_dag_line(definition)
+        ) from error
+
+
+def _dag_line(definition: FlowDefinition) -> tuple[str, int]:
+    """File and line of the call that asks for the DAG, if it is in the flow file; else those of the class."""
+    return _line_in(definition.graph.file, (definition.file, definition.graph.line))
+
+
+def _place_of(flow_class: type[Any]) -> tuple[str, int]:
+    """The same as ``_dag_line`` for a flow that could not be read; else line 1 of the flow file."""
+    file = getattr(sys.modules.get(flow_class.__module__), "__file__", None) or ""
+    return _line_in(file, (file, 1))
+
+
+def _line_in(file: str, otherwise: tuple[str, int]) -> tuple[str, int]:
+    # inspect.currentframe would do the same, for one more import in every parsing.
+    frame: FrameType | None = sys._getframe(1)  # noqa: SLF001
+    while frame is not None:
+        if frame.f_code.co_filename == file:
+            return otherwise[0], frame.f_lineno
+        frame = frame.f_back
+    return otherwise
+
+
+def _attempts(decorators: Mapping[str, Any]) -> dict[str, Any]:
+    """Keywords of an operator that follow from ``@retry`` and ``@timeout``."""
+    keywords: dict[str, Any] = {}
+    if "retry" in decorators:
+        times, seconds = retries(decorators)
+        keywords.update(retries=times, retry_delay=timedelta(seconds=seconds))
+    limit = timeout_seconds(decorators)
+    if limit is not None:
+        keywords["execution_timeout"] = timedelta(seconds=limit) + _SLACK
+    return keywords
+
+
+class _Tasks:
+    """Builder of the tasks of one flow in its DAG."""
+
+    def __init__(
+        self,
+        definition: FlowDefinition,
+        dag: DAG,
+        environment: Literal["conda", "local"],
+        given: GivenConfigs,
+        decorators: Sequence[str],
+    ) -> None:
+        self._definition = definition
+        self._given = given
+        self._graph = definition.graph
+        self._decorators = definition.decorators
+        self._dag = dag
+        self._environment = environment
+        self._everywhere = decorators
+        self._tasks: dict[str, Any] = {}
+        self._splits: dict[str, Any] = {}
+
+    def add(self) -> None:
+        prepare = PrepareOperator(
+            task_id=self._free_name(_PREPARE),
+            flow_class=self._definition.flow_class,
+            environment=self._environment,
+            given=self._given,
+            decorators=self._everywhere,
+            project=(self._definition.branch, self._definition.production, self._definition.user),
+            dag=self._dag,
+        )
+        for node in self._graph.topological():
+            task = self._step(node)
+            self._tasks[node.name] = task
+            # A step that leads back to itself is one task: its attempt runs all rounds.
+            upstream = [self._tasks[name] for name in node.in_steps if name != node.name] or [prepare]
+            task.set_upstream(upstream)
+        self._add_exit_hooks([prepare, *self._tasks.values()])
+
+    def _add_exit_hooks(self, tasks: Sequence[Any]) -> None:
+        """Add the task that calls the exit hooks, after all others and not only after the last step.
+
+        Airflow gives the last step up as soon as one branch fails, while another branch may still run.
+        """
+        hooks = {succeeded: self._definition.exit_hooks(succeeded) for succeeded in (True, False)}
+        if any(hooks.values()):
+            ExitHookOperator(
+                task_id=self._free_name("exit_hook"),
+                flow=self._definition.name,
+                last_step=self._graph.end,
+                hooks=hooks,
+                dag=self._dag,
+            ).set_upstream(list(tasks))
+
+    def _step(self, node: StepNode) -> Any:
+        decorators = self._decorators[node.name]
+        place = compute_name(node.name, decorators)
+        foreaches = [name for name in node.split_parents if self._graph.steps[name].kind == "foreach"]
+        if self._graph.is_in_gang(node.name):
+            operator = gang_operator_class(place)
+            foreaches.pop()  # all nodes of a num_parallel are one task, so there is nothing to map
+        else:
+            operator = step_operator_class(place)
+        keywords: dict[str, Any] = {
+            "flow": self._definition.name,
+            "step": node.name,
+            "kind": "linear" if node.num_parallel else node.kind,
+            "decorators": decorators,
+        }
+        common: dict[str, Any] = {
+            "task_id": node.name,
+            "doc_md": node.doc or None,
+            "dag": self._dag,
+            "do_xcom_push": node.kind == "foreach" and not node.num_parallel,
+            **self._trigger_rule(node.in_steps),
+            **_attempts(decorators),
+            **({"outlets": [own_asset(self._definition)]} if node.kind == "end" else {}),
+        }
+        if not foreaches:
+            task = operator(**common, **keywords)
+            if node.kind == "switch":
+                task.left_out = self._left_out(node)
+            return task
+        return operator.partial(**common, **keywords, map_index_template="{{ split_name }}").expand(
+            indices=self._splits_of(foreaches)
+        )
+
+    def _splits_of(self, foreaches: list[str]) -> Any:
+        """XCom with the index paths to map over: those of the innermost foreach, in one list."""
+        innermost = foreaches[-1]
+        if innermost not in self._splits:
+            output = self._tasks[innermost].output
+            # The foreach step is mapped itself and returns a list per task; Airflow maps over one list only.
+            if len(foreaches) > 1:
+                output = FanOutOperator(
+                    task_id=self._free_name(f"{innermost}_splits"),
+                    splits=output,
+                    what=f"The foreach of step {innermost!r}, over all tasks of that step,",
+                    dag=self._dag,
+                    **self._trigger_rule([innermost]),
+                ).output
+            self._splits[innermost] = output
+        return self._splits[innermost]
+
+    def _free_name(self, wanted: str) -> str:
+        """Task id that no step has."""
+        while wanted in self._graph.steps:
+            wanted += "_"
+        return wanted
+
+    def _trigger_rule(self, upstream: Sequence[str]) -> dict[str, str]:
+        """Trigger rule, as a keyword, with which a task runs although a switch skipped some upstream steps.
+
+        If all of them are skipped, so is the task. Inside a foreach the task that returns the splits is
+        upstream too, so a step that was skipped for some splits does not skip the task for the others.
+        """
+        if any(self._graph.steps[name].conditional for name in upstream):
+            return {"trigger_rule": "none_failed_min_one_success"}
+        return {}
+
+    def _left_out(self, node: StepNode) -> dict[str, list[str]]:
+        """For each arm of a switch, the tasks directly after the switch to skip if that arm is chosen."""
+        # Not the steps that the chosen arm reaches later, nor the switch itself, if it leads back to itself.
+        left_out = {}
+        for chosen in node.out_steps:
+            on_the_way = self._graph.descendants(chosen) | {chosen, node.name}
+            left_out[chosen] = [name for name in node.out_steps if name not in on_the_way]
+        return left_out

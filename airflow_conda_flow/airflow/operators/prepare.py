@@ -1,0 +1,144 @@
+"""Operators of a compiled flow that run no step: they prepare the run and join the splits of foreaches."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any, Literal
+
+from airflow.sdk import BaseOperator
+
+from airflow_conda_flow.airflow.configuration import airflow_settings, open_stores
+from airflow_conda_flow.airflow.dag.parameters import given_values
+from airflow_conda_flow.airflow.dag.schedules import event_parameters
+from airflow_conda_flow.airflow.failures import as_airflow_error
+from airflow_conda_flow.airflow.identity import attempt_of, flow_run_id
+from airflow_conda_flow.airflow.operators.log_progress import LogProgress
+from airflow_conda_flow.airflow.operators.run_values import run_values
+from airflow_conda_flow.airflow.operators.step import check_width
+from airflow_conda_flow.compute.compute import (
+    check_reachable,
+    compute_name,
+    remote_steps,
+    step_platforms,
+)
+from airflow_conda_flow.errors import CondaFlowError
+from airflow_conda_flow.flow.definition import read_flow
+from airflow_conda_flow.flow.parameters.config_input import GivenConfigs
+from airflow_conda_flow.flow.username import username
+from airflow_conda_flow.runner.run_preparation import first_attempt, prepare_run
+
+if TYPE_CHECKING:
+    from airflow.sdk import Context
+
+
+class PrepareOperator(BaseOperator):
+    """Operator that solves a flow's environments, stores its code package and writes the run manifest.
+
+    Args:
+        flow_class: the flow.
+        environment: ``conda``, or ``local`` for steps in the worker's own interpreter.
+        given: files and values that the DAG gives for the flow's configs.
+        decorators: texts of decorators to attach to every step, as ``--with`` does.
+        project: branch, production and user of a flow with ``@project``.
+    """
+
+    ui_color = "#e4f0e8"
+
+    def __init__(
+        self,
+        *,
+        flow_class: type[Any],
+        environment: Literal["conda", "local"],
+        given: GivenConfigs | None = None,
+        decorators: Sequence[str] = (),
+        project: tuple[str | None, bool, str | None] = (None, False, None),
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(do_xcom_push=False, **kwargs)
+        self.flow_class = flow_class
+        self.environment = environment
+        self.given = given
+        self.decorators = decorators
+        self.project = project
+
+    def execute(self, context: Context) -> None:
+        """Prepare the run; a later try prepares it anew, from the flow file as it is then."""
+        try:
+            self._prepare(context)
+        except CondaFlowError as error:
+            raise as_airflow_error(error) from None
+
+    def _prepare(self, context: Context) -> None:
+        definition = read_flow(self.flow_class, self.given)
+        definition.attach(self.decorators)
+        definition.branch, definition.production, definition.user = self.project
+        settings = airflow_settings()
+        places = [compute_name(step, each) for step, each in definition.decorators.items()]
+        check_reachable(places, settings)
+        datastore, environments = open_stores(settings, LogProgress(self.log))
+        run_id = flow_run_id(self.dag_id, context["run_id"])
+        # A manifest that exists already at the first try is that of a deleted DAG run with the same id.
+        first_try = attempt_of(context["ti"].try_number) == 0
+        run = prepare_run(
+            definition,
+            datastore=datastore,
+            environments=environments,
+            settings=settings,
+            platforms=step_platforms(definition.decorators, settings),
+            in_containers=remote_steps(definition.decorators),
+            run_id=run_id,
+            parameters=definition.parameter_values(
+                {
+                    **given_values(definition.parameters, context["params"], self.dag.params),
+                    **event_parameters(definition, context.get("triggering_asset_events") or {}),
+                },
+                username(),
+                settings.datastore,
+            ),
+            current=run_values(context),
+            origin="airflow",
+            environment=self.environment,
+            first_attempt=first_attempt(datastore.storage, definition.name, run_id, is_new=first_try),
+        )
+        if any("batch" in each for each in definition.decorators.values()):
+            from airflow_conda_flow.airflow.operators.batch_prepare import prepare_batch  # noqa: PLC0415 - heavy
+
+            prepare_batch(definition.decorators, settings, datastore.storage)
+        self.log.info("Prepared run %s/%s in %s", definition.name, run_id, datastore.storage.url)
+        for step, environment in run.environments.items():
+            self.log.info(
+                "Step %s: Python %s, environment %s",
+                step,
+                environment["python"],
+                environment["id"][:12],
+            )
+
+
+class FanOutOperator(BaseOperator):
+    """Operator that joins the splits of a nested foreach into one list, which the next step is mapped over.
+
+    Args:
+        splits: the index paths that each task of the mapped step returned.
+        what: subject of the error message if there are too many splits.
+    """
+
+    template_fields: Sequence[str] = ("splits",)
+    ui_color = "#eeeeee"
+
+    def __init__(self, *, splits: Any, what: str, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.splits = splits
+        self.what = what
+
+    def execute(self, context: Context) -> list[list[int]]:
+        """Return the index paths of all splits, in order.
+
+        Raises:
+            AirflowFailException: there are more splits than Airflow maps.
+        """
+        del context
+        # Airflow's sequence of a mapped task's XComs is lazy. A slice fetches all of it in one request;
+        # iterating sends one request per item, and one past the end, which logs an error.
+        splits = [list(path) for paths in self.splits[:] for path in paths]
+        check_width(self.what, len(splits))
+        return splits

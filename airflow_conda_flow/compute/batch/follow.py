@@ -1,0 +1,167 @@
+"""Waiting for a job to end, while its output and its changes of status are passed on."""
+
+from __future__ import annotations
+
+import math
+import threading
+import time
+from collections.abc import Callable
+
+from airflow_conda_flow.compute.batch.board import OVER, JobBoard
+from airflow_conda_flow.compute.batch.log import JobLog
+from airflow_conda_flow.compute.batch.service import BatchService, Job
+from airflow_conda_flow.errors import ComputeUnavailable
+
+_ENDING_SECONDS = 35.0
+"""Seconds that we wait for a job to end after we terminated it. Batch kills its container after 30."""
+_FIRST_INTERVAL = 1.0
+"""Seconds between the first looks at a job, so that the end of a short job is noticed soon."""
+_SLOWER = 10.0
+"""Divisor: a pause is a tenth of the time waited so far, so the end is noticed at most 10 % late."""
+_LATE_LINES_SECONDS = 1.0
+"""Pause before a second reading of a log that is still empty when its job has ended."""
+_PATIENCE = 300.0
+"""Seconds without an answer from Batch after which we give up; the job itself runs on meanwhile."""
+
+
+class JobNews:
+    """News about one job: its new lines and status. Threads and coroutines poll it until the job ends.
+
+    Args:
+        job_id: the job.
+        board: the shared cache of job states.
+        log: the job's output; None if it cannot be read.
+        interval: longest pause between two looks, in seconds.
+        has_printed: True if an earlier ``JobNews`` of the job already returned a line of its output.
+
+    Attributes:
+        job: the job at the last look; None before the first one, and while Batch does not list it.
+        has_printed: True once a line of the job's output was returned, here or earlier.
+    """
+
+    def __init__(
+        self, job_id: str, board: JobBoard, log: JobLog | None, interval: float, *, has_printed: bool = False
+    ) -> None:
+        self.job: Job | None = None
+        self.has_printed = has_printed
+        self._job_id = job_id
+        self._board = board
+        self._log = log
+        self._interval = interval
+        self._status: str | None = None
+        self._unanswered_since: float | None = None
+        self._started = time.monotonic()
+
+    @property
+    def log_token(self) -> str | None:
+        """Position up to which the output was read, for the next ``JobNews``; None at its beginning."""
+        return self._log.token if self._log else None
+
+    @property
+    def pause(self) -> float:
+        """Seconds until the next look: one for a young job, growing up to the interval."""
+        waited = (time.monotonic() - self._started) / _SLOWER
+        return min(self._interval, max(_FIRST_INTERVAL, waited))
+
+    @property
+    def is_over(self) -> bool:
+        """True if the job had ended at the last look."""
+        return self.job is not None and self.job["status"] in OVER
+
+    def lines(self) -> list[str]:
+        """New lines since the last call: the job's output, and a line of ours if its status changed.
+
+        Raises:
+            ComputeUnavailable: Batch did not answer for five minutes.
+        """
+        try:
+            # Half a pause: one of many watchers refreshes the board, and the others reuse its look.
+            job = self.job = self._board.look(self._job_id, self.pause / 2)
+        except ComputeUnavailable as error:
+            return self._unanswered(error)
+        self._unanswered_since = None
+        if job is None:
+            return []
+        found = []
+        if job["status"] != self._status:
+            self._status = job["status"]
+            if not self.is_over:
+                hint = job.get("statusReason")
+                found.append(f"Job is {self._status}" + (f": {hint}" if hint else "."))
+        return found + self._printed(job)
+
+    def _unanswered(self, error: ComputeUnavailable) -> list[str]:
+        """Line to print when Batch did not answer; raises the error after ``_PATIENCE``.
+
+        The job does not depend on our network, so a short outage must not fail its attempt.
+        """
+        now = time.monotonic()
+        if self._unanswered_since is None:
+            self._unanswered_since = now
+            return [f"{error} Asking again for {_PATIENCE / 60:g} minutes."]
+        if now - self._unanswered_since > _PATIENCE:
+            raise error
+        return []
+
+    def _printed(self, job: Job) -> list[str]:
+        stream = (job.get("container") or {}).get("logStreamName")
+        if self._log is None or not stream:
+            return []
+        try:
+            lines = self._log.read(stream, is_last=self.is_over)
+            if self.is_over and not lines and not self.has_printed:
+                time.sleep(_LATE_LINES_SECONDS)  # lines reach CloudWatch after Batch has reported the end
+                lines = self._log.read(stream, is_last=True)
+        except ComputeUnavailable as error:
+            # The job is still worth waiting for. If nothing was read so far, its lines are taken from the
+            # datastore at its end.
+            self._log = None
+            return [str(error)]
+        self.has_printed = self.has_printed or bool(lines)
+        return lines
+
+
+def follow(
+    job_id: str,
+    service: BatchService,
+    board: JobBoard,
+    news: JobNews,
+    line: Callable[[str], None],
+    cancel: threading.Event,
+    seconds: float = math.inf,
+) -> Job | None:
+    """Wait in this thread until the job has ended, or for 35 seconds after it was terminated.
+
+    Args:
+        job_id: the job.
+        service: AWS Batch in the job's region.
+        board: the shared cache of job states; it includes the job while this waits.
+        news: the news about the job.
+        line: receives each line.
+        cancel: when set, the job is terminated.
+        seconds: how long to wait for a job that was not terminated.
+
+    Returns:
+        The job at the last look; None if Batch never listed it.
+
+    Raises:
+        ComputeUnavailable: Batch did not answer for five minutes, or the job could not be terminated.
+    """
+    deadline = None
+    end = time.monotonic() + seconds
+    with board.watched(job_id):
+        while True:
+            for text in news.lines():
+                line(text)
+            if news.is_over or (deadline is not None and time.monotonic() > deadline):
+                return news.job
+            if cancel.is_set():
+                if deadline is None:
+                    deadline = time.monotonic() + _ENDING_SECONDS
+                    service.terminate(job_id)
+                # Not cancel.wait: the event is set, so that would return at once.
+                time.sleep(_FIRST_INTERVAL)
+            elif time.monotonic() >= end:
+                return news.job
+            else:
+                cancel.wait(news.pause)

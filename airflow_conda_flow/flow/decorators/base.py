@@ -1,0 +1,195 @@
+"""What every decorator of a step or of a flow class has in common.
+
+A decorator is plain data: its name, its attributes, and where it stands in the flow file. What it
+means is decided by whoever reads it (``environments/`` for conda, ``compute/`` for pods).
+A new decorator is one new file with a subclass.
+"""
+
+import copy
+import sys
+
+from airflow_conda_flow.errors import FlowDefinitionError
+from airflow_conda_flow.flow.parameters.delayed_value import NoValue, is_delayed, is_unpacked, resolve
+from airflow_conda_flow.flow.plain_errors import show_plainly
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+    from types import FrameType
+    from typing import Any, NoReturn, Protocol
+
+    from typing_extensions import TypeVar
+
+    from airflow_conda_flow.flow.flow_draft import FlowDraft
+    from airflow_conda_flow.records.graph import FlowGraph
+
+    _Method = TypeVar("_Method", bound=Callable[..., Any])
+    _Class = TypeVar("_Class", bound=type[Any])
+
+    class StepMark(Protocol):
+        """A step decorator with its attributes: it takes a step and returns it with the same type."""
+
+        def __call__(self, __method: "_Method") -> "_Method":
+            """Attach the decorator."""
+
+    class FlowMark(Protocol):
+        """A flow decorator with its attributes: it takes a flow class and returns it with the same type."""
+
+        def __call__(self, __flow_class: "_Class") -> "_Class":
+            """Attach the decorator."""
+
+    # A decorator that is called without its target returns what takes the target. The default of the type
+    # variable says so in one signature: with two overloads, mypy's message about a wrong attribute would
+    # name neither the attribute nor its type.
+    Method = TypeVar("Method", bound=Callable[..., Any], default=StepMark)
+    FlowClass = TypeVar("FlowClass", bound=type[Any] | FlowMark, default=FlowMark)
+
+OUR_PACKAGE = "airflow_conda_flow."
+
+
+class Decorator:
+    """A decorator with keyword attributes.
+
+    Subclasses set ``name`` and ``defaults``, and check their attributes in ``check``.
+
+    Attributes:
+        allow_many: whether several may stand on one place; of a step, the data is then a list.
+
+    Raises:
+        FlowDefinitionError: an attribute is unknown or wrong; names the decorator's line.
+    """
+
+    name = ""
+    defaults: "dict[str, Any]" = {}
+    allow_many = False
+
+    def __init__(self, **attributes: "Any") -> None:
+        frame = calling_frame()
+        self.file = frame.f_code.co_filename
+        self.line = frame.f_lineno
+        self.is_delayed = is_delayed(attributes)
+        self._take(attributes)
+
+    def resolved(self, configs: "Mapping[str, Any]") -> "Decorator":
+        """This decorator where none of its attributes waits for a config, else one that has them all.
+
+        Args:
+            configs: the values of the flow's configs, by name.
+
+        Raises:
+            FlowDefinitionError: a value cannot be had, or is wrong.
+        """
+        if not self.is_delayed:
+            return self
+        other = copy.copy(self)
+        other.is_delayed = False
+        try:
+            other._take(resolve(self.given, configs))  # noqa: SLF001 - a copy of this one
+        except NoValue as error:
+            self.fail("@%s: %s" % (self.name, error))
+        return other
+
+    def _take(self, attributes: "dict[str, Any]") -> None:
+        for key in attributes:
+            if key not in self.defaults and not is_unpacked(key):
+                self.fail(
+                    "@%s has no attribute %r.%s It takes: %s."
+                    % (self.name, key, nearest(key, self.defaults), ", ".join(self.defaults))
+                )
+        self.given = dict(attributes)
+        self.attributes = dict(self.defaults, **attributes)
+        if not self.is_delayed:
+            self.check()
+
+    def check(self) -> None:
+        """Raise if an attribute is wrong."""
+
+    def check_in_flow(self, step: "str | None", graph: "FlowGraph", draft: "FlowDraft") -> None:
+        """Raise if the decorator cannot mean anything where it stands.
+
+        Args:
+            step: the step that it stands on; None for the flow class.
+            graph: the flow's graph.
+            draft: what stands on the flow, complete.
+        """
+
+    def fail(self, message: str) -> "NoReturn":
+        """Raise a ``FlowDefinitionError`` at the decorator's line."""
+        show_plainly()
+        raise FlowDefinitionError(message, self.file, self.line)
+
+
+class StepDecorator(Decorator):
+    """A decorator of a step; stands above or below ``@step``."""
+
+    def __call__(self, method: "Any") -> "Any":
+        """Attach the decorator to a step; the method stays what it was."""
+        if isinstance(method, type) or not callable(method):
+            self.fail(
+                "@%s stands on a step, a method of the flow; found it on %s."
+                % (self.name, getattr(method, "__name__", repr(method)))
+            )
+        attached = getattr(method, "decorators", [])
+        if not self.allow_many and any(other.name == self.name for other in attached):
+            self.fail("@%s stands twice on %r; keep one." % (self.name, method.__name__))
+        method.decorators = attached + [self]
+        return method
+
+
+class FlowDecorator(Decorator):
+    """A decorator of the flow class."""
+
+    def __call__(self, flow_class: "Any") -> "Any":
+        """Attach the decorator to a flow class; the class stays what it was."""
+        if not isinstance(flow_class, type):
+            self.fail(
+                "@%s stands on the flow class; found it on %s."
+                % (self.name, getattr(flow_class, "__name__", repr(flow_class)))
+            )
+        own = flow_class.__dict__.get("flow_decorators", [])
+        if not self.allow_many and any(other.name == self.name for other in own):
+            self.fail("@%s stands twice on %s; keep one." % (self.name, flow_class.__name__))
+        flow_class.flow_decorators = own + [self]  # type: ignore[attr-defined]
+        return flow_class
+
+
+def decorator_function(decorator_class: "Any") -> "Any":
+    """The function that users write, so that ``@name`` and ``@name(...)`` both work.
+
+    Beside each call of this function is a definition for type checkers, with the decorator's attributes.
+    """
+
+    def decorate(*positional: "Any", **attributes: "Any") -> "Any":
+        if len(positional) == 1 and not attributes and callable(positional[0]):
+            return decorator_class()(positional[0])
+        if positional:
+            decorator_class().fail(
+                "@%s takes its attributes by name, such as @%s(%s=...)."
+                % (decorator_class.name, decorator_class.name, next(iter(decorator_class.defaults)))
+            )
+        return decorator_class(**attributes)
+
+    decorate.__name__ = decorate.__qualname__ = decorator_class.name
+    decorate.__doc__ = decorator_class.__doc__
+    decorate.decorator_class = decorator_class  # type: ignore[attr-defined]
+    return decorate
+
+
+def calling_frame() -> "FrameType":
+    """The innermost frame that is not this package's: the user's line."""
+    frame = sys._getframe(1)  # noqa: SLF001 - the documented way without importing inspect
+    while frame.f_back is not None and frame.f_globals.get("__name__", "").startswith(OUR_PACKAGE):
+        frame = frame.f_back
+    return frame
+
+
+def nearest(word: str, known: "Any") -> str:
+    """``" Did you mean 'x'?"`` for the nearest of some names, or nothing.
+
+    >>> nearest("librarys", ["libraries", "python"])
+    " Did you mean 'libraries'?"
+    """
+    import difflib  # noqa: PLC0415 - only where something is wrong already
+
+    matches = difflib.get_close_matches(word, list(known), n=1)
+    return " Did you mean %r?" % matches[0] if matches else ""

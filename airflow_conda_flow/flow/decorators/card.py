@@ -1,0 +1,106 @@
+"""``@card``: an HTML page about each task of a step."""
+
+import re
+
+from airflow_conda_flow.flow.cards.own_card import OWN_TYPES
+from airflow_conda_flow.flow.decorators.base import StepDecorator, decorator_function, nearest
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+    from airflow_conda_flow.flow.decorators.attribute_values import Fields, Number, Text, Whole
+    from airflow_conda_flow.flow.decorators.base import Method
+    from airflow_conda_flow.flow.flow_draft import FlowDraft
+    from airflow_conda_flow.flow.parameters.delayed_value import DelayedValue
+    from airflow_conda_flow.records.graph import FlowGraph
+
+TYPES = ("default", "blank", "html")
+_ID = re.compile(r"^[A-Za-z][A-Za-z0-9_]*$")
+
+
+class CardDecorator(StepDecorator):
+    """A page about each task of the step; a step may have several, each with an ``id`` of its own.
+
+    Args:
+        type: ``default`` shows the task, its parameters and artifacts, and what the step appended;
+            ``blank`` shows what the step appended alone; ``html`` shows the artifact ``html`` as it is;
+            or the ``type`` of a subclass of ``airflow_conda_flow.cards.Card``.
+        id: the name of the card for ``current.card["name"]``.
+        options: of the type: ``{"attribute": "report"}`` names another artifact for ``html``.
+        timeout: seconds that a type of one's own may take to render.
+        save_errors: whether a task that fails, or a type of one's own, leaves a card that says why.
+        customize: whether ``current.card.append`` means this one where there are several.
+        refresh_interval: taken for the sake of flows that set it, as are the next: each refresh is shown.
+        scope: a card is always of a task.
+        rank: cards stand in the order of their decorators.
+    """
+
+    name = "card"
+    allow_many = True
+    defaults: "dict[str, Any]" = {
+        "type": "default",
+        "id": None,
+        "options": None,
+        "timeout": 45,
+        "save_errors": True,
+        "customize": False,
+        "refresh_interval": None,
+        "scope": None,
+        "rank": None,
+    }
+
+    def check(self) -> None:
+        """Raise if an attribute is of another type."""
+        kind = self.attributes["type"]
+        if not isinstance(kind, str):
+            self.fail("@card: type is %r; write a text, such as 'default'." % (kind,))
+        name = self.attributes["id"]
+        if name is not None and not (isinstance(name, str) and _ID.match(name)):
+            self.fail('@card: id is %r; write letters, digits and "_", such as "report".' % (name,))
+        options = self.attributes["options"]
+        if options is not None and not isinstance(options, dict):
+            self.fail('@card: options is %r; write a dict, such as {"attribute": "html"}.' % (options,))
+        timeout = self.attributes["timeout"]
+        if isinstance(timeout, bool) or not isinstance(timeout, (int, float)) or timeout <= 0:
+            self.fail("@card: timeout is %r; write a number of seconds." % (timeout,))
+        for key in ("save_errors", "customize"):
+            if not isinstance(self.attributes[key], bool):
+                self.fail("@card: %s is %r; write True or False." % (key, self.attributes[key]))
+
+    def check_in_flow(self, step: "str | None", graph: "FlowGraph", draft: "FlowDraft") -> None:
+        """Raise if the type is unknown, or another card of the step has the same id."""
+        del graph
+        kind = self.attributes["type"]
+        known = sorted(set(TYPES) | set(OWN_TYPES))
+        if kind not in known:
+            self.fail(
+                "@card: there is no type %r.%s There is: %s. A type of your own is a subclass of "
+                "airflow_conda_flow.cards.Card, in this file or in one that it imports."
+                % (kind, nearest(kind, known), ", ".join(known))
+            )
+        name = self.attributes["id"]
+        for other in draft.step_decorators[step or ""]:
+            if other.name == "card" and other is not self and other.attributes["id"] == name is not None:
+                self.fail("@card(id=%r) stands twice on %r; give each its own id." % (name, step))
+
+
+if TYPE_CHECKING:
+
+    def card(
+        __method: "Method | None" = None,
+        *,
+        type: "str | DelayedValue" = "default",  # noqa: A002 - the field's own name
+        id: "Text" = None,  # noqa: A002 - the field's own name
+        options: "Fields" = None,
+        timeout: "float | DelayedValue" = 45,
+        save_errors: "bool | DelayedValue" = True,
+        customize: "bool | DelayedValue" = False,
+        refresh_interval: "Number" = None,
+        scope: "Text" = None,
+        rank: "Whole" = None,
+    ) -> "Method":
+        """Make an HTML page about each task of a step; see ``CardDecorator``."""
+
+else:
+    card = decorator_function(CardDecorator)

@@ -1,0 +1,59 @@
+"""``@environment``: environment variables of a step's process."""
+
+import re
+
+from airflow_conda_flow.flow.decorators.base import StepDecorator, decorator_function
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from typing import Any
+
+    from airflow_conda_flow.flow.decorators.base import Method
+    from airflow_conda_flow.flow.parameters.delayed_value import DelayedValue
+
+VARIABLE = re.compile(r"^[A-Za-z_][A-Za-z0-9_]*$")
+
+
+class EnvironmentDecorator(StepDecorator):
+    """Environment variables that a step finds in ``os.environ``, wherever it runs.
+
+    Args:
+        vars: values by name; numbers become text. They are stored with the run: secrets belong into
+            ``@secrets``.
+    """
+
+    name = "environment"
+    defaults: "dict[str, Any]" = {"vars": {}}
+
+    def check(self) -> None:
+        """Raise unless they are names and texts."""
+        given = self.attributes["vars"]
+        if not isinstance(given, dict):
+            self.fail('@environment: vars is %r; write a dict, such as vars={"MODE": "fast"}.' % (given,))
+        values = {}
+        for name, value in given.items():
+            if not isinstance(name, str) or not VARIABLE.match(name):
+                self.fail(
+                    "@environment: %r is no name of an environment variable. Write letters, digits and _."
+                    % (name,)
+                )
+            if isinstance(value, bool) or not isinstance(value, (str, int, float)):
+                self.fail('@environment: %s is %r; write a text, such as "1".' % (name, value))
+            if "\0" in str(value):
+                self.fail("@environment: %s holds a NUL character, which no variable can." % name)
+            values[name] = str(value)
+        self.attributes["vars"] = values
+
+
+if TYPE_CHECKING:
+
+    def environment(
+        __method: "Method | None" = None,
+        *,
+        vars: "Mapping[str, str | float] | DelayedValue" = ...,  # noqa: A002 - the field's own name
+    ) -> "Method":
+        """Set environment variables for a step; see ``EnvironmentDecorator``."""
+
+else:
+    environment = decorator_function(EnvironmentDecorator)

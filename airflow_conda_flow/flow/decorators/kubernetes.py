@@ -1,0 +1,182 @@
+"""``@kubernetes``: a step that runs as a pod, and what that pod looks like.
+
+Names and units are those of Metaflow. What is not given is None here; a setting may stand for it.
+"""
+
+from airflow_conda_flow.flow.decorators import attribute_values as values
+from airflow_conda_flow.flow.decorators.amounts import megabytes
+from airflow_conda_flow.flow.decorators.base import StepDecorator, decorator_function
+from airflow_conda_flow.flow.decorators.resources import RESOURCES, check_resources
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+    from typing import Any
+
+    from airflow_conda_flow.flow.decorators.base import Method
+
+
+CONTAINER_SECURITY = (
+    "allowPrivilegeEscalation",
+    "appArmorProfile",
+    "capabilities",
+    "privileged",
+    "procMount",
+    "readOnlyRootFilesystem",
+    "runAsGroup",
+    "runAsNonRoot",
+    "runAsUser",
+    "seLinuxOptions",
+    "seccompProfile",
+)
+POD_SECURITY = ("fsGroup", "fsGroupChangePolicy", "supplementalGroups", "sysctls")
+"""Keys of ``security_context`` that Kubernetes has on the pod, not on its container."""
+
+ATTRIBUTES: "dict[str, tuple[values.Normalise, str]]" = {
+    "image": (values.text, 'the name of an image, such as image="python:3.11-slim"'),
+    "gpu_vendor": (values.text, 'what the node calls its devices, such as gpu_vendor="nvidia"'),
+    "namespace": (values.object_name, 'the name of a namespace, such as namespace="flows"'),
+    "service_account": (values.object_name, 'its name, such as service_account="flows"'),
+    "node_selector": (values.labels, 'labels of nodes, such as node_selector={"disk": "ssd"}'),
+    "tolerations": (
+        values.list_of(values.fields("effect", "key", "operator", "tolerationSeconds", "value")),
+        'a list of dicts, such as tolerations=[{"key": "gpu", "operator": "Exists"}]',
+    ),
+    "labels": (values.labels, 'labels as Kubernetes allows them, such as labels={"team": "data"}'),
+    "annotations": (values.annotations, 'a dict of texts, such as annotations={"owner": "Ada"}'),
+    "image_pull_policy": (
+        values.one_of("Always", "IfNotPresent", "Never"),
+        '"Always", "IfNotPresent" or "Never"',
+    ),
+    "image_pull_secrets": (values.object_names, 'names of secrets, such as image_pull_secrets=["registry"]'),
+    "secrets": (values.object_names, 'names of Kubernetes secrets, such as secrets=["s3-credentials"]'),
+    "env": (values.environment_variables, 'a dict of texts, such as env={"OMP_NUM_THREADS": "2"}'),
+    "persistent_volume_claims": (
+        values.mounts,
+        'claims and absolute paths, such as persistent_volume_claims={"data": "/data"}',
+    ),
+    "use_tmpfs": (values.flag, "True or False"),
+    "tmpfs_tempdir": (values.flag, "True or False"),
+    "tmpfs_size": (values.amount(megabytes), "MiB above 0, or a quantity, such as tmpfs_size=512"),
+    "tmpfs_path": (values.absolute_path, 'an absolute path, such as tmpfs_path="/metaflow_temp"'),
+    "security_context": (
+        values.fields(*(CONTAINER_SECURITY + POD_SECURITY)),
+        'what Kubernetes has there, such as security_context={"run_as_user": 1000}',
+    ),
+    "host_network": (values.flag, "True or False"),
+    "node_cache": (
+        values.path_or_name,
+        'a directory of the nodes, such as node_cache="/var/cache/conda-flow", or the name of a claim',
+    ),
+    "qos": (values.one_of("Burstable", "Guaranteed"), '"Burstable" or "Guaranteed"'),
+    "port": (values.port, "the number of a port, such as port=8080"),
+    "extended_resources": (
+        values.device_counts,
+        'names and whole numbers, such as extended_resources={"example.com/fpga": 1}',
+    ),
+}
+"""What each attribute beside the resources takes: its canonical form, and how to write it."""
+
+_CREDENTIALS = ("AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN")
+_OURS = "CONDA_FLOW_"
+
+
+class KubernetesDecorator(StepDecorator):
+    """A step that runs as a pod on Kubernetes.
+
+    Args:
+        cpu: cores asked for.
+        memory: MB asked for, or a quantity such as ``4Gi``.
+        disk: MB of ephemeral storage asked for, or a quantity.
+        gpu: a number of devices.
+        gpu_vendor: ``nvidia``, ``amd``: the devices are ``<vendor>.com/gpu``.
+        shared_memory: the size of ``/dev/shm`` in MiB, or a quantity.
+        qos: ``Burstable`` asks for the resources; ``Guaranteed`` makes them limits too.
+        image: the container's image; one without the runner gets it from the runner image.
+        image_pull_policy: ``Always``, ``IfNotPresent`` or ``Never``.
+        image_pull_secrets: names of Kubernetes secrets with the credentials of registries.
+        namespace: where the pod is made.
+        service_account: the pod's.
+        secrets: names of Kubernetes secrets whose keys become environment variables.
+        env: environment variables; they stand readable in the pod.
+        node_selector: labels of the nodes to run on.
+        tolerations: taints of nodes that the pod bears.
+        labels: more labels of the pod.
+        annotations: more annotations of the pod.
+        persistent_volume_claims: where claims are mounted, by the claim's name.
+        use_tmpfs: mount a directory in memory.
+        tmpfs_size: its size in MiB, or a quantity.
+        tmpfs_path: where it is mounted; ``/metaflow_temp`` where nothing else is said.
+        tmpfs_tempdir: whether ``current.tempdir`` is in it.
+        security_context: ``run_as_user``, ``capabilities`` and whatever else Kubernetes has there.
+        host_network: run in the network of the node.
+        node_cache: what pods on a node share their environments in: a directory of the node, or a claim.
+        port: a port that the container listens on.
+        extended_resources: numbers of further devices, by the names that the nodes have for them.
+        hostname_resolution_timeout: taken for the sake of flows that set it: nodes of a ``num_parallel``
+            wait an hour for the main one.
+        compute_pool: taken likewise; it names a group of nodes to Outerbounds alone.
+    """
+
+    name = "kubernetes"
+    defaults = dict(
+        RESOURCES, hostname_resolution_timeout=None, compute_pool=None, **dict.fromkeys(ATTRIBUTES)
+    )
+
+    def check(self) -> None:
+        """Raise unless every attribute is what Kubernetes takes."""
+        check_resources(self)
+        values.normalise_attributes(self, ATTRIBUTES)
+        self._check_variables(self.attributes["env"] or {})
+
+    def _check_variables(self, env: "dict[str, str]") -> None:
+        for name in env:
+            if name.startswith(_OURS):
+                self.fail("@kubernetes: env has %s; variables of that kind are the runner's own." % name)
+            if name in _CREDENTIALS:
+                self.fail(
+                    "@kubernetes: env has %s, which everybody who sees the pod could read. Put it into a "
+                    'Kubernetes secret and name that: secrets=["my-secret"].' % name
+                )
+
+
+if TYPE_CHECKING:
+
+    def kubernetes(
+        __method: "Method | None" = None,
+        *,
+        cpu: "values.Amount" = None,
+        memory: "values.Amount" = None,
+        disk: "values.Amount" = None,
+        gpu: "values.Count" = None,
+        shared_memory: "values.Amount" = None,
+        hostname_resolution_timeout: "values.Number" = None,
+        compute_pool: "values.Text" = None,
+        image: "values.Text" = None,
+        gpu_vendor: "values.Text" = None,
+        namespace: "values.Text" = None,
+        service_account: "values.Text" = None,
+        node_selector: "values.TextsByName" = None,
+        tolerations: "Sequence[Mapping[str, Any]] | values.Fields" = None,
+        labels: "values.TextsByName" = None,
+        annotations: "values.TextsByName" = None,
+        image_pull_policy: "values.Text" = None,
+        image_pull_secrets: "values.Texts" = None,
+        secrets: "values.Texts" = None,
+        env: "values.TextsByName" = None,
+        persistent_volume_claims: "values.TextsByName" = None,
+        use_tmpfs: "values.Flag" = None,
+        tmpfs_tempdir: "values.Flag" = None,
+        tmpfs_size: "values.Amount" = None,
+        tmpfs_path: "values.Text" = None,
+        security_context: "values.Fields" = None,
+        host_network: "values.Flag" = None,
+        node_cache: "values.Text" = None,
+        qos: "values.Text" = None,
+        port: "values.Whole" = None,
+        extended_resources: "values.TextsByName" = None,
+    ) -> "Method":
+        """Run a step as a pod on Kubernetes; see ``KubernetesDecorator``."""
+
+else:
+    kubernetes = decorator_function(KubernetesDecorator)

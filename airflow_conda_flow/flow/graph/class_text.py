@@ -1,0 +1,50 @@
+"""Finds steps and parameters that a class body writes twice: Python keeps the last without a word."""
+
+import ast
+
+from airflow_conda_flow.flow.decorators.step import is_step
+from airflow_conda_flow.flow.parameters.parameters import Parameter
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from typing import Any
+
+
+def twice_written(owner: "Any", definition: "Any") -> "Iterator[tuple[str, int]]":
+    """(message, line) of every step and parameter of a class that stands in its body twice.
+
+    Args:
+        owner: the class.
+        definition: its syntax tree.
+    """
+    ours = {name for name, member in vars(owner).items() if isinstance(member, Parameter) or is_step(member)}
+    lines: "dict[str, int]" = {}
+    steps: "set[str]" = set()
+    for statement in definition.body:
+        for name in _names_bound(statement):
+            if name in lines and (name in ours or name in steps):
+                yield (
+                    "%r stands in %s twice, also in line %d; the second one hides the first. "
+                    "Rename or remove one." % (name, owner.__name__, lines[name]),
+                    statement.lineno,
+                )
+            lines[name] = statement.lineno
+            if _is_written_as_step(statement):
+                steps.add(name)
+
+
+def _names_bound(statement: "Any") -> "list[str]":
+    if isinstance(statement, (ast.FunctionDef, ast.AsyncFunctionDef)):
+        return [statement.name]
+    if isinstance(statement, ast.Assign):
+        return [target.id for target in statement.targets if isinstance(target, ast.Name)]
+    if isinstance(statement, ast.AnnAssign) and statement.value and isinstance(statement.target, ast.Name):
+        return [statement.target.id]
+    return []
+
+
+def _is_written_as_step(statement: "Any") -> bool:
+    decorators = getattr(statement, "decorator_list", [])
+    names = [each.func if isinstance(each, ast.Call) else each for each in decorators]
+    return any(getattr(each, "id", getattr(each, "attr", None)) == "step" for each in names)

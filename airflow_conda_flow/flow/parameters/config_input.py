@@ -1,0 +1,150 @@
+"""Reads the configs of a flow: what was given, else the defaults; each parsed once."""
+
+import json
+import os
+
+from airflow_conda_flow.errors import ParameterError
+from airflow_conda_flow.flow.decorators.base import nearest
+from airflow_conda_flow.flow.parameters.config_value import ConfigValue, wrapped
+from airflow_conda_flow.flow.parameters.default_context import DefaultContext
+from airflow_conda_flow.flow.parameters.include_file import call_parser
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from typing import Any
+
+    from airflow_conda_flow.flow.parameters.config import ConfigOptions
+
+
+class GivenConfigs:
+    """What a run is given for its flow's configs.
+
+    Attributes:
+        files: paths by config name.
+        values: texts or dicts by config name.
+        user_name: who starts the run, for defaults that are functions.
+        stored: values by attribute that a run before had, parsed already; they go before all others.
+    """
+
+    def __init__(
+        self,
+        files: "Mapping[str, str] | None" = None,
+        values: "Mapping[str, Any] | None" = None,
+        user_name: str = "",
+        stored: "Mapping[str, Any] | None" = None,
+    ) -> None:
+        self.files = dict(files or {})
+        self.values = dict(values or {})
+        self.user_name = user_name
+        self.stored = dict(stored or {})
+
+
+def read_configs(flow_name: str, configs: "list[ConfigOptions]", given: "GivenConfigs") -> "dict[str, Any]":
+    """The value of every config, by name: a ``ConfigValue``, what a plain one is, or None.
+
+    Args:
+        flow_name: the flow's name.
+        configs: the flow's configs.
+        given: what the run is given.
+
+    Raises:
+        ParameterError: what is given is wrong, or a required config is missing.
+        FlowDefinitionError: a default is wrong; names the config's line.
+    """
+    known = [config.name for config in configs]
+    for name in list(given.files) + list(given.values):
+        if name not in known:
+            raise ParameterError(
+                "%s has no config %r.%s It has: %s."
+                % (flow_name, name, nearest(name, known), ", ".join(known) or "none")
+            )
+    for name in given.files:
+        if name in given.values:
+            raise ParameterError("Config %r is given as a file and as a value; keep one." % name)
+    return {config.name: _read(flow_name, config, given) for config in configs}
+
+
+def _read(flow_name: str, config: "ConfigOptions", given: "GivenConfigs") -> "Any":
+    if config.attribute in given.stored:
+        return config.load(given.stored[config.attribute])
+    if config.name in given.values:
+        return _parsed(config, given.values[config.name], "")
+    if config.name in given.files:
+        path = given.files[config.name]
+        text = _text(config, path, [os.getcwd(), _folder(config)])
+        if text is None:
+            raise ParameterError("Config %r: the file %s cannot be read." % (config.name, path))
+        return _parsed(config, text, " (%s)" % path)
+    context = DefaultContext(flow_name, config.name, given.user_name)
+    if config.default is not None:
+        path = str(_computed(config, config.default, context))
+        text = _text(config, path, [_folder(config), os.getcwd()])
+        if text is None:
+            config.fail(
+                "has the default file %s, which cannot be read. Make it, or give one with "
+                "--config %s FILE." % (path, config.name)
+            )
+        return _parsed(config, text, " (%s)" % path)
+    if config.default_value is not None:
+        return _parsed(config, _computed(config, config.default_value, context), "")
+    if config.required:
+        raise ParameterError(
+            "Config %r is required. Give it with --config %s FILE or --config-value %s VALUE."
+            % (config.name, config.name, config.name)
+        )
+    return None
+
+
+def _computed(config: "ConfigOptions", default: "Any", context: "DefaultContext") -> "Any":
+    if not callable(default):
+        return default
+    try:
+        return default(context)
+    except Exception as error:  # noqa: BLE001 - a user's function may raise anything
+        return config.fail("has a default that cannot be computed: %s: %s" % (type(error).__name__, error))
+
+
+def _text(config: "ConfigOptions", path: str, folders: "list[str]") -> "str | None":
+    """The text of the first file of that path, or None."""
+    for folder in folders:
+        try:
+            with open(os.path.join(folder, os.path.expanduser(path)), encoding="utf-8") as file:
+                return file.read()
+        except UnicodeDecodeError as error:
+            raise ParameterError(
+                "Config %r: the file %s is not UTF-8: %s." % (config.name, path, error)
+            ) from error
+        except OSError:
+            continue
+    return None
+
+
+def _parsed(config: "ConfigOptions", content: "Any", source: str) -> "Any":
+    """The value of a text or a dict; ``source`` says where it comes from, for messages."""
+    value = content
+    if config.parser is not None:
+        text = content if isinstance(content, str) else json.dumps(content)
+        value = call_parser(config.parser, text, "Config %r%s" % (config.name, source))
+    elif isinstance(content, str) and not config.plain:
+        try:
+            value = json.loads(content)
+        except ValueError as error:
+            raise ParameterError(
+                "Config %r%s is not JSON: %s. Write JSON, or give the config a parser=."
+                % (config.name, source, error)
+            ) from error
+    elif not isinstance(content, str) and config.plain:
+        value = json.dumps(content)
+    if config.plain:
+        return value
+    if not isinstance(value, dict):
+        raise ParameterError(
+            "Config %r%s is a %s; write a dict of names and values, or give the config plain=True."
+            % (config.name, source, type(value).__name__)
+        )
+    return wrapped(value) if not isinstance(value, ConfigValue) else value
+
+
+def _folder(config: "ConfigOptions") -> str:
+    return os.path.dirname(os.path.abspath(config.file))

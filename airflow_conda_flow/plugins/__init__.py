@@ -1,1 +1,0 @@
-"""Modules where Metaflow has them, for flows that import from there."""

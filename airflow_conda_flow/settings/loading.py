@@ -1,0 +1,410 @@
+"""Every setting of the package: its name, sources, default and description.
+
+The first of these sources that has a setting counts:
+
+1. the command line, or the caller (``overrides``);
+2. the environment variable ``CONDA_FLOW_<NAME>``, else the variables in the option's ``aliases``, in order;
+3. the keys in ``aliases`` in Metaflow's configuration file (``config.json`` or ``config_<profile>.json`` in
+   ``~/.metaflowconfig`` or ``METAFLOW_HOME``);
+4. under Airflow, the option of that name in the section ``[conda_flow]`` (``fallbacks``);
+5. the default.
+
+An empty text counts as not set, except on the command line. Apart from ``errors`` and the lists of options
+this module imports nothing of the package.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, NamedTuple
+from urllib.parse import urlsplit
+
+from airflow_conda_flow.errors import SettingError
+from airflow_conda_flow.settings.batch import BATCH_OPTIONS
+from airflow_conda_flow.settings.kubernetes import KUBERNETES_OPTIONS, REMOTE_OPTIONS
+from airflow_conda_flow.settings.option import FoundText, Option
+
+_VERSION = re.compile(r"\d+(\.\d+)*")
+HOME = "~/.airflow-conda-flow"
+"""Directory for the defaults of the local datastore and the cache."""
+
+
+OPTIONS = (
+    Option(
+        "datastore",
+        "local",
+        "Where artifacts, locks and code packages are kept: a local directory, or S3.",
+        aliases=("METAFLOW_DEFAULT_DATASTORE",),
+        choices=("local", "s3"),
+    ),
+    Option(
+        "datastore_root",
+        "",
+        "The directory, or s3://bucket/prefix, of the datastore. "
+        f"Empty: {HOME}/datastore for the local one; S3 has no default.",
+    ),
+    Option(
+        "datatools_s3root",
+        "",
+        "Where S3(run=...) of a flow keeps objects: s3://bucket/prefix. "
+        "Empty: in data/ below the root of an S3 datastore.",
+        aliases=("METAFLOW_DATATOOLS_S3ROOT",),
+    ),
+    Option(
+        "cache_dir",
+        f"{HOME}/cache",
+        "The directory of this machine's cache: locks, packages and environments. "
+        "All of it can be made again from an S3 datastore.",
+    ),
+    Option(
+        "channels",
+        "conda-forge",
+        "The conda channels, best first, separated by commas: names, URLs or directories.",
+        aliases=("CONDA_CHANNELS", "METAFLOW_CONDA_CHANNELS"),
+    ),
+    Option(
+        "resolver",
+        "rattler",
+        "What solves environments: py-rattler in process, or an executable of that name on PATH.",
+        aliases=("METAFLOW_CONDA_DEPENDENCY_RESOLVER",),
+        choices=("rattler", "conda", "mamba", "micromamba"),
+    ),
+    # glibc 2.28 is that of RHEL 8 and Debian 10. Machines with an older one refuse to run steps, so a higher
+    # default would exclude more machines, and a lower one the packages that need 2.28.
+    Option(
+        "glibc",
+        "2.28",
+        "The version of glibc that Linux environments are solved for: the oldest of all machines "
+        "that run steps.",
+        aliases=("CONDA_OVERRIDE_GLIBC",),
+    ),
+    Option(
+        "cuda",
+        "",
+        "The version of CUDA that environments are solved for, such as 12.4. Empty: none.",
+        aliases=("CONDA_OVERRIDE_CUDA",),
+    ),
+    # Higher would exclude older Macs, lower the packages that need macOS 13.
+    Option(
+        "osx",
+        "13.0",
+        "The version of macOS that environments for macOS are solved for.",
+        aliases=("CONDA_OVERRIDE_OSX",),
+    ),
+    Option(
+        "remote_platform",
+        "linux-64",
+        "The platform of steps on Kubernetes and Batch; steps on this machine have its own.",
+        choices=("linux-64", "linux-aarch64"),
+    ),
+    Option(
+        "channel_conn_id",
+        "",
+        "Airflow connections with the credentials for private channels, separated by commas. "
+        "Used under Airflow alone; elsewhere they come from netrc, rattler's or conda's own files.",
+    ),
+    Option(
+        "aws_conn_id",
+        "",
+        "The Airflow connection that holds the credentials for an S3 datastore. "
+        "Empty: boto3's default chain. Used under Airflow alone.",
+    ),
+    Option(
+        "package_suffixes",
+        "",
+        "Endings of files beside the flow file, and below, that its code package has as well as .py, "
+        "separated by commas, such as .sql,.yaml.",
+        aliases=("METAFLOW_DEFAULT_PACKAGE_SUFFIXES",),
+    ),
+    Option(
+        "default_decorators",
+        "",
+        "Decorators for every step, separated by spaces, as --with takes them. Used on the command line "
+        "alone; a DAG has dag(decorators=[...]).",
+        aliases=("METAFLOW_DEFAULT_DECOSPECS",),
+    ),
+    Option(
+        "branch",
+        "",
+        "The branch of flows with @project. Empty: that of the user, or of production.",
+        aliases=("METAFLOW_BRANCH",),
+    ),
+    Option(
+        "production",
+        "false",
+        "Whether flows with @project are on a branch of production.",
+        aliases=("METAFLOW_PRODUCTION",),
+        choices=("true", "false"),
+    ),
+    Option(
+        "project_user",
+        "airflow",
+        "The user in the ids of DAGs with @project that are on no branch, such as "
+        "my_project.user.airflow.my_flow. Used under Airflow alone.",
+    ),
+    *REMOTE_OPTIONS,
+    *KUBERNETES_OPTIONS,
+    *BATCH_OPTIONS,
+)
+_BY_NAME = {option.name: option for option in OPTIONS}
+# Metaflow has a root for each kind of datastore and we have one for all: the kind decides which alias counts.
+_LOCAL_ROOT_ALIAS = "METAFLOW_DATASTORE_SYSROOT_LOCAL"
+_S3_ROOT_ALIAS = "METAFLOW_DATASTORE_SYSROOT_S3"
+
+
+@dataclass(frozen=True)
+class Settings:
+    """Checked settings.
+
+    Attributes:
+        datastore: kind of datastore, ``local`` or ``s3``.
+        datastore_root: absolute directory, or ``s3://bucket[/prefix]`` without a slash at the end.
+        datatools_root: ``s3://bucket[/prefix]`` that steps store objects in with ``S3(run=...)``; None if the
+            datastore is local and the setting is empty.
+        cache_dir: absolute directory.
+        channels: conda channels in order of priority, never empty.
+        package_suffixes: endings of additional files in the code package.
+        resolver: ``rattler``, ``conda``, ``mamba`` or ``micromamba``.
+        glibc: version of glibc that Linux environments are solved for.
+        cuda: version of CUDA that environments are solved for; the empty string if none is assumed.
+        osx: version of macOS that environments are solved for.
+        remote_platform: conda platform of steps in pods and jobs.
+        channel_conn_id: ids of Airflow connections, separated by commas, or the empty string.
+        aws_conn_id: id of an Airflow connection, or the empty string.
+        texts: every option by name, unconverted; options of a compute are converted where they are used.
+    """
+
+    datastore: str
+    datastore_root: str
+    cache_dir: Path
+    channels: tuple[str, ...]
+    package_suffixes: tuple[str, ...]
+    resolver: str
+    glibc: str
+    cuda: str
+    osx: str
+    remote_platform: str
+    datatools_root: str | None = None
+    channel_conn_id: str = ""
+    aws_conn_id: str = ""
+    texts: Mapping[str, FoundText] = field(default_factory=dict)
+
+
+def load_settings(
+    overrides: Mapping[str, str | None] | None = None,
+    fallbacks: Mapping[str, str | None] | None = None,
+    environ: Mapping[str, str] | None = None,
+) -> Settings:
+    """Settings in force in this process.
+
+    Args:
+        overrides: texts by option name that precede all other sources; a value of None is ignored.
+        fallbacks: texts by option name that precede the defaults only (Airflow's configuration).
+        environ: environment variables; those of this process if None.
+
+    Raises:
+        SettingError: a value is not allowed, an S3 datastore has no root, or Metaflow's configuration file
+            cannot be read.
+    """
+    lookup = _Lookup(
+        overrides or {},
+        fallbacks or {},
+        os.environ if environ is None else environ,
+    )
+    datastore, _ = lookup.find("datastore")
+    channels_text, channels_source = lookup.find("channels")
+    channels = tuple(part.strip() for part in channels_text.split(",") if part.strip())
+    if not channels:
+        raise SettingError(
+            f"{channels_source} names no channel: {channels_text!r}. "
+            "Write one or more, such as 'conda-forge'."
+        )
+    cache_dir, _ = lookup.find("cache_dir")
+    resolver, _ = lookup.find("resolver")
+    aws_conn_id, _ = lookup.find("aws_conn_id")
+    channel_conn_id, _ = lookup.find("channel_conn_id")
+    root = _datastore_root(datastore, lookup)
+    return Settings(
+        datastore=datastore,
+        datastore_root=root,
+        datatools_root=_datatools_root(datastore, root, lookup),
+        cache_dir=Path(cache_dir).expanduser().absolute(),
+        channels=channels,
+        package_suffixes=tuple(
+            part.strip() for part in lookup.find("package_suffixes").text.split(",") if part.strip()
+        ),
+        resolver=resolver,
+        glibc=lookup.find_version("glibc"),
+        cuda=lookup.find_version("cuda"),
+        osx=lookup.find_version("osx"),
+        remote_platform=lookup.find("remote_platform")[0],
+        channel_conn_id=channel_conn_id,
+        aws_conn_id=aws_conn_id,
+        texts={option.name: lookup.find(option.name) for option in OPTIONS},
+    )
+
+
+def metaflow_setting(name: str, environ: Mapping[str, str] | None = None) -> str | None:
+    """Value of one of Metaflow's own settings, from its environment variable or configuration file, or None.
+
+    Args:
+        name: name such as ``METAFLOW_S3_ENDPOINT_URL``.
+        environ: as for ``load_settings``.
+
+    Raises:
+        SettingError: the configuration file cannot be read, or holds something else than a text.
+    """
+    environ = os.environ if environ is None else environ
+    found = environ.get(name) or _metaflow_configuration(environ).get(name)
+    if found is not None and not isinstance(found, str):
+        raise SettingError(f"{name} in {_metaflow_file(environ)} is {found!r}; it takes a text.")
+    return found
+
+
+class ProjectPlace(NamedTuple):
+    """Branch of flows with ``@project``, according to the settings.
+
+    Attributes:
+        branch: name of the branch; None for that of the user or of production.
+        production: True if the branch is one of production.
+        user: user in the ids of DAGs that are on no branch.
+    """
+
+    branch: str | None
+    production: bool
+    user: str
+
+
+def project_place(
+    fallbacks: Mapping[str, str | None] | None = None, environ: Mapping[str, str] | None = None
+) -> ProjectPlace:
+    """Branch of flows with ``@project``, according to the settings.
+
+    Args:
+        fallbacks: as for ``load_settings``.
+        environ: as for ``load_settings``.
+
+    Raises:
+        SettingError: a value is not allowed.
+    """
+    lookup = _Lookup({}, fallbacks or {}, os.environ if environ is None else environ)
+    production = lookup.find("production").text == "true"
+    return ProjectPlace(lookup.find("branch").text or None, production, lookup.find("project_user").text)
+
+
+class _Lookup:
+    """Finder of an option's text and its source."""
+
+    def __init__(
+        self,
+        overrides: Mapping[str, str | None],
+        fallbacks: Mapping[str, str | None],
+        environ: Mapping[str, str],
+    ) -> None:
+        self.overrides = overrides
+        self.fallbacks = fallbacks
+        self.environ = environ
+        self._metaflow: Mapping[str, Any] | None = None
+
+    @property
+    def metaflow(self) -> Mapping[str, Any]:
+        # Read once, because almost every option is looked up in it.
+        if self._metaflow is None:
+            self._metaflow = _metaflow_configuration(self.environ)
+        return self._metaflow
+
+    def find(self, name: str, extra_aliases: tuple[str, ...] = ()) -> FoundText:
+        option = _BY_NAME[name]
+        found = self._first(option, (*option.aliases, *extra_aliases))
+        if option.choices == ("true", "false"):
+            found = found._replace(text=found.text.lower())  # Airflow writes True
+        if option.choices and found.text not in option.choices:
+            raise SettingError(
+                f"{found.source} is {found.text!r}; it takes one of: {', '.join(option.choices)}."
+            )
+        return found
+
+    def find_version(self, name: str) -> str:
+        text, source = self.find(name)
+        if text and not _VERSION.fullmatch(text):
+            raise SettingError(f"{source} is {text!r}; it takes a version, such as 2.28.")
+        return text
+
+    def _first(self, option: Option, aliases: tuple[str, ...]) -> FoundText:
+        given = self.overrides.get(option.name)
+        if given is not None:
+            return FoundText(given, "--" + option.name.replace("_", "-"))
+        for variable in (option.environment_variable, *aliases):
+            if self.environ.get(variable):
+                return FoundText(self.environ[variable], f"The environment variable {variable}")
+        # Metaflow's file has Metaflow's keys alone, so CONDA_FLOW_<NAME> is not looked up in it.
+        for key in aliases:
+            if self.metaflow.get(key):
+                value = self.metaflow[key]
+                text = value if isinstance(value, str) else json.dumps(value)
+                return FoundText(text, f"{key} in {_metaflow_file(self.environ)}")
+        fallback = self.fallbacks.get(option.name)
+        if fallback:
+            return FoundText(fallback, f"The Airflow option [conda_flow] {option.name}")
+        return FoundText(option.default, f"The default of {option.name}")
+
+
+def _datastore_root(datastore: str, lookup: _Lookup) -> str:
+    alias = _S3_ROOT_ALIAS if datastore == "s3" else _LOCAL_ROOT_ALIAS
+    root, source = lookup.find("datastore_root", (alias,))
+    if datastore == "s3":
+        if not root:
+            raise SettingError(
+                "The datastore is s3, but it has no root. Set --datastore-root, or "
+                "CONDA_FLOW_DATASTORE_ROOT, to s3://bucket/prefix."
+            )
+        parts = urlsplit(root)
+        if parts.scheme != "s3" or not parts.netloc:
+            raise SettingError(
+                f"{source} is {root!r}; an S3 datastore takes s3://bucket or s3://bucket/prefix. "
+                "For a directory, set --datastore local."
+            )
+        return root.rstrip("/")
+    if "://" in root:
+        raise SettingError(
+            f"{source} is {root!r}; a local datastore takes a directory. For S3, set --datastore s3."
+        )
+    return str(Path(root or f"{HOME}/datastore").expanduser().absolute())
+
+
+def _datatools_root(datastore: str, datastore_root: str, lookup: _Lookup) -> str | None:
+    root, source = lookup.find("datatools_s3root")
+    if not root:
+        return f"{datastore_root}/data" if datastore == "s3" else None
+    parts = urlsplit(root)
+    if parts.scheme != "s3" or not parts.netloc:
+        raise SettingError(f"{source} is {root!r}; it takes s3://bucket or s3://bucket/prefix.")
+    return root.rstrip("/")
+
+
+def _metaflow_file(environ: Mapping[str, str]) -> Path:
+    home = Path(environ.get("METAFLOW_HOME") or "~/.metaflowconfig").expanduser()
+    profile = environ.get("METAFLOW_PROFILE")
+    return home / (f"config_{profile}.json" if profile else "config.json")
+
+
+def _metaflow_configuration(environ: Mapping[str, str]) -> Mapping[str, Any]:
+    path = _metaflow_file(environ)
+    try:
+        data = path.read_bytes()
+    except FileNotFoundError:
+        return {}
+    except OSError as error:
+        raise SettingError(f"{path} cannot be read: {error.strerror}.") from error
+    try:
+        content = json.loads(data.decode("utf-8"))
+    except ValueError as error:
+        raise SettingError(f"{path} is not valid JSON: {error}. Mend it or remove it.") from error
+    if not isinstance(content, dict):
+        raise SettingError(f"{path} holds {type(content).__name__}; it takes a JSON object.")
+    return content
