@@ -6,6 +6,7 @@ Standard library only, Python 3.6 and later: this file is shipped into step envi
 
 import sys
 
+from airflow_conda_flow import bindings as _bindings  # noqa: F401 - it tells lower rooms of higher ones
 from airflow_conda_flow.flow.current_run import current
 from airflow_conda_flow.flow.decorators.batch import batch
 from airflow_conda_flow.flow.decorators.card import card
@@ -31,23 +32,11 @@ from airflow_conda_flow.flow.extending.user_decorators import (
     user_step_decorator,
 )
 from airflow_conda_flow.flow.flowspec import FlowSpec
-from airflow_conda_flow.flow.late_bindings import bind
 from airflow_conda_flow.flow.parameters.config import Config
 from airflow_conda_flow.flow.parameters.config_value import ConfigValue
 from airflow_conda_flow.flow.parameters.delayed_value import config_expr
 from airflow_conda_flow.flow.parameters.include_file import IncludeFile
 from airflow_conda_flow.flow.parameters.parameters import JSONType, Parameter
-
-bind(
-    {
-        "airflow_datastore": "airflow_conda_flow.airflow.configuration:airflow_datastore",
-        "compile_dag": "airflow_conda_flow.airflow.dag.compiler:compile_dag",
-        "past_run": "airflow_conda_flow.client.running:run",
-        "past_task": "airflow_conda_flow.client.running:task",
-        "run_as_program": "airflow_conda_flow.cli.main:run_as_program",
-        "running_task": "airflow_conda_flow.client.running_task:running_task",
-    }
-)
 
 TYPE_CHECKING = False
 if TYPE_CHECKING or sys.version_info < (3, 7):

@@ -7,11 +7,12 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from airflow_conda_flow.datastore.artifacts import ArtifactStore
-from airflow_conda_flow.datastore.datastore import Datastore, open_datastore
-from airflow_conda_flow.environments.credentials import Credential, Credentials, basic, bearer
+from airflow_conda_flow.datastore.datastore import Datastore
+from airflow_conda_flow.environments.credentials import Credential, basic, bearer
 from airflow_conda_flow.environments.environments import Environments
 from airflow_conda_flow.environments.progress import Progress
-from airflow_conda_flow.settings.loading import OPTIONS, ProjectPlace, Settings, load_settings, project_place
+from airflow_conda_flow.runner.stores import open_environments, open_settings_datastore
+from airflow_conda_flow.settings.loading import ProjectPlace, Settings, load_settings, options, project_place
 
 SECTION = "conda_flow"
 
@@ -27,7 +28,7 @@ def airflow_settings(overrides: Mapping[str, str | None] | None = None) -> Setti
     """
     from airflow.sdk.configuration import conf  # noqa: PLC0415 - reads the configuration
 
-    fallbacks = {option.name: conf.get(SECTION, option.name, fallback=None) for option in OPTIONS}
+    fallbacks = {option.name: conf.get(SECTION, option.name, fallback=None) for option in options()}
     return load_settings(overrides, fallbacks)
 
 
@@ -42,13 +43,7 @@ def airflow_project_place() -> ProjectPlace:
 def open_stores(settings: Settings, progress: Progress) -> tuple[Datastore, Environments]:
     """Datastore and environments of the settings, with the credentials of their Airflow connections."""
     datastore = _opened(settings)
-    environments = Environments(
-        settings.cache_dir,
-        storage=datastore.storage if settings.datastore == "s3" else None,
-        resolver=settings.resolver,
-        progress=progress,
-        credentials=Credentials.of_channels(settings.channels, _channel_connections(settings)),
-    )
+    environments = open_environments(settings, datastore, progress, _channel_connections(settings))
     return datastore, environments
 
 
@@ -64,7 +59,7 @@ def airflow_datastore(overrides: Mapping[str, str | None]) -> Datastore:
 def _opened(settings: Settings) -> Datastore:
     if settings.datastore == "s3" and settings.aws_conn_id:
         return _with_connection(settings)
-    return open_datastore(settings.datastore, settings.datastore_root, settings.cache_dir)
+    return open_settings_datastore(settings)
 
 
 def _with_connection(settings: Settings) -> Datastore:

@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import Any
 
 from airflow_conda_flow._version import __version__
-from airflow_conda_flow.settings.loading import OPTIONS
+from airflow_conda_flow.settings.loading import options
 
 
 def get_provider_info() -> dict[str, Any]:
@@ -29,7 +29,7 @@ def get_provider_info() -> dict[str, Any]:
                         "example": None,
                         "default": option.default,
                     }
-                    for option in OPTIONS
+                    for option in options()
                 },
             }
         },

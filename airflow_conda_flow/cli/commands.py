@@ -5,13 +5,11 @@ from __future__ import annotations
 from typing import Any
 
 from airflow_conda_flow.cli import (
-    batch,
     card,
     check,
     completion,
     dump,
     environment,
-    kubernetes,
     logs,
     output_dot,
     output_raw,
@@ -24,6 +22,7 @@ from airflow_conda_flow.cli import (
     tag,
     version,
 )
+from airflow_conda_flow.cli.unfinished import unfinished_commands
 
 # ``--help`` lists them in this order: the most used ones first.
 COMMANDS: tuple[Any, ...] = (
@@ -38,8 +37,7 @@ COMMANDS: tuple[Any, ...] = (
     card,
     package,
     environment,
-    kubernetes,
-    batch,
+    *unfinished_commands(),
     output_dot,
     output_raw,
     completion,

@@ -12,10 +12,9 @@ from airflow_conda_flow.cli.actions import Action, add_actions
 from airflow_conda_flow.cli.package_table import difference, megabytes, package_table
 from airflow_conda_flow.cli.parser import FlowArgumentParser, chosen_settings, given_decorators
 from airflow_conda_flow.cli.past_runs import run_of
-from airflow_conda_flow.compute.compute import step_platforms
+from airflow_conda_flow.compute.placement import Placement
 from airflow_conda_flow.datastore.catalogue import RunCatalogue
-from airflow_conda_flow.datastore.datastore import Datastore, open_datastore
-from airflow_conda_flow.environments.credentials import Credentials
+from airflow_conda_flow.datastore.datastore import Datastore
 from airflow_conda_flow.environments.environments import Environments
 from airflow_conda_flow.environments.explicit_file import explicit_file
 from airflow_conda_flow.environments.inventory import cached_environments
@@ -26,6 +25,7 @@ from airflow_conda_flow.flow.decorators.base import nearest
 from airflow_conda_flow.flow.definition import FlowDefinition
 from airflow_conda_flow.records.run_record import RunRecord
 from airflow_conda_flow.runner.run_preparation import environment_specs
+from airflow_conda_flow.runner.stores import open_environments, open_settings_datastore
 from airflow_conda_flow.settings.loading import Settings
 
 NAME = "environment"
@@ -89,15 +89,8 @@ class _Stores:
     @classmethod
     def of(cls, arguments: argparse.Namespace) -> _Stores:
         settings = chosen_settings(arguments)
-        datastore = open_datastore(settings.datastore, settings.datastore_root, settings.cache_dir)
-        environments = Environments(
-            settings.cache_dir,
-            # Only an S3 datastore shares locks and packages; otherwise the cache directory alone has them.
-            storage=datastore.storage if settings.datastore == "s3" else None,
-            resolver=settings.resolver,
-            progress=open_progress(sys.stderr),
-            credentials=Credentials.of_channels(settings.channels),
-        )
+        datastore = open_settings_datastore(settings)
+        environments = open_environments(settings, datastore, open_progress(sys.stderr))
         return cls(settings, datastore, environments)
 
     def run(self, flow: str, word: str) -> RunRecord:
@@ -204,7 +197,7 @@ def _platforms(
 ) -> Mapping[str, str]:
     # Decorators of ``--with`` may move steps to another platform.
     definition.attach(given_decorators(arguments))
-    return step_platforms(definition.decorators, stores.settings)
+    return Placement.of(definition.decorators).platforms(stores.settings)
 
 
 def _steps(arguments: argparse.Namespace, definition: FlowDefinition) -> list[str]:

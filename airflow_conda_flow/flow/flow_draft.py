@@ -7,7 +7,7 @@ number of times, with other configs each time.
 import copy
 
 from airflow_conda_flow.errors import CondaFlowError, FlowDefinitionError, SettingError
-from airflow_conda_flow.flow.decorators.all_of_steps import STEP_DECORATORS, decorator_class
+from airflow_conda_flow.flow.decorators.all_of_steps import decorator_class, step_decorator_names
 from airflow_conda_flow.flow.decorators.base import nearest
 from airflow_conda_flow.flow.decorators.step import is_step, step_decorators
 from airflow_conda_flow.flow.decorators.text import parse_decorator
@@ -112,7 +112,7 @@ class FlowDraft:
             else:
                 raise SettingError(
                     "--with %s: there is no decorator @%s.%s It takes: %s."
-                    % (text, name, nearest(name, STEP_DECORATORS), ", ".join(sorted(STEP_DECORATORS)))
+                    % (text, name, nearest(name, step_decorator_names()), ", ".join(step_decorator_names()))
                 )
 
     def mutate(self) -> None:

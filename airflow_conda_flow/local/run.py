@@ -12,18 +12,8 @@ from pathlib import Path
 from typing import Any, Literal
 
 from airflow_conda_flow._version import __version__
-from airflow_conda_flow.compute.compute import (
-    LOCAL,
-    RunContext,
-    check_reachable,
-    compute_name,
-    make_compute,
-    remote_steps,
-    step_platforms,
-)
-from airflow_conda_flow.datastore.datastore import open_datastore
-from airflow_conda_flow.environments.credentials import Credentials
-from airflow_conda_flow.environments.environments import Environments
+from airflow_conda_flow.compute.compute import RunContext, make_compute
+from airflow_conda_flow.compute.placement import Placement
 from airflow_conda_flow.environments.progress import open_progress
 from airflow_conda_flow.flow.decorators.retry import retries
 from airflow_conda_flow.flow.definition import FlowDefinition
@@ -36,6 +26,7 @@ from airflow_conda_flow.records.run_record import RunRecord
 from airflow_conda_flow.records.task_record import TaskRecord
 from airflow_conda_flow.runner.attempt import caught_outside
 from airflow_conda_flow.runner.run_preparation import prepare_run
+from airflow_conda_flow.runner.stores import open_environments, open_settings_datastore
 from airflow_conda_flow.runner.task_request import TaskRequest
 from airflow_conda_flow.settings.loading import Settings
 
@@ -81,15 +72,8 @@ class LocalRun:
         self._definition = definition
         self._options = options
         self._console = console
-        self._datastore = open_datastore(settings.datastore, settings.datastore_root, settings.cache_dir)
-        self._environments = Environments(
-            settings.cache_dir,
-            # Only an S3 datastore shares locks and packages; otherwise the cache directory alone has them.
-            storage=self._datastore.storage if settings.datastore == "s3" else None,
-            resolver=settings.resolver,
-            progress=open_progress(sys.stderr),
-            credentials=Credentials.of_channels(settings.channels),
-        )
+        self._datastore = open_settings_datastore(settings)
+        self._environments = open_environments(settings, self._datastore, open_progress(sys.stderr))
         self._settings = settings
 
     @property
@@ -114,15 +98,15 @@ class LocalRun:
         if self._options.environment == "local" and definition.declares_conda:
             self._console.note("Note: @conda has no effect without --environment=conda.")
         # Checked first: making environments takes minutes, and would be in vain.
-        places = {step: compute_name(step, each) for step, each in definition.decorators.items()}
-        check_reachable(places.values(), self._settings)
+        placement = Placement.of(definition.decorators)
+        placement.check_reachable(self._settings)
         run = prepare_run(
             definition,
             datastore=self._datastore,
             environments=self._environments,
             settings=self._settings,
-            platforms=step_platforms(definition.decorators, self._settings),
-            in_containers=remote_steps(definition.decorators),
+            platforms=placement.platforms(self._settings),
+            in_containers=placement.remote_steps,
             run_id=self.run_id,
             parameters=self._options.parameters,
             origin="local",
@@ -136,7 +120,7 @@ class LocalRun:
             run, self._datastore, self._environments, self._settings, Path(definition.file).parent
         )
         # One compute for all steps of a kind: that of Batch looks at all jobs with one request.
-        computes = {name: make_compute(name, context) for name in set(places.values())}
+        computes = {place.name: make_compute(place.name, context) for place in placement.places()}
         decorators_of = definition.decorators
 
         def run_task(
@@ -147,7 +131,7 @@ class LocalRun:
             times, seconds = retries(decorators)
             is_last = lines.attempt >= times
             request = TaskRequest(definition.name, self.run_id, *key, attempt=lines.attempt, is_last=is_last)
-            result = computes[places[key[0]]].run(
+            result = computes[placement.names[key[0]]].run(
                 request,
                 output=lambda _stream, text: lines.line(text),
                 on_start=lines.started,
@@ -163,7 +147,7 @@ class LocalRun:
                 return outcome
             exception = None if result.reported else result.exception
             # Retry at once on this machine: waiting would change nothing here.
-            pause = 0.0 if places[key[0]] == LOCAL else seconds
+            pause = seconds if placement.is_remote(key[0]) else 0.0
             return TaskOutcome(
                 ok=False,
                 failure=None if exception is None else exception["traceback"] or exception["message"],

@@ -13,16 +13,16 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from airflow_conda_flow.compute.compute import step_platforms
+from airflow_conda_flow.compute.placement import Placement
 from airflow_conda_flow.datastore.borrowing_artifacts import BorrowingArtifacts
 from airflow_conda_flow.datastore.catalogue import RunCatalogue
-from airflow_conda_flow.datastore.datastore import Datastore, open_datastore
+from airflow_conda_flow.datastore.datastore import Datastore
 from airflow_conda_flow.datastore.local_storage import LocalStorage
 from airflow_conda_flow.datastore.manifests import write_run_manifest, write_task_manifest
-from airflow_conda_flow.environments.credentials import Credentials
 from airflow_conda_flow.environments.environments import Environments
 from airflow_conda_flow.environments.progress import open_progress
 from airflow_conda_flow.flow.definition import FlowDefinition
+from airflow_conda_flow.flow.places import remote_names
 from airflow_conda_flow.flow.username import username
 from airflow_conda_flow.local.console import Console
 from airflow_conda_flow.local.scheduler import TaskLines
@@ -33,6 +33,7 @@ from airflow_conda_flow.runner.attempt import Surroundings, run_attempt
 from airflow_conda_flow.runner.record_reader import RecordReader
 from airflow_conda_flow.runner.run_preparation import prepare_run
 from airflow_conda_flow.runner.stored_values import store_values
+from airflow_conda_flow.runner.stores import open_environments, open_settings_datastore
 from airflow_conda_flow.runner.task_request import TaskRequest, TaskResult
 from airflow_conda_flow.settings.loading import Settings
 
@@ -42,8 +43,11 @@ if TYPE_CHECKING:
 FOLDER = ".conda_flow_spin"
 """Directory of the datastore that spun tasks are written to, in the current directory."""
 
-_LEFT_OUT = frozenset({"retry", "catch", "kubernetes", "batch"})
-"""Decorators without effect: a spun step runs once, on this machine, and shows its own failure."""
+_LEFT_OUT = ("retry", "catch")
+"""Decorators without effect, beside those of remote places.
+
+A spun step runs once, on this machine, and shows its own failure.
+"""
 
 
 @dataclass(frozen=True)
@@ -86,7 +90,7 @@ class Spin:
         self._settings = settings
         self._options = options
         self._console = console
-        self._past = open_datastore(settings.datastore, settings.datastore_root, settings.cache_dir)
+        self._past = open_settings_datastore(settings)
         self._storage = LocalStorage(Path(FOLDER).absolute())
 
     @property
@@ -107,7 +111,7 @@ class Spin:
             store = self._storage if temporary is None else LocalStorage(temporary)
             artifacts = BorrowingArtifacts(store, self._settings.cache_dir, self._past.artifacts)
             datastore = Datastore(self._storage, artifacts, self._settings.cache_dir)
-            environments = self._environments()
+            environments = open_environments(self._settings, self._past, open_progress(sys.stderr))
             record, refs = self._prepare(datastore, environments)
             reader = _Inputs(self._past, self._options, refs)
             surroundings = Surroundings(reader, _Catalogue(self._past, datastore, self.run_id))
@@ -156,17 +160,6 @@ class Spin:
         lines.line("Task finished successfully." if result.ok else "Task failed.")
         return result
 
-    def _environments(self) -> Environments:
-        settings = self._settings
-        return Environments(
-            settings.cache_dir,
-            # Only an S3 datastore shares locks and packages; otherwise the cache directory alone has them.
-            storage=self._past.storage if settings.datastore == "s3" else None,
-            resolver=settings.resolver,
-            progress=open_progress(sys.stderr),
-            credentials=Credentials.of_channels(settings.channels),
-        )
-
     def _prepare(
         self, datastore: Datastore, environments: Environments
     ) -> tuple[RunRecord, Mapping[str, ArtifactRef]]:
@@ -178,7 +171,7 @@ class Spin:
             environments=environments,
             settings=self._settings,
             # Without decorators: also a step with @kubernetes or @batch runs on this machine.
-            platforms=step_platforms({name: {} for name in definition.graph.steps}, self._settings),
+            platforms=Placement.of({name: {} for name in definition.graph.steps}).platforms(self._settings),
             run_id=self.run_id,
             parameters=definition.added_parameter_values(options.origin.parameters, username()),
             origin="local",
@@ -187,9 +180,8 @@ class Spin:
             resolved={options.step},
         )
         decorators = run.decorators_of(options.step)
-        kept = {
-            name: each for name, each in decorators.items() if name not in _LEFT_OUT and not options.plain
-        }
+        left_out = {*_LEFT_OUT, *remote_names()}
+        kept = {name: each for name, each in decorators.items() if name not in left_out and not options.plain}
         refs = store_values(datastore, options.replaced, run.pickle_protocol(options.step))
         # A replaced parameter replaces the parameter of the run; any other name becomes a constant.
         first = {name: ref for name, ref in refs.items() if name in run.parameters}

@@ -20,6 +20,7 @@ _ROOMS = ("records", "flow", "runtime", "client", "datatools", "metaflow")
 _FILES = (
     "__init__.py",
     "_version.py",
+    "bindings.py",
     "cards.py",
     "errors.py",
     "exception.py",

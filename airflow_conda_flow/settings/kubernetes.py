@@ -1,4 +1,4 @@
-"""Settings of steps on Kubernetes, and settings that Kubernetes and Batch share.
+"""Settings of steps on Kubernetes.
 
 A ``kubernetes_`` option is the default of the attribute of the same name of ``@kubernetes``, except for
 ``conn_id``, ``context``, ``runner_image`` and ``startup_timeout``, which are not attributes. Lists and dicts
@@ -12,30 +12,6 @@ from airflow_conda_flow.settings.option import Option
 
 # Tagged with the version, so that a new release never starts the runner of an old one.
 RUNNER_IMAGE = f"airflow-conda-flow-runner:{__version__}"
-
-REMOTE_OPTIONS = (
-    Option(
-        "remote_endpoint_url",
-        "",
-        "The S3 endpoint as steps on Kubernetes and Batch reach it. Empty: the one that is used here.",
-    ),
-    Option(
-        "deferrable",
-        "auto",
-        "Whether Airflow's worker hands a step on Kubernetes or Batch to the triggerer while it runs. "
-        "auto: where [operators] default_deferrable is true, or Airflow says that a triggerer is healthy.",
-        choices=("auto", "true", "false"),
-    ),
-    # A step that was handed over resumes after 15 seconds at the earliest (``airflow.deferral``), which would
-    # more than double the time of a step that is shorter than this.
-    Option(
-        "defer_after",
-        "10",
-        "Seconds that Airflow's worker waits itself for a step on Kubernetes or Batch before it hands it to "
-        "the triggerer: handing over costs more than a short step.",
-        kind="float",
-    ),
-)
 
 KUBERNETES_OPTIONS = (
     Option(

@@ -9,8 +9,7 @@ The first of these sources that has a setting counts:
 4. under Airflow, the option of that name in the section ``[conda_flow]`` (``fallbacks``);
 5. the default.
 
-An empty text counts as not set, except on the command line. Apart from ``errors`` and the lists of options
-this module imports nothing of the package.
+An empty text counts as not set, except on the command line. The table of places names further options.
 """
 
 from __future__ import annotations
@@ -25,16 +24,16 @@ from typing import Any, NamedTuple
 from urllib.parse import urlsplit
 
 from airflow_conda_flow.errors import SettingError
-from airflow_conda_flow.settings.batch import BATCH_OPTIONS
-from airflow_conda_flow.settings.kubernetes import KUBERNETES_OPTIONS, REMOTE_OPTIONS
+from airflow_conda_flow.flow.places import places
 from airflow_conda_flow.settings.option import FoundText, Option
+from airflow_conda_flow.settings.remote import REMOTE_OPTIONS
 
 _VERSION = re.compile(r"\d+(\.\d+)*")
 HOME = "~/.airflow-conda-flow"
 """Directory for the defaults of the local datastore and the cache."""
 
 
-OPTIONS = (
+_OPTIONS = (
     Option(
         "datastore",
         "local",
@@ -147,11 +146,8 @@ OPTIONS = (
         "The user in the ids of DAGs with @project that are on no branch, such as "
         "my_project.user.airflow.my_flow. Used under Airflow alone.",
     ),
-    *REMOTE_OPTIONS,
-    *KUBERNETES_OPTIONS,
-    *BATCH_OPTIONS,
 )
-_BY_NAME = {option.name: option for option in OPTIONS}
+"""Settings that do not depend on where steps run."""
 # Metaflow has a root for each kind of datastore and we have one for all: the kind decides which alias counts.
 _LOCAL_ROOT_ALIAS = "METAFLOW_DATASTORE_SYSROOT_LOCAL"
 _S3_ROOT_ALIAS = "METAFLOW_DATASTORE_SYSROOT_S3"
@@ -193,6 +189,12 @@ class Settings:
     channel_conn_id: str = ""
     aws_conn_id: str = ""
     texts: Mapping[str, FoundText] = field(default_factory=dict)
+
+
+def options() -> tuple[Option, ...]:
+    """Every setting: those of this module, and those of each place where steps can run."""
+    own = [place.load("options") for place in places() if place.options is not None]
+    return (*_OPTIONS, *REMOTE_OPTIONS, *(option for each in own for option in each))
 
 
 def load_settings(
@@ -245,7 +247,7 @@ def load_settings(
         remote_platform=lookup.find("remote_platform")[0],
         channel_conn_id=channel_conn_id,
         aws_conn_id=aws_conn_id,
-        texts={option.name: lookup.find(option.name) for option in OPTIONS},
+        texts={option.name: lookup.find(option.name) for option in options()},
     )
 
 
@@ -309,6 +311,7 @@ class _Lookup:
         self.overrides = overrides
         self.fallbacks = fallbacks
         self.environ = environ
+        self._options = {option.name: option for option in options()}
         self._metaflow: Mapping[str, Any] | None = None
 
     @property
@@ -319,7 +322,7 @@ class _Lookup:
         return self._metaflow
 
     def find(self, name: str, extra_aliases: tuple[str, ...] = ()) -> FoundText:
-        option = _BY_NAME[name]
+        option = self._options[name]
         found = self._first(option, (*option.aliases, *extra_aliases))
         if option.choices == ("true", "false"):
             found = found._replace(text=found.text.lower())  # Airflow writes True

@@ -20,10 +20,8 @@ from airflow_conda_flow.airflow.dag.parameters import airflow_param
 from airflow_conda_flow.airflow.dag.schedules import own_asset, schedule_of
 from airflow_conda_flow.airflow.identity import dag_id_of
 from airflow_conda_flow.airflow.operators.exit_hook import ExitHookOperator
-from airflow_conda_flow.airflow.operators.gang import gang_operator_class
 from airflow_conda_flow.airflow.operators.prepare import FanOutOperator, PrepareOperator
-from airflow_conda_flow.airflow.operators.step import step_operator_class
-from airflow_conda_flow.compute.compute import compute_name
+from airflow_conda_flow.compute.placement import Placement
 from airflow_conda_flow.errors import FlowDefinitionError, ParameterError, SettingError
 from airflow_conda_flow.flow.decorators.base import nearest
 from airflow_conda_flow.flow.decorators.retry import retries
@@ -204,6 +202,7 @@ class _Tasks:
         self._given = given
         self._graph = definition.graph
         self._decorators = definition.decorators
+        self._placement = Placement.of(definition.decorators)
         self._dag = dag
         self._environment = environment
         self._everywhere = decorators
@@ -245,13 +244,13 @@ class _Tasks:
 
     def _step(self, node: StepNode) -> Any:
         decorators = self._decorators[node.name]
-        place = compute_name(node.name, decorators)
+        place = self._placement.place(node.name)
         foreaches = [name for name in node.split_parents if self._graph.steps[name].kind == "foreach"]
         if self._graph.is_in_gang(node.name):
-            operator = gang_operator_class(place)
+            operator = place.load("gang_operator")
             foreaches.pop()  # all nodes of a num_parallel are one task, so there is nothing to map
         else:
-            operator = step_operator_class(place)
+            operator = place.load("operator")
         keywords: dict[str, Any] = {
             "flow": self._definition.name,
             "step": node.name,

@@ -18,7 +18,7 @@ def prepare_batch(decorators: Mapping[str, Mapping[str, Any]], settings: Setting
     Idempotent: definitions and runner are stored under names made from their content.
 
     Args:
-        decorators: decorators of every step, by step name.
+        decorators: decorators of the steps with ``@batch``, by step name.
         settings: the settings in force.
         storage: the datastore's storage.
 
@@ -29,9 +29,8 @@ def prepare_batch(decorators: Mapping[str, Mapping[str, Any]], settings: Setting
     """
     regions: dict[str | None, BatchRegion] = {}
     for step, each in decorators.items():
-        if "batch" in each:
-            name = step_region(each, settings)
-            if name not in regions:
-                regions[name] = connect(settings.aws_conn_id or None, name)
-            service = regions[name].service
-            service.register(plan_step(step, each, settings, storage, service).definition, storage)
+        name = step_region(each, settings)
+        if name not in regions:
+            regions[name] = connect(settings.aws_conn_id or None, name)
+        service = regions[name].service
+        service.register(plan_step(step, each, settings, storage, service).definition, storage)

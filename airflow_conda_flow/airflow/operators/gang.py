@@ -10,7 +10,7 @@ import threading
 from collections.abc import Sequence
 from dataclasses import replace
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from airflow.sdk.exceptions import AirflowException
 
@@ -18,7 +18,7 @@ from airflow_conda_flow.airflow.configuration import airflow_settings
 from airflow_conda_flow.airflow.failures import as_airflow_error
 from airflow_conda_flow.airflow.operators.secret_keepers import airflow_keepers
 from airflow_conda_flow.airflow.operators.step import StepOperator, StepTask, recorded_run
-from airflow_conda_flow.compute.compute import LOCAL, Compute, RunContext
+from airflow_conda_flow.compute.compute import Compute, RunContext
 from airflow_conda_flow.compute.gang import run_together
 from airflow_conda_flow.compute.local.process import LocalProcess
 from airflow_conda_flow.errors import CondaFlowError
@@ -35,27 +35,6 @@ else:
     # Airflow's metaclass gives every operator class an __init__. With StepTask as its base, that of GangTask
     # would hide the one of the operator that it is mixed into.
     _Mixed = object
-
-
-def gang_operator_class(compute: str) -> type[Any]:
-    """Operator class for the nodes of a ``num_parallel`` on this compute.
-
-    Raises:
-        ValueError: there is no such compute.
-    """
-    if compute == LOCAL:
-        return GangOperator
-    if compute == "kubernetes":
-        from airflow_conda_flow.airflow.operators.kubernetes_gang import (  # noqa: PLC0415 - heavy
-            KubernetesGangOperator,
-        )
-
-        return KubernetesGangOperator
-    if compute == "batch":
-        from airflow_conda_flow.airflow.operators.batch_gang import BatchGangOperator  # noqa: PLC0415 - heavy
-
-        return BatchGangOperator
-    raise ValueError(f"There is no operator for nodes on {compute}.")
 
 
 class GangTask(_Mixed):

@@ -15,12 +15,7 @@ from airflow_conda_flow.airflow.identity import attempt_of, flow_run_id
 from airflow_conda_flow.airflow.operators.log_progress import LogProgress
 from airflow_conda_flow.airflow.operators.run_values import run_values
 from airflow_conda_flow.airflow.operators.step import check_width
-from airflow_conda_flow.compute.compute import (
-    check_reachable,
-    compute_name,
-    remote_steps,
-    step_platforms,
-)
+from airflow_conda_flow.compute.placement import Placement
 from airflow_conda_flow.errors import CondaFlowError
 from airflow_conda_flow.flow.definition import read_flow
 from airflow_conda_flow.flow.parameters.config_input import GivenConfigs
@@ -73,8 +68,8 @@ class PrepareOperator(BaseOperator):
         definition.attach(self.decorators)
         definition.branch, definition.production, definition.user = self.project
         settings = airflow_settings()
-        places = [compute_name(step, each) for step, each in definition.decorators.items()]
-        check_reachable(places, settings)
+        placement = Placement.of(definition.decorators)
+        placement.check_reachable(settings)
         datastore, environments = open_stores(settings, LogProgress(self.log))
         run_id = flow_run_id(self.dag_id, context["run_id"])
         # A manifest that exists already at the first try is that of a deleted DAG run with the same id.
@@ -84,8 +79,8 @@ class PrepareOperator(BaseOperator):
             datastore=datastore,
             environments=environments,
             settings=settings,
-            platforms=step_platforms(definition.decorators, settings),
-            in_containers=remote_steps(definition.decorators),
+            platforms=placement.platforms(settings),
+            in_containers=placement.remote_steps,
             run_id=run_id,
             parameters=definition.parameter_values(
                 {
@@ -100,10 +95,10 @@ class PrepareOperator(BaseOperator):
             environment=self.environment,
             first_attempt=first_attempt(datastore.storage, definition.name, run_id, is_new=first_try),
         )
-        if any("batch" in each for each in definition.decorators.values()):
-            from airflow_conda_flow.airflow.operators.batch_prepare import prepare_batch  # noqa: PLC0415 - heavy
-
-            prepare_batch(definition.decorators, settings, datastore.storage)
+        for place in placement.places():
+            if place.prepare is not None:
+                there = {step: definition.decorators[step] for step in placement.steps_of(place.name)}
+                place.load("prepare")(there, settings, datastore.storage)
         self.log.info("Prepared run %s/%s in %s", definition.name, run_id, datastore.storage.url)
         for step, environment in run.environments.items():
             self.log.info(

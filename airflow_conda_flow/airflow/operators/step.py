@@ -23,7 +23,6 @@ from airflow_conda_flow.airflow.identity import attempt_of, flow_run_id
 from airflow_conda_flow.airflow.operators.log_progress import LogProgress
 from airflow_conda_flow.airflow.operators.secret_keepers import airflow_keepers
 from airflow_conda_flow.airflow.ui.card_link import card_links
-from airflow_conda_flow.compute.compute import LOCAL
 from airflow_conda_flow.datastore.datastore import Datastore
 from airflow_conda_flow.datastore.manifests import read_run_manifest
 from airflow_conda_flow.environments.environments import Environments
@@ -38,27 +37,6 @@ from airflow_conda_flow.runner.task_request import TaskRequest, TaskResult
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
-
-
-def step_operator_class(compute: str) -> type[Any]:
-    """Operator class for steps on this compute.
-
-    Raises:
-        ValueError: there is no such compute.
-    """
-    if compute == LOCAL:
-        return StepOperator
-    if compute == "kubernetes":
-        from airflow_conda_flow.airflow.operators.kubernetes import (  # noqa: PLC0415 - heavy
-            KubernetesStepOperator,
-        )
-
-        return KubernetesStepOperator
-    if compute == "batch":
-        from airflow_conda_flow.airflow.operators.batch import BatchStepOperator  # noqa: PLC0415 - heavy
-
-        return BatchStepOperator
-    raise ValueError(f"There is no operator for steps on {compute}.")
 
 
 def check_width(what: str, num_splits: int) -> None:

@@ -1,26 +1,26 @@
-"""Every step decorator that ``--with`` can add, by name. A new one is a new file and a line here."""
+"""Every step decorator that ``--with`` can add, by name. A new one is a new file and a line here.
 
-from airflow_conda_flow.flow.decorators.batch import BatchDecorator
+The decorators of places, such as ``@kubernetes``, are in the table of places instead.
+"""
+
 from airflow_conda_flow.flow.decorators.card import CardDecorator
 from airflow_conda_flow.flow.decorators.catch import CatchDecorator
 from airflow_conda_flow.flow.decorators.conda import CondaDecorator, PypiDecorator
 from airflow_conda_flow.flow.decorators.environment import EnvironmentDecorator
-from airflow_conda_flow.flow.decorators.kubernetes import KubernetesDecorator
 from airflow_conda_flow.flow.decorators.resources import ResourcesDecorator
 from airflow_conda_flow.flow.decorators.retry import RetryDecorator
 from airflow_conda_flow.flow.decorators.secrets import SecretsDecorator
 from airflow_conda_flow.flow.decorators.timeout import TimeoutDecorator
+from airflow_conda_flow.flow.places import place_named, remote_names
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from airflow_conda_flow.flow.decorators.base import StepDecorator
 
 STEP_DECORATORS: "dict[str, type[StepDecorator]]" = {
-    "batch": BatchDecorator,
     "card": CardDecorator,
     "catch": CatchDecorator,
     "environment": EnvironmentDecorator,
-    "kubernetes": KubernetesDecorator,
     "resources": ResourcesDecorator,
     "retry": RetryDecorator,
     "secrets": SecretsDecorator,
@@ -34,6 +34,13 @@ ENVIRONMENT_DECORATORS: "dict[str, type[StepDecorator]]" = {
 """Decorators that are merged into a step's environment."""
 
 
+def step_decorator_names() -> "list[str]":
+    """Names of the decorators that ``--with`` can add, in alphabetical order."""
+    return sorted([*STEP_DECORATORS, *remote_names()])
+
+
 def decorator_class(name: str) -> "type[StepDecorator] | None":
     """The class of a step decorator of ours, or None."""
+    if name in remote_names():
+        return place_named(name).load("decorator")  # type: ignore[no-any-return]
     return STEP_DECORATORS.get(name) or ENVIRONMENT_DECORATORS.get(name)

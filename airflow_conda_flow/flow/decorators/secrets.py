@@ -5,6 +5,7 @@ What is stored with the run names the secrets; their values are nowhere but in t
 
 from airflow_conda_flow.flow.decorators.base import StepDecorator, decorator_function, nearest
 from airflow_conda_flow.flow.decorators.environment import VARIABLE
+from airflow_conda_flow.flow.places import remote_names
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -28,7 +29,6 @@ INLINE = "inline"
 """Variables that stand in the flow file itself, for tests: they are no secrets, and stored with the run."""
 
 _OPTIONS = ("json", "env_var_name", "region")
-_REMOTE = ("kubernetes", "batch")
 
 
 class SecretsDecorator(StepDecorator):
@@ -60,7 +60,7 @@ class SecretsDecorator(StepDecorator):
     def check_in_flow(self, step: "str | None", graph: "FlowGraph", draft: "FlowDraft") -> None:
         """Raise where Airflow's own secrets would have to travel to another machine."""
         del graph
-        remote = [each.name for each in draft.step_decorators[step or ""] if each.name in _REMOTE]
+        remote = [each.name for each in draft.step_decorators[step or ""] if each.name in remote_names()]
         for source in self.attributes["sources"]:
             if remote and source["type"] not in (AWS, INLINE):
                 self.fail(

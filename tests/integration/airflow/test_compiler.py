@@ -180,9 +180,9 @@ def test_the_provider_is_known_with_its_settings(machine):
     assert "airflow-conda-flow" in machine.airflow("providers", "list").stdout
     program = """
 from airflow_conda_flow.airflow.provider_info import get_provider_info
-from airflow_conda_flow.settings.loading import OPTIONS
+from airflow_conda_flow.settings.loading import options as known
 options = get_provider_info()["config"]["conda_flow"]["options"]
-print(set(options) == {o.name for o in OPTIONS}, all(o["description"] for o in options.values()))
+print(set(options) == {o.name for o in known()}, all(o["description"] for o in options.values()))
 from airflow.configuration import conf
 print(conf.get("conda_flow", "channels"))
 from airflow_conda_flow.airflow.configuration import airflow_settings

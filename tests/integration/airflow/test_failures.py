@@ -11,9 +11,8 @@ from airflow.sdk.exceptions import AirflowException, AirflowFailException
 from airflow_conda_flow import FlowSpec, errors, step
 from airflow_conda_flow.airflow.failures import as_airflow_error
 from airflow_conda_flow.airflow.operators.exit_hook import ExitHookOperator
-from airflow_conda_flow.airflow.operators.gang import gang_operator_class
 from airflow_conda_flow.airflow.operators.prepare import PrepareOperator
-from airflow_conda_flow.airflow.operators.step import step_operator_class
+from airflow_conda_flow.flow.places import place_named
 
 PLACES = ("local", "kubernetes", "batch")
 OF_A_STEP = {"flow": "AFlow", "step": "start", "kind": "linear", "decorators": {}}
@@ -34,8 +33,8 @@ def make_operator(kind: str, place: str):
             return PrepareOperator(task_id="prepare", flow_class=AFlow, environment="local")
         if kind == "exit hook":
             return ExitHookOperator(task_id="hook", flow="AFlow", last_step="start", hooks={})
-        find = step_operator_class if kind == "step" else gang_operator_class
-        return find(place)(task_id="start", **OF_A_STEP)
+        operator = place_named(place).load("operator" if kind == "step" else "gang_operator")
+        return operator(task_id="start", **OF_A_STEP)
 
 
 @pytest.mark.parametrize(
@@ -69,8 +68,7 @@ def test_a_failure_of_the_moment_may_be_tried_again(error):
     assert str(made) == "S3 is away."
 
 
-@pytest.mark.parametrize("find", [step_operator_class, gang_operator_class])
-def test_an_unknown_place_has_no_operator(find):
-    """It is refused, and not run somewhere else."""
-    with pytest.raises(ValueError, match="nomad"):
-        find("nomad")
+def test_an_unknown_place_is_refused():
+    """It does not run somewhere else."""
+    with pytest.raises(LookupError, match="no place 'nomad' to run steps"):
+        place_named("nomad")

@@ -18,8 +18,9 @@ from airflow_conda_flow.errors import SettingError
 from airflow_conda_flow.flow.decorators.kubernetes import ATTRIBUTES
 from airflow_conda_flow.flow.decorators.resources import RESOURCES
 from airflow_conda_flow.runner.task_request import TaskRequest
-from airflow_conda_flow.settings.kubernetes import KUBERNETES_OPTIONS, REMOTE_OPTIONS, RUNNER_IMAGE
+from airflow_conda_flow.settings.kubernetes import KUBERNETES_OPTIONS, RUNNER_IMAGE
 from airflow_conda_flow.settings.loading import load_settings
+from airflow_conda_flow.settings.remote import REMOTE_OPTIONS
 
 REQUEST = TaskRequest("AFlow", "manual__2026-11-24T02-00-00+00-00", "train", (3, 1), attempt=2)
 ENVIRON = {"CONDA_FLOW_DATASTORE": "s3", "CONDA_FLOW_DATASTORE_ROOT": "s3://bucket/prefix"}

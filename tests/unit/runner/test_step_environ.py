@@ -91,7 +91,7 @@ def test_the_runtime_root_holds_what_needs_the_standard_library_alone(tmp_path):
     """Nothing else of this package can be imported from it."""
     root = runtime_root(tmp_path)
     names = {path.name for path in (root / "airflow_conda_flow").iterdir()}
-    files = {"__init__.py", "_version.py", "cards.py", "errors.py", "exception.py"}
+    files = {"__init__.py", "_version.py", "bindings.py", "cards.py", "errors.py", "exception.py"}
     rooms = {"client", "datatools", "flow", "metaflow", "records", "runtime"}
     assert names == files | rooms
     assert [path.name for path in root.iterdir()] == ["airflow_conda_flow"]

@@ -49,7 +49,7 @@ def test_little_is_imported():
     loaded = set(json.loads(done.stdout))
     assert not loaded & HEAVY
     ours = {name for name in loaded if name.startswith("airflow_conda_flow.")}
-    assert {name.split(".")[1] for name in ours} == {"errors", "flow", "runtime"}
+    assert {name.split(".")[1] for name in ours} == {"bindings", "errors", "flow", "runtime"}
 
 
 def test_the_path_of_a_step(make_run):

@@ -1,0 +1,52 @@
+"""What lower rooms are told of higher ones, in one place: late bindings, and the table of places.
+
+Everything here is a name, ``module:attribute``; nothing is imported before it is used. Standard library only,
+Python 3.6 and later: it is shipped into step environments.
+"""
+
+from airflow_conda_flow.flow.late_bindings import bind
+from airflow_conda_flow.flow.places import LOCAL, Place, add_place
+
+bind(
+    {
+        "airflow_datastore": "airflow_conda_flow.airflow.configuration:airflow_datastore",
+        "compile_dag": "airflow_conda_flow.airflow.dag.compiler:compile_dag",
+        "past_run": "airflow_conda_flow.client.running:run",
+        "past_task": "airflow_conda_flow.client.running:task",
+        "run_as_program": "airflow_conda_flow.cli.main:run_as_program",
+        "running_task": "airflow_conda_flow.client.running_task:running_task",
+    }
+)
+add_place(
+    Place(
+        LOCAL,
+        compute="airflow_conda_flow.compute.local.process:LocalProcess",
+        operator="airflow_conda_flow.airflow.operators.step:StepOperator",
+        gang_operator="airflow_conda_flow.airflow.operators.gang:GangOperator",
+    )
+)
+add_place(
+    Place(
+        "kubernetes",
+        compute="airflow_conda_flow.compute.kubernetes.pods:Kubernetes",
+        operator="airflow_conda_flow.airflow.operators.kubernetes:KubernetesStepOperator",
+        gang_operator="airflow_conda_flow.airflow.operators.kubernetes_gang:KubernetesGangOperator",
+        decorator="airflow_conda_flow.flow.decorators.kubernetes:KubernetesDecorator",
+        options="airflow_conda_flow.settings.kubernetes:KUBERNETES_OPTIONS",
+        unfinished="airflow_conda_flow.compute.kubernetes.unfinished:unfinished_pods",
+        things="pods",
+    )
+)
+add_place(
+    Place(
+        "batch",
+        compute="airflow_conda_flow.compute.batch.jobs:Batch",
+        operator="airflow_conda_flow.airflow.operators.batch:BatchStepOperator",
+        gang_operator="airflow_conda_flow.airflow.operators.batch_gang:BatchGangOperator",
+        decorator="airflow_conda_flow.flow.decorators.batch:BatchDecorator",
+        options="airflow_conda_flow.settings.batch:BATCH_OPTIONS",
+        prepare="airflow_conda_flow.airflow.operators.batch_prepare:prepare_batch",
+        unfinished="airflow_conda_flow.compute.batch.unfinished:unfinished_jobs",
+        things="jobs",
+    )
+)

@@ -1,0 +1,101 @@
+"""The table of the kinds of places where a step can run: this machine, a pod, a job.
+
+The rows are in the package's ``bindings.py``. A row names everything that a kind of place consists of, so
+that nothing else in the package has to list the kinds. Standard library only, Python 3.6 and later: it is
+shipped into step environments.
+"""
+
+import importlib
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+LOCAL = "local"
+"""Name of the place of steps without a remote decorator: the machine that schedules them."""
+
+
+class Place:
+    """A kind of place: one row of the table.
+
+    Classes, functions and constants are given as ``module:name`` and imported when they are needed, because
+    most of them load large libraries.
+
+    Args:
+        name: name of the place, and of the decorator that sends a step there.
+        compute: class that runs attempts for the command line; see ``compute.compute.Compute``.
+        operator: Airflow operator for a step; see ``airflow.operators.step.StepTask``.
+        gang_operator: Airflow operator for the nodes of a ``num_parallel``.
+        decorator: class of the decorator; None for ``LOCAL``.
+        options: tuple of the settings that only this place has; None if it has none.
+        prepare: function that Airflow's prepare task calls once, with the decorators of this place's steps by
+            step name, the settings and the storage; None if nothing has to be made before the first step.
+        unfinished: function that finds what runs of a flow have left running there, for the commands ``list``
+            and ``kill``; see ``compute.unfinished``. None for a place without such commands.
+        things: what runs there, in the plural, such as ``pods``.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        *,
+        compute: str,
+        operator: str,
+        gang_operator: str,
+        decorator: "str | None" = None,
+        options: "str | None" = None,
+        prepare: "str | None" = None,
+        unfinished: "str | None" = None,
+        things: str = "processes",
+    ) -> None:
+        self.name = name
+        self.compute = compute
+        self.operator = operator
+        self.gang_operator = gang_operator
+        self.decorator = decorator
+        self.options = options
+        self.prepare = prepare
+        self.unfinished = unfinished
+        self.things = things
+
+    def load(self, part: str) -> "Any":
+        """The class, function or constant that the row names under ``part``; its module is imported now.
+
+        Raises:
+            LookupError: the row names none.
+            ImportError: its module, or a library that it needs, is not installed here.
+        """
+        answer = getattr(self, part)
+        if answer is None:
+            raise LookupError("The place %s has no %s." % (self.name, part))
+        module, _, name = answer.partition(":")
+        return getattr(importlib.import_module(module), name)
+
+
+_PLACES: "dict[str, Place]" = {}
+
+
+def add_place(place: Place) -> None:
+    """Add a row to the table; a row of the same name is replaced."""
+    _PLACES[place.name] = place
+
+
+def places() -> "list[Place]":
+    """Every row, in the order in which they were added."""
+    return list(_PLACES.values())
+
+
+def place_named(name: str) -> Place:
+    """The row of that name.
+
+    Raises:
+        LookupError: there is none; the message lists the names.
+    """
+    if name not in _PLACES:
+        raise LookupError("There is no place %r to run steps. There is: %s." % (name, ", ".join(_PLACES)))
+    return _PLACES[name]
+
+
+def remote_names() -> "list[str]":
+    """Names of the places on other machines, which are those of their decorators."""
+    return [name for name in _PLACES if name != LOCAL]
