@@ -214,3 +214,7 @@ class TimeoutException(CondaFlowError, TimeoutError):
 
 class TaskFailed(CondaFlowError, RuntimeError):
     """A task ended without publishing its outputs."""
+
+
+class TaskLost(TaskFailed):
+    """The machine, pod or job that ran an attempt was taken away; the step itself did nothing wrong."""

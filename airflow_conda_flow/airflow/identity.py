@@ -32,6 +32,23 @@ def attempt_of(try_number: int, first_attempt: int = 0) -> int:
     return first_attempt + max(0, try_number - 1)
 
 
+def first_attempt_of(max_tries: int, retries: int, first_attempt: int = 0) -> int:
+    """Our first attempt since the task was last cleared.
+
+    Airflow starts with ``max_tries`` equal to the operator's ``retries``. Clearing a task adds the tries that
+    it has had, so that it has all its retries again.
+
+    Args:
+        max_tries: the task instance's.
+        retries: the operator's.
+        first_attempt: the run's ``first_attempt``.
+
+    >>> first_attempt_of(2, 2), first_attempt_of(5, 2)
+    (0, 3)
+    """
+    return first_attempt + max(0, max_tries - retries)
+
+
 def dag_id_of(flow_name: str) -> str:
     """Default id of a flow's DAG.
 

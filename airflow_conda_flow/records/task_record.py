@@ -1,5 +1,6 @@
 """``TaskRecord``: reads a task manifest. ``make_task_record``: the only function that makes one."""
 
+from airflow_conda_flow.errors import TaskLost
 from airflow_conda_flow.records.document import VERSION
 from airflow_conda_flow.records.names import AttemptName, TaskName
 
@@ -164,6 +165,12 @@ class TaskRecord:
         return self.document.get("exception")
 
     @property
+    def is_lost(self) -> bool:
+        """True if the attempt failed because its machine, pod or job was taken away."""
+        exception = self.exception
+        return not self.is_done and exception is not None and exception["type"] == TaskLost.__name__
+
+    @property
     def split_name(self) -> "str | None":
         """Readable names of the splits around the task, joined by `` / ``; None outside any foreach."""
         return self.document.get("split_name")
@@ -246,6 +253,11 @@ class TaskRecord:
     def with_artifacts(self, artifacts: "dict[str, ArtifactRef]") -> "TaskRecord":
         """The record with these artifacts in place of its own."""
         document: "Any" = dict(self.document, artifacts=artifacts)
+        return TaskRecord(document)
+
+    def with_exception(self, exception: "ExceptionRecord") -> "TaskRecord":
+        """The record with this failure in place of its own."""
+        document: "Any" = dict(self.document, exception=exception)
         return TaskRecord(document)
 
     def with_cards(self, cards: "list[CardRecord]") -> "TaskRecord":

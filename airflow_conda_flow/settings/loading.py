@@ -190,6 +190,18 @@ class Settings:
     aws_conn_id: str = ""
     texts: Mapping[str, FoundText] = field(default_factory=dict)
 
+    def given(self) -> dict[str, str]:
+        """Texts that differ from the defaults, for another process of the same deployment.
+
+        Without ``cache_dir``, which depends on the machine.
+        """
+        known = {option.name: option.default for option in options()}
+        return {
+            name: found.text
+            for name, found in self.texts.items()
+            if found.text != known.get(name) and name != "cache_dir"
+        }
+
 
 def options() -> tuple[Option, ...]:
     """Every setting: those of this module, and those of each place where steps can run."""

@@ -11,14 +11,19 @@ REMOTE_OPTIONS = (
         "The S3 endpoint as steps on Kubernetes and Batch reach it. Empty: the one that is used here.",
     ),
     Option(
+        "infrastructure_retries",
+        "2",
+        "How often a step is tried again, beyond @retry, because its worker, machine, pod or job was lost.",
+        kind="integer",
+    ),
+    Option(
         "deferrable",
         "auto",
         "Whether Airflow's worker hands a step on Kubernetes or Batch to the triggerer while it runs. "
         "auto: where [operators] default_deferrable is true, or Airflow says that a triggerer is healthy.",
         choices=("auto", "true", "false"),
     ),
-    # A step that was handed over resumes after 15 seconds at the earliest (``airflow.deferral``), which would
-    # more than double the time of a step that is shorter than this.
+    # A step that is shorter than this gains nothing from the triggerer, which looks less often than a worker.
     Option(
         "defer_after",
         "10",

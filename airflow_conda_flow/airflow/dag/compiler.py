@@ -15,12 +15,13 @@ from typing import Any, Literal
 
 from airflow.sdk import DAG
 
-from airflow_conda_flow.airflow.configuration import airflow_project_place
+from airflow_conda_flow.airflow.configuration import airflow_project_place, airflow_settings
 from airflow_conda_flow.airflow.dag.parameters import airflow_param
 from airflow_conda_flow.airflow.dag.schedules import own_asset, schedule_of
 from airflow_conda_flow.airflow.identity import dag_id_of
 from airflow_conda_flow.airflow.operators.exit_hook import ExitHookOperator
 from airflow_conda_flow.airflow.operators.prepare import FanOutOperator, PrepareOperator
+from airflow_conda_flow.compute.infrastructure import infrastructure_retries
 from airflow_conda_flow.compute.placement import Placement
 from airflow_conda_flow.errors import FlowDefinitionError, ParameterError, SettingError
 from airflow_conda_flow.flow.decorators.base import nearest
@@ -38,6 +39,9 @@ The runner ends the step itself in time. Airflow's limit also covers what comes 
 the pod, the environment and the code package. A smaller slack would fail steps that are within their own
 limit.
 """
+
+_SPARE_DELAY = timedelta(seconds=10)
+"""Pause before a step without retries of its own is tried again because the infrastructure lost it."""
 
 
 def compile_dag(
@@ -175,12 +179,25 @@ def _line_in(file: str, otherwise: tuple[str, int]) -> tuple[str, int]:
     return otherwise
 
 
-def _attempts(decorators: Mapping[str, Any]) -> dict[str, Any]:
-    """Keywords of an operator that follow from ``@retry`` and ``@timeout``."""
-    keywords: dict[str, Any] = {}
+def _attempts(decorators: Mapping[str, Any], dag: DAG) -> dict[str, Any]:
+    """Keywords of an operator that follow from ``@retry`` and ``@timeout``.
+
+    Airflow counts tries, of which the infrastructure may lose some. They get tries of their own, so that
+    ``@retry`` counts the failures of the step alone.
+    """
+    from airflow.sdk.configuration import conf  # noqa: PLC0415 - reads the configuration
+
+    spare = infrastructure_retries(airflow_settings())
     if "retry" in decorators:
         times, seconds = retries(decorators)
-        keywords.update(retries=times, retry_delay=timedelta(seconds=seconds))
+        delay: timedelta | None = timedelta(seconds=seconds)
+    else:
+        usual = conf.getint("core", "default_task_retries", fallback=0)
+        times = int(dag.default_args.get("retries", usual) or 0)
+        delay = None if times else _SPARE_DELAY
+    keywords: dict[str, Any] = {"user_retries": times, "retries": times + spare}
+    if delay is not None:
+        keywords["retry_delay"] = delay
     limit = timeout_seconds(decorators)
     if limit is not None:
         keywords["execution_timeout"] = timedelta(seconds=limit) + _SLACK
@@ -263,17 +280,21 @@ class _Tasks:
             "dag": self._dag,
             "do_xcom_push": node.kind == "foreach" and not node.num_parallel,
             **self._trigger_rule(node.in_steps),
-            **_attempts(decorators),
+            **_attempts(decorators, self._dag),
             **({"outlets": [own_asset(self._definition)]} if node.kind == "end" else {}),
         }
-        if not foreaches:
+        if node.kind == "switch":
+            keywords["left_out"] = self._left_out(node)
+        if foreaches:
+            task = operator.partial(**common, **keywords, map_index_template="{{ split_name }}").expand(
+                indices=self._splits_of(foreaches)
+            )
+        else:
             task = operator(**common, **keywords)
-            if node.kind == "switch":
-                task.left_out = self._left_out(node)
-            return task
-        return operator.partial(**common, **keywords, map_index_template="{{ split_name }}").expand(
-            indices=self._splits_of(foreaches)
-        )
+        # So that the scheduler looks for the XCom in which the task says which tasks to skip. Airflow sets it
+        # for subclasses of its SkipMixin alone, whose methods work in a worker alone.
+        task._can_skip_downstream = node.kind == "switch"  # noqa: SLF001
+        return task
 
     def _splits_of(self, foreaches: list[str]) -> Any:
         """XCom with the index paths to map over: those of the innermost foreach, in one list."""

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from airflow_conda_flow.airflow.operators.batch import BatchStepOperator
 from airflow_conda_flow.airflow.operators.gang import GangTask
+from airflow_conda_flow.airflow.operators.step import Try
 from airflow_conda_flow.compute.batch.board import OVER
 from airflow_conda_flow.compute.batch.job import job_family
 from airflow_conda_flow.compute.batch.jobs import Batch
@@ -25,13 +26,17 @@ class BatchGangOperator(GangTask, BatchStepOperator):
         """Run the next attempt of every node."""
         self.run_nodes(context)
 
-    def compute(self, context: Context, requests: Sequence[TaskRequest], run: RunContext) -> Compute:
+    def compute(
+        self, context: Context, requests: Sequence[TaskRequest], tried: Try, run: RunContext
+    ) -> Compute:
         """Compute that submits the jobs; first terminates those of an earlier try whose worker was lost."""
         # A gang starts and fails as a whole, so unlike a single job the old ones are not waited for.
-        work = self._work(context)
-        root = work.settings.datastore_root
-        self._end_earlier(work.region.service, work.plan.queue, [job_family(each, root) for each in requests])
-        return Batch(run, {self.step: (work.region, work.plan)})
+        del context
+        self.connect(tried)
+        region, plan = self.region_and_plan(tried)
+        root = tried.settings.datastore_root
+        self._end_earlier(region.service, plan.queue, [job_family(each, root) for each in requests])
+        return Batch(run, {self.step: (region, plan)})
 
     def _end_earlier(self, service: BatchService, queue: str, families: Sequence[str]) -> None:
         for family in families:

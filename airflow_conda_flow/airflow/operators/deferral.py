@@ -1,10 +1,9 @@
-"""Deferral of steps in pods and jobs to Airflow's triggerer: if, when, and the earliest return."""
+"""Deferral of steps in pods and jobs to Airflow's triggerer: if, and when."""
 
 from __future__ import annotations
 
 import json
 import logging
-import time
 import urllib.request
 
 from airflow_conda_flow.errors import SettingError
@@ -13,9 +12,6 @@ from airflow_conda_flow.settings.loading import Settings
 # Timeout of the request for the triggerer's health. Meanwhile the worker passes on no output of the step;
 # without an answer it waits for the step itself.
 _SECONDS = 5.0
-# Seconds between deferring and the earliest return. A smaller value brings back the failure that
-# earliest_return describes, a larger one delays every deferred step.
-_SETTLING = 15.0
 _log = logging.getLogger(__name__)
 
 
@@ -49,17 +45,6 @@ def worker_seconds(settings: Settings) -> float:
     if not seconds >= 0:
         raise SettingError(f"{found.source} is {found.text!r}; write seconds, such as 10.")
     return seconds
-
-
-def earliest_return() -> float:
-    """Earliest time at which the triggerer may return a step that is deferred now, in seconds since 1970.
-
-    A step must not be queued again before the scheduler has processed the end of the worker that deferred
-    it. Otherwise the scheduler takes that end for the end of the queued task, and fails it: "finished with
-    state success, but the task instance's state attribute is queued". A loop of the scheduler takes a
-    second, or more than five on an overloaded machine.
-    """
-    return time.time() + _SETTLING
 
 
 def _api_server(execution_api: str | None) -> str | None:

@@ -14,15 +14,15 @@ from typing import TYPE_CHECKING
 
 from airflow.sdk.exceptions import AirflowException
 
-from airflow_conda_flow.airflow.configuration import airflow_settings
 from airflow_conda_flow.airflow.failures import as_airflow_error
 from airflow_conda_flow.airflow.operators.secret_keepers import airflow_keepers
-from airflow_conda_flow.airflow.operators.step import StepOperator, StepTask, recorded_run
+from airflow_conda_flow.airflow.operators.step import StepOperator, StepTask, Try
+from airflow_conda_flow.airflow.step_end import StepEnd
 from airflow_conda_flow.compute.compute import Compute, RunContext
 from airflow_conda_flow.compute.gang import run_together
 from airflow_conda_flow.compute.local.process import LocalProcess
+from airflow_conda_flow.datastore.manifests import read_attempt
 from airflow_conda_flow.errors import CondaFlowError
-from airflow_conda_flow.runner.attempt import caught_outside
 from airflow_conda_flow.runner.main_node import forget_address
 from airflow_conda_flow.runner.record_reader import RecordReader
 from airflow_conda_flow.runner.task_request import TaskRequest, TaskResult
@@ -43,12 +43,15 @@ class GangTask(_Mixed):
     ``indices`` is the index path of the whole gang, without the number of a node.
     """
 
-    def compute(self, context: Context, requests: Sequence[TaskRequest], run: RunContext) -> Compute:
+    def compute(
+        self, context: Context, requests: Sequence[TaskRequest], tried: Try, run: RunContext
+    ) -> Compute:
         """Compute that runs the nodes.
 
         Args:
             context: Airflow's context of the task.
             requests: one request per node.
+            tried: the try that Airflow has started.
             run: the values that the nodes share.
         """
         raise NotImplementedError
@@ -66,31 +69,50 @@ class GangTask(_Mixed):
         # Not created in __init__: Airflow copies operators, and an Event has a lock, which cannot be copied.
         self._cancel = threading.Event()
         try:
-            results = self._results(context, self._cancel)
+            tried = self.open(context)
+            requests = self._requests(tried)
+            results = self._done_already(tried, requests) or self._results(context, tried, requests)
         except CondaFlowError as error:
             raise as_airflow_error(error) from None
-        self._name_split(context, results[0].record.split_name)
+        self.name_split(context, results[0].result.record.split_name)
         failed = [each for each in results if not each.ok]
         if failed:
             # Report a node that failed by itself before one that was only ended because of it.
-            self._fail(min(failed, key=lambda each: each.cancelled))
+            self._fail(min(failed, key=lambda each: each.result.cancelled))
 
-    def _results(self, context: Context, cancel: threading.Event) -> list[TaskResult]:
-        request, datastore, environments = self.open(context)
-        record = recorded_run(request)
-        opener = record.graph.steps[self.step].split_parents[-1]
-        before = RecordReader(datastore.storage, request.flow, request.run_id)(opener, tuple(self.indices))
+    def _requests(self, tried: Try) -> list[TaskRequest]:
+        """Requests of all nodes.
+
+        Raises:
+            AirflowException: the step before has not finished.
+        """
+        opener = tried.run.graph.steps[self.step].split_parents[-1]
+        reader = RecordReader(tried.datastore.storage, tried.request.flow, tried.request.run_id)
+        before = reader(opener, tuple(self.indices))
         if before is None or before.num_splits is None:
             raise AirflowException(f"Step {self.step} cannot start: step {opener} has not finished.")
-        requests = [replace(request, indices=(*self.indices, node)) for node in range(before.num_splits)]
-        run = RunContext(record, datastore, environments, airflow_settings(), code_dir=None)
-        compute = self.compute(context, requests, run)
-        forget_address(datastore.storage, request)
-        return run_together([partial(self._run_node, compute, run, each) for each in requests], cancel)
+        return [replace(tried.request, indices=(*self.indices, node)) for node in range(before.num_splits)]
 
-    def _run_node(
-        self, compute: Compute, run: RunContext, request: TaskRequest, stop: threading.Event
-    ) -> TaskResult:
+    def _done_already(self, tried: Try, requests: Sequence[TaskRequest]) -> list[StepEnd]:
+        """Ends of the nodes if an earlier try has finished all of them; else none."""
+        if tried.newest is None or not tried.newest.is_done:
+            return []
+        records = [
+            read_attempt(tried.datastore.storage, replace(each, attempt=tried.newest.attempt).name)
+            for each in requests
+        ]
+        if not all(record is not None and record.is_done for record in records):
+            return []
+        return [StepEnd(TaskResult(ok=True, record=each), may_retry=False) for each in records if each]
+
+    def _results(self, context: Context, tried: Try, requests: Sequence[TaskRequest]) -> list[StepEnd]:
+        run = RunContext(tried.run, tried.datastore, tried.environments, tried.settings, code_dir=None)
+        compute = self.compute(context, requests, tried, run)
+        forget_address(tried.datastore.storage, tried.request)
+        cancel = self._cancel or threading.Event()
+        return run_together([partial(self._run_node, compute, tried, each) for each in requests], cancel)
+
+    def _run_node(self, compute: Compute, tried: Try, request: TaskRequest, stop: threading.Event) -> StepEnd:
         node = request.indices[-1]
 
         def line(text: str) -> None:
@@ -102,16 +124,15 @@ class GangTask(_Mixed):
             on_start=lambda what: line(f"Starts as {what}."),
             cancel=stop,
         )
-        if result.ok or result.cancelled:
-            return result
-        result = caught_outside(request, run.run, run.datastore, result, line)
-        if not result.ok:
+        end = StepEnd.of(request, tried.run, tried.datastore, result, line, tried.ends_here)
+        if not end.ok and not result.cancelled:
             line("Failed; the other nodes are ended.")
-        return result
+        return end
 
-    def _name_split(self, context: Context, name: str | None) -> None:
+    def name_split(self, context: Context, name: str | None) -> None:
+        """Set the name of a mapped gang in Airflow's UI: that of the split around it."""
         outer = (name or "").rpartition(" / ")[0]
-        super()._name_split(context, outer or None)
+        super().name_split(context, outer or None)
 
 
 class GangOperator(GangTask, StepOperator):
@@ -121,7 +142,9 @@ class GangOperator(GangTask, StepOperator):
         """Run the next attempt of every node."""
         self.run_nodes(context)
 
-    def compute(self, context: Context, requests: Sequence[TaskRequest], run: RunContext) -> Compute:
+    def compute(
+        self, context: Context, requests: Sequence[TaskRequest], tried: Try, run: RunContext
+    ) -> Compute:
         """Compute that runs the nodes on this worker, with Airflow's secrets."""
-        del context, requests
+        del context, requests, tried
         return LocalProcess(run, airflow_keepers(run.settings))

@@ -9,6 +9,7 @@ from kubernetes.client import ApiClient
 
 from airflow_conda_flow.airflow.operators.gang import GangTask
 from airflow_conda_flow.airflow.operators.kubernetes import KubernetesStepOperator
+from airflow_conda_flow.airflow.operators.step import Try
 from airflow_conda_flow.compute.compute import Compute, RunContext
 from airflow_conda_flow.compute.kubernetes.pods import Kubernetes
 from airflow_conda_flow.compute.kubernetes.spec import LABEL, pod_labels
@@ -25,19 +26,21 @@ class KubernetesGangOperator(GangTask, KubernetesStepOperator):
         """Run the next attempt of every node."""
         self.run_nodes(context)
 
-    def compute(self, context: Context, requests: Sequence[TaskRequest], run: RunContext) -> Compute:
+    def compute(
+        self, context: Context, requests: Sequence[TaskRequest], tried: Try, run: RunContext
+    ) -> Compute:
         """Compute that creates the pods; first deletes the pods of an earlier try whose worker was lost."""
         # All pods are built here: build_pod_request_obj uses the operator's state, and nodes start in
         # threads.
-        work = self._work(context)
-        pods = {each.indices: self._make_pod(context, work.of_node(each)) for each in requests}
+        self.connect(tried)
+        pods = {each.indices: self.make_pod(context, tried, each) for each in requests}
         namespace = pods[requests[0].indices].metadata.namespace
         self._end_earlier(requests, namespace)
         made: dict[Any, Any] = ApiClient().sanitize_for_serialization(pods)
-        return Kubernetes(run, self._cluster(namespace), lambda request: made[request.indices])
+        return Kubernetes(run, self.cluster(namespace), lambda request: made[request.indices])
 
     def _end_earlier(self, requests: Sequence[TaskRequest], namespace: str) -> None:
-        cluster = self._cluster(namespace)
+        cluster = self.cluster(namespace)
         names = [f"{LABEL}{name}" for name in ("flow", "run-id", "step")]
         nodes = {pod_labels(each)[f"{LABEL}task-id"] for each in requests}
         labels = pod_labels(requests[0])

@@ -1,39 +1,36 @@
-"""Base class of the operators that run a step on any compute, and the operator for local steps."""
+"""Base class of the operators that run a step in any place, and the operator for local steps."""
 
 from __future__ import annotations
 
 import sys
 import threading
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 from airflow.sdk import BaseOperator, BaseOperatorLink
-from airflow.sdk.exceptions import (
-    AirflowException,
-    AirflowFailException,
-    AirflowSkipException,
-    DownstreamTasksSkipped,
-)
+from airflow.sdk.exceptions import AirflowException, AirflowFailException, AirflowSkipException
 
 from airflow_conda_flow.airflow.configuration import airflow_settings, open_stores
 from airflow_conda_flow.airflow.failures import as_airflow_error
-from airflow_conda_flow.airflow.identity import attempt_of, flow_run_id
+from airflow_conda_flow.airflow.identity import attempt_of, first_attempt_of, flow_run_id
 from airflow_conda_flow.airflow.operators.log_progress import LogProgress
 from airflow_conda_flow.airflow.operators.secret_keepers import airflow_keepers
+from airflow_conda_flow.airflow.step_end import SKIP_KEY, StepEnd, failure_text, skipped_value
 from airflow_conda_flow.airflow.ui.card_link import card_links
 from airflow_conda_flow.datastore.datastore import Datastore
-from airflow_conda_flow.datastore.manifests import read_run_manifest
+from airflow_conda_flow.datastore.manifests import read_attempt, read_run_manifest
 from airflow_conda_flow.environments.environments import Environments
 from airflow_conda_flow.errors import CondaFlowError, TaskFailed
 from airflow_conda_flow.records.lineage import is_taken
 from airflow_conda_flow.records.run_record import RunRecord
 from airflow_conda_flow.records.task_record import TaskRecord
-from airflow_conda_flow.runner.attempt import caught_outside, run_attempt
+from airflow_conda_flow.runner.attempt import run_attempt
 from airflow_conda_flow.runner.attempt_record import as_exception
 from airflow_conda_flow.runner.record_reader import RecordReader
 from airflow_conda_flow.runner.task_request import TaskRequest, TaskResult
+from airflow_conda_flow.settings.loading import Settings
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
@@ -53,6 +50,45 @@ def check_width(what: str, num_splits: int) -> None:
         )
 
 
+@dataclass(frozen=True)
+class Try:
+    """One try of a task by Airflow, and what the datastore knows of the tries before it.
+
+    Airflow counts tries; the flow's author counts failures of the step (``@retry``). A try whose worker, pod
+    or job was lost is none of these, and one that finds the task done needs no attempt at all.
+
+    Attributes:
+        request: the attempt that this try runs if no earlier one is done or still runs.
+        run: the run's record.
+        datastore: the datastore of the settings.
+        environments: the environments of this machine.
+        settings: the settings in force.
+        first: number of the first attempt since the task was last cleared.
+        newest: newest record of an attempt since then; None if there is none.
+        ends_here: True if Airflow does not try again, whatever the failure is.
+    """
+
+    request: TaskRequest
+    run: RunRecord
+    datastore: Datastore
+    environments: Environments
+    settings: Settings
+    first: int
+    newest: TaskRecord | None
+    ends_here: bool
+
+    @property
+    def done(self) -> TaskResult | None:
+        """Result of an earlier try that finished the task, though Airflow was not told; else None."""
+        if self.newest is None or not self.newest.is_done:
+            return None
+        return TaskResult(ok=True, record=self.newest, exception=self.newest.exception)
+
+    def at(self, attempt: int) -> Try:
+        """The same for another attempt: that of a pod or job which an earlier try has left."""
+        return replace(self, request=replace(self.request, attempt=attempt))
+
+
 class StepTask(BaseOperator):
     """Base of the operators of a step: finds the attempt to run, and translates its result for Airflow.
 
@@ -62,16 +98,15 @@ class StepTask(BaseOperator):
         kind: kind of the step's node in the graph, such as ``foreach``.
         decorators: the step's decorators: attributes by decorator name.
         indices: index path of the task; mapped inside a foreach.
+        left_out: for a switch: the tasks to skip, by the step that was chosen.
+        user_retries: how many failures of the step are followed by another attempt. Airflow's ``retries`` is
+            larger: it also counts tries that the infrastructure has lost.
         kwargs: keywords of the operator that it is mixed into.
-
-    Attributes:
-        left_out: for a switch outside any foreach: the tasks to skip, by the step that was chosen.
     """
 
     # Replaces the template fields of the operators that this is mixed into: their values are computed from
     # the step and the settings when the task runs, and Airflow would render them as templates before.
     template_fields: Sequence[str] = ("indices",)
-    left_out: Mapping[str, Sequence[str]] = MappingProxyType({})
 
     def __init__(
         self,
@@ -81,6 +116,8 @@ class StepTask(BaseOperator):
         kind: str,
         decorators: Mapping[str, Any],
         indices: Sequence[int] = (),
+        left_out: Mapping[str, Sequence[str]] = MappingProxyType({}),
+        user_retries: int = 0,
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
@@ -89,6 +126,8 @@ class StepTask(BaseOperator):
         self.kind = kind
         self.decorators = decorators
         self.indices = indices
+        self.left_out = left_out
+        self.user_retries = user_retries
         self._cancel: threading.Event | None = None
 
     def _links(self) -> tuple[BaseOperatorLink, ...]:
@@ -102,47 +141,66 @@ class StepTask(BaseOperator):
         """Index path of the task."""
         return tuple(self.indices)
 
-    def open(self, context: Context) -> tuple[TaskRequest, Datastore, Environments]:
-        """Request of the attempt that belongs to Airflow's current try, and the stores of the settings.
+    def open(self, context: Context) -> Try:
+        """The try that Airflow has started, with the stores of the settings.
 
         Raises:
-            AirflowSkipException: a switch chose another arm for this task. Inside a foreach the task must
-                skip itself, because Airflow cannot skip a single split of a mapped task.
+            AirflowSkipException: a switch chose another arm for this task.
+            AirflowFailException: the step has failed as often as it may; Airflow had missed the last failure.
             AirflowException: a step before this one has not finished.
         """
-        datastore, environments = open_stores(airflow_settings(), LogProgress(self.log))
+        settings = airflow_settings()
+        datastore, environments = open_stores(settings, LogProgress(self.log))
         run_id = flow_run_id(self.dag_id, context["run_id"])
         run = read_run_manifest(datastore.storage, self.flow, run_id)
         self._skip_unless_taken(context, run, RecordReader(datastore.storage, self.flow, run_id))
+        ti = context["ti"]
         request = TaskRequest(
             flow=self.flow,
             run_id=run_id,
             step=self.step,
             indices=self.index_path(),
-            attempt=attempt_of(context["ti"].try_number, run.first_attempt),
-            is_last=context["ti"].try_number > context["ti"].max_tries,
+            attempt=attempt_of(ti.try_number, run.first_attempt),
             run=run,
         )
-        return request, datastore, environments
+        first = first_attempt_of(ti.max_tries, self.retries or 0, run.first_attempt)
+        earlier = self._earlier(datastore, request, first)
+        failures = sum(not record.is_done and not record.is_lost for record in earlier)
+        return Try(
+            request=replace(request, is_last=failures >= self.user_retries),
+            run=run,
+            datastore=datastore,
+            environments=environments,
+            settings=settings,
+            first=first,
+            newest=earlier[-1] if earlier else None,
+            ends_here=ti.try_number > ti.max_tries,
+        )
 
-    def conclude(self, context: Context, result: TaskResult) -> list[list[int]] | None:
-        """Report the attempt's result to Airflow; for a foreach, return the index paths of its splits.
+    def _earlier(self, datastore: Datastore, request: TaskRequest, first: int) -> list[TaskRecord]:
+        """Records of the attempts from ``first`` to that of the request, oldest first."""
+        found = [
+            read_attempt(datastore.storage, replace(request, attempt=attempt).name)
+            for attempt in range(first, request.attempt + 1)
+        ]
+        return [record for record in found if record is not None]
+
+    def conclude(self, context: Context, tried: Try, result: TaskResult) -> list[list[int]] | None:
+        """Report an attempt's result to Airflow; for a foreach, return the index paths of its splits.
 
         Raises:
-            AirflowException: the step failed.
-            AirflowFailException: its foreach has more splits than Airflow maps.
-            DownstreamTasksSkipped: the step is done, and its switch did not choose the arms of these tasks.
+            AirflowException: the step failed, and Airflow may try again.
+            AirflowFailException: the step failed as often as it may, or its foreach has more splits than
+                Airflow maps.
         """
-        if not result.ok and not result.cancelled:
-            request, datastore, _ = self.open(context)
-            result = caught_outside(request, recorded_run(request), datastore, result, self.log.error)
-        record = result.record
-        self._name_split(context, record.split_name)
-        if not result.ok:
-            self._fail(result)
+        end = StepEnd.of(tried.request, tried.run, tried.datastore, result, self.log.error, tried.ends_here)
+        record = end.result.record
+        self.name_split(context, record.split_name)
+        if not end.result.ok:
+            self._fail(end)
         self._tell_outlets(context, record)
         if left_out := self.left_out.get(record.chosen or ""):
-            raise DownstreamTasksSkipped(tasks=list(left_out))  # type: ignore[no-untyped-call]
+            context["ti"].xcom_push(SKIP_KEY, skipped_value(left_out))
         return self._splits(record)
 
     def _tell_outlets(self, context: Context, record: TaskRecord) -> None:
@@ -158,20 +216,18 @@ class StepTask(BaseOperator):
         except LookupError as error:
             raise AirflowException(f"Step {self.step} cannot start: {error}") from error
         if not taken:
-            self._name_split(context, None)
+            self.name_split(context, None)
             raise AirflowSkipException(f"A switch before step {self.step} chose another way.")
 
-    def _fail(self, result: TaskResult) -> None:
-        exception = result.exception or as_exception(TaskFailed("No reason is known."))
-        kind, message = exception["type"], exception["message"]
-        if kind == TaskFailed.__name__:  # our own error: its message says everything, without a traceback
-            raise AirflowException(f"Step {self.step} failed: {message}")
-        if not result.reported:
+    def _fail(self, end: StepEnd) -> None:
+        exception = end.result.exception or as_exception(TaskFailed("No reason is known."))
+        if not end.result.reported and not end.is_ours:
             for line in exception["traceback"].splitlines():
                 self.log.error("%s", line)
-        raise AirflowException(f"Step {self.step} failed: {kind}: {message}")
+        kind = AirflowException if end.may_retry else AirflowFailException
+        raise kind(failure_text(self.step, exception))
 
-    def _name_split(self, context: Context, name: str | None) -> None:
+    def name_split(self, context: Context, name: str | None) -> None:
         """Set the name of a mapped task in Airflow's UI: the name of its split, or else its index path."""
         # map_index_template, in the compiler, reads this key.
         if self.indices:
@@ -185,17 +241,6 @@ class StepTask(BaseOperator):
         return [[*self.indices, index] for index in range(record.num_splits)]
 
 
-def recorded_run(request: TaskRequest) -> RunRecord:
-    """Record of the run, from a request that ``StepTask.open`` made.
-
-    Raises:
-        ValueError: the request contains no record.
-    """
-    if request.run is None:
-        raise ValueError(f"The record of run {request.run_id} was not read.")
-    return request.run
-
-
 class StepOperator(StepTask):
     """Operator that runs one step of a flow as a process on the worker."""
 
@@ -206,18 +251,18 @@ class StepOperator(StepTask):
         # Not created in __init__: Airflow copies operators, and an Event has a lock, which cannot be copied.
         self._cancel = threading.Event()
         try:
-            request, datastore, environments = self.open(context)
-            result = run_attempt(
-                replace(request, python=sys.executable),
-                datastore,
-                environments,
+            tried = self.open(context)
+            result = tried.done or run_attempt(
+                replace(tried.request, python=sys.executable),
+                tried.datastore,
+                tried.environments,
                 output=lambda _stream, line: self.log.info("%s", line),
                 cancel=self._cancel,
-                keepers=airflow_keepers(airflow_settings()),
+                keepers=airflow_keepers(tried.settings),
             )
+            return self.conclude(context, tried, result)
         except CondaFlowError as error:
             raise as_airflow_error(error) from None
-        return self.conclude(context, result)
 
     def on_kill(self) -> None:
         """End the step's process and its children."""

@@ -6,6 +6,8 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
+from airflow_conda_flow.compute.remote_attempt import End
+
 ENDED = "Ended by airflow-conda-flow"
 """Reason that we give AWS when we terminate a job; ``is_ending`` recognises our own terminations by it."""
 _KILLED, _NO_PROGRAM = 137, 127  # 128 + SIGKILL; "command not found" in a shell
@@ -37,6 +39,8 @@ MEANINGS = (
     ),
     (r"MISCONFIGURATION", "the queue or its compute environment cannot run it"),
 )
+_TAKEN_AWAY = (r"Host EC2 .*terminated", r"spot task was interrupted|SpotInterruption")
+"""Texts of AWS for a machine that was taken away from its job."""
 
 
 def failure_reason(job: Mapping[str, Any]) -> str | None:
@@ -58,6 +62,36 @@ def failure_reason(job: Mapping[str, Any]) -> str | None:
     if code == _NO_PROGRAM:
         return "its image does not hold the runner; see docs/containers.md (exit code 127)"
     return None
+
+
+def was_taken_away(job: Mapping[str, Any] | None) -> bool:
+    """True if AWS took the job's machine away or lost the job, so that its step did nothing wrong.
+
+    Args:
+        job: an entry of ``describe_jobs``; None if Batch does not know the job.
+    """
+    if job is None:
+        return True
+    said = _texts(job)
+    if any(re.search(pattern, text, re.IGNORECASE) for pattern in _TAKEN_AWAY for text in said):
+        return True
+    explained = any(not _ORDINARY.search(text) for text in said)
+    return bool(not explained and exit_code(job) is None and job.get("startedAt"))
+
+
+def end_of(job: Mapping[str, Any] | None, job_id: str) -> End:
+    """How a job ended.
+
+    Args:
+        job: an entry of ``describe_jobs``; None if Batch does not know the job.
+        job_id: the job's id.
+    """
+    if job is None:
+        return End(None, f"Batch does not know the job {job_id}.", is_lost=True)
+    if job["status"] == "SUCCEEDED":
+        return End(None, f"Batch job {job_id} ended well but left no manifest: is its container our runner?")
+    silent = describe_failure(job)
+    return End(silent if failure_reason(job) else None, silent, is_lost=was_taken_away(job))
 
 
 def describe_failure(job: Mapping[str, Any]) -> str:

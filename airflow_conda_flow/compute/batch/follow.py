@@ -10,6 +10,7 @@ from collections.abc import Callable
 from airflow_conda_flow.compute.batch.board import OVER, JobBoard
 from airflow_conda_flow.compute.batch.log import JobLog
 from airflow_conda_flow.compute.batch.service import BatchService, Job
+from airflow_conda_flow.compute.patience import Patience
 from airflow_conda_flow.errors import ComputeUnavailable
 
 _ENDING_SECONDS = 35.0
@@ -20,8 +21,6 @@ _SLOWER = 10.0
 """Divisor: a pause is a tenth of the time waited so far, so the end is noticed at most 10 % late."""
 _LATE_LINES_SECONDS = 1.0
 """Pause before a second reading of a log that is still empty when its job has ended."""
-_PATIENCE = 300.0
-"""Seconds without an answer from Batch after which we give up; the job itself runs on meanwhile."""
 
 
 class JobNews:
@@ -49,7 +48,7 @@ class JobNews:
         self._log = log
         self._interval = interval
         self._status: str | None = None
-        self._unanswered_since: float | None = None
+        self._patience = Patience()
         self._started = time.monotonic()
 
     @property
@@ -78,8 +77,8 @@ class JobNews:
             # Half a pause: one of many watchers refreshes the board, and the others reuse its look.
             job = self.job = self._board.look(self._job_id, self.pause / 2)
         except ComputeUnavailable as error:
-            return self._unanswered(error)
-        self._unanswered_since = None
+            return self._patience.unanswered(error)
+        self._patience.answered()
         if job is None:
             return []
         found = []
@@ -89,19 +88,6 @@ class JobNews:
                 hint = job.get("statusReason")
                 found.append(f"Job is {self._status}" + (f": {hint}" if hint else "."))
         return found + self._printed(job)
-
-    def _unanswered(self, error: ComputeUnavailable) -> list[str]:
-        """Line to print when Batch did not answer; raises the error after ``_PATIENCE``.
-
-        The job does not depend on our network, so a short outage must not fail its attempt.
-        """
-        now = time.monotonic()
-        if self._unanswered_since is None:
-            self._unanswered_since = now
-            return [f"{error} Asking again for {_PATIENCE / 60:g} minutes."]
-        if now - self._unanswered_since > _PATIENCE:
-            raise error
-        return []
 
     def _printed(self, job: Job) -> list[str]:
         stream = (job.get("container") or {}).get("logStreamName")

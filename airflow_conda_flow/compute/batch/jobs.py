@@ -2,22 +2,23 @@
 
 from __future__ import annotations
 
+import contextlib
+import math
 import threading
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
 from typing import Any
 
 from airflow_conda_flow.compute.batch.board import JobBoard
-from airflow_conda_flow.compute.batch.failure import describe_failure, failure_reason
+from airflow_conda_flow.compute.batch.failure import end_of
 from airflow_conda_flow.compute.batch.follow import JobNews, follow
 from airflow_conda_flow.compute.batch.log import JobLog, Pace
 from airflow_conda_flow.compute.batch.plan import StepPlan, job_arguments, plan_step, step_region
-from airflow_conda_flow.compute.batch.service import BatchService, Job
+from airflow_conda_flow.compute.batch.service import BatchService
 from airflow_conda_flow.compute.compute import RunContext
-from airflow_conda_flow.compute.remote_result import remote_result
+from airflow_conda_flow.compute.remote_attempt import End, run_to_end
 from airflow_conda_flow.compute.stored_lines import stored_lines
-from airflow_conda_flow.datastore.storage import Storage
-from airflow_conda_flow.errors import SettingError
+from airflow_conda_flow.errors import ComputeUnavailable, SettingError
 from airflow_conda_flow.runner.attempt import Output
 from airflow_conda_flow.runner.task_request import TaskRequest, TaskResult
 from airflow_conda_flow.settings.loading import Settings
@@ -71,6 +72,92 @@ class BatchRegion:
         return JobNews(job_id, self.board, log, interval, has_printed=has_printed)
 
 
+class JobTask:
+    """A job that runs an attempt: the ``RemoteTask`` of AWS Batch.
+
+    Args:
+        region: the job's region.
+        submit: submits the job, and returns its id.
+        log_group: CloudWatch group of the job's output; None if another log driver takes it.
+        interval: longest pause between two looks at the job, in seconds.
+        emit: receives the lines of the log, and messages about the job.
+        stored: returns the lines that the attempt has stored, each with its stream. They are passed on if
+            CloudWatch had none: another log driver is set, or the permission to read is missing.
+        job_id: the job, if it exists already.
+    """
+
+    def __init__(
+        self,
+        region: BatchRegion,
+        submit: Callable[[], str],
+        log_group: str | None,
+        interval: float,
+        emit: Callable[[str], None],
+        stored: Callable[[], Iterable[tuple[str, str]]],
+        job_id: str | None = None,
+    ) -> None:
+        self.job_id = job_id or ""
+        self._region = region
+        self._submit = submit
+        self._log_group = log_group
+        self._interval = interval
+        self._emit = emit
+        self._stored = stored
+        self._made: JobNews | None = None
+        self._ended = False
+
+    @property
+    def title(self) -> str:
+        """Name of the job for people."""
+        return f"job {self.job_id}"
+
+    @property
+    def is_over(self) -> bool:
+        """True if the job had ended at the last look."""
+        return self._made is not None and self._made.is_over
+
+    def start(self) -> None:
+        """Submit the job."""
+        self.job_id = self._submit()
+
+    def follow(self, cancel: threading.Event, is_done: Callable[[], bool], seconds: float = math.inf) -> None:
+        """Pass the log on and wait, until the job has ended or the time is up; terminate it if cancelled."""
+        del is_done  # Batch reports the end of a job in the same answer as its status
+        region = self._region
+        follow(self.job_id, region.service, region.board, self._news, self._emit, cancel, seconds)
+        if self.is_over and not self._news.has_printed and not self._ended:
+            for _, line in self._stored():
+                self._emit(line)
+        self._ended = self.is_over
+
+    def end(self) -> End:
+        """How the job ended."""
+        return end_of(self._news.job, self.job_id)
+
+    def remove(self, *, wait: bool) -> None:
+        """Terminate the job if it still runs."""
+        del wait  # ``follow`` waits for a job that was cancelled
+        if self.job_id and not self.is_over:
+            with contextlib.suppress(ComputeUnavailable):
+                self._region.service.terminate(self.job_id)
+
+    def hand_over(self) -> dict[str, Any]:
+        """The job's id, and the position of its log."""
+        return {
+            "job_id": self.job_id,
+            "log_group": self._log_group,
+            "interval": self._interval,
+            "log_token": self._news.log_token,
+            "has_printed": self._news.has_printed,
+        }
+
+    @property
+    def _news(self) -> JobNews:
+        if self._made is None:
+            self._made = self._region.news(self.job_id, self._log_group, self._interval)
+        return self._made
+
+
 Plans = Mapping[str, tuple[BatchRegion, StepPlan]]
 """By step name: the region of its queue, and the plan that its jobs share."""
 
@@ -103,17 +190,21 @@ class Batch:
     ) -> TaskResult:
         """Run one attempt to its end; see ``Compute.run``."""
         region, plan = self._plans[request.step]
-        arn = region.service.register(plan.definition, self._storage)
         root = self._context.settings.datastore_root
-        job_id = region.service.submit(**job_arguments(plan, arn, request, root))
-        on_start(f"job {job_id}")
-        news = region.news(job_id, plan.log_group, self._interval)
-        job = follow(job_id, region.service, region.board, news, lambda text: output("stdout", text), cancel)
-        # Nothing came from CloudWatch: another log driver is set, or the permission to read is missing.
-        if not news.has_printed:
-            for stream, line in stored_lines(self._storage, request.name):
-                output(stream, line)
-        return conclude_job(self._storage, request, job, job_id, cancelled=cancel.is_set())
+
+        def submit() -> str:
+            arn = region.service.register(plan.definition, self._storage)
+            return region.service.submit(**job_arguments(plan, arn, request, root))
+
+        job = JobTask(
+            region,
+            submit,
+            plan.log_group,
+            self._interval,
+            lambda line: output("stdout", line),
+            lambda: stored_lines(self._storage, request.name),
+        )
+        return run_to_end(job, self._storage, request, on_start, cancel)
 
 
 def _plans(context: RunContext) -> Plans:
@@ -128,37 +219,6 @@ def _plans(context: RunContext) -> Plans:
             plan = plan_step(step, decorators, context.settings, context.datastore.storage, service)
             plans[step] = regions[name], plan
     return plans
-
-
-def conclude_job(
-    storage: Storage, request: TaskRequest, job: Job | None, job_id: str, *, cancelled: bool = False
-) -> TaskResult:
-    """Result of an attempt whose job has ended; an attempt without a manifest is committed as failed.
-
-    Args:
-        storage: the datastore's storage.
-        request: the attempt.
-        job: its job; None if Batch never listed it.
-        job_id: the job's id.
-        cancelled: True if the job was terminated on request.
-
-    Raises:
-        DatastoreError: the manifest cannot be read or written.
-    """
-    if cancelled:
-        fate: str | None = f"Batch job {job_id} was ended with the run."
-        otherwise = ""
-    elif job is None:
-        fate, otherwise = None, f"Batch does not know the job {job_id}."
-    elif job["status"] == "SUCCEEDED":
-        otherwise = f"Batch job {job_id} ended well but left no manifest: is its container our runner?"
-        fate = None
-    else:
-        otherwise = describe_failure(job)
-        fate = otherwise if failure_reason(job) else None
-    result = remote_result(storage, request, fate, otherwise)
-    # The step may have committed its outputs just before the job was terminated; then it is done.
-    return replace(result, cancelled=cancelled and not result.ok)
 
 
 def poll_interval(settings: Settings) -> float:

@@ -87,13 +87,13 @@ class Cluster:
                     return None
                 raise
 
-    def find_pods(self, namespace: str, labels: Mapping[str, str]) -> list[Any]:
-        """Pods that have all of these labels.
+    def find_pods(self, namespace: str, labels: Mapping[str, str | None]) -> list[Any]:
+        """Pods that have all of these labels; None stands for any value.
 
         Raises:
             ComputeUnavailable: the cluster refuses the request, or cannot be reached.
         """
-        selector = ",".join(f"{name}={value}" for name, value in labels.items())
+        selector = ",".join(name if value is None else f"{name}={value}" for name, value in labels.items())
         with _refusals(f"Pods cannot be looked for in the namespace {namespace}"):
             found = _patiently(
                 lambda: self.api.list_namespaced_pod(namespace, label_selector=selector, **_TIMEOUT)

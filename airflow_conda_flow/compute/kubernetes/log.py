@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import re
 import threading
 import time
@@ -140,7 +141,15 @@ class PodLog:
             on_pause()
             time.sleep(_PAUSE)
 
-    def _read(self) -> None:
+    def read(self) -> None:
+        """Emit the lines that are there now; a log that cannot be read now is read by the next call."""
+        from kubernetes.client.exceptions import ApiException  # noqa: PLC0415 - heavy
+        from urllib3.exceptions import HTTPError  # noqa: PLC0415 - heavy
+
+        with contextlib.suppress(ApiException, HTTPError):
+            self._read(follow=False)
+
+    def _read(self, *, follow: bool = True) -> None:
         options: dict[str, Any] = {}
         if self._received is not None:
             # A duration and not since_time: our clock and the node's may differ.
@@ -149,7 +158,7 @@ class PodLog:
             self._name,
             self._namespace,
             container=CONTAINER,
-            follow=True,
+            follow=follow,
             timestamps=True,
             _preload_content=False,
             _request_timeout=(_CONNECT_SECONDS, _SILENCE_SECONDS),

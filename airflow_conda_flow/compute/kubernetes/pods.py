@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import threading
 from collections.abc import Callable
 from typing import Any
@@ -9,14 +10,78 @@ from typing import Any
 from airflow_conda_flow.compute.compute import RunContext
 from airflow_conda_flow.compute.kubernetes import state as pod_state
 from airflow_conda_flow.compute.kubernetes.cluster import Cluster, connect
+from airflow_conda_flow.compute.kubernetes.log import LogPosition
 from airflow_conda_flow.compute.kubernetes.settings import startup_timeout
 from airflow_conda_flow.compute.kubernetes.spec import pod_manifest
 from airflow_conda_flow.compute.kubernetes.watch import PodWatch
-from airflow_conda_flow.compute.remote_result import is_done, remote_result
+from airflow_conda_flow.compute.remote_attempt import End, run_to_end
 from airflow_conda_flow.compute.runner_environ import runner_environ
-from airflow_conda_flow.errors import ComputeUnavailable, TaskFailed
+from airflow_conda_flow.errors import TaskFailed
 from airflow_conda_flow.runner.attempt import Output
 from airflow_conda_flow.runner.task_request import TaskRequest, TaskResult
+
+
+class Pod:
+    """A pod that runs an attempt: the ``RemoteTask`` of Kubernetes.
+
+    Args:
+        cluster: the pod's cluster.
+        manifest: the pod as JSON, with its namespace; of a pod that exists already, name and namespace are
+            enough.
+        emit: receives the lines of the log, and messages about the pod.
+        startup_timeout: seconds that the pod may wait for a node, and again on the node until its container
+            runs.
+        position: position to resume the log from; None for its beginning.
+    """
+
+    def __init__(
+        self,
+        cluster: Cluster,
+        manifest: dict[str, Any],
+        emit: Callable[[str], None],
+        startup_timeout: float,
+        position: LogPosition | None = None,
+    ) -> None:
+        self.name: str = manifest["metadata"]["name"]
+        self.namespace: str = manifest["metadata"]["namespace"]
+        self._cluster = cluster
+        self._manifest = manifest
+        self._watch = PodWatch(cluster, self.name, self.namespace, emit, startup_timeout, position)
+        self._end = End(None, f"Pod {self.name} was never looked at.")
+
+    @property
+    def title(self) -> str:
+        """Name of the pod for people."""
+        return f"pod {self.name}"
+
+    @property
+    def is_over(self) -> bool:
+        """True if the pod had ended at the last look."""
+        return self._watch.is_over
+
+    def start(self) -> None:
+        """Create the pod."""
+        self._cluster.create_pod(self._manifest)
+
+    def follow(self, cancel: threading.Event, is_done: Callable[[], bool], seconds: float = math.inf) -> None:
+        """Pass the log on and wait, until the pod has ended or the time is up."""
+        try:
+            self._end = pod_state.end_of(self._watch.watch(cancel, is_done, seconds), self.name)
+        except TaskFailed as error:  # it cannot start
+            self._end = End(str(error))
+
+    def end(self) -> End:
+        """How the pod ended."""
+        return self._end
+
+    def remove(self, *, wait: bool) -> None:
+        """Delete the pod."""
+        self._watch.remove(wait=wait)
+
+    def hand_over(self) -> dict[str, Any]:
+        """Name, namespace and position of the log."""
+        position = self._watch.hand_over()
+        return {"name": self.name, "namespace": self.namespace, "position": str(position)}
 
 
 class Kubernetes:
@@ -59,24 +124,5 @@ class Kubernetes:
         """Run one attempt to its end; see ``Compute.run``."""
         manifest = self._make_pod(request)
         manifest["metadata"].setdefault("namespace", self._cluster.namespace)
-        pod = PodWatch(
-            self._cluster,
-            manifest["metadata"]["name"],
-            manifest["metadata"]["namespace"],
-            lambda line: output("stdout", line),
-            self._startup_timeout,
-        )
-        storage = self._context.datastore.storage
-        on_start(f"pod {pod.name}")
-        try:
-            if not cancel.is_set():
-                self._cluster.create_pod(manifest)
-            last = pod.watch(cancel, lambda: is_done(storage, request))
-            fate = pod_state.fate(last, pod.name)
-        except (ComputeUnavailable, TaskFailed) as error:
-            last, fate = None, str(error)
-        finally:
-            # When cancelled, wait: nothing of the run may be left running. Else the pod has ended by itself.
-            pod.remove(wait=cancel.is_set())
-        silent = pod_state.silent_end(last, pod.name)
-        return remote_result(storage, request, fate, silent, cancelled=cancel.is_set())
+        pod = Pod(self._cluster, manifest, lambda line: output("stdout", line), self._startup_timeout)
+        return run_to_end(pod, self._context.datastore.storage, request, on_start, cancel)

@@ -5,12 +5,14 @@ A pod is a ``V1Pod`` of the ``kubernetes`` library. This module does not import 
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime, timezone
 from typing import Any
 
 from airflow_conda_flow.compute.kubernetes.spec import CONTAINER
+from airflow_conda_flow.compute.remote_attempt import End
 
 # Reasons that the kubelet gives for a container that waits. Those of the first set never go away by
 # themselves.
@@ -24,6 +26,10 @@ _PATIENCE = 30.0
 _LOST_AFTER = 120.0
 _ENDED = frozenset({"Succeeded", "Failed"})
 _TERMINATED, _KILLED = 143, 137  # 128 + SIGTERM, 128 + SIGKILL
+_OWN_REASONS = frozenset({"DeadlineExceeded"})
+"""Reasons of a pod's end that lie in the pod itself: a new one would end likewise."""
+# What the kubelet writes when it evicts a pod that used more disk than it may.
+_OWN_USE = re.compile(r"local ephemeral storage (usage exceeds|limit)|[Uu]sage of EmptyDir volume")
 
 
 @dataclass(frozen=True)
@@ -115,6 +121,32 @@ def fate(pod: Any | None, name: str) -> str | None:
     # end within its grace period; otherwise its cause is unknown.
     killed = pod.metadata.deletion_timestamp is not None and terminated.exit_code == _KILLED
     return ended_from_outside if killed or terminated.exit_code == _TERMINATED else None
+
+
+def was_taken_away(pod: Any | None) -> bool:
+    """True if the cluster or a person ended the pod, so that its step did nothing wrong.
+
+    Args:
+        pod: the pod's last known state; None if it no longer exists.
+    """
+    if pod is None or pod.metadata.deletion_timestamp is not None:
+        return True
+    terminated = _terminated(pod)
+    if terminated is not None and terminated.reason == "OOMKilled":
+        return False
+    if pod.status.reason:  # Evicted, Preempting, NodeLost, Shutdown, OutOfcpu, ...
+        return pod.status.reason not in _OWN_REASONS and not _OWN_USE.search(pod.status.message or "")
+    return terminated is not None and terminated.exit_code == _TERMINATED
+
+
+def end_of(pod: Any | None, name: str) -> End:
+    """How a pod ended.
+
+    Args:
+        pod: the pod's last known state; None if it no longer exists.
+        name: the pod's name.
+    """
+    return End(fate(pod, name), silent_end(pod, name), is_lost=was_taken_away(pod))
 
 
 def silent_end(pod: Any | None, name: str) -> str:

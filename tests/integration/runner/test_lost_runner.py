@@ -12,7 +12,7 @@ import pytest
 
 from airflow_conda_flow.client.past_run import Run
 from airflow_conda_flow.client.scope import default_metadata, metadata, namespace
-from airflow_conda_flow.compute.remote_result import remote_result
+from airflow_conda_flow.compute.remote_attempt import End, conclude
 from airflow_conda_flow.datastore.datastore import open_datastore
 from airflow_conda_flow.datastore.manifests import read_attempt
 from airflow_conda_flow.records.run_record import RunRecord
@@ -83,7 +83,7 @@ def lose_runner(make_run, moto_s3, tmp_path, monkeypatch):
             assert "READY\n" in iter(runner.stdout.readline, "")
             runner.send_signal(signal.SIGKILL)
         assert read_attempt(run.datastore.storage, request.name) is None
-        return run, request, remote_result(run.datastore.storage, request, None, "The pod is gone.")
+        return run, request, conclude(run.datastore.storage, request, End(None, "The pod is gone."))
 
     return lose
 

@@ -1,0 +1,171 @@
+"""The course of a remote step under Airflow: find or start it, follow it, hand it over, conclude it.
+
+    worker: manifest? pod or job of an earlier try? else start one; follow it for some seconds
+      └─ triggerer: follow it to its end, conclude the attempt, and end the task
+           └─ worker again, only where the triggerer cannot end the task
+
+The second half on a worker reads the manifest and nothing else. It may be called too early for the scheduler,
+which then takes the end of the first half for that of the second, and fails the try
+(https://github.com/apache/airflow/issues/67287, 71580). That does no harm: the next try finds the manifest.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from airflow.sdk.exceptions import AirflowException
+
+from airflow_conda_flow.airflow.failures import as_airflow_error
+from airflow_conda_flow.airflow.operators.deferral import defers, worker_seconds
+from airflow_conda_flow.airflow.operators.step import StepTask, Try
+from airflow_conda_flow.airflow.triggers.step import StepTrigger, TriggerTask
+from airflow_conda_flow.compute.remote_attempt import RemoteTask, conclude, is_done
+from airflow_conda_flow.errors import CondaFlowError
+from airflow_conda_flow.runner.record_reader import RecordReader
+from airflow_conda_flow.runner.task_inputs import gather_inputs
+from airflow_conda_flow.runner.task_request import TaskResult
+
+if TYPE_CHECKING:
+    from airflow.sdk import Context
+
+# Airflow's own timeout of a deferred task fails it without any code of ours. It must come after the trigger's
+# deadline, which ends the pod or job.
+_DEADLINE_SLACK = timedelta(seconds=120)
+
+
+class RemoteStepTask(StepTask):
+    """Base of the operators of steps that run as pods or jobs.
+
+    Attributes:
+        watch: function, as ``module:name``, that makes the triggerer's ``Watched`` from ``hand_over()`` and
+            ``watch_arguments``.
+    """
+
+    watch: ClassVar[str]
+
+    def task_left(self, context: Context, tried: Try) -> tuple[RemoteTask, int] | None:
+        """Pod or job of an earlier try that still runs, with the number of its attempt; else None."""
+        raise NotImplementedError
+
+    def new_task(self, context: Context, tried: Try) -> RemoteTask:
+        """Pod or job for the attempt of this try, not started yet."""
+        raise NotImplementedError
+
+    def connect(self, tried: Try) -> None:
+        """Apply the current settings to the operator's connection to the cluster."""
+        raise NotImplementedError
+
+    def watch_arguments(self, tried: Try) -> dict[str, Any]:
+        """What the triggerer needs to reach the cluster, as JSON, without any secret."""
+        raise NotImplementedError
+
+    def execute(self, context: Context) -> list[list[int]] | None:
+        """Run the step's next attempt in a pod or job, or wait for the one that runs the step already."""
+        try:
+            tried = self.open(context)
+            if tried.done is not None:
+                self.log.info("The step is done already; only Airflow did not know.")
+                return self.conclude(context, tried, tried.done)
+            self.connect(tried)
+            found = self.task_left(context, tried)
+            if found is None:
+                return self._run(context, tried, self.new_task(context, tried), start=True)
+            task, attempt = found
+            self.log.info("%s runs this step already; waiting for it.", task.title.capitalize())
+            return self._run(context, tried.at(attempt), task, start=False)
+        except CondaFlowError as error:
+            raise as_airflow_error(error) from None
+
+    def conclude_deferred(self, context: Context, event: Any = None) -> list[list[int]] | None:
+        """Conclude the attempt that the triggerer has followed to its end.
+
+        Args:
+            context: Airflow's context of the task.
+            event: what the trigger says, of which only a ``problem`` counts; under ``airflow dags test`` it
+                may be a word such as ``success``.
+
+        Raises:
+            AirflowException: the step failed, or the triggerer lost contact with the cluster.
+        """
+        try:
+            tried = self.open(context)
+            record = tried.newest
+            problem = event.get("problem") if isinstance(event, dict) else None
+            if record is None or (problem and not record.is_done):
+                # Airflow tries again, and the next try finds the pod or job by its labels.
+                raise AirflowException(problem or f"Step {self.step} has left no result.")
+            tried = tried.at(record.attempt)
+            result = TaskResult(record.is_done, record, record.exception, reported=True)
+            return self.conclude(context, tried, result)
+        except CondaFlowError as error:
+            raise as_airflow_error(error) from None
+
+    def _run(self, context: Context, tried: Try, task: RemoteTask, *, start: bool) -> list[list[int]] | None:
+        # Not created in __init__: Airflow copies operators, and an Event has a lock, which cannot be copied.
+        cancel = self._cancel = threading.Event()
+        request, storage = tried.request, tried.datastore.storage
+        handed_over = False
+
+        def done() -> bool:
+            return is_done(storage, request)
+
+        try:
+            if start:
+                task.start()
+                self.log.info("The step runs as %s.", task.title)
+            task.follow(cancel, done, worker_seconds(tried.settings))
+            if not task.is_over and not cancel.is_set():
+                # _defer raises TaskDeferred, which leaves this function; the pod must survive the finally.
+                if handed_over := defers(tried.settings):
+                    self._defer(context, tried, task)
+                task.follow(cancel, done)
+            end = task.end()
+        finally:
+            if not handed_over:
+                task.remove(wait=False)
+        result = conclude(storage, request, end, cancelled=cancel.is_set())
+        return self.conclude(context, tried, result)
+
+    def _defer(self, context: Context, tried: Try, task: RemoteTask) -> None:
+        self._show_split_name(context, tried)
+        end_at: float | None = None
+        timeout: timedelta | None = None
+        if self.execution_timeout is not None:
+            started = context["ti"].start_date
+            begun = time.time() if started is None else started.timestamp()
+            end_at = begun + self.execution_timeout.total_seconds()
+            timeout = timedelta(seconds=max(0.0, end_at - time.time())) + _DEADLINE_SLACK
+        self.defer(
+            trigger=StepTrigger(
+                request=dict(tried.request.to_dict()),
+                settings=tried.settings.given(),
+                watch=self.watch,
+                state={**task.hand_over(), **self.watch_arguments(tried)},
+                end_at=end_at,
+                facts=TriggerTask.of(self, ends_here=tried.ends_here).to_dict(),
+            ),
+            method_name="conclude_deferred",
+            timeout=timeout,
+        )
+
+    def _show_split_name(self, context: Context, tried: Try) -> None:
+        """Give a mapped task its name now: Airflow takes none from the triggerer."""
+        if not self.indices:
+            return
+        reader = RecordReader(tried.datastore.storage, tried.request.flow, tried.request.run_id)
+        inputs = gather_inputs(tried.run, self.step, self.index_path(), reader)
+        self.name_split(context, inputs.split_name)
+        set_rendered_name(str(context["split_name"]))  # type: ignore[typeddict-item]
+
+
+def set_rendered_name(name: str) -> None:
+    """Tell Airflow the name of the mapped task that runs in this process."""
+    from airflow.sdk.execution_time import task_runner  # noqa: PLC0415 - only in a task
+    from airflow.sdk.execution_time.comms import SetRenderedMapIndex  # noqa: PLC0415 - only in a task
+
+    # Airflow has no public way: it renders the name before and after ``execute``, and not when it defers.
+    comms: Any = task_runner.SUPERVISOR_COMMS
+    comms.send(msg=SetRenderedMapIndex(rendered_map_index=name))

@@ -1,0 +1,237 @@
+"""Trigger that follows the pod or job of a step in Airflow's triggerer, and ends the step's task there.
+
+A task that ends in the triggerer starts no second worker, and cannot meet the races of the scheduler between
+the two halves of a deferred task. What the triggerer cannot do is left to a worker: see ``TriggerTask``.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import importlib
+import time
+from collections.abc import AsyncIterator
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, Any
+
+from airflow.triggers.base import BaseTrigger, TaskFailedEvent, TaskSuccessEvent, TriggerEvent
+from asgiref.sync import sync_to_async
+
+from airflow_conda_flow.airflow.configuration import airflow_datastore
+from airflow_conda_flow.airflow.step_end import SKIP_KEY, StepEnd, failure_text, skipped_value
+from airflow_conda_flow.compute.remote_attempt import End, Watched, conclude
+from airflow_conda_flow.datastore.datastore import Datastore
+from airflow_conda_flow.datastore.manifests import read_attempt, read_run_manifest
+from airflow_conda_flow.errors import ComputeUnavailable, CondaFlowError, TaskFailed
+from airflow_conda_flow.records.task_record import TaskRecord
+from airflow_conda_flow.runner.attempt_record import as_exception
+from airflow_conda_flow.runner.task_request import TaskRequest
+
+if TYPE_CHECKING:
+    from airflow_conda_flow.airflow.operators.step import StepTask
+
+_RETURN_KEY = "return_value"
+_ENDING_SECONDS = 60.0
+"""Seconds that a pod or job has to end after it was told to: more than the 30 s that its cluster gives it."""
+
+
+@dataclass(frozen=True)
+class TriggerTask:
+    """Facts about a task that decide how it may end in the triggerer.
+
+    Attributes:
+        needs_worker: True if the task's success has effects that Airflow has on workers alone: events of its
+            outlets, and callbacks.
+        failure_needs_worker: True if its failure has such effects.
+        ends_here: True if Airflow does not try again, whatever the failure is.
+        is_foreach: True if tasks are mapped over the splits of this one.
+        is_mapped: True if the task is mapped itself.
+        indices: its index path.
+        most_splits: how many splits Airflow maps a task over.
+        left_out: for a switch: the tasks to skip, by the step that was chosen.
+    """
+
+    needs_worker: bool
+    failure_needs_worker: bool
+    ends_here: bool
+    is_foreach: bool
+    is_mapped: bool
+    indices: list[int]
+    most_splits: int
+    left_out: dict[str, list[str]]
+
+    @classmethod
+    def of(cls, operator: StepTask, *, ends_here: bool) -> TriggerTask:
+        """Facts about the task of an operator, in this process's configuration."""
+        from airflow.sdk.configuration import conf  # noqa: PLC0415 - reads the configuration
+
+        return cls(
+            needs_worker=bool(operator.outlets or operator.on_success_callback),
+            failure_needs_worker=bool(operator.on_failure_callback or operator.on_retry_callback),
+            ends_here=ends_here,
+            is_foreach=operator.kind == "foreach",
+            is_mapped=bool(operator.indices),
+            indices=list(operator.indices),
+            most_splits=conf.getint("core", "max_map_length", fallback=1024),
+            left_out={chosen: list(tasks) for chosen, tasks in operator.left_out.items()},
+        )
+
+    def to_dict(self) -> dict[str, Any]:
+        """The facts as JSON."""
+        return asdict(self)
+
+
+class StepTrigger(BaseTrigger):
+    """Trigger that follows a pod or job to its end, and ends the task.
+
+    Args:
+        request: the attempt, as ``TaskRequest.to_dict`` writes it.
+        settings: texts of the settings that the worker has and that this process may lack.
+        watch: function, as ``module:name``, that makes the ``Watched`` from the state and the datastore.
+        state: what the function needs: the pod or job, the position of its log, the connection.
+        end_at: the task's time limit, in seconds since 1970; None for no limit.
+        facts: ``TriggerTask`` as JSON.
+    """
+
+    def __init__(
+        self,
+        *,
+        request: dict[str, Any],
+        settings: dict[str, str],
+        watch: str,
+        state: dict[str, Any],
+        end_at: float | None,
+        facts: dict[str, Any],
+    ) -> None:
+        super().__init__()  # type: ignore[no-untyped-call]
+        self.request = request
+        self.settings = settings
+        self.watch = watch
+        self.state = state
+        self.end_at = end_at
+        self.facts = facts
+        self._watched: Watched | None = None
+
+    def serialize(self) -> tuple[str, dict[str, Any]]:
+        """Path of the class, and the arguments that make the trigger again."""
+        names = ("request", "settings", "watch", "state", "end_at", "facts")
+        return f"{__name__}.{type(self).__name__}", {name: getattr(self, name) for name in names}
+
+    async def run(self) -> AsyncIterator[TriggerEvent]:
+        """Yield one event: the task has ended, or a worker has to go on."""
+        # Expected problems become events: a trigger that raises fails the task with a traceback of ours.
+        try:
+            event = await self._event()
+        except CondaFlowError as error:
+            event = self._back(str(error))
+        finally:
+            if self._watched is not None:
+                self._watched.close()
+        yield event
+
+    async def _event(self) -> TriggerEvent:
+        # Airflow answers questions about connections in the one thread of sync_to_async alone.
+        datastore = await sync_to_async(_opened)(tuple(sorted(self.settings.items())))
+        request = TaskRequest.from_dict(self.request)
+        end = await self._followed(datastore, request)
+        result = await asyncio.to_thread(conclude, datastore.storage, request, end)
+        run = await asyncio.to_thread(read_run_manifest, datastore.storage, request.flow, request.run_id)
+        task = TriggerTask(**self.facts)
+        step_end = await asyncio.to_thread(
+            StepEnd.of, request, run, datastore, result, self.log.error, task.ends_here
+        )
+        if self.task_instance is None:  # ``airflow dags test``, which knows no other events
+            return self._back(None)
+        return await self._ending(step_end, task)
+
+    async def _followed(self, datastore: Datastore, request: TaskRequest) -> End:
+        """Pass the log on until the pod or job has ended; the manifest counts if the cluster is away."""
+        try:
+            module, _, name = self.watch.partition(":")
+            make = getattr(importlib.import_module(module), name)
+            watched: Watched = await sync_to_async(make)(self.state, datastore, request)
+            self._watched = watched
+            deadline, reason = self.end_at, None
+            while True:
+                for line in await asyncio.to_thread(watched.lines):
+                    self.log.info("%s", line)
+                if watched.is_over:
+                    break
+                if deadline is not None and time.time() > deadline:
+                    if reason is not None:  # it was told to end, and did not
+                        break
+                    reason = "The task's time is up."
+                    deadline = time.time() + _ENDING_SECONDS
+                    await asyncio.to_thread(watched.remove)
+                await asyncio.sleep(watched.pause)
+            await asyncio.to_thread(watched.remove)
+            return watched.end() if reason is None else End(reason)
+        except ComputeUnavailable:
+            record = await asyncio.to_thread(read_attempt, datastore.storage, request.name)
+            if record is None or not record.is_done:
+                raise
+            self.log.warning("The cluster cannot be reached, but the step is done.")
+            return End(None)
+
+    async def _ending(self, end: StepEnd, task: TriggerTask) -> TriggerEvent:
+        """Event that ends the task, or one for a worker where that is needed."""
+        record = end.result.record
+        if end.result.ok:
+            too_wide = task.is_foreach and (record.num_splits or 0) > task.most_splits
+            if task.needs_worker or too_wide:
+                return self._back(None)
+            await self._tell(task, record)
+            self.log.info("The step is done.")
+            return TaskSuccessEvent()
+        # Airflow tries a failed task again while it has tries left; a worker can say that it must not.
+        if task.failure_needs_worker or not (end.may_retry or task.ends_here):
+            return self._back(None)
+        exception = end.result.exception or as_exception(TaskFailed("No reason is known."))
+        self.log.error("%s", failure_text(record.step, exception))
+        return TaskFailedEvent()
+
+    async def _tell(self, task: TriggerTask, record: TaskRecord) -> None:
+        """Push what tasks after this one read: the splits of a foreach, or what a switch leaves out."""
+        if task.is_foreach and record.num_splits is not None:
+            splits = [[*task.indices, index] for index in range(record.num_splits)]
+            await self._push(_RETURN_KEY, splits, None if task.is_mapped else len(splits))
+        if left_out := task.left_out.get(record.chosen or ""):
+            await self._push(SKIP_KEY, skipped_value(left_out), None)
+
+    async def _push(self, key: str, value: Any, mapped_length: int | None) -> None:
+        from airflow.sdk.execution_time import task_runner  # noqa: PLC0415 - only in a triggerer
+        from airflow.sdk.execution_time.comms import SetXCom  # noqa: PLC0415 - only in a triggerer
+
+        # Not by TaskSuccessEvent(xcoms=...): Airflow stores those as JSON in JSON, and without the length
+        # that a mapped task needs.
+        ti: Any = self.task_instance
+        comms: Any = task_runner.SUPERVISOR_COMMS
+        await comms.asend(
+            SetXCom(
+                key=key,
+                value=value,
+                dag_id=ti.dag_id,
+                run_id=ti.run_id,
+                task_id=ti.task_id,
+                map_index=ti.map_index,
+                mapped_length=mapped_length,
+            )
+        )
+
+    def _back(self, problem: str | None) -> TriggerEvent:
+        """Event that makes a worker go on."""
+        return TriggerEvent({"problem": problem})  # type: ignore[no-untyped-call]
+
+    async def on_kill(self) -> None:
+        """End the pod or job: a person has marked or cleared the task."""
+        if self._watched is not None:
+            await asyncio.to_thread(self._watched.remove)
+
+
+_datastores: dict[tuple[tuple[str, str], ...], Datastore] = {}
+"""Datastores by settings, shared by all triggers of this process: opening one may ask for a connection."""
+
+
+def _opened(settings: tuple[tuple[str, str], ...]) -> Datastore:
+    if settings not in _datastores:
+        _datastores[settings] = airflow_datastore(dict(settings))
+    return _datastores[settings]

@@ -1,0 +1,186 @@
+"""The course of an attempt in a pod or job: start it, follow it to its end, and conclude it.
+
+The command line, Airflow's workers and Airflow's triggerer take the same course, for every kind of place. The
+manifest is the truth about an attempt: it is asked first, and what the cluster says counts only without it.
+"""
+
+from __future__ import annotations
+
+import math
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from airflow_conda_flow.datastore.manifests import read_attempt, write_task_manifest
+from airflow_conda_flow.datastore.storage import Storage
+from airflow_conda_flow.errors import ComputeUnavailable, TaskFailed, TaskLost
+from airflow_conda_flow.runner.attempt_record import as_exception, commit_failure
+from airflow_conda_flow.runner.task_request import TaskRequest, TaskResult
+
+_CANCELLED = "The task was ended before it finished."
+
+
+@dataclass(frozen=True)
+class End:
+    """How a pod or job ended, in the words of its cluster.
+
+    Attributes:
+        cause: outside cause of the end, in one line; None if the step ended by itself.
+        silent: message for an attempt that has neither a cause nor a manifest.
+        is_lost: True if the cause lies in the infrastructure, such as an eviction or a lost machine.
+    """
+
+    cause: str | None
+    silent: str = ""
+    is_lost: bool = False
+
+
+class RemoteTask(Protocol):
+    """A pod or job that runs an attempt, and that this process waits for."""
+
+    @property
+    def title(self) -> str:
+        """Name for people, such as ``pod x``; known once it was started."""
+
+    @property
+    def is_over(self) -> bool:
+        """True if it had ended at the last look."""
+
+    def start(self) -> None:
+        """Create the pod, or submit the job.
+
+        Raises:
+            ComputeUnavailable: it is refused, or the cluster cannot be reached.
+        """
+
+    def follow(self, cancel: threading.Event, is_done: Callable[[], bool], seconds: float = math.inf) -> None:
+        """Pass the log on and wait, until it has ended or the time is up; a further call continues.
+
+        Args:
+            cancel: when set, this returns early. A job is ended before; a pod is ended by ``remove``.
+            is_done: returns True if the attempt is committed as done.
+            seconds: how long to wait at most.
+
+        Raises:
+            ComputeUnavailable: the cluster does not answer any more.
+        """
+
+    def end(self) -> End:
+        """How it ended; call this after ``follow``."""
+
+    def remove(self, *, wait: bool) -> None:
+        """End it if it still runs, and remove what it leaves; a cluster that does not answer is no error.
+
+        Args:
+            wait: return only when it is gone.
+        """
+
+    def hand_over(self) -> dict[str, Any]:
+        """Stop following, and return what another process needs to go on from here, as JSON."""
+
+
+class Watched(Protocol):
+    """A pod or job that Airflow's triggerer waits for; its methods are called in threads, one at a time."""
+
+    @property
+    def is_over(self) -> bool:
+        """True if it had ended at the last look."""
+
+    @property
+    def pause(self) -> float:
+        """Seconds until the next look."""
+
+    def lines(self) -> list[str]:
+        """Look at it, and return the new lines of its log and lines of ours about it.
+
+        Raises:
+            ComputeUnavailable: the cluster did not answer for five minutes.
+        """
+
+    def end(self) -> End:
+        """How it ended."""
+
+    def remove(self) -> None:
+        """End it if it still runs, and remove what it leaves; a cluster that does not answer is no error."""
+
+    def close(self) -> None:
+        """Stop waiting for it."""
+
+
+def is_done(storage: Storage, request: TaskRequest) -> bool:
+    """True if the attempt is committed as done."""
+    record = read_attempt(storage, request.name)
+    return record is not None and record.is_done
+
+
+def run_to_end(
+    task: RemoteTask,
+    storage: Storage,
+    request: TaskRequest,
+    on_start: Callable[[str], None],
+    cancel: threading.Event,
+) -> TaskResult:
+    """Start a pod or job, wait until it has ended, and return the result of its attempt.
+
+    Args:
+        task: the pod or job.
+        storage: the datastore's storage.
+        request: the attempt.
+        on_start: called with the title of the pod or job once it was started.
+        cancel: when set, the attempt is ended early.
+
+    Raises:
+        DatastoreError: the manifest cannot be read or written.
+    """
+    end = End(_CANCELLED)
+    try:
+        if not cancel.is_set():
+            task.start()
+            on_start(task.title)
+            task.follow(cancel, lambda: is_done(storage, request))
+            end = task.end()
+    except ComputeUnavailable as error:
+        end = End(str(error), is_lost=True)
+    finally:
+        # When cancelled, wait: nothing of the run may be left running. Else it has ended by itself.
+        task.remove(wait=cancel.is_set())
+    return conclude(storage, request, end, cancelled=cancel.is_set())
+
+
+def conclude(storage: Storage, request: TaskRequest, end: End, *, cancelled: bool = False) -> TaskResult:
+    """Result of an attempt whose pod or job has ended; an attempt without a manifest is committed as failed.
+
+    Args:
+        storage: the datastore's storage.
+        request: the attempt.
+        end: how the pod or job ended.
+        cancelled: True if the attempt was ended on request; this takes the place of ``end.cause``.
+
+    Raises:
+        DatastoreError: the manifest cannot be read or written.
+    """
+    kind = TaskLost if end.is_lost and not cancelled else TaskFailed
+    cause = _CANCELLED if cancelled else end.cause
+    record = read_attempt(storage, request.name)
+    if record is None:
+        cause = cause or end.silent
+        record = commit_failure(storage, request, kind(cause))
+    # The manifest is the commit: if it says "done", the attempt is done, whatever happened to its pod
+    # afterwards.
+    if record.is_done:
+        return TaskResult(ok=True, record=record)
+    if cause is None:
+        # The runner saw the failure itself, and printed the traceback as the last of its lines.
+        return TaskResult(ok=False, record=record, exception=record.exception, reported=True)
+    exception = as_exception(kind(cause))
+    if kind is TaskLost and _is_of_runner(record.exception):
+        # The runner noticed only that it was told to end. Later tries read from the manifest why.
+        record = record.with_exception(exception)
+        write_task_manifest(storage, record)
+    return TaskResult(False, record, exception, cancelled)
+
+
+def _is_of_runner(exception: Any) -> bool:
+    """True if the failure was raised by the runner, and not by the step's own code."""
+    return exception is None or exception["type"] == TaskFailed.__name__
