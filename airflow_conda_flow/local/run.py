@@ -7,12 +7,13 @@ import threading
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
 from airflow_conda_flow._version import __version__
 from airflow_conda_flow.compute.compute import RunContext, make_compute
+from airflow_conda_flow.compute.infrastructure import infrastructure_retries
 from airflow_conda_flow.compute.placement import Placement
 from airflow_conda_flow.environments.progress import open_progress
 from airflow_conda_flow.flow.decorators.retry import retries
@@ -21,7 +22,7 @@ from airflow_conda_flow.flow.username import username
 from airflow_conda_flow.local.cloning import Cloning
 from airflow_conda_flow.local.console import Console
 from airflow_conda_flow.local.readiness import Readiness
-from airflow_conda_flow.local.scheduler import Scheduler, TaskLines, TaskOutcome
+from airflow_conda_flow.local.scheduler import RunTask, Scheduler, TaskLines, TaskOutcome
 from airflow_conda_flow.records.run_record import RunRecord
 from airflow_conda_flow.records.task_record import TaskRecord
 from airflow_conda_flow.runner.attempt import caught_outside
@@ -29,6 +30,9 @@ from airflow_conda_flow.runner.run_preparation import prepare_run
 from airflow_conda_flow.runner.stores import open_environments, open_settings_datastore
 from airflow_conda_flow.runner.task_request import TaskRequest
 from airflow_conda_flow.settings.loading import Settings
+
+_LOST_PAUSE = 3.0
+"""Seconds before a step is tried again whose pod or job was taken away: its cluster is busy with that."""
 
 
 @dataclass(frozen=True)
@@ -75,6 +79,7 @@ class LocalRun:
         self._datastore = open_settings_datastore(settings)
         self._environments = open_environments(settings, self._datastore, open_progress(sys.stderr))
         self._settings = settings
+        self._spare = infrastructure_retries(settings)
 
     @property
     def datastore_name(self) -> str:
@@ -116,45 +121,7 @@ class LocalRun:
             resumed=self._options.resumed,
             current={"trigger": self._options.trigger} if self._options.trigger else None,
         )
-        context = RunContext(
-            run, self._datastore, self._environments, self._settings, Path(definition.file).parent
-        )
-        # One compute for all steps of a kind: that of Batch looks at all jobs with one request.
-        computes = {place.name: make_compute(place.name, context) for place in placement.places()}
-        decorators_of = definition.decorators
-
-        def run_task(
-            key: tuple[str, tuple[int, ...]], lines: TaskLines, cancel: threading.Event
-        ) -> TaskOutcome:
-            decorators = decorators_of[key[0]]
-            # @catch takes effect in the last attempt only, so the step has to know which one that is.
-            times, seconds = retries(decorators)
-            is_last = lines.attempt >= times
-            request = TaskRequest(definition.name, self.run_id, *key, attempt=lines.attempt, is_last=is_last)
-            result = computes[placement.names[key[0]]].run(
-                request,
-                output=lambda _stream, text: lines.line(text),
-                on_start=lines.started,
-                cancel=cancel,
-            )
-            # A pod or job may die together with its runner, which would have applied @catch.
-            if not result.ok and not result.cancelled:
-                result = caught_outside(request, run, self._datastore, result, lines.line)
-            if result.ok:
-                outcome = _outcome(result.record, self._options.max_num_splits)
-                if outcome.ok and result.record.num_splits is not None:
-                    lines.line(f"Foreach yields {result.record.num_splits} child steps.")
-                return outcome
-            exception = None if result.reported else result.exception
-            # Retry at once on this machine: waiting would change nothing here.
-            pause = seconds if placement.is_remote(key[0]) else 0.0
-            return TaskOutcome(
-                ok=False,
-                failure=None if exception is None else exception["traceback"] or exception["message"],
-                retry_in=None if is_last or cancel.is_set() else pause,
-                was_ended=result.cancelled,
-            )
-
+        run_task = self._run_task(run, placement)
         if self._options.resumed is not None:
             self._console.run_line(
                 "Gathering required information to resume run (this may take a bit of time)..."
@@ -179,6 +146,56 @@ class LocalRun:
             readiness,
             first,
         )
+
+    def _run_task(self, run: RunRecord, placement: Placement) -> RunTask:
+        """Function that runs one attempt of a task in the place of its step."""
+        context = RunContext(
+            run, self._datastore, self._environments, self._settings, Path(self._definition.file).parent
+        )
+        # One compute for all steps of a kind: that of Batch looks at all jobs with one request.
+        computes = {place.name: make_compute(place.name, context) for place in placement.places()}
+        decorators_of = self._definition.decorators
+
+        def run_task(
+            key: tuple[str, tuple[int, ...]], lines: TaskLines, cancel: threading.Event
+        ) -> TaskOutcome:
+            decorators = decorators_of[key[0]]
+            # @catch takes effect in the last attempt only, so the step has to know which one that is.
+            times, seconds = retries(decorators)
+            is_last = lines.attempt - lines.lost >= times
+            request = TaskRequest(run.flow, self.run_id, *key, attempt=lines.attempt, is_last=is_last)
+            result = computes[placement.names[key[0]]].run(
+                request,
+                output=lambda _stream, text: lines.line(text),
+                on_start=lines.started,
+                cancel=cancel,
+            )
+            # A pod or job may die together with its runner, which would have applied @catch.
+            is_lost = not result.ok and result.record.is_lost
+            if is_lost:
+                is_last = lines.lost >= self._spare
+                request = replace(request, is_last=is_last)
+            if not result.ok and not result.cancelled:
+                result = caught_outside(request, run, self._datastore, result, lines.line)
+            if result.ok:
+                outcome = _outcome(result.record, self._options.max_num_splits)
+                if outcome.ok and result.record.num_splits is not None:
+                    lines.line(f"Foreach yields {result.record.num_splits} child steps.")
+                return outcome
+            exception = None if result.reported else result.exception
+            # Retry at once on this machine: waiting would change nothing here.
+            pause = seconds if placement.is_remote(key[0]) else 0.0
+            if is_lost:
+                pause = _LOST_PAUSE
+            return TaskOutcome(
+                ok=False,
+                failure=None if exception is None else exception["traceback"] or exception["message"],
+                retry_in=None if is_last or cancel.is_set() else pause,
+                was_ended=result.cancelled,
+                is_lost=is_lost,
+            )
+
+        return run_task
 
 
 def _outcome(record: TaskRecord, max_num_splits: int) -> TaskOutcome:

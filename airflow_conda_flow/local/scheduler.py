@@ -35,6 +35,7 @@ class TaskOutcome:
         failure: lines that describe the failure; None if the task has printed them.
         retry_in: seconds until the next attempt; None if there is none.
         was_ended: True if the attempt was cancelled: the cause is another task, or an interrupt.
+        is_lost: True if the attempt's machine, pod or job was taken away.
     """
 
     ok: bool
@@ -42,6 +43,7 @@ class TaskOutcome:
     failure: str | None = None
     retry_in: float | None = None
     was_ended: bool = False
+    is_lost: bool = False
 
 
 @dataclass
@@ -68,11 +70,13 @@ class TaskLines:
     Attributes:
         process: process of the attempt, such as ``pid 123``; None before it has started.
         attempt: number of the attempt that runs, from 0.
+        lost: number of attempts before it that the infrastructure has lost.
     """
 
     def __init__(self, console: Console, pathspec: str) -> None:
         self.process: str | None = None
         self.attempt = 0
+        self.lost = 0
         self._console = console
         self._pathspec = pathspec
 
@@ -170,6 +174,7 @@ class Scheduler:
         while (pause := _pause(outcomes)) is not None and not self._cancel.wait(pause):
             for _, lines in tasks:
                 lines.attempt += 1
+                lines.lost += any(each.is_lost for each in outcomes)
             outcomes = self._attempts(tasks)
         ended = zip(keys, outcomes, strict=True)
         for pair in sorted(ended, key=lambda pair: pair[1].was_ended):  # _take_one reports the first
