@@ -10,11 +10,10 @@ from airflow.sdk.exceptions import AirflowException
 from airflow_conda_flow.airflow.operators.batch_connection import connect
 from airflow_conda_flow.airflow.operators.remote import RemoteStepTask
 from airflow_conda_flow.airflow.operators.step import Try
-from airflow_conda_flow.compute.batch.board import OVER
 from airflow_conda_flow.compute.batch.errors import translated
-from airflow_conda_flow.compute.batch.failure import ENDED, is_ending
+from airflow_conda_flow.compute.batch.failure import ENDED
 from airflow_conda_flow.compute.batch.job import attempt_of_job, job_family
-from airflow_conda_flow.compute.batch.jobs import CLIENT_CONFIG, BatchRegion, JobTask, poll_interval
+from airflow_conda_flow.compute.batch.jobs import CLIENT_CONFIG, BatchRegion, JobTask, job_left, poll_interval
 from airflow_conda_flow.compute.batch.plan import StepPlan, job_arguments, plan_step, step_region
 from airflow_conda_flow.compute.batch.service import Job
 from airflow_conda_flow.compute.stored_lines import stored_lines
@@ -59,12 +58,7 @@ class BatchStepOperator(RemoteStepTask, BatchOperator):  # type: ignore[misc]  #
         del context
         region, plan = self.region_and_plan(tried)
         family = job_family(tried.request, tried.settings.datastore_root)
-        found = [
-            job
-            for job in region.service.find(plan.queue, family)
-            if attempt_of_job(job["jobName"]) >= tried.first
-        ]
-        job = self._own(tried, found) or self._running(region, found)
+        job = job_left(region.service, plan.queue, family, range(tried.first, tried.request.attempt + 1))
         if job is None:
             return None
         self.job_id = job["jobId"]
@@ -86,17 +80,6 @@ class BatchStepOperator(RemoteStepTask, BatchOperator):  # type: ignore[misc]  #
             self._cancel.set()
         if self.job_id:
             self.hook.client.terminate_job(jobId=self.job_id, reason=ENDED)
-
-    def _own(self, tried: Try, found: list[Job]) -> Job | None:
-        """Job of the attempt of this try, in any status: the worker was lost right after it submitted it."""
-        own = [job for job in found if attempt_of_job(job["jobName"]) == tried.request.attempt]
-        return max(own, key=lambda job: int(job["createdAt"]), default=None)
-
-    def _running(self, region: BatchRegion, found: list[Job]) -> Job | None:
-        """Job of an earlier attempt that has not ended: its worker was lost."""
-        running = [job["jobId"] for job in found if job["status"] not in OVER]
-        jobs = [job for job in region.service.describe(running).values() if not is_ending(job)]
-        return max(jobs, key=lambda job: attempt_of_job(job["jobName"]), default=None)
 
     def _task(
         self,

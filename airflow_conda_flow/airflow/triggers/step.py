@@ -159,7 +159,7 @@ class StepTrigger(BaseTrigger):
                 if deadline is not None and time.time() > deadline:
                     if reason is not None:  # it was told to end, and did not
                         break
-                    reason = "The task's time is up."
+                    reason = "The task's time is up (execution_timeout)."
                     deadline = time.time() + _ENDING_SECONDS
                     await asyncio.to_thread(watched.remove)
                 await asyncio.sleep(watched.pause)

@@ -9,12 +9,13 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from airflow_conda_flow.compute.batch.board import JobBoard
-from airflow_conda_flow.compute.batch.failure import end_of
+from airflow_conda_flow.compute.batch.board import OVER, JobBoard
+from airflow_conda_flow.compute.batch.failure import end_of, is_ending
 from airflow_conda_flow.compute.batch.follow import JobNews, follow
+from airflow_conda_flow.compute.batch.job import attempt_of_job
 from airflow_conda_flow.compute.batch.log import JobLog, Pace
 from airflow_conda_flow.compute.batch.plan import StepPlan, job_arguments, plan_step, step_region
-from airflow_conda_flow.compute.batch.service import BatchService
+from airflow_conda_flow.compute.batch.service import BatchService, Job
 from airflow_conda_flow.compute.compute import RunContext
 from airflow_conda_flow.compute.remote_attempt import End, run_to_end
 from airflow_conda_flow.compute.stored_lines import stored_lines
@@ -219,6 +220,30 @@ def _plans(context: RunContext) -> Plans:
             plan = plan_step(step, decorators, context.settings, context.datastore.storage, service)
             plans[step] = regions[name], plan
     return plans
+
+
+def job_left(service: BatchService, queue: str, family: str, attempts: range) -> Job | None:
+    """Job to wait for instead of submitting one; None if there is none.
+
+    It is a job of the last attempt in any status, whose worker was lost right after it submitted the job, else
+    one of an earlier attempt that has not ended.
+
+    Args:
+        service: AWS Batch in the region of the queue.
+        queue: the job queue.
+        family: ``job_family`` of the task.
+        attempts: the attempts that count.
+
+    Raises:
+        ComputeUnavailable: Batch cannot be reached, or refused a request.
+    """
+    found = [job for job in service.find(queue, family) if attempt_of_job(job["jobName"]) in attempts]
+    own = [job for job in found if attempt_of_job(job["jobName"]) == attempts[-1]]
+    if own:
+        return max(own, key=lambda job: int(job["createdAt"]))
+    running = [job["jobId"] for job in found if job["status"] not in OVER]
+    jobs = [job for job in service.describe(running).values() if not is_ending(job)]
+    return max(jobs, key=lambda job: attempt_of_job(job["jobName"]), default=None)
 
 
 def poll_interval(settings: Settings) -> float:

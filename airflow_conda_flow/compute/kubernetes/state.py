@@ -29,7 +29,9 @@ _TERMINATED, _KILLED = 143, 137  # 128 + SIGTERM, 128 + SIGKILL
 _OWN_REASONS = frozenset({"DeadlineExceeded"})
 """Reasons of a pod's end that lie in the pod itself: a new one would end likewise."""
 # What the kubelet writes when it evicts a pod that used more disk than it may.
-_OWN_USE = re.compile(r"local ephemeral storage (usage exceeds|limit)|[Uu]sage of EmptyDir volume")
+_OWN_USE = re.compile(
+    r"ephemeral local storage usage exceeds|exceeded its local ephemeral storage limit|Usage of EmptyDir volume"
+)
 
 
 @dataclass(frozen=True)

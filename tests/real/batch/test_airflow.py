@@ -8,9 +8,9 @@ import time
 
 import pytest
 
-from airflow_conda_flow.airflow.operators.batch import _Work
 from airflow_conda_flow.compute.batch.failure import ENDED
-from airflow_conda_flow.compute.batch.jobs import BatchRegion
+from airflow_conda_flow.compute.batch.job import job_family
+from airflow_conda_flow.compute.batch.jobs import BatchRegion, job_left
 from airflow_conda_flow.compute.batch.plan import job_arguments, plan_step
 from airflow_conda_flow.datastore.s3_storage import S3Storage
 from airflow_conda_flow.flow.decorators.batch import BatchDecorator
@@ -132,15 +132,19 @@ def test_a_job_of_an_earlier_attempt_is_waited_for_unless_it_ends(cluster, tmp_p
     plan = plan_step("s", decorators, settings, storage, region.service)
     arn = region.service.register(plan.definition, storage)
 
-    def work(attempt):
-        return _Work(TaskRequest("Found", "1", "s", (), attempt), storage, settings, region, plan)
+    def request(attempt):
+        return TaskRequest("Found", "1", "s", (), attempt)
 
-    assert work(1).running_job() is None
-    arguments = job_arguments(plan, arn, work(0).request, storage.url)
+    def left(attempt):
+        family = job_family(request(attempt), storage.url)
+        return job_left(region.service, plan.queue, family, range(attempt + 1))
+
+    assert left(1) is None
+    arguments = job_arguments(plan, arn, request(0), storage.url)
     arguments["containerOverrides"] = {"command": ["sleep", "100"]}
     job_id = region.service.submit(**arguments)
     cluster.container_of("Found-")
-    assert work(0).running_job()["jobId"] == job_id
-    assert work(1).running_job()["jobId"] == job_id
+    assert left(0)["jobId"] == job_id
+    assert left(1)["jobId"] == job_id
     region.service.terminate(job_id)
-    assert work(1).running_job() is None
+    assert left(1) is None

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from airflow_conda_flow.compute.batch.failure import describe_failure, failure_reason, is_ending
+from airflow_conda_flow.compute.batch.failure import describe_failure, end_of, failure_reason, is_ending
 
 
 def make_job(status_reason=None, code=None, reason=None, status="FAILED", **more):
@@ -104,3 +104,22 @@ def test_a_job_that_was_told_to_end_is_not_waited_for():
     assert is_ending(make_job("Ended by airflow-conda-flow", status="RUNNING"))
     assert not is_ending(make_job("MISCONFIGURATION:COMPUTE_ENVIRONMENT_MAX_RESOURCE", status="RUNNABLE"))
     assert not is_ending(make_job(status="RUNNING"))
+
+
+@pytest.mark.parametrize(
+    ("job", "lost"),
+    [
+        (None, True),
+        (make_job("Host EC2 (instance i-0123) terminated."), True),
+        (make_job("Your Spot Task was interrupted."), True),
+        (make_job(startedAt=1795547783256), True),
+        (make_job(), False),
+        (make_job("OutOfMemoryError: Container killed due to memory usage", 137), False),
+        (make_job("Essential container in task exited", 1), False),
+        (make_job("Job attempt duration exceeded timeout"), False),
+        (make_job("CannotPullContainerError: no such image"), False),
+    ],
+)
+def test_what_aws_has_taken_away(job, lost):
+    """Such a job is tried again without @retry."""
+    assert end_of(job, "j-1").is_lost is lost

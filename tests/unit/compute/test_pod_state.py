@@ -180,3 +180,57 @@ def test_examples():
     results = doctest.testmod(pod_state)
     assert results.attempted
     assert not results.failed
+
+
+@pytest.mark.parametrize(
+    ("pod", "lost"),
+    [
+        (None, True),
+        (make_pod({"phase": "Succeeded", "containerStatuses": ended(0)}), False),
+        (make_pod({"phase": "Failed", "containerStatuses": ended(1)}), False),
+        (make_pod({"phase": "Failed", "reason": "Evicted", "message": "The node was low on memory."}), True),
+        (
+            make_pod(
+                {
+                    "phase": "Failed",
+                    "reason": "Evicted",
+                    "message": "Pod ephemeral local storage usage exceeds the total limit of containers 1Gi.",
+                }
+            ),
+            False,
+        ),
+        (
+            make_pod(
+                {
+                    "phase": "Failed",
+                    "reason": "Evicted",
+                    "message": 'Usage of EmptyDir volume "x" exceeds the limit "1Mi".',
+                }
+            ),
+            False,
+        ),
+        (
+            make_pod(
+                {
+                    "phase": "Failed",
+                    "reason": "Preempting",
+                    "message": "Preempted in order to admit critical pod",
+                }
+            ),
+            True,
+        ),
+        (make_pod({"phase": "Failed", "reason": "NodeLost"}), True),
+        (make_pod({"phase": "Failed", "reason": "Shutdown", "message": "Node is shutting down."}), True),
+        (make_pod({"phase": "Failed", "reason": "OutOfcpu"}), True),
+        (make_pod({"phase": "Failed", "reason": "DeadlineExceeded", "containerStatuses": ended(137)}), False),
+        (make_pod({"phase": "Failed", "containerStatuses": ended(137, "OOMKilled")}), False),
+        (make_pod({"phase": "Failed"}), False),
+        (make_pod({"phase": "Running"}, GOING), True),
+        (make_pod({"phase": "Running", "containerStatuses": ended(143)}), True),
+        (make_pod({"phase": "Running", "containerStatuses": ended(137)}), False),
+    ],
+)
+def test_what_the_infrastructure_has_done(pod, lost):
+    """A pod that was taken away is tried again without @retry; one whose own step ended it is not."""
+    assert pod_state.was_taken_away(pod) is lost
+    assert pod_state.end_of(pod, "p").is_lost is lost

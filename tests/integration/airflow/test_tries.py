@@ -1,0 +1,201 @@
+"""Airflow's tries, a step's attempts, and what the infrastructure loses of them."""
+
+from __future__ import annotations
+
+import asyncio
+from types import SimpleNamespace
+
+import pytest
+from airflow.sdk import DAG
+from airflow.sdk.exceptions import AirflowException, AirflowFailException
+
+from airflow_conda_flow.airflow.identity import first_attempt_of
+from airflow_conda_flow.airflow.operators import remote
+from airflow_conda_flow.airflow.operators import step as step_module
+from airflow_conda_flow.airflow.triggers.step import StepTrigger, TriggerTask
+from airflow_conda_flow.compute.remote_attempt import End, conclude
+from airflow_conda_flow.datastore.manifests import read_attempt
+from airflow_conda_flow.errors import ComputeUnavailable
+from airflow_conda_flow.runner.attempt_record import commit_failure
+from airflow_conda_flow.runner.task_request import TaskRequest
+
+from ...parts.attempt_machine import datastore, make_run, one_step
+
+__all__ = ["datastore", "make_run"]
+
+
+@pytest.fixture
+def run(make_run, monkeypatch, tmp_path):
+    """A prepared run, in the datastore that Airflow's settings name."""
+    monkeypatch.setattr(step_module, "flow_run_id", lambda _dag_id, _run_id: "1")
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setenv("CONDA_FLOW_DATASTORE_ROOT", str(tmp_path / "root"))
+    return make_run(one_step("self.x = 1"))
+
+
+def request_of(attempt: int) -> TaskRequest:
+    """The request of an attempt of the first step."""
+    return TaskRequest("AFlow", "1", "start", attempt=attempt)
+
+
+def leave(run, statuses: str) -> None:
+    """Leave attempts: d for done, f for one that failed, l for one that was lost, - for one without a trace."""
+    storage = run.datastore.storage
+    for attempt, status in enumerate(statuses):
+        if status == "d":
+            run.done("start", attempt=attempt)
+        elif status == "f":
+            commit_failure(storage, request_of(attempt), ValueError("no"))
+        elif status == "l":
+            conclude(storage, request_of(attempt), End("Pod p was evicted.", is_lost=True))
+
+
+def make_operator(user_retries: int, spare: int = 2, kind: type = step_module.StepOperator):
+    """The operator of the first step."""
+    with DAG("a_flow", schedule=None):
+        return kind(
+            task_id="start",
+            flow="AFlow",
+            step="start",
+            kind="linear",
+            decorators={},
+            user_retries=user_retries,
+            retries=user_retries + spare,
+        )
+
+
+def context_of(try_number: int, max_tries: int) -> dict:
+    """The part of Airflow's context that a step reads."""
+    ti = SimpleNamespace(try_number=try_number, max_tries=max_tries, start_date=None)
+    return {"run_id": "manual__1", "ti": ti}
+
+
+@pytest.mark.parametrize(
+    ("left", "user_retries", "is_last", "newest"),
+    [
+        ("", 0, True, None),
+        ("", 1, False, None),
+        ("-", 0, True, None),  # a worker was lost: the step has not failed
+        ("l", 0, True, "failed"),
+        ("l", 1, False, "failed"),
+        ("f", 1, True, "failed"),
+        ("lf", 1, True, "failed"),
+        ("ll", 1, False, "failed"),
+        ("fl", 2, False, "failed"),
+        ("d", 0, True, "done"),
+        ("ld", 0, True, "done"),
+    ],
+)
+def test_only_failures_of_the_step_count(run, left, user_retries, is_last, newest):
+    """What the infrastructure loses takes nothing from @retry, and @catch waits for the step's last failure."""
+    leave(run, left)
+    operator = make_operator(user_retries)
+    tried = operator.open(context_of(len(left) + 1, operator.retries))
+    assert tried.request.attempt == len(left)
+    assert tried.request.is_last is is_last
+    assert (None if tried.newest is None else tried.newest.status) == newest
+
+
+def test_a_try_of_a_task_that_is_done_runs_nothing(run):
+    """Airflow missed the end: a worker was lost after the commit, or the scheduler took one end for another."""
+    leave(run, "d")
+    before = read_attempt(run.datastore.storage, request_of(0).name)
+    make_operator(0).execute(context_of(2, 2))
+    assert read_attempt(run.datastore.storage, request_of(0).name) == before
+    assert read_attempt(run.datastore.storage, request_of(1).name) is None
+
+
+def test_a_cleared_task_runs_again(run):
+    """Airflow has raised max_tries; earlier attempts do not count any more, done or failed."""
+    leave(run, "fd")
+    operator = make_operator(1)
+    tried = operator.open(context_of(3, 2 + operator.retries))
+    assert (tried.first, tried.request.attempt, tried.done, tried.request.is_last) == (2, 2, None, False)
+    operator.execute(context_of(3, 2 + operator.retries))
+    assert read_attempt(run.datastore.storage, request_of(2).name).is_done
+
+
+@pytest.mark.parametrize(("max_tries", "retries", "first"), [(0, 0, 0), (3, 3, 0), (4, 3, 1), (2, 3, 0)])
+def test_the_first_attempt_since_a_task_was_cleared(max_tries, retries, first):
+    """Also where the DAG's retries have changed since."""
+    assert first_attempt_of(max_tries, retries) == first
+
+
+@pytest.mark.parametrize(
+    ("left", "user_retries", "kind"),
+    [("", 0, AirflowFailException), ("", 1, AirflowException), ("f", 1, AirflowFailException)],
+)
+def test_the_last_failure_of_a_step_is_not_tried_again(run, left, user_retries, kind):
+    """Although Airflow has tries left, which are for the infrastructure."""
+    leave(run, left)
+    operator = make_operator(user_retries)
+    tried = operator.open(context_of(len(left) + 1, operator.retries))
+    result = conclude(run.datastore.storage, tried.request, End("It broke."))
+    with pytest.raises(AirflowException, match="Step start failed: It broke") as caught:
+        operator.conclude(context_of(len(left) + 1, operator.retries), tried, result)
+    assert type(caught.value) is kind
+
+
+def test_a_lost_attempt_is_tried_again(run):
+    """Without any @retry, as long as Airflow has tries left."""
+    operator = make_operator(0)
+    tried = operator.open(context_of(1, operator.retries))
+    result = conclude(run.datastore.storage, tried.request, End("Pod p was evicted.", is_lost=True))
+    with pytest.raises(AirflowException) as caught:
+        operator.conclude(context_of(1, operator.retries), tried, result)
+    assert type(caught.value) is AirflowException
+    assert result.record.is_lost
+
+
+class Unreachable(remote.RemoteStepTask):
+    """A step whose cluster cannot be reached."""
+
+    watch = "unreachable_place:unreachable"
+
+    def connect(self, tried):
+        del tried
+        raise ComputeUnavailable("The cluster cannot be reached.")
+
+
+def test_the_manifest_is_asked_before_the_cluster(run):
+    """A step that is done succeeds; another may be tried again."""
+    operator = make_operator(0, kind=Unreachable)
+    with pytest.raises(AirflowException, match="cannot be reached"):
+        operator.execute(context_of(1, 2))
+    leave(run, "d")
+    assert operator.execute(context_of(2, 2)) is None
+    assert operator.conclude_deferred(context_of(1, 2), {"problem": "The cluster cannot be reached."}) is None
+
+
+def event_of(operator, request: TaskRequest):
+    """What the trigger of a task yields under ``airflow dags test``, made of its serialized form."""
+    trigger = StepTrigger(
+        request=dict(request.to_dict()),
+        settings={},
+        watch="unreachable_place:unreachable",
+        state={},
+        end_at=None,
+        facts=TriggerTask.of(operator, ends_here=False).to_dict(),
+    )
+    path, arguments = trigger.serialize()
+    assert path == "airflow_conda_flow.airflow.triggers.step.StepTrigger"
+
+    async def first():
+        return await anext(StepTrigger(**arguments).run())
+
+    return asyncio.run(first()).payload
+
+
+def test_a_triggerer_that_cannot_reach_the_cluster(run, monkeypatch, tmp_path):
+    """A task that is done ends well; else a worker is told why, and the next try finds the pod or job."""
+    (tmp_path / "unreachable_place.py").write_text(
+        "from airflow_conda_flow.errors import ComputeUnavailable\n"
+        "def unreachable(state, datastore, request):\n    raise ComputeUnavailable('The cluster is away.')\n"
+    )
+    monkeypatch.syspath_prepend(str(tmp_path))
+    operator = make_operator(0, kind=Unreachable)
+    assert event_of(operator, request_of(0)) == {"problem": "The cluster is away."}
+    with pytest.raises(AirflowException, match="The cluster is away"):
+        operator.conclude_deferred(context_of(1, 2), {"problem": "The cluster is away."})
+    leave(run, "d")
+    assert event_of(operator, request_of(0)) == {"problem": None}
