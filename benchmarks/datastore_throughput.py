@@ -22,7 +22,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from tests.datastore.s3_servers import run_moto, run_rclone
+from tests.parts.s3_servers import run_moto, run_rclone
 
 from airflow_conda_flow.datastore import digest
 from airflow_conda_flow.datastore.datastore import open_datastore

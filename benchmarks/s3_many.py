@@ -9,7 +9,7 @@ import harness
 
 sys.path.insert(0, str(harness.REPOSITORY))
 
-from tests.datastore.s3_servers import run_rclone
+from tests.parts.s3_servers import run_rclone
 
 COUNT, SIZE = 200, 10_000
 MEASURE = """
