@@ -179,25 +179,26 @@ def _line_in(file: str, otherwise: tuple[str, int]) -> tuple[str, int]:
     return otherwise
 
 
-def _attempts(decorators: Mapping[str, Any], dag: DAG) -> dict[str, Any]:
+def _attempts(decorators: Mapping[str, Any], default_args: Mapping[str, Any], spare: int) -> dict[str, Any]:
     """Keywords of an operator that follow from ``@retry`` and ``@timeout``.
 
     Airflow counts tries, of which the infrastructure may lose some. They get tries of their own, so that
     ``@retry`` counts the failures of the step alone.
-    """
-    from airflow.sdk.configuration import conf  # noqa: PLC0415 - reads the configuration
 
-    spare = infrastructure_retries(airflow_settings())
+    Args:
+        decorators: the step's decorators.
+        default_args: those of the DAG; ``retries`` and ``retry_delay`` are for steps without ``@retry``.
+        spare: the setting ``infrastructure_retries``.
+    """
+    keywords: dict[str, Any] = {}
     if "retry" in decorators:
         times, seconds = retries(decorators)
-        delay: timedelta | None = timedelta(seconds=seconds)
+        keywords["retry_delay"] = timedelta(seconds=seconds)
     else:
-        usual = conf.getint("core", "default_task_retries", fallback=0)
-        times = int(dag.default_args.get("retries", usual) or 0)
-        delay = None if times else _SPARE_DELAY
-    keywords: dict[str, Any] = {"user_retries": times, "retries": times + spare}
-    if delay is not None:
-        keywords["retry_delay"] = delay
+        times = int(default_args.get("retries") or 0)
+        if "retry_delay" not in default_args and not times:
+            keywords["retry_delay"] = _SPARE_DELAY
+    keywords.update(user_retries=times, retries=times + spare)
     limit = timeout_seconds(decorators)
     if limit is not None:
         keywords["execution_timeout"] = timedelta(seconds=limit) + _SLACK
@@ -215,12 +216,18 @@ class _Tasks:
         given: GivenConfigs,
         decorators: Sequence[str],
     ) -> None:
+        from airflow.sdk.configuration import conf  # noqa: PLC0415 - reads the configuration
+
         self._definition = definition
         self._given = given
         self._graph = definition.graph
         self._decorators = definition.decorators
         self._placement = Placement.of(definition.decorators)
         self._dag = dag
+        # Read once and not for each step: parsing has to be quick.
+        usual = conf.getint("core", "default_task_retries", fallback=0)
+        self._default_args = {"retries": usual, **dag.default_args}
+        self._spare = infrastructure_retries(airflow_settings())
         self._environment = environment
         self._everywhere = decorators
         self._tasks: dict[str, Any] = {}
@@ -280,7 +287,7 @@ class _Tasks:
             "dag": self._dag,
             "do_xcom_push": node.kind == "foreach" and not node.num_parallel,
             **self._trigger_rule(node.in_steps),
-            **_attempts(decorators, self._dag),
+            **_attempts(decorators, self._default_args, self._spare),
             **({"outlets": [own_asset(self._definition)]} if node.kind == "end" else {}),
         }
         if node.kind == "switch":

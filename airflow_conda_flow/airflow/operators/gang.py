@@ -21,8 +21,11 @@ from airflow_conda_flow.airflow.step_end import StepEnd
 from airflow_conda_flow.compute.compute import Compute, RunContext
 from airflow_conda_flow.compute.gang import run_together
 from airflow_conda_flow.compute.local.process import LocalProcess
-from airflow_conda_flow.datastore.manifests import read_attempt
+from airflow_conda_flow.datastore.datastore import Datastore
+from airflow_conda_flow.datastore.manifests import list_tasks, read_attempt
 from airflow_conda_flow.errors import CondaFlowError
+from airflow_conda_flow.records.names import TaskName
+from airflow_conda_flow.records.task_record import TaskRecord
 from airflow_conda_flow.runner.main_node import forget_address
 from airflow_conda_flow.runner.record_reader import RecordReader
 from airflow_conda_flow.runner.task_request import TaskRequest, TaskResult
@@ -79,6 +82,22 @@ class GangTask(_Mixed):
         if failed:
             # Report a node that failed by itself before one that was only ended because of it.
             self._fail(min(failed, key=lambda each: each.result.cancelled))
+
+    def _earlier(self, datastore: Datastore, request: TaskRequest, first: int) -> list[TaskRecord]:
+        """Records of earlier attempts: of node 0, or of a node that was lost and so ended the others."""
+        return [
+            record if record.is_done else self._lost_node(datastore, record) or record
+            for record in super()._earlier(datastore, request, first)
+        ]
+
+    def _lost_node(self, datastore: Datastore, main: TaskRecord) -> TaskRecord | None:
+        name = main.task
+        for node in range(1, len(list_tasks(datastore.storage, name.flow, name.run_id, name.step))):
+            task = TaskName.at(name.flow, name.run_id, name.step, (*self.indices, node))
+            record = read_attempt(datastore.storage, task.attempt(main.attempt))
+            if record is not None and record.is_lost:
+                return record
+        return None
 
     def _requests(self, tried: Try) -> list[TaskRequest]:
         """Requests of all nodes.

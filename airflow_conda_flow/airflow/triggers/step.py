@@ -146,10 +146,7 @@ class StepTrigger(BaseTrigger):
     async def _followed(self, datastore: Datastore, request: TaskRequest) -> End:
         """Pass the log on until the pod or job has ended; the manifest counts if the cluster is away."""
         try:
-            module, _, name = self.watch.partition(":")
-            make = getattr(importlib.import_module(module), name)
-            watched: Watched = await sync_to_async(make)(self.state, datastore, request)
-            self._watched = watched
+            watched = await self._open_watched(datastore, request)
             deadline, reason = self.end_at, None
             while True:
                 for line in await asyncio.to_thread(watched.lines):
@@ -171,6 +168,14 @@ class StepTrigger(BaseTrigger):
                 raise
             self.log.warning("The cluster cannot be reached, but the step is done.")
             return End(None)
+
+    async def _open_watched(self, datastore: Datastore, request: TaskRequest) -> Watched:
+        if self._watched is None:
+            module, _, name = self.watch.partition(":")
+            make = getattr(importlib.import_module(module), name)
+            self._watched = await sync_to_async(make)(self.state, datastore, request)
+        watched: Watched = self._watched
+        return watched
 
     async def _ending(self, end: StepEnd, task: TriggerTask) -> TriggerEvent:
         """Event that ends the task, or one for a worker where that is needed."""
@@ -223,8 +228,9 @@ class StepTrigger(BaseTrigger):
 
     async def on_kill(self) -> None:
         """End the pod or job: a person has marked or cleared the task."""
-        if self._watched is not None:
-            await asyncio.to_thread(self._watched.remove)
+        datastore = await sync_to_async(_opened)(tuple(sorted(self.settings.items())))
+        watched = await self._open_watched(datastore, TaskRequest.from_dict(self.request))
+        await asyncio.to_thread(watched.remove)
 
 
 _datastores: dict[tuple[tuple[str, str], ...], Datastore] = {}

@@ -225,8 +225,8 @@ def _plans(context: RunContext) -> Plans:
 def job_left(service: BatchService, queue: str, family: str, attempts: range) -> Job | None:
     """Job to wait for instead of submitting one; None if there is none.
 
-    It is a job of the last attempt in any status, whose worker was lost right after it submitted the job, else
-    one of an earlier attempt that has not ended.
+    It is a job of the last attempt in any status, whose worker was lost right after it submitted the job,
+    else one of an earlier attempt that has not ended.
 
     Args:
         service: AWS Batch in the region of the queue.

@@ -30,7 +30,9 @@ _OWN_REASONS = frozenset({"DeadlineExceeded"})
 """Reasons of a pod's end that lie in the pod itself: a new one would end likewise."""
 # What the kubelet writes when it evicts a pod that used more disk than it may.
 _OWN_USE = re.compile(
-    r"ephemeral local storage usage exceeds|exceeded its local ephemeral storage limit|Usage of EmptyDir volume"
+    r"ephemeral local storage usage exceeds"
+    r"|exceeded its local ephemeral storage limit"
+    r"|Usage of EmptyDir volume"
 )
 
 
