@@ -63,6 +63,7 @@ def test_a_failing_step_shows_its_traceback_once(machine):
 
 def test_a_killed_container_is_one_line(machine, cluster):
     """`docker kill` in the middle of a step: what Batch knows, and nothing half-written."""
+    machine.environ["CONDA_FLOW_INFRASTRUCTURE_RETRIES"] = "0"
     flow = machine.flow(one_step("import time\nself.x = 1\ntime.sleep(60)"))
     with machine.started(flow, "run") as process:
         docker("kill", cluster.container_of("AFlow-"))
@@ -76,14 +77,10 @@ def test_a_killed_container_is_one_line(machine, cluster):
 
 
 def test_a_killed_container_is_tried_again(machine, cluster):
-    """With @retry the next attempt is a job of its own, and the run is right."""
+    """Without @retry: the next attempt is a job of its own, and the run is right."""
     flow = machine.flow(
-        one_step(
-            "import time\nself.x = current.retry_count\nif self.x == 0:\n    time.sleep(60)",
-            "@retry(times=1, minutes_between_retries=0)\n@batch",
-        )
+        one_step("import time\nself.x = current.retry_count\nif self.x == 0:\n    time.sleep(60)")
     )
-    flow.write_text("from airflow_conda_flow import retry\n" + flow.read_text())
     with machine.started(flow, "run") as process:
         docker("kill", cluster.container_of("AFlow-"))
         output = process.stdout.read()

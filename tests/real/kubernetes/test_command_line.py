@@ -167,6 +167,7 @@ def test_a_step_that_runs_out_of_memory_says_so_in_one_line(cluster, machine):
 
 def test_a_pod_that_is_deleted_fails_its_task_in_one_line(cluster, machine):
     """`kubectl delete pod` in the middle of a step; its artifacts of before are not seen."""
+    machine.environ["CONDA_FLOW_INFRASTRUCTURE_RETRIES"] = "0"
     flow = one_pod(machine, 'import time\nprint("up", flush=True)\ntime.sleep(100)')
     with machine.started(flow, "run") as process:
         cluster.delete(cluster.pod_of("AFlow", "start"))
