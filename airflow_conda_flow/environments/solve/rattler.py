@@ -8,7 +8,6 @@ import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NoReturn
-from urllib.parse import urlsplit
 
 import rattler
 from rattler.exceptions import (
@@ -19,11 +18,11 @@ from rattler.exceptions import (
     InvalidVersionError,
     SolverError,
 )
-from rattler.networking import AddHeadersMiddleware, Client, MirrorMiddleware
 
 from airflow_conda_flow.environments.channels import channel_url, split_library
 from airflow_conda_flow.environments.credentials import Credentials
 from airflow_conda_flow.environments.lock import Lock, LockedPackage
+from airflow_conda_flow.environments.solve.rattler_gateway import make_client
 from airflow_conda_flow.environments.spec import EnvironmentSpec
 from airflow_conda_flow.errors import ChannelError, SolveError
 
@@ -47,36 +46,17 @@ class RattlerSolver:
         return asyncio.run(self._solve_all(specs))
 
     async def _solve_all(self, specs: Mapping[str, EnvironmentSpec]) -> dict[str, Lock]:
+        channels = {channel_url(each) for spec in specs.values() for each in _channel_names(spec)}
+        client = make_client(channels, [spec.platform for spec in specs.values()], self._credentials)
         # One gateway for all specs shares the repodata. Sharded repodata is an extension (CEP 16) that many
         # servers lack; repodata.json is in every channel.
         gateway = rattler.Gateway(
             cache_dir=self._cache_dir,
             default_config=rattler.SourceConfig(sharded_enabled=False),
-            client=self._client(specs),
+            client=client,
         )
         locks = await asyncio.gather(*(_Solve(gateway, label, spec).lock() for label, spec in specs.items()))
         return dict(zip(specs, locks, strict=True))
-
-    def _client(self, specs: Mapping[str, EnvironmentSpec]) -> Client:
-        """Client that adds credentials to the requests for channels that have some."""
-        tokens = {}
-        by_host = {}
-        for url in {channel_url(each) for spec in specs.values() for each in _channel_names(spec)}:
-            asked, headers = self._credentials.request(url)
-            if asked != url:
-                tokens[f"{url}/"] = [f"{asked}/"]
-            if headers:
-                by_host[urlsplit(url).hostname or ""] = dict(headers)
-
-        def headers_of(host: str, _path: str) -> dict[str, str] | None:
-            return by_host.get(host)
-
-        # A token is a part of the path. A mirror with the token in its URL keeps it out of the channel's URL,
-        # and so out of locks and messages.
-        middlewares: list[Any] = [AddHeadersMiddleware(headers_of)]
-        if tokens:
-            middlewares.insert(0, MirrorMiddleware(tokens))
-        return Client(middlewares)
 
 
 def _channel_names(spec: EnvironmentSpec) -> list[str]:
