@@ -188,6 +188,18 @@ def solve(channel, tmp_path):
     return solve
 
 
+@pytest.mark.parametrize("credential", [bearer(SECRET), basic("alice", SECRET), Credential({}, SECRET)])
+def test_the_shards_of_a_private_channel(make_guarded, solve, home, credential):
+    """They are read with the credentials; repodata.json is not asked for."""
+    server = make_guarded()
+    host = f"127.0.0.1:{server.server_port}"
+    lock = solve([f"http://{host}"], Credentials({host: credential}))
+    assert {each.channel for each in lock.packages} == {f"http://{host}"}
+    paths = [path for path, _ in server.requests]
+    assert [path for path in paths if "/shards/" in path]
+    assert [path for path in paths if "repodata.json" in path] == []
+
+
 @pytest.mark.parametrize("has_shards", [True, False])
 def test_credentials_of_another_port(make_guarded, solve, home, monkeypatch, has_shards):
     """A channel on the same host gets none of them, with shards and without."""
