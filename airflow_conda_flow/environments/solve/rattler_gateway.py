@@ -21,6 +21,9 @@ from airflow_conda_flow.environments.credentials import Credentials
 # Names within rattler's cache directory.
 _INDEXES = "*.shards-cache-v*"
 _SHARDS = "shards-v*"
+# Each bit is a letter of a subdir; the shortest, noarch, has six. Further private servers of one host get no
+# credentials, which is the safe side.
+_MARKS = range(1, 64)
 
 
 def open_gateway(cache_dir: Path, client: Client, *, sharded: bool) -> rattler.Gateway:
@@ -81,7 +84,7 @@ def make_client(channels: Iterable[str], platforms: Sequence[str], credentials: 
     by_host = {_host(base): headers for base, headers in private.items() if len(servers[_host(base)]) == 1}
     shared = [base for base in private if len(servers[_host(base)]) > 1]
     by_path: dict[tuple[str, str], Mapping[str, str]] = {}
-    for number, base in enumerate(shared, 1):
+    for number, base in zip(_MARKS, shared, strict=False):
         for subdir in {*platforms, "noarch"}:
             marked = f"{base}{_marked(subdir, number)}/"
             mirrors[f"{base}{subdir}/"] = [marked]
@@ -127,7 +130,7 @@ def _host(url: str) -> str:
 
 
 def _marked(subdir: str, number: int) -> str:
-    """The subdir with some letters percent-encoded, others for each number below 64.
+    """The subdir with some letters percent-encoded, others for each number of ``_MARKS``.
 
     Rattler's middleware says host and path of a request, but neither scheme nor port. Servers of one host
     can be told apart by the path if it is written in different ways; all of them name the same resource

@@ -215,6 +215,28 @@ def test_credentials_of_another_port(make_guarded, solve, home, monkeypatch, has
     assert {word for _, word in public.requests} == {None}
 
 
+@pytest.mark.parametrize("is_alone", [True, False])
+def test_a_redirect_to_another_port(make_guarded, solve, home, is_alone):
+    """The credentials do not go along."""
+    public = make_guarded(handler=_Public)
+    there = f"http://127.0.0.1:{public.server_port}"
+
+    class Redirecting(_Guarded):
+        def send_head(self):
+            self.server.requests.append((self.path, self.headers.get("Authorization")))
+            self.send_response(302)
+            self.send_header("Location", f"{there}{self.path}")
+            self.send_header("Content-Length", "0")
+            self.end_headers()
+
+    private = make_guarded(handler=Redirecting)
+    host = f"127.0.0.1:{private.server_port}"
+    lock = solve([f"http://{host}", there][: 1 if is_alone else 2], Credentials({host: bearer(SECRET)}))
+    assert {each.channel for each in lock.packages} == {f"http://{host}"}
+    assert {word for _, word in private.requests} == {f"Bearer {SECRET}"}
+    assert {word for _, word in public.requests} == {None}
+
+
 def test_credentials_of_three_ports(make_guarded, solve, home):
     """Each server gets its own."""
     servers = [make_guarded() for _ in range(3)]

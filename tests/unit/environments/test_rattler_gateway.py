@@ -8,6 +8,7 @@ from urllib.parse import unquote
 import pytest
 
 from airflow_conda_flow.environments.solve.rattler_gateway import (
+    _MARKS,
     _marked,
     forget_indexes,
     forget_shards,
@@ -18,8 +19,8 @@ from airflow_conda_flow.environments.solve.rattler_gateway import (
 @pytest.mark.parametrize("subdir", ["linux-64", "noarch"])
 def test_marks_tell_servers_apart(subdir):
     """Each number gives another path, and all of them mean the same."""
-    marked = {_marked(subdir, number) for number in range(1, 64)}
-    assert len(marked) == 63
+    marked = {_marked(subdir, number) for number in _MARKS}
+    assert len(marked) == len(_MARKS) == 63
     assert subdir not in marked
     assert {unquote(each) for each in marked} == {subdir}
 
