@@ -1,4 +1,4 @@
-"""Writer of a channel's index: ``repodata.json`` and its compressed forms, in each platform folder.
+"""Writer of a channel's index: ``repodata.json``, its compressed form and shards, in each platform folder.
 
 A separate process makes the index and ends without Python's tear-down, because py-rattler's threads may
 crash a process during tear-down, after all the work is done.
@@ -36,7 +36,7 @@ def _main(directory: str) -> None:
 
     code = 0
     try:
-        asyncio.run(index_fs(Path(directory)))
+        asyncio.run(index_fs(Path(directory), write_zst=True, write_shards=True))
     except Exception as error:  # noqa: BLE001 - the parent raises it
         sys.stderr.write(f"{error}\n")
         code = 1

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+from http import HTTPStatus
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from typing import TYPE_CHECKING
 
@@ -13,6 +14,18 @@ if TYPE_CHECKING:
 class _Quiet(SimpleHTTPRequestHandler):
     # Keeps connections open: a solve reads many small files.
     protocol_version = "HTTP/1.1"
+
+    def send_response(self, code: int, message: str | None = None) -> None:
+        """Begin an answer, and tell clients how long they may use it.
+
+        The base class leaves out of a 304 what it has in a 200. Some clients then think that the file has
+        changed, and fail: https://github.com/conda/rattler/issues/2719.
+        """
+        super().send_response(code, message)
+        # Otherwise clients take a file that was old when they got it for unchanged for days.
+        self.send_header("Cache-Control", "no-cache")
+        if code == HTTPStatus.NOT_MODIFIED:
+            self.send_header("Last-Modified", self.headers["If-Modified-Since"])
 
     def log_message(self, *_: object) -> None:
         """Print nothing: a client makes many requests."""

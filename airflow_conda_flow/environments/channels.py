@@ -13,16 +13,19 @@ _ALIAS = "https://conda.anaconda.org"
 def channel_url(channel: str) -> str:
     """URL of a channel: of a name on anaconda.org (or ``CONDA_CHANNEL_ALIAS``), or of a path to a directory.
 
+    It has no credentials and no slash at its end.
+
     >>> channel_url("conda-forge")
     'https://conda.anaconda.org/conda-forge'
     >>> channel_url("/srv/channel/")
     'file:///srv/channel'
     """
     if "://" in channel:
-        return channel.rstrip("/")
+        return public_channel(channel).rstrip("/")
     if channel.startswith(("/", "./", "../", "~")):
         return Path(channel).expanduser().absolute().as_uri()
-    return f"{os.environ.get('CONDA_CHANNEL_ALIAS', _ALIAS).rstrip('/')}/{channel}"
+    alias = public_channel(os.environ.get("CONDA_CHANNEL_ALIAS", _ALIAS))
+    return f"{alias.rstrip('/')}/{channel.strip('/')}"
 
 
 def split_library(name: str) -> tuple[str | None, str]:

@@ -11,6 +11,7 @@ import base64
 import json
 import netrc
 import os
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,6 +23,9 @@ from airflow_conda_flow.errors import SettingError
 _RATTLER_FILE = "~/.rattler/credentials.json"  # rattler's and pixi's logins use it where there is no keyring
 # Where `anaconda login` keeps tokens: https://github.com/anaconda/anaconda-client
 _TOKEN_FOLDERS = ("~/.local/share/binstar", "~/.config/binstar", "~/Library/Application Support/binstar")
+
+
+_DEFAULT_PORTS = {"http": 80, "https": 443}
 
 
 @dataclass(frozen=True)
@@ -79,13 +83,22 @@ class Credentials:
     Args:
         given: by host, with its port if the URL has one; they take precedence over all others.
         environ: the environment variables; this process's own if None.
+        channels: channels whose URLs may contain credentials. Each is for one scheme, host and port.
     """
 
     def __init__(
-        self, given: Mapping[str, Credential] | None = None, environ: Mapping[str, str] | None = None
+        self,
+        given: Mapping[str, Credential] | None = None,
+        environ: Mapping[str, str] | None = None,
+        channels: Iterable[str] = (),
     ) -> None:
-        self._known: dict[str, Credential | None] = dict(given or {})
+        self._given = {host.rpartition("@")[2].lower(): each for host, each in (given or {}).items()}
         self._environ = os.environ if environ is None else environ
+        self._of_urls: dict[tuple[str, str], Credential] = {}
+        for url, found in map(split_credential, (*channels, self._environ.get("CONDA_CHANNEL_ALIAS", ""))):
+            if found is not None:
+                self._of_urls.setdefault((urlsplit(url).scheme, _hosts(url)[0]), found)
+        self._known: dict[str, Credential | None] = {}
         self._rattler: Mapping[str, Any] | None = None
 
     @classmethod
@@ -93,15 +106,10 @@ class Credentials:
         cls, channels: Iterable[str], given: Mapping[str, Credential] | None = None
     ) -> Credentials:
         """The given credentials, and those in the URLs of channels."""
-        known = dict(given or {})
-        for channel in channels:
-            url, found = split_credential(channel) if "://" in channel else (channel, None)
-            if found is not None:
-                known.setdefault(urlsplit(url).netloc, found)
-        return cls(known)
+        return cls(given, channels=[each for each in channels if "://" in each])
 
     def of(self, host: str) -> Credential | None:
-        """Credential for a host, such as ``host`` or ``host:8080``; None if there is none.
+        """Credential in this user's files for a host, such as ``host`` or ``host:8080``, or None.
 
         Raises:
             SettingError: a file with credentials exists and cannot be read.
@@ -113,9 +121,17 @@ class Credentials:
         return self._known[host]
 
     def request(self, url: str) -> tuple[str, Mapping[str, str]]:
-        """URL to request in place of the given one, and the headers to send with it."""
+        """URL to request in place of the given one, and the headers to send with it.
+
+        Raises:
+            SettingError: a file with credentials exists and cannot be read.
+        """
         parts = urlsplit(url)
-        found = self.of(parts.netloc) if parts.scheme in {"http", "https"} else None
+        if parts.scheme not in _DEFAULT_PORTS:
+            return url, {}
+        hosts = _hosts(url)
+        found = next((self._given[host] for host in hosts if host in self._given), None)
+        found = found or self._of_urls.get((parts.scheme, hosts[0])) or self.of(hosts[0])
         if found is None:
             return url, {}
         if found.token:
@@ -126,7 +142,7 @@ class Credentials:
         """Credential in rattler's file (https://rattler.build/latest/authentication_and_upload/)."""
         if self._rattler is None:
             self._rattler = self._rattler_file()
-        for name in (host, host.partition(":")[0], *_wildcards(host)):
+        for name in (host, _without_port(host), *_wildcards(host)):
             if name in self._rattler:
                 return _rattler_credential(self._rattler[name])
         return None
@@ -156,7 +172,7 @@ class Credentials:
     def _from_netrc(self, host: str) -> Credential | None:
         path = Path(self._environ.get("NETRC") or "~/.netrc").expanduser()
         try:
-            found = netrc.netrc(path).authenticators(host.partition(":")[0])
+            found = netrc.netrc(path).authenticators(_without_port(host).strip("[]"))
         except FileNotFoundError:
             return None
         except (OSError, netrc.NetrcParseError) as error:
@@ -164,8 +180,30 @@ class Credentials:
         return None if found is None else basic(found[0], found[2] or "")
 
 
+def _hosts(url: str) -> tuple[str, ...]:
+    """Names of a URL's host, with the port: first without it if it is the scheme's own, then with it.
+
+    >>> _hosts("https://User:word@Host:443/channel"), _hosts("http://host:443")
+    (('host', 'host:443'), ('host:443',))
+    """
+    parts = urlsplit(url)
+    host = _without_port(parts.netloc.rpartition("@")[2].lower())
+    default = _DEFAULT_PORTS.get(parts.scheme)
+    port = parts.port or default
+    return (host, f"{host}:{port}") if port == default else (f"{host}:{port}",)
+
+
+def _without_port(host: str) -> str:
+    """The host alone.
+
+    >>> _without_port("host:80"), _without_port("[::1]:80"), _without_port("[::1]")
+    ('host', '[::1]', '[::1]')
+    """
+    return re.sub(r":\d*$", "", host)
+
+
 def _wildcards(host: str) -> list[str]:
-    labels = host.partition(":")[0].split(".")
+    labels = _without_port(host).split(".")
     return ["*." + ".".join(labels[start:]) for start in range(len(labels))]
 
 

@@ -8,7 +8,6 @@ import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NoReturn
-from urllib.parse import urlsplit
 
 import rattler
 from rattler.exceptions import (
@@ -19,19 +18,31 @@ from rattler.exceptions import (
     InvalidVersionError,
     SolverError,
 )
-from rattler.networking import AddHeadersMiddleware, Client, MirrorMiddleware
 
 from airflow_conda_flow.environments.channels import channel_url, split_library
 from airflow_conda_flow.environments.credentials import Credentials
 from airflow_conda_flow.environments.lock import Lock, LockedPackage
+from airflow_conda_flow.environments.solve.rattler_gateway import (
+    forget_indexes,
+    forget_shards,
+    give_back_memory,
+    has_own_urls,
+    make_client,
+    open_gateway,
+)
 from airflow_conda_flow.environments.spec import EnvironmentSpec
 from airflow_conda_flow.errors import ChannelError, SolveError
 
+_UNREADABLE = (GatewayError, FetchRepoDataError, OSError)  # a channel cannot be read
 _MOST_VERSIONS = 6  # in a message: enough to see the neighbours of a wrong version, and still one line
 
 
 class RattlerSolver:
     """Solver that uses py-rattler; solves specs concurrently and fetches a channel's repodata once.
+
+    Shards are tried first. A spec that they do not solve is solved with ``repodata.json``, which every
+    channel has: shards may be broken, forbidden or incomplete, so that they cannot prove that a version is
+    missing.
 
     Args:
         cache_dir: directory for repodata.
@@ -44,39 +55,39 @@ class RattlerSolver:
 
     def solve(self, specs: Mapping[str, EnvironmentSpec]) -> dict[str, Lock]:
         """Locks of all specs, by label."""
-        return asyncio.run(self._solve_all(specs))
+        try:
+            return asyncio.run(self._solve_all(specs))
+        finally:
+            give_back_memory()
 
     async def _solve_all(self, specs: Mapping[str, EnvironmentSpec]) -> dict[str, Lock]:
-        # One gateway for all specs shares the repodata. Sharded repodata is an extension (CEP 16) that many
-        # servers lack; repodata.json is in every channel.
-        gateway = rattler.Gateway(
-            cache_dir=self._cache_dir,
-            default_config=rattler.SourceConfig(sharded_enabled=False),
-            client=self._client(specs),
-        )
-        locks = await asyncio.gather(*(_Solve(gateway, label, spec).lock() for label, spec in specs.items()))
-        return dict(zip(specs, locks, strict=True))
+        locks = await self._solve_with_shards(specs)
+        left = {label: spec for label, spec in specs.items() if label not in locks}
+        if left:
+            gateway = self._gateway(left, sharded=False)
+            solves = [_Solve(gateway, label, spec) for label, spec in left.items()]
+            locks.update(zip(left, await asyncio.gather(*(each.lock() for each in solves)), strict=True))
+        return {label: locks[label] for label in specs}
 
-    def _client(self, specs: Mapping[str, EnvironmentSpec]) -> Client:
-        """Client that adds credentials to the requests for channels that have some."""
-        tokens = {}
-        by_host = {}
-        for url in {channel_url(each) for spec in specs.values() for each in _channel_names(spec)}:
-            asked, headers = self._credentials.request(url)
-            if asked != url:
-                tokens[f"{url}/"] = [f"{asked}/"]
-            if headers:
-                by_host[urlsplit(url).hostname or ""] = dict(headers)
+    async def _solve_with_shards(self, specs: Mapping[str, EnvironmentSpec]) -> dict[str, Lock]:
+        """Locks of the specs that shards solve, by label."""
+        remote = {label: spec for label, spec in specs.items() if _is_remote(spec)}
+        if not remote:
+            return {}
+        forget_indexes(self._cache_dir)
+        gateway = self._gateway(remote, sharded=True)
+        solves = [_Solve(gateway, label, spec) for label, spec in remote.items()]
+        found = await asyncio.gather(*(each.lock_of_shards() for each in solves))
+        if any(each.is_unreadable for each in solves):
+            forget_shards(self._cache_dir)
+        return {label: lock for label, lock in zip(remote, found, strict=True) if lock is not None}
 
-        def headers_of(host: str, _path: str) -> dict[str, str] | None:
-            return by_host.get(host)
-
-        # A token is a part of the path. A mirror with the token in its URL keeps it out of the channel's URL,
-        # and so out of locks and messages.
-        middlewares: list[Any] = [AddHeadersMiddleware(headers_of)]
-        if tokens:
-            middlewares.insert(0, MirrorMiddleware(tokens))
-        return Client(middlewares)
+    def _gateway(self, specs: Mapping[str, EnvironmentSpec], *, sharded: bool) -> rattler.Gateway:
+        """Gateway for all specs, so that they share the repodata."""
+        channels = {channel_url(each) for spec in specs.values() for each in _channel_names(spec)}
+        platforms = [spec.platform for spec in specs.values()]
+        client = make_client(channels, platforms, self._credentials)
+        return open_gateway(self._cache_dir, client, sharded=sharded)
 
 
 def _channel_names(spec: EnvironmentSpec) -> list[str]:
@@ -84,10 +95,20 @@ def _channel_names(spec: EnvironmentSpec) -> list[str]:
     return [*spec.channels, *(channel for channel in own if channel is not None)]
 
 
+def _is_remote(spec: EnvironmentSpec) -> bool:
+    """Whether a channel may have shards: rattler reads only ``repodata.json`` of a directory."""
+    return any(not channel_url(each).startswith("file:") for each in _channel_names(spec))
+
+
 class _Solve:
-    """The solve of one spec."""
+    """The solve of one spec.
+
+    Attributes:
+        is_unreadable: whether a channel could not be read with shards.
+    """
 
     def __init__(self, gateway: rattler.Gateway, label: str, spec: EnvironmentSpec) -> None:
+        self.is_unreadable = False
         self._gateway = gateway
         self._label = label
         self._spec = spec
@@ -104,19 +125,48 @@ class _Solve:
         self._platforms: list[Any] = [spec.platform, "noarch"]
 
     async def lock(self) -> Lock:
+        """The lock.
+
+        Raises:
+            SolveError: the spec cannot be satisfied.
+            ChannelError: a channel cannot be read.
+        """
         self._check_words()
         try:
-            records = await rattler.solve(
-                self._channels,
-                [self._match(name, version) for name, version in self._versions.items()],
-                gateway=self._gateway,
-                platforms=self._platforms,
-                virtual_packages=_virtual_packages(self._spec.virtual_packages),
-            )
+            records = await self._records()
         except SolverError as error:
             await self._explain(error)
-        except (GatewayError, FetchRepoDataError, OSError) as error:
+        except _UNREADABLE as error:
             self._blame_channel(error)
+        return self._lock(records)
+
+    async def lock_of_shards(self) -> Lock | None:
+        """The lock; None if the spec has to be solved with ``repodata.json``.
+
+        Raises:
+            SolveError: a name or version in the spec is none.
+        """
+        self._check_words()
+        try:
+            records = await self._records()
+        except SolverError:
+            return None
+        except _UNREADABLE:
+            self.is_unreadable = True
+            return None
+        usable = all(has_own_urls(record) and record.sha256 is not None for record in records)
+        return self._lock(records) if usable else None
+
+    async def _records(self) -> list[rattler.RepoDataRecord]:
+        return await rattler.solve(
+            self._channels,
+            [self._match(name, version) for name, version in self._versions.items()],
+            gateway=self._gateway,
+            platforms=self._platforms,
+            virtual_packages=_virtual_packages(self._spec.virtual_packages),
+        )
+
+    def _lock(self, records: list[rattler.RepoDataRecord]) -> Lock:
         packages = tuple(self._package(record) for record in records)
         return Lock(self._spec.id, self._spec.platform, packages)
 

@@ -12,10 +12,10 @@ from airflow_conda_flow.channel.platform import SUBDIR
 # In a process of its own that ends at once: rattler's threads may crash a process at its exit.
 _INSTALL = """
 import asyncio, os, sys, traceback
-from rattler import Channel, Gateway, MatchSpec, SourceConfig, install, solve
+from rattler import Channel, Gateway, MatchSpec, install, solve
 
 async def make(channel, prefix, cache, *specs):
-    gateway = Gateway(default_config=SourceConfig(sharded_enabled=False), cache_dir=cache)
+    gateway = Gateway(cache_dir=cache)
     records = await solve(
         [Channel(channel)], [MatchSpec(spec) for spec in specs],
         gateway=gateway, platforms=[sys.argv[1], "noarch"],

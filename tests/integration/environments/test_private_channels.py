@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import functools
 import json
+import socket
 import threading
 from http.server import ThreadingHTTPServer
 from urllib.parse import quote
@@ -12,9 +13,10 @@ from urllib.parse import quote
 import pytest
 
 from airflow_conda_flow.channel.serve import _Quiet
-from airflow_conda_flow.environments.channels import public_channel
-from airflow_conda_flow.environments.credentials import Credentials, basic, bearer
+from airflow_conda_flow.environments.channels import channel_url, public_channel
+from airflow_conda_flow.environments.credentials import Credential, Credentials, basic, bearer
 from airflow_conda_flow.environments.platform import current_platform
+from airflow_conda_flow.environments.solve.rattler import RattlerSolver
 from airflow_conda_flow.environments.spec import EnvironmentSpec
 from airflow_conda_flow.errors import ChannelError
 
@@ -31,7 +33,13 @@ class _Guarded(_Quiet):
         f"Bearer {SECRET}",
     )
 
+    hides = None  # a part of the paths that do not exist
+
     def send_head(self):
+        self.server.requests.append((self.path, self.headers.get("Authorization")))
+        if self.hides and self.hides in self.path:
+            self.send_error(404)
+            return None
         prefix = f"/t/{SECRET}/"
         if self.path.startswith(prefix):
             self.path = self.path[len(prefix) - 1 :]
@@ -41,15 +49,32 @@ class _Guarded(_Quiet):
         return super().send_head()
 
 
+class _Ipv6Server(ThreadingHTTPServer):
+    address_family = socket.AF_INET6
+
+
 @pytest.fixture
-def guarded(channel):
+def make_guarded(channel):
+    """A function: a new server of a private channel, or of a public one; its requests are in ``requests``."""
+    servers = []
+
+    def make(kind=ThreadingHTTPServer, host="127.0.0.1", handler=_Guarded):
+        server = kind((host, 0), functools.partial(handler, directory=str(channel.directory)))
+        server.requests = []
+        threading.Thread(target=server.serve_forever, args=(0.05,), daemon=True).start()
+        servers.append(server)
+        return server
+
+    yield make
+    for server in servers:
+        server.shutdown()
+        server.server_close()
+
+
+@pytest.fixture
+def guarded(make_guarded):
     """``host:port`` of a private channel."""
-    handler = functools.partial(_Guarded, directory=str(channel.directory))
-    server = ThreadingHTTPServer(("127.0.0.1", 0), handler)
-    threading.Thread(target=server.serve_forever, args=(0.05,), daemon=True).start()
-    yield f"127.0.0.1:{server.server_port}"
-    server.shutdown()
-    server.server_close()
+    return f"127.0.0.1:{make_guarded().server_port}"
 
 
 @pytest.fixture
@@ -142,3 +167,121 @@ def test_a_channels_credentials_are_no_part_of_it():
     assert public_channel(f"https://alice:{SECRET}@host/a") == "https://host/a"
     assert public_channel(f"https://host/t/{SECRET}/a") == "https://host/a"
     assert SECRET not in repr(basic("alice", SECRET))
+
+
+class _Public(_Guarded):
+    """Serves everybody, and notes who sends a password."""
+
+    def send_head(self):
+        self.server.requests.append((self.path, self.headers.get("Authorization")))
+        return _Quiet.send_head(self)
+
+
+@pytest.fixture
+def solve(channel, tmp_path):
+    """A function: solves a spec of some channels with credentials; returns the lock."""
+
+    def solve(channels, credentials, cache="cache"):
+        spec = EnvironmentSpec(channel.python, {"six": "1.17.0"}, tuple(channels), current_platform())
+        return RattlerSolver(tmp_path / cache, credentials).solve({"start": spec})["start"]
+
+    return solve
+
+
+@pytest.mark.parametrize("credential", [bearer(SECRET), basic("alice", SECRET), Credential({}, SECRET)])
+def test_the_shards_of_a_private_channel(make_guarded, solve, home, credential):
+    """They are read with the credentials; repodata.json is not asked for."""
+    server = make_guarded()
+    host = f"127.0.0.1:{server.server_port}"
+    lock = solve([f"http://{host}"], Credentials({host: credential}))
+    assert {each.channel for each in lock.packages} == {f"http://{host}"}
+    paths = [path for path, _ in server.requests]
+    assert [path for path in paths if "/shards/" in path]
+    assert [path for path in paths if "repodata.json" in path] == []
+
+
+@pytest.mark.parametrize("has_shards", [True, False])
+def test_credentials_of_another_port(make_guarded, solve, home, monkeypatch, has_shards):
+    """A channel on the same host gets none of them, with shards and without."""
+    if not has_shards:
+        monkeypatch.setattr(_Guarded, "hides", "shards")
+    private, public = make_guarded(), make_guarded(handler=_Public)
+    hosts = [f"127.0.0.1:{each.server_port}" for each in (private, public)]
+    urls = [f"http://{host}" for host in hosts]
+    known = Credentials({hosts[0]: bearer(SECRET)})
+    assert {each.channel for each in solve(urls, known).packages} == {urls[0]}
+    assert {each.channel for each in solve(urls[::-1], known, "other").packages} == {urls[1]}
+    assert {word for _, word in private.requests} == {f"Bearer {SECRET}"}
+    assert {word for _, word in public.requests} == {None}
+
+
+@pytest.mark.parametrize("is_alone", [True, False])
+def test_a_redirect_to_another_port(make_guarded, solve, home, is_alone):
+    """The credentials do not go along."""
+    public = make_guarded(handler=_Public)
+    there = f"http://127.0.0.1:{public.server_port}"
+
+    class Redirecting(_Guarded):
+        def send_head(self):
+            self.server.requests.append((self.path, self.headers.get("Authorization")))
+            self.send_response(302)
+            self.send_header("Location", f"{there}{self.path}")
+            self.send_header("Content-Length", "0")
+            self.end_headers()
+
+    private = make_guarded(handler=Redirecting)
+    host = f"127.0.0.1:{private.server_port}"
+    lock = solve([f"http://{host}", there][: 1 if is_alone else 2], Credentials({host: bearer(SECRET)}))
+    assert {each.channel for each in lock.packages} == {f"http://{host}"}
+    assert {word for _, word in private.requests} == {f"Bearer {SECRET}"}
+    assert {word for _, word in public.requests} == {None}
+
+
+def test_credentials_of_three_ports(make_guarded, solve, home):
+    """Each server gets its own."""
+    servers = [make_guarded() for _ in range(3)]
+    hosts = [f"127.0.0.1:{each.server_port}" for each in servers]
+    credentials = (bearer(SECRET), basic("alice", SECRET), Credential({}, SECRET))
+    solve([f"http://{host}" for host in hosts], Credentials(dict(zip(hosts, credentials, strict=True))))
+    words = [{word for _, word in server.requests} for server in servers]
+    assert words == [{bearer(SECRET).headers["Authorization"]}, {_Guarded.allowed[0]}, {None}]
+
+
+def test_credentials_of_another_scheme(home):
+    """Those in an https URL are not sent in clear text."""
+    known = Credentials.of_channels([f"https://alice:{SECRET}@host/a"])
+    assert known.request("https://host/b")[1]
+    assert known.request("https://HOST:443/b")[1]
+    assert known.request("http://host/b")[1] == {}
+    assert known.request("http://host:443/b")[1] == {}
+    assert known.request("https://host:8443/b")[1] == {}
+
+
+def test_one_host_written_in_different_ways(home):
+    """Case and the scheme's own port make no difference."""
+    for host in ("host", "HOST", "host:443", "alice@host"):
+        assert Credentials({host: bearer(SECRET)}).request("https://Host/a")[1]
+    assert Credentials({"host": bearer(SECRET)}).request("https://host:443/a")[1]
+    assert Credentials({"host": bearer(SECRET)}).request("https://host:80/a")[1] == {}
+
+
+def test_a_private_channel_at_an_ipv6_address(make_guarded, solve, home):
+    """Its host is written in brackets."""
+    try:
+        server = make_guarded(_Ipv6Server, "::1")
+    except OSError:
+        pytest.skip("no IPv6 on this machine")
+    host = f"[::1]:{server.server_port}"
+    assert len(solve([f"http://{host}"], Credentials({host: bearer(SECRET)})).packages) == 2
+    (home / ".netrc").write_text(f"machine ::1 login alice password {SECRET}\n")
+    (home / ".netrc").chmod(0o600)
+    assert len(solve([f"http://{host}"], Credentials(), "other").packages) == 2
+
+
+def test_credentials_in_the_alias_of_channels(home, monkeypatch):
+    """They are used for channels that are named, and are in no lock; slashes make no difference."""
+    for text in (f"https://alice:{SECRET}@host", f"https://host/t/{SECRET}/"):
+        monkeypatch.setenv("CONDA_CHANNEL_ALIAS", text)
+        url = channel_url("main/")
+        assert url == "https://host/main"
+        assert Credentials.of_channels(["main"]).request(url) != (url, {})

@@ -1,0 +1,47 @@
+"""Parts of the gateway that need no channel."""
+
+from __future__ import annotations
+
+import ctypes
+from urllib.parse import unquote
+
+import pytest
+
+from airflow_conda_flow.environments.solve.rattler_gateway import (
+    _MARKS,
+    _marked,
+    forget_indexes,
+    forget_shards,
+    give_back_memory,
+)
+
+
+@pytest.mark.parametrize("subdir", ["linux-64", "noarch"])
+def test_marks_tell_servers_apart(subdir):
+    """Each number gives another path, and all of them mean the same."""
+    marked = {_marked(subdir, number) for number in _MARKS}
+    assert len(marked) == len(_MARKS) == 63
+    assert subdir not in marked
+    assert {unquote(each) for each in marked} == {subdir}
+
+
+def test_only_indexes_and_shards_are_forgotten(tmp_path):
+    """What rattler keeps of repodata.json stays, and so do shards when indexes are forgotten."""
+    names = {"1a2b.json", "1a2b.info.json", "1a2b.lock", "3c4d.shards-cache-v1"}
+    for name in names:
+        (tmp_path / name).touch()
+    (tmp_path / "shards-v1").mkdir()
+    (tmp_path / "shards-v1" / "00.msgpack").touch()
+    forget_indexes(tmp_path)
+    assert {each.name for each in tmp_path.iterdir()} == names - {"3c4d.shards-cache-v1"} | {"shards-v1"}
+    forget_shards(tmp_path)
+    assert {each.name for each in tmp_path.iterdir()} == names - {"3c4d.shards-cache-v1"}
+    forget_indexes(tmp_path / "missing")
+    forget_shards(tmp_path / "missing")
+
+
+def test_memory_is_given_back_where_the_library_can(monkeypatch):
+    """A C library without ``malloc_trim`` is no error."""
+    give_back_memory()
+    monkeypatch.setattr(ctypes, "CDLL", lambda _name: object())
+    give_back_memory()
