@@ -109,7 +109,19 @@ class NotInDatastore(DatastoreError, LookupError):
 
 
 class CorruptData(DatastoreError, ValueError):
-    """Stored bytes do not match the sha256 that they are stored under."""
+    """Stored bytes do not match the sha256 that they are stored under.
+
+    Args:
+        fault: a sentence that says which bytes, where they are, and what is wrong with them.
+        advice: a sentence that says what to do.
+
+    Attributes:
+        fault: the first sentence.
+    """
+
+    def __init__(self, fault: str = "", advice: str = "") -> None:
+        super().__init__("%s %s" % (fault, advice) if advice else fault)
+        self.fault = fault
 
 
 class DatastoreUnavailable(DatastoreError, OSError):

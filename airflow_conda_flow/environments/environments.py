@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import hashlib
 import os
@@ -28,6 +29,7 @@ from airflow_conda_flow.environments.packed import (
     find_packed,
     publish_packed,
     unpack_into,
+    withdraw_packed,
 )
 from airflow_conda_flow.environments.platform import current_platform
 from airflow_conda_flow.environments.progress import Progress, Silence
@@ -35,7 +37,13 @@ from airflow_conda_flow.environments.solve.pinned import lock_of_pinned
 from airflow_conda_flow.environments.solve.solver import make_solver
 from airflow_conda_flow.environments.spec import EnvironmentSpec
 from airflow_conda_flow.environments.wheels import install_wheels
-from airflow_conda_flow.errors import CorruptData, EnvironmentFailure, NotInDatastore, SettingError
+from airflow_conda_flow.errors import (
+    CorruptData,
+    DatastoreError,
+    EnvironmentFailure,
+    NotInDatastore,
+    SettingError,
+)
 
 # Packages contain a placeholder path of this many characters, which installing overwrites with the prefix. A
 # longer prefix does not fit into binary files.
@@ -344,7 +352,11 @@ class Environments:
         try:
             self._make(prefix, lambda folder: unpack_into(storage, platform, packed, folder))
         except (CorruptData, NotInDatastore) as error:
-            self._progress.say(f"    {error} Making the environment of its packages.")
+            fault = error.fault if isinstance(error, CorruptData) else error
+            self._progress.say(f"    {fault} Making the environment of its packages.")
+            # A container may be unable to write there; then the next one says the same.
+            with contextlib.suppress(DatastoreError):
+                withdraw_packed(storage, platform, spec_id, packed)
             return None
         return prefix
 

@@ -74,12 +74,22 @@ def publish_packed(storage: Storage, platform: str, spec_id: str, folder: Path, 
             pack(folder, file)
         packed = PackedEnvironment(str(prefix), file_sha256(path), path.stat().st_size)
         key = layout.environment_archive(platform, packed.sha256)
-        if storage.size(key) != packed.size:
+        if not storage.holds(key, packed.sha256):
             storage.upload(path, key)
     finally:
         path.unlink(missing_ok=True)
     content = json.dumps({"version": _VERSION, **asdict(packed)}, sort_keys=True)
     storage.write_bytes(layout.packed_environment(platform, spec_id), content.encode())
+
+
+def withdraw_packed(storage: Storage, platform: str, spec_id: str, packed: PackedEnvironment) -> None:
+    """Make the next run that prepares for containers pack the environment again: its archive is damaged.
+
+    Does nothing if that was done meanwhile. Raises ``DatastoreError`` if the datastore cannot be written.
+    """
+    if find_packed(storage, platform, spec_id) == packed:
+        content = json.dumps({"version": _VERSION, "withdrawn": packed.sha256}, sort_keys=True)
+        storage.write_bytes(layout.packed_environment(platform, spec_id), content.encode())
 
 
 def unpack_into(storage: Storage, platform: str, packed: PackedEnvironment, target: Path) -> None:

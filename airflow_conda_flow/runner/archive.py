@@ -38,8 +38,8 @@ _PACKAGE = Path(__file__).parent.parent
 def published_runner(storage: Storage) -> str:
     """Key of this runner's archive, which is made and uploaded unless the datastore has it.
 
-    The archive contains this process's interpreter and libraries. If it is there already, this costs one
-    small read.
+    The archive contains this process's interpreter and libraries. If it is there already with the right size,
+    this costs two small requests. Its bytes are verified by the containers that fetch it.
 
     Raises:
         SettingError: the archive is missing, and this machine cannot make one that runs in containers.
@@ -48,8 +48,12 @@ def published_runner(storage: Storage) -> str:
     subdir = current_platform()
     pointer = layout.runner_pointer(subdir, runner_id())
     data = read_published(storage, pointer)
-    if data is None:
-        data = _publish(storage, subdir, pointer)
+    if data is not None:
+        found = json.loads(data)
+        key = layout.runner_archive(subdir, found["sha256"])
+        if storage.size(key) == found["size"]:
+            return key
+    data = _publish(storage, subdir, pointer, is_new=data is None)
     return layout.runner_archive(subdir, json.loads(data)["sha256"])
 
 
@@ -65,7 +69,8 @@ def runner_id() -> str:
     return digest.hexdigest()
 
 
-def _publish(storage: Storage, subdir: str, pointer: str) -> bytes:
+def _publish(storage: Storage, subdir: str, pointer: str, *, is_new: bool) -> bytes:
+    """Make the archive, upload it, and store the pointer to it; returns the pointer that is stored."""
     with tempfile.TemporaryDirectory() as folder:
         home = runner_home() or _make(Path(folder) / "runner")
         archive = Path(folder) / "runner.tar.gz"
@@ -74,9 +79,13 @@ def _publish(storage: Storage, subdir: str, pointer: str) -> bytes:
                 tar.add(entry, entry.name, filter=_owned_by_root)
         sha256, size = file_sha256(archive), archive.stat().st_size
         key = layout.runner_archive(subdir, sha256)
-        if storage.size(key) != size:
+        if not storage.holds(key, sha256):
             storage.upload(archive, key)
-        return publish_once(storage, pointer, json.dumps({"sha256": sha256, "size": size}).encode())
+        data = json.dumps({"sha256": sha256, "size": size}).encode()
+        if is_new:
+            return publish_once(storage, pointer, data)
+        storage.write_bytes(pointer, data)  # the archive that it names is missing or cut short
+        return data
 
 
 def _make(target: Path) -> Path:

@@ -81,6 +81,11 @@ def test_a_damaged_archive_is_left_and_packages_are_taken(
     assert run_python(prefix, "import six; print(six.__version__)") == "1.17.0"
     assert any("Making the environment of its packages." in text for text in recorder.said)
     assert (prefix.parent.parent / "packages").is_dir()
+    # The next run packs it again, and the next container has no need of packages.
+    make_environments("worker", storage=make_s3_storage()).prepare_for_containers({"start": spec})
+    prefix = make_container(make_s3_storage()).prefix_for(spec.id, spec.platform)
+    assert run_python(prefix, "import six; print(six.__version__)") == "1.17.0"
+    assert not (prefix.parent.parent / "packages").exists()
 
 
 def test_another_place_takes_packages(make_environments, make_spec, make_s3_storage):
