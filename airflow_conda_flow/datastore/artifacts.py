@@ -13,7 +13,7 @@ import secrets
 import threading
 from typing import TYPE_CHECKING
 
-from airflow_conda_flow.errors import CorruptData, NotInDatastore
+from airflow_conda_flow.errors import CorruptData, DatastoreUnavailable, NotInDatastore
 
 from . import layout
 from .digest import corrupt, known_sha256
@@ -124,7 +124,11 @@ class ArtifactStore:
 
 
 def _fault(path: Path, sha256: str, size: int) -> str | None:
-    """What is wrong with a file: empty if it is missing, None if it has that digest."""
+    """What is wrong with a file: empty if it is missing, None if it has that digest.
+
+    Raises:
+        DatastoreUnavailable: this user may not read it.
+    """
     try:
         stored_size = path.stat().st_size
         got = known_sha256(path) if stored_size == size else f"{stored_size} bytes, not {size}"
@@ -134,6 +138,8 @@ def _fault(path: Path, sha256: str, size: int) -> str | None:
         if path.is_dir():
             return "a directory"
         if error.errno != errno.EIO:
-            raise
+            raise DatastoreUnavailable(
+                f"{path} cannot be read: {error.strerror}. Make it readable for this user."
+            ) from error
         return "bytes that the disk cannot read"
     return None if got == sha256 else got

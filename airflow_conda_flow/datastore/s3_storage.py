@@ -199,20 +199,28 @@ class S3Storage:
     ) -> bool:
         """Download the object once; False if it was replaced meanwhile, unless this is the last try."""
         digest = None if sha256 is None else hashlib.sha256()
+        came: list[int] = []
+
+        def advance(size: int) -> None:
+            came.append(size)
+            if progress is not None:
+                progress(size)
+
         with new_file_beside(path) as (temporary, fd):
-            download = RangedDownload(self.client, self._name(key), fd, progress)
+            download = RangedDownload(self.client, self._name(key), fd, advance)
+            got = None
             try:
                 download.run(digest)
                 got = None if digest is None else digest.hexdigest()
-                if got != sha256 and (is_last or self._is_still(key, download.answer)):
+                was_replaced = got != sha256
+                if was_replaced and (is_last or self._is_still(key, download.answer)):
                     raise corrupt(self.url, key, expected=str(sha256), got=str(got))
             except self.client.exceptions.ClientError as error:
                 if is_last or answer_code(error) not in _REPLACED:
                     raise
-                got = None
-            if got != sha256:
-                if progress is not None:
-                    progress(-os.fstat(fd).st_size)
+                was_replaced = True
+            if was_replaced:
+                advance(-sum(came))
                 return False
             replace(temporary, path)
             if got is not None:
