@@ -1,6 +1,6 @@
 """The runner as an archive in the datastore, for containers whose image does not hold it.
 
-    runners/<platform>/<runner id>.json        {"sha256", "size"}: published once
+    runners/<platform>/<runner id>.json        the archive's sha256 and size: published once
     runners/<platform>/<sha256>.tar.gz         the directory that ``self_contained.py`` makes
 
 The *runner id* is a digest of the archive's contents: our sources, and the versions of the libraries, of
@@ -9,9 +9,9 @@ Python and of libc.
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import importlib.metadata
-import json
 import platform
 import shutil
 import sys
@@ -19,13 +19,15 @@ import tarfile
 import tempfile
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 from airflow_conda_flow.datastore import layout
 from airflow_conda_flow.datastore.digest import file_sha256
 from airflow_conda_flow.datastore.publish import publish_once, read_published
 from airflow_conda_flow.datastore.storage import Storage
 from airflow_conda_flow.environments.platform import current_platform
-from airflow_conda_flow.errors import SettingError
+from airflow_conda_flow.errors import DamagedDocument, SettingError
+from airflow_conda_flow.records.document import VERSION, damaged, other_than, read_document, stored_bytes
 from airflow_conda_flow.runner import self_contained
 from airflow_conda_flow.runner.home import runner_home
 
@@ -49,12 +51,21 @@ def published_runner(storage: Storage) -> str:
     pointer = layout.runner_pointer(subdir, runner_id())
     data = read_published(storage, pointer)
     if data is not None:
-        found = json.loads(data)
-        key = layout.runner_archive(subdir, found["sha256"])
-        if storage.size(key) == found["size"]:
-            return key
+        with contextlib.suppress(DamagedDocument):
+            found = _read(storage, pointer, data)
+            key = layout.runner_archive(subdir, found["sha256"])
+            if storage.size(key) == found["size"]:
+                return key
     data = _publish(storage, subdir, pointer, is_new=data is None)
-    return layout.runner_archive(subdir, json.loads(data)["sha256"])
+    return layout.runner_archive(subdir, _read(storage, pointer, data)["sha256"])
+
+
+def _read(storage: Storage, pointer: str, data: bytes) -> dict[str, Any]:
+    name = f"{pointer} in the datastore {storage.url}"
+    document = read_document(data, name, "Delete it: the next run stores it again.")
+    if fault := other_than(document, {"runner_id": runner_id()}):
+        raise damaged(name, fault, "Delete it: the next run stores it again.")
+    return document
 
 
 @cache
@@ -81,10 +92,11 @@ def _publish(storage: Storage, subdir: str, pointer: str, *, is_new: bool) -> by
         key = layout.runner_archive(subdir, sha256)
         if not storage.holds(key, sha256):
             storage.upload(archive, key)
-        data = json.dumps({"sha256": sha256, "size": size}).encode()
+        content = {"version": VERSION, "runner_id": runner_id(), "sha256": sha256, "size": size}
+        data = stored_bytes(content)
         if is_new:
             return publish_once(storage, pointer, data)
-        storage.write_bytes(pointer, data)  # the archive that it names is missing or cut short
+        storage.write_bytes(pointer, data)  # it is damaged, or the archive is missing or cut short
         return data
 
 
