@@ -12,6 +12,7 @@
     ├── DatastoreError
     │   ├── NotInDatastore (LookupError)   no such key, artifact, run or task
     │   ├── CorruptData (ValueError)       stored bytes do not match their sha256
+    │   │   └── DamagedDocument            a stored JSON document is not what was written
     │   └── DatastoreUnavailable (OSError) the storage cannot be reached or refuses us
     ├── ComputeUnavailable (OSError)       what runs tasks elsewhere cannot be reached or refuses us
     ├── ArtifactError
@@ -109,7 +110,23 @@ class NotInDatastore(DatastoreError, LookupError):
 
 
 class CorruptData(DatastoreError, ValueError):
-    """Stored bytes do not match the sha256 that they are stored under."""
+    """Stored bytes do not match the sha256 that they are stored under.
+
+    Args:
+        fault: a sentence that says which bytes, where they are, and what is wrong with them.
+        advice: a sentence that says what to do.
+
+    Attributes:
+        fault: the first sentence.
+    """
+
+    def __init__(self, fault: str = "", advice: str = "") -> None:
+        super().__init__("%s %s" % (fault, advice) if advice else fault)
+        self.fault = fault
+
+
+class DamagedDocument(CorruptData):
+    """A stored JSON document is not the one that was written: a manifest, a lock, a change of tags."""
 
 
 class DatastoreUnavailable(DatastoreError, OSError):

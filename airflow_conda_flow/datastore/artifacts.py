@@ -7,19 +7,21 @@ through the cache directory, so that a machine never downloads an artifact that 
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 import secrets
 import threading
 from typing import TYPE_CHECKING
 
-from airflow_conda_flow.errors import CorruptData, NotInDatastore
+from airflow_conda_flow.errors import CorruptData, DatastoreUnavailable, NotInDatastore
 
 from . import layout
-from .digest import corrupt, known_sha256, remember
+from .digest import corrupt, known_sha256
 from .local_storage import LocalStorage
+from .notice import warn
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
     from pathlib import Path
 
     from .storage import Storage
@@ -46,33 +48,41 @@ class ArtifactStore:
         return path
 
     def publish(self, path: Path, sha256: str) -> None:
-        """Move a file into the datastore.
+        """Move a file into the datastore; its bytes are hashed before.
 
-        An artifact that is stored with the right size is left alone, inode and mtime included.
+        Bytes that are stored already are hashed too. If they are right they are left alone, inode and mtime
+        included; if not, they are replaced.
 
         Raises:
             CorruptData: the file does not have that digest.
-            DatastoreUnavailable: the datastore cannot be written.
+            DatastoreUnavailable: the datastore cannot be read or written.
         """
         key = layout.artifact(sha256)
+        if self._is_local and self._storage.holds(key, sha256):
+            path.unlink()  # and never read: one hash is enough
+            return
         got = known_sha256(path)
         if got != sha256:
             raise CorruptData(
                 f"The file {path} that was to be published as {key} has the sha256 {got}: "
                 "it was changed, or not written to its end."
             )
-        if not self._is_local and self._storage.size(key) != path.stat().st_size:
+        if not self._is_local and not self._storage.holds(key, sha256):
             self._storage.upload(path, key)
         # Uploaded before it is moved: the cache must not hold an artifact that the datastore lacks.
-        self._files.move_in(path, key)
-        remember(self._files.local_path(key), sha256)
+        self._files.move_in(path, key, sha256)
 
-    def has(self, sha256: str, size: int) -> bool:
-        """True if the datastore holds an artifact of that size; its bytes are not read."""
-        return self._storage.size(layout.artifact(sha256)) == size
+    def has(self, sha256: str) -> bool:
+        """True if the datastore holds the artifact; its bytes are read, as with ``Storage.holds``."""
+        return self._storage.holds(layout.artifact(sha256), sha256)
 
-    def fetch(self, sha256: str, size: int) -> Path:
+    def fetch(self, sha256: str, size: int, say: Callable[[str], None] = warn) -> Path:
         """Path of a read-only file with the artifact's bytes, verified.
+
+        Args:
+            sha256: the artifact's digest, in hex.
+            size: number of its bytes.
+            say: called with a line if the file in the download cache is damaged and is fetched again.
 
         Raises:
             NotInDatastore: the datastore has no such artifact.
@@ -81,28 +91,28 @@ class ArtifactStore:
         key = layout.artifact(sha256)
         path = self._files.local_path(key)
         if self._is_local:
-            self._verify(path, key, sha256, size)
+            if (wrong := _fault(path, sha256, size)) is not None:
+                raise (
+                    corrupt(self._storage.url, key, expected=sha256, got=wrong)
+                    if wrong
+                    else self._missing(key)
+                )
             return path
         with self._alone(sha256):
-            try:
-                self._verify(path, key, sha256, size)
-            except (NotInDatastore, CorruptData):
-                self._storage.download(key, path, sha256)
-                path.chmod(0o444)
-                remember(path, sha256)
+            if (wrong := _fault(path, sha256, size)) is not None:
+                if wrong:
+                    say(f"{path} is damaged ({wrong}); fetching it again from {self._storage.url}.")
+                try:
+                    self._storage.download(key, path, sha256)
+                except NotInDatastore as error:
+                    raise self._missing(key) from error
         return path
 
-    def _verify(self, path: Path, key: str, sha256: str, size: int) -> None:
-        try:
-            stored_size = path.stat().st_size
-            got = known_sha256(path) if stored_size == size else f"{stored_size} bytes, not {size}"
-        except FileNotFoundError as error:
-            raise NotInDatastore(
-                f"There is no {key} in the datastore {self._storage.url}. It was removed after the "
-                "task that wrote it: run that task again."
-            ) from error
-        if got != sha256:
-            raise corrupt(self._files.url, key, expected=sha256, got=got)
+    def _missing(self, key: str) -> NotInDatastore:
+        return NotInDatastore(
+            f"There is no {key} in the datastore {self._storage.url}. It was removed after the "
+            "task that wrote it: run that task again."
+        )
 
     @contextlib.contextmanager
     def _alone(self, sha256: str) -> Iterator[None]:
@@ -111,3 +121,25 @@ class ArtifactStore:
             mutex = self._fetching.setdefault(sha256, threading.Lock())
         with mutex:
             yield
+
+
+def _fault(path: Path, sha256: str, size: int) -> str | None:
+    """What is wrong with a file: empty if it is missing, None if it has that digest.
+
+    Raises:
+        DatastoreUnavailable: this user may not read it.
+    """
+    try:
+        stored_size = path.stat().st_size
+        got = known_sha256(path) if stored_size == size else f"{stored_size} bytes, not {size}"
+    except (FileNotFoundError, NotADirectoryError):
+        return ""
+    except OSError as error:
+        if path.is_dir():
+            return "a directory"
+        if error.errno != errno.EIO:
+            raise DatastoreUnavailable(
+                f"{path} cannot be read: {error.strerror}. Make it readable for this user."
+            ) from error
+        return "bytes that the disk cannot read"
+    return None if got == sha256 else got

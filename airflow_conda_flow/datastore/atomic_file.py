@@ -46,6 +46,26 @@ def write_all(fd: int, data: bytes) -> None:
         view = view[os.write(fd, view) :]
 
 
+def replace(path: Path | str, target: Path | str) -> None:
+    """Rename ``path`` to ``target``, whatever is there.
+
+    A directory at ``target`` is moved aside: it stays in its folder, under a name that starts with a dot.
+    """
+    try:
+        os.replace(path, target)  # noqa: PTH105  hot path
+    except IsADirectoryError:
+        move_aside(target)
+        os.replace(path, target)  # noqa: PTH105  hot path
+
+
+def move_aside(target: Path | str) -> None:
+    """Rename ``target`` to a name that starts with a dot, so that no storage lists it."""
+    directory, name = os.path.split(target)
+    # If it is gone, another process has moved it aside.
+    with contextlib.suppress(FileNotFoundError):
+        os.rename(target, f"{directory}/.{name[:100]}.{secrets.token_hex(4)}.aside")  # noqa: PTH104
+
+
 def link_once(path: Path | str, target: str) -> bool | None:
     """Link ``target`` to the file ``path``; True if that was done, False if ``target`` existed.
 

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-from airflow_conda_flow.errors import NotInDatastore
+from airflow_conda_flow.errors import CorruptData, NotInDatastore
 
 from .artifacts import ArtifactStore
+from .notice import warn
 from .storage import Storage
 
 
@@ -26,12 +27,17 @@ class BorrowingArtifacts(ArtifactStore):
         super().__init__(storage, cache_dir)
         self._lender = lender
 
-    def fetch(self, sha256: str, size: int) -> Path:
+    def fetch(self, sha256: str, size: int, say: Callable[[str], None] = warn) -> Path:
         """Path of a read-only file with the artifact's bytes, from this store or the lender, verified."""
         try:
-            return super().fetch(sha256, size)
+            return super().fetch(sha256, size, say)
         except NotInDatastore:
-            return self._lender.fetch(sha256, size)
+            return self._lender.fetch(sha256, size, say)
+        except CorruptData as damage:
+            try:
+                return self._lender.fetch(sha256, size, say)
+            except NotInDatastore:
+                raise damage from None
 
     def keep(self, refs: Iterable[Mapping[str, Any]]) -> None:
         """Copy borrowed artifacts into this store, so that the lender can be deleted.
@@ -43,7 +49,7 @@ class BorrowingArtifacts(ArtifactStore):
         try:
             for ref in refs:
                 sha256, size = ref["sha256"], ref["size"]
-                if not self.has(sha256, size):
+                if not self.has(sha256):
                     copy = Path(shutil.copy(self._lender.fetch(sha256, size), scratch / sha256))
                     self.publish(copy, sha256)
         finally:

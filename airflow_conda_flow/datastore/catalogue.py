@@ -6,7 +6,6 @@ libraries, can ask its runner.
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -14,6 +13,7 @@ from datetime import datetime
 from typing import Any, TypeVar
 
 from airflow_conda_flow.errors import NotInDatastore, ObjectNotFound
+from airflow_conda_flow.records.lock_document import read_lock_document
 from airflow_conda_flow.records.names import TaskName
 from airflow_conda_flow.records.run_record import RunRecord, TaggedRun
 from airflow_conda_flow.records.task_record import TaskRecord
@@ -173,10 +173,12 @@ class RunCatalogue:
     def lock(self, platform: str, spec_id: str) -> dict[str, Any] | None:
         """Lock of an environment as a document, None if neither the datastore nor the cache has it."""
         key = layout.lock(platform, spec_id)
-        data = read_published(self._storage, key)
-        if data is None:  # with a local datastore, locks are in the cache directory only
-            data = read_published(LocalStorage(self._datastore.cache_dir), key)
-        return None if data is None else dict(json.loads(data))
+        # With a local datastore, locks are in the cache directory only.
+        for storage in (self._storage, LocalStorage(self._datastore.cache_dir)):
+            if (data := read_published(storage, key)) is not None:
+                name = str(storage.local_path(key) or f"{key} in the datastore {storage.url}")
+                return read_lock_document(data, name, spec_id, platform)
+        return None
 
     def change_tags(self, flow: str, run_id: str, add: Sequence[str], remove: Sequence[str]) -> list[str]:
         """Remove and add tags of a run as one change; returns its current user tags.

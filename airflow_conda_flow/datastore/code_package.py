@@ -20,10 +20,13 @@ from typing import TYPE_CHECKING
 from airflow_conda_flow.errors import CorruptData, DatastoreError, NotInDatastore
 
 from . import layout
+from .atomic_file import new_file_beside, replace, write_all
 from .digest import corrupt
+from .local_storage import LocalStorage
+from .notice import warn
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Callable, Iterable, Iterator
 
     from .storage import Storage
 
@@ -40,6 +43,7 @@ _SKIPPED_NAMES = {"__pycache__", "site-packages", "node_modules"}
 # A directory that holds one of these is a virtual environment, a conda prefix or a tagged cache.
 _SKIPPED_IF_HOLDING = {"pyvenv.cfg", "conda-meta", "CACHEDIR.TAG"}
 _TIMESTAMP = (1980, 1, 1, 0, 0, 0)  # the earliest time that zip files can state
+_AGAIN = "Start the run again with the same sources: it replaces the damaged bytes."
 _MODE = 0o100644  # a regular file, rw-r--r--
 
 
@@ -168,52 +172,134 @@ def _zip(sources: dict[str, str], tree: _Tree) -> bytes:
 
 
 def publish(storage: Storage, package: CodePackage) -> None:
-    """Store the package, unless it is stored already."""
+    """Store the package, unless it is stored already; the stored bytes are read, and replaced if damaged."""
     key = layout.code_package(package.sha256)
-    # The key is the digest, so every writer writes the same bytes. Another size means a damaged object.
-    if storage.size(key) != len(package.data):
+    if not storage.holds(key, package.sha256):
         storage.write_bytes(key, package.data)
 
 
-def extract(storage: Storage, sha256: str, cache_dir: str | Path) -> Path:
+def extract(storage: Storage, sha256: str, cache_dir: str | Path, say: Callable[[str], None] = warn) -> Path:
     """Directory with the package's files, created by the first call on this machine.
+
+    Every call compares the files with the package, unless this process has done so and no file has changed
+    since. Files that differ are replaced one by one, because steps may be running in the directory. Files
+    that the package does not have, such as bytecode, are left alone.
+
+    Args:
+        storage: the datastore's.
+        sha256: the package's digest, in hex.
+        cache_dir: directory for extracted packages.
+        say: called with a line if something in the cache is damaged and put right.
 
     Raises:
         NotInDatastore: there is no such package.
         CorruptData: its bytes do not match, or a name in it leads out of the directory.
     """
-    target = Path(cache_dir) / "code" / sha256
-    if target.is_dir():
-        return target
     key = layout.code_package(sha256)
+    target = Path(cache_dir) / "code" / sha256
+    with zipfile.ZipFile(_archive(storage, key, sha256, cache_dir, say)) as archive:
+        names = _safe_names(archive, key)
+        if target.is_dir():
+            _mend(archive, names, target, say)
+            return target
+        temporary = _temporary(target)
+        try:
+            temporary.mkdir(parents=True)
+            for name in names:
+                path = temporary / name
+                path.parent.mkdir(parents=True, exist_ok=True)
+                path.write_bytes(archive.read(name))
+            if target.is_file():
+                target.unlink()
+            temporary.rename(target)
+        except OSError:
+            if not target.is_dir():
+                raise  # if it is there, another process extracted the same package first
+        finally:
+            shutil.rmtree(temporary, ignore_errors=True)
+    return target
+
+
+def _archive(
+    storage: Storage, key: str, sha256: str, cache_dir: str | Path, say: Callable[[str], None]
+) -> Path:
+    """Verified file of the package: the stored one of a local datastore, or a copy in the cache."""
     try:
-        data = storage.read_bytes(key)
+        if (stored := storage.local_path(key)) is not None:
+            if not storage.holds(key, sha256):
+                got = hashlib.sha256(storage.read_bytes(key)).hexdigest()
+                raise corrupt(storage.url, key, expected=sha256, got=got, advice=_AGAIN)
+            return stored
+        cache = LocalStorage(cache_dir)
+        copy = cache.local_path(key)
+        if not cache.holds(key, sha256):
+            if copy.exists():
+                say(f"{copy} is damaged; fetching it again from {storage.url}.")
+            storage.download(key, copy, sha256)
     except NotInDatastore as error:
         raise NotInDatastore(
             f"There is no code package {key} in the datastore {storage.url}: start the run again."
         ) from error
-    got = hashlib.sha256(data).hexdigest()
-    if got != sha256:
-        raise corrupt(storage.url, key, expected=sha256, got=got)
-    temporary = target.with_name(f".{sha256}.{os.getpid()}-{secrets.token_hex(4)}")
+    except CorruptData as error:
+        raise CorruptData(error.fault, _AGAIN) from error
+    return copy
+
+
+def _safe_names(archive: zipfile.ZipFile, key: str) -> list[str]:
+    names = [name for name in archive.namelist() if not name.endswith("/")]
+    for each in names:
+        name = PurePosixPath(each)
+        if name.is_absolute() or ".." in name.parts or "\\" in each:
+            raise CorruptData(f"{key} holds the unsafe name {each!r}.")
+    return names
+
+
+# By directory: the states of a package's files when they were last found to be right.
+_compared: dict[Path, list[tuple[int, ...]]] = {}
+
+
+def _mend(archive: zipfile.ZipFile, names: list[str], folder: Path, say: Callable[[str], None]) -> None:
+    """Replace the files that differ from the package's, and forget the bytecode that was made of them."""
+    states = _states(folder, names)
+    if states is not None and _compared.get(folder) == states:
+        return
+    if wrong := [name for name in names if _content(folder / name) != archive.read(name)]:
+        few = ", ".join(wrong[:3]) + (f" and {len(wrong) - 3} more" if len(wrong) > 3 else "")  # noqa: PLR2004
+        say(f"The code package in {folder} is damaged; replacing {few}.")
+        for name in wrong:
+            _replace(archive, name, folder)
+            shutil.rmtree((folder / name).with_name("__pycache__"), ignore_errors=True)
+    # States from before the files were read: one that changed meanwhile is compared again.
+    if states is not None and not wrong:
+        _compared[folder] = states
+
+
+def _states(folder: Path, names: list[str]) -> list[tuple[int, ...]] | None:
+    """State of each file, as ``digest.py`` knows files; None if one is missing."""
     try:
-        _unpack(data, temporary, key)
-        temporary.rename(target)
+        stats = [os.stat(f"{folder}/{name}") for name in names]  # noqa: PTH116  thousands of files
     except OSError:
-        if not target.is_dir():
-            raise  # if it is there, another process extracted the same package first
-    finally:
-        shutil.rmtree(temporary, ignore_errors=True)
-    return target
+        return None
+    return [(each.st_ino, each.st_mtime_ns, each.st_ctime_ns, each.st_size) for each in stats]
 
 
-def _unpack(data: bytes, folder: Path, key: str) -> None:
-    folder.mkdir(parents=True)
-    with zipfile.ZipFile(io.BytesIO(data)) as archive:
-        for info in archive.infolist():
-            name = PurePosixPath(info.filename)
-            if name.is_absolute() or ".." in name.parts or "\\" in info.filename:
-                raise CorruptData(f"{key} holds the unsafe name {info.filename!r}.")
-            path = folder.joinpath(*name.parts)
-            path.parent.mkdir(parents=True, exist_ok=True)
-            path.write_bytes(archive.read(info))
+def _content(path: Path) -> bytes | None:
+    try:
+        return path.read_bytes()
+    except OSError:  # missing, a directory, or below a file
+        return None
+
+
+def _replace(archive: zipfile.ZipFile, name: str, folder: Path) -> None:
+    """Write one file of the package atomically, whatever is at its path or in the way to it."""
+    path = folder / name
+    for parent in path.parents[: len(PurePosixPath(name).parts) - 1]:
+        if parent.is_file():
+            parent.unlink(missing_ok=True)
+    with new_file_beside(path) as (temporary, fd):
+        write_all(fd, archive.read(name))
+        replace(temporary, path)
+
+
+def _temporary(target: Path) -> Path:
+    return target.with_name(f".{target.name}.{os.getpid()}-{secrets.token_hex(4)}")

@@ -1,4 +1,7 @@
-"""SHA-256 of files, computed once per process and file state; the error for a wrong one."""
+"""SHA-256 of files, computed once per process and file state; the error for a wrong one.
+
+Nothing is remembered that this process has not hashed itself.
+"""
 
 from __future__ import annotations
 
@@ -13,9 +16,9 @@ if TYPE_CHECKING:
 
 _BLOCK = 4 * 1024 * 1024  # bytes hashed without Python's lock at a time
 
-_FileState = tuple[int, int, int, int]
-# Device, inode, mtime and size identify the contents: stored files are read-only and replaced by a rename,
-# never rewritten in place.
+_FileState = tuple[int, int, int, int, int]
+# Device, inode, mtime, size and ctime identify the contents: stored files are read-only and replaced by a
+# rename, never rewritten in place. Whoever damages one may restore its mtime, but not its ctime.
 _known: dict[_FileState, str] = {}
 
 
@@ -29,28 +32,47 @@ def file_sha256(path: Path) -> str:
     return digest.hexdigest()
 
 
-def _state(path: Path) -> _FileState:
-    stat = os.stat(path)  # noqa: PTH116  hot path
+def _state(stat: os.stat_result) -> _FileState:
+    return (*_contents(stat), stat.st_ctime_ns)
+
+
+def _contents(stat: os.stat_result) -> tuple[int, int, int, int]:
     return stat.st_dev, stat.st_ino, stat.st_mtime_ns, stat.st_size
 
 
 def known_sha256(path: Path) -> str:
-    """Hex SHA-256 of a file, which is not read again if its inode, mtime and size were seen before."""
-    state = _state(path)
+    """Hex SHA-256 of a file, which is not read again if this process has hashed it in the same state.
+
+    Raises:
+        OSError: the file cannot be read, for instance because it is missing or a directory.
+    """
+    state = _state(os.stat(path))  # noqa: PTH116  hot path
     if (sha256 := _known.get(state)) is None:
         sha256 = file_sha256(path)
         # A file that changed while it was read is not remembered under either state.
-        if _state(path) == state:
+        if _state(os.stat(path)) == state:  # noqa: PTH116  hot path
             _known[state] = sha256
     return sha256
 
 
-def remember(path: Path, sha256: str) -> None:
-    """Note the digest of a file, so that ``known_sha256`` does not read it.
+def remember(fd: int, sha256: str) -> None:
+    """Note the digest of an open file, whose bytes the caller has hashed in this process."""
+    _known[_state(os.fstat(fd))] = sha256
 
-    The caller vouches for it: this process verified the file, or the process that wrote it hashed its bytes.
+
+def moved(before: os.stat_result, target: str) -> None:
+    """Keep what is known of a file that this process has just moved to ``target``.
+
+    Links and renames change the ctime of a file, which belongs to its state.
+
+    Args:
+        before: the file's status before it was moved.
+        target: its new path.
     """
-    _known[_state(path)] = sha256
+    sha256 = _known.pop(_state(before), None)
+    after = os.stat(target)  # noqa: PTH116  hot path
+    if sha256 is not None and _contents(after) == _contents(before):
+        _known[_state(after)] = sha256
 
 
 def forget() -> None:
@@ -58,9 +80,20 @@ def forget() -> None:
     _known.clear()
 
 
-def corrupt(url: str, key: str, expected: str, got: str) -> CorruptData:
-    """Error for bytes that do not match their SHA-256."""
-    return CorruptData(
-        f"{key} in {url} is corrupt: expected sha256 {expected}, got {got}. "
-        "Delete it there and run again the task that wrote it."
-    )
+def corrupt(
+    url: str,
+    key: str,
+    expected: str,
+    got: str,
+    advice: str = "Run again the task that wrote it: it replaces the damaged bytes.",
+) -> CorruptData:
+    """Error for bytes that do not match their SHA-256.
+
+    Args:
+        url: where the bytes are: a directory, or the URL of a datastore.
+        key: their key there.
+        expected: the digest that they should have, in hex.
+        got: the digest that they have, or what is there instead.
+        advice: a sentence that says what to do.
+    """
+    return CorruptData(f"{key} in {url} is corrupt: expected sha256 {expected}, got {got}.", advice)

@@ -164,6 +164,16 @@ def lock(platform: str, spec_id: str) -> str:
     return f"environments/{part(platform)}/{part(spec_id)}.lock"
 
 
+def lock_of(key: str) -> tuple[str, str]:
+    """(platform, spec id) of a lock's key.
+
+    >>> lock_of(lock("linux-64", "ab"))
+    ('linux-64', 'ab')
+    """
+    _, platform, name = key.split("/")
+    return name_of(platform), name_of(name.removesuffix(".lock"))
+
+
 def packed_environment(platform: str, spec_id: str) -> str:
     """Key of the JSON document that names the archive of a packed environment."""
     return f"environments/{part(platform)}/{part(spec_id)}.packed"

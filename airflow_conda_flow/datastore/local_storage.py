@@ -18,8 +18,8 @@ from typing import TYPE_CHECKING
 
 from airflow_conda_flow.errors import CondaFlowError, DatastoreUnavailable, NotInDatastore
 
-from .atomic_file import link_once, new_file_beside, write_all
-from .digest import corrupt
+from .atomic_file import link_once, move_aside, new_file_beside, replace, write_all
+from .digest import corrupt, known_sha256, moved, remember
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -71,7 +71,7 @@ class LocalStorage:
         with self._new_file(key) as (temporary, fd):
             write_all(fd, data)
             os.fsync(fd)
-            os.replace(temporary, self._path(key))  # noqa: PTH105
+            replace(temporary, self._path(key))
 
     def write_if_absent(self, key: str, data: bytes) -> bool:
         """Store ``data`` under ``key`` unless the key exists; True if it was stored."""
@@ -87,12 +87,16 @@ class LocalStorage:
 
         Without hard links two callers at once may both get True, and the last one's file remains.
         """
-        if (linked := link_once(path, target)) is not None:
+        linked = link_once(path, target)
+        if linked is False and os.path.isdir(target):  # noqa: PTH112  never ours: keys are files
+            move_aside(target)
+            linked = link_once(path, target)
+        if linked is not None:
             return linked
         self.keeps_first_write = False
-        if os.path.exists(target):  # noqa: PTH110
+        if os.path.isfile(target):  # noqa: PTH113
             return False
-        os.replace(path, target)  # noqa: PTH105
+        replace(path, target)
         return True
 
     def first_write_wins(self, key: str, data: bytes) -> bool:  # noqa: ARG002
@@ -103,39 +107,53 @@ class LocalStorage:
         """Store a copy of the file under ``key``."""
         with path.open("rb", buffering=0) as source, self._new_file(key) as (temporary, fd):
             _copy(source.fileno(), fd, None, progress)
-            os.replace(temporary, self._path(key))  # noqa: PTH105
+            replace(temporary, self._path(key))
 
-    def move_in(self, path: Path, key: str) -> None:
+    def holds(self, key: str, sha256: str) -> bool:
+        """True if the bytes under ``key`` have that SHA-256; a file in a known state is not read again."""
+        try:
+            return known_sha256(self.local_path(key)) == sha256
+        except (FileNotFoundError, IsADirectoryError, NotADirectoryError):
+            return False
+        except OSError as error:
+            if error.errno == errno.EIO:  # the disk cannot read them any more
+                return False
+            raise _unavailable(self, "read", key, error) from error
+
+    def move_in(self, path: Path, key: str, sha256: str) -> None:
         """Move the file to ``key`` and make it read-only; copies only from another file system.
 
-        A key that has the same size stays as it is: its inode and mtime do not change.
+        A key that holds bytes with that SHA-256 stays as it is: its inode and mtime do not change.
         """
-        target = self._path(key)
-        size = path.stat().st_size
-        if self.size(key) != size:
+        if not self.holds(key, sha256):
+            target, before = self._path(key), os.stat(path)  # noqa: PTH116
             path.chmod(_READ_ONLY)  # before the file appears, so that nobody can open it for writing
             with _writing(self, key):
                 try:
-                    self._place(path, target, size)
+                    self._place(path, target, sha256)
                 except FileNotFoundError:
                     os.makedirs(os.path.dirname(target), exist_ok=True)  # noqa: PTH103, PTH120
-                    self._place(path, target, size)
+                    self._place(path, target, sha256)
+                path.unlink(missing_ok=True)  # before ``moved``, because it changes the ctime once more
+                moved(before, target)
         path.unlink(missing_ok=True)
 
-    def _place(self, path: Path, target: str, size: int) -> None:
+    def _place(self, path: Path, target: str, sha256: str) -> None:
+        key = target.removeprefix(self._base)
         try:
-            if not self._appear(path, target) and os.stat(target).st_size != size:  # noqa: PTH116
-                os.replace(path, target)  # noqa: PTH105  the stored file is damaged
+            # A target that exists is damaged, unless another process has just placed the same bytes.
+            if not self._appear(path, target) and not self.holds(key, sha256):
+                replace(path, target)
         except OSError as error:
             if error.errno != errno.EXDEV:
                 raise
-            self.upload(path, target.removeprefix(self._base))
+            self.upload(path, key)
             os.chmod(target, _READ_ONLY)  # noqa: PTH101
 
     def download(
         self, key: str, path: Path, sha256: str | None = None, progress: Progress | None = None
     ) -> None:
-        """Copy the bytes under ``key`` to the file ``path``, verified if ``sha256`` is given."""
+        """Copy the bytes under ``key`` to the file ``path``; with ``sha256`` verified and read-only."""
         path.parent.mkdir(parents=True, exist_ok=True)
         digest = None if sha256 is None else hashlib.sha256()
         with new_file_beside(path) as (temporary, fd):
@@ -143,7 +161,10 @@ class LocalStorage:
                 _copy(source.fileno(), fd, digest, progress)
             if digest is not None and digest.hexdigest() != sha256:
                 raise corrupt(self.url, key, expected=str(sha256), got=digest.hexdigest())
-            os.replace(temporary, path)  # noqa: PTH105
+            replace(temporary, path)
+            if digest is not None:
+                os.fchmod(fd, _READ_ONLY)
+                remember(fd, digest.hexdigest())
 
     def read_chunks(self, key: str) -> Iterator[bytes]:
         """Bytes under ``key``, in order, 4 MiB at a time."""

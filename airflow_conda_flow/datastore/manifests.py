@@ -9,14 +9,14 @@ attempt 0 that ends after it does not overwrite the mark.
 
 from __future__ import annotations
 
-import json
+import contextlib
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any
 
-from airflow_conda_flow.errors import CorruptData, DatastoreError, NotInDatastore
-from airflow_conda_flow.records.document import VERSION, canonical_json
-from airflow_conda_flow.records.run_record import RunRecord
-from airflow_conda_flow.records.task_record import LOST, TaskRecord
+from airflow_conda_flow.errors import DamagedDocument, NotInDatastore
+from airflow_conda_flow.records.document import VERSION, damaged, other_than, read_document, stored_bytes
+from airflow_conda_flow.records.run_record import RunRecord, wrong_run_manifest
+from airflow_conda_flow.records.task_record import DONE, LOST, TaskRecord, wrong_task_manifest
 
 from . import layout
 
@@ -28,6 +28,8 @@ if TYPE_CHECKING:
     from .storage import Storage
 
 _SUPERSEDED_BY = "superseded_by"
+_RUN_ADVICE = "Start the run again; or put back a copy of the file, if there is one."
+_TASK_ADVICE = "Delete it and resume the run, or clear the task in Airflow: the task then runs again."
 _READERS = 16
 """Manifests that are requested at a time; more gain nothing against one S3 endpoint."""
 
@@ -38,7 +40,7 @@ def write_run_manifest(storage: Storage, run: RunRecord, *, only_if_new: bool = 
     With ``only_if_new`` the manifest of an existing run stays, and False is returned.
     """
     key = layout.run_manifest(run.flow, run.run_id)
-    data = canonical_json(run.document)
+    data = stored_bytes(run.document)
     if only_if_new:
         return storage.write_if_absent(key, data)
     storage.write_bytes(key, data)
@@ -50,43 +52,58 @@ def read_run_manifest(storage: Storage, flow: str, run_id: str) -> RunRecord:
 
     Raises:
         NotInDatastore: there is no such run; the message names it.
-        CorruptData: the manifest cannot be decoded.
+        DamagedDocument: the manifest is not the one that was written, or that of another run.
         DatastoreError: a newer version of this package wrote it.
     """
+    key = layout.run_manifest(flow, run_id)
+    name = _name(storage, key)
     try:
-        return RunRecord(_read(storage, layout.run_manifest(flow, run_id)))
+        document: Any = read_document(storage.read_bytes(key), name, _RUN_ADVICE, wrong=wrong_run_manifest)
     except NotInDatastore as error:
         raise NotInDatastore(
             f"There is no run {run_id!r} of the flow {flow} in the datastore {storage.url}."
         ) from error
+    if fault := other_than(document, {"flow": flow, "run_id": run_id}):
+        raise damaged(name, fault, _RUN_ADVICE)
+    return RunRecord(document)
 
 
 def write_task_manifest(storage: Storage, record: TaskRecord) -> None:
     """Commit one attempt. Everything that the record refers to must be stored before.
 
-    A manifest of the same attempt is overwritten, unless a later attempt has superseded it.
+    A manifest of the same attempt is overwritten, unless a later attempt has superseded it. A damaged one is
+    replaced too; if a later attempt is done, the new one says so.
     """
     key = layout.task_manifest(record.name)
-    data = canonical_json(record.document)
+    data = stored_bytes(record.document)
     # The attempt's own manifest before the mark: the mark must never lead to a missing manifest.
     if record.attempt > 0:
         storage.write_bytes(key, data)
         if record.is_done:
             _supersede(storage, record.name)
-    elif not storage.write_if_absent(key, data) and _SUPERSEDED_BY not in _read(storage, key):
-        storage.write_bytes(key, data)
+    elif not storage.write_if_absent(key, data):
+        try:
+            if _SUPERSEDED_BY not in _read(storage, record.name):
+                storage.write_bytes(key, data)
+        except DamagedDocument:
+            if later := _last_done(storage, record.task):
+                data = stored_bytes({**record.document, _SUPERSEDED_BY: later})
+            storage.write_bytes(key, data)
 
 
 def _supersede(storage: Storage, name: AttemptName) -> None:
     """Mark attempt 0 as superseded by a later attempt.
 
-    If attempt 0 has no manifest, write one with status ``lost`` that holds the mark.
+    If attempt 0 has no manifest, or a damaged one, write one with status ``lost`` that holds the mark.
     """
     task = name.task
     key = layout.task_manifest(task.attempt(0))
+    number = name.number
     try:
-        first = _read(storage, key)
-    except NotInDatastore:
+        first = _read(storage, task.attempt(0))
+    except (NotInDatastore, DamagedDocument) as error:
+        if isinstance(error, DamagedDocument):  # it may have held the mark of a later attempt
+            number = max(number, _last_done(storage, task))
         first = {
             "version": VERSION,
             "flow": task.flow,
@@ -97,18 +114,27 @@ def _supersede(storage: Storage, name: AttemptName) -> None:
             "status": LOST,
         }
     # An older attempt that ends late must not replace the mark of a newer one.
-    if first.get(_SUPERSEDED_BY, 0) < name.number:
-        storage.write_bytes(key, canonical_json({**first, _SUPERSEDED_BY: name.number}))
+    if first.get(_SUPERSEDED_BY, 0) < number:
+        storage.write_bytes(key, stored_bytes({**first, _SUPERSEDED_BY: number}))
+
+
+def _last_done(storage: Storage, task: TaskName) -> int:
+    """Number of the last attempt after attempt 0 that is done, as far as can be read; 0 if there is none."""
+    for number in _attempt_numbers(storage, task)[::-1]:
+        with contextlib.suppress(DamagedDocument):
+            if number > 0 and _read(storage, task.attempt(number))["status"] == DONE:
+                return number
+    return 0
 
 
 def read_task_manifest(storage: Storage, task: TaskName) -> TaskRecord | None:
     """Record of the latest attempt that is done, None if there is none. Costs one or two reads."""
     try:
-        first = _read(storage, layout.task_manifest(task.attempt(0)))
+        first = _read(storage, task.attempt(0))
     except NotInDatastore:
         return None
     if later := first.get(_SUPERSEDED_BY):
-        return TaskRecord(_read(storage, layout.task_manifest(task.attempt(later))))
+        return TaskRecord(_read(storage, task.attempt(later)))
     record = TaskRecord(first)
     return record if record.is_done else None
 
@@ -116,7 +142,7 @@ def read_task_manifest(storage: Storage, task: TaskName) -> TaskRecord | None:
 def read_attempt(storage: Storage, name: AttemptName) -> TaskRecord | None:
     """Record of one attempt, done or failed; None if it has none."""
     try:
-        record = TaskRecord(_read(storage, layout.task_manifest(name)))
+        record = TaskRecord(_read(storage, name))
     except NotInDatastore:
         return None
     return None if record.status == LOST else record
@@ -137,29 +163,37 @@ def read_task_manifests(storage: Storage, tasks: Iterable[TaskName]) -> list[Tas
 
 def list_attempts(storage: Storage, task: TaskName) -> list[TaskRecord]:
     """Records of all attempts of a task, done or failed, sorted by attempt."""
-    suffix = layout.TASK_MANIFEST_SUFFIX
-    names = (name for name in storage.list_names(layout.task_folder(task)) if name.endswith(suffix))
-    attempts = sorted(int(stem) for name in names if (stem := name.removesuffix(suffix)).isdigit())
-    records = [TaskRecord(_read(storage, layout.task_manifest(task.attempt(each)))) for each in attempts]
+    records = [TaskRecord(_read(storage, task.attempt(each))) for each in _attempt_numbers(storage, task)]
     return [record for record in records if record.status != LOST]
 
 
-def _read(storage: Storage, key: str) -> Any:
+def _attempt_numbers(storage: Storage, task: TaskName) -> list[int]:
+    """Numbers of the attempts that have a manifest, sorted."""
+    suffix = layout.TASK_MANIFEST_SUFFIX
+    names = (name for name in storage.list_names(layout.task_folder(task)) if name.endswith(suffix))
+    return sorted(int(stem) for name in names if (stem := name.removesuffix(suffix)).isdigit())
+
+
+def _read(storage: Storage, name: AttemptName) -> Any:
+    """Manifest of an attempt."""
+    key = layout.task_manifest(name)
     data = storage.read_bytes(key)
-    try:
-        manifest = json.loads(data.decode("utf-8", "surrogatepass"))
-        version = int(manifest["version"])
-    except (ValueError, KeyError, TypeError) as error:
-        raise CorruptData(
-            f"{key} in the datastore {storage.url} is no manifest: {error}. "
-            "Delete it and run again what wrote it."
-        ) from error
-    if version > VERSION:
-        raise DatastoreError(
-            f"{key} in the datastore {storage.url} has version {version}; this installation reads "
-            f"up to version {VERSION}. Upgrade airflow-conda-flow here."
-        )
-    return manifest
+    document = read_document(data, _name(storage, key), _TASK_ADVICE, wrong=wrong_task_manifest)
+    task = name.task
+    expected = {"flow": task.flow, "run_id": task.run_id, "step": task.step, "task_id": task.task_id}
+    if fault := other_than(document, {**expected, "attempt": name.number}):
+        raise damaged(_name(storage, key), fault, _TASK_ADVICE)
+    return document
+
+
+def dead_end(storage: Storage, record: TaskRecord) -> DamagedDocument:
+    """Error for a manifest whose task is done, but leads to no step although its step does."""
+    key = layout.task_manifest(record.name)
+    return damaged(_name(storage, key), "it is done, but leads to no step", _TASK_ADVICE)
+
+
+def _name(storage: Storage, key: str) -> str:
+    return f"{key} in the datastore {storage.url}"
 
 
 def list_flows(storage: Storage) -> list[str]:

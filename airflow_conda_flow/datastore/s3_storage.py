@@ -12,10 +12,10 @@ from urllib.parse import urlsplit
 
 from airflow_conda_flow.errors import NotInDatastore, SettingError
 
-from .atomic_file import new_file_beside
-from .digest import corrupt
+from .atomic_file import new_file_beside, replace
+from .digest import corrupt, remember
 from .s3_client import ClientOfProcess
-from .s3_errors import answer_code, reporting
+from .s3_errors import MISSING_KEY, answer_code, reporting
 from .s3_listing import PAGE, listed_pages
 from .s3_transfer import RangedDownload, ranged_chunks, read_object, transfer_config
 
@@ -25,9 +25,14 @@ if TYPE_CHECKING:
 
     from .storage import Progress
 
+_ObjectState = tuple[str, str]
+"""ETag of an object, and the time at which it was written."""
 # Tries of a conditional write: S3 answers ConditionalRequestConflict while another write of the key is under
 # way, and asks to repeat the request. With fewer tries a handful of writers at once could make one fail.
 _CONFLICTS = 5
+# Readings of an object that another process replaces meanwhile, as when it mends a damaged one.
+_READINGS = 3
+_REPLACED = {"PreconditionFailed", "412"}  # S3's answers to a range of an object that has another ETag now
 
 
 class S3Storage:
@@ -41,6 +46,8 @@ class S3Storage:
         self._given_client = client
         self._client = ClientOfProcess()
         self._first_write_wins: bool | None = None
+        # By key: state and digest of the objects that this process has read and hashed.
+        self._hashed: dict[str, tuple[_ObjectState, str]] = {}
 
     def __repr__(self) -> str:
         return f"S3Storage({self.url!r})"
@@ -95,7 +102,7 @@ class S3Storage:
                     self.client.put_object(**self._name(key), Body=data, IfNoneMatch="*")
                 except self.client.exceptions.ClientError as error:
                     code = answer_code(error)
-                    if code in {"PreconditionFailed", "412"}:
+                    if code in _REPLACED:
                         self._first_write_wins = True
                         return False
                     if code == "NotImplemented":
@@ -134,12 +141,46 @@ class S3Storage:
                 str(path), *self._name(key).values(), Config=transfer_config(), Callback=progress
             )
 
-    def move_in(self, path: Path, key: str) -> None:
+    def holds(self, key: str, sha256: str) -> bool:
+        """True if the object has that SHA-256: it is downloaded, without a file, and hashed.
+
+        An object that this process has hashed before costs one request if its ETag and time are the same.
+        """
+        with reporting(self.url, key):
+            for _ in range(_READINGS):
+                try:
+                    head = self.client.head_object(**self._name(key))
+                    state = _state(head)
+                    if state is None or self._hashed.get(key) != (state, sha256):
+                        got = self._read_sha256(key, head.get("ETag"))
+                        if got != sha256:
+                            return False
+                        self._note(key, state, got)
+                except self.client.exceptions.ClientError as error:
+                    if answer_code(error) in MISSING_KEY:
+                        return False
+                    if answer_code(error) not in _REPLACED:
+                        raise
+                else:
+                    return True
+        return False
+
+    def _read_sha256(self, key: str, etag: str | None) -> str:
+        digest = hashlib.sha256()
+        for chunk in ranged_chunks(self.client, self._name(key), etag):
+            digest.update(chunk)
+        return digest.hexdigest()
+
+    def _note(self, key: str, state: _ObjectState | None, sha256: str) -> None:
+        if state is not None:
+            self._hashed[key] = state, sha256
+
+    def move_in(self, path: Path, key: str, sha256: str) -> None:
         """Store the file's bytes under ``key`` and remove the file.
 
-        A key that has the same size is not written again.
+        An object that has that SHA-256 is not written again.
         """
-        if self.size(key) != path.stat().st_size:
+        if not self.holds(key, sha256):
             self.upload(path, key)
         path.unlink(missing_ok=True)
 
@@ -148,12 +189,49 @@ class S3Storage:
     ) -> None:
         """Write the bytes under ``key`` to the file ``path``, in parallel ranges if there are many."""
         path.parent.mkdir(parents=True, exist_ok=True)
+        with reporting(self.url, key):
+            for left in reversed(range(_READINGS)):
+                if self._downloaded(key, path, sha256, progress, is_last=not left):
+                    return
+
+    def _downloaded(
+        self, key: str, path: Path, sha256: str | None, progress: Progress | None, *, is_last: bool
+    ) -> bool:
+        """Download the object once; False if it was replaced meanwhile, unless this is the last try."""
         digest = None if sha256 is None else hashlib.sha256()
-        with reporting(self.url, key), new_file_beside(path) as (temporary, fd):
-            RangedDownload(self.client, self._name(key), fd, progress).run(digest)
-            if digest is not None and digest.hexdigest() != sha256:
-                raise corrupt(self.url, key, expected=str(sha256), got=digest.hexdigest())
-            os.replace(temporary, path)  # noqa: PTH105
+        came: list[int] = []
+
+        def advance(size: int) -> None:
+            came.append(size)
+            if progress is not None:
+                progress(size)
+
+        with new_file_beside(path) as (temporary, fd):
+            download = RangedDownload(self.client, self._name(key), fd, advance)
+            got = None
+            try:
+                download.run(digest)
+                got = None if digest is None else digest.hexdigest()
+                was_replaced = got != sha256
+                if was_replaced and (is_last or self._is_still(key, download.answer)):
+                    raise corrupt(self.url, key, expected=str(sha256), got=str(got))
+            except self.client.exceptions.ClientError as error:
+                if is_last or answer_code(error) not in _REPLACED:
+                    raise
+                was_replaced = True
+            if was_replaced:
+                advance(-sum(came))
+                return False
+            replace(temporary, path)
+            if got is not None:
+                os.fchmod(fd, 0o444)  # as ``LocalStorage`` does it
+                remember(fd, got)
+                self._note(key, _state(download.answer or {}), got)
+        return True
+
+    def _is_still(self, key: str, answer: dict[str, Any] | None) -> bool:
+        """True unless the object was replaced since that answer: then its ranges may have been a mixture."""
+        return answer is None or _state(self.client.head_object(**self._name(key))) == _state(answer)
 
     def read_chunks(self, key: str) -> Iterator[bytes]:
         """Bytes under ``key``, in order; a few ranges are downloaded ahead."""
@@ -209,6 +287,12 @@ def _parts(url: str) -> tuple[str, str]:
         )
     prefix = split.path.strip("/")
     return split.netloc, f"{prefix}/" if prefix else ""
+
+
+def _state(answer: dict[str, Any]) -> _ObjectState | None:
+    """State of the object that an answer is about; None if the server does not state it."""
+    etag, modified = answer.get("ETag"), answer.get("LastModified")
+    return None if etag is None or modified is None else (str(etag), str(modified))
 
 
 def _is_aws(client: Any) -> bool:

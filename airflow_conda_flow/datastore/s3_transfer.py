@@ -54,17 +54,18 @@ def read_object(client: Any, name: dict[str, str]) -> tuple[bytes, dict[str, Any
     return _retrying(read)
 
 
-def ranged_chunks(client: Any, name: dict[str, str]) -> Iterator[bytes]:
+def ranged_chunks(client: Any, name: dict[str, str], etag: str | None = None) -> Iterator[bytes]:
     """Bytes of an object in order, in ranges of 8 MiB, four of which are downloaded at a time.
 
-    If the object is replaced meanwhile that is an error, never a mixture, as with ``RangedDownload``.
+    If the object is replaced meanwhile that is an error, never a mixture, as with ``RangedDownload``. With
+    ``etag`` an object that has another one is an error too.
     """
 
     def read(start: int, **conditions: str) -> tuple[bytes, dict[str, Any]]:
         return read_object(client, {**name, "Range": f"bytes={start}-{start + _CHUNK - 1}", **conditions})
 
     try:
-        first, answer = read(0)
+        first, answer = read(0, **({"IfMatch": etag} if etag else {}))
     except client.exceptions.ClientError as error:
         if _is_empty(error):
             return

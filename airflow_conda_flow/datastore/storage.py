@@ -62,15 +62,26 @@ class Storage(Protocol):
     def upload(self, path: Path, key: str, progress: Progress | None = None) -> None:
         """Store the file's bytes under ``key``; the file stays."""
 
-    def move_in(self, path: Path, key: str) -> None:
-        """Store the file's bytes under ``key`` and remove the file; without copying it where possible."""
+    def holds(self, key: str, sha256: str) -> bool:
+        """True if the bytes under ``key`` have that SHA-256, False for any others and for no key.
+
+        The bytes are read, unless this process has hashed them in the same state before.
+        """
+
+    def move_in(self, path: Path, key: str, sha256: str) -> None:
+        """Store the file's bytes under ``key`` and remove the file; without copying it where possible.
+
+        The caller has verified that the file's bytes have that SHA-256. A key that holds the same bytes is
+        left alone; anything else there is replaced.
+        """
 
     def download(
         self, key: str, path: Path, sha256: str | None = None, progress: Progress | None = None
     ) -> None:
         """Write the bytes under ``key`` to the file ``path``, which appears whole.
 
-        With ``sha256`` the bytes are verified first: ``CorruptData`` leaves no file behind.
+        With ``sha256`` the bytes are verified first, and the file is read-only: ``CorruptData`` leaves no
+        file behind.
         """
 
     def read_chunks(self, key: str) -> Iterator[bytes]:

@@ -8,17 +8,16 @@ that sorts after them.
 
 from __future__ import annotations
 
-import json
 import secrets
 import time
 from collections.abc import Collection, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, cast
 
 from airflow_conda_flow._version import __version__
 from airflow_conda_flow.errors import TaggingError
-from airflow_conda_flow.records.document import VERSION, canonical_json
+from airflow_conda_flow.records.document import VERSION, lacking, read_document, stored_bytes
 from airflow_conda_flow.records.run_record import RunRecord
 
 from . import layout
@@ -111,7 +110,7 @@ def change_tags(storage: Storage, run: RunRecord, add: Collection[str], remove: 
     after = _replay(run, [*changes, change])
     if after != before:
         key = layout.tag_change(flow, run_id, _name_after(names))
-        storage.write_bytes(key, canonical_json(change))
+        storage.write_bytes(key, stored_bytes(change))
     return after
 
 
@@ -127,8 +126,13 @@ def _changes(storage: Storage, flow: str, run_id: str, names: list[str]) -> list
     folder = layout.tag_folder(flow, run_id)
 
     def read(name: str) -> TagChange:
-        change: TagChange = json.loads(storage.read_bytes(folder + name))
-        return change
+        change: Any = read_document(
+            storage.read_bytes(folder + name),
+            f"{folder}{name} in the datastore {storage.url}",
+            "Delete it, and add or remove the tags again.",
+            wrong=lambda found: lacking(found, {"add": list, "remove": list}),
+        )
+        return cast("TagChange", change)
 
     if len(names) < 2 or storage.kind == "local":  # noqa: PLR2004  nothing to overlap
         return [read(name) for name in names]

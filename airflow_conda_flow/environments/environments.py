@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import hashlib
 import os
@@ -28,6 +29,7 @@ from airflow_conda_flow.environments.packed import (
     find_packed,
     publish_packed,
     unpack_into,
+    withdraw_packed,
 )
 from airflow_conda_flow.environments.platform import current_platform
 from airflow_conda_flow.environments.progress import Progress, Silence
@@ -35,7 +37,14 @@ from airflow_conda_flow.environments.solve.pinned import lock_of_pinned
 from airflow_conda_flow.environments.solve.solver import make_solver
 from airflow_conda_flow.environments.spec import EnvironmentSpec
 from airflow_conda_flow.environments.wheels import install_wheels
-from airflow_conda_flow.errors import CorruptData, EnvironmentFailure, NotInDatastore, SettingError
+from airflow_conda_flow.errors import (
+    CorruptData,
+    DamagedDocument,
+    DatastoreError,
+    EnvironmentFailure,
+    NotInDatastore,
+    SettingError,
+)
 
 # Packages contain a placeholder path of this many characters, which installing overwrites with the prefix. A
 # longer prefix does not fit into binary files.
@@ -198,21 +207,34 @@ class Environments:
     def _known_lock(self, spec_id: str, platform: str) -> Lock | None:
         """The published lock, or None. Published locks never change, so a local copy is used if there is one.
 
-        A lock that only the cache has, from a time without this datastore, is published.
+        A lock that only the cache has, from a time without this datastore, is published. A damaged copy of
+        the datastore's lock is replaced.
         """
         key = layout.lock(platform, spec_id)
         if self._storage is None:
             data = read_published(self._local, key)
-            return None if data is None else Lock.from_bytes(data)
+            return None if data is None else self._lock(data, self._local, key, spec_id, platform)
         copy = self._copy_key(key)
         if self._local.exists(copy):
-            return Lock.from_bytes(self._local.read_bytes(copy))
+            try:
+                return self._lock(self._local.read_bytes(copy), self._local, copy, spec_id, platform)
+            except DamagedDocument as error:
+                self._progress.say(f"    {error.fault} Reading it again from {self._storage.url}.")
         data = read_published(self._storage, key)
         if data is None:
             data = read_published(self._local, key)
-            return None if data is None else self._publish([Lock.from_bytes(data)])[0]
+            if data is None:
+                return None
+            return self._publish([self._lock(data, self._local, key, spec_id, platform)])[0]
+        lock = self._lock(data, self._storage, key, spec_id, platform)
         self._local.write_bytes(copy, data)
-        return Lock.from_bytes(data)
+        return lock
+
+    @staticmethod
+    def _lock(data: bytes, storage: Storage, key: str, spec_id: str, platform: str) -> Lock:
+        path = storage.local_path(key)
+        name = f"{key} in the datastore {storage.url}" if path is None else str(path)
+        return Lock.from_bytes(data, name, spec_id, platform)
 
     def _solve(self, specs: Mapping[str, EnvironmentSpec]) -> dict[str, Lock]:
         for label, spec in specs.items():
@@ -244,11 +266,12 @@ class Environments:
 
     def _publish_lock(self, lock: Lock) -> Lock:
         key = layout.lock(lock.platform, lock.spec_id)
-        if self._storage is None:
-            return Lock.from_bytes(publish_once(self._local, key, lock.to_bytes()))
-        data = publish_once(self._storage, key, lock.to_bytes())
-        self._local.write_bytes(self._copy_key(key), data)
-        return Lock.from_bytes(data)
+        storage = self._storage or self._local
+        data = publish_once(storage, key, lock.to_bytes())
+        published = self._lock(data, storage, key, lock.spec_id, lock.platform)
+        if self._storage is not None:
+            self._local.write_bytes(self._copy_key(key), data)
+        return published
 
     def _copy_key(self, key: str) -> str:
         """Key of the cached copy of a lock of the S3 datastore.
@@ -344,7 +367,11 @@ class Environments:
         try:
             self._make(prefix, lambda folder: unpack_into(storage, platform, packed, folder))
         except (CorruptData, NotInDatastore) as error:
-            self._progress.say(f"    {error} Making the environment of its packages.")
+            fault = error.fault if isinstance(error, CorruptData) else error
+            self._progress.say(f"    {fault} Making the environment of its packages.")
+            # A container may be unable to write there; then the next one says the same.
+            with contextlib.suppress(DatastoreError):
+                withdraw_packed(storage, platform, spec_id, packed)
             return None
         return prefix
 

@@ -41,11 +41,12 @@ def cached_environments(
     found: dict[tuple[str, str], Lock] = {}
     for where in (LocalStorage(cache_dir), storage):
         if where is not None:
-            found.update(
-                ((lock.platform, lock.spec_id), lock)
-                for key in _lock_keys(where)
-                if ((lock := Lock.from_bytes(where.read_bytes(key))).platform, lock.spec_id) not in found
-            )
+            for key in _lock_keys(where):
+                platform, spec_id = layout.lock_of(key)
+                if (platform, spec_id) not in found:
+                    name = str(where.local_path(key) or f"{key} in the datastore {where.url}")
+                    lock = Lock.from_bytes(where.read_bytes(key), name, spec_id, platform)
+                    found[platform, spec_id] = lock
     return [_described(environments, found[key]) for key in sorted(found)]
 
 

@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 import hashlib
-import json
 from dataclasses import asdict, dataclass
 from functools import cached_property
 from urllib.parse import unquote
 
-from airflow_conda_flow.errors import CorruptData
-
-VERSION = 1
-"""Version of a lock's JSON. A reader refuses any other version."""
+from airflow_conda_flow.records.document import stored_bytes
+from airflow_conda_flow.records.lock_document import VERSION, damaged_lock, read_lock_document
 
 
 @dataclass(frozen=True)
@@ -87,30 +84,30 @@ class Lock:
             "platform": self.platform,
             "packages": [asdict(each) for each in sorted(self.packages, key=lambda p: (p.name, p.kind))],
         }
-        return json.dumps(content, sort_keys=True, indent=1).encode("ascii")
+        return stored_bytes(content, indent=1)
 
     @classmethod
-    def from_bytes(cls, data: bytes) -> Lock:
+    def from_bytes(cls, data: bytes, name: str, spec_id: str, platform: str) -> Lock:
         """The lock that ``to_bytes`` wrote.
 
+        Args:
+            data: the stored bytes.
+            name: the lock for messages: its path, or its key and the place where it is stored.
+            spec_id: id of the spec that it must be of.
+            platform: conda platform that it must be for.
+
         Raises:
-            CorruptData: the bytes are no lock, or the lock has another version.
+            DamagedDocument: the bytes are not a lock's, or those of another spec's or platform's.
+            DatastoreError: the lock has a newer version.
         """
+        document = read_lock_document(data, name, spec_id, platform)
         try:
-            content = json.loads(data)
-            if content["version"] != VERSION:
-                raise CorruptData(
-                    f"A lock has version {content['version']}; this package reads {VERSION}. "
-                    "Upgrade airflow-conda-flow."
-                )
             packages = tuple(
-                LockedPackage(**{**each, "depends": tuple(each["depends"])}) for each in content["packages"]
+                LockedPackage(**{**each, "depends": tuple(each["depends"])}) for each in document["packages"]
             )
-            return cls(content["spec_id"], content["platform"], packages)
-        except (KeyError, TypeError, ValueError) as error:
-            if isinstance(error, CorruptData):
-                raise
-            raise CorruptData(f"A lock cannot be read: {error!r}.") from error
+        except (KeyError, TypeError) as error:  # only a lock without a checksum gets here
+            raise damaged_lock(name, f"a package in it cannot be read ({error})") from error
+        return cls(spec_id, platform, packages)
 
     @property
     def python(self) -> str:

@@ -13,7 +13,6 @@ from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
 from pathlib import Path
 
 from airflow_conda_flow.datastore import layout
-from airflow_conda_flow.datastore.digest import file_sha256
 from airflow_conda_flow.datastore.local_storage import LocalStorage
 from airflow_conda_flow.datastore.storage import Storage
 from airflow_conda_flow.environments.credentials import Credentials
@@ -69,7 +68,11 @@ class PackageStore:
         return {each.sha256: self.path(each) for each in wanted}
 
     def mirror(self, packages: Iterable[LockedPackage]) -> None:
-        """Upload the packages to the datastore, except those that it has; without a datastore do nothing."""
+        """Upload the packages to the datastore, except those that it has; without a datastore do nothing.
+
+        Packages that the datastore has are read and hashed, unless ``fetch`` has just done so; damaged ones
+        are replaced.
+        """
         if self._remote is None:
             return
         remote = self._remote
@@ -77,9 +80,8 @@ class PackageStore:
 
         def put(package: LockedPackage, _given_up: threading.Event) -> None:
             key = layout.package(package.sha256, package.file_name)
-            path = self.path(package)
-            if remote.size(key) != path.stat().st_size:
-                remote.upload(path, key)
+            if not remote.holds(key, package.sha256):
+                remote.upload(self.path(package), key)
 
         _side_by_side(put, wanted)
 
@@ -101,9 +103,9 @@ class PackageStore:
             PackageError: the archive cannot be fetched, or has another digest.
         """
         if sha256:
-            kept = self._local.local_path(layout.package(sha256, file_name_of(url)))
-            if kept.exists() and file_sha256(kept) == sha256:
-                return kept, sha256
+            kept = layout.package(sha256, file_name_of(url))
+            if self._local.holds(kept, sha256):
+                return self._local.local_path(kept), sha256
         with self._downloaded(url, 0, self._progress.advance) as (partial, got):
             expected = sha256 or md5
             is_it = got if sha256 else hashlib.md5(partial.read_bytes()).hexdigest()  # noqa: S324 - conda's lists have it
@@ -113,20 +115,20 @@ class PackageStore:
                     "It was not installed."
                 )
             key = layout.package(got, file_name_of(url))
-            self._local.move_in(partial, key)
+            self._local.move_in(partial, key, got)
         return self._local.local_path(key), got
 
     def _is_sound(self, package: LockedPackage) -> bool:
-        path = self.path(package)
-        # Hashed at every use: a damaged or changed archive must never be linked.
-        try:
-            if package.size in {0, path.stat().st_size} and file_sha256(path) == package.sha256:
-                return True
-        except FileNotFoundError:
-            return False
-        self._progress.say(f"    {package.file_name} in the cache is damaged; fetching it again")
-        path.unlink(missing_ok=True)
+        # A damaged or changed archive must never be linked.
+        if self._holds(package):
+            return True
+        if os.path.lexists(self.path(package)):
+            self._progress.say(f"    {package.file_name} in the cache is damaged; fetching it again")
         return False
+
+    def _holds(self, package: LockedPackage) -> bool:
+        """True if the archive is on this machine, verified."""
+        return self._local.holds(layout.package(package.sha256, package.file_name), package.sha256)
 
     def _fetch_once(self, package: LockedPackage, given_up: threading.Event) -> None:
         def advance(size: int) -> None:
@@ -137,15 +139,16 @@ class PackageStore:
         with self._mutex:
             mutex = self._fetching.setdefault(package.sha256, threading.Lock())
         with mutex:
-            if self.path(package).exists():
+            if self._holds(package):  # another thread has just fetched it
                 return
             try:
                 if self._from_remote(package, advance):
                     return
             except CorruptData as error:
                 # Other machines would meet the same damage, so the sound archive is put in its place.
-                self._progress.say(f"    {error} Trying the channel.")
-                self._from_channel(package, advance)
+                self._progress.say(f"    {error.fault} Trying the channel.")
+                advice = "Make the channel reachable: the package is then replaced there."
+                self._from_channel(package, advance, f"{error.fault} {advice}")
                 self._mend_remote(package)
             else:
                 self._from_channel(package, advance)
@@ -168,19 +171,27 @@ class PackageStore:
         except DatastoreError as error:
             self._progress.say(f"    {package.file_name} stays damaged in the datastore: {error}")
 
-    def _from_channel(self, package: LockedPackage, advance: Callable[[int], None]) -> None:
-        with self._downloaded(package.url, package.size, advance) as (partial, got):
+    def _from_channel(
+        self, package: LockedPackage, advance: Callable[[int], None], elsewhere: str = ""
+    ) -> None:
+        with self._downloaded(package.url, package.size, advance, elsewhere) as (partial, got):
             if got != package.sha256:
                 raise PackageError(
                     f"The package {package.url} is not what was locked: its sha256 is {got}, "
                     f"expected {package.sha256}. It was not installed. If the channel was rebuilt, "
                     "ask for another version, or clear the cache and the lock."
                 )
-            self._local.move_in(partial, layout.package(package.sha256, package.file_name))
+            key = layout.package(package.sha256, package.file_name)
+            self._local.move_in(partial, key, package.sha256)
 
     @contextlib.contextmanager
-    def _downloaded(self, url: str, size: int, advance: Callable[[int], None]) -> Iterator[tuple[Path, str]]:
-        """File with the bytes at a URL, and its sha256; removed afterwards unless the block moves it away."""
+    def _downloaded(
+        self, url: str, size: int, advance: Callable[[int], None], elsewhere: str = ""
+    ) -> Iterator[tuple[Path, str]]:
+        """File with the bytes at a URL, and its sha256; removed afterwards unless the block moves it away.
+
+        ``elsewhere`` says, for the error, what is wrong with the archive in the other places.
+        """
         from airflow_conda_flow.environments.download import (  # noqa: PLC0415 - heavy, and seldom needed
             DownloadFailed,
             download,
@@ -193,10 +204,9 @@ class PackageStore:
         try:
             yield partial, download(asked, partial, size, advance, headers)
         except DownloadFailed as error:
-            raise PackageError(
-                f"The package {url} cannot be fetched: {error}. It is not in "
-                f"{self._remote.url if self._remote else 'the cache of this machine'} either."
-            ) from error
+            where = self._remote.url if self._remote else "the cache of this machine"
+            elsewhere = elsewhere or f"It is not in {where} either."
+            raise PackageError(f"The package {url} cannot be fetched: {error}. {elsewhere}") from error
         finally:
             partial.unlink(missing_ok=True)
 

@@ -1,6 +1,6 @@
 """Packed environments: an environment as one archive, for containers with an empty disk.
 
-    environments/<platform>/<spec id>.packed     JSON: the archive's sha256 and size, and its prefix
+    environments/<platform>/<spec id>.packed     JSON: the archive's sha256 and size, its prefix, the spec id
     environments/<platform>/<sha256>.tar.zst     the prefix, its modules compiled
 
 Packages remain the source of every environment: they work at every path and on every platform, and
@@ -11,7 +11,6 @@ written into its files, so an archive works at one path only: the one that conta
 
 from __future__ import annotations
 
-import json
 import os
 import tempfile
 from collections.abc import Iterator
@@ -22,7 +21,8 @@ from airflow_conda_flow.datastore import layout
 from airflow_conda_flow.datastore.digest import corrupt, file_sha256
 from airflow_conda_flow.datastore.storage import Storage
 from airflow_conda_flow.environments.tar_stream import pack, unpack
-from airflow_conda_flow.errors import CorruptData, NotInDatastore
+from airflow_conda_flow.errors import CorruptData, DatastoreError, DatastoreUnavailable
+from airflow_conda_flow.records.document import other_than, read_document, stored_bytes
 
 CONTAINER_CACHE = "/tmp/airflow-conda-flow-cache"  # noqa: S108 - in a container, which is ours alone
 """Default cache directory of containers; a directory of the machine may be mounted there."""
@@ -56,12 +56,16 @@ def find_packed(storage: Storage, platform: str, spec_id: str) -> PackedEnvironm
 
     Several processes may have packed it: their archives are equivalent, and the last one is found.
     """
+    key = layout.packed_environment(platform, spec_id)
     try:
-        content = json.loads(storage.read_bytes(layout.packed_environment(platform, spec_id)))
-        if content.pop("version") != _VERSION:
+        content = read_document(storage.read_bytes(key), f"{key} in {storage.url}", "", _VERSION)
+        whose = {"spec_id": spec_id, "platform": platform}
+        if other_than({**whose, **content}, whose):  # older versions did not say whose it is
             return None
-        return PackedEnvironment(**content)
-    except (NotInDatastore, KeyError, TypeError, ValueError):
+        return PackedEnvironment(content["prefix"], content["sha256"], content["size"])
+    except DatastoreUnavailable:
+        raise
+    except (DatastoreError, KeyError):  # missing, damaged, withdrawn, or of another version: packed again
         return None
 
 
@@ -74,12 +78,22 @@ def publish_packed(storage: Storage, platform: str, spec_id: str, folder: Path, 
             pack(folder, file)
         packed = PackedEnvironment(str(prefix), file_sha256(path), path.stat().st_size)
         key = layout.environment_archive(platform, packed.sha256)
-        if storage.size(key) != packed.size:
+        if not storage.holds(key, packed.sha256):
             storage.upload(path, key)
     finally:
         path.unlink(missing_ok=True)
-    content = json.dumps({"version": _VERSION, **asdict(packed)}, sort_keys=True)
-    storage.write_bytes(layout.packed_environment(platform, spec_id), content.encode())
+    content = {"version": _VERSION, "spec_id": spec_id, "platform": platform, **asdict(packed)}
+    storage.write_bytes(layout.packed_environment(platform, spec_id), stored_bytes(content))
+
+
+def withdraw_packed(storage: Storage, platform: str, spec_id: str, packed: PackedEnvironment) -> None:
+    """Make the next run that prepares for containers pack the environment again: its archive is damaged.
+
+    Does nothing if that was done meanwhile. Raises ``DatastoreError`` if the datastore cannot be written.
+    """
+    if find_packed(storage, platform, spec_id) == packed:
+        content = {"version": _VERSION, "spec_id": spec_id, "platform": platform, "withdrawn": packed.sha256}
+        storage.write_bytes(layout.packed_environment(platform, spec_id), stored_bytes(content))
 
 
 def unpack_into(storage: Storage, platform: str, packed: PackedEnvironment, target: Path) -> None:

@@ -11,7 +11,7 @@ from typing import TypeGuard
 
 from airflow_conda_flow.datastore.catalogue import RunCatalogue
 from airflow_conda_flow.datastore.datastore import Datastore
-from airflow_conda_flow.datastore.manifests import write_task_manifest
+from airflow_conda_flow.datastore.manifests import dead_end, write_task_manifest
 from airflow_conda_flow.local.console import Console
 from airflow_conda_flow.local.readiness import Readiness, TaskKey
 from airflow_conda_flow.records.graph import StepNode
@@ -111,6 +111,8 @@ class Cloning:
         """True if the task is done and the Python of every later step can read its artifacts."""
         if record is None or not record.is_done:
             return False
+        if record.transition is None and record.step != self._run.graph.end:
+            raise dead_end(self._storage, record)
         if (record.num_splits or 0) > self._max_num_splits:
             return False
         newest = self._run.pickle_protocol(record.step)

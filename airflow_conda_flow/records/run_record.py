@@ -1,5 +1,6 @@
 """``RunRecord``: reads a run manifest. Nothing else knows its keys."""
 
+from airflow_conda_flow.records.document import lacking
 from airflow_conda_flow.records.graph import FlowGraph
 from airflow_conda_flow.records.names import TaskName
 
@@ -15,6 +16,27 @@ if TYPE_CHECKING:
         TaggedRunDocument,
         UserDecoratorRecord,
     )
+
+
+# Keys that every version has written.
+_KINDS = {
+    "flow": str,
+    "run_id": str,
+    "created": str,
+    "origin": str,
+    "username": str,
+    "tags": list,
+    "graph": dict,
+    "code": dict,
+    "environments": dict,
+    "pickle_protocols": dict,
+    "parameters": dict,
+}
+
+
+def wrong_run_manifest(document: "dict[str, Any]") -> "str | None":
+    """A few words about what no version has written like this; None if there is nothing."""
+    return lacking(document, _KINDS)
 
 
 class RunRecord:

@@ -227,6 +227,49 @@ class TagChange(TypedDict):
     remove: list[str]
 
 
+class LockDocument(TypedDict):
+    """The packages of an environment; ``environments.lock`` makes and reads them."""
+
+    version: int
+    spec_id: str
+    platform: str
+    packages: list[dict[str, Any]]
+
+
+class _PackedDocument(TypedDict):
+    version: int
+    spec_id: str
+    platform: str
+
+
+class PackedDocument(_PackedDocument, total=False):
+    """The archive of a packed environment, or a note that it is damaged."""
+
+    prefix: str
+    """The only path at which the environment works."""
+    sha256: str
+    size: int
+    """Number of bytes of the archive."""
+    withdrawn: str
+    """Digest of an archive that was damaged; the other keys of this class are absent then."""
+
+
+class RunnerDocument(TypedDict):
+    """The archive of a packed runner."""
+
+    version: int
+    runner_id: str
+    sha256: str
+    size: int
+
+
+class ChecksumDocument(TypedDict):
+    """The last key of every stored document; readers remove it (``records.document``)."""
+
+    checksum: str
+    """SHA-256, in hex, of the document's bytes up to the comma before this key."""
+
+
 # Messages from the runner to its step process.
 
 

@@ -1,7 +1,7 @@
 """``TaskRecord``: reads a task manifest. ``make_task_record``: the only function that makes one."""
 
 from airflow_conda_flow.errors import TaskLost
-from airflow_conda_flow.records.document import VERSION
+from airflow_conda_flow.records.document import VERSION, lacking
 from airflow_conda_flow.records.names import AttemptName, TaskName
 
 TYPE_CHECKING = False
@@ -23,6 +23,32 @@ DONE = "done"
 FAILED = "failed"
 LOST = "lost"
 """Status of an attempt 0 that left no manifest; the mark of a later attempt is stored in its place."""
+
+
+# Keys that every version has written, first those of the mark that a lost attempt 0 carries.
+_MARK_KINDS = {"flow": str, "run_id": str, "step": str, "task_id": str, "attempt": int, "status": str}
+_KINDS: "Any" = {
+    "started": str,
+    "artifacts": dict,
+    "finished": (str, type(None)),
+    "transition": (dict, type(None)),
+}
+_TRANSITION_KINDS: "Any" = {"next": list, "num_splits": (int, type(None)), "split_names": (list, type(None))}
+
+
+def wrong_task_manifest(document: "dict[str, Any]") -> "str | None":
+    """A few words about what no version has written like this; None if there is nothing."""
+    fault = lacking(document, _MARK_KINDS)
+    if not fault and "superseded_by" in document:
+        fault = lacking(document, {"superseded_by": int})
+    if fault or document["status"] == LOST:
+        return fault
+    if document["status"] not in {DONE, FAILED}:
+        return "its status is %r" % document["status"]
+    fault = lacking(document, _KINDS)
+    if fault or document["transition"] is None:
+        return fault
+    return lacking(document["transition"], _TRANSITION_KINDS)
 
 
 def make_task_record(

@@ -1,6 +1,6 @@
 """The runner as an archive in the datastore, for containers whose image does not hold it.
 
-    runners/<platform>/<runner id>.json        {"sha256", "size"}: published once
+    runners/<platform>/<runner id>.json        the archive's sha256 and size: published once
     runners/<platform>/<sha256>.tar.gz         the directory that ``self_contained.py`` makes
 
 The *runner id* is a digest of the archive's contents: our sources, and the versions of the libraries, of
@@ -9,9 +9,9 @@ Python and of libc.
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import importlib.metadata
-import json
 import platform
 import shutil
 import sys
@@ -19,13 +19,15 @@ import tarfile
 import tempfile
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 from airflow_conda_flow.datastore import layout
 from airflow_conda_flow.datastore.digest import file_sha256
 from airflow_conda_flow.datastore.publish import publish_once, read_published
 from airflow_conda_flow.datastore.storage import Storage
 from airflow_conda_flow.environments.platform import current_platform
-from airflow_conda_flow.errors import SettingError
+from airflow_conda_flow.errors import DamagedDocument, SettingError
+from airflow_conda_flow.records.document import VERSION, damaged, other_than, read_document, stored_bytes
 from airflow_conda_flow.runner import self_contained
 from airflow_conda_flow.runner.home import runner_home
 
@@ -38,8 +40,8 @@ _PACKAGE = Path(__file__).parent.parent
 def published_runner(storage: Storage) -> str:
     """Key of this runner's archive, which is made and uploaded unless the datastore has it.
 
-    The archive contains this process's interpreter and libraries. If it is there already, this costs one
-    small read.
+    The archive contains this process's interpreter and libraries. If it is there already with the right size,
+    this costs two small requests. Its bytes are verified by the containers that fetch it.
 
     Raises:
         SettingError: the archive is missing, and this machine cannot make one that runs in containers.
@@ -48,9 +50,22 @@ def published_runner(storage: Storage) -> str:
     subdir = current_platform()
     pointer = layout.runner_pointer(subdir, runner_id())
     data = read_published(storage, pointer)
-    if data is None:
-        data = _publish(storage, subdir, pointer)
-    return layout.runner_archive(subdir, json.loads(data)["sha256"])
+    if data is not None:
+        with contextlib.suppress(DamagedDocument):
+            found = _read(storage, pointer, data)
+            key = layout.runner_archive(subdir, found["sha256"])
+            if storage.size(key) == found["size"]:
+                return key
+    data = _publish(storage, subdir, pointer, is_new=data is None)
+    return layout.runner_archive(subdir, _read(storage, pointer, data)["sha256"])
+
+
+def _read(storage: Storage, pointer: str, data: bytes) -> dict[str, Any]:
+    name = f"{pointer} in the datastore {storage.url}"
+    document = read_document(data, name, "Delete it: the next run stores it again.")
+    if fault := other_than(document, {"runner_id": runner_id()}):
+        raise damaged(name, fault, "Delete it: the next run stores it again.")
+    return document
 
 
 @cache
@@ -65,7 +80,8 @@ def runner_id() -> str:
     return digest.hexdigest()
 
 
-def _publish(storage: Storage, subdir: str, pointer: str) -> bytes:
+def _publish(storage: Storage, subdir: str, pointer: str, *, is_new: bool) -> bytes:
+    """Make the archive, upload it, and store the pointer to it; returns the pointer that is stored."""
     with tempfile.TemporaryDirectory() as folder:
         home = runner_home() or _make(Path(folder) / "runner")
         archive = Path(folder) / "runner.tar.gz"
@@ -74,9 +90,14 @@ def _publish(storage: Storage, subdir: str, pointer: str) -> bytes:
                 tar.add(entry, entry.name, filter=_owned_by_root)
         sha256, size = file_sha256(archive), archive.stat().st_size
         key = layout.runner_archive(subdir, sha256)
-        if storage.size(key) != size:
+        if not storage.holds(key, sha256):
             storage.upload(archive, key)
-        return publish_once(storage, pointer, json.dumps({"sha256": sha256, "size": size}).encode())
+        content = {"version": VERSION, "runner_id": runner_id(), "sha256": sha256, "size": size}
+        data = stored_bytes(content)
+        if is_new:
+            return publish_once(storage, pointer, data)
+        storage.write_bytes(pointer, data)  # it is damaged, or the archive is missing or cut short
+        return data
 
 
 def _make(target: Path) -> Path:

@@ -16,7 +16,6 @@ from typing import TYPE_CHECKING
 from airflow_conda_flow.datastore import code_package
 from airflow_conda_flow.datastore.catalogue import RunCatalogue
 from airflow_conda_flow.datastore.datastore import Datastore
-from airflow_conda_flow.datastore.digest import remember
 from airflow_conda_flow.datastore.manifests import read_run_manifest, write_task_manifest
 from airflow_conda_flow.environments.environments import Environments
 from airflow_conda_flow.errors import CondaFlowError, TaskFailed, TimeoutException
@@ -49,8 +48,8 @@ if TYPE_CHECKING:
     )
     from airflow_conda_flow.records.task_record import TaskRecord
 
-# Publishing to a local datastore is a hard link, which costs less than handing the file to a thread. Should
-# it become a copy (``LocalStorage.move_in``), the step does not wait for files of this size and above.
+# Publishing a small file to a local datastore, a hash and a hard link, costs less than handing the file to a
+# thread. For files of this size and above the step does not wait.
 _PUBLISHED_AT_ONCE = 1024 * 1024
 
 
@@ -216,7 +215,7 @@ class _Attempt:
         # give, and ``@catch`` can act.
         inputs = self._attempt.inputs = self._inputs()
         code_dir = request.code_dir or code_package.extract(
-            self._datastore.storage, run.code["sha256"], self._datastore.cache_dir
+            self._datastore.storage, run.code["sha256"], self._datastore.cache_dir, self._say
         )
         main_ip = THIS_MACHINE
         if request.is_elsewhere and run.graph.is_in_gang(request.step):
@@ -291,7 +290,7 @@ class _Attempt:
         if message["type"] != "fetch":
             raise ValueError(f"A runner does not answer {message['type']!r}.")
         try:
-            path = self._datastore.artifacts.fetch(message["sha256"], message["size"])
+            path = self._datastore.artifacts.fetch(message["sha256"], message["size"], self._say)
         except CondaFlowError as error:
             return protocol.error(str(error))
         return protocol.artifact(str(path))
@@ -306,6 +305,9 @@ class _Attempt:
         except CondaFlowError as error:
             return protocol.error(str(error), type(error).__name__)
 
+    def _say(self, text: str) -> None:
+        self.line("stderr", text.encode("utf-8", "backslashreplace") + b"\n")
+
     def line(self, stream: str, data: bytes) -> None:
         """Add a line to the log and pass it on, with secrets masked."""
         data = self._mask.data(data)
@@ -314,9 +316,6 @@ class _Attempt:
 
     def _publish(self, path: Path, sha256: str, size: int) -> None:
         """Publish an artifact: small local files now, others in a thread, while the step keeps pickling."""
-        remember(
-            path, sha256
-        )  # the step process computed the digest while writing: do not read the file again
         if size < _PUBLISHED_AT_ONCE and self._datastore.storage.kind == "local":
             self._datastore.artifacts.publish(path, sha256)
             return

@@ -134,7 +134,10 @@ class Hashed:
     def check(self, sha256: str) -> None:
         """Raise OSError unless the bytes that were read have this sha256."""
         if self.digest.hexdigest() != sha256:
-            raise OSError("its sha256 is %s" % self.digest.hexdigest())
+            raise OSError(
+                "it is damaged, its sha256 is %s: delete it, and the next run stores it again"
+                % self.digest.hexdigest()
+            )
 
 
 def unpack(bucket: str, key: str, sha256: str, target: str) -> None:

@@ -17,7 +17,7 @@ from airflow_conda_flow.datastore.tags import checked_tags, origin_tags
 from airflow_conda_flow.environments.environments import Environments
 from airflow_conda_flow.environments.requested import requested_spec
 from airflow_conda_flow.environments.spec import EnvironmentSpec
-from airflow_conda_flow.errors import NotInDatastore
+from airflow_conda_flow.errors import DamagedDocument, NotInDatastore
 from airflow_conda_flow.flow.constants import flow_constants
 from airflow_conda_flow.flow.definition import FlowDefinition
 from airflow_conda_flow.flow.parameters.config_value import plain
@@ -152,8 +152,11 @@ def first_attempt(storage: Storage, flow: str, run_id: str, *, is_new: bool) -> 
         before = read_run_manifest(storage, flow, run_id)
     except NotInDatastore:
         return 0
-    if not is_new:
-        return before.first_attempt
+    except DamagedDocument:  # the number is not known any more: no earlier output may count
+        is_new = True
+    else:
+        if not is_new:
+            return before.first_attempt
     manifests = (PurePosixPath(key) for key in storage.list_keys(layout.run_folder(flow, run_id)))
     attempts = (int(key.stem) for key in manifests if key.suffix == ".json" and key.stem.isdigit())
     return max(attempts, default=-1) + 1

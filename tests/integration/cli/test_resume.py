@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import json
 import re
 
@@ -9,6 +10,7 @@ import pytest
 
 from airflow_conda_flow.cli import past_runs
 
+from ...parts.damage import FAULTS, damage
 from ...parts.flow_machine import Machine
 
 FLOW = """
@@ -92,6 +94,60 @@ def test_a_clone_names_the_same_artifacts(machine):
     assert after["artifacts"] == before["artifacts"]
     assert after["cloned_from"] == {"run_id": origin, "attempt": 0}
     assert json.loads((runs / again / "run.json").read_text())["origin_run_id"] == origin
+
+
+def _edited(change):
+    """A function that edits a manifest, and leaves its checksum."""
+
+    def edit(path):
+        document = json.loads(path.read_text())
+        change(document)
+        path.write_text(json.dumps(document, separators=(",", ":"), ensure_ascii=False))
+
+    return edit
+
+
+def _older(change):
+    """A function that edits a manifest of a version without a checksum."""
+    return _edited(lambda document: (document.pop("checksum"), change(document)))
+
+
+HARM = {
+    "no transition": _edited(lambda document: document.update(transition=None)),
+    "no status": _edited(lambda document: document.pop("status")),
+    "no transition, older": _older(lambda document: document.update(transition=None)),
+    "no status, older": _older(lambda document: document.pop("status")),
+    "another task's": lambda path: path.write_bytes((path.parents[2] / "body/0/0.json").read_bytes()),
+    **{fault: functools.partial(damage, fault=fault) for fault in FAULTS},
+}
+
+
+@pytest.mark.parametrize("harm", HARM)
+def test_a_damaged_manifest_ends_the_resumption(machine, harm):
+    """In one line that names it and says what to do; doing that, the run is resumed."""
+    origin = _run_id(_failed_run(machine))
+    key = f"flows/AFlow/{origin}/start/0/0.json"
+    HARM[harm](machine.datastore / key)
+    done = machine.run(machine.home / "a_flow.py", "resume")
+    assert done.returncode == 1
+    assert "Done!" not in done.stdout
+    assert "Traceback" not in done.stderr
+    assert f"{key} in the datastore {machine.datastore} is damaged: it" in done.stderr
+    assert "Delete it and resume the run" in done.stderr
+    (machine.datastore / key).unlink()
+    done = machine.run(machine.home / "a_flow.py", "resume", "--origin-run-id", origin)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert _ran(done) == ["start", "body", "body", "body", "join", "end"]
+
+
+def test_manifests_of_an_older_version_are_resumed(machine):
+    """Those without a checksum."""
+    origin = _run_id(_failed_run(machine))
+    for path in (machine.datastore / "flows" / "AFlow" / origin).rglob("*.json"):
+        _older(lambda _document: None)(path)
+    done = machine.run(machine.home / "a_flow.py", "resume")
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert _cloned(done) == ["start/0", "body/0"]
 
 
 def test_a_step_runs_again_with_all_after_it(machine):

@@ -11,6 +11,7 @@ from airflow_conda_flow.environments import environments as environments_module
 from airflow_conda_flow.environments.environments import Environments
 from airflow_conda_flow.environments.packed import find_packed
 
+from ...parts.damage import FAULTS
 from .conftest import damage, run_python
 
 
@@ -81,6 +82,29 @@ def test_a_damaged_archive_is_left_and_packages_are_taken(
     assert run_python(prefix, "import six; print(six.__version__)") == "1.17.0"
     assert any("Making the environment of its packages." in text for text in recorder.said)
     assert (prefix.parent.parent / "packages").is_dir()
+    # The next run packs it again, and the next container has no need of packages.
+    make_environments("worker", storage=make_s3_storage()).prepare_for_containers({"start": spec})
+    prefix = make_container(make_s3_storage()).prefix_for(spec.id, spec.platform)
+    assert run_python(prefix, "import six; print(six.__version__)") == "1.17.0"
+    assert not (prefix.parent.parent / "packages").exists()
+
+
+@pytest.mark.parametrize("fault", FAULTS)
+def test_a_damaged_document_is_as_if_there_were_none(make_environments, make_spec, make_s3_storage, fault):
+    """The next run packs the environment again; so it does if the document is that of another environment."""
+    spec, other = make_spec(), make_spec(six="1.16.0")
+    storage = make_s3_storage()
+    machine = make_environments("worker", storage=storage)
+    machine.prepare_for_containers({"start": spec})
+    found = find_packed(storage, spec.platform, spec.id)
+    key = layout.packed_environment(spec.platform, spec.id)
+    data = storage.read_bytes(key)
+    storage.write_bytes(layout.packed_environment(spec.platform, other.id), data)
+    assert find_packed(storage, spec.platform, other.id) is None
+    storage.write_bytes(key, FAULTS[fault](data))
+    assert find_packed(storage, spec.platform, spec.id) is None
+    machine.prepare_for_containers({"start": spec})
+    assert find_packed(storage, spec.platform, spec.id).prefix == found.prefix
 
 
 def test_another_place_takes_packages(make_environments, make_spec, make_s3_storage):

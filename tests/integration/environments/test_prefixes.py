@@ -14,6 +14,8 @@ import pytest
 from airflow_conda_flow.environments.environments import Environments
 from airflow_conda_flow.errors import PackageError, SettingError
 
+from ...parts.damage import FILE_FAULTS
+from ...parts.damage import damage as spoil
 from .conftest import archive, damage, run_python, truncate
 
 MATERIALISE = """
@@ -84,13 +86,13 @@ def test_modules_can_be_compiled(make_environments, make_spec):
     assert all(path.is_file() for path in cached)
 
 
-@pytest.mark.parametrize("harm", [damage, truncate])
-def test_a_harmed_cached_package_is_fetched_again(make_environments, make_spec, recorder, harm, tmp_path):
+@pytest.mark.parametrize("fault", FILE_FAULTS)
+def test_a_harmed_cached_package_is_fetched_again(make_environments, make_spec, recorder, fault, tmp_path):
     """A damaged or truncated archive in the cache is replaced by a sound one before anything is linked."""
     lock = make_environments().resolve(make_spec(), "start")
     path = archive(tmp_path / "machine", lock, "six")
     sound = path.read_bytes()
-    harm(path)
+    spoil(path, fault)
     prefix = make_environments(progress=recorder).materialise(lock)
     assert path.read_bytes() == sound
     assert any("damaged" in line and path.name in line for line in recorder.said)

@@ -10,9 +10,11 @@ import pytest
 
 from airflow_conda_flow.datastore import layout
 from airflow_conda_flow.datastore.publish import _SETTLED_AGE
+from airflow_conda_flow.datastore.s3_storage import S3Storage
 from airflow_conda_flow.datastore.storage import Storage
-from airflow_conda_flow.errors import ChannelError, EnvironmentFailure
+from airflow_conda_flow.errors import ChannelError, DamagedDocument, EnvironmentFailure, PackageError
 
+from ...parts.damage import FAULTS, FILE_FAULTS, damage
 from .conftest import archive, run_python
 
 RESOLVE = """
@@ -64,6 +66,81 @@ def test_a_damaged_package_in_the_datastore(
     assert archive(tmp_path / "second", lock, "six").read_bytes() == path.read_bytes()
     assert storage.read_bytes(key) == path.read_bytes()
     assert any("Trying the channel" in line for line in recorder.said)
+
+
+@pytest.mark.parametrize("fault", FAULTS)
+def test_the_mirror_is_mended(make_environments, make_spec, make_s3_storage, tmp_path, fault):
+    """Whoever resolves another environment of the same packages replaces the damaged ones in the datastore."""
+    storage = make_s3_storage()
+    lock = make_environments("first", storage=storage).resolve(make_spec(), "start")
+    path = archive(tmp_path / "first", lock, "python")
+    key = layout.package(path.parent.name, path.name)
+    storage.write_bytes(key, FAULTS[fault](path.read_bytes()))
+    make_environments("first", storage=make_s3_storage()).resolve(make_spec(six="1.16.0"), "start")
+    assert storage.holds(key, path.parent.name)
+
+
+def test_what_was_just_downloaded_is_not_read_again(
+    make_environments, make_spec, make_s3_storage, monkeypatch
+):
+    """A machine that takes its packages from the datastore verifies them by that, and mirrors nothing."""
+    make_environments("first", storage=make_s3_storage()).resolve(make_spec(), "start")
+    storage, reads = make_s3_storage(), []
+    real = S3Storage._read_sha256
+    monkeypatch.setattr(S3Storage, "_read_sha256", lambda *args: reads.append(args[1]) or real(*args))
+    make_environments("second", storage=storage).resolve(make_spec(six="1.16.0"), "start")
+    assert [key for key in reads if "six" not in key] == []
+
+
+def test_a_package_that_is_damaged_and_cannot_be_fetched(
+    make_environments, make_spec, make_s3_storage, channel, tmp_path
+):
+    """One error names the package, the damaged object and what to do."""
+    storage, spec = make_s3_storage(), make_spec()
+    lock = make_environments("first", storage=storage).resolve(spec, "start")
+    path = archive(tmp_path / "first", lock, "six")
+    key = layout.package(path.parent.name, path.name)
+    storage.write_bytes(key, FAULTS["overwritten"](path.read_bytes()))
+    channel.stop()
+    with pytest.raises(PackageError) as caught:
+        make_environments("second", storage=make_s3_storage()).prefix_for(spec.id, spec.platform)
+    assert f"{key} in {storage.url} is corrupt: expected sha256 {path.parent.name}, got " in str(caught.value)
+    assert str(caught.value).endswith("Make the channel reachable: the package is then replaced there.")
+
+
+@pytest.mark.parametrize("fault", FILE_FAULTS)
+def test_a_damaged_copy_of_the_lock_is_replaced(
+    make_environments, make_spec, make_s3_storage, recorder, tmp_path, fault
+):
+    """The datastore's lock is read again, with one line that names the copy."""
+    spec = make_spec()
+    lock = make_environments("first", storage=make_s3_storage()).resolve(spec, "start")
+    (copy,) = (tmp_path / "first" / "locks").rglob("*.lock")
+    right = copy.read_bytes()
+    damage(copy, fault)
+    environments = make_environments("first", storage=make_s3_storage(), progress=recorder)
+    assert environments.resolve(spec, "start") == lock
+    assert copy.read_bytes() == right
+    if fault != "a directory":
+        (line,) = recorder.said
+        assert line.startswith(f"    The lock {copy} is damaged: it")
+        assert line.endswith(f"Reading it again from {environments._storage.url}.")
+
+
+def test_a_lock_of_another_spec(make_environments, make_spec, make_s3_storage):
+    """Under the key of this one it is an error, on every machine."""
+    spec, other = make_spec(), make_spec(six="1.16.0")
+    storage = make_s3_storage()
+    environments = make_environments("first", storage=storage)
+    environments.resolve_all({"start": spec, "end": other})
+    key = layout.lock(spec.platform, spec.id)
+    storage.write_bytes(key, storage.read_bytes(layout.lock(spec.platform, other.id)))
+    with pytest.raises(DamagedDocument) as caught:
+        make_environments("second", storage=make_s3_storage()).prefix_for(spec.id, spec.platform)
+    assert str(caught.value) == (
+        f"The lock {key} in the datastore {storage.url} is damaged: its spec_id is {other.id!r}, expected "
+        f"{spec.id!r}. Delete it: the environment is then resolved again, maybe to newer packages."
+    )
 
 
 def test_a_lock_made_without_the_datastore_is_shared(make_environments, make_spec, make_s3_storage, channel):

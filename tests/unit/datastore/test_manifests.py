@@ -8,11 +8,13 @@ import pytest
 
 from airflow_conda_flow.datastore import layout, logs, manifests
 from airflow_conda_flow.datastore.local_storage import LocalStorage
-from airflow_conda_flow.errors import CorruptData, DatastoreError, NotInDatastore
-from airflow_conda_flow.records.document import canonical_json
+from airflow_conda_flow.errors import DamagedDocument, DatastoreError, NotInDatastore
+from airflow_conda_flow.records.document import canonical_json, stored_bytes
 from airflow_conda_flow.records.names import TaskName
 from airflow_conda_flow.records.run_record import RunRecord
 from airflow_conda_flow.records.task_record import DONE, make_task_record
+
+from ...parts.damage import FAULTS, FILE_FAULTS, damage
 
 RUN = {"flow": "F", "run_id": "manual__2026-11-24T02:00:00+00:00"}
 TASK = TaskName(*RUN.values(), "train", "0-3")
@@ -145,13 +147,130 @@ def test_newer_version(storage):
     )
 
 
-@pytest.mark.parametrize("data", [b"", b"{", b"[]", b"{}", b'{"version":"x"}', b"\xff\xfe"])
-def test_damaged_manifest(tmp_path, data):
-    """A manifest that is no manifest is CorruptData, never a JSON traceback."""
-    storage = LocalStorage(tmp_path)
+OLD_RUN = {
+    "version": 1,
+    **RUN,
+    "created": "2026-11-24T02:00:00+00:00",
+    "origin": "local",
+    "username": "a",
+    "tags": [],
+    "graph": {},
+    "code": {},
+    "environments": {},
+    "pickle_protocols": {},
+    "parameters": {},
+}
+NO_MANIFESTS = [b"", b"{", b"[]", b"{}", b'{"version":"x"}', b'{"version":true}', b"\xff\xfe", b"null"]
+
+
+@pytest.mark.parametrize("data", NO_MANIFESTS)
+def test_a_manifest_that_is_none(storage, data):
+    """What is no manifest is DamagedDocument: which, where, what to do; never a traceback of JSON."""
     storage.write_bytes(layout.run_manifest("F", "1"), data)
-    with pytest.raises(CorruptData, match=r"flows/F/1/run.json in the datastore .* is no manifest"):
+    with pytest.raises(DamagedDocument) as caught:
         manifests.read_run_manifest(storage, "F", "1")
+    message = str(caught.value)
+    assert message.startswith(f"flows/F/1/run.json in the datastore {storage.url} is damaged: it ")
+    assert message.endswith(" Start the run again; or put back a copy of the file, if there is one.")
+    assert "\n" not in message
+
+
+@pytest.mark.parametrize("fault", FAULTS)
+def test_a_damaged_manifest(storage, fault):
+    """Whatever a disk does to a manifest of a run or a task, its reader says so."""
+    manifests.write_run_manifest(storage, RunRecord(OLD_RUN))
+    manifests.write_task_manifest(storage, task_record())
+    first = TASK.attempt(0)
+    for key, read in (
+        (layout.run_manifest(*RUN.values()), lambda: manifests.read_run_manifest(storage, *RUN.values())),
+        (layout.task_manifest(first), lambda: manifests.read_task_manifest(storage, TASK)),
+        (layout.task_manifest(first), lambda: manifests.read_attempt(storage, first)),
+        (layout.task_manifest(first), lambda: manifests.list_attempts(storage, TASK)),
+    ):
+        right = storage.read_bytes(key)
+        storage.write_bytes(key, FAULTS[fault](right))
+        with pytest.raises(DamagedDocument) as caught:
+            read()
+        assert str(caught.value).startswith(f"{key} in the datastore {storage.url} is damaged: it")
+        storage.write_bytes(key, right)
+        read()
+
+
+@pytest.mark.parametrize("fault", FILE_FAULTS)
+@pytest.mark.parametrize("later", [0, 2])
+def test_an_attempt_that_is_run_again_replaces_a_damaged_manifest(tmp_path, fault, later):
+    """And the mark of a later attempt that is done is not lost with it, unless nothing at all was left."""
+    storage = LocalStorage(tmp_path)
+    manifests.write_task_manifest(storage, task_record(status="failed"))
+    if later:
+        manifests.write_task_manifest(storage, task_record(later))
+    damage(storage.local_path(layout.task_manifest(TASK.attempt(0))), fault)
+    manifests.write_task_manifest(storage, task_record())
+    assert manifests.read_task_manifest(storage, TASK).attempt == (later if fault in FAULTS else 0)
+
+
+@pytest.mark.parametrize("fault", FAULTS)
+def test_a_later_attempt_over_a_damaged_one(tmp_path, fault):
+    """A later attempt that is done counts, although the manifest of attempt 0 is damaged."""
+    storage = LocalStorage(tmp_path)
+    manifests.write_task_manifest(storage, task_record(3))
+    damage(storage.local_path(layout.task_manifest(TASK.attempt(0))), fault)
+    manifests.write_task_manifest(storage, task_record(1))
+    assert manifests.read_task_manifest(storage, TASK).attempt == 3
+
+
+@pytest.mark.parametrize(
+    ("key", "value"), [("flow", "G"), ("run_id", "7"), ("step", "end"), ("task_id", "0-4"), ("attempt", 1)]
+)
+def test_a_manifest_of_another_task(storage, key, value):
+    """A manifest under the key of another one is damaged, although its checksum is right."""
+    document = {**task_record().document, key: value}
+    storage.write_bytes(layout.task_manifest(TASK.attempt(0)), stored_bytes(document))
+    with pytest.raises(DamagedDocument, match=rf"is damaged: its {key} is {value!r}, expected "):
+        manifests.read_task_manifest(storage, TASK)
+    if key in RUN:
+        storage.write_bytes(layout.run_manifest(*RUN.values()), stored_bytes({**OLD_RUN, key: value}))
+        with pytest.raises(DamagedDocument, match=rf"is damaged: its {key} is {value!r}, expected "):
+            manifests.read_run_manifest(storage, *RUN.values())
+
+
+def test_manifests_without_a_checksum(storage):
+    """Those of older versions are read, and written again with a checksum."""
+    first = layout.task_manifest(TASK.attempt(0))
+    storage.write_bytes(layout.run_manifest(*RUN.values()), canonical_json(OLD_RUN))
+    storage.write_bytes(first, canonical_json(task_record().document))
+    assert manifests.read_run_manifest(storage, *RUN.values()).document == OLD_RUN
+    assert manifests.read_task_manifest(storage, TASK) == task_record()
+    manifests.write_task_manifest(storage, task_record(1))
+    assert b'"checksum"' in storage.read_bytes(first)
+    # An older version has written a document again, and knew nothing of the checksum in it.
+    document = json.loads(storage.read_bytes(first))
+    storage.write_bytes(first, canonical_json({**document, "superseded_by": 1}))
+    assert manifests.read_task_manifest(storage, TASK).attempt == 1
+
+
+@pytest.mark.parametrize("key", ["flow", "created", "graph", "environments", "parameters"])
+def test_an_old_run_manifest_that_lacks_a_key(storage, key):
+    """Without a checksum, a key that every version wrote must be there and of its type."""
+    for document in ({k: v for k, v in OLD_RUN.items() if k != key}, {**OLD_RUN, key: None}):
+        storage.write_bytes(layout.run_manifest(*RUN.values()), canonical_json(document))
+        with pytest.raises(DamagedDocument, match=rf"is damaged: (it has no '{key}'|its {key} is None)\."):
+            manifests.read_run_manifest(storage, *RUN.values())
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"status": None}, {"status": "dome"}, {"artifacts": None}, {"transition": []}, {"transition": {}},
+        {"superseded_by": "1"}, {"attempt": "0"},
+    ],
+)  # fmt: skip
+def test_an_old_task_manifest_that_nobody_wrote(storage, change):
+    """Without a checksum, its values must be possible."""
+    document = {**task_record().document, **change}
+    storage.write_bytes(layout.task_manifest(TASK.attempt(0)), canonical_json(document))
+    with pytest.raises(DamagedDocument, match="is damaged: it"):
+        manifests.read_task_manifest(storage, TASK)
 
 
 def test_canonical_json():

@@ -119,7 +119,7 @@ def test_move_in(storage, make_file):
     """A file that was moved in is stored and gone, also when it was stored already."""
     for _ in range(2):
         path = make_file(b"content")
-        storage.move_in(path, "moved/one")
+        storage.move_in(path, "moved/one", sha256(b"content"))
         assert not path.exists()
         assert storage.read_bytes("moved/one") == b"content"
 

@@ -9,6 +9,7 @@ import pytest
 from airflow_conda_flow.datastore.catalogue import RunCatalogue
 from airflow_conda_flow.datastore.datastore import open_datastore
 from airflow_conda_flow.records import shapes
+from airflow_conda_flow.records.document import read_document
 from airflow_conda_flow.runner import s3_service, step_process
 from airflow_conda_flow.runner.task_request import TaskRequest
 from airflow_conda_flow.runtime import protocol
@@ -130,7 +131,7 @@ def test_stored_documents(conversation):
     """The run's manifest, and those of tasks that are done, caught and failed."""
     run, *_ = conversation
     documents = [
-        json.loads(path.read_text("utf-8", "surrogatepass"))
+        read_document(path.read_bytes(), str(path), "")
         for path in sorted((run.datastore.storage.root / "flows").rglob("*.json"))
     ]
     runs = [each for each in documents if "task_id" not in each]
@@ -155,7 +156,7 @@ def test_records_made_of_others(conversation):
     assert list(problems(catalogue.run("AFlow", "1").document, shapes.TaggedRunDocument)) == []
     catalogue.change_tags("AFlow", "1", ["new"], [])
     (change,) = (run.datastore.storage.root / "tags").rglob("*.json")
-    assert list(problems(json.loads(change.read_text()), shapes.TagChange)) == []
+    assert list(problems(read_document(change.read_bytes(), "", ""), shapes.TagChange)) == []
     request = TaskRequest("AFlow", "1", "each", (2,), 1).to_dict()
     assert list(problems(request, shapes.TaskRequestDocument)) == []
 

@@ -6,11 +6,15 @@ import json
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+import pytest
+
+from airflow_conda_flow.datastore import layout
 from airflow_conda_flow.datastore.logs import read_log
 from airflow_conda_flow.datastore.manifests import list_attempts, read_task_manifest
 from airflow_conda_flow.records.names import TaskName
 
 from ...parts.attempt_machine import one_step
+from ...parts.damage import FILE_FAULTS, damage
 
 LINEAR = one_step("""
     print("out")
@@ -114,6 +118,37 @@ class AFlow(FlowSpec):
     exception = run.failure("end")
     assert "is corrupt: expected sha256 " + ref["sha256"] in exception["message"]
     assert run.printed() == []
+
+
+@pytest.mark.parametrize("fault", FILE_FAULTS)
+def test_a_task_that_is_run_again_mends_its_artifact(make_run, datastore, fault):
+    """The step after it reads the right bytes, whatever had become of the stored ones."""
+    run = make_run("""
+class AFlow(FlowSpec):
+    @step
+    def start(self):
+        self.x = b"good " * 100_000
+        self.next(self.end)
+    @step
+    def end(self):
+        assert self.x == b"good " * 100_000
+""")
+    ref = run.done("start").record.artifacts["x"]
+    damage(datastore.storage.local_path(layout.artifact(ref["sha256"])), fault)
+    assert "Run again the task that wrote it" in run.failure("end")["message"]
+    run.done("start", attempt=1)
+    run.done("end", attempt=1)
+
+
+def test_code_that_was_damaged_in_the_cache_is_put_right(make_run, datastore):
+    """The step runs from the right code, and its log says which file was replaced."""
+    run = make_run(one_step("self.where = __file__; print('right')"))
+    path = Path(run.value(run.done("start", code_dir=None), "where"))
+    damage(path, "truncated")
+    run.lines.clear()
+    run.done("start", code_dir=None)
+    assert run.printed() == ["right"]
+    assert run.printed("stderr") == [f"The code package in {path.parent} is damaged; replacing a_flow.py."]
 
 
 def test_artifacts_are_published_while_the_step_still_pickles(make_run, datastore):

@@ -1,0 +1,10 @@
+"""One line for people about something that this package has put right by itself."""
+
+from __future__ import annotations
+
+import logging
+
+
+def warn(text: str) -> None:
+    """Log the text as a warning: Airflow shows it in the task's log, a command prints it to stderr."""
+    logging.getLogger("airflow_conda_flow").warning(text)

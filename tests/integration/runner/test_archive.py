@@ -1,0 +1,76 @@
+"""The packed runner in the datastore: what is damaged there is made again."""
+
+from __future__ import annotations
+
+import pytest
+
+from airflow_conda_flow.datastore import layout
+from airflow_conda_flow.datastore.s3_storage import S3Storage
+from airflow_conda_flow.environments.platform import current_platform
+from airflow_conda_flow.records.document import stored_bytes
+from airflow_conda_flow.runner import archive
+
+from ...parts.damage import FAULTS
+
+
+@pytest.fixture(params=["moto_s3", "rclone_s3"])
+def storage(request, monkeypatch):
+    """An empty root in an S3 server."""
+    server = request.getfixturevalue(request.param)
+    server.use(monkeypatch)
+    return S3Storage(server.make_root())
+
+
+@pytest.fixture
+def made(tmp_path, monkeypatch):
+    """The runners that were made: small ones, because the real one takes half a minute."""
+    made = []
+
+    def make(target):
+        target.mkdir()
+        (target / "runner.py").write_text("print('runner')\n")
+        made.append(target)
+        return target
+
+    monkeypatch.setattr(archive, "_make", make)
+    monkeypatch.setattr(archive, "runner_home", lambda: None)
+    return made
+
+
+def damage(storage, key, change):
+    """Change what is under the key."""
+    storage.write_bytes(key, change(storage.read_bytes(key)))
+
+
+def test_it_is_made_once(storage, made):
+    """Another process finds it."""
+    key = archive.published_runner(storage)
+    assert archive.published_runner(S3Storage(storage.url)) == key
+    assert len(made) == 1
+    assert storage.holds(key, key.rpartition("/")[2].partition(".")[0])
+
+
+@pytest.mark.parametrize("fault", FAULTS)
+def test_a_damaged_pointer_is_replaced(storage, made, fault):
+    """The runner is made again, and found by the next process."""
+    archive.published_runner(storage)
+    damage(storage, layout.runner_pointer(current_platform(), archive.runner_id()), FAULTS[fault])
+    key = archive.published_runner(storage)
+    assert archive.published_runner(storage) == key
+    assert len(made) == 2
+
+
+def test_a_pointer_of_another_runner(storage, made):
+    """It does not count."""
+    archive.published_runner(storage)
+    content = {"version": 1, "runner_id": "ab", "sha256": "cd" * 32, "size": 1}
+    storage.write_bytes(layout.runner_pointer(current_platform(), archive.runner_id()), stored_bytes(content))
+    assert "cdcd" not in archive.published_runner(storage)
+
+
+@pytest.mark.parametrize("fault", ["truncated", "emptied", "longer"])
+def test_an_archive_of_another_size_is_replaced(storage, made, fault):
+    """Containers would refuse it. One of the same size is found by the container, which says what to delete."""
+    damage(storage, archive.published_runner(storage), FAULTS[fault])
+    key = archive.published_runner(storage)
+    assert storage.holds(key, key.rpartition("/")[2].partition(".")[0])
