@@ -2,23 +2,11 @@
 
 from __future__ import annotations
 
-import hashlib
 import re
 
-_UNSAFE = re.compile(r"[^A-Za-z0-9_.-]+")
-# Characters of Airflow's run id that ours keeps. A run id is the name of a directory, which has 255 bytes
-# at most, and Airflow's may have 250 characters.
-_READABLE = 120
+from airflow_conda_flow.records.dag_run_names import flow_run_id
 
-
-def flow_run_id(dag_id: str, dag_run_id: str) -> str:
-    """Our run id of a DAG run: readable, safe in paths, and unique for each DAG run through its digest.
-
-    >>> flow_run_id("linear_flow", "manual__2026-11-24T02:00:00+00:00")
-    'manual__2026-11-24T02-00-00-00-00-58c39ee0'
-    """
-    digest = hashlib.sha256(f"{dag_id}\0{dag_run_id}".encode()).hexdigest()
-    return f"{_UNSAFE.sub('-', dag_run_id)[:_READABLE]}-{digest[:8]}"
+__all__ = ["attempt_of", "dag_id_of", "flow_run_id"]
 
 
 def attempt_of(try_number: int, first_attempt: int = 0) -> int:

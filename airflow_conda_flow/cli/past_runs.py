@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 
+from airflow_conda_flow.client.dag_runs import run_id_of
 from airflow_conda_flow.datastore.catalogue import RunCatalogue
 from airflow_conda_flow.datastore.datastore import open_datastore
 from airflow_conda_flow.errors import InvalidPathspec, ObjectNotFound
@@ -38,11 +38,9 @@ def run_of(catalogue: RunCatalogue, flow: str, word: str) -> TaggedRun:
     if run is not None:
         return run
     known = catalogue.run_ids(flow)
-    found = _of_dag_run(word, known)
-    if len(found) == 1 and (run := catalogue.run(flow, found[0])) is not None:
+    found = run_id_of(flow, word, known)
+    if found is not None and (run := catalogue.run(flow, found)) is not None:
         return run
-    if found:
-        raise ObjectNotFound(f"{word!r} could be each of the runs {', '.join(found)}. Write one of these.")
     raise ObjectNotFound(
         f"There is no run {word!r} of {flow} in {catalogue.describe()}.{nearest(word, known)} "
         + (f"The latest is {known[0]}." if known else f"There is no run of {flow} at all.")
@@ -130,17 +128,6 @@ def latest_run(catalogue: RunCatalogue, flow: str, otherwise: str) -> TaggedRun:
         f"There is no run of {flow} by {wanted} in {catalogue.describe()} to go on from. "
         f"Name one of somebody else with {otherwise}, or start with 'run'."
     )
-
-
-def _of_dag_run(word: str, run_ids: Sequence[str]) -> list[str]:
-    """Ids of the runs that belong to a DAG run.
-
-    ``airflow.identity.flow_run_id`` makes them of the DAG run's id, cut and with unsafe characters replaced,
-    and 8 digits of a digest over DAG id and DAG run id. The DAG id is not known here, so any digest matches.
-    """
-    # The pattern and the 120 characters are those of ``airflow.identity``, which cli must not import.
-    readable = re.sub(r"[^A-Za-z0-9_.-]+", "-", word)[:120]
-    return [run_id for run_id in run_ids if re.fullmatch(re.escape(readable) + "-[0-9a-f]{8}", run_id)]
 
 
 def _some(names: Sequence[str], most: int = 10) -> str:
