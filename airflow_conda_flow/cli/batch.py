@@ -14,6 +14,7 @@ from airflow_conda_flow.settings.loading import Settings
 
 NAME = "batch"
 HELP = "Jobs of the flow that have not ended."
+COMMON: tuple[str, ...] = ()
 _ENDED = ("SUCCEEDED", "FAILED")
 # Parameters of a job, in the order of an attempt's name.
 _PARTS = ("flow", "run_id", "step", "task_id", "attempt")

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 
 NAME = "card"
 HELP = "Commands related to the cards of tasks."
+COMMON: tuple[str, ...] = ()
 
 
 def add_arguments(parser: argparse.ArgumentParser, definition: FlowDefinition) -> None:

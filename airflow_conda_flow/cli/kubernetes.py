@@ -13,6 +13,7 @@ from airflow_conda_flow.settings.loading import Settings
 
 NAME = "kubernetes"
 HELP = "Pods of the flow that have not ended."
+COMMON: tuple[str, ...] = ()
 _ENDED = ("Succeeded", "Failed")
 
 

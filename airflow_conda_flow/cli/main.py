@@ -13,6 +13,7 @@ from airflow_conda_flow.cli.check import introduce
 from airflow_conda_flow.cli.config_options import given_configs
 from airflow_conda_flow.cli.keywords import keyword_words
 from airflow_conda_flow.cli.parser import build_parser, parse, take_project
+from airflow_conda_flow.cli.past_configs import with_required_ones
 from airflow_conda_flow.errors import CondaFlowError, ParameterError
 from airflow_conda_flow.flow.definition import read_flow
 
@@ -48,7 +49,8 @@ def main(flow_class: type[Any], argv: Sequence[str] | None = None) -> int:
     try:
         words = sys.argv[1:] if argv is None else argv
         try:
-            definition = read_flow(flow_class, given_configs(flow_class, words))
+            given = with_required_ones(flow_class, given_configs(flow_class, words), words)
+            definition = read_flow(flow_class, given)
         except ParameterError as error:  # a wrong value of a config
             sys.stderr.write(f"{error}\n")
             return 2

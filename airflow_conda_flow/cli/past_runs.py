@@ -9,12 +9,9 @@ from airflow_conda_flow.datastore.catalogue import RunCatalogue
 from airflow_conda_flow.datastore.datastore import open_datastore
 from airflow_conda_flow.errors import InvalidPathspec, ObjectNotFound
 from airflow_conda_flow.flow.decorators.base import nearest
-from airflow_conda_flow.flow.definition import FlowDefinition, read_flow
-from airflow_conda_flow.flow.parameters.config_input import GivenConfigs
 from airflow_conda_flow.flow.username import username
-from airflow_conda_flow.records.run_record import RunRecord, TaggedRun
+from airflow_conda_flow.records.run_record import TaggedRun
 from airflow_conda_flow.records.task_record import TaskRecord
-from airflow_conda_flow.runtime import pickling
 from airflow_conda_flow.settings.loading import Settings
 
 _TASK_PARTS = 3
@@ -90,20 +87,6 @@ def tasks_of(
             f"There is no {which}task {'/'.join([run_id, step, *parts[2:]])}. "
             f"Step {step!r} has the tasks {_some(known)}."
         )
-    return found
-
-
-def with_configs_of(origin: RunRecord, definition: FlowDefinition, catalogue: RunCatalogue) -> FlowDefinition:
-    """Definition of the flow as it is now, but with the configs of the run that is resumed or spun."""
-    refs = {name: origin.parameters[name] for name in definition.configs if name in origin.parameters}
-    if not refs:
-        return definition
-    stored = {
-        name: pickling.load_from_file(catalogue.artifact(ref["sha256"], ref["size"]))
-        for name, ref in refs.items()
-    }
-    found = read_flow(definition.flow_class, GivenConfigs(stored=stored))
-    found.branch, found.production = definition.branch, definition.production
     return found
 
 

@@ -95,6 +95,11 @@ class FlowDefinition:
         self._completed()
 
     @property
+    def given_configs(self) -> "GivenConfigs":
+        """What was given for its configs."""
+        return self._draft.given
+
+    @property
     def decorators(self) -> "Attached":
         """Attributes by decorator name by step, those of environments left out."""
         return attached_decorators(self._completed())

@@ -41,6 +41,7 @@ class FlowDraft:
         given: what is given for its configs.
 
     Attributes:
+        given: what is given for its configs.
         config_options: its configs, those of the bases first.
         configs: their values, by name.
         flow_decorators: the decorators of the class, those of its bases first.
@@ -60,7 +61,8 @@ class FlowDraft:
         self.config_options: "list[ConfigOptions]" = [
             config_options(each) for each in members_of(flow_class, Config).values()
         ]
-        self.configs = read_configs(flow_class.__name__, self.config_options, given or GivenConfigs())
+        self.given = given or GivenConfigs()
+        self.configs = read_configs(flow_class.__name__, self.config_options, self.given)
         names = {variable_of(each): self.configs[each.name] for each in self.config_options}
         for each in self.config_options:
             names.setdefault(each.attribute, self.configs[each.name])
