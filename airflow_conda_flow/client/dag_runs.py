@@ -2,7 +2,7 @@
 
 from airflow_conda_flow.errors import ObjectNotFound
 from airflow_conda_flow.flow.current_run import current
-from airflow_conda_flow.records.dag_run_names import run_ids_of
+from airflow_conda_flow.records.dag_names import run_ids_of
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

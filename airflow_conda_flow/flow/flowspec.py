@@ -80,13 +80,18 @@ def _is_made_by_program(flow: "FlowSpec") -> bool:
 
 
 def _compiled(flow_class: "type[FlowSpec]", keywords: "dict[str, Any]") -> "Any":
-    if in_step_process or flow_class.__module__ == "__main__":
-        return None
-    import importlib.util  # noqa: PLC0415 - not in a step process
+    is_program = flow_class.__module__ == "__main__"
+    if not in_step_process and not is_program:
+        import importlib.util  # noqa: PLC0415 - not in a step process
 
-    if importlib.util.find_spec("airflow") is None:
-        return None
-    return bound("compile_dag")(flow_class, **keywords)
+        if importlib.util.find_spec("airflow") is not None:
+            return bound("compile_dag")(flow_class, **keywords)
+    from airflow_conda_flow.flow.inert_dag import InertDag  # noqa: PLC0415 - few flow files make a DAG
+    from airflow_conda_flow.records.dag_names import dag_id_of  # noqa: PLC0415 - likewise
+
+    frame = sys._getframe(2)  # noqa: SLF001 - the line of dag()
+    place = (frame.f_code.co_filename, frame.f_lineno) if is_program else None
+    return InertDag(keywords.get("dag_id") or dag_id_of(flow_class.__name__), place)
 
 
 class _OfClass:
@@ -131,7 +136,7 @@ class FlowSpec:
             branch: "str | None" = None,
             production: "bool | None" = None,
             **dag_keywords: "Any",
-        ) -> "DAG | None":
+        ) -> "DAG":
             """The Airflow DAG of this flow."""
 
     else:
@@ -140,8 +145,9 @@ class FlowSpec:
         def dag(cls: "Any", **kwargs: "Any") -> "Any":  # noqa: N805 - bound to the class
             """The Airflow DAG of this flow; ``dag = MyFlow.dag(schedule=...)`` ends a flow file.
 
-            Nothing is imported, and None returned, where the file is run as a program, where it is
-            loaded inside a step process, and where Airflow is not installed.
+            Where the file is run as a program, where it is loaded inside a step process, and where
+            Airflow is not installed, no DAG is made. What is returned then takes all that a DAG takes,
+            does nothing, and is false.
 
             Args:
                 kwargs: keywords of Airflow's ``DAG``, and those of ``compile_dag``.

@@ -12,9 +12,9 @@ from airflow_conda_flow.errors import (
     UnpicklableArtifact,
 )
 from airflow_conda_flow.flow.decorators.base import nearest
-from airflow_conda_flow.runtime.inputs import Input, Inputs, refs_of, task_of
+from airflow_conda_flow.runtime.inputs import Input, Inputs, refs_of, step_of, task_of
 from airflow_conda_flow.runtime.store import ArtifactClient
-from airflow_conda_flow.runtime.transition import SplitValues, read_transition
+from airflow_conda_flow.runtime.transition import SplitValues, own_transition, read_transition
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -47,6 +47,7 @@ class StepTask:
         self._namespace = dict(message["namespace"])
         self._loaded: "dict[str, Any]" = {}
         self._parameters: "dict[str, Any]" = {}
+        self._reasons: "dict[str, str]" = {}
         self._stack = message["foreach_stack"]
         self._split_value: "list[Any]" = []
         self._splits: "Any" = None
@@ -58,6 +59,8 @@ class StepTask:
         self._transition: "Transition | None" = None
         self._opened: "SplitValues | None" = None
         self._catch_var = message["catch_var"]
+        # The main node of a num_parallel says what comes next; a worker may just return.
+        self._is_worker = message["current"].get("parallel", {}).get("node_index", 0) > 0
         self.flow: "Any" = None
 
     @property
@@ -100,6 +103,10 @@ class StepTask:
         """Whether there is an artifact of that name."""
         return name in self._namespace
 
+    def names(self) -> "list[str]":
+        """The names of all artifacts that the step begins with."""
+        return list(self._namespace)
+
     def load(self, name: str) -> "Any":
         """The artifact of that name.
 
@@ -108,15 +115,20 @@ class StepTask:
         """
         ref = self._namespace.get(name)
         if ref is None:
-            hint = nearest(name, self._namespace)
-            if self.inputs is not None and not hint:
-                hint = " In a join, read it from inputs, or call self.merge_artifacts(inputs)."
-            raise MissingArtifact(
-                "Step %r reads self.%s, which no step before it has assigned.%s" % (self.step, name, hint)
-            )
+            raise MissingArtifact(self._missing(name))
         value = self._client.load(ref, "self.%s" % name)
         self._loaded[name] = (value, ref)
         return value
+
+    def _missing(self, name: str) -> str:
+        from airflow_conda_flow.runtime.lost_artifacts import why_missing  # noqa: PLC0415 - only where one is
+
+        if name not in self._reasons:  # ``hasattr`` and ``getattr`` may ask again and again
+            given = [each for each in self.inputs or () if name in refs_of(each)]
+            self._reasons[name] = why_missing(
+                type(self.flow), self.step, name, [step_of(each) for each in given]
+            ) or "which no step before it has assigned.%s" % nearest(name, self._namespace)
+        return "Step %r reads self.%s, %s" % (self.step, name, self._reasons[name])
 
     def parameter(self, attribute: str, load: "Callable[[Any], Any]") -> "Any":
         """The value of a parameter or a config; what the step does to it stays in the step."""
@@ -215,6 +227,8 @@ class StepTask:
             TransitionError: the step did not call ``self.next``.
             UnpicklableArtifact: a value cannot be stored.
         """
+        if self._transition is None and self._is_worker:
+            self._transition = own_transition(self._node)
         if self._transition is None and self._node["kind"] != "end":
             raise TransitionError(
                 "Step %r ended without calling self.next(). Every way through it has to end with "

@@ -37,6 +37,7 @@ def read_graph(flow_class: "Any") -> "FlowGraph":
     file, line = _place_of_class(flow_class, sources)
     nodes: "dict[str, StepNode]" = {}
     problems: "list[tuple[str, str, int]]" = []
+    methods: "dict[str, int]" = {}
     for owner in reversed(flow_class.__mro__):
         if owner is FlowSpec or owner is object:
             continue
@@ -46,10 +47,23 @@ def read_graph(flow_class: "Any") -> "FlowGraph":
                 nodes[name] = _read_step(name, member, sources)
             else:
                 nodes.pop(name, None)
+                if hasattr(member, "__code__"):
+                    methods[name] = member.__code__.co_firstlineno
     graph = FlowGraph(flow_class.__name__, list(nodes.values()), file, line, flow_class.__doc__ or "")
     add_split_structure(graph)
     graph.class_problems = problems
+    graph.methods = methods
     return graph
+
+
+def method_definition(method: "Any") -> "Any":
+    """The syntax tree of a method; None if it is no function, or its source cannot be read."""
+    while hasattr(method, "__wrapped__"):
+        method = method.__wrapped__
+    code = getattr(method, "__code__", None)
+    if code is None:
+        return None
+    return _Sources().definition(code.co_filename, code.co_name, code.co_firstlineno)
 
 
 class _Sources:

@@ -7,7 +7,7 @@ import pytest
 from airflow_conda_flow.client.dag_runs import run_id_of
 from airflow_conda_flow.errors import ObjectNotFound
 from airflow_conda_flow.flow.current_run import current
-from airflow_conda_flow.records.dag_run_names import flow_run_id
+from airflow_conda_flow.records.dag_names import flow_run_id
 
 IDS = [
     "manual__2026-11-24T02:00:00+00:00",

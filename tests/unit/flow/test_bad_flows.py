@@ -19,6 +19,59 @@ END = """
 # What is wrong, the class's text (line 2 of the file is its first line), the line, and the message.
 MISTAKES = [
     (
+        "a target without @step",
+        """
+class F(FlowSpec):
+    @step
+    def start(self):
+        self.next(self.train)
+    def train(self):
+        self.next(self.end)
+"""
+        + END,
+        5,
+        r"Step 'start' goes on to 'train', a method without @step\. Write @step above it, in line 6\.",
+    ),
+    (
+        "a branch without @step",
+        """
+class Base(FlowSpec):
+    @retry(times=1)
+    def other(self):
+        self.next(self.join)
+class F(Base):
+    @step
+    def start(self):
+        self.next(self.a, self.b)
+    @step
+    def a(self):
+        self.next(self.join)
+    def b(self): self.next(self.join)
+    @step
+    def join(self, inputs):
+        self.next(self.end)
+""".replace("    @retry(times=1)\n", "")
+        + END,
+        8,
+        r"Step 'start' goes on to 'b', a method without @step\. Write @step above it, in line 12\.",
+    ),
+    (
+        "a case without @step, in a base",
+        """
+class Base(FlowSpec):
+    def other(self):
+        self.next(self.end)
+class F(Base):
+    @step
+    def start(self):
+        self.x = 1
+        self.next({1: self.other, 2: self.end}, condition="x")
+"""
+        + END,
+        9,
+        r"Step 'start' goes on to 'other', a method without @step\. Write @step above it, in line 3\.",
+    ),
+    (
         "two marked starts",
         """
 class F(FlowSpec):

@@ -1,4 +1,4 @@
-"""Run ids that Airflow's DAG runs have here, and the way back from a DAG run's id to ours."""
+"""Ids of DAGs, and our run ids of their runs."""
 
 import hashlib
 import re
@@ -34,6 +34,16 @@ def run_ids_of(dag_run_id: str, run_ids: "Iterable[str]") -> "list[str]":
     """
     pattern = "%s-[0-9a-f]{%d}" % (re.escape(_readable(dag_run_id)), _DIGITS)
     return [run_id for run_id in run_ids if re.match(pattern + r"\Z", run_id)]
+
+
+def dag_id_of(flow_name: str) -> str:
+    """Default id of a flow's DAG.
+
+    >>> dag_id_of("LinearFlow"), dag_id_of("HTTPFlow2")
+    ('linear_flow', 'http_flow2')
+    """
+    spaced = re.sub(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])", "_", flow_name)
+    return spaced.lower()
 
 
 def _readable(dag_run_id: str) -> str:
