@@ -170,6 +170,8 @@ class RunManifest(TypedDict):
     """Parameters and configs."""
     constants: dict[str, ArtifactRef]
     """Values that the class assigns."""
+    call: ArtifactRef | None
+    """Positional arguments and keywords that the flow object is made with."""
     namespace: str
     """Tag of the runs that the client shows in steps."""
     origin_run_id: str | None
@@ -310,6 +312,8 @@ class TaskMessage(_TaskMessage, total=False):
     """The first message, sent once: everything that the step process needs."""
 
     user_decorators: list[UserDecoratorRecord]
+    call: ArtifactRef
+    """Arguments that the flow object is made with."""
     is_copy: bool
     """Whether ``code_dir`` is an extracted code package, in which bytecode may be written."""
 

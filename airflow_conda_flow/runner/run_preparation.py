@@ -121,6 +121,9 @@ def prepare_run(
         "constants": _store(
             datastore, flow_constants(definition.flow_class), protocols[definition.graph.start]
         ),
+        "call": _store(datastore, {"call": definition.call}, protocols[definition.graph.start])["call"]
+        if definition.call
+        else None,
         "namespace": f"user:{username()}" if namespace is None else namespace,
         "origin_run_id": resumed.run_id if resumed else None,
         "datatools_root": settings.datatools_root,

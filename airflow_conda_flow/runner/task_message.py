@@ -76,6 +76,8 @@ def task_message(
     }
     if user_decorators := run.user_decorators_of(step):
         message["user_decorators"] = user_decorators
+    if run.call is not None:
+        message["call"] = run.call
     if request.code_dir is None:
         message["is_copy"] = True
     return message

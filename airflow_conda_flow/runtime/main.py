@@ -117,10 +117,8 @@ def _run(message: "TaskMessage", stream: "Any", running: "list[Any]") -> "Any":
         user_sources.leave_untouched(message["code_dir"])
     flow_class = _load_flow(message["code_dir"], message["flow_file"], message["flow"])
     current._update(flow_class=flow_class)  # noqa: SLF001 - the seam for the runtime
-    flow = flow_class(use_cli=False)
     task = StepTask(message, stream)
-    flow._task = task  # noqa: SLF001 - the seam for the runtime
-    task.flow = flow
+    flow = task.make_flow(flow_class, message.get("call"))
     if message["cards"]:
         from airflow_conda_flow.runtime.step_cards import StepCards  # noqa: PLC0415 - few steps have one
 

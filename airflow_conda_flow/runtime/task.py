@@ -56,12 +56,28 @@ class StepTask:
         self.inputs: "Inputs | None" = None
         if message["inputs"] is not None:
             self.inputs = Inputs([Input(each, self._client, self) for each in message["inputs"]])
+        self._initial: "dict[str, Any]" = {}
         self._transition: "Transition | None" = None
         self._opened: "SplitValues | None" = None
         self._catch_var = message["catch_var"]
         # The main node of a num_parallel says what comes next; a worker may just return.
         self._is_worker = message["current"].get("parallel", {}).get("node_index", 0) > 0
         self.flow: "Any" = None
+
+    def make_flow(self, flow_class: "Any", call: "ArtifactRef | None") -> "Any":
+        """The flow object of this task, made as the program that started the run made its own.
+
+        Args:
+            flow_class: the flow.
+            call: its arguments; None without any.
+        """
+        positional, keywords = ([], {}) if call is None else self._client.load(call, "The flow's arguments")
+        flow = self.flow = flow_class(*positional, **keywords)
+        self._initial = {name: value for name, value in vars(flow).items() if name not in self._namespace}
+        for name in set(vars(flow)) - set(self._initial):
+            del vars(flow)[name]  # a step before has stored it, and perhaps changed it
+        flow._task = self  # noqa: SLF001 - the seam for the runtime
+        return flow
 
     @property
     def is_undecided(self) -> bool:
@@ -186,7 +202,8 @@ class StepTask:
         for each in inputs:
             for name, ref in refs_of(each).items():
                 refs.setdefault(name, {}).setdefault(ref["sha256"], (ref, each))
-        assigned = set(vars(flow)) | set(self._namespace)
+        held = {name for name, value in vars(flow).items() if self._initial.get(name, flow) is not value}
+        assigned = held | set(self._namespace)
         missing = sorted(wanted - set(refs) - assigned)
         if missing:
             raise MissingInMerge(
@@ -199,6 +216,7 @@ class StepTask:
             raise MergeConflict(self._conflict(differing, refs[differing[0]]))
         for name in names:
             ((self._namespace[name], _),) = refs[name].values()
+            vars(flow).pop(name, None)  # what __init__ of the flow assigned gives way
 
     def _conflict(self, names: "list[str]", refs: "dict[str, tuple[ArtifactRef, Input]]") -> str:
         (one, first), (other, second) = list(refs.values())[:2]
@@ -251,9 +269,11 @@ class StepTask:
         try:
             artifacts[name] = self._stored(name, value)
         except UnpicklableArtifact:
+            artifacts.pop(name, None)
+            if self._initial.get(name, self) is value:  # every step makes its own
+                return
             if not isinstance(value, (types.FunctionType, types.MethodType)):
                 raise
-            artifacts.pop(name, None)
             sys.stderr.write(
                 "self.%s of step %r is a function that cannot be pickled: later steps do not have it.\n"
                 % (name, self.step)

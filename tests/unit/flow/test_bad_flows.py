@@ -19,6 +19,84 @@ END = """
 # What is wrong, the class's text (line 2 of the file is its first line), the line, and the message.
 MISTAKES = [
     (
+        "an assignment to augmented",
+        """
+class F(FlowSpec):
+    @step
+    def start(self):
+        self.index += 1
+        self.next(self.end)
+"""
+        + END,
+        5,
+        r"Step 'start': self\.index is the number of a split",
+    ),
+    (
+        "an assignment to annotated",
+        """
+class F(FlowSpec):
+    @step
+    def start(self):
+        self.input: int = 3
+        self.next(self.end)
+"""
+        + END,
+        5,
+        r"Step 'start': self\.input is the value of a split",
+    ),
+    (
+        "an assignment to two",
+        """
+class F(FlowSpec):
+    @step
+    def start(self):
+        self.x, self.merge_artifacts = 1, 2
+        self.next(self.end)
+"""
+        + END,
+        5,
+        r"Step 'start': self\.merge_artifacts is a method in every flow\.",
+    ),
+    (
+        "an assignment to index, in a loop",
+        """
+class F(FlowSpec):
+    @step
+    def start(self):
+        for self.index in range(3): self.index += 1
+        self.next(self.end)
+"""
+        + END,
+        5,
+        r"Step 'start': self\.index is the number of a split",
+    ),
+    (
+        "an assignment to next",
+        """
+class F(FlowSpec):
+    @step
+    def start(self):
+        self.next = 3
+        self.next(self.end)
+"""
+        + END,
+        5,
+        r"Step 'start': self\.next is the call that says which step comes next in every flow\.",
+    ),
+    (
+        "an assignment to input",
+        """
+class F(FlowSpec):
+    @step
+    def start(self):
+        self.input = 3
+        self.next(self.end)
+"""
+        + END,
+        5,
+        r"Step 'start': self\.input is the value of a split in every flow\. Assign to another name\.",
+    ),
+    (
         "a target without @step",
         """
 class F(FlowSpec):
