@@ -128,6 +128,12 @@ class FlowDefinition:
         return self._draft.given
 
     @property
+    def mutated_with(self) -> "list[str] | None":
+        """The texts of ``--with``, which mutators see in their second half; None if there is no mutator."""
+        draft = self._completed()
+        return list(draft.attached) if draft.has_mutated else None
+
+    @property
     def decorators(self) -> "Attached":
         """Attributes by decorator name by step, those of environments left out."""
         return attached_decorators(self._completed())

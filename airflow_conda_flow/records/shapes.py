@@ -155,6 +155,8 @@ class RunManifest(TypedDict):
     """By step: attributes by decorator's name."""
     user_decorators: dict[str, list[UserDecoratorRecord]]
     """By step: user-defined decorators."""
+    mutated_with: list[str] | None
+    """Texts of ``--with`` that mutators saw in their second half; null without mutators."""
     current: dict[str, Any]
     """Values of ``current`` that come from the DAG run and the project."""
     code: CodeRef
@@ -312,6 +314,8 @@ class TaskMessage(_TaskMessage, total=False):
     """The first message, sent once: everything that the step process needs."""
 
     user_decorators: list[UserDecoratorRecord]
+    mutated_with: list[str]
+    """Given if the flow has mutators, which run in the step's process too."""
     call: ArtifactRef
     """Arguments that the flow object is made with."""
     is_copy: bool

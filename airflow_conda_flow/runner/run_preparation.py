@@ -105,6 +105,7 @@ def prepare_run(
         "graph": definition.graph.to_dict(),
         "decorators": definition.decorators,
         "user_decorators": definition.user_decorators,
+        "mutated_with": definition.mutated_with,
         "current": {**definition.project, **(current or {})},
         "code": {"sha256": package.sha256, "flow_file": package.flow_file},
         "environment": environment,

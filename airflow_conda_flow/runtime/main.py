@@ -125,6 +125,11 @@ def _run(message: "TaskMessage", stream: "Any", running: "list[Any]") -> "Any":
         task.cards = StepCards(message["cards"], stream, flow)
         current._update(card=task.cards)  # noqa: SLF001 - the seam for the runtime
     running.append(task)
+    if "mutated_with" in message:
+        from airflow_conda_flow.runtime import mutators  # noqa: PLC0415 - few flows have one
+
+        mutators.run_again(flow, task, message["mutated_with"])
+    # After the mutators, which add parameters to a class that does not have them yet.
     _declare_parameters(flow_class, message["current"]["parameter_names"])
     method = getattr(flow, message["step"])
     if message.get("user_decorators"):
