@@ -59,7 +59,9 @@ def _description(parameter: Parameter) -> str:
         notes.append(f"Separated by {parameter.separator!r}.")
     if callable(parameter.default):
         notes.append("Computed when the run starts, if left empty.")
-    return " ".join([_sentence(parameter.help), *notes] if parameter.help else notes)
+    if parameter.help and notes:
+        return " ".join([_sentence(parameter.help), *notes])
+    return parameter.help or " ".join(notes)
 
 
 def _sentence(text: str) -> str:
