@@ -189,7 +189,9 @@ def _say_what_to_write(name: str, is_import: bool = False) -> None:
     known = dict(INNER, **INSTEAD) if is_import else INSTEAD
     found = known.get(name) or known.get(name.partition(".")[0])  # most of plugins is not here
     if found:  # no AttributeError, of which an import would leave out the message
-        raise ImportError("Metaflow's %s is not here: %s." % (name, found))
+        from airflow_conda_flow.flow.unknown_names import unknown_name  # noqa: PLC0415 - only where one is wrong
+
+        raise unknown_name("Metaflow's %s is not here: %s." % (name, found))
 
 
 class _NamesOfMetaflow:
@@ -206,6 +208,11 @@ class _NamesOfMetaflow:
         spec = spec_of(name)
         if spec is None:
             _say_what_to_write(name, is_import=True)
+            from airflow_conda_flow.flow.unknown_names import misspelt, unknown_name  # noqa: PLC0415 - likewise
+
+            message = misspelt(__name__, name, __all__) if "." not in name else ""
+            if message:  # ``from airflow_conda_flow import name`` looks for a module of that name last
+                raise unknown_name(message)
         return spec
 
 
@@ -225,7 +232,9 @@ if not TYPE_CHECKING:  # else a type checker would take any name for one that is
             if spec_of(name) is not None:
                 return importlib.import_module("airflow_conda_flow." + name)
             _say_what_to_write(name)
-            raise AttributeError("module %r has no attribute %r" % (__name__, name))
+            from airflow_conda_flow.flow.unknown_names import missing_attribute  # noqa: PLC0415 - likewise
+
+            raise missing_attribute(__name__, name, __all__)
         try:
             value = getattr(importlib.import_module("airflow_conda_flow." + _LATER[name]), name)
         except ImportError as error:

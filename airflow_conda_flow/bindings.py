@@ -14,6 +14,7 @@ bind(
         "past_run": "airflow_conda_flow.client.running:run",
         "past_task": "airflow_conda_flow.client.running:task",
         "run_as_program": "airflow_conda_flow.cli.main:run_as_program",
+        "scratch_dag": "airflow_conda_flow.airflow.dag.scratch:scratch_dag",
         "running_task": "airflow_conda_flow.client.running_task:running_task",
     }
 )

@@ -54,7 +54,9 @@ if not TYPE_CHECKING:  # else a type checker would take any name for one that is
 
     def __getattr__(name: str) -> object:
         if name != "get_cards":  # which steps seldom ask for
-            raise AttributeError("module %r has no attribute %r" % (__name__, name))
+            from airflow_conda_flow.flow.unknown_names import missing_attribute  # noqa: PLC0415 - only where one is wrong
+
+            raise missing_attribute(__name__, name, __all__)
         import importlib  # noqa: PLC0415 - only where it is used
 
         return importlib.import_module("airflow_conda_flow.client.task_cards").get_cards

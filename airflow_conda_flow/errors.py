@@ -36,6 +36,7 @@
     │   ├── S3AccessDenied (PermissionError)
     │   ├── S3NoSpace (OSError)            no room for the temporary files
     │   └── S3Failed (OSError)             S3 cannot be reached, or refuses the request
+    ├── UnknownName (ImportError)          an imported name is not here
     ├── SecretError (LookupError)          a secret of @secrets cannot be had
     ├── TimeoutException (TimeoutError)    a step ran for longer than its @timeout
     └── TaskFailed (RuntimeError)          a task ended without its outputs
@@ -219,6 +220,10 @@ class S3NoSpace(S3Error, OSError):
 
 class S3Failed(S3Error, OSError):
     """S3 cannot be reached, or refuses the request for another reason."""
+
+
+class UnknownName(CondaFlowError, ImportError):
+    """A flow file imports a name that this package does not have."""
 
 
 class SecretError(CondaFlowError, LookupError):

@@ -81,3 +81,12 @@ __all__ = [
     "ParameterFieldTypeMismatch",
     "UnhandledInMergeArtifactsException",
 ]
+
+
+TYPE_CHECKING = False
+if not TYPE_CHECKING:  # else a type checker would take any name for one that is here
+
+    def __getattr__(name: str) -> object:
+        from airflow_conda_flow.flow.unknown_names import missing_attribute  # noqa: PLC0415 - only where one is wrong
+
+        raise missing_attribute(__name__, name, __all__)

@@ -1,7 +1,7 @@
 """Remote steps of 12 s under Airflow's scheduler: ended in the triggerer, against ended on a worker.
 
-The same flow twice in one Airflow. A callback for success makes every task of the second DAG go back to a worker,
-which is what Airflow's own deferrable operators do. The steps are processes that stand in for pods.
+The same flow twice in one Airflow. A callback for success makes every task of the second DAG go back to a
+worker, as Airflow's own deferrable operators do. The steps are processes that stand in for pods.
 """
 
 import shutil

@@ -2,23 +2,9 @@
 
 from __future__ import annotations
 
-import hashlib
-import re
+from airflow_conda_flow.records.dag_names import dag_id_of, flow_run_id
 
-_UNSAFE = re.compile(r"[^A-Za-z0-9_.-]+")
-# Characters of Airflow's run id that ours keeps. A run id is the name of a directory, which has 255 bytes
-# at most, and Airflow's may have 250 characters.
-_READABLE = 120
-
-
-def flow_run_id(dag_id: str, dag_run_id: str) -> str:
-    """Our run id of a DAG run: readable, safe in paths, and unique for each DAG run through its digest.
-
-    >>> flow_run_id("linear_flow", "manual__2026-11-24T02:00:00+00:00")
-    'manual__2026-11-24T02-00-00-00-00-58c39ee0'
-    """
-    digest = hashlib.sha256(f"{dag_id}\0{dag_run_id}".encode()).hexdigest()
-    return f"{_UNSAFE.sub('-', dag_run_id)[:_READABLE]}-{digest[:8]}"
+__all__ = ["attempt_of", "dag_id_of", "first_attempt_of", "flow_run_id"]
 
 
 def attempt_of(try_number: int, first_attempt: int = 0) -> int:
@@ -47,13 +33,3 @@ def first_attempt_of(max_tries: int, retries: int, first_attempt: int = 0) -> in
     (0, 3)
     """
     return first_attempt + max(0, max_tries - retries)
-
-
-def dag_id_of(flow_name: str) -> str:
-    """Default id of a flow's DAG.
-
-    >>> dag_id_of("LinearFlow"), dag_id_of("HTTPFlow2")
-    ('linear_flow', 'http_flow2')
-    """
-    spaced = re.sub(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])", "_", flow_name)
-    return spaced.lower()

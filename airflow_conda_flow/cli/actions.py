@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 
-from airflow_conda_flow.cli.parser import Execute, FlowArgumentParser, add_common_options
+from airflow_conda_flow.cli.parser import READERS, Execute, FlowArgumentParser, add_common_options
 
 
 @dataclass(frozen=True)
@@ -18,12 +18,14 @@ class Action:
         help: one sentence.
         add_arguments: adds the subcommand's arguments to its parser.
         execute: runs the subcommand; returns the exit code.
+        common: options of the flow file that the subcommand uses.
     """
 
     name: str
     help: str
     add_arguments: Callable[[argparse.ArgumentParser], None]
     execute: Execute
+    common: Collection[str] = READERS
 
 
 def add_actions(parser: argparse.ArgumentParser, actions: Sequence[Action]) -> None:
@@ -33,7 +35,7 @@ def add_actions(parser: argparse.ArgumentParser, actions: Sequence[Action]) -> N
     )
     for action in actions:
         command = commands.add_parser(action.name, help=action.help, description=action.help)
-        add_common_options(command, inherited=True)
+        add_common_options(command, inherited=True, used=action.common)
         action.add_arguments(command)
         # A subparser's defaults override the command's: ``execute`` is now the subcommand's.
         command.set_defaults(execute=action.execute, command_parser=command)

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 
 NAME = "card"
 HELP = "Commands related to the cards of tasks."
+COMMON: tuple[str, ...] = ()
 
 
 def add_arguments(parser: argparse.ArgumentParser, definition: FlowDefinition) -> None:
@@ -117,11 +118,19 @@ def _list(arguments: argparse.Namespace, definition: FlowDefinition) -> int:
     if arguments.as_json:
         print(text)
         return 0
+    if not tasks:
+        sys.stderr.write(f"{_no_cards(arguments, definition)} Cards come from @card on a step.\n")
     for task in tasks:
         for card in _cards(task, arguments):
             pathspec = f"{task.run_id}/{task.step}/{task.task_id}"
             print(f"{pathspec}  {card['id']}  {card['type']}  attempt {task.attempt}")
     return 0
+
+
+def _no_cards(arguments: argparse.Namespace, definition: FlowDefinition) -> str:
+    kind = "" if arguments.type is None else f" of type {arguments.type!r}"
+    name = "" if arguments.id is None else f" with the id {arguments.id!r}"
+    return f"{arguments.pathspec or f'The latest run of {definition.name}'} has no card{kind}{name}."
 
 
 def _described(task: TaskRecord, arguments: argparse.Namespace) -> dict[str, Any]:

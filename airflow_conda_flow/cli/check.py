@@ -13,6 +13,7 @@ from airflow_conda_flow.flow.username import username
 
 NAME = "check"
 HELP = "Check the flow and run nothing."
+COMMON: tuple[str, ...] = ()
 
 
 def introduce(definition: FlowDefinition, prog: str) -> int:

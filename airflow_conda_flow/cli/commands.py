@@ -1,4 +1,4 @@
-"""Commands of a flow file: modules with ``NAME``, ``HELP``, ``add_arguments`` and ``execute``."""
+"""Commands of a flow file: modules with ``NAME``, ``HELP``, ``COMMON``, ``add_arguments`` and ``execute``."""
 
 from __future__ import annotations
 

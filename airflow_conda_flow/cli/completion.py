@@ -17,6 +17,7 @@ from airflow_conda_flow.flow.definition import FlowDefinition
 
 NAME = "completion"
 HELP = "Print a script that completes this flow's commands and options in a shell."
+COMMON: tuple[str, ...] = ()
 _SCRIPTS = {
     "bash": completion_scripts.BASH,
     "zsh": completion_scripts.ZSH,

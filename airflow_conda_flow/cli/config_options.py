@@ -87,7 +87,7 @@ def given_configs(
             files[name] = str(path)
     from_variable = _from_variable(_VALUE_VARIABLES, environ)
     values.update((name, value) for name, value in from_variable.items() if name not in stated)
-    return GivenConfigs(files, values, username())
+    return GivenConfigs(files, values, username(), stated=stated)
 
 
 def _from_variable(names: Sequence[str], environ: Mapping[str, str]) -> dict[str, Any]:

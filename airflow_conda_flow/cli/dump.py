@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from airflow_conda_flow.cli.parser import chosen_settings
+from airflow_conda_flow.cli.parser import READERS, chosen_settings
 from airflow_conda_flow.cli.past_runs import open_catalogue, tasks_of
 from airflow_conda_flow.datastore.catalogue import RunCatalogue
 from airflow_conda_flow.errors import ArtifactError, SettingError
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
 NAME = "dump"
 HELP = "Get data artifacts of a task or all tasks in a step."
+COMMON: tuple[str, ...] = (*READERS, "--cache-dir")
 
 
 def add_arguments(parser: argparse.ArgumentParser, definition: FlowDefinition) -> None:

@@ -10,7 +10,13 @@ from pathlib import Path
 
 from airflow_conda_flow.cli.actions import Action, add_actions
 from airflow_conda_flow.cli.package_table import difference, megabytes, package_table
-from airflow_conda_flow.cli.parser import FlowArgumentParser, chosen_settings, given_decorators
+from airflow_conda_flow.cli.parser import (
+    LOCKERS,
+    READERS,
+    FlowArgumentParser,
+    chosen_settings,
+    given_decorators,
+)
 from airflow_conda_flow.cli.past_runs import run_of
 from airflow_conda_flow.compute.placement import Placement
 from airflow_conda_flow.datastore.catalogue import RunCatalogue
@@ -30,6 +36,7 @@ from airflow_conda_flow.settings.loading import Settings
 
 NAME = "environment"
 HELP = "Commands related to the environments of steps."
+COMMON: tuple[str, ...] = ()
 
 
 def add_arguments(parser: argparse.ArgumentParser, definition: FlowDefinition) -> None:
@@ -58,17 +65,30 @@ def add_arguments(parser: argparse.ArgumentParser, definition: FlowDefinition) -
     add_actions(
         parser,
         [
-            Action("resolve", "Resolve and lock all environments; run nothing.", one_step, _resolve),
-            Action("show", "Show the packages of each step.", of_run, _show),
-            Action("list", "List all resolved environments, of all flows.", lambda _parser: None, _list),
-            Action("export", "Write a lock as a conda spec file or as pixi.lock.", export, _export),
+            Action("resolve", "Resolve and lock all environments; run nothing.", one_step, _resolve, LOCKERS),
+            Action("show", "Show the packages of each step.", of_run, _show, LOCKERS),
+            Action(
+                "list",
+                "List all resolved environments, of all flows.",
+                lambda _parser: None,
+                _list,
+                (*READERS, "--cache-dir"),
+            ),
+            Action("export", "Write a lock as a conda spec file or as pixi.lock.", export, _export, LOCKERS),
             Action(
                 "rebuild",
                 "Install environments anew, from packages that are verified again. Locks never change.",
                 one_step,
                 _rebuild,
+                LOCKERS,
             ),
-            Action("diff", "Show how the environments of two runs differ.", two_runs, _diff),
+            Action(
+                "diff",
+                "Show how the environments of two runs differ.",
+                two_runs,
+                _diff,
+                (*READERS, "--cache-dir"),
+            ),
         ],
     )
 

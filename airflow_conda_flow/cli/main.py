@@ -13,17 +13,22 @@ from airflow_conda_flow.cli.check import introduce
 from airflow_conda_flow.cli.config_options import given_configs
 from airflow_conda_flow.cli.keywords import keyword_words
 from airflow_conda_flow.cli.parser import build_parser, parse, take_project
+from airflow_conda_flow.cli.past_configs import with_required_ones
 from airflow_conda_flow.errors import CondaFlowError, ParameterError
 from airflow_conda_flow.flow.definition import read_flow
 
 
-def run_as_program(flow_class: type[Any]) -> NoReturn:
+def run_as_program(flow_class: type[Any], call: tuple[Any, ...] | None = None) -> NoReturn:
     """Run the command line of a flow and end the process with its exit code.
+
+    Args:
+        flow_class: the flow.
+        call: how its object was made, as ``FlowDefinition.take_call`` takes it.
 
     The interpreter is not torn down: py-rattler's native threads may crash during tear-down, which would
     fail a run whose work is done. It would also wait for threads that are still waiting for a connection.
     """
-    code = main(flow_class)
+    code = main(flow_class, call=call)
     atexit._run_exitfuncs()  # noqa: SLF001 - what sys.exit would do
     for stream in (sys.stdout, sys.stderr):
         with contextlib.suppress(OSError, ValueError):  # the reader has left, as behind ``| head``
@@ -39,7 +44,9 @@ def _program_with(flow_class: type[Any]) -> str | None:
     return os.path.abspath(file) if is_there and file else None  # noqa: PTH100 - as the flow's own is made
 
 
-def main(flow_class: type[Any], argv: Sequence[str] | None = None) -> int:
+def main(
+    flow_class: type[Any], argv: Sequence[str] | None = None, call: tuple[Any, ...] | None = None
+) -> int:
     """Run the command line of a flow and return the exit code.
 
     0 means success; 1 means that the flow, its data or its run failed, with one message on stderr; 2 is a
@@ -48,10 +55,12 @@ def main(flow_class: type[Any], argv: Sequence[str] | None = None) -> int:
     try:
         words = sys.argv[1:] if argv is None else argv
         try:
-            definition = read_flow(flow_class, given_configs(flow_class, words))
+            given = with_required_ones(flow_class, given_configs(flow_class, words), words)
+            definition = read_flow(flow_class, given)
         except ParameterError as error:  # a wrong value of a config
             sys.stderr.write(f"{error}\n")
             return 2
+        definition.take_call(call)
         definition.file = _program_with(flow_class) or definition.file
         parser = build_parser(definition)
         # Parsed twice with a keywords file: the first pass finds the command, which knows the keywords.

@@ -10,6 +10,7 @@ from airflow_conda_flow.records.graph import StepNode
 
 NAME = "output-dot"
 HELP = "Visualize the flow with Graphviz."
+COMMON: tuple[str, ...] = ("--quiet",)
 
 
 def add_arguments(parser: argparse.ArgumentParser, definition: FlowDefinition) -> None:

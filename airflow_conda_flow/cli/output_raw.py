@@ -9,6 +9,7 @@ from airflow_conda_flow.flow.definition import FlowDefinition
 
 NAME = "output-raw"
 HELP = "Print the graph of the flow as JSON."
+COMMON: tuple[str, ...] = ()
 
 
 def add_arguments(parser: argparse.ArgumentParser, definition: FlowDefinition) -> None:

@@ -16,6 +16,7 @@ from airflow_conda_flow.flow.definition import FlowDefinition
 
 NAME = "package"
 HELP = "Commands related to code packages."
+COMMON: tuple[str, ...] = ()
 
 
 def add_arguments(parser: argparse.ArgumentParser, definition: FlowDefinition) -> None:
@@ -26,9 +27,17 @@ def add_arguments(parser: argparse.ArgumentParser, definition: FlowDefinition) -
     add_actions(
         parser,
         [
-            Action("info", "Say what the code package is.", _add_nothing, _info),
-            Action("list", "List all files included in the code package.", _add_archive, _list),
-            Action("save", "Save the current code package to a file.", _add_path, _save),
+            Action("info", "Say what the code package is.", _add_nothing, _info, ("--package-suffixes",)),
+            Action(
+                "list",
+                "List all files included in the code package.",
+                _add_archive,
+                _list,
+                ("--package-suffixes",),
+            ),
+            Action(
+                "save", "Save the current code package to a file.", _add_path, _save, ("--package-suffixes",)
+            ),
         ],
     )
 

@@ -29,6 +29,15 @@ _NO_EFFECT = ("--metadata", "--event-logger", "--monitor", "--max-log-size")
 _NO_EFFECT_FLAGS = ("--pylint", "--no-pylint", "--not-quiet")
 """Metaflow's options for parts that this package lacks. They are accepted, because scripts pass them."""
 
+_BEFORE_SOME = (
+    ("--with", "decorators_before", ("run", "resume", "spin", "environment", "kubernetes", "batch")),
+    ("--trigger", "trigger", ("run", "resume")),
+)
+"""Options before the command that only some commands use: the option, its attribute, and the commands.
+
+Settings such as ``--datastore`` may stand before any command, as in Metaflow, where scripts give them always.
+"""
+
 Execute = Callable[[argparse.Namespace, FlowDefinition], int]
 
 
@@ -83,8 +92,22 @@ def given_decorators(arguments: argparse.Namespace) -> list[str]:
     return [*arguments.decorators_before, *getattr(arguments, "decorators", []), *default]
 
 
+READERS = ("--datastore", "--datastore-root")
+"""Common options of commands that read runs."""
+
+LOCKERS = (*READERS, "--cache-dir", "--channels", "--resolver")
+"""Common options of commands that make environments."""
+
+RUNNERS = (*LOCKERS, "--environment", "--package-suffixes", "--quiet")
+"""Common options of commands that run steps: all of them."""
+
+
 def add_common_options(
-    parser: argparse.ArgumentParser, *, inherited: bool, taken: Collection[str] = ()
+    parser: argparse.ArgumentParser,
+    *,
+    inherited: bool,
+    taken: Collection[str] = (),
+    used: Collection[str] = RUNNERS,
 ) -> None:
     """Add the options that may be written before and after the command.
 
@@ -92,12 +115,13 @@ def add_common_options(
         parser: parser of the flow file or of one command.
         inherited: keep a value that was given before the command.
         taken: names of the flow's parameters; options of these names may be written before the command only.
+        used: options that the command uses; Metaflow's options without effect are added in any case.
     """
 
     # A command's parser fills the same namespace after the flow file's parser. With SUPPRESS it has no
     # defaults, so it does not overwrite values from before the command.
     def add(name: str, default: Any = None, **kwargs: Any) -> None:
-        if name.removeprefix("--") not in taken:
+        if name.removeprefix("--") not in taken and name in (*used, *_NO_EFFECT, *_NO_EFFECT_FLAGS):
             parser.add_argument(name, default=argparse.SUPPRESS if inherited else default, **kwargs)
 
     add(
@@ -184,8 +208,9 @@ def build_parser(definition: FlowDefinition, prog: str | None = None) -> FlowArg
         )
         # Only ``run`` has the parameters as options.
         taken = [parameter.name for parameter in definition.parameters] if module.NAME == "run" else []
-        add_common_options(command, inherited=True, taken=taken)
-        if definition.has_project and not {"branch", "production"} & set(taken):
+        add_common_options(command, inherited=True, taken=taken, used=module.COMMON)
+        runs = module.COMMON == RUNNERS
+        if runs and definition.has_project and not {"branch", "production"} & set(taken):
             add_project_options(command, inherited=True)
         if not {"config", "config-value"} & set(taken):
             add_config_options(command, configs)
@@ -229,5 +254,18 @@ def parse(parser: FlowArgumentParser, argv: Sequence[str]) -> argparse.Namespace
     command: FlowArgumentParser = getattr(arguments, "command_parser", parser)
     command.take_late_words(arguments, unknown)
     if unknown:
-        command.error(f"no such option: {unknown[0]}.{command.nearest_option(unknown[0])}")
+        hint = _place(parser, unknown[0]) or command.nearest_option(unknown[0])
+        command.error(f"no such option: {unknown[0]}.{hint}")
+    if command is not parser:
+        for option, dest, users in _BEFORE_SOME:
+            if getattr(arguments, dest, None) and arguments.command not in users:
+                command.error(
+                    f"{option} has no effect on {arguments.command!r}. It is for: {', '.join(users)}."
+                )
     return arguments
+
+
+def _place(parser: FlowArgumentParser, word: str) -> str:
+    """Hint for an option that the flow file takes, but not this command."""
+    known = {option for action in parser._actions for option in action.option_strings}  # noqa: SLF001
+    return " This command does not use it." if word.split("=", maxsplit=1)[0] in known else ""

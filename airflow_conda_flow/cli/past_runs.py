@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 
+from airflow_conda_flow.client.dag_runs import run_id_of
 from airflow_conda_flow.datastore.catalogue import RunCatalogue
 from airflow_conda_flow.datastore.datastore import open_datastore
 from airflow_conda_flow.errors import InvalidPathspec, ObjectNotFound
 from airflow_conda_flow.flow.decorators.base import nearest
-from airflow_conda_flow.flow.definition import FlowDefinition, read_flow
-from airflow_conda_flow.flow.parameters.config_input import GivenConfigs
 from airflow_conda_flow.flow.username import username
-from airflow_conda_flow.records.run_record import RunRecord, TaggedRun
+from airflow_conda_flow.records.run_record import TaggedRun
 from airflow_conda_flow.records.task_record import TaskRecord
-from airflow_conda_flow.runtime import pickling
 from airflow_conda_flow.settings.loading import Settings
 
 _TASK_PARTS = 3
@@ -38,11 +35,9 @@ def run_of(catalogue: RunCatalogue, flow: str, word: str) -> TaggedRun:
     if run is not None:
         return run
     known = catalogue.run_ids(flow)
-    found = _of_dag_run(word, known)
-    if len(found) == 1 and (run := catalogue.run(flow, found[0])) is not None:
+    found = run_id_of(flow, word, known)
+    if found is not None and (run := catalogue.run(flow, found)) is not None:
         return run
-    if found:
-        raise ObjectNotFound(f"{word!r} could be each of the runs {', '.join(found)}. Write one of these.")
     raise ObjectNotFound(
         f"There is no run {word!r} of {flow} in {catalogue.describe()}.{nearest(word, known)} "
         + (f"The latest is {known[0]}." if known else f"There is no run of {flow} at all.")
@@ -95,20 +90,6 @@ def tasks_of(
     return found
 
 
-def with_configs_of(origin: RunRecord, definition: FlowDefinition, catalogue: RunCatalogue) -> FlowDefinition:
-    """Definition of the flow as it is now, but with the configs of the run that is resumed or spun."""
-    refs = {name: origin.parameters[name] for name in definition.configs if name in origin.parameters}
-    if not refs:
-        return definition
-    stored = {
-        name: pickling.load_from_file(catalogue.artifact(ref["sha256"], ref["size"]))
-        for name, ref in refs.items()
-    }
-    found = read_flow(definition.flow_class, GivenConfigs(stored=stored))
-    found.branch, found.production = definition.branch, definition.production
-    return found
-
-
 def latest_run(catalogue: RunCatalogue, flow: str, otherwise: str) -> TaggedRun:
     """Latest run of the current user, for ``resume`` and ``spin``.
 
@@ -130,17 +111,6 @@ def latest_run(catalogue: RunCatalogue, flow: str, otherwise: str) -> TaggedRun:
         f"There is no run of {flow} by {wanted} in {catalogue.describe()} to go on from. "
         f"Name one of somebody else with {otherwise}, or start with 'run'."
     )
-
-
-def _of_dag_run(word: str, run_ids: Sequence[str]) -> list[str]:
-    """Ids of the runs that belong to a DAG run.
-
-    ``airflow.identity.flow_run_id`` makes them of the DAG run's id, cut and with unsafe characters replaced,
-    and 8 digits of a digest over DAG id and DAG run id. The DAG id is not known here, so any digest matches.
-    """
-    # The pattern and the 120 characters are those of ``airflow.identity``, which cli must not import.
-    readable = re.sub(r"[^A-Za-z0-9_.-]+", "-", word)[:120]
-    return [run_id for run_id in run_ids if re.fullmatch(re.escape(readable) + "-[0-9a-f]{8}", run_id)]
 
 
 def _some(names: Sequence[str], most: int = 10) -> str:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import argparse
 
-from airflow_conda_flow.cli.parser import FlowArgumentParser, chosen_settings, given_decorators
-from airflow_conda_flow.cli.past_runs import latest_run, open_catalogue, run_of, with_configs_of
+from airflow_conda_flow.cli.parser import RUNNERS, FlowArgumentParser, chosen_settings, given_decorators
+from airflow_conda_flow.cli.past_configs import with_configs_of
+from airflow_conda_flow.cli.past_runs import latest_run, open_catalogue, run_of
 from airflow_conda_flow.cli.run import add_run_options, start_run
 from airflow_conda_flow.flow.decorators.base import nearest
 from airflow_conda_flow.flow.definition import FlowDefinition
@@ -13,6 +14,7 @@ from airflow_conda_flow.flow.username import username
 
 NAME = "resume"
 HELP = "Resume execution of a previous run of this flow."
+COMMON: tuple[str, ...] = RUNNERS
 
 
 def add_arguments(parser: argparse.ArgumentParser, definition: FlowDefinition) -> None:
@@ -36,8 +38,13 @@ def add_arguments(parser: argparse.ArgumentParser, definition: FlowDefinition) -
 def execute(arguments: argparse.Namespace, definition: FlowDefinition) -> int:
     """Run what the origin lacks; return 0 when every task finished, else 1."""
     step = arguments.step
+    parser: FlowArgumentParser = arguments.command_parser
+    if definition.given_configs.stated:
+        parser.error(
+            "'resume' keeps the configs of the run that it resumes. Leave out --config and --config-value, "
+            "or start anew with 'run'."
+        )
     if step is not None and step not in definition.graph.steps:
-        parser: FlowArgumentParser = arguments.command_parser
         known = definition.graph.steps
         parser.error(
             f"{definition.name} has no step {step!r}.{nearest(step, known)} It has: {', '.join(known)}."

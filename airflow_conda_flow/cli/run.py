@@ -13,7 +13,7 @@ from types import FrameType
 from typing import Any
 
 from airflow_conda_flow.cli.parameter_options import add_parameter_options, parameter_values
-from airflow_conda_flow.cli.parser import chosen_settings, given_decorators
+from airflow_conda_flow.cli.parser import RUNNERS, chosen_settings, given_decorators
 from airflow_conda_flow.cli.past_runs import open_catalogue
 from airflow_conda_flow.cli.run_hooks import RunHooks
 from airflow_conda_flow.cli.trigger_option import add_trigger_option, trigger_events
@@ -26,6 +26,7 @@ from airflow_conda_flow.settings.loading import Settings
 
 NAME = "run"
 HELP = "Run the flow on this machine."
+COMMON: tuple[str, ...] = RUNNERS
 
 
 def add_arguments(parser: argparse.ArgumentParser, definition: FlowDefinition) -> None:

@@ -11,6 +11,7 @@ from airflow_conda_flow.records.graph import StepNode
 
 NAME = "show"
 HELP = "Show the steps of the flow."
+COMMON: tuple[str, ...] = ()
 
 
 def add_arguments(parser: argparse.ArgumentParser, definition: FlowDefinition) -> None:

@@ -8,6 +8,7 @@ from airflow_conda_flow.flow.definition import FlowDefinition
 
 NAME = "help"
 HELP = "Show all available commands."
+COMMON: tuple[str, ...] = ()
 
 
 def add_arguments(parser: argparse.ArgumentParser, definition: FlowDefinition) -> None:

@@ -10,8 +10,9 @@ import threading
 from pathlib import Path
 from typing import Any
 
-from airflow_conda_flow.cli.parser import FlowArgumentParser, chosen_settings, given_decorators
-from airflow_conda_flow.cli.past_runs import latest_run, open_catalogue, run_of, with_configs_of
+from airflow_conda_flow.cli.parser import RUNNERS, FlowArgumentParser, chosen_settings
+from airflow_conda_flow.cli.past_configs import given_values, with_configs_of
+from airflow_conda_flow.cli.past_runs import latest_run, open_catalogue, run_of
 from airflow_conda_flow.cli.run import ended_by, write_for_callers
 from airflow_conda_flow.datastore.catalogue import RunCatalogue
 from airflow_conda_flow.errors import ParameterError, SettingError
@@ -24,6 +25,7 @@ from airflow_conda_flow.records.run_record import RunRecord
 
 NAME = "spin"
 HELP = "Run one step with the inputs of a past run, beside all runs."
+COMMON: tuple[str, ...] = RUNNERS
 
 
 def add_arguments(parser: argparse.ArgumentParser, definition: FlowDefinition) -> None:
@@ -70,8 +72,8 @@ def execute(arguments: argparse.Namespace, definition: FlowDefinition) -> int:
         if run_id is None
         else run_of(catalogue, definition.name, run_id)
     )
-    definition = with_configs_of(origin, definition, catalogue)
-    definition.attach(given_decorators(arguments))
+    definition = with_configs_of(origin, definition, catalogue, definition.given_configs)
+    definition.attach(arguments.decorators_before)  # not the default ones: Metaflow's spin has none either
     console = Console(quiet=arguments.quiet)
     options = SpinOptions(
         origin=origin,
@@ -80,7 +82,7 @@ def execute(arguments: argparse.Namespace, definition: FlowDefinition) -> int:
         environment=arguments.environment,
         persist=arguments.persist,
         plain=arguments.skip_decorators,
-        replaced=_replaced(arguments.artifacts_module),
+        replaced={**given_values(definition), **_replaced(arguments.artifacts_module)},
     )
     spin = Spin(definition, settings, options, console)
     console.note(f"Spinning step {step} of {definition.name} with the inputs of run {origin.run_id}")

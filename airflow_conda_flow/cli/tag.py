@@ -17,6 +17,7 @@ from airflow_conda_flow.records.run_record import TaggedRun
 
 NAME = "tag"
 HELP = "Commands related to tagging."
+COMMON: tuple[str, ...] = ()
 _HEAD = "System tags and tags; only tags can be modified"
 
 

@@ -24,6 +24,8 @@ class UnfinishedCommand:
         place: a place that can find what is unfinished.
     """
 
+    COMMON: tuple[str, ...] = ()
+
     def __init__(self, place: Place) -> None:
         self.NAME = place.name
         self.HELP = f"{place.things.capitalize()} of the flow that have not ended."

@@ -9,6 +9,7 @@ from airflow_conda_flow.flow.definition import FlowDefinition
 
 NAME = "version"
 HELP = "Print the version of airflow-conda-flow."
+COMMON: tuple[str, ...] = ()
 
 
 def add_arguments(parser: argparse.ArgumentParser, definition: FlowDefinition) -> None:

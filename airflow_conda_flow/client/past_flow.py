@@ -1,6 +1,7 @@
 """``Flow``: all runs of a flow; and ``Metaflow``, all flows."""
 
 from airflow_conda_flow.client import scope
+from airflow_conda_flow.client.dag_runs import run_id_of
 from airflow_conda_flow.client.past_run import Run
 from airflow_conda_flow.client.stored_object import BATCH, StoredObject, local_time
 from airflow_conda_flow.errors import NamespaceMismatch, ObjectNotFound
@@ -109,6 +110,9 @@ class Flow(StoredObject):
 
     def _child(self, name: str) -> "Run | None":
         document = self._catalogue.call("run", [self.id, name])
+        if document is None:
+            run_id = run_id_of(self.id, name, self._run_ids())
+            document = run_id and self._catalogue.call("run", [self.id, run_id])
         return None if document is None else Run._known(self, TaggedRun(document))
 
     @property

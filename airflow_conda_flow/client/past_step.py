@@ -40,6 +40,10 @@ class Step(StoredObject):
         """Its tasks that have ended; none if the run lacks one of the tags."""
         return iter(self) if self.tags.issuperset(tags) else iter(())
 
+    def control_tasks(self, *tags: str) -> "Iterator[Task]":
+        """Its tasks that are the main node of a ``num_parallel``; none if the run lacks one of the tags."""
+        return (task for task in self.tasks(*tags) if task._is_control())
+
     @property
     def created_at(self) -> "datetime | None":
         """When the first of its tasks started."""

@@ -244,6 +244,11 @@ class Task(StoredObject):
         """Whether it is the task of ``_parameters``, which is in no graph."""
         return self._parts[2] not in self.parent.parent.graph.steps
 
+    def _is_control(self) -> bool:
+        """Whether it is the main node of a ``num_parallel``."""
+        graph = self.parent.parent.graph
+        return not self._is_parameters() and graph.is_in_gang(self._parts[2]) and self.index == 0
+
     def _parents(self) -> "list[tuple[str, tuple[int, ...]]]":
         if self._is_parameters():
             return []

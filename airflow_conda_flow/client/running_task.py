@@ -2,7 +2,6 @@
 
 from datetime import datetime, timezone
 
-from airflow_conda_flow.client import past_run  # noqa: F401 - registers Run, which a task finds as its parent
 from airflow_conda_flow.client.past_task import Task
 from airflow_conda_flow.client.stored_object import restored
 from airflow_conda_flow.records.names import TaskName

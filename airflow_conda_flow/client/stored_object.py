@@ -1,8 +1,10 @@
 """What flows, runs, steps, tasks and artifacts have in common: a name, a parent, children, tags."""
 
+import importlib
 from datetime import datetime, timezone
 
 from airflow_conda_flow.client import scope
+from airflow_conda_flow.client.dag_runs import run_id_of
 from airflow_conda_flow.errors import ClientError, InvalidPathspec, NamespaceMismatch, ObjectNotFound
 from airflow_conda_flow.flow.current_run import current
 from airflow_conda_flow.flow.decorators.base import nearest
@@ -16,11 +18,20 @@ if TYPE_CHECKING:
     from airflow_conda_flow.records.run_record import TaggedRun
 
 PARTS = ("FlowName", "RunID", "StepName", "TaskID", "ArtifactName")
+_RUN_DEPTH = 2
 _TASK_DEPTH = 4
 BATCH = 200
 """How many runs or tasks are read at once where many are."""
 
-_classes: "dict[int, type[StoredObject]]" = {}
+_CLASSES = (
+    ("past_flow", "Flow"),
+    ("past_run", "Run"),
+    ("past_step", "Step"),
+    ("past_task", "Task"),
+    ("data_artifact", "DataArtifact"),
+)
+"""Module and name of the class of each depth. The modules of children are imported by those of their
+parents, so a parent's is imported when it is asked for."""
 
 
 class StoredObject:
@@ -47,8 +58,12 @@ class StoredObject:
         self._begin(self._parsed(pathspec), attempt, scope.catalogue(), in_namespace)
         if attempt is not None and self.depth < _TASK_DEPTH:
             raise ClientError("%s: an attempt is one of a Task or a DataArtifact." % type(self).__name__)
-        if not self._is_running():
-            self._load()
+        try:
+            self._load_unless_running()
+        except ObjectNotFound:
+            if not self._take_dag_run():
+                raise
+            self._load_unless_running()
         if not self.is_in_namespace():
             raise NamespaceMismatch(
                 "%r is not in the namespace %r; its tags are: %s. Show all runs with namespace(None)."
@@ -75,11 +90,6 @@ class StoredObject:
         self._catalogue = catalogue
         self._namespace = in_namespace
 
-    def __init_subclass__(cls, **options: "Any") -> None:
-        super().__init_subclass__(**options)
-        if cls.depth:
-            _classes[cls.depth] = cls
-
     @classmethod
     def _of(cls, parent: "StoredObject", name: str, attempt: "int | None" = None) -> "Any":
         """An object that is known to exist, without reading it."""
@@ -91,6 +101,23 @@ class StoredObject:
     def _is_running(self) -> bool:
         """Whether it is the task that the calling code is part of, which is stored when it ends."""
         return bool(current.is_running_flow and self.pathspec == current.pathspec)
+
+    def _load_unless_running(self) -> None:
+        if not self._is_running():
+            self._load()
+
+    def _take_dag_run(self) -> bool:
+        """Put the run in place of the id of its DAG run; False if there is no such DAG run."""
+        if self.depth < _RUN_DEPTH:
+            return False
+        flow, word = self._parts[:_RUN_DEPTH]
+        known = self._catalogue.call("run_ids", [flow])
+        run_id = None if word in known else run_id_of(flow, word, known)
+        if run_id is None:
+            return False
+        self._parts = (flow, run_id) + self._parts[_RUN_DEPTH:]
+        self.__dict__.pop("_parent", None)
+        return True
 
     # What a kind of object answers.
 
@@ -133,7 +160,8 @@ class StoredObject:
         if "_parent" not in self.__dict__:
             self._parent: "Any" = None
             if self.depth > 1:
-                made = _classes[self.depth - 1].__new__(_classes[self.depth - 1])
+                kind = _class_of(self.depth - 1)
+                made = kind.__new__(kind)
                 attempt = self._attempt if self.depth > _TASK_DEPTH else None
                 made._begin(self._parts[:-1], attempt, self._catalogue, self._namespace)
                 self._parent = made
@@ -157,7 +185,8 @@ class StoredObject:
     @property
     def origin_pathspec(self) -> "str | None":
         """The pathspec of what it was cloned from by ``resume``; None if it was not."""
-        return None
+        origin = self.parent.origin_pathspec if self.depth > 1 else None
+        return None if origin is None else "%s/%s" % (origin, self.id)
 
     def is_in_namespace(self) -> bool:
         """Whether the namespace that was selected when it was made shows it."""
@@ -200,6 +229,14 @@ class StoredObject:
 
     def _missing(self) -> "ObjectNotFound":
         return ObjectNotFound("%r does not exist in %s." % (self, self._catalogue.call("describe", [])))
+
+
+def _class_of(depth: int) -> "type[StoredObject]":
+    module, name = _CLASSES[depth - 1]
+    found: "type[StoredObject]" = getattr(
+        importlib.import_module("airflow_conda_flow.client." + module), name
+    )
+    return found
 
 
 def restored(

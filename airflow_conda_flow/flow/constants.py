@@ -23,16 +23,17 @@ def flow_constants(flow_class: "Any") -> "dict[str, Any]":
             found.pop(name, None)
             if name.startswith("_") or name in _OURS:
                 continue
-            if _is_plain(member, 0):
+            if is_plain(member):
                 found[name] = member
     return found
 
 
-def _is_plain(value: "Any", depth: int) -> bool:
+def is_plain(value: "Any", depth: int = 0) -> bool:
+    """Whether a value is a number, a text, None, or a collection of such values."""
     if type(value) in _SINGLE:
         return True
     if depth > _DEEPEST:
         return False
     if type(value) is dict:
-        return all(_is_plain(key, depth + 1) and _is_plain(item, depth + 1) for key, item in value.items())
-    return type(value) in (list, tuple, set, frozenset) and all(_is_plain(item, depth + 1) for item in value)
+        return all(is_plain(key, depth + 1) and is_plain(item, depth + 1) for key, item in value.items())
+    return type(value) in (list, tuple, set, frozenset) and all(is_plain(item, depth + 1) for item in value)

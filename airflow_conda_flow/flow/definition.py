@@ -3,6 +3,7 @@
 import os
 
 from airflow_conda_flow.errors import FlowDefinitionError, ParameterError
+from airflow_conda_flow.flow.constants import is_plain
 from airflow_conda_flow.flow.current_run import current
 from airflow_conda_flow.flow.decorators.attached import attached_decorators, check_attached
 from airflow_conda_flow.flow.decorators.environment_spec import declares_conda, step_environments
@@ -65,6 +66,7 @@ class FlowDefinition:
         parameters: its parameters, in the order of the class.
         configs: the values of its configs, by attribute.
         flow_class: the class itself.
+        call: the arguments that its object was made with; None without arguments, as in a DAG.
         branch: the branch that the command line or a setting says, for ``@project``.
         production: whether they say that it is one of production.
         user: whose a branch without a name is, for ``@project``; whoever runs this process if None.
@@ -77,12 +79,38 @@ class FlowDefinition:
         self.parameters = list(draft.parameters.values())
         self.flow_class = draft.flow_class
         self.configs = {each.attribute: draft.configs[each.name] for each in draft.config_options}
+        self.call: "tuple[list[Any], dict[str, Any]] | None" = None
         self._draft = draft
         self._is_complete = False
         self.branch: "str | None" = None
         self.production = False
         self.user: "str | None" = None
         self._recorded: "dict[str, list[UserDecoratorRecord]]" = {}
+
+    def take_call(self, call: "tuple[Any, ...] | None") -> None:
+        """Keep the arguments with which a program made the flow object, for the objects of its steps.
+
+        Args:
+            call: positional arguments, keywords, and file and line of the call.
+
+        Raises:
+            FlowDefinitionError: one of them is no plain value, so that steps cannot have it.
+        """
+        if call is None or self.flow_class.__init__ is FlowSpec.__init__:
+            return
+        positional, keywords, file, line = call
+        named = [("argument %d" % (number + 1), each) for number, each in enumerate(positional)]
+        for name, value in named + list(keywords.items()):
+            if not is_plain(value):
+                raise FlowDefinitionError(
+                    "%s(...) is called with a %s as %s, which steps cannot be given: they make their own %s. "
+                    "Give numbers, texts, or lists and dicts of them."
+                    % (self.name, type(value).__name__, name, self.name),
+                    file,
+                    line,
+                )
+        if positional or keywords:
+            self.call = (list(positional), dict(keywords))
 
     def attach(self, texts: "Sequence[str]") -> None:
         """Give every step the decorators that ``--with`` names, as ``FlowDraft.attach`` reads them.
@@ -93,6 +121,17 @@ class FlowDefinition:
             raise RuntimeError("attach() comes before the decorators of the flow are looked at.")
         self._draft.attach(texts)
         self._completed()
+
+    @property
+    def given_configs(self) -> "GivenConfigs":
+        """What was given for its configs."""
+        return self._draft.given
+
+    @property
+    def mutated_with(self) -> "list[str] | None":
+        """The texts of ``--with``, which mutators see in their second half; None if there is no mutator."""
+        draft = self._completed()
+        return list(draft.attached) if draft.has_mutated else None
 
     @property
     def decorators(self) -> "Attached":

@@ -41,6 +41,7 @@ class FlowDraft:
         given: what is given for its configs.
 
     Attributes:
+        given: what is given for its configs.
         config_options: its configs, those of the bases first.
         configs: their values, by name.
         flow_decorators: the decorators of the class, those of its bases first.
@@ -49,6 +50,8 @@ class FlowDraft:
         user_decorators: those that users wrote, likewise.
         parameters: the parameters by attribute, those of the bases first.
         removed: the attributes of parameters that a mutator removed.
+        attached: the texts that ``attach`` was given.
+        has_mutated: whether a mutator has run.
 
     Raises:
         ParameterError: a given config is wrong, or a required one is missing.
@@ -60,7 +63,8 @@ class FlowDraft:
         self.config_options: "list[ConfigOptions]" = [
             config_options(each) for each in members_of(flow_class, Config).values()
         ]
-        self.configs = read_configs(flow_class.__name__, self.config_options, given or GivenConfigs())
+        self.given = given or GivenConfigs()
+        self.configs = read_configs(flow_class.__name__, self.config_options, self.given)
         names = {variable_of(each): self.configs[each.name] for each in self.config_options}
         for each in self.config_options:
             names.setdefault(each.attribute, self.configs[each.name])
@@ -78,6 +82,8 @@ class FlowDraft:
         }
         self.parameters: "dict[str, Parameter]" = members_of(flow_class, Parameter)
         self.removed: "set[str]" = set()
+        self.attached: "list[str]" = []
+        self.has_mutated = False
 
     def pre_mutate(self) -> None:
         """Run the first half of every mutator, then settle the parameters."""
@@ -96,6 +102,7 @@ class FlowDraft:
             SettingError: a text names no decorator, or is not of that form.
             FlowDefinitionError: an attribute is unknown or wrong.
         """
+        self.attached.extend(texts)
         for text in texts:
             name, attributes = parse_decorator(text, "--with %s" % text)
             ours = decorator_class(name)
@@ -122,6 +129,16 @@ class FlowDraft:
             for each in attached:
                 each.ready(self.names)
 
+    def mutate_again(self, texts: "Sequence[str]") -> None:
+        """Run both halves of every mutator in a step's process, for what they leave at classes and modules.
+
+        Args:
+            texts: those that ``attach`` was given where the flow was read.
+        """
+        self.pre_mutate()
+        self.attach(texts)
+        self._run_mutators("mutate", may_add=False)
+
     def _run_mutators(self, phase: str, may_add: bool) -> None:
         if not self.flow_mutators and not any(self.user_decorators.values()):
             return
@@ -132,11 +149,13 @@ class FlowDraft:
             return MutableFlow(self, "%s.%s" % (mutator.name, phase), may_add)
 
         for mutator in _growing(self.flow_mutators):
+            self.has_mutated = True
             mutator.ready(self.names)
             _call(mutator, phase, flow_for(mutator))
         for step, attached in self.user_decorators.items():
             for mutator in _growing(attached):
                 if isinstance(mutator, StepMutator):
+                    self.has_mutated = True
                     mutator.ready(self.names)
                     _call(mutator, phase, MutableStep(flow_for(mutator), step))
 

@@ -13,11 +13,12 @@ from airflow_conda_flow.flow.late_bindings import bound
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
     from types import FrameType
     from typing import Any, Literal, Protocol, overload
 
     from airflow.sdk import DAG
+    from typing_extensions import Self
 
     class Task(Protocol):
         """What a flow object asks of the task that it is part of."""
@@ -61,12 +62,43 @@ _OWN = frozenset(["_task"])
 _MAY_BE_HIDDEN = (types.FunctionType, types.MethodType, type)
 """What a class holds that is no value: a step ``plot`` may make an artifact ``plot``."""
 
+_TAKEN = {
+    "input": "the value of a split",
+    "index": "the number of a split",
+    "next": "the call that says which step comes next",
+    "foreach_stack": "a method",
+    "merge_artifacts": "a method",
+    "load_artifact": "a method",
+    "load_parameter": "a method",
+}
+"""What an assignment would hide: attributes that every flow has."""
+
+_IN_STEPS = ("input", "index", "_current_step")
+
 _NAMES: "dict[str, Callable[[FlowSpec], Any]]" = {
     "_graph_info": lambda _flow: current.graph,
     "name": lambda flow: type(flow).__name__,
     "script_name": lambda flow: os.path.basename(sys.modules[type(flow).__module__].__file__ or ""),
 }
 """What a flow object has until a step assigns something else."""
+
+
+def taken_name(name: str) -> str:
+    """Why nothing can be assigned to an attribute that every flow has; the empty string for any other name.
+
+    >>> taken_name("index")
+    'self.index is the number of a split in every flow. Assign to another name.'
+    """
+    what = _TAKEN.get(name)
+    return "self.%s is %s in every flow. Assign to another name." % (name, what) if what else ""
+
+
+def vars_of(flow_class: "Any") -> "dict[str, Any]":
+    """The members of a class and its bases, those of subclasses in place of their bases'."""
+    found: "dict[str, Any]" = {}
+    for each in reversed(flow_class.__mro__):
+        found.update(vars(each))
+    return found
 
 
 def _is_made_by_program(flow: "FlowSpec") -> bool:
@@ -80,13 +112,18 @@ def _is_made_by_program(flow: "FlowSpec") -> bool:
 
 
 def _compiled(flow_class: "type[FlowSpec]", keywords: "dict[str, Any]") -> "Any":
-    if in_step_process or flow_class.__module__ == "__main__":
-        return None
-    import importlib.util  # noqa: PLC0415 - not in a step process
+    is_program = flow_class.__module__ == "__main__"
+    if not in_step_process and not is_program:
+        import importlib.util  # noqa: PLC0415 - not in a step process
 
-    if importlib.util.find_spec("airflow") is None:
-        return None
-    return bound("compile_dag")(flow_class, **keywords)
+        if importlib.util.find_spec("airflow") is not None:
+            return bound("compile_dag")(flow_class, **keywords)
+    from airflow_conda_flow.flow.inert_dag import InertDag  # noqa: PLC0415 - few flow files make a DAG
+    from airflow_conda_flow.records.dag_names import dag_id_of  # noqa: PLC0415 - likewise
+
+    frame = sys._getframe(2)  # noqa: SLF001 - the line of dag()
+    place = (frame.f_code.co_filename, frame.f_lineno) if is_program else None
+    return InertDag(keywords.get("dag_id") or dag_id_of(flow_class.__name__), place)
 
 
 class _OfClass:
@@ -113,9 +150,21 @@ class FlowSpec:
     _task: "Task | None" = None
     flow_decorators: "list[Any]" = []
 
+    def __new__(cls, *arguments: "Any", **options: "Any") -> "Self":
+        """A flow object that knows how it was made: its steps make theirs with the same arguments."""
+        made = object.__new__(cls)
+        if not in_step_process:
+            frame = sys._getframe(1)  # noqa: SLF001 - the line of the call
+            made.__dict__["_call"] = (arguments, options, frame.f_code.co_filename, frame.f_lineno)
+        return made
+
     def __init__(self, use_cli: bool = True) -> None:
         if use_cli and not in_step_process and _is_made_by_program(self):
-            bound("run_as_program")(type(self))
+            bound("run_as_program")(type(self), self.__dict__.get("_call"))
+
+    def __iter__(self) -> "Iterator[Any]":
+        """The functions of the steps, by name."""
+        return iter([each for _, each in sorted(vars_of(type(self)).items()) if hasattr(each, "is_step")])
 
     if TYPE_CHECKING:
         # The keywords are those of compile_dag; the rest are those of Airflow's DAG.
@@ -131,7 +180,7 @@ class FlowSpec:
             branch: "str | None" = None,
             production: "bool | None" = None,
             **dag_keywords: "Any",
-        ) -> "DAG | None":
+        ) -> "DAG":
             """The Airflow DAG of this flow."""
 
     else:
@@ -140,8 +189,9 @@ class FlowSpec:
         def dag(cls: "Any", **kwargs: "Any") -> "Any":  # noqa: N805 - bound to the class
             """The Airflow DAG of this flow; ``dag = MyFlow.dag(schedule=...)`` ends a flow file.
 
-            Nothing is imported, and None returned, where the file is run as a program, where it is
-            loaded inside a step process, and where Airflow is not installed.
+            Where the file is run as a program, where it is loaded inside a step process, and where
+            Airflow is not installed, no DAG is made. What is returned then takes all that a DAG takes,
+            does nothing, and is false.
 
             Args:
                 kwargs: keywords of Airflow's ``DAG``, and those of ``compile_dag``.
@@ -187,17 +237,17 @@ class FlowSpec:
     @property
     def input(self) -> "Any":
         """The value of this split, in a foreach; None outside."""
-        return self._running_task("self.input").input
+        return self._task_of("input").input
 
     @property
     def _current_step(self) -> str:
         """The name of the running step."""
-        return self._running_task("self._current_step").step
+        return self._task_of("_current_step").step
 
     @property
     def index(self) -> "int | None":
         """The number of this split, from 0, in a foreach; None outside."""
-        return self._running_task("self.index").index
+        return self._task_of("index").index
 
     def foreach_stack(self) -> "list[tuple[int, int, Any]]":
         """(index, number of splits, value) of every foreach around this task, outermost first."""
@@ -235,7 +285,13 @@ class FlowSpec:
         return self.__dict__[name]
 
     def __getattr__(self, name: str) -> "Any":
-        if self._task is None or name.startswith("__"):
+        if name.startswith("__"):
+            raise AttributeError("%s has no attribute %r" % (type(self).__name__, name))
+        if self._task is None:
+            if name in _NAMES and not name.startswith("_"):
+                return _NAMES[name](self)
+            if name in _IN_STEPS:
+                raise AttributeError("self.%s works inside a running step alone." % name)
             raise AttributeError("%s has no attribute %r" % (type(self).__name__, name))
         if name in _NAMES and not self._task.has(name):
             return _NAMES[name](self)
@@ -251,6 +307,8 @@ class FlowSpec:
         object.__setattr__(self, name, value)
 
     def _refuse_class_attribute(self, name: str) -> None:
+        if name in _TAKEN:
+            raise AttributeError(taken_name(name))
         held = getattr(type(self), name, None)
         if held is None or hasattr(held, "__set__"):
             return
@@ -259,6 +317,12 @@ class FlowSpec:
                 "%r is an attribute of the class %s, and those do not change during a run. "
                 "Assign to another attribute of self." % (name, type(self).__name__)
             )
+
+    def _task_of(self, name: str) -> "Task":
+        """As ``_running_task``, for an attribute, whose absence ``hasattr`` understands."""
+        if self._task is None:
+            raise AttributeError(name)  # then __getattr__ is asked, which has the message
+        return self._task
 
     def _running_task(self, what: str) -> "Task":
         if self._task is None:

@@ -102,11 +102,16 @@ class Runner:
             keywords: options of ``spin``: ``persist=True``, ``artifacts_module="inputs.py"``.
 
         Raises:
-            LaunchError: no task began.
+            LaunchError: no task began, or the step failed. ``async_spin`` returns a failed task, too.
         """
         command, attributes = self._start("spin", keywords, pathspec)
         command.follow(show=self._show)
-        return self._executing_task(command, attributes)
+        task = self._executing_task(command, attributes)
+        if command.returncode:
+            raise LaunchError(
+                f"{self.flow_file}: the spun step {pathspec} failed:\n{command.text('stdout').strip()}"
+            )
+        return task
 
     async def async_run(self, **keywords: Any) -> ExecutingRun:
         """Start a run as ``run`` does, and return it when it has begun.

@@ -111,7 +111,9 @@ class _Module(types.ModuleType):
             return getattr(cards, name)
         where = self.__name__.partition(".")[2]
         advice = INSTEAD.get(name) or INSTEAD.get(where) or INSTEAD.get(where.partition(".")[0])
-        raise ImportError("Metaflow's %s.%s is not here: %s." % (where, name, advice))
+        from airflow_conda_flow.flow.unknown_names import unknown_name  # noqa: PLC0415 - only where one is wrong
+
+        raise unknown_name("Metaflow's %s.%s is not here: %s." % (where, name, advice))
 
 
 class _SameModule(types.ModuleType):

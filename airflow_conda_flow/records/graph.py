@@ -137,6 +137,7 @@ class FlowGraph:
         self.end = _marked([node.name for node in steps if node.is_end], "end")
         if len(steps) == 1:
             self.start = self.end = steps[0].name
+        self.methods: "dict[str, int]" = {}
         self.class_problems: "list[tuple[str, str, int]]" = []
         self._split_of_join: "dict[str, StepNode]" = {}
         for node in self.steps.values():

@@ -173,6 +173,16 @@ class RunRecord:
         return self.document.get("constants", {})
 
     @property
+    def mutated_with(self) -> "list[str] | None":
+        """Texts of ``--with`` that the flow's mutators saw; None if it has no mutators."""
+        return self.document.get("mutated_with")
+
+    @property
+    def call(self) -> "ArtifactRef | None":
+        """Reference of the arguments that the flow object is made with; None without arguments."""
+        return self.document.get("call")
+
+    @property
     def first_namespace(self) -> "dict[str, ArtifactRef]":
         """Artifacts that the first step and every join begin with; a parameter replaces a constant."""
         return dict(self.constants, **self.parameters)

@@ -155,6 +155,8 @@ class RunManifest(TypedDict):
     """By step: attributes by decorator's name."""
     user_decorators: dict[str, list[UserDecoratorRecord]]
     """By step: user-defined decorators."""
+    mutated_with: list[str] | None
+    """Texts of ``--with`` that mutators saw in their second half; null without mutators."""
     current: dict[str, Any]
     """Values of ``current`` that come from the DAG run and the project."""
     code: CodeRef
@@ -170,6 +172,8 @@ class RunManifest(TypedDict):
     """Parameters and configs."""
     constants: dict[str, ArtifactRef]
     """Values that the class assigns."""
+    call: ArtifactRef | None
+    """Positional arguments and keywords that the flow object is made with."""
     namespace: str
     """Tag of the runs that the client shows in steps."""
     origin_run_id: str | None
@@ -353,6 +357,10 @@ class TaskMessage(_TaskMessage, total=False):
     """The first message, sent once: everything that the step process needs."""
 
     user_decorators: list[UserDecoratorRecord]
+    mutated_with: list[str]
+    """Given if the flow has mutators, which run in the step's process too."""
+    call: ArtifactRef
+    """Arguments that the flow object is made with."""
     is_copy: bool
     """Whether ``code_dir`` is an extracted code package, in which bytecode may be written."""
 

@@ -255,10 +255,16 @@ class _Attempt:
         decorators = self._run.decorators_of(self._request.step)
         if not decorators.keys() & {"environment", "secrets"}:
             return environ
+        stated = decorators.get("environment", {}).get("vars", {})
         values = {
             **(os.environ if environ is None else environ),
-            **decorators.get("environment", {}).get("vars", {}),
+            **{name: value for name, value in stated.items() if value is not None},
         }
+        for name in sorted(stated.keys() - values.keys()):
+            self.line(
+                "stderr",
+                f"@environment: {name} is None, and not set where the step runs. It stays unset.\n".encode(),
+            )
         secrets = secret_values.resolve(decorators, values, self._keepers)
         self._mask.hide(secrets.values())
         return {**values, **secrets}

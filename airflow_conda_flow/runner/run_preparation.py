@@ -105,6 +105,7 @@ def prepare_run(
         "graph": definition.graph.to_dict(),
         "decorators": definition.decorators,
         "user_decorators": definition.user_decorators,
+        "mutated_with": definition.mutated_with,
         "current": {**definition.project, **(current or {})},
         "code": {"sha256": package.sha256, "flow_file": package.flow_file},
         "environment": environment,
@@ -121,6 +122,9 @@ def prepare_run(
         "constants": _store(
             datastore, flow_constants(definition.flow_class), protocols[definition.graph.start]
         ),
+        "call": _store(datastore, {"call": definition.call}, protocols[definition.graph.start])["call"]
+        if definition.call
+        else None,
         "namespace": f"user:{username()}" if namespace is None else namespace,
         "origin_run_id": resumed.run_id if resumed else None,
         "datatools_root": settings.datatools_root,

@@ -76,6 +76,10 @@ def task_message(
     }
     if user_decorators := run.user_decorators_of(step):
         message["user_decorators"] = user_decorators
+    if run.mutated_with is not None:
+        message["mutated_with"] = run.mutated_with
+    if run.call is not None:
+        message["call"] = run.call
     if request.code_dir is None:
         message["is_copy"] = True
     return message

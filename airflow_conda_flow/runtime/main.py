@@ -117,16 +117,19 @@ def _run(message: "TaskMessage", stream: "Any", running: "list[Any]") -> "Any":
         user_sources.leave_untouched(message["code_dir"])
     flow_class = _load_flow(message["code_dir"], message["flow_file"], message["flow"])
     current._update(flow_class=flow_class)  # noqa: SLF001 - the seam for the runtime
-    flow = flow_class(use_cli=False)
     task = StepTask(message, stream)
-    flow._task = task  # noqa: SLF001 - the seam for the runtime
-    task.flow = flow
+    flow = task.make_flow(flow_class, message.get("call"))
     if message["cards"]:
         from airflow_conda_flow.runtime.step_cards import StepCards  # noqa: PLC0415 - few steps have one
 
         task.cards = StepCards(message["cards"], stream, flow)
         current._update(card=task.cards)  # noqa: SLF001 - the seam for the runtime
     running.append(task)
+    if "mutated_with" in message:
+        from airflow_conda_flow.runtime import mutators  # noqa: PLC0415 - few flows have one
+
+        mutators.run_again(flow, task, message["mutated_with"])
+    # After the mutators, which add parameters to a class that does not have them yet.
     _declare_parameters(flow_class, message["current"]["parameter_names"])
     method = getattr(flow, message["step"])
     if message.get("user_decorators"):

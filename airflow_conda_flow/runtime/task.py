@@ -12,9 +12,9 @@ from airflow_conda_flow.errors import (
     UnpicklableArtifact,
 )
 from airflow_conda_flow.flow.decorators.base import nearest
-from airflow_conda_flow.runtime.inputs import Input, Inputs, refs_of, task_of
+from airflow_conda_flow.runtime.inputs import Input, Inputs, refs_of, step_of, task_of
 from airflow_conda_flow.runtime.store import ArtifactClient
-from airflow_conda_flow.runtime.transition import SplitValues, read_transition
+from airflow_conda_flow.runtime.transition import SplitValues, own_transition, read_transition
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -47,6 +47,7 @@ class StepTask:
         self._namespace = dict(message["namespace"])
         self._loaded: "dict[str, Any]" = {}
         self._parameters: "dict[str, Any]" = {}
+        self._reasons: "dict[str, str]" = {}
         self._stack = message["foreach_stack"]
         self._split_value: "list[Any]" = []
         self._splits: "Any" = None
@@ -55,10 +56,28 @@ class StepTask:
         self.inputs: "Inputs | None" = None
         if message["inputs"] is not None:
             self.inputs = Inputs([Input(each, self._client, self) for each in message["inputs"]])
+        self._initial: "dict[str, Any]" = {}
         self._transition: "Transition | None" = None
         self._opened: "SplitValues | None" = None
         self._catch_var = message["catch_var"]
+        # The main node of a num_parallel says what comes next; a worker may just return.
+        self._is_worker = message["current"].get("parallel", {}).get("node_index", 0) > 0
         self.flow: "Any" = None
+
+    def make_flow(self, flow_class: "Any", call: "ArtifactRef | None") -> "Any":
+        """The flow object of this task, made as the program that started the run made its own.
+
+        Args:
+            flow_class: the flow.
+            call: its arguments; None without any.
+        """
+        positional, keywords = ([], {}) if call is None else self._client.load(call, "The flow's arguments")
+        flow = self.flow = flow_class(*positional, **keywords)
+        self._initial = {name: value for name, value in vars(flow).items() if name not in self._namespace}
+        for name in set(vars(flow)) - set(self._initial):
+            del vars(flow)[name]  # a step before has stored it, and perhaps changed it
+        flow._task = self  # noqa: SLF001 - the seam for the runtime
+        return flow
 
     @property
     def is_undecided(self) -> bool:
@@ -100,6 +119,10 @@ class StepTask:
         """Whether there is an artifact of that name."""
         return name in self._namespace
 
+    def names(self) -> "list[str]":
+        """The names of all artifacts that the step begins with."""
+        return list(self._namespace)
+
     def load(self, name: str) -> "Any":
         """The artifact of that name.
 
@@ -108,15 +131,20 @@ class StepTask:
         """
         ref = self._namespace.get(name)
         if ref is None:
-            hint = nearest(name, self._namespace)
-            if self.inputs is not None and not hint:
-                hint = " In a join, read it from inputs, or call self.merge_artifacts(inputs)."
-            raise MissingArtifact(
-                "Step %r reads self.%s, which no step before it has assigned.%s" % (self.step, name, hint)
-            )
+            raise MissingArtifact(self._missing(name))
         value = self._client.load(ref, "self.%s" % name)
         self._loaded[name] = (value, ref)
         return value
+
+    def _missing(self, name: str) -> str:
+        from airflow_conda_flow.runtime.lost_artifacts import why_missing  # noqa: PLC0415 - only where one is
+
+        if name not in self._reasons:  # ``hasattr`` and ``getattr`` may ask again and again
+            given = [each for each in self.inputs or () if name in refs_of(each)]
+            self._reasons[name] = why_missing(
+                type(self.flow), self.step, name, [step_of(each) for each in given]
+            ) or "which no step before it has assigned.%s" % nearest(name, self._namespace)
+        return "Step %r reads self.%s, %s" % (self.step, name, self._reasons[name])
 
     def parameter(self, attribute: str, load: "Callable[[Any], Any]") -> "Any":
         """The value of a parameter or a config; what the step does to it stays in the step."""
@@ -174,7 +202,8 @@ class StepTask:
         for each in inputs:
             for name, ref in refs_of(each).items():
                 refs.setdefault(name, {}).setdefault(ref["sha256"], (ref, each))
-        assigned = set(vars(flow)) | set(self._namespace)
+        held = {name for name, value in vars(flow).items() if self._initial.get(name, flow) is not value}
+        assigned = held | set(self._namespace)
         missing = sorted(wanted - set(refs) - assigned)
         if missing:
             raise MissingInMerge(
@@ -187,6 +216,7 @@ class StepTask:
             raise MergeConflict(self._conflict(differing, refs[differing[0]]))
         for name in names:
             ((self._namespace[name], _),) = refs[name].values()
+            vars(flow).pop(name, None)  # what __init__ of the flow assigned gives way
 
     def _conflict(self, names: "list[str]", refs: "dict[str, tuple[ArtifactRef, Input]]") -> str:
         (one, first), (other, second) = list(refs.values())[:2]
@@ -215,6 +245,8 @@ class StepTask:
             TransitionError: the step did not call ``self.next``.
             UnpicklableArtifact: a value cannot be stored.
         """
+        if self._transition is None and self._is_worker:
+            self._transition = own_transition(self._node)
         if self._transition is None and self._node["kind"] != "end":
             raise TransitionError(
                 "Step %r ended without calling self.next(). Every way through it has to end with "
@@ -237,9 +269,11 @@ class StepTask:
         try:
             artifacts[name] = self._stored(name, value)
         except UnpicklableArtifact:
+            artifacts.pop(name, None)
+            if self._initial.get(name, self) is value:  # every step makes its own
+                return
             if not isinstance(value, (types.FunctionType, types.MethodType)):
                 raise
-            artifacts.pop(name, None)
             sys.stderr.write(
                 "self.%s of step %r is a function that cannot be pickled: later steps do not have it.\n"
                 % (name, self.step)

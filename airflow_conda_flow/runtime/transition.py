@@ -1,6 +1,8 @@
 """What a call of ``self.next`` means, checked against the graph."""
 
 from airflow_conda_flow.errors import TransitionError
+from airflow_conda_flow.flow.constants import flow_constants
+from airflow_conda_flow.flow.decorators.base import nearest
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -87,6 +89,18 @@ def read_transition(
     return transition, splits
 
 
+def own_transition(node: "NodeSummary") -> "Transition":
+    """The transition of a linear step that did not call ``self.next``."""
+    return {
+        "next": list(node["out_steps"]),
+        "foreach": None,
+        "num_splits": None,
+        "split_names": None,
+        "condition": None,
+        "chosen": None,
+    }
+
+
 def _name(flow: "Any", step: str, target: "Any") -> str:
     try:
         return target.__func__.__name__  # type: ignore[no-any-return]
@@ -102,7 +116,13 @@ def _name(flow: "Any", step: str, target: "Any") -> str:
 
 def _chosen(flow: "Any", step: str, targets: "tuple[Any, ...]", condition: str) -> str:
     cases = targets[0]
-    value = getattr(flow, condition)
+    try:
+        value = getattr(flow, condition)
+    except AttributeError:
+        raise TransitionError(
+            "The switch in step %r reads self.%s, which is not assigned.%s Assign one of its cases to it "
+            "before self.next()." % (step, condition, nearest(condition, _attributes(flow)))
+        ) from None
     try:
         known = value in cases
     except TypeError:  # it cannot be hashed
@@ -115,13 +135,22 @@ def _chosen(flow: "Any", step: str, targets: "tuple[Any, ...]", condition: str) 
     return _name(flow, step, cases[value])
 
 
+def _attributes(flow: "Any") -> "list[str]":
+    """The names that the step could have meant."""
+    names = set(vars(flow)) | set(flow_constants(type(flow)))
+    task = flow._task  # noqa: SLF001 - the seam for the runtime
+    if task is not None:
+        names.update(task.names())
+    return sorted(name for name in names if name != "_task")
+
+
 def _splits(flow: "Any", step: str, foreach: str) -> SplitValues:
     try:
         value = getattr(flow, foreach)
     except AttributeError:
         raise TransitionError(
-            "The foreach of step %r runs over self.%s, which is not assigned. "
-            "Assign a list to it before self.next()." % (step, foreach)
+            "The foreach of step %r runs over self.%s, which is not assigned.%s "
+            "Assign a list to it before self.next()." % (step, foreach, nearest(foreach, _attributes(flow)))
         ) from None
     try:
         values = value if isinstance(value, _INDEXABLE) else list(value)

@@ -6,6 +6,7 @@ reads the flow's source.
 
 from __future__ import annotations
 
+import inspect
 import sys
 from collections.abc import Mapping, Sequence
 from datetime import timedelta
@@ -85,6 +86,7 @@ def compile_dag(
             "configs={name: file} or config_values={name: value}.",
             *_place_of(flow_class),
         ) from error
+    _check_call(definition)
     if environment not in {"conda", "local"}:
         raise FlowDefinitionError(
             f"{definition.name}.dag(environment={environment!r}): write 'conda' or 'local'.",
@@ -110,6 +112,18 @@ def compile_dag(
     dag.fileloc = definition.file
     _Tasks(definition, dag, environment, given, tuple(decorators)).add()
     return dag
+
+
+def _check_call(definition: FlowDefinition) -> None:
+    """Raise unless the flow object can be made without arguments: no program makes one in a DAG."""
+    try:
+        inspect.signature(definition.flow_class).bind()
+    except TypeError as error:
+        raise FlowDefinitionError(
+            f"{definition.name}.__init__ cannot be called without arguments ({error}), as the steps of a DAG "
+            "do. Give its arguments defaults, or make them parameters.",
+            *_place_of(definition.flow_class),
+        ) from None
 
 
 def _take_project(

@@ -59,7 +59,19 @@ def _description(parameter: Parameter) -> str:
         notes.append(f"Separated by {parameter.separator!r}.")
     if callable(parameter.default):
         notes.append("Computed when the run starts, if left empty.")
-    return " ".join([parameter.help, *notes] if parameter.help else notes)
+    if parameter.help and notes:
+        return " ".join([_sentence(parameter.help), *notes])
+    return parameter.help or " ".join(notes)
+
+
+def _sentence(text: str) -> str:
+    """The text, ended by a full stop if notes follow it.
+
+    >>> _sentence("which countries"), _sentence("Which? ")
+    ('which countries.', 'Which?')
+    """
+    text = text.rstrip()
+    return text if text.endswith((".", "!", "?", ":", ";")) else f"{text}."
 
 
 def _default(parameter: Parameter) -> Any:

@@ -19,8 +19,8 @@ class EnvironmentDecorator(StepDecorator):
     """Environment variables that a step finds in ``os.environ``, wherever it runs.
 
     Args:
-        vars: values by name; numbers become text. They are stored with the run: secrets belong into
-            ``@secrets``.
+        vars: values by name; numbers become text, and None leaves the variable as it is. They are stored with
+            the run: secrets belong into ``@secrets``.
     """
 
     name = "environment"
@@ -31,13 +31,16 @@ class EnvironmentDecorator(StepDecorator):
         given = self.attributes["vars"]
         if not isinstance(given, dict):
             self.fail('@environment: vars is %r; write a dict, such as vars={"MODE": "fast"}.' % (given,))
-        values = {}
+        values: "dict[str, str | None]" = {}
         for name, value in given.items():
             if not isinstance(name, str) or not VARIABLE.match(name):
                 self.fail(
                     "@environment: %r is no name of an environment variable. Write letters, digits and _."
                     % (name,)
                 )
+            if value is None:  # such as os.getenv("TOKEN"), where this machine has no such variable
+                values[name] = None
+                continue
             if isinstance(value, bool) or not isinstance(value, (str, int, float)):
                 self.fail('@environment: %s is %r; write a text, such as "1".' % (name, value))
             if "\0" in str(value):
@@ -51,7 +54,7 @@ if TYPE_CHECKING:
     def environment(
         __method: "Method | None" = None,
         *,
-        vars: "Mapping[str, str | float] | DelayedValue" = ...,  # noqa: A002 - the field's own name
+        vars: "Mapping[str, str | float | None] | DelayedValue" = ...,  # noqa: A002 - the field's own name
     ) -> "Method":
         """Set environment variables for a step; see ``EnvironmentDecorator``."""
 

@@ -1,7 +1,7 @@
 """The users' step decorators as data: written where the flow is read, found again in a step process.
 
 A decorator that stands on the step is found there. One that a mutator or ``--with`` added is made
-again from its name and its arguments, so the mutator itself does not run in the step process.
+again from its name and its arguments: what the mutator did where the flow was read counts.
 """
 
 import copy

@@ -121,8 +121,7 @@ def _missing_transitions(graph: "FlowGraph") -> "list[tuple[str, str, int]]":
 def _targets(graph: "FlowGraph") -> "list[tuple[str, str, int]]":
     return [
         (
-            "Step %r goes on to %r, which is not a step of %s.%s"
-            % (node.name, target, graph.name, nearest(target, graph.steps)),
+            _no_step(graph, node.name, target),
             node.file,
             node.next_line or node.line,
         )
@@ -130,6 +129,21 @@ def _targets(graph: "FlowGraph") -> "list[tuple[str, str, int]]":
         for target in node.out_steps
         if target not in graph.steps
     ]
+
+
+def _no_step(graph: "FlowGraph", step: str, target: str) -> str:
+    if target in graph.methods:
+        return "Step %r goes on to %r, a method without @step. Write @step above it, in line %d." % (
+            step,
+            target,
+            graph.methods[target],
+        )
+    return "Step %r goes on to %r, which is not a step of %s.%s" % (
+        step,
+        target,
+        graph.name,
+        nearest(target, graph.steps),
+    )
 
 
 def _start_and_end_edges(graph: "FlowGraph") -> "list[tuple[str, str, int]]":

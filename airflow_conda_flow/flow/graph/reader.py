@@ -7,10 +7,11 @@ linter to report.
 
 import ast
 import linecache
+import re
 
 from airflow_conda_flow.flow.decorators.base import nearest
 from airflow_conda_flow.flow.decorators.step import is_step, step_decorators
-from airflow_conda_flow.flow.flowspec import FlowSpec
+from airflow_conda_flow.flow.flowspec import FlowSpec, taken_name
 from airflow_conda_flow.flow.graph.class_text import twice_written
 from airflow_conda_flow.flow.graph.split_structure import add_split_structure
 from airflow_conda_flow.records.graph import FlowGraph, StepNode
@@ -24,6 +25,7 @@ _FORMS = (
     "self.next(self.a, num_parallel=4) or self.next({'x': self.a, 'y': self.b}, condition='name')"
 )
 _OPTIONS = ("foreach", "condition", "num_parallel")
+_ASSIGNMENT = re.compile(r"\.(input|index|next|foreach_stack|\w+_artifacts?|load_parameter)\b[^=(\n]*=[^=]")
 _BLOCKS = ("body", "orelse", "finalbody", "handlers", "cases")
 _IS_GENERATOR = 0x20  # of code.co_flags; the module inspect has its name, and is slow to import
 
@@ -37,6 +39,7 @@ def read_graph(flow_class: "Any") -> "FlowGraph":
     file, line = _place_of_class(flow_class, sources)
     nodes: "dict[str, StepNode]" = {}
     problems: "list[tuple[str, str, int]]" = []
+    methods: "dict[str, int]" = {}
     for owner in reversed(flow_class.__mro__):
         if owner is FlowSpec or owner is object:
             continue
@@ -46,10 +49,23 @@ def read_graph(flow_class: "Any") -> "FlowGraph":
                 nodes[name] = _read_step(name, member, sources)
             else:
                 nodes.pop(name, None)
+                if hasattr(member, "__code__"):
+                    methods[name] = member.__code__.co_firstlineno
     graph = FlowGraph(flow_class.__name__, list(nodes.values()), file, line, flow_class.__doc__ or "")
     add_split_structure(graph)
     graph.class_problems = problems
+    graph.methods = methods
     return graph
+
+
+def method_definition(method: "Any") -> "Any":
+    """The syntax tree of a method; None if it is no function, or its source cannot be read."""
+    while hasattr(method, "__wrapped__"):
+        method = method.__wrapped__
+    code = getattr(method, "__code__", None)
+    if code is None:
+        return None
+    return _Sources().definition(code.co_filename, code.co_name, code.co_firstlineno)
 
 
 class _Sources:
@@ -140,6 +156,7 @@ def _read_step(name: str, method: "Any", sources: "_Sources") -> "StepNode":
             ("Step %r yields; a step returns nothing. Collect the values in self." % name, each.lineno)
         )
     _read_arguments(node, definition)
+    _read_assignments(node, definition)
     _read_transition(node, definition)
     return node
 
@@ -162,6 +179,20 @@ def _read_arguments(node: "StepNode", definition: "Any") -> None:
                 node.line,
             )
         )
+
+
+def _read_assignments(node: "StepNode", definition: "Any") -> None:
+    """Problems of assignments to what every flow has; looked for only where the text has the like of one."""
+    me = definition.args.args[0].arg if definition.args.args else "self"
+    end_line = getattr(definition, "end_lineno", None)  # since Python 3.8
+    text = "".join(linecache.getlines(node.file)[definition.body[0].lineno - 1 : end_line])
+    if not _ASSIGNMENT.search(text):
+        return
+    for each in _outside_functions(definition, ast.Attribute):
+        is_own = isinstance(each.value, ast.Name) and each.value.id == me and isinstance(each.ctx, ast.Store)
+        message = taken_name(each.attr) if is_own else ""
+        if message:
+            node.text_problems.append(("Step %r: %s" % (node.name, message), each.lineno))
 
 
 def _read_transition(node: "StepNode", definition: "Any") -> None:

@@ -11,7 +11,7 @@ from airflow_conda_flow.flow.parameters.include_file import call_parser
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping
     from typing import Any
 
     from airflow_conda_flow.flow.parameters.config import ConfigOptions
@@ -24,7 +24,8 @@ class GivenConfigs:
         files: paths by config name.
         values: texts or dicts by config name.
         user_name: who starts the run, for defaults that are functions.
-        stored: values by attribute that a run before had, parsed already; they go before all others.
+        stored: values by attribute that a run before had, parsed already; they go before defaults.
+        stated: names that the command line itself gives, rather than an environment variable.
     """
 
     def __init__(
@@ -33,11 +34,21 @@ class GivenConfigs:
         values: "Mapping[str, Any] | None" = None,
         user_name: str = "",
         stored: "Mapping[str, Any] | None" = None,
+        stated: "Iterable[str]" = (),
     ) -> None:
         self.files = dict(files or {})
         self.values = dict(values or {})
         self.user_name = user_name
         self.stored = dict(stored or {})
+        self.stated = sorted(stated)
+
+    def after(self, stored: "Mapping[str, Any]") -> "GivenConfigs":
+        """The same, but what is given for no config is as a run before had it.
+
+        Args:
+            stored: values by attribute.
+        """
+        return GivenConfigs(self.files, self.values, self.user_name, stored, self.stated)
 
 
 def read_configs(flow_name: str, configs: "list[ConfigOptions]", given: "GivenConfigs") -> "dict[str, Any]":
@@ -66,8 +77,6 @@ def read_configs(flow_name: str, configs: "list[ConfigOptions]", given: "GivenCo
 
 
 def _read(flow_name: str, config: "ConfigOptions", given: "GivenConfigs") -> "Any":
-    if config.attribute in given.stored:
-        return config.load(given.stored[config.attribute])
     if config.name in given.values:
         return _parsed(config, given.values[config.name], "")
     if config.name in given.files:
@@ -76,6 +85,8 @@ def _read(flow_name: str, config: "ConfigOptions", given: "GivenConfigs") -> "An
         if text is None:
             raise ParameterError("Config %r: the file %s cannot be read." % (config.name, path))
         return _parsed(config, text, " (%s)" % path)
+    if config.attribute in given.stored:
+        return config.load(given.stored[config.attribute])
     context = DefaultContext(flow_name, config.name, given.user_name)
     if config.default is not None:
         path = str(_computed(config, config.default, context))

@@ -1,7 +1,6 @@
 """``Parameter``: a value that is given when a run starts, and stays the same through the run."""
 
 import copy
-import re
 
 from airflow_conda_flow.errors import FlowDefinitionError, ParameterError
 from airflow_conda_flow.flow.decorators.base import calling_frame, nearest
@@ -44,8 +43,6 @@ if TYPE_CHECKING:
         maximum: float | None
 else:
     Value = None
-
-_NAME = re.compile(r"^[A-Za-z][A-Za-z0-9_-]*$")
 
 
 class Parameter(Generic[Value]):
@@ -430,7 +427,9 @@ class Parameter(Generic[Value]):
         self.line = frame.f_lineno
         self.name = name
         self.attribute = name
-        if not isinstance(name, str) or not _NAME.match(name):
+        # Letters of any alphabet, as in Python's own names, but no "_" at the start.
+        plain = name.replace("-", "_") if isinstance(name, str) else ""
+        if not plain.isidentifier() or plain.startswith("_"):
             self.fail('is not a name. Write letters, digits and "_", such as "alpha".')
 
     def _take(self, given: "dict[str, Any]") -> None:

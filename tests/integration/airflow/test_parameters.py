@@ -79,7 +79,7 @@ def test_the_form(machine, flow):
     assert form["shade"][:2] == ["None", shade]
     many = {"type": "array", "items": {"type": "integer"}, "title": "many"}
     assert form["many"][:2] == ["[1, 2]", many]
-    assert form["parts"] == ["'a,b'", {"type": "string", "title": "parts"}, "parts Separated by ','."]
+    assert form["parts"] == ["'a,b'", {"type": "string", "title": "parts"}, "parts. Separated by ','."]
     assert form["data"][0] == "{'a': 1}"
     assert form["computed"][0] == "None"
     assert form["computed"][2] == "Computed when the run starts, if left empty."

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from airflow_conda_flow import Flow, namespace
+from airflow_conda_flow import DataArtifact, Flow, Run, Step, Task, namespace
 from airflow_conda_flow.client import scope
 
 FLOW = """
@@ -18,6 +18,11 @@ class AFlow(FlowSpec):
     @step
     def body(self):
         print("running body", self.input, current.origin_run_id)
+        if current.dag_run_id:
+            from airflow_conda_flow import Run, Task
+            assert Run("AFlow/" + current.dag_run_id) == current.run
+            path = current.pathspec.replace(current.run_id, current.dag_run_id)
+            assert Task(path) == current.task
         if self.input == os.environ.get("FAILING"):
             raise ValueError("boom")
         self.y = self.input + self.word
@@ -52,6 +57,12 @@ def test_a_dag_run_that_failed_is_read_and_resumed(machine, monkeypatch):
         assert run["body"]["2"].data.y == "z!"
         dag_run_id = re.match(r"(manual__\d{4}-\d\d-\d\dT\d\d-\d\d-\d\d)", run.id)
         assert dag_run_id, run.id
+        shown = run["body"].parent._run_record().current["dag_run_id"]  # as Airflow's pages have it
+        assert "+00:00" in shown
+        assert (Run(f"AFlow/{shown}"), Flow("AFlow")[shown], shown in Flow("AFlow")) == (run, run, True)
+        assert Step(f"AFlow/{shown}/body").parent == run
+        assert Task(f"AFlow/{shown}/body/1", attempt=0) == Task(f"{run.pathspec}/body/1", attempt=0)
+        assert DataArtifact(f"AFlow/{shown}/body/2/y").data == "z!"
         done = machine.run(flow, "resume", "--origin-run-id", run.id)
         assert done.returncode == 0, done.stdout + done.stderr
         cloned = re.findall(r"\[\d+/(\S+)\] Cloning previously run task", done.stdout)

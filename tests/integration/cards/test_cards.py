@@ -172,6 +172,15 @@ def test_cards_that_are_not_there(machine):
     machine.run(flow, "run")
     assert "start has 3 cards. Name one task and one card" in machine.run(flow, "card", "get", "start").stderr
     assert "has no card 'nope'" in machine.run(flow, "card", "get", "start", "--id", "nope").stderr
+    for words, said in [
+        (["--id", "nope"], "The latest run of AFlow has no card with the id 'nope'."),
+        (["start", "--type", "blanc"], "start has no card of type 'blanc'."),
+        (["end", "--id", "a", "--type", "b"], "end has no card of type 'b' with the id 'a'."),
+        (["end", "--as-json"], ""),
+    ]:
+        listed = machine.run(flow, "card", "list", *words)
+        assert listed.returncode == 0
+        assert listed.stderr == (f"{said} Cards come from @card on a step.\n" if said else "")
     done = machine.run(flow, "card", "get", "start", "own.html", "--id", "own")
     assert (machine.home / "own.html").read_text() == "<h1>mine</h1>"
     failed = machine.run(flow, "card", "get", "start", "nowhere/own.html", "--id", "own")

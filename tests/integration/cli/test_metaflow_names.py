@@ -302,8 +302,9 @@ def test_names_where_metaflow_keeps_them(machine):
     assert f"places {machine.datastore} None\n" in done.stdout
     path.write_text("from airflow_conda_flow.decorators import StepDecorator")
     done = machine.run(path)
-    expected = "ImportError: Metaflow's decorators.StepDecorator is not here: write a step decorator with"
-    assert done.stderr.splitlines()[-1].startswith(expected)
+    expected = f"{path}:1: Metaflow's decorators.StepDecorator is not here: write a step decorator with"
+    assert done.stderr.startswith(expected)
+    assert done.returncode == 1
 
 
 def test_what_is_not_here_says_what_to_write(machine):
@@ -318,9 +319,8 @@ def test_what_is_not_here_says_what_to_write(machine):
     done = subprocess.run(
         [sys.executable, str(path)], capture_output=True, text=True, env=machine.environ, check=False
     )
-    assert done.stderr.splitlines()[-1].startswith(
-        "ImportError: Metaflow's pytorch_parallel is not here: write @parallel"
-    )
+    assert done.stderr.startswith(f"{path}:4: Metaflow's pytorch_parallel is not here: write @parallel")
+    assert done.returncode == 1
 
 
 def _run_id(machine: Machine) -> str:

@@ -8,8 +8,6 @@ import re
 
 import pytest
 
-from airflow_conda_flow.cli import past_runs
-
 from ...parts.damage import FAULTS, damage
 from ...parts.flow_machine import Machine
 
@@ -305,17 +303,6 @@ def test_a_run_in_s3_is_resumed(machine, request, kind):
     done = other.run(other.flow(FLOW), *words, "resume")
     assert _cloned(done) == ["start/0", "body/0"], done.stdout + done.stderr
     assert "] running end ['xx', 'yy', 'zz'] 7\n" in done.stdout
-
-
-def test_the_id_of_a_dag_run_names_its_run():
-    """As Airflow shows it; its run's id is made of it and a digest."""
-    from airflow_conda_flow.airflow.identity import flow_run_id
-
-    shown = "manual__2026-11-24T02:00:00+00:00"
-    ours = flow_run_id("a_flow", shown)
-    known = [ours, flow_run_id("a_flow", f"{shown}_2"), "1795547131171801"]
-    assert past_runs._of_dag_run(shown, known) == [ours]
-    assert past_runs._of_dag_run(shown[:-1], known) == []
 
 
 def test_nodes_that_run_together_are_resumed_together(machine):

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
+
 import pytest
 
 from airflow_conda_flow import Flow, Runner, inspect_spin
 from airflow_conda_flow.client import scope
-from airflow_conda_flow.errors import ObjectNotFound
+from airflow_conda_flow.errors import LaunchError, ObjectNotFound
 
 from ...parts.flow_machine import Machine
 
@@ -142,6 +144,22 @@ def test_what_cannot_be_spun(machine, words, code, said):
     assert done.returncode == code
     assert said in done.stderr
     assert "Traceback" not in done.stderr
+
+
+def test_a_program_hears_of_a_step_that_fails(machine, monkeypatch):
+    """``spin`` raises what the step said; ``async_spin`` gives the task."""
+    for name, value in (*machine.environ.items(), ("FAILS", "1")):
+        monkeypatch.setenv(name, value)
+    monkeypatch.chdir(machine.home)
+    with Runner(str(machine.file), show_output=False) as runner:
+        with pytest.raises(LaunchError, match=r"a_flow.py: the spun step body failed:\n(?s:.*)on purpose"):
+            runner.spin("body")
+
+        async def spun():
+            return await (await runner.async_spin("body")).wait()
+
+        failed = asyncio.run(spun())
+        assert (failed.status, failed.task.exception.exception) == ("failed", "on purpose")
 
 
 def test_what_was_spun_is_inspected(machine, monkeypatch, tmp_path):

@@ -40,6 +40,28 @@ def test_variables_are_those_of_the_step_alone(machine):
     assert "] later None" in done.stdout
 
 
+@pytest.mark.parametrize(
+    ("value", "environ", "said", "warns"),
+    [
+        ("os.getenv('NOT_SET')", {}, "GOT None 1", True),
+        ("os.environ.get('NOT_SET')", {}, "GOT None 1", True),
+        ("None", {}, "GOT None 1", True),
+        ("os.getenv('NOT_SET')", {"NOT_SET": "x"}, "GOT x 1", False),
+        ("os.getenv('NOT_SET', '')", {}, "GOT  1", False),
+        ("None", {"TOKEN": "own"}, "GOT own 1", False),
+    ],
+)
+def test_a_variable_that_this_machine_does_not_have(machine, value, environ, said, warns):
+    """It stays unset, and the step's log says so."""
+    decorators = f"@environment(vars={{'TOKEN': {value}, 'MODE': 1}})"
+    flow = machine.flow(flow_text(decorators, "print('GOT', os.environ.get('TOKEN'), os.environ['MODE'])"))
+    done = machine.run(flow, "run", **environ)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert f"] {said}\n" in done.stdout
+    warning = "] @environment: TOKEN is None, and not set where the step runs. It stays unset.\n"
+    assert (warning in done.stdout) == warns
+
+
 @pytest.fixture
 def aws(moto_s3):
     """AWS Secrets Manager with secrets: the environment variables with which a flow finds it."""
@@ -180,7 +202,7 @@ def test_connections_and_variables_of_airflow(airflow_machine):
 
 MISTAKES = [
     ('@environment(vars={"A-B": "x"})', "'A-B' is no name of an environment variable"),
-    ('@environment(vars={"A": None})', 'A is None; write a text, such as "1".'),
+    ('@environment(vars={"A": True})', 'A is True; write a text, such as "1".'),
     ("@environment(vars=['A'])", "vars is ['A']; write a dict"),
     ("@secrets", "sources is []; write a list"),
     (

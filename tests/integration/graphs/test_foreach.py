@@ -183,6 +183,60 @@ def test_the_nodes_of_a_num_parallel_are_one_task_of_a_dag(tmp_path, database):
     assert _hashes(in_airflow) == _hashes(local)
 
 
+WORKERS = """
+from airflow_conda_flow import parallel
+class AFlow(FlowSpec):
+    @step
+    def start(self):
+        self.next(self.train, num_parallel=3)
+    @parallel
+    @step
+    def train(self):
+        self.node = current.parallel.node_index
+        WORK
+        self.next(self.join)
+    @step
+    def join(self, inputs):
+        self.nodes = [each.node for each in inputs]
+        self.next(self.end)
+    @step
+    def end(self):
+        print("NODES", self.nodes if hasattr(self, "nodes") else None)
+dag = AFlow.dag(schedule=None, environment="local")
+"""
+
+
+@pytest.mark.parametrize(
+    ("work", "failed"),
+    [
+        ("if current.parallel.node_index > 0: return", None),
+        ("if self.node: return None", None),
+        ("if self.node == 2: return", None),
+        ("if self.node == 0: return", 0),
+        ("if self.node == 1: raise ValueError", 1),
+    ],
+)
+def test_workers_of_a_num_parallel_may_return(tmp_path, work, failed):
+    """The main node says what comes next; it cannot leave that out, and no node may fail."""
+    machine = Machine(tmp_path / "home")
+    done = machine.run(machine.flow(WORKERS.replace("WORK", work)), "run")
+    assert done.returncode == (0 if failed is None else 1), done.stdout
+    if failed is None:
+        assert machine.manifests()["train/2"]["transition"]["next"] == ["join"]
+        assert len(machine.manifests()) == 6
+    elif failed == 0:
+        assert "Step 'train' ended without calling self.next()." in done.stdout
+
+
+def test_workers_that_return_in_a_dag(tmp_path, database):
+    """As on the command line."""
+    machine = AirflowMachine(tmp_path / "home", "unused", database)
+    machine.flow(WORKERS.replace("WORK", "if self.node: return"), folder=machine.dags)
+    done = machine.airflow("dags", "test", "a_flow")
+    assert done.returncode == 0, done.stdout
+    assert machine.manifests()["train/1"]["transition"]["next"] == ["join"]
+
+
 def _hashes(manifests):
     """Of every artifact, but for what was caught: it names its lines, and those its run."""
     return {

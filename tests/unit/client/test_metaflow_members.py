@@ -27,7 +27,10 @@ MEMBERS = [
         """add_tag add_tags code data end_task finished finished_at remove_tag remove_tags replace_tag
         replace_tags steps successful trigger""",
     ),
-    (airflow_conda_flow.Step, "child_steps environment_info finished_at parent_steps task tasks"),
+    (
+        airflow_conda_flow.Step,
+        "child_steps control_tasks environment_info finished_at parent_steps task tasks",
+    ),
     (
         airflow_conda_flow.Task,
         """artifacts child_task_pathspecs child_tasks code current_attempt data environment_info exception

@@ -19,6 +19,137 @@ END = """
 # What is wrong, the class's text (line 2 of the file is its first line), the line, and the message.
 MISTAKES = [
     (
+        "an assignment to augmented",
+        """
+class F(FlowSpec):
+    @step
+    def start(self):
+        self.index += 1
+        self.next(self.end)
+"""
+        + END,
+        5,
+        r"Step 'start': self\.index is the number of a split",
+    ),
+    (
+        "an assignment to annotated",
+        """
+class F(FlowSpec):
+    @step
+    def start(self):
+        self.input: int = 3
+        self.next(self.end)
+"""
+        + END,
+        5,
+        r"Step 'start': self\.input is the value of a split",
+    ),
+    (
+        "an assignment to two",
+        """
+class F(FlowSpec):
+    @step
+    def start(self):
+        self.x, self.merge_artifacts = 1, 2
+        self.next(self.end)
+"""
+        + END,
+        5,
+        r"Step 'start': self\.merge_artifacts is a method in every flow\.",
+    ),
+    (
+        "an assignment to index, in a loop",
+        """
+class F(FlowSpec):
+    @step
+    def start(self):
+        for self.index in range(3): self.index += 1
+        self.next(self.end)
+"""
+        + END,
+        5,
+        r"Step 'start': self\.index is the number of a split",
+    ),
+    (
+        "an assignment to next",
+        """
+class F(FlowSpec):
+    @step
+    def start(self):
+        self.next = 3
+        self.next(self.end)
+"""
+        + END,
+        5,
+        r"Step 'start': self\.next is the call that says which step comes next in every flow\.",
+    ),
+    (
+        "an assignment to input",
+        """
+class F(FlowSpec):
+    @step
+    def start(self):
+        self.input = 3
+        self.next(self.end)
+"""
+        + END,
+        5,
+        r"Step 'start': self\.input is the value of a split in every flow\. Assign to another name\.",
+    ),
+    (
+        "a target without @step",
+        """
+class F(FlowSpec):
+    @step
+    def start(self):
+        self.next(self.train)
+    def train(self):
+        self.next(self.end)
+"""
+        + END,
+        5,
+        r"Step 'start' goes on to 'train', a method without @step\. Write @step above it, in line 6\.",
+    ),
+    (
+        "a branch without @step",
+        """
+class Base(FlowSpec):
+    @retry(times=1)
+    def other(self):
+        self.next(self.join)
+class F(Base):
+    @step
+    def start(self):
+        self.next(self.a, self.b)
+    @step
+    def a(self):
+        self.next(self.join)
+    def b(self): self.next(self.join)
+    @step
+    def join(self, inputs):
+        self.next(self.end)
+""".replace("    @retry(times=1)\n", "")
+        + END,
+        8,
+        r"Step 'start' goes on to 'b', a method without @step\. Write @step above it, in line 12\.",
+    ),
+    (
+        "a case without @step, in a base",
+        """
+class Base(FlowSpec):
+    def other(self):
+        self.next(self.end)
+class F(Base):
+    @step
+    def start(self):
+        self.x = 1
+        self.next({1: self.other, 2: self.end}, condition="x")
+"""
+        + END,
+        9,
+        r"Step 'start' goes on to 'other', a method without @step\. Write @step above it, in line 3\.",
+    ),
+    (
         "two marked starts",
         """
 class F(FlowSpec):

@@ -110,7 +110,10 @@ def test_what_a_join_passes_on(make_join, lines, names):
         ("inputs.c", "inputs has no step 'c'. It has: a, b."),
         ("inputs.a.nothing", "Task a/0 has no artifact 'nothing'. It has: K, common, own, word, x."),
         ("inputs.a.x = 2", "An input of a join is read-only; assign to self.x instead."),
-        ("self.common", "In a join, read it from inputs, or call self.merge_artifacts(inputs)."),
+        (
+            "self.common",
+            "A join begins with the parameters alone. Call self.merge_artifacts(inputs) first, or read it from",
+        ),
         ("self.kept = inputs.a", "self.kept of step 'join' cannot be stored"),
     ],
 )

@@ -116,7 +116,7 @@ def in_a_dags_folder() -> None:
     from airflow.sdk import DAG
 
     dag = GraphFlow.dag(schedule="@daily", tags=["example"], environment="local", decorators=["kubernetes"])
-    assert_type(dag, DAG | None)
+    assert_type(dag, DAG)
 
 
 if __name__ == "__main__":
