@@ -22,10 +22,9 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from tests.parts.s3_servers import run_moto, run_rclone
-
 from airflow_conda_flow.datastore import digest
 from airflow_conda_flow.datastore.datastore import open_datastore
+from tests.parts.s3_servers import run_moto, run_rclone
 
 REPEATS = 3
 CP = shutil.which("cp") or "/bin/cp"
