@@ -164,7 +164,13 @@ class FlowSpec:
 
     def __iter__(self) -> "Iterator[Any]":
         """The functions of the steps, by name."""
-        return iter([each for _, each in sorted(vars_of(type(self)).items()) if hasattr(each, "is_step")])
+        return iter(
+            [
+                each
+                for _, each in sorted(vars_of(type(self)).items())
+                if callable(each) and getattr(each, "is_step", False)
+            ]
+        )
 
     if TYPE_CHECKING:
         # The keywords are those of compile_dag; the rest are those of Airflow's DAG.

@@ -11,7 +11,6 @@ from airflow_conda_flow.airflow.operators.batch_connection import connect
 from airflow_conda_flow.airflow.operators.remote import RemoteStepTask
 from airflow_conda_flow.airflow.operators.step import Try
 from airflow_conda_flow.compute.batch.errors import translated
-from airflow_conda_flow.compute.batch.failure import ENDED
 from airflow_conda_flow.compute.batch.job import attempt_of_job, job_family
 from airflow_conda_flow.compute.batch.jobs import CLIENT_CONFIG, BatchRegion, JobTask, job_left, poll_interval
 from airflow_conda_flow.compute.batch.plan import StepPlan, job_arguments, plan_step, step_region
@@ -73,13 +72,6 @@ class BatchStepOperator(RemoteStepTask, BatchOperator):  # type: ignore[misc]  #
         """Connection of the job."""
         del tried
         return {"conn_id": self.aws_conn_id, "region": self.region_name}
-
-    def on_kill(self) -> None:
-        """Terminate the job."""
-        if self._cancel is not None:
-            self._cancel.set()
-        if self.job_id:
-            self.hook.client.terminate_job(jobId=self.job_id, reason=ENDED)
 
     def _task(
         self,

@@ -75,12 +75,6 @@ class KubernetesStepOperator(RemoteStepTask, KubernetesPodOperator):
             "startup_timeout": startup_timeout(tried.settings),
         }
 
-    def on_kill(self) -> None:
-        """Delete the pod."""
-        if self._cancel is not None:
-            self._cancel.set()
-        super().on_kill()
-
     def build_pod_request_obj(self, context: Context | None = None, *, dry_run: bool = False) -> Any:
         """Pod of the attempt, with Airflow's own labels, after its ``pod_mutation_hook``."""
         # With do_xcom_push the KubernetesPodOperator adds a sidecar that waits for the container's result.

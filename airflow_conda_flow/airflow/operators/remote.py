@@ -79,6 +79,13 @@ class RemoteStepTask(StepTask):
         except CondaFlowError as error:
             raise as_airflow_error(error) from None
 
+    def on_kill(self) -> None:
+        """Make ``execute`` end the pod or job, or leave it to the next try if the worker is shut down."""
+        # Called in a signal handler: the thread that it interrupts may be waiting for an answer of Airflow's,
+        # so nothing can be asked here.
+        if self._cancel is not None:
+            self._cancel.set()
+
     def conclude_deferred(self, context: Context, event: Any = None) -> list[list[int]] | None:
         """Conclude the attempt that the triggerer has followed to its end.
 
@@ -107,7 +114,7 @@ class RemoteStepTask(StepTask):
         # Not created in __init__: Airflow copies operators, and an Event has a lock, which cannot be copied.
         cancel = self._cancel = threading.Event()
         request, storage = tried.request, tried.datastore.storage
-        handed_over = False
+        keep = False  # the pod or job, although this process leaves it
 
         def done() -> bool:
             return is_done(storage, request)
@@ -119,12 +126,17 @@ class RemoteStepTask(StepTask):
             task.follow(cancel, done, worker_seconds(tried.settings))
             if not task.is_over and not cancel.is_set():
                 # _defer raises TaskDeferred, which leaves this function; the pod must survive the finally.
-                if handed_over := defers(tried.settings):
+                if keep := defers(tried.settings):
                     self._defer(context, tried, task)
                 task.follow(cancel, done)
+            if cancel.is_set() and not task.is_over and self.is_still_wanted(context):
+                keep = True
+                raise AirflowException(
+                    f"The worker is shut down. {task.title.capitalize()} goes on; the next try waits for it."
+                )
             end = task.end()
         finally:
-            if not handed_over:
+            if not keep:
                 task.remove(wait=False)
         result = conclude(storage, request, end, cancelled=cancel.is_set())
         return self.conclude(context, tried, result)

@@ -19,6 +19,7 @@ from airflow_conda_flow.airflow.operators.log_progress import LogProgress
 from airflow_conda_flow.airflow.operators.secret_keepers import airflow_keepers
 from airflow_conda_flow.airflow.step_end import SKIP_KEY, StepEnd, failure_text, skipped_value
 from airflow_conda_flow.airflow.ui.card_link import card_links
+from airflow_conda_flow.compute.remote_attempt import End, conclude
 from airflow_conda_flow.datastore.datastore import Datastore
 from airflow_conda_flow.datastore.manifests import read_attempt, read_run_manifest
 from airflow_conda_flow.environments.environments import Environments
@@ -48,6 +49,11 @@ def check_width(what: str, num_splits: int) -> None:
             f"[core] max_map_length, or AIRFLOW__CORE__MAX_MAP_LENGTH, to {num_splits} or more, for the "
             "API server too."
         )
+
+
+_RUNNING = ("running", "restarting")
+"""States of a task that nobody has marked or cleared."""
+_SHUT_DOWN = End("The worker was shut down before the step ended.", is_lost=True)
 
 
 @dataclass(frozen=True)
@@ -227,6 +233,27 @@ class StepTask(BaseOperator):
         kind = AirflowException if end.may_retry else AirflowFailException
         raise kind(failure_text(self.step, exception))
 
+    def is_still_wanted(self, context: Context) -> bool:
+        """True if Airflow counts the task as running, although this process was told to end.
+
+        A worker that is shut down sends the same signal as a person who marks or clears the task. Only in the
+        second case has the task's state changed.
+        """
+        ti: Any = context["ti"]
+        # Airflow names a mapped task in its answer by its index too.
+        name = self.task_id if ti.map_index is None or ti.map_index < 0 else f"{self.task_id}_{ti.map_index}"
+        try:
+            states = ti.get_task_states(
+                dag_id=self.dag_id,
+                task_ids=[self.task_id],
+                map_index=ti.map_index,
+                run_ids=[context["run_id"]],
+            )
+        except Exception as error:  # noqa: BLE001 - whatever Airflow raises: this process ends
+            self.log.info("Airflow does not say whether the task still runs: %s", error)
+            return True
+        return states.get(context["run_id"], {}).get(name) in _RUNNING
+
     def name_split(self, context: Context, name: str | None) -> None:
         """Set the name of a mapped task in Airflow's UI: the name of its split, or else its index path."""
         # map_index_template, in the compiler, reads this key.
@@ -260,6 +287,8 @@ class StepOperator(StepTask):
                 cancel=self._cancel,
                 keepers=airflow_keepers(tried.settings),
             )
+            if result.cancelled and self.is_still_wanted(context):
+                result = conclude(tried.datastore.storage, tried.request, _SHUT_DOWN)
             return self.conclude(context, tried, result)
         except CondaFlowError as error:
             raise as_airflow_error(error) from None

@@ -8,6 +8,7 @@ linter to report.
 import ast
 import linecache
 import re
+from types import FunctionType
 
 from airflow_conda_flow.flow.decorators.base import nearest
 from airflow_conda_flow.flow.decorators.step import is_step, step_decorators
@@ -49,7 +50,7 @@ def read_graph(flow_class: "Any") -> "FlowGraph":
                 nodes[name] = _read_step(name, member, sources)
             else:
                 nodes.pop(name, None)
-                if hasattr(member, "__code__"):
+                if isinstance(member, FunctionType):
                     methods[name] = member.__code__.co_firstlineno
     graph = FlowGraph(flow_class.__name__, list(nodes.values()), file, line, flow_class.__doc__ or "")
     add_split_structure(graph)
@@ -117,7 +118,7 @@ def _place_of_class(flow_class: "Any", sources: "_Sources") -> "tuple[str, int]"
     module = sys.modules.get(flow_class.__module__)
     file = getattr(module, "__file__", None)
     if file is None:
-        codes = [member.__code__ for member in vars(flow_class).values() if hasattr(member, "__code__")]
+        codes = [member.__code__ for member in vars(flow_class).values() if isinstance(member, FunctionType)]
         file = codes[0].co_filename if codes else ""
     definition = sources.class_definition(file, flow_class.__name__) if file else None
     return file, definition.lineno if definition else 0
