@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import os
+import signal
+import time
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
@@ -11,6 +15,34 @@ from airflow_conda_flow.datastore.s3_storage import S3Storage
 from ...parts.airflow_machine import AirflowMachine
 from ...parts.toys import toy_flow, what_is_left
 from .standalone import Standalone, standalone
+
+WAITING = """
+import os
+import time
+from pathlib import Path
+os.environ["CONDA_FLOW_DEFERRABLE"] = "{deferrable}"
+from toy_place import toy
+class {name}(FlowSpec):
+    {decorator}
+    @step
+    def start(self):
+        print("up", flush=True)
+        while not Path("{folder}/go-on").exists():
+            time.sleep(0.1)
+        self.tries = current.retry_count
+        self.next(self.end)
+    @step
+    def end(self):
+        pass
+
+dag = {name}.dag(schedule=None, environment="local")
+"""
+FLOWS = {
+    "ShutToyFlow": ("false", "@toy"),
+    "ShutLocalFlow": ("false", ""),
+    "MarkedFlow": ("true", "@toy"),
+    "MarkedOnWorkerFlow": ("false", "@toy"),
+}
 
 
 @pytest.fixture(scope="module")
@@ -30,6 +62,9 @@ def airflow(channel, database, moto_s3, root, tmp_path_factory) -> Iterator[Stan
         CONDA_FLOW_DEFER_AFTER="0",
     )
     toy_flow(machine, machine.dags, root, moto_s3.environment)
+    for name, (deferrable, decorator) in FLOWS.items():
+        text = WAITING.format(name=name, deferrable=deferrable, decorator=decorator, folder=machine.home)
+        machine.flow(text, f"{name.lower()}.py", machine.dags)
     machine.environ["PYTHONPATH"] = str(machine.dags)  # the triggerer does not look into the DAG folder
     with standalone(machine) as running:
         yield running
@@ -75,3 +110,71 @@ def test_tasks_end_in_the_triggerer(airflow, moto_s3, root, monkeypatch):
     for line in ("start prints", "ValueError: only the first time", "Toy 0 was taken away."):
         assert line in log
     assert airflow.query("select count(*) from asset_event") == [(1,)]
+
+
+def dag_of(flow: str) -> str:
+    """The id of a flow's DAG."""
+    return "".join(f"_{letter.lower()}" if letter.isupper() else letter for letter in flow).strip("_")
+
+
+def toys_of(machine: AirflowMachine, flow: str) -> list[Path]:
+    """The folders of the toys of a flow's first step, one for each attempt."""
+    return sorted((machine.home / "toys" / flow).glob("*-start-0/*"))
+
+
+def is_alive(toy: Path) -> bool:
+    """Whether the toy plays."""
+    return (
+        (toy / "pid").exists()
+        and not (toy / "code").exists()
+        and Path(f"/proc/{(toy / 'pid').read_text()}").exists()
+    )
+
+
+@pytest.mark.parametrize(
+    ("flow", "left"),
+    [("ShutToyFlow", {"start/0"}), ("ShutLocalFlow", {"start/0", "start/0/0.json"})],
+)
+@pytest.mark.timeout(300)
+def test_a_worker_that_is_shut_down(airflow, moto_s3, root, flow, left, monkeypatch):
+    """Its toy goes on, and the next try waits for it; a local step is tried again. Neither has a @retry."""
+    moto_s3.use(monkeypatch)
+    go_on = airflow.machine.home / "go-on"
+    go_on.unlink(missing_ok=True)
+    dag_id = dag_of(flow)
+    airflow.trigger(dag_id)
+    airflow.wait_for(lambda: '"up"' in airflow.task_log(dag_id, "start"), dag_id)
+    os.kill(airflow.worker_pid(dag_id, "start"), signal.SIGTERM)
+    tries = (
+        "select try_number from task_instance where dag_id = ? and task_id = 'start' and state = 'running'"
+    )
+    airflow.wait_for(lambda: airflow.query(tries, dag_id) == [(2,)], dag_id)
+    go_on.touch()
+    airflow.wait_for_run(dag_id)
+    found = what_is_left(S3Storage(root, moto_s3.make_client()), flow)["airflow"]
+    assert set(found) == {*left, "end/0"}
+    assert found.get("start/0/0.json", {}) in ({}, {"failed": "TaskLost"})
+    assert len(toys_of(airflow.machine, flow)) == (1 if flow == "ShutToyFlow" else 0)
+
+
+@pytest.mark.parametrize("flow", ["MarkedFlow", "MarkedOnWorkerFlow"])
+@pytest.mark.timeout(300)
+def test_a_task_that_is_marked_ends_its_toy(airflow, flow):
+    """In the triggerer and on a worker; the task stays what it was marked."""
+    (airflow.machine.home / "go-on").unlink(missing_ok=True)
+    dag_id = dag_of(flow)
+    airflow.trigger(dag_id)
+    state = "deferred" if flow == "MarkedFlow" else "running"
+    statement = "select run_id from task_instance where dag_id = ? and task_id = 'start' and state = ?"
+    ((run_id,),) = airflow.wait_for(lambda: airflow.query(statement, dag_id, state), dag_id)
+    (toy,) = airflow.wait_for(
+        lambda: [each for each in toys_of(airflow.machine, flow) if is_alive(each)], dag_id
+    )
+    path = f"dags/{dag_id}/dagRuns/{run_id}/taskInstances/start"
+    airflow.ask("PATCH", path, {"new_state": "failed"})
+    airflow.wait_for(lambda: not is_alive(toy), dag_id)
+    airflow.wait_for_run(dag_id, state="failed")
+    time.sleep(1)  # a task that was taken for a lost one would be tried again
+    assert toys_of(airflow.machine, flow) == [toy]
+    states = "select state from task_instance where dag_id = ? and task_id = 'start'"
+    assert airflow.query(states, dag_id) == [("failed",)]
