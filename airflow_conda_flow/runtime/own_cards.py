@@ -1,6 +1,8 @@
 """Renders cards of the users' own types, in the step process: it has the libraries that they need."""
 
 import signal
+import threading
+import time
 
 from airflow_conda_flow.flow.cards.own_card import OWN_TYPES
 
@@ -66,12 +68,25 @@ def _component(part: "Any") -> "Any":
 
 
 def _within(seconds: float, call: "Callable[[], Any]") -> "Any":
+    """Result of the call; ``_TooLong`` is raised in it after so many seconds.
+
+    The step's own time limit uses the same timer, so what is left of it is set again afterwards.
+    """
+    left = signal.getitimer(signal.ITIMER_REAL)[0]
+    in_main_thread = threading.current_thread() is threading.main_thread()  # the only one that gets signals
+    if not in_main_thread or 0 < left <= seconds:
+        return call()
+
     def end(_number: int, _frame: "Any") -> "NoReturn":
         raise _TooLong
 
-    signal.signal(signal.SIGALRM, end)
+    started = time.monotonic()
+    before = signal.signal(signal.SIGALRM, end)
     signal.setitimer(signal.ITIMER_REAL, seconds)
     try:
         return call()
     finally:
         signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, before or signal.SIG_DFL)
+        if left:
+            signal.setitimer(signal.ITIMER_REAL, max(left - (time.monotonic() - started), 0.001))
