@@ -77,7 +77,7 @@ class UnfinishedCommand:
                 found = True
                 print(f"{each.task}  {each.name}  {said(each)}")
         if not found:
-            sys.stderr.write(f"No such {self._place.things} are there.\n")
+            sys.stderr.write(f"No unfinished {self._place.things}.\n")
         return 0
 
 

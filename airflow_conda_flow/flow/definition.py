@@ -315,7 +315,7 @@ def _check_parameters(draft: "FlowDraft", graph: "FlowGraph") -> None:
         if plain in names:
             _fail(
                 parameter,
-                "%r stands twice, also in line %d; names are compared without case. "
+                "%r is defined twice (also in line %d); names are compared without case. "
                 "Rename one." % (parameter.name, names[plain].line),
             )
         if plain in RESERVED_PARAMETER_NAMES:

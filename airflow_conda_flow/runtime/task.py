@@ -194,7 +194,7 @@ class StepTask:
     def merge(self, flow: "Any", inputs: "Any", include: "Iterable[str]", exclude: "Iterable[str]") -> None:
         """Take over the artifacts on which all inputs agree; compared by digest, none is read."""
         if self.inputs is None:
-            raise MergeError("merge_artifacts() works in a join; step %r is none." % self.step)
+            raise MergeError("merge_artifacts() works only in a join, and step %r is not one." % self.step)
         wanted, unwanted = set(include), set(exclude)
         if wanted and unwanted:
             raise MergeError("merge_artifacts() takes include or exclude, not both.")

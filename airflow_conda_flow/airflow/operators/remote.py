@@ -132,7 +132,8 @@ class RemoteStepTask(StepTask):
             if cancel.is_set() and not task.is_over and self.is_still_wanted(context):
                 keep = True
                 raise AirflowException(
-                    f"The worker is shut down. {task.title.capitalize()} goes on; the next try waits for it."
+                    f"The worker is shutting down. {task.title.capitalize()} keeps running; the next try "
+                    "waits for it."
                 )
             end = task.end()
         finally:

@@ -126,12 +126,12 @@ class StepDecorator(Decorator):
         """Attach the decorator to a step; the method stays what it was."""
         if isinstance(method, type) or not callable(method):
             self.fail(
-                "@%s stands on a step, a method of the flow; found it on %s."
+                "@%s decorates a step (a method of the flow), but was applied to %s."
                 % (self.name, getattr(method, "__name__", repr(method)))
             )
         attached = getattr(method, "decorators", [])
         if not self.allow_many and any(other.name == self.name for other in attached):
-            self.fail("@%s stands twice on %r; keep one." % (self.name, method.__name__))
+            self.fail("@%s is applied twice to %r; keep one." % (self.name, method.__name__))
         method.decorators = attached + [self]
         return method
 
@@ -143,12 +143,12 @@ class FlowDecorator(Decorator):
         """Attach the decorator to a flow class; the class stays what it was."""
         if not isinstance(flow_class, type):
             self.fail(
-                "@%s stands on the flow class; found it on %s."
+                "@%s decorates the flow class, but was applied to %s."
                 % (self.name, getattr(flow_class, "__name__", repr(flow_class)))
             )
         own = flow_class.__dict__.get("flow_decorators", [])
         if not self.allow_many and any(other.name == self.name for other in own):
-            self.fail("@%s stands twice on %s; keep one." % (self.name, flow_class.__name__))
+            self.fail("@%s is applied twice to %s; keep one." % (self.name, flow_class.__name__))
         flow_class.flow_decorators = own + [self]  # type: ignore[attr-defined]
         return flow_class
 

@@ -82,7 +82,7 @@ class CardDecorator(StepDecorator):
         name = self.attributes["id"]
         for other in draft.step_decorators[step or ""]:
             if other.name == "card" and other is not self and other.attributes["id"] == name is not None:
-                self.fail("@card(id=%r) stands twice on %r; give each its own id." % (name, step))
+                self.fail("@card(id=%r) is applied twice to %r; give each its own id." % (name, step))
 
 
 if TYPE_CHECKING:

@@ -41,7 +41,7 @@ class CatchDecorator(StepDecorator):
         kind = graph.steps[step or ""].kind
         if kind not in ("linear", "split", "end"):
             self.fail(
-                "@catch stands on %r, which decides by its values what comes next: it is a %s. "
+                "@catch is applied to %r, which decides by its values what comes next: it is a %s. "
                 "Catch in the steps that it leads to, or before." % (step, kind)
             )
         var = self.attributes["var"]

@@ -157,7 +157,7 @@ class _OnStep(UserDecorator):
             )
         attached = user_decorators(method)
         if any(other.decorator_name == self.decorator_name for other in attached):
-            self.fail("stands twice on %r; keep one." % method.__name__)
+            self.fail("is applied twice to %r; keep one." % method.__name__)
         method.user_decorators = attached + [self]  # type: ignore[attr-defined]
         return method
 
@@ -227,7 +227,7 @@ class FlowMutator(UserDecorator):
         """Attach the mutator to a flow class; the class stays what it was."""
         if not isinstance(flow_class, type):
             self.fail(
-                "stands on the flow class; found it on %s."
+                "decorates the flow class, but was applied to %s."
                 % getattr(flow_class, "__name__", repr(flow_class))
             )
         flow_class.flow_mutators = flow_class.__dict__.get("flow_mutators", []) + [self]  # type: ignore[attr-defined]

@@ -25,7 +25,7 @@ def twice_written(owner: "Any", definition: "Any") -> "Iterator[tuple[str, int]]
         for name in _names_bound(statement):
             if name in lines and (name in ours or name in steps):
                 yield (
-                    "%r stands in %s twice, also in line %d; the second one hides the first. "
+                    "%r is defined twice in %s (also in line %d); the second one hides the first. "
                     "Rename or remove one." % (name, owner.__name__, lines[name]),
                     statement.lineno,
                 )

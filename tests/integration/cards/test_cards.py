@@ -151,7 +151,7 @@ def test_a_card_is_there_while_its_step_runs(machine):
         ("@card(timeout=0)", "@card: timeout is 0; write a number of seconds."),
         ("@card(options='x')", "@card: options is 'x'; write a dict"),
         ("@card(save_errors=1)", "@card: save_errors is 1; write True or False."),
-        ("@card(id='report')", "@card(id='report') stands twice on 'start'"),
+        ("@card(id='report')", "@card(id='report') is applied twice to 'start'"),
     ],
 )
 def test_what_a_card_may_not_be(machine, decorator, message):

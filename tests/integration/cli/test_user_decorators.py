@@ -303,7 +303,7 @@ def test_mutators(machine):
         ("(helpers.shouting", "(print", "(print", r"adds <built-in function print>, which is not a decorator"),
         ('"word": name', '"word": print', "(helpers", r"@shouting is added to a step with what is no JSON"),
         ("    def init(self, *names", "    def initt(self, *names", "@Everywhere", r"has no init\(self, \.\.\.\) to take them"),
-        ("    @resources(cpu=2)\n    @step", "    @ByConfig()\n    @ByConfig\n    @step", "@ByConfig()", r"@ByConfig stands twice on 'start'"),
+        ("    @resources(cpu=2)\n    @step", "    @ByConfig()\n    @ByConfig\n    @step", "@ByConfig()", r"@ByConfig is applied twice to 'start'"),
         ("    @resources(cpu=2)\n    @step", "    @resources(cpu=2)\n    @step\n    @ByConfig", "@ByConfig", r"@ByConfig stands above @step"),
         ("duplicates=MutableStep.OVERRIDE", "duplicates=MutableStep.ERROR", "ERROR", r"adds @resources to step 'end', which has one"),
     ],

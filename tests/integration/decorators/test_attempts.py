@@ -324,5 +324,5 @@ def test_with_catch_is_checked_against_each_step(machine):
     text = LINEAR.format(decorator="", target='self.each, foreach="items"', inputs=", inputs")
     done = machine.run(machine.flow(HEAD + text), "run", "--with", "catch:var=x")
     assert done.returncode == 1
-    assert "@catch stands on 'start', which decides by its values" in done.stderr
+    assert "@catch is applied to 'start', which decides by its values" in done.stderr
     assert not machine.datastore.joinpath("flows").exists()

@@ -1,6 +1,6 @@
 """A whole kind of place in one folder and one row: processes that know the datastore and nothing else.
 
-It shows what a new compute costs, and stands in for a cluster where a test needs none: the course of a remote
+It shows what a new compute costs, and replaces a cluster where a test needs none: the course of a remote
 step is the same for pods and jobs. A test copies this folder beside a flow file, which imports ``toy``.
 """
 

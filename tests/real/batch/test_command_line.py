@@ -125,7 +125,7 @@ def test_the_jobs_of_a_run_that_was_killed(machine, cluster):
         listed.stdout + listed.stderr
     )
     nobody = machine.run(flow, "batch", "kill", "--user", "nobody")
-    assert (nobody.returncode, nobody.stdout, nobody.stderr) == (0, "", "No such jobs are there.\n")
+    assert (nobody.returncode, nobody.stdout, nobody.stderr) == (0, "", "No unfinished jobs.\n")
     assert machine.run(flow, "batch", "kill").stdout == f"{line}told to end\n"
     for _ in range(100):
         if name not in docker("ps", "--format", "{{.Names}}").stdout.split():

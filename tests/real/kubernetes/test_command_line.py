@@ -188,7 +188,7 @@ def test_the_pods_of_a_run_that_was_killed(cluster, machine):
     for words in (("--user", "tester"), ("--run-id", run_id)):
         assert machine.run(flow, "kubernetes", "list", *words).stdout == f"{line}Running\n"
     nobody = machine.run(flow, "kubernetes", "kill", "--user", "nobody")
-    assert (nobody.returncode, nobody.stdout, nobody.stderr) == (0, "", "No such pods are there.\n")
+    assert (nobody.returncode, nobody.stdout, nobody.stderr) == (0, "", "No unfinished pods.\n")
     assert machine.run(flow, "kubernetes", "kill").stdout == f"{line}told to end\n"
     cluster.wait_until_empty("AFlow")
 

@@ -645,7 +645,7 @@ class F(FlowSpec):
 """
         + END,
         4,
-        r"Parameter 'Alpha' stands twice, also in line 3",
+        r"Parameter 'Alpha' is defined twice \(also in line 3\)",
     ),
     (
         "a parameter that is an option",
@@ -694,7 +694,7 @@ class F(FlowSpec):
         print("other")
 """,
         10,
-        r"'end' stands in F twice, also in line 7; the second one hides the first\.",
+        r"'end' is defined twice in F \(also in line 7\); the second one hides the first\.",
     ),
     (
         "a step that a plain method hides",
@@ -708,7 +708,7 @@ class F(FlowSpec):
 """
         + END,
         6,
-        r"'start' stands in F twice, also in line 4",
+        r"'start' is defined twice in F \(also in line 4\)",
     ),
     (
         "a parameter that is written twice",
@@ -722,7 +722,7 @@ class F(FlowSpec):
 """
         + END,
         4,
-        r"'alpha' stands in F twice, also in line 3",
+        r"'alpha' is defined twice in F \(also in line 3\)",
     ),
     (
         "a parameter in the place of a word of the language",
