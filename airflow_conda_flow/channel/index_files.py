@@ -21,7 +21,7 @@ def index_channel(directory: Path) -> None:
     Raises:
         ChannelError: the index cannot be made, for example because a file is not a package.
     """
-    # conda refuses a channel without noarch/repodata.json, also if all packages are for one platform.
+    # conda refuses a channel without noarch/repodata.json, even if all packages are for one platform.
     (directory / "noarch").mkdir(parents=True, exist_ok=True)
     done = subprocess.run(
         [sys.executable, "-m", __name__, directory], capture_output=True, text=True, check=False

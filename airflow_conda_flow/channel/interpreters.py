@@ -86,7 +86,7 @@ def _candidates(wanted: str) -> list[Path]:
         Path(os.environ.get("PYENV_ROOT", home / ".pyenv")) / "versions",
         Path(os.environ.get("UV_PYTHON_INSTALL_DIR", home / ".local/share/uv/python")),
     ]
-    # /usr/bin is asked too, because on PATH a virtual environment may hide the system's interpreter.
+    # /usr/bin is searched too, because on PATH a virtual environment may hide the system's interpreter.
     paths = [Path(sys.executable)]
     for folder in folders:
         paths.extend(sorted(folder.glob("*/bin/python3"), reverse=True))

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from airflow_conda_flow.channel.interpreters import Interpreter
 
-# Old wheels require versions such as ``>=3.6.*``, which packaging refuses since its version 22.
+# Old wheels require versions such as ``>=3.6.*``, which packaging has refused since version 22.
 _OLD_WILDCARD = re.compile(r"([<>]=?\s*[0-9.]+?)\.\*")
 _ABOUT_PYTHON = re.compile(r"python_version|python_full_version|implementation_version")
 

@@ -1,4 +1,4 @@
-"""The conda package ``python``, made of an interpreter of this machine."""
+"""Conda package ``python``, made from an interpreter of this machine."""
 
 from __future__ import annotations
 
@@ -88,7 +88,7 @@ def _program_path(interpreter: Interpreter) -> Path:
 
 def _files(stdlib: Path) -> Iterator[tuple[str, Path]]:
     for folder, folders, files in os.walk(stdlib):
-        # Changed in place, as os.walk wants it. ``config-...`` has a static libpython of many megabytes.
+        # Changed in place, as os.walk requires. ``config-...`` has a static libpython of many megabytes.
         folders[:] = sorted(
             name for name in folders if name not in _LEFT_OUT and not name.startswith("config-")
         )

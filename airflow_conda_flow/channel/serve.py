@@ -16,13 +16,13 @@ class _Quiet(SimpleHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
 
     def send_response(self, code: int, message: str | None = None) -> None:
-        """Begin an answer, and tell clients how long they may use it.
+        """Begin a response, and tell clients how long they may cache it.
 
-        The base class leaves out of a 304 what it has in a 200. Some clients then think that the file has
-        changed, and fail: https://github.com/conda/rattler/issues/2719.
+        The base class omits headers from a 304 that it sends with a 200. Some clients then assume that the
+        file has changed, and fail: https://github.com/conda/rattler/issues/2719.
         """
         super().send_response(code, message)
-        # Otherwise clients take a file that was old when they got it for unchanged for days.
+        # Without this, clients assume for days that a file has not changed if it was old when they got it.
         self.send_header("Cache-Control", "no-cache")
         if code == HTTPStatus.NOT_MODIFIED:
             self.send_header("Last-Modified", self.headers["If-Modified-Since"])

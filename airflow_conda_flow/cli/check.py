@@ -1,4 +1,4 @@
-"""``check``: report whether the flow is well formed."""
+"""``check``: report if the flow is well formed."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Templates of the scripts that ``completion`` prints; ``@WORDS@`` and its like stand for one flow's words.
+"""Templates of the scripts that ``completion`` prints; placeholders such as ``@WORDS@`` are filled in.
 
 Each script finds the flow file among the words before the cursor and follows the commands after it. It then
 offers the values of an option that still needs one, else the words of the command, else files.

@@ -70,7 +70,7 @@ def given_configs(
     if not configs:
         return GivenConfigs()
     if _OPTIONS & {each.name for each in members_of(flow_class, Parameter).values()} and "run" in argv:
-        # Behind ``run`` these are then options of the parameter; configs are given before it.
+        # The flow has a parameter of that name: after ``run`` the option is the parameter's, not a config's.
         argv = argv[: list(argv).index("run")]
     environ = os.environ if environ is None else environ
     # This parser knows the two options only and skips everything else: the flow's own parser can be built

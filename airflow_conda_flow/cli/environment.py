@@ -236,7 +236,7 @@ def _steps(arguments: argparse.Namespace, definition: FlowDefinition) -> list[st
 def _locks(
     arguments: argparse.Namespace, definition: FlowDefinition, stores: _Stores
 ) -> dict[str, Lock | None]:
-    """Lock of every selected step, of a past run or of the flow as it is now; None without an environment."""
+    """Lock of every selected step, from a past run or the current flow; None if it has no environment."""
     if getattr(arguments, "run_id", None):
         run = stores.run(definition.name, arguments.run_id)
         steps = [arguments.step] if arguments.step else _steps_of(run)

@@ -46,7 +46,7 @@ def keyword_words(parser: FlowArgumentParser, path: str, definition: FlowDefinit
             near = difflib.get_close_matches(name, actions, n=1)
             hint = f" Did you mean {near[0]}?" if near else ""
             parser.error(f"no such keyword: {name}.{hint} There is: {', '.join(sorted(actions))}.")
-        if value is None:  # as if it was not given, so that callers can pass optional values on
+        if value is None:  # as if not given, so that callers can pass optional values through
             continue
         if action.dest.startswith(PREFIX):
             value = _parameter_text(parameters[action.dest.removeprefix(PREFIX)], value)  # noqa: PLW2901

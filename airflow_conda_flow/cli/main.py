@@ -31,7 +31,7 @@ def run_as_program(flow_class: type[Any], call: tuple[Any, ...] | None = None) -
     code = main(flow_class, call=call)
     atexit._run_exitfuncs()  # noqa: SLF001 - what sys.exit would do
     for stream in (sys.stdout, sys.stderr):
-        with contextlib.suppress(OSError, ValueError):  # the reader has left, as behind ``| head``
+        with contextlib.suppress(OSError, ValueError):  # the reader is gone, as with ``| head``
             stream.flush()
     os._exit(code)
 

@@ -37,7 +37,7 @@ def execute(arguments: argparse.Namespace, definition: FlowDefinition) -> int:
         for value, target in node.switch_cases.items():
             cases.setdefault(target, []).append(str(value))
         for target in dict.fromkeys(node.out_steps):
-            # The label of a switch's edge is all values that lead to that step.
+            # An edge of a switch is labelled with all values that lead to its step.
             label = ", ".join(cases.get(target, ())).replace("\\", "\\\\").replace('"', '\\"')
             shown = f' [ label = "{label}" ]' if label else ""
             print(f'"{node.name}" -> "{target}"{shown};')

@@ -22,7 +22,7 @@ COMMON: tuple[str, ...] = ()
 def add_arguments(parser: argparse.ArgumentParser, definition: FlowDefinition) -> None:
     """Add the subcommands."""
     del definition
-    # An option of Metaflow's without effect here: building the package never waits.
+    # Metaflow's option, without effect here: building the package never waits.
     parser.add_argument("--timeout", help=argparse.SUPPRESS)
     add_actions(
         parser,

@@ -15,7 +15,7 @@ from airflow_conda_flow.flow.parameters.parameters import Parameter
 from airflow_conda_flow.flow.username import username
 
 PREFIX = "parameter:"
-"""Prefix of parameters in the parsed arguments: a parameter may be called like an option, such as ``tag``."""
+"""Prefix of parameters in the parsed arguments: a parameter may share an option's name, such as ``tag``."""
 
 _VARIABLES = ("CONDA_FLOW_RUN_", "METAFLOW_RUN_")
 

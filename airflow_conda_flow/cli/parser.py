@@ -35,7 +35,7 @@ _BEFORE_SOME = (
 )
 """Options before the command that only some commands use: the option, its attribute, and the commands.
 
-Settings such as ``--datastore`` may stand before any command, as in Metaflow, where scripts give them always.
+Settings such as ``--datastore`` may precede any command, because scripts for Metaflow always pass them.
 """
 
 Execute = Callable[[argparse.Namespace, FlowDefinition], int]

@@ -23,7 +23,7 @@ from airflow_conda_flow.runtime import pickling
 def with_configs_of(
     origin: RunRecord, definition: FlowDefinition, catalogue: RunCatalogue, given: GivenConfigs | None = None
 ) -> FlowDefinition:
-    """Definition of the flow as it is now, but with the origin's configs where none is given."""
+    """Current definition of the flow, with the origin's configs for those that are not given now."""
     stored = _stored(origin, list(definition.configs), catalogue)
     if not stored:
         return definition
@@ -68,7 +68,7 @@ def with_required_ones(flow_class: type[Any], given: GivenConfigs, words: Sequen
 
 
 def _origin_parser(configs: Sequence[ConfigOptions]) -> argparse.ArgumentParser:
-    """Parser of every option with a value that may stand before the word that names the origin."""
+    """Parser of every option with a value that may precede the word that names the origin."""
     parser = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
     add_common_options(parser, inherited=False)
     add_config_options(parser, configs)

@@ -18,7 +18,7 @@ class RunHooks:
     """Exit hooks of one run.
 
     Attributes:
-        has_begun: whether the run has a manifest, so that hooks can be given the run.
+        has_begun: True if the run has a manifest, so that hooks can receive the run.
     """
 
     def __init__(self, definition: FlowDefinition, run: LocalRun, console: Console) -> None:
@@ -29,7 +29,7 @@ class RunHooks:
 
     @contextmanager
     def around(self) -> Iterator[None]:
-        """Call the hooks for errors if the block raises: the run did not begin, or was broken off."""
+        """Call the hooks for errors if the block raises: the run did not begin, or was aborted."""
         try:
             yield
         except BaseException:

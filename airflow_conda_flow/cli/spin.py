@@ -1,4 +1,4 @@
-"""``spin``: run one step as it is now, with the inputs of a past run; no past run changes."""
+"""``spin``: run one step in its current version, with the inputs of a past run; no past run changes."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The ``airflow-conda-flow`` command: tools that do not belong to a single flow."""
+"""Command ``airflow-conda-flow``: tools that do not belong to a single flow."""
 
 from __future__ import annotations
 

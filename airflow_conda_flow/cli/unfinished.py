@@ -82,7 +82,7 @@ class UnfinishedCommand:
 
 
 def unfinished_commands() -> list[UnfinishedCommand]:
-    """The command of each place that can find what is unfinished."""
+    """Command of each place that can find unfinished pods or jobs."""
     return [UnfinishedCommand(place) for place in places() if place.unfinished is not None]
 
 

@@ -1,11 +1,11 @@
-"""Reading past runs. ``from airflow_conda_flow.client import Flow`` gives what the package itself gives."""
+"""Client: read access to past runs. The package ``airflow_conda_flow`` exports the same names."""
 
 import importlib
 import sys
 
 TYPE_CHECKING = False
 if TYPE_CHECKING or sys.version_info < (3, 7):
-    # Python 3.6 knows no __getattr__ of a module.
+    # Python 3.6 has no module-level __getattr__, so there everything is imported at once.
     from airflow_conda_flow.client.data_artifact import DataArtifact
     from airflow_conda_flow.client.past_flow import Flow, Metaflow
     from airflow_conda_flow.client.past_run import Run
@@ -55,10 +55,10 @@ _MODULES = {
     "metadata": "scope",
     "namespace": "scope",
 }
-"""The module that has a name; loaded by the first use of the name."""
+"""Module that defines each name; imported when the name is first used."""
 
 
-if not TYPE_CHECKING:  # else a type checker would take any name for one that is here
+if not TYPE_CHECKING:  # otherwise type checkers would accept any name
 
     def __getattr__(name: str) -> object:
         if name not in _MODULES:

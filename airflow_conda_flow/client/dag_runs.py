@@ -1,4 +1,4 @@
-"""Runs by the ids of their DAG runs, as Airflow shows them."""
+"""Lookup of runs by the ids of their DAG runs, as Airflow shows them."""
 
 from airflow_conda_flow.errors import ObjectNotFound
 from airflow_conda_flow.flow.current_run import current
@@ -10,15 +10,15 @@ if TYPE_CHECKING:
 
 
 def run_id_of(flow: str, dag_run_id: str, run_ids: "Iterable[str]") -> "str | None":
-    """The id of the run that a DAG run made; None if there is none.
+    """Id of the run that belongs to a DAG run; None if there is none.
 
     Args:
-        flow: the flow's name.
-        dag_run_id: the id that Airflow shows, such as ``manual__2026-11-24T02:00:00+00:00``.
-        run_ids: the runs of the flow.
+        flow: name of the flow.
+        dag_run_id: DAG run id as Airflow shows it, such as ``manual__2026-11-24T02:00:00+00:00``.
+        run_ids: ids of the flow's runs.
 
     Raises:
-        ObjectNotFound: several DAGs have a run of that id.
+        ObjectNotFound: several DAGs have a run with this id.
     """
     if (flow, dag_run_id) == (current.flow_name, current.dag_run_id):
         return current.run_id

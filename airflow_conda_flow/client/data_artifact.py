@@ -1,4 +1,4 @@
-"""``DataArtifact``: one value that a task stored."""
+"""``DataArtifact``: one stored value of a task."""
 
 from airflow_conda_flow.client.stored_object import StoredObject
 from airflow_conda_flow.errors import ArtifactError
@@ -15,7 +15,10 @@ if TYPE_CHECKING:
 
 
 class DataArtifact(StoredObject):
-    """One artifact of a task: ``DataArtifact("TrainFlow/1795547131171801/start/0/model")``."""
+    """One artifact of a task: ``DataArtifact("TrainFlow/1795547131171801/start/0/model")``.
+
+    ``data`` reads the value; the other properties describe it without reading it.
+    """
 
     depth = 5
 
@@ -23,7 +26,7 @@ class DataArtifact(StoredObject):
 
         @property
         def parent(self) -> "Task":
-            """Its task."""
+            """Task that stored the artifact."""
 
     @classmethod
     def _known(cls, task: "StoredObject", name: str, ref: "ArtifactRef") -> "DataArtifact":
@@ -33,10 +36,10 @@ class DataArtifact(StoredObject):
 
     @property
     def data(self) -> "Any":
-        """The value, read from the datastore each time.
+        """Value of the artifact, read from the datastore on every access.
 
         Raises:
-            ArtifactError: this interpreter cannot unpickle it.
+            ArtifactError: this interpreter cannot unpickle the value.
         """
         ref = self.ref
         path = self._catalogue.call("artifact", [ref["sha256"], ref["size"]])
@@ -52,29 +55,29 @@ class DataArtifact(StoredObject):
 
     @property
     def sha(self) -> str:
-        """The SHA-256 of its bytes, in hex."""
+        """SHA-256 of the stored bytes, in hex."""
         return self.ref["sha256"]
 
     @property
     def size(self) -> int:
-        """The number of its bytes in the datastore."""
+        """Size in the datastore, in bytes."""
         return self.ref["size"]
 
     @property
     def artifact_name(self) -> str:
-        """Its name."""
+        """Name of the artifact."""
         return self.id
 
     @property
     def ref(self) -> "ArtifactRef":
-        """What a manifest holds of it: ``sha256``, ``size``, ``type``, ``protocol``, ``preview``."""
+        """Reference in the task's manifest: ``sha256``, ``size``, ``type``, ``protocol``, ``preview``."""
         if "_ref" not in self.__dict__:
             self._load()
         return self._ref
 
     @property
     def created_at(self) -> "datetime":
-        """When the task that it is read from finished."""
+        """Time when the task of this artifact finished, in this machine's time zone."""
         return self.parent.finished_at
 
     finished_at = created_at
@@ -89,7 +92,7 @@ class DataArtifact(StoredObject):
         return iter(())
 
     def _child(self, name: str) -> None:
-        """None: an artifact consists of nothing."""
+        """None: an artifact has no children."""
 
 
 def _hint(cause: "Exception") -> str:

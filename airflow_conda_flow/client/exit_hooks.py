@@ -1,4 +1,4 @@
-"""Calls the functions of ``@exit_hook`` about a run that has ended."""
+"""Calls of the ``@exit_hook`` functions after a run has ended."""
 
 from airflow_conda_flow.client import scope
 from airflow_conda_flow.flow.decorators.exit_hook import call_hook
@@ -12,14 +12,14 @@ if TYPE_CHECKING:
 
 
 def call_hooks(functions: "Sequence[Any]", run: "Run | None", say: "Callable[[str], object]") -> "list[str]":
-    """Call each, whatever becomes of those before it; returns the names of those that failed.
+    """Call every function, even if earlier ones fail; return the names of those that failed.
 
-    The client shows them all runs, as they may be about those of others.
+    The namespace is switched off first, because a hook may look at runs of other users.
 
     Args:
-        functions: what is called.
-        run: the run, None if it never began.
-        say: takes the lines that say why one failed.
+        functions: the hooks.
+        run: the run; None if it never began.
+        say: receives the lines that explain why a hook failed.
     """
     scope.namespace(None)
     failed = []
@@ -27,7 +27,7 @@ def call_hooks(functions: "Sequence[Any]", run: "Run | None", say: "Callable[[st
         name = getattr(function, "__name__", repr(function))
         try:
             call_hook(function, run)
-        except (Exception, SystemExit) as error:  # noqa: BLE001 - a hook fails for itself alone
+        except (Exception, SystemExit) as error:  # noqa: BLE001 - a failing hook must not affect the others
             failed.append(name)
             say("The exit hook %s() failed:" % name)
             for line in _described(error).splitlines():
@@ -36,6 +36,6 @@ def call_hooks(functions: "Sequence[Any]", run: "Run | None", say: "Callable[[st
 
 
 def _described(error: "BaseException") -> str:
-    from airflow_conda_flow.runtime.failure import describe  # noqa: PLC0415 - only where one failed
+    from airflow_conda_flow.runtime.failure import describe  # noqa: PLC0415 - needed after a failure only
 
     return str(describe(error)["traceback"])

@@ -1,4 +1,4 @@
-"""``Flow``: all runs of a flow; and ``Metaflow``, all flows."""
+"""``Flow``: all runs of one flow; ``Metaflow``: all flows."""
 
 from airflow_conda_flow.client import scope
 from airflow_conda_flow.client.dag_runs import run_id_of
@@ -17,7 +17,10 @@ _FIRST_BATCH = 8
 
 
 class Metaflow:
-    """All flows of the datastore; those with a run in the namespace when iterated."""
+    """All flows in the datastore. Iteration yields the flows that have a run in the namespace.
+
+    ``Metaflow()["TrainFlow"]`` is a flow by name; ``"TrainFlow" in Metaflow()`` tells if it exists.
+    """
 
     def __iter__(self) -> "Iterator[Flow]":
         for name in scope.catalogue().call("flows", []):
@@ -39,12 +42,15 @@ class Metaflow:
 
     @property
     def flows(self) -> "list[Flow]":
-        """The flows that have a run in the namespace."""
+        """Flows that have a run in the namespace."""
         return list(self)
 
 
 class Flow(StoredObject):
-    """All runs of a flow, the newest first: ``Flow("TrainFlow")``."""
+    """All runs of one flow: ``Flow("TrainFlow")``. Iteration yields them, newest first.
+
+    ``flow["1795547131171801"]`` is a run by its id, or by the id of its Airflow DAG run.
+    """
 
     depth = 1
 
@@ -52,42 +58,42 @@ class Flow(StoredObject):
 
         @property
         def parent(self) -> None:
-            """None: a flow is part of nothing."""
+            """None: a flow has no parent."""
 
         def __iter__(self) -> "Iterator[Run]":
-            """Its runs in the namespace, the newest first."""
+            """Iterate over the runs in the namespace, newest first."""
 
         def __getitem__(self, name: str) -> "Run":
-            """The run of that id."""
+            """Run with this id."""
 
     @property
     def latest_run(self) -> "Run | None":
-        """The newest run in the namespace, whether it has finished or not; None if there is none."""
+        """Newest run in the namespace, finished or not; None if there is none."""
         return next(self.runs(), None)
 
     @property
     def latest_successful_run(self) -> "Run | None":
-        """The newest run in the namespace that succeeded; None if there is none."""
+        """Newest successful run in the namespace; None if there is none."""
         return next((run for run in self.runs() if run.successful), None)
 
     @property
     def created_at(self) -> "datetime | None":
-        """When its oldest run started."""
+        """Time when the oldest run started, in this machine's time zone; None if the flow has no runs."""
         run_ids = self._run_ids()
         return local_time(self[run_ids[-1]]._run_record().created) if run_ids else None
 
     @property
     def finished_at(self) -> "datetime | None":
-        """When its newest run finished; None if it has not."""
+        """Time when the newest run in the namespace finished; None if it has not finished."""
         latest = self.latest_run
         return None if latest is None else latest.finished_at
 
     def runs(self, *tags: str) -> "Iterator[Run]":
-        """The runs in the namespace that have all these tags, the newest first."""
+        """Runs in the namespace that have all the given tags, newest first."""
         return (run for run in iter(self) if run.tags.issuperset(tags))
 
     def is_in_namespace(self) -> bool:
-        """Whether one of its runs is in the namespace."""
+        """True if at least one of the flow's runs is in the namespace."""
         return self._namespace is None or any(run.is_in_namespace() for run in self._children())
 
     def _load(self) -> None:
@@ -100,7 +106,7 @@ class Flow(StoredObject):
 
     def _children(self) -> "Iterator[Run]":
         run_ids = self._run_ids()
-        start, size = 0, _FIRST_BATCH  # most ask for the newest alone
+        start, size = 0, _FIRST_BATCH  # a small first batch, because most callers want the newest run only
         while start < len(run_ids):
             batch = run_ids[start : start + size]
             for document in self._catalogue.call("runs", [self.id, batch]):
@@ -117,12 +123,12 @@ class Flow(StoredObject):
 
     @property
     def user_tags(self) -> "frozenset[str]":
-        """None: runs have tags, and a flow has not."""
+        """Always empty: tags belong to runs."""
         return frozenset()
 
     @property
     def system_tags(self) -> "frozenset[str]":
-        """None, as ``user_tags``."""
+        """Always empty: tags belong to runs."""
         return frozenset()
 
     def _run_record(self) -> TaggedRun:

@@ -1,4 +1,4 @@
-"""``Run``: one run of a flow, whoever ran it."""
+"""``Run``: one run of a flow, started from the command line or by Airflow."""
 
 from airflow_conda_flow.client.past_step import Step
 from airflow_conda_flow.client.run_code import RunCode
@@ -21,7 +21,10 @@ if TYPE_CHECKING:
 
 
 class Run(StoredObject):
-    """One run of a flow: ``Run("TrainFlow/1795547131171801")``; its steps, the last ones first."""
+    """One run of a flow: ``Run("TrainFlow/1795547131171801")``. Iteration yields its steps, last step first.
+
+    ``run["start"]`` is a step by name. The id of an Airflow DAG run is accepted in place of the run id.
+    """
 
     depth = 2
 
@@ -29,13 +32,13 @@ class Run(StoredObject):
 
         @property
         def parent(self) -> "Flow":
-            """Its flow."""
+            """Flow that the run belongs to."""
 
         def __iter__(self) -> "Iterator[Step]":
-            """Its steps of which a task has ended, the last ones first."""
+            """Iterate over the steps with at least one ended task, last step first."""
 
         def __getitem__(self, name: str) -> "Step":
-            """The step of that name."""
+            """Step with this name."""
 
     @classmethod
     def _known(cls, flow: StoredObject, record: TaggedRun) -> "Run":
@@ -43,102 +46,102 @@ class Run(StoredObject):
         made._record = record
         return made
 
-    # What became of it.
+    # Outcome.
 
     @property
     def data(self) -> "TaskData | None":
-        """The artifacts of its last task: ``run.data.x``; None if it has not finished."""
+        """Artifacts of the last task, as attributes: ``run.data.x``; None if the last step has not run."""
         end = self.end_task
         return None if end is None else end.data
 
     @property
     def end_task(self) -> "Task | None":
-        """The task of its last step; None if that has not run."""
+        """Task of the last step; None if that step has not run."""
         step = self._child(self.graph.end)
         return None if step is None else next(iter(step.tasks()), None)
 
     @property
     def finished(self) -> bool:
-        """Whether its last task has finished."""
+        """True if the last task has finished."""
         end = self.end_task
         return end is not None and end.finished
 
     @property
     def successful(self) -> bool:
-        """Whether its last task has succeeded."""
+        """True if the last task has succeeded."""
         end = self.end_task
         return end is not None and end.successful
 
     @property
     def created_at(self) -> "datetime":
-        """When it started, in this machine's time zone."""
+        """Time when the run started, in this machine's time zone."""
         return local_time(self._run_record().created)
 
     @property
     def finished_at(self) -> "datetime | None":
-        """When its last task finished; None if it has not."""
+        """Time when the last task finished, in this machine's time zone; None if it has not finished."""
         end = self.end_task
         return end.finished_at if end is not None and end.finished else None
 
-    # What it is.
+    # Definition and origin.
 
     @property
     def graph(self) -> "FlowGraph":
-        """The step graph that it runs."""
+        """Step graph of the run."""
         return self._run_record().graph
 
     @property
     def code(self) -> "RunCode":
-        """The sources that it runs."""
+        """Source code of the run."""
         code = self._run_record().code
         return RunCode(self._catalogue, code["sha256"], code["flow_file"])
 
     @property
     def runtime_name(self) -> str:
-        """What ran it: ``dev`` for the command line, or ``airflow``."""
+        """Name of the scheduler: ``dev`` for the command line, ``airflow`` for Airflow."""
         origin = self._run_record().origin
         return "dev" if origin == "local" else origin
 
     @property
     def trigger(self) -> "Trigger | None":
-        """What started it, as ``current.trigger`` in its steps; None if nothing is known of that."""
+        """Events that started the run, as in ``current.trigger``; None if no event is known."""
         events = self._run_record().current.get("trigger")
         return as_trigger(events) if events else None
 
     @property
     def origin_pathspec(self) -> "str | None":
-        """The run that it resumed; None if it resumed none."""
+        """Pathspec of the run that this one resumed; None if it resumed none."""
         origin = self._run_record().origin_run_id
         return None if origin is None else "%s/%s" % (self._parts[0], origin)
 
     def steps(self, *tags: str) -> "Iterator[Step]":
-        """Its steps of which a task has ended, the last ones first; none if it lacks one of the tags."""
+        """Steps with an ended task, last step first; empty if the run lacks one of the given tags."""
         return iter(self) if self.tags.issuperset(tags) else iter(())
 
     # Tags.
 
     def add_tag(self, tag: "str | Iterable[str]") -> None:
-        """Give the run a tag, or several as one change."""
+        """Add one tag, or several tags in a single change."""
         self._change(_listed(tag), [])
 
     def add_tags(self, tags: "Iterable[str]") -> None:
-        """Give the run tags, as one change."""
+        """Add several tags in a single change."""
         self._change(_listed(tags), [])
 
     def remove_tag(self, tag: "str | Iterable[str]") -> None:
-        """Take a tag from the run, or several as one change; one that it lacks is passed over."""
+        """Remove one tag, or several tags in a single change; tags that the run does not have are ignored."""
         self._change([], _listed(tag))
 
     def remove_tags(self, tags: "Iterable[str]") -> None:
-        """Take tags from the run, as one change."""
+        """Remove several tags in a single change; tags that the run does not have are ignored."""
         self._change([], _listed(tags))
 
     def replace_tag(self, tag_to_remove: "str | Iterable[str]", tag_to_add: "str | Iterable[str]") -> None:
-        """Take a tag from the run and give it another, as one change."""
+        """Replace one tag by another in a single change."""
         self._change(_listed(tag_to_add), _listed(tag_to_remove))
 
     def replace_tags(self, tags_to_remove: "Iterable[str]", tags_to_add: "Iterable[str]") -> None:
-        """Take tags from the run and give it others, as one change; removals come first."""
+        """Replace tags by others in a single change; removals happen first."""
         self._change(_listed(tags_to_add), _listed(tags_to_remove))
 
     def _change(self, add: "list[str]", remove: "list[str]") -> None:
@@ -146,7 +149,7 @@ class Run(StoredObject):
         tags = self._catalogue.call("change_tags", [flow, run_id, add, remove])
         self._record = self._run_record().with_user_tags(tags)
 
-    # What it consists of.
+    # Children.
 
     def _load(self) -> None:
         document = self._catalogue.call("run", list(self._parts))

@@ -15,7 +15,10 @@ if TYPE_CHECKING:
 
 
 class Step(StoredObject):
-    """One step of a run: ``Step("TrainFlow/1795547131171801/start")``; its tasks in the order of splits."""
+    """One step of a run: ``Step("TrainFlow/1795547131171801/start")``. Iteration yields its tasks.
+
+    Tasks come in split order. ``step["0"]`` is a task by its id.
+    """
 
     depth = 3
 
@@ -23,57 +26,57 @@ class Step(StoredObject):
 
         @property
         def parent(self) -> "Run":
-            """Its run."""
+            """Run that the step belongs to."""
 
         def __iter__(self) -> "Iterator[Task]":
-            """Its tasks that have ended, in the order of splits."""
+            """Iterate over the tasks that have ended, in split order."""
 
         def __getitem__(self, name: str) -> "Task":
-            """The task of that id."""
+            """Task with this id."""
 
     @property
     def task(self) -> "Task | None":
-        """Its only task, or the first one where a foreach made many; None if none has ended."""
+        """The only task, or the first one of a foreach; None if no task has ended."""
         return next(iter(self), None)
 
     def tasks(self, *tags: str) -> "Iterator[Task]":
-        """Its tasks that have ended; none if the run lacks one of the tags."""
+        """Tasks that have ended, in split order; empty if the run lacks one of the given tags."""
         return iter(self) if self.tags.issuperset(tags) else iter(())
 
     def control_tasks(self, *tags: str) -> "Iterator[Task]":
-        """Its tasks that are the main node of a ``num_parallel``; none if the run lacks one of the tags."""
+        """Tasks that are main nodes of a ``num_parallel``; empty if the run lacks one of the given tags."""
         return (task for task in self.tasks(*tags) if task._is_control())
 
     @property
     def created_at(self) -> "datetime | None":
-        """When the first of its tasks started."""
+        """Time when the first task started, in this machine's time zone; None if no task has ended."""
         return min((task.created_at for task in self), default=None)
 
     @property
     def finished_at(self) -> "datetime | None":
-        """When the last of its tasks that have ended did."""
+        """Latest end of a task so far, in this machine's time zone; None if no task has ended."""
         return max((task.finished_at for task in self), default=None)
 
     @property
     def parent_steps(self) -> "Iterator[Step]":
-        """The steps before it that have run."""
+        """Steps directly before this one in the graph that have run."""
         node = self._node()
         return self._of_run([] if node is None else node.in_steps)
 
     @property
     def child_steps(self) -> "Iterator[Step]":
-        """The steps after it that have run."""
+        """Steps directly after this one in the graph that have run."""
         node = self._node()
         return self._of_run([] if node is None else node.out_steps)
 
     @property
     def environment_info(self) -> "dict[str, Any] | None":
-        """The environment of its tasks as plain data; None if they had none of their own."""
+        """Environment of the tasks as plain data; None if the step has no environment."""
         task = self.task
         return None if task is None else task.environment_info
 
     def _node(self) -> "StepNode | None":
-        """Its place in the graph; None for ``_parameters``."""
+        """Node of the step in the graph; None for ``_parameters``."""
         return self.parent.graph.steps.get(self.id)
 
     def _of_run(self, names: "list[str]") -> "Iterator[Step]":
@@ -83,12 +86,12 @@ class Step(StoredObject):
         return self._catalogue.call("task_ids", list(self._parts))  # type: ignore[no-any-return]
 
     def _load(self) -> None:
-        self._run_record()  # says first if the run itself is missing
+        self._run_record()  # raises a clearer error if the run itself is missing
         if not self._task_ids():
             raise self._missing()
 
     def _read(self, task_ids: "list[str]") -> "Iterator[Task]":
-        """The tasks among these that have ended."""
+        """Those of the given tasks that have ended."""
         first_attempt = self._run_record().first_attempt
         for start in range(0, len(task_ids), BATCH):
             batch = task_ids[start : start + BATCH]

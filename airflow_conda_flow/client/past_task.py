@@ -1,4 +1,4 @@
-"""``Task``: one execution of a step, with what it printed and what it made."""
+"""``Task``: one execution of a step, with its logs and artifacts."""
 
 import re
 from collections import namedtuple
@@ -24,14 +24,14 @@ if TYPE_CHECKING:
     from airflow_conda_flow.client.task_metadata import Metadata
     from airflow_conda_flow.records.shapes import TaskManifest
 
-_TIME = re.compile(r"(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6})Z (.*)", re.DOTALL)
+_TIME = re.compile(r"(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6})Z (.*)", re.DOTALL)  # UTC
 
 
 class Task(StoredObject):
-    """One task of a run: ``Task("TrainFlow/1795547131171801/start/0")``; its artifacts.
+    """One task of a run: ``Task("TrainFlow/1795547131171801/start/0")``. Iteration yields its artifacts.
 
-    A task is there once an attempt of it has ended. Without ``attempt`` it is the attempt that
-    counts: the one that succeeded, else the last.
+    A task exists once one of its attempts has ended. It shows the attempt given by ``attempt``, by
+    default the one that succeeded, or else the last one.
     """
 
     depth = 4
@@ -40,13 +40,13 @@ class Task(StoredObject):
 
         @property
         def parent(self) -> "Step":
-            """Its step."""
+            """Step that the task belongs to."""
 
         def __iter__(self) -> "Iterator[DataArtifact]":
-            """Its artifacts."""
+            """Iterate over the artifacts."""
 
         def __getitem__(self, name: str) -> "DataArtifact":
-            """The artifact of that name."""
+            """Artifact with this name."""
 
     @classmethod
     def _known(cls, step: StoredObject, record: TaskRecord) -> "Task":
@@ -54,43 +54,43 @@ class Task(StoredObject):
         made._found = record
         return made
 
-    # What became of it.
+    # Outcome.
 
     @property
     def finished(self) -> bool:
-        """Whether it has succeeded; a task that failed may be tried again."""
+        """True if the task has succeeded; a failed task may still be retried."""
         return self._record().is_done
 
     @property
     def successful(self) -> bool:
-        """Whether it has succeeded."""
+        """True if the task has succeeded."""
         return self.finished
 
     @property
     def exception(self) -> "TaskException | None":
-        """Why it failed; None if it did not, and where ``@catch`` caught it."""
+        """Exception that made the task fail; None if it did not fail, or if ``@catch`` caught it."""
         exception = self._record().exception
         return None if exception is None or self.finished else TaskException(exception)
 
     @property
     def created_at(self) -> "datetime":
-        """When the attempt started, in this machine's time zone."""
+        """Time when the attempt started, in this machine's time zone."""
         return local_time(self._record().started)
 
     @property
     def finished_at(self) -> "datetime":
-        """When the attempt ended, in this machine's time zone."""
+        """Time when the attempt ended, in this machine's time zone."""
         record = self._record()
         return local_time(record.finished or record.started)
 
     @property
     def current_attempt(self) -> int:
-        """The number of the attempt, from 0."""
+        """Number of the attempt, counted from 0."""
         return self._record().attempt
 
     @property
     def manifest(self) -> "TaskManifest":
-        """The attempt's document in the datastore, as docs/architecture.md describes it."""
+        """Manifest of the attempt in the datastore; its format is described in docs/architecture.md."""
         return self._record().document
 
     def _record(self) -> TaskRecord:
@@ -98,38 +98,38 @@ class Task(StoredObject):
             self._load()
         return self._found
 
-    # What it made.
+    # Artifacts and logs.
 
     @property
     def data(self) -> "TaskData":
-        """Its artifacts as attributes, each read on first touch: ``task.data.x``."""
+        """Artifacts as attributes, each read on first access: ``task.data.x``."""
         return TaskData(self)
 
     @property
     def artifacts(self) -> "Any":
-        """A named tuple of its artifacts, without their values."""
+        """Named tuple of ``DataArtifact``s, without reading their values."""
         names = self._public_names()
         made = namedtuple("Artifacts", names, rename=True)  # type: ignore[misc]  # the names are data
         return made(*(self._artifact(name) for name in names))
 
     @property
     def stdout(self) -> str:
-        """What it wrote to standard output."""
+        """Text that the task wrote to standard output."""
         return self._text("stdout")
 
     @property
     def stderr(self) -> str:
-        """What it wrote to standard error; the traceback too, if it failed."""
+        """Text that the task wrote to standard error, including the traceback if it failed."""
         return self._text("stderr")
 
     @property
     def stdout_size(self) -> int:
-        """The number of bytes that it wrote to standard output."""
+        """Size of the standard output, in bytes."""
         return len(self.stdout.encode("utf-8"))
 
     @property
     def stderr_size(self) -> int:
-        """The number of bytes that it wrote to standard error."""
+        """Size of the standard error, in bytes."""
         return len(self.stderr.encode("utf-8"))
 
     if TYPE_CHECKING:
@@ -150,102 +150,109 @@ class Task(StoredObject):
         ) -> "Iterator[tuple[datetime | None, str | bytes]]": ...
 
     def loglines(self, stream: str, as_unicode: bool = True) -> "Iterator[tuple[datetime | None, Any]]":
-        """(time, line) of all that it wrote to ``stdout`` or ``stderr``; as bytes if not as texts.
+        """Pairs (time, line) of everything that the task wrote to one stream.
 
-        The time is in this machine's time zone.
+        The time is in this machine's time zone; None for a line without a time.
+
+        Args:
+            stream: ``stdout`` or ``stderr``.
+            as_unicode: give lines as ``str``; if False, as ``bytes``.
+
+        Raises:
+            InvalidPathspec: there is no such stream.
         """
         for line in self._log(stream).split("\n"):
             moment, text = _timed(line)
             if moment is not None or text:
                 yield moment, text if as_unicode else text.encode("utf-8")
 
-    # What it is.
+    # Definition and origin.
 
     @property
     def index(self) -> "int | None":
-        """The number of the innermost split, from 0; None outside a foreach."""
+        """Index of the innermost split, counted from 0; None outside a foreach."""
         path = self._indices()
         return path[-1] if path else None
 
     @property
     def code(self) -> "RunCode":
-        """The sources of its run."""
+        """Source code of the task's run."""
         return self.parent.parent.code
 
     @property
     def runtime_name(self) -> str:
-        """What ran it: ``dev`` for the command line, or ``airflow``."""
+        """Name of the scheduler: ``dev`` for the command line, ``airflow`` for Airflow."""
         return self.parent.parent.runtime_name
 
     @property
     def environment(self) -> "TaskEnvironment | None":
-        """The locked conda environment that it ran in; None if it had none of its own."""
+        """Locked conda environment that the task ran in; None if the step has no environment."""
         record, run = self._record(), self._run_record()
         if record.environment is None:
             return None
         own = run.environment_of(record.step)
-        # A clone's step may have no environment in the run that took it over.
+        # A clone's step may have no environment in the resuming run; then any other one tells the platform.
         known = [own] if own else list(run.environments.values())
         platform = known[0]["platform"] if known else "linux-64"
         return TaskEnvironment(self._catalogue, record.environment, platform, record.python)
 
     @property
     def environment_info(self) -> "dict[str, Any] | None":
-        """Its environment as plain data; None if it had none of its own."""
+        """Environment as plain data; None if the step has no environment."""
         environment = self.environment
         return None if environment is None else environment.to_dict()
 
     @property
     def metadata(self) -> "list[Metadata]":
-        """What is known of it, each fact with its name."""
+        """Facts about the task, as ``Metadata`` with name and value."""
         return task_metadata(self)
 
     @property
     def metadata_dict(self) -> "dict[str, str]":
-        """What is known of it, by name."""
+        """Facts about the task, by name."""
         return {each.name: each.value for each in self.metadata}
 
     @property
     def origin_pathspec(self) -> "str | None":
-        """The task that it was cloned from by ``resume``; None if it ran."""
+        """Pathspec of the task that ``resume`` cloned this one from; None if the task itself ran."""
         record = self._record()
         return record.ran_as.task.pathspec if record.is_clone else None
 
-    # What was before and after it.
+    # Neighbours in the graph.
 
     @property
     def parent_tasks(self) -> "Iterator[Task]":
-        """The tasks whose outputs were its inputs."""
+        """Tasks whose outputs were the inputs of this task."""
         return self._tasks(self._parents())
 
     @property
     def child_tasks(self) -> "Iterator[Task]":
-        """The tasks that it led to and that have ended."""
+        """Tasks that follow this one and have ended."""
         return self._tasks(self._next())
 
     @property
     def parent_task_pathspecs(self) -> "Iterator[str]":
-        """The pathspecs of ``parent_tasks``, without reading them."""
+        """Pathspecs of ``parent_tasks``; the tasks themselves are not read."""
         return (self._pathspec_of(key) for key in self._parents())
 
     @property
     def child_task_pathspecs(self) -> "Iterator[str]":
-        """The pathspecs of ``child_tasks``."""
+        """Pathspecs of ``child_tasks``."""
         return (task.pathspec for task in self.child_tasks)
 
     def _indices(self) -> "tuple[int, ...]":
-        """The index path; a task id that stands for none is outside of every foreach."""
+        """Index path of the task; empty outside a foreach."""
         graph = self.parent.parent.graph
         if self._is_parameters():
             return ()
         return names.indices(self.id, graph.foreach_depth(self._parts[2]))
 
     def _is_parameters(self) -> bool:
-        """Whether it is the task of ``_parameters``, which is in no graph."""
+        """True for the task of ``_parameters``, which is not part of the graph."""
         return self._parts[2] not in self.parent.parent.graph.steps
 
     def _is_control(self) -> bool:
-        """Whether it is the main node of a ``num_parallel``."""
+        """True for the main node of a ``num_parallel``."""
         graph = self.parent.parent.graph
         return not self._is_parameters() and graph.is_in_gang(self._parts[2]) and self.index == 0
 
@@ -274,7 +281,7 @@ class Task(StoredObject):
     def _pathspec_of(self, key: "tuple[str, tuple[int, ...]]") -> str:
         return "/".join(self._parts[:2] + (key[0], names.task_id(key[1])))
 
-    # What it consists of.
+    # Children.
 
     def _load(self) -> None:
         first_attempt = self._run_record().first_attempt
@@ -311,7 +318,7 @@ class Task(StoredObject):
 
 
 def _timed(line: str) -> "tuple[datetime | None, str]":
-    """The time that a line of a log was written, in this machine's zone, and its text."""
+    """Pair (time, text) of a log line, in this machine's time zone; the time is None if the line has none."""
     found = _TIME.match(line)
     if found is None:
         return None, line

@@ -1,4 +1,4 @@
-"""``RunCode``: the sources that a run runs."""
+"""``RunCode``: the source code of a run."""
 
 import os
 
@@ -12,11 +12,11 @@ if TYPE_CHECKING:
 
 
 class RunCode:
-    """The code package of a run.
+    """Source code of a run, as stored in its code package.
 
     Attributes:
-        sha256: the SHA-256 of the package, in hex.
-        script_name: the path of the flow file in it.
+        sha256: SHA-256 of the code package, in hex.
+        script_name: path of the flow file in the package.
     """
 
     def __init__(self, catalogue: "Catalogue", sha256: str, flow_file: str) -> None:
@@ -26,12 +26,12 @@ class RunCode:
 
     @property
     def path(self) -> str:
-        """A directory of this machine's cache with its files; read it, don't change it."""
+        """Directory in this machine's cache that contains the files. Do not change anything in it."""
         return self._catalogue.call("code", [self.sha256])  # type: ignore[no-any-return]
 
     @property
     def files(self) -> "list[str]":
-        """The paths of its files in it, sorted."""
+        """Relative paths of all files, sorted."""
         root = self.path
         return sorted(
             os.path.relpath(os.path.join(folder, name), root)
@@ -42,20 +42,20 @@ class RunCode:
 
     @property
     def flowspec(self) -> str:
-        """The text of the flow file."""
+        """Text of the flow file."""
         with open(os.path.join(self.path, self.script_name), encoding="utf-8") as file:
             return file.read()
 
     @property
     def info(self) -> "dict[str, Any]":
-        """What it is, as plain data."""
+        """Digest, flow file and file list as plain data."""
         return {"sha256": self.sha256, "script": self.script_name, "files": self.files}
 
     @property
     def tarball(self) -> "TarFile":
-        """Its files as an open ``tarfile.TarFile``."""
-        import io  # noqa: PLC0415 - seldom needed
-        import tarfile  # noqa: PLC0415 - seldom needed
+        """All files as an open ``tarfile.TarFile``."""
+        import io  # noqa: PLC0415 - rarely needed
+        import tarfile  # noqa: PLC0415 - rarely needed
 
         root, buffer = self.path, io.BytesIO()
         with tarfile.open(fileobj=buffer, mode="w") as archive:
@@ -65,9 +65,9 @@ class RunCode:
         return tarfile.open(fileobj=buffer)
 
     def extract(self) -> "TemporaryDirectory[str]":
-        """A temporary directory with a copy of its files; it goes when the object does."""
-        import shutil  # noqa: PLC0415 - seldom needed
-        import tempfile  # noqa: PLC0415 - seldom needed
+        """Temporary directory with a copy of all files; it is removed together with the returned object."""
+        import shutil  # noqa: PLC0415 - rarely needed
+        import tempfile  # noqa: PLC0415 - rarely needed
 
         folder, root = tempfile.TemporaryDirectory(), self.path
         for name in self.files:

@@ -1,4 +1,4 @@
-"""The catalogue inside a step process: asks the runner, which has the datastore."""
+"""Catalogue for step processes: it asks the runner, which has access to the datastore."""
 
 from airflow_conda_flow import errors
 from airflow_conda_flow.runtime import protocol
@@ -11,20 +11,20 @@ if TYPE_CHECKING:
 
 
 class RunnerCatalogue:
-    """Answers questions about runs, through the runner of this step.
+    """Catalogue that passes questions about runs to the runner of this step.
 
     Args:
-        stream: the way to the runner.
+        stream: connection to the runner.
     """
 
     def __init__(self, stream: "MessageStream") -> None:
         self._stream = stream
 
     def call(self, name: str, arguments: "list[Any]") -> "Any":
-        """The result of the catalogue's method of that name.
+        """Result of a method of the runner's catalogue.
 
         Raises:
-            CondaFlowError: what the method raised.
+            CondaFlowError: the method raised it.
         """
         answer = self._stream.request(protocol.ask(name, arguments))
         if answer["type"] == "error":

@@ -1,7 +1,7 @@
-"""The run and the task that the calling code is part of: ``current.run`` and ``current.task``.
+"""Run and task of the calling code: ``current.run`` and ``current.task``.
 
-Whatever namespace is selected, they are shown. A task is stored when it ends: until then
-``current.task`` has a name, and its run and its step, but nothing that it made.
+Both are available in every namespace. A task is stored when it ends; until then ``current.task`` has
+a name, a run and a step, but no results.
 """
 
 from airflow_conda_flow.client.past_run import Run
@@ -10,10 +10,10 @@ from airflow_conda_flow.client.stored_object import restored
 
 
 def run(pathspec: str) -> "Run":
-    """The run of the task of that pathspec."""
+    """Run of the task with this pathspec."""
     return restored(Run, "/".join(pathspec.split("/")[: Run.depth]), None, None, None)  # type: ignore[no-any-return]
 
 
 def task(pathspec: str) -> "Task":
-    """The task of that pathspec."""
+    """Task with this pathspec."""
     return restored(Task, pathspec, None, None, None)  # type: ignore[no-any-return]

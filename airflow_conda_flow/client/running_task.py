@@ -1,4 +1,4 @@
-"""The ``Task`` of the step process around, which no datastore has yet."""
+"""``Task`` object for the step that is running, which is not in the datastore yet."""
 
 from datetime import datetime, timezone
 
@@ -20,13 +20,13 @@ def running_task(
     artifacts: "dict[str, ArtifactRef] | None" = None,
     transition: "Transition | None" = None,
 ) -> Task:
-    """The task that ``current`` is about.
+    """Task that ``current`` describes.
 
     Args:
         current: ``airflow_conda_flow.current``.
-        started: when the step started, as ``now`` says it.
-        artifacts: references by name, once the step is done; they are stored, or about to be.
-        transition: what comes next, likewise.
+        started: start of the step, in the format of ``now``.
+        artifacts: references by name if the step is done; they are stored or about to be stored.
+        transition: transition of the step if it is done.
     """
     task: Task = restored(Task, current.pathspec, None, None, None)
     run = task._run_record()
@@ -48,5 +48,5 @@ def running_task(
 
 
 def now() -> str:
-    """The time as a manifest says it."""
+    """Current time in the format of manifests."""
     return datetime.now(timezone.utc).isoformat(timespec="microseconds")

@@ -1,7 +1,7 @@
-"""Where the client looks, and whose runs it shows: the datastore and the namespace.
+"""Scope of the client: the datastore that it reads and the namespace that it shows.
 
-Both hold for the whole process. Inside a step the datastore is the one of the step's own run, read
-through its runner: a step environment holds no storage libraries.
+Both apply to the whole process. A step reads the datastore of its own run through its runner, because
+a step environment contains no storage libraries.
 """
 
 import sys
@@ -17,25 +17,25 @@ if TYPE_CHECKING:
     from typing import Any, Protocol
 
     class Catalogue(Protocol):
-        """Answers questions about runs; ``datastore/catalogue.py`` has the methods that may be called."""
+        """Interface for questions about runs; the methods to call are those of ``datastore/catalogue.py``."""
 
         def call(self, name: str, arguments: "list[Any]") -> "Any":
-            """The result of the method of that name."""
+            """Result of the method with this name."""
 
 
-_DEFAULT = "the default"
+_DEFAULT = "the default"  # a marker, because None already means all runs
 _selected: "dict[str, str | None]" = {"namespace": _DEFAULT, "metadata": None}
-_open: "dict[str | None, Catalogue]" = {}
+_open: "dict[str | None, Catalogue]" = {}  # by name of the datastore; None is the default one
 
 
 def namespace(name: "str | None") -> "str | None":
-    """Show runs with this tag alone, such as ``user:jane``; None shows all. Returns the name."""
+    """Show only runs with this tag, such as ``user:jane``; None shows all runs. Returns the namespace."""
     _selected["namespace"] = name or None
     return get_namespace()
 
 
 def get_namespace() -> "str | None":
-    """The namespace in force; None if all runs are shown."""
+    """Namespace in force; None if all runs are shown."""
     name = _selected["namespace"]
     if name != _DEFAULT:
         return name
@@ -45,20 +45,20 @@ def get_namespace() -> "str | None":
 
 
 def default_namespace() -> "str | None":
-    """Go back to the namespace of the current user, or of the run around; returns it."""
+    """Switch back to the namespace of the current run, or else of the current user, and return it."""
     _selected["namespace"] = _DEFAULT
     return get_namespace()
 
 
 def metadata(where: str) -> str:
-    """Read another datastore from now on; returns its name as ``get_metadata`` gives it.
+    """Switch to another datastore, and return its name as ``get_metadata`` does.
 
     Args:
-        where: ``local`` or ``s3`` for that of the settings, a directory, ``s3://bucket/prefix``, or
-            what ``get_metadata`` gave: ``local@/a/directory``.
+        where: ``local`` or ``s3`` for the datastore of the settings, a directory, ``s3://bucket/prefix``,
+            or a name that ``get_metadata`` returned, such as ``local@/a/directory``.
 
     Raises:
-        SettingError: it is none of these.
+        SettingError: ``where`` does not name a datastore.
     """
     before = _selected["metadata"]
     _selected["metadata"] = where
@@ -70,18 +70,18 @@ def metadata(where: str) -> str:
 
 
 def default_metadata() -> str:
-    """Go back to the datastore of the settings, or of the run around; returns its name."""
+    """Switch back to the datastore of the current run, or else of the settings, and return its name."""
     _selected["metadata"] = None
     return get_metadata()
 
 
 def get_metadata() -> str:
-    """The datastore that is read, such as ``local@/home/jane/.airflow-conda-flow/datastore``."""
+    """Name of the datastore in use, such as ``local@/home/jane/.airflow-conda-flow/datastore``."""
     return catalogue().call("describe", [])  # type: ignore[no-any-return]
 
 
 def catalogue(where: "str | None" = None) -> "Catalogue":
-    """What answers questions about the runs of a datastore; of the selected one if none is named."""
+    """Catalogue of a datastore, by default of the selected one; opened once per process."""
     if where is None:
         where = _selected["metadata"]
     known = _open.get(where)
@@ -106,14 +106,14 @@ def _opened(where: "str | None") -> "Catalogue":
             "A step's own environment reads past runs through its runner, in the datastore of its run "
             "and in the step's own process. Read other runs in a step with @conda(disabled=True)."
         ) from None
-    if "airflow" in sys.modules:  # a worker, or whatever else has Airflow's configuration
+    if "airflow" in sys.modules:  # a worker, or another process with Airflow's configuration
         return RunCatalogue(bound("airflow_datastore")(_overrides(where)))
     settings = load_settings(_overrides(where))
     return RunCatalogue(open_datastore(settings.datastore, settings.datastore_root, settings.cache_dir))
 
 
 def _overrides(where: "str | None") -> "dict[str, str | None]":
-    """The settings that a name of a datastore stands for.
+    """Settings that select the named datastore.
 
     >>> _overrides("s3@s3://b/x") == _overrides("s3://b/x")
     True

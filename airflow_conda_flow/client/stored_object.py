@@ -1,4 +1,4 @@
-"""What flows, runs, steps, tasks and artifacts have in common: a name, a parent, children, tags."""
+"""Base class of flows, runs, steps, tasks and artifacts: name, parent, children and tags."""
 
 import importlib
 from datetime import datetime, timezone
@@ -18,10 +18,10 @@ if TYPE_CHECKING:
     from airflow_conda_flow.records.run_record import TaggedRun
 
 PARTS = ("FlowName", "RunID", "StepName", "TaskID", "ArtifactName")
-_RUN_DEPTH = 2
-_TASK_DEPTH = 4
+_RUN_DEPTH = 2  # parts of a run's pathspec
+_TASK_DEPTH = 4  # parts of a task's pathspec
 BATCH = 200
-"""How many runs or tasks are read at once where many are."""
+"""Number of runs or tasks that are read in one request, if there are many."""
 
 _CLASSES = (
     ("past_flow", "Flow"),
@@ -30,28 +30,30 @@ _CLASSES = (
     ("past_task", "Task"),
     ("data_artifact", "DataArtifact"),
 )
-"""Module and name of the class of each depth. The modules of children are imported by those of their
-parents, so a parent's is imported when it is asked for."""
+"""Module and name of the class for each depth.
+
+Parent modules import the modules of their children, so a parent's class can only be imported when needed.
+"""
 
 
 class StoredObject:
-    """Something of a past run, by its pathspec, such as ``TrainFlow/1795547131171801/start``.
+    """Part of a past run, named by its pathspec, such as ``TrainFlow/1795547131171801/start``.
 
-    Its children are read when they are asked for: ``for child in it``, ``it["id"]``, ``"id" in it``.
+    Children are read when they are needed: ``for child in it``, ``it["id"]``, ``"id" in it``.
 
     Args:
-        pathspec: its name.
-        attempt: which attempt of a task; the one that counts if None.
-        _namespace_check: False shows it, and all in it, whatever the namespace.
+        pathspec: name of the object; the id of an Airflow DAG run is accepted as the run id.
+        attempt: attempt of the task; by default the one that succeeded, or else the last one.
+        _namespace_check: False shows the object and everything in it in any namespace.
 
     Raises:
-        InvalidPathspec: the pathspec is not one of this kind.
-        ObjectNotFound: there is none of that name.
-        NamespaceMismatch: it is not in the namespace that is selected.
+        InvalidPathspec: the pathspec does not name an object of this class.
+        ObjectNotFound: there is no object with this name.
+        NamespaceMismatch: the object is not in the selected namespace.
     """
 
     depth = 0
-    """How many parts its pathspec has."""
+    """Number of parts in a pathspec of this class."""
 
     def __init__(self, pathspec: str, attempt: "int | None" = None, _namespace_check: bool = True) -> None:
         in_namespace = scope.get_namespace() if _namespace_check else None
@@ -92,14 +94,14 @@ class StoredObject:
 
     @classmethod
     def _of(cls, parent: "StoredObject", name: str, attempt: "int | None" = None) -> "Any":
-        """An object that is known to exist, without reading it."""
+        """Child of a parent, created without reading it; the caller knows that it exists."""
         made = cls.__new__(cls)
         made._begin(parent._parts + (name,), attempt, parent._catalogue, parent._namespace)
         made._parent = parent
         return made
 
     def _is_running(self) -> bool:
-        """Whether it is the task that the calling code is part of, which is stored when it ends."""
+        """True if this is the task of the calling code, which is stored only when it ends."""
         return bool(current.is_running_flow and self.pathspec == current.pathspec)
 
     def _load_unless_running(self) -> None:
@@ -107,7 +109,7 @@ class StoredObject:
             self._load()
 
     def _take_dag_run(self) -> bool:
-        """Put the run in place of the id of its DAG run; False if there is no such DAG run."""
+        """Replace a DAG run id in the pathspec by its run id; return False if there is no such DAG run."""
         if self.depth < _RUN_DEPTH:
             return False
         flow, word = self._parts[:_RUN_DEPTH]
@@ -119,44 +121,44 @@ class StoredObject:
         self.__dict__.pop("_parent", None)
         return True
 
-    # What a kind of object answers.
+    # Methods that each class implements.
 
     def _load(self) -> None:
-        """Read what shows that it is there; ``ObjectNotFound`` if it is not."""
+        """Read enough to know that the object exists; raise ``ObjectNotFound`` if it does not."""
         raise NotImplementedError
 
     def _children(self) -> "Iterator[StoredObject]":
-        """All children, whatever their namespace."""
+        """All children, in any namespace."""
         raise NotImplementedError
 
     def _child(self, name: str) -> "StoredObject | None":
-        """The child of that name, or None."""
+        """Child with this name; None if there is none."""
         raise NotImplementedError
 
     def _run_record(self) -> "TaggedRun":
-        """The record of the run that it is part of, with its tags of now."""
+        """Record of the object's run, with its current tags."""
         return self.parent._run_record()  # type: ignore[no-any-return]
 
-    # What all have.
+    # Members of all classes.
 
     @property
     def id(self) -> str:
-        """The last part of its pathspec."""
+        """Last part of the pathspec."""
         return self._parts[-1]
 
     @property
     def pathspec(self) -> str:
-        """Its name, with those of what it is part of before it."""
+        """Full name of the object, such as ``TrainFlow/1795547131171801/start``."""
         return "/".join(self._parts)
 
     @property
     def path_components(self) -> "list[str]":
-        """The parts of its pathspec."""
+        """Parts of the pathspec."""
         return list(self._parts)
 
     @property
     def parent(self) -> "Any":
-        """What it is part of; None for a flow."""
+        """Object one level up; None for a flow."""
         if "_parent" not in self.__dict__:
             self._parent: "Any" = None
             if self.depth > 1:
@@ -169,27 +171,27 @@ class StoredObject:
 
     @property
     def tags(self) -> "frozenset[str]":
-        """Its run's tags: those that people gave it, and the system's."""
+        """All tags of the run: user tags and system tags."""
         return self.user_tags | self.system_tags
 
     @property
     def user_tags(self) -> "frozenset[str]":
-        """The tags that people gave its run."""
+        """Tags that users gave to the run."""
         return frozenset(self._run_record().user_tags)
 
     @property
     def system_tags(self) -> "frozenset[str]":
-        """The tags that say where its run comes from."""
+        """Tags that describe where the run comes from."""
         return frozenset(self._run_record().system_tags)
 
     @property
     def origin_pathspec(self) -> "str | None":
-        """The pathspec of what it was cloned from by ``resume``; None if it was not."""
+        """Pathspec of the object that ``resume`` cloned this one from; None if it is not a clone."""
         origin = self.parent.origin_pathspec if self.depth > 1 else None
         return None if origin is None else "%s/%s" % (origin, self.id)
 
     def is_in_namespace(self) -> bool:
-        """Whether the namespace that was selected when it was made shows it."""
+        """True if the object is in the namespace that was selected when it was created."""
         return self._namespace is None or self._namespace in self.tags
 
     def __iter__(self) -> "Iterator[Any]":
@@ -246,13 +248,13 @@ def restored(
     where: "str | None",
     in_namespace: "str | None",
 ) -> "Any":
-    """An object of a datastore, of which nothing is read before it is asked for something."""
+    """Object of a datastore, created without reading it; reading starts when a property needs it."""
     made = kind.__new__(kind)
     made._begin(kind._parsed(pathspec), attempt, scope.catalogue(where), in_namespace)
     return made
 
 
 def local_time(text: str) -> "datetime":
-    """A manifest's time as the field gives times: in this machine's zone, without naming it."""
+    """Time of a manifest as Metaflow returns times: in this machine's time zone, without ``tzinfo``."""
     moment = datetime.strptime(text.replace("+00:00", ""), "%Y-%m-%dT%H:%M:%S.%f")  # noqa: DTZ007 - next line
     return moment.replace(tzinfo=timezone.utc).astimezone().replace(tzinfo=None)

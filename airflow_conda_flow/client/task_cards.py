@@ -1,4 +1,4 @@
-"""``get_cards``: the cards of a past task, as pages of HTML."""
+"""``get_cards``: the cards of a past task, as HTML pages."""
 
 import tempfile
 import webbrowser
@@ -13,21 +13,22 @@ if TYPE_CHECKING:
 
 def get_cards(
     task: "Task | str",
-    id: "str | None" = None,  # noqa: A002 - the field's own name
-    type: "str | None" = None,  # noqa: A002 - the field's own name
+    id: "str | None" = None,  # noqa: A002 - Metaflow's name
+    type: "str | None" = None,  # noqa: A002 - Metaflow's name
     follow_resumed: bool = True,
 ) -> "TaskCards":
-    """The cards of a task, those of no other id or type alone.
+    """Cards of a task, optionally only those with a given id or type.
 
     Args:
         task: a ``Task``, or its pathspec.
-        id: the id that ``@card`` gives; all cards if None.
-        type: the type that ``@card`` gives; cards of all types if None.
-        follow_resumed: whether the cards of a task that ``resume`` cloned are those of its origin;
-            else it has none.
+        id: id given to ``@card``; None selects all ids.
+        type: type given to ``@card``; None selects all types.
+        follow_resumed: give the original task's cards for a task that ``resume`` cloned; if False, a clone
+            has no cards.
 
     Raises:
         ObjectNotFound: there is no such task.
+        ClientError: ``task`` is neither a ``Task`` nor a pathspec.
     """
     if isinstance(task, str):
         task = Task(task)
@@ -44,7 +45,7 @@ def get_cards(
 
 
 class TaskCards:
-    """The cards that were asked for, in the order of the decorators."""
+    """Sequence of ``TaskCard``s, in the order of the decorators. A notebook displays all of them."""
 
     def __init__(self, cards: "list[TaskCard]") -> None:
         self._cards = cards
@@ -62,30 +63,30 @@ class TaskCards:
         return "TaskCards(%r)" % self._cards
 
     def _repr_html_(self) -> str:
-        """What a notebook shows: one below the other."""
+        """HTML that a notebook displays: the cards, one below the other."""
         return "\n".join(card._repr_html_() for card in self._cards)
 
 
 class TaskCard:
-    """One page.
+    """One card. ``str(card)`` is its HTML page, and a notebook displays it.
 
     Attributes:
-        id: the id that ``@card`` gives, or ``card`` where it gives none.
-        type: the type that ``@card`` gives.
+        id: id given to ``@card``, or ``card`` by default.
+        type: type given to ``@card``.
     """
 
-    def __init__(self, task: "Task", id: str, type: str) -> None:  # noqa: A002 - the field's own names
+    def __init__(self, task: "Task", id: str, type: str) -> None:  # noqa: A002 - Metaflow's names
         self._task = task
         self.id = id
         self.type = type
 
     def get(self) -> str:
-        """The page, as HTML."""
+        """HTML page of the card."""
         arguments = [*self._task._record().ran_as.parts, self.id]
         return self._task._catalogue.call("card", arguments)  # type: ignore[no-any-return]
 
     def view(self) -> None:
-        """Open the page in a browser."""
+        """Open the page in a web browser."""
         with tempfile.NamedTemporaryFile(
             "w", prefix="card-", suffix=".html", delete=False, encoding="utf-8"
         ) as file:
@@ -99,6 +100,6 @@ class TaskCard:
         return self.get()
 
     def _repr_html_(self) -> str:
-        """What a notebook shows: the page in a frame of its own, so that its styles stay there."""
+        """HTML that a notebook displays: the page in an iframe, so that its styles stay inside."""
         page = self.get().replace("&", "&amp;").replace('"', "&quot;")
         return '<iframe srcdoc="%s" style="width: 100%%; height: 640px; border: 0"></iframe>' % page

@@ -9,10 +9,10 @@ if TYPE_CHECKING:
 
 
 class TaskData:
-    """Gives each artifact's value on first touch, and keeps it.
+    """Artifacts of a task as attributes; each value is read on first access, then kept.
 
     Args:
-        task: the task.
+        task: the ``Task``.
     """
 
     def __init__(self, task: "Any") -> None:

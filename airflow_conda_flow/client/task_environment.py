@@ -1,4 +1,4 @@
-"""``TaskEnvironment``: the conda environment that a task ran in, as it was locked."""
+"""``TaskEnvironment``: the locked conda environment of a task."""
 
 from airflow_conda_flow.errors import ObjectNotFound
 
@@ -13,14 +13,14 @@ class Package:
     """One package of an environment.
 
     Attributes:
-        name: its name.
-        version: its version.
-        build: its build string.
-        channel: the channel that it is from.
-        url: where it was found.
-        sha256: of its archive, in hex.
-        size: of its archive, in bytes.
-        stated: whether the step asked for it by name.
+        name: package name.
+        version: package version.
+        build: build string.
+        channel: channel that the package comes from.
+        url: URL of the archive.
+        sha256: SHA-256 of the archive, in hex.
+        size: size of the archive, in bytes.
+        stated: True if the step asked for the package by name.
     """
 
     def __init__(self, described: "dict[str, Any]") -> None:
@@ -38,12 +38,12 @@ class Package:
 
 
 class TaskEnvironment:
-    """A locked environment.
+    """Locked conda environment.
 
     Attributes:
-        id: the id of its spec.
-        platform: such as ``linux-64``.
-        python: the version of Python in it.
+        id: id of the environment's spec.
+        platform: conda platform, such as ``linux-64``.
+        python: version of Python; None if it is unknown.
     """
 
     def __init__(self, catalogue: "Catalogue", spec_id: str, platform: str, python: "str | None") -> None:
@@ -54,10 +54,11 @@ class TaskEnvironment:
 
     @property
     def lock(self) -> "dict[str, Any]":
-        """The lock as it is stored.
+        """Stored lock, as plain data.
 
         Raises:
-            ObjectNotFound: it was solved on another machine, and the datastore is a directory.
+            ObjectNotFound: the lock is neither in the datastore nor in this machine's cache, as happens if
+                another machine solved the environment and the datastore is a directory.
         """
         if "_lock" not in self.__dict__:
             found = self._catalogue.call("lock", [self.platform, self.id])
@@ -71,11 +72,11 @@ class TaskEnvironment:
 
     @property
     def packages(self) -> "list[Package]":
-        """Its packages by name: those that the step asked for, and those that they need."""
+        """Packages sorted by name: those that the step asked for, and their dependencies."""
         return [Package(each) for each in self.lock["packages"]]
 
     def to_dict(self) -> "dict[str, Any]":
-        """All of it as plain data."""
+        """Environment and its packages as plain data."""
         return {
             "type": "conda",
             "id": self.id,

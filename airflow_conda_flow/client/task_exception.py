@@ -1,4 +1,4 @@
-"""``TaskException``: why a task failed, as it was written down."""
+"""``TaskException``: the stored failure of a task."""
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -6,12 +6,12 @@ if TYPE_CHECKING:
 
 
 class TaskException:
-    """The exception that ended a task; its text is the traceback, of the flow's own frames.
+    """Exception that ended a task. ``str()`` gives its traceback, reduced to the flow's own frames.
 
     Attributes:
-        type: the name of its class, such as ``ValueError``.
-        exception: its message.
-        stacktrace: its traceback.
+        type: name of the exception class, such as ``ValueError``.
+        exception: message of the exception.
+        stacktrace: traceback as text.
     """
 
     def __init__(self, described: "ExceptionRecord") -> None:
@@ -21,12 +21,12 @@ class TaskException:
 
     @property
     def message(self) -> str:
-        """Its message."""
+        """Message of the exception."""
         return str(self.exception)
 
     @property
     def traceback(self) -> str:
-        """Its traceback."""
+        """Traceback as text."""
         return str(self.stacktrace)
 
     def __str__(self) -> str:

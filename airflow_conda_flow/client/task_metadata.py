@@ -1,4 +1,4 @@
-"""What is known of a task, fact by fact, under the names that the field uses."""
+"""Facts about a task, under Metaflow's names."""
 
 from collections import namedtuple
 
@@ -25,7 +25,7 @@ else:
 
 
 def task_metadata(task: "Any") -> "list[Metadata]":
-    """The facts of a task."""
+    """All known facts about a task, one ``Metadata`` each."""
     record: TaskRecord = task._record()
     run: RunRecord = task._run_record()
     kind, _, root = task._catalogue.call("describe", []).partition("@")

@@ -1,4 +1,4 @@
-"""``S3``: objects in S3 as files, many at once.
+"""``S3``: client that reads and writes objects in S3 as files, many at once.
 
 with S3(run=self) as s3:
     s3.put("model", blob)
@@ -47,7 +47,7 @@ __all__ = [
     "S3PutObject",
 ]
 
-# The errors under the names that Metaflow's have in the module of this name.
+# Aliases: our errors under the names that they have in Metaflow's module ``s3``.
 MetaflowS3AccessDenied = S3AccessDenied
 MetaflowS3Exception = S3Failed
 MetaflowS3InsufficientDiskSpace = S3NoSpace
@@ -58,23 +58,23 @@ MetaflowS3URLException = S3InvalidURL
 
 
 class S3:
-    """A client for objects in S3, in steps and outside of them.
+    """Client for objects in S3, inside and outside of steps.
 
-    Keys are names below the client's root, which is that of a run, or one that it is given; a client
-    without a root takes URLs. What it downloads is in temporary files, which are there until it is closed:
-    at the end of its ``with`` block, or by ``close()``.
+    Keys are names below the client's root, which is the root of a run or one that is passed in. A client
+    without a root takes full URLs. Downloads are temporary files; they are removed at the end of the
+    ``with`` block, or by ``close()``.
 
     Args:
-        tmproot: the directory for temporary files; by default the task's own in a step, else the system's.
-        bucket: the bucket, in place of that of the setting ``datatools_s3root``.
-        prefix: what keys start with in the bucket, in place of that of the setting.
-        run: the flow object of a running step (``self``), or a ``Run``: the root is the setting's, and in it
-            ``<flow>/<run id>``.
-        s3root: the root itself, ``s3://bucket/prefix``.
-        encryption: the server-side encryption of what is stored, such as ``AES256``.
+        tmproot: directory for temporary files; by default the task's own in a step, else the system's.
+        bucket: bucket to use instead of the one in the setting ``datatools_s3root``.
+        prefix: prefix of all keys in the bucket, instead of the one in the setting.
+        run: flow object of a running step (``self``), or a ``Run``. The root is then
+            ``<flow>/<run id>`` below the root of the setting.
+        s3root: the root itself, as ``s3://bucket/prefix``.
+        encryption: server-side encryption of stored objects, such as ``AES256``.
 
     Raises:
-        S3InvalidURL: there is no such root.
+        S3InvalidURL: the arguments do not give a valid root.
     """
 
     def __init__(
@@ -102,26 +102,26 @@ class S3:
         return "S3(%s)" % ("" if self._root is None else "s3root=%r" % self._root)
 
     def close(self) -> None:
-        """Remove all temporary files; the client is of no more use."""
+        """Remove all temporary files. The client cannot be used afterwards."""
         folder, self._tmpdir = self._tmpdir, None
         if folder is not None:
             shutil.rmtree(folder, ignore_errors=True)
 
-    # What is there.
+    # Listing.
 
     def list_paths(self, keys: "Iterable[str] | None" = None) -> "list[S3Object]":
-        """What is directly in each folder: objects, and folders, which do not ``exist``.
+        """Entries directly in each folder: objects, and folders, for which ``exists`` is False.
 
         Args:
-            keys: folders; None is the root.
+            keys: folders; None means the root.
         """
         return self._listed([url.rstrip("/") + "/" for url in self._urls(keys)], False)
 
     def list_recursive(self, keys: "Iterable[str] | None" = None) -> "list[S3Object]":
-        """All objects whose URLs start so, in any depth.
+        """All objects whose URLs start with the given prefixes, at any depth.
 
         Args:
-            keys: prefixes; None is all that is in the root.
+            keys: prefixes; None means everything in the root.
         """
         return self._listed(self._prefixes(keys), True)
 
@@ -135,26 +135,26 @@ class S3:
         ]
 
     def info(self, key: "str | None" = None, return_missing: bool = False) -> "S3Object":
-        """What is known of an object, without its bytes.
+        """Description of an object, without its bytes.
 
         Args:
-            key: which; None is the root itself.
-            return_missing: whether one that is not there is given as one that does not ``exist``.
+            key: name of the object; None means the root itself.
+            return_missing: return a missing object as one for which ``exists`` is False, instead of raising.
 
         Raises:
-            S3NotFound: there is none, and it may not be missing.
+            S3NotFound: there is no such object, and ``return_missing`` is False.
         """
         return self._information([self._url(key)], return_missing)[0]
 
     def info_many(self, keys: "Iterable[str]", return_missing: bool = False) -> "list[S3Object]":
-        """``info`` of many objects at once, in the order of the keys."""
+        """Descriptions of many objects at once, in the order of the keys; see ``info``."""
         return self._information(self._urls(keys), return_missing)
 
     def _information(self, urls: "list[str]", return_missing: bool) -> "list[S3Object]":
         found = self._call("info", [urls, bool(return_missing)])
         return [S3Object(self._root, url, record, record is not None) for url, record in zip(urls, found)]
 
-    # From S3.
+    # Downloads.
 
     def get(
         self,
@@ -162,31 +162,31 @@ class S3:
         return_missing: bool = False,
         return_info: bool = True,
     ) -> "S3Object":
-        """Download an object, or a range of it.
+        """Download an object or a range of it.
 
         Args:
-            key: which, or an ``S3GetObject``; None is the root itself.
-            return_missing: whether one that is not there is given as one that does not ``exist``.
-            return_info: whether to say its content type, metadata and so on.
+            key: name of the object, or an ``S3GetObject`` for a range; None means the root itself.
+            return_missing: return a missing object as one for which ``exists`` is False, instead of raising.
+            return_info: include content type, metadata and so on.
 
         Raises:
-            S3NotFound: there is none, and it may not be missing.
+            S3NotFound: there is no such object, and ``return_missing`` is False.
         """
         return self._downloads([self._wanted(key)], return_missing, return_info)[0]
 
     def get_many(
         self, keys: "Iterable[str | S3GetObject]", return_missing: bool = False, return_info: bool = True
     ) -> "list[S3Object]":
-        """``get`` of many objects at once, in the order of the keys."""
+        """Download many objects at once, in the order of the keys; see ``get``."""
         wanted = [self._wanted(key) for key in _several(keys)]
         return self._downloads(wanted, return_missing, return_info)
 
     def get_recursive(self, keys: "Iterable[str]", return_info: bool = False) -> "list[S3Object]":
-        """Download all objects whose URLs start so; by prefix, and in the order of their names.
+        """Download all objects whose URLs start with the given prefixes; by prefix, then by name.
 
         Args:
             keys: prefixes.
-            return_info: whether to say their content types, metadata and so on.
+            return_info: include content types, metadata and so on.
         """
         return self._all_below(self._prefixes(keys), return_info)
 
@@ -222,7 +222,7 @@ class S3:
     def _fetched(self, wanted: "list[dict[str, Any]]", may_miss: bool) -> "list[dict[str, Any] | None]":
         return self._call("get", [wanted, self._folder(), bool(may_miss)])  # type: ignore[no-any-return]
 
-    # To S3.
+    # Uploads.
 
     def put(
         self,
@@ -232,17 +232,17 @@ class S3:
         content_type: "str | None" = None,
         metadata: "dict[str, Any] | None" = None,
     ) -> str:
-        """Store an object; returns its URL.
+        """Store an object and return its URL.
 
         Args:
-            key: its name.
-            obj: a text, bytes, or a file that is open for reading bytes, from its start.
-            overwrite: whether an object that is there is replaced; if not, it stays as it is.
-            content_type: its MIME type.
-            metadata: what to say of it, as JSON can.
+            key: name of the object.
+            obj: text, bytes, or a file opened for reading bytes, which is read from its start.
+            overwrite: replace an existing object; if False, an existing object stays unchanged.
+            content_type: MIME type.
+            metadata: metadata to store with the object; must be serialisable as JSON.
 
         Raises:
-            S3InvalidObject: ``obj`` is nothing of that kind.
+            S3InvalidObject: ``obj`` is of another kind, or the metadata cannot be written as JSON.
         """
         whole = S3PutObject(_key(key), obj, None, content_type, None, metadata)
         self._stored([whole], overwrite)
@@ -251,11 +251,11 @@ class S3:
     def put_many(
         self, key_objs: "Iterable[tuple[str, str | bytes | BinaryIO] | S3PutObject]", overwrite: bool = True
     ) -> "list[tuple[str, str]]":
-        """``put`` of many objects at once; (key, URL) of those that were stored.
+        """Store many objects at once; return pairs (key, URL) of those that were stored.
 
         Args:
-            key_objs: ``S3PutObject``s, or pairs of key and object.
-            overwrite: whether objects that are there are replaced.
+            key_objs: ``S3PutObject``s, or pairs (key, object).
+            overwrite: replace existing objects; if False, they stay unchanged and are not returned.
         """
         return self._stored([s3_put.object_to_put(each) for each in _several(key_objs)], overwrite)
 
@@ -275,11 +275,11 @@ class S3:
     def put_files(
         self, key_paths: "Iterable[tuple[str, str] | S3PutObject]", overwrite: bool = True
     ) -> "list[tuple[str, str]]":
-        """Store many files at once; (key, URL) of those that were stored.
+        """Store many files at once; return pairs (key, URL) of those that were stored.
 
         Args:
-            key_paths: ``S3PutObject``s, or pairs of key and path.
-            overwrite: whether objects that are there are replaced.
+            key_paths: ``S3PutObject``s, or pairs (key, path).
+            overwrite: replace existing objects; if False, they stay unchanged and are not returned.
 
         Raises:
             S3NotFound: there is no such file.
@@ -321,7 +321,7 @@ class S3:
         return [self._url(key) for key in ([None] if keys is None else _several(keys))]
 
     def _prefixes(self, keys: "Iterable[str | None] | None") -> "list[str]":
-        """URLs as they are; that of the root as a folder's, or ``run/1`` would hold ``run/10``."""
+        """URLs of the keys. The root gets a final slash, because ``run/1`` would also match ``run/10``."""
         return [url.rstrip("/") + "/" if self._is_root(url) else url for url in self._urls(keys)]
 
     def _is_root(self, url: str) -> bool:
@@ -357,7 +357,7 @@ class S3:
 
 
 def _key(given: "Any") -> "Any":
-    """The key of an ``S3GetObject``, or whatever else was given."""
+    """Key of an ``S3GetObject`` or ``S3PutObject``; any other value unchanged."""
     return getattr(given, "key", given)
 
 

@@ -1,7 +1,7 @@
-"""How the S3 client reaches S3: in a step through its runner, elsewhere with boto3.
+"""Connection of the S3 client: to the runner in a step, to S3 itself with boto3 elsewhere.
 
-A step's process and those that it forks ask the runner over a socket of its own
-(``runner/s3_service.py``), a connection each, so that neither threads nor processes wait for one another.
+A step process and its forks ask the runner over a separate socket (``runner/s3_service.py``). Each call
+opens its own connection, so that threads and processes do not wait for one another.
 """
 
 import importlib
@@ -16,14 +16,14 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
-_direct: "list[Any]" = []
+_direct: "list[Any]" = []  # the process's only S3Objects, once it is needed
 
 
 def call(name: str, arguments: "list[Any]") -> "Any":
-    """The result of the method of ``datastore/s3_objects.py`` of that name.
+    """Result of a method of ``datastore/s3_objects.py``.
 
     Raises:
-        S3Error: it failed.
+        S3Error: the method failed.
     """
     if protocol.s3 is not None:
         return _asked(protocol.s3["socket"], name, arguments)
@@ -33,7 +33,7 @@ def call(name: str, arguments: "list[Any]") -> "Any":
 
 
 def root() -> "str | None":
-    """Below which URL the objects of runs are: that of the run around, or of the settings."""
+    """URL below which runs store objects, from the current run or else from the settings; None if unset."""
     if protocol.s3 is not None:
         return protocol.s3["root"]
     settings = _ours("settings")
@@ -43,7 +43,7 @@ def root() -> "str | None":
 
 
 def scratch() -> "str | None":
-    """Where temporary files go if nobody says; None for where they always go."""
+    """Default directory for temporary files; None for the system's."""
     return None if protocol.s3 is None else protocol.s3["scratch"]
 
 
@@ -73,7 +73,7 @@ def _asked(path: "str | None", name: str, arguments: "list[Any]") -> "Any":
 
 def _opened() -> "Any":
     client = _ours("datastore.s3_client").ClientOfProcess().get
-    if "airflow" in sys.modules:  # a worker, or whatever else has Airflow's configuration and connections
+    if "airflow" in sys.modules:  # a worker, or another process with Airflow's configuration and connections
         storage = bound("airflow_datastore")({}).storage
         if storage.kind == "s3":
             client = lambda: storage.client  # noqa: E731
@@ -81,7 +81,7 @@ def _opened() -> "Any":
 
 
 def _ours(name: str) -> "Any":
-    """A module that step environments lack."""
+    """Import a module of this package that step environments do not have."""
     try:
         return importlib.import_module("airflow_conda_flow." + name)
     except ImportError as error:

@@ -1,4 +1,4 @@
-"""What is stored in S3: checked, and as files."""
+"""Objects to store in S3: checked, and written to files."""
 
 import io
 import json
@@ -15,22 +15,22 @@ if TYPE_CHECKING:
 
 
 def object_to_put(given: "tuple[str, Any] | S3PutObject") -> "S3PutObject":
-    """What ``put_many`` was given."""
+    """Element of ``put_many``'s list as an ``S3PutObject``."""
     return given if isinstance(given, S3PutObject) else S3PutObject(given[0], given[1])
 
 
 def file_to_put(given: "tuple[str, Any] | S3PutObject") -> "S3PutObject":
-    """What ``put_files`` was given; older flows give the path of an ``S3PutObject`` as its value."""
+    """Element of ``put_files``' list as an ``S3PutObject``; older flows pass the path as its ``value``."""
     if not isinstance(given, S3PutObject):
         return S3PutObject(given[0], path=given[1])
     return given if given.path is not None else given._replace(path=given.value)
 
 
 def check(given: "S3PutObject") -> None:
-    """Refuse a value that cannot be stored.
+    """Check that a value can be stored.
 
     Raises:
-        S3InvalidObject: it is neither text nor bytes nor a binary file.
+        S3InvalidObject: the value is neither text, bytes nor a binary file.
     """
     value = given.value
     if isinstance(value, (str, bytes, bytearray, memoryview)):
@@ -45,7 +45,7 @@ def check(given: "S3PutObject") -> None:
 
 
 def write(value: "Any", folder: str) -> str:
-    """A new file with what is to be stored."""
+    """Path of a new file that contains the value."""
     fd, path = tempfile.mkstemp(prefix="put-", dir=folder)
     with os.fdopen(fd, "wb") as file:
         if isinstance(value, str):
@@ -59,10 +59,10 @@ def write(value: "Any", folder: str) -> str:
 
 
 def metadata_text(given: "S3PutObject") -> "str | None":
-    """What a user says of an object, as JSON; None if nothing.
+    """Metadata of an object as JSON; None if it has none.
 
     Raises:
-        S3InvalidObject: JSON cannot say it.
+        S3InvalidObject: the metadata cannot be written as JSON.
     """
     if not given.metadata:
         return None

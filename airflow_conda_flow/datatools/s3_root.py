@@ -1,4 +1,4 @@
-"""Below which URL an S3 client works."""
+"""Root URL of an S3 client."""
 
 from airflow_conda_flow.datatools import s3_access
 from airflow_conda_flow.errors import S3InvalidURL
@@ -18,7 +18,7 @@ _NO_ROOT = (
 
 
 def root_of(bucket: "str | None", prefix: "str | None", run: "Any", s3root: "str | None") -> "str | None":
-    """The root of a client; None if it has none."""
+    """Root URL of a client; None if it has none."""
     if run is not None:
         parts = _run_parts(run)
         return _joined(_run_root(bucket, prefix, run), *parts)
@@ -34,7 +34,7 @@ def root_of(bucket: "str | None", prefix: "str | None", run: "Any", s3root: "str
 
 
 def _run_root(bucket: "str | None", prefix: "str | None", run: "Any") -> str:
-    """The root of runs, with the bucket or the prefix of the caller."""
+    """Root URL for objects of runs, with the bucket or prefix of the caller if given."""
     if bucket and prefix is not None:
         return _joined(SCHEME + bucket, prefix)
     root = None if isinstance(run, FlowSpec) else run._run_record().datatools_root  # noqa: SLF001
@@ -48,10 +48,10 @@ def _run_root(bucket: "str | None", prefix: "str | None", run: "Any") -> str:
 
 
 def _run_parts(run: "Any") -> "tuple[str, str]":
-    """(flow, run id) of a run, or of the step that runs."""
+    """Pair (flow, run id) of a run, or of the running step."""
     if not isinstance(run, FlowSpec):
         names = getattr(run, "pathspec", "").split("/")
-        if len(names) != 2:  # noqa: PLR2004 - a flow's name and a run's id
+        if len(names) != 2:  # noqa: PLR2004 - flow name and run id
             raise S3InvalidURL("S3(run=%r): write run=self in a step, or give it a Run." % (run,))
         return names[0], names[1]
     if protocol.s3 is None:
@@ -64,10 +64,10 @@ def _joined(root: str, *parts: str) -> str:
 
 
 def full_url(key: "str | None") -> str:
-    """The URL itself, where there is no root.
+    """Key as a full URL, for clients without a root.
 
     Raises:
-        S3InvalidURL: it is none.
+        S3InvalidURL: the key is not a full URL.
     """
     if key is not None and key.startswith(SCHEME):
         bucket, slash, _ = key[len(SCHEME) :].partition("/")

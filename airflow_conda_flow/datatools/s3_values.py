@@ -1,4 +1,4 @@
-"""What goes into the S3 client, and what comes out of it."""
+"""Values that the S3 client takes and returns."""
 
 from typing import NamedTuple
 
@@ -8,9 +8,9 @@ if TYPE_CHECKING:
 
 
 class S3GetObject(NamedTuple):
-    """A range of an object: ``length`` bytes from ``offset`` on; None reads from the start, or to the end.
+    """Range of an object: ``length`` bytes from ``offset``; None means from the start, or to the end.
 
-    A negative length reads as many bytes at the object's end.
+    A negative length reads that many bytes from the end of the object.
     """
 
     key: str
@@ -19,7 +19,7 @@ class S3GetObject(NamedTuple):
 
 
 class S3PutObject(NamedTuple):
-    """What is stored, a ``value`` or the file at ``path``, under which key, and what is said of it."""
+    """Object to store: its key, its content as ``value`` or as the file at ``path``, and its metadata."""
 
     key: str
     value: "Any" = None
@@ -30,7 +30,7 @@ class S3PutObject(NamedTuple):
 
 
 class RangeInfo(NamedTuple):
-    """Which bytes were downloaded, and how many the object has."""
+    """Range that was downloaded, and total size of the object, in bytes."""
 
     total_size: int
     request_offset: int = 0
@@ -38,13 +38,13 @@ class RangeInfo(NamedTuple):
 
 
 class S3Object:
-    """An object in S3, or a folder of objects; with a local copy if it was downloaded.
+    """Object or folder in S3, with a local copy if it was downloaded.
 
     Args:
-        prefix: the URL that was asked for, or the root of the client; None if there is none.
-        url: its URL.
-        record: what is known of it; None if there is no such object.
-        has_info: whether more is known than its size.
+        prefix: URL that was asked for, or root of the client; None if there is neither.
+        url: URL of the object.
+        record: known facts about the object; None if it does not exist.
+        has_info: True if the record contains more than the size.
     """
 
     def __init__(
@@ -64,37 +64,37 @@ class S3Object:
 
     @property
     def exists(self) -> bool:
-        """Whether it is an object; a folder is none."""
+        """True if this is an existing object; False for folders and missing objects."""
         return self._size is not None
 
     @property
     def downloaded(self) -> bool:
-        """Whether there is a local copy."""
+        """True if there is a local copy."""
         return self._path is not None
 
     @property
     def url(self) -> str:
-        """Its URL, ``s3://bucket/...``."""
+        """URL of the object, ``s3://bucket/...``."""
         return self._url
 
     @property
     def prefix(self) -> "str | None":
-        """The URL below which it was found, or the client's root; None where it was asked for by its URL."""
+        """URL below which the object was found, or the client's root; None if it was requested by its URL."""
         return self._prefix
 
     @property
     def key(self) -> str:
-        """Its name below the prefix; its URL where there is none."""
+        """Name below the prefix; the URL if there is no prefix."""
         return self._key
 
     @property
     def path(self) -> "str | None":
-        """The file with its bytes, until the client is closed; None if it was not downloaded."""
+        """Path of the local copy, which exists until the client is closed; None if not downloaded."""
         return self._path
 
     @property
     def blob(self) -> "bytes | None":
-        """Its bytes, read from the file each time; None if it was not downloaded."""
+        """Bytes of the object, read from the local copy on every access; None if not downloaded."""
         if self._path is None:
             return None
         try:
@@ -108,43 +108,43 @@ class S3Object:
 
     @property
     def text(self) -> "str | None":
-        """Its bytes as a text in UTF-8; None if it was not downloaded."""
+        """Bytes decoded as UTF-8, with invalid bytes replaced by U+FFFD; None if not downloaded."""
         blob = self.blob
         return None if blob is None else blob.decode("utf-8", "replace")
 
     @property
     def size(self) -> "int | None":
-        """The number of its bytes, or of those that were downloaded; None if there is no such object."""
+        """Size in bytes, of the downloaded range if only that was read; None if the object does not exist."""
         return self._size
 
     @property
     def has_info(self) -> bool:
-        """Whether what follows is known."""
+        """True if content type, metadata, encryption, time and range are known."""
         return bool(self._info)
 
     @property
     def content_type(self) -> "str | None":
-        """Its MIME type."""
+        """MIME type; None if unknown."""
         return self._info.get("content_type")
 
     @property
     def metadata(self) -> "dict[str, Any] | None":
-        """What a user said of it; None if nothing."""
+        """Metadata that was stored with the object; None if there is none."""
         return self._info.get("metadata")
 
     @property
     def encryption(self) -> "str | None":
-        """How the server encrypts it; None if it does not say."""
+        """Server-side encryption; None if the server does not report any."""
         return self._info.get("encryption")
 
     @property
     def last_modified(self) -> "int | None":
-        """When it was stored, in seconds since 1970 (UTC)."""
+        """Time when the object was stored, in seconds since 1970 (UTC)."""
         return self._info.get("last_modified")
 
     @property
     def range_info(self) -> "RangeInfo | None":
-        """Which of its bytes were downloaded; None if none were."""
+        """Range that was downloaded; None if nothing was."""
         found = self._info.get("range")
         return None if found is None else RangeInfo(*found)
 
@@ -156,7 +156,7 @@ class S3Object:
 
 
 def _below(prefix: str, url: str) -> str:
-    """What a URL is called below a prefix, which need not end where a name does.
+    """Name of a URL below a prefix, which may end in the middle of a name.
 
     >>> _below("s3://b/x/a", "s3://b/x/a/1"), _below("s3://b/x/a/", "s3://b/x/a/c/"), _below("s3://b/x/a", "s3://b/x/ab/1")
     ('1', 'c', 'ab/1')

@@ -92,7 +92,7 @@ class ExecutingRun(ExecutingProcess[Run]):
 
     @property
     def run(self) -> Run:
-        """The run, as an object of the client; its tasks appear as they end."""
+        """Run as an object of the client; its tasks appear as they end."""
         return self._found
 
 
@@ -101,5 +101,5 @@ class ExecutingTask(ExecutingProcess[Task]):
 
     @property
     def task(self) -> Task:
-        """The task, as an object of the client, once it has ended. Artifacts need ``persist=True``."""
+        """Task as an object of the client, once it has ended. Artifacts need ``persist=True``."""
         return self._found

@@ -1,4 +1,4 @@
-"""The command line of a flow file as a child process, with its output in files."""
+"""Command line of a flow file as a child process, with its output in files."""
 
 from __future__ import annotations
 
@@ -17,12 +17,13 @@ from airflow_conda_flow.errors import LaunchError
 
 STREAMS = ("stdout", "stderr")
 _PAUSE = 0.05
-"""Seconds between two looks at the process and its output: short enough for lines to seem immediate."""
+"""Seconds between two checks of the process and its output: short enough for lines to seem immediate."""
 
 _GRACE = 60.0
 """Seconds that a run has to end its tasks before it is killed.
 
-A step process gets 5 seconds (``runner.step_process``), and a pod 45 to disappear (``compute.pod_watch``).
+A step process gets 5 seconds (``runner.step_process``), and a pod 45 to disappear
+(``compute.kubernetes.watch``).
 If this were shorter, a run could be killed before it has ended its steps and recorded their failure.
 """
 
@@ -124,7 +125,7 @@ class FlowCommand:
         """Lines of a stream as they are printed, until the process ends, each after its end position."""
         _stream(stream)
         while True:
-            # Asked before the read, so that nothing can be printed between the last read and the end.
+            # Checked before the read, so that nothing can be printed between the last read and the end.
             has_ended = self.returncode is not None
             *lines, rest = self._bytes(stream, position).split(b"\n")
             for line in lines:

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from typing_extensions import Self
 
 _PAUSE = 0.02
-"""Seconds between two looks for the file that a command writes when its run has begun."""
+"""Seconds between two checks for the file that a command writes when its run has begun."""
 
 
 class Runner:
@@ -213,7 +213,7 @@ class Runner:
         """
         if not attributes.exists():
             said = command.text("stderr").strip() or command.text("stdout").strip()
-            command.end()  # this one alone: other runs of the same Runner go on
+            command.end()  # this one alone: other runs of the same Runner continue
             raise LaunchError(
                 f"{self.flow_file} came to nothing; it ended with {command.returncode}:\n{said}"
             )

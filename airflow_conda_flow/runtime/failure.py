@@ -1,4 +1,4 @@
-"""A step's exception as plain data, with the user's frames alone."""
+"""A step's exception as plain data, with only the user's own frames."""
 
 import os
 
@@ -10,23 +10,23 @@ if TYPE_CHECKING:
 
     from airflow_conda_flow.records.shapes import ExceptionRecord
 
-_ERRORS = CondaFlowError.__module__ + "."
+_ERRORS = CondaFlowError.__module__ + "."  # prefix of our errors' names in a traceback
 _OURS = os.path.dirname(os.path.dirname(os.path.abspath(__file__))) + os.sep
 
 
 def describe(error: BaseException) -> "ExceptionRecord":
-    """Type, its full name, message and traceback of an exception, as texts.
+    """Type, full type name, message and traceback of an exception, as text.
 
-    A ``SystemExit`` is a failure like any other: a step that means to end returns.
+    ``SystemExit`` counts as a failure: a step ends normally by returning.
     """
-    import traceback  # noqa: PLC0415 - only where something failed
+    import traceback  # noqa: PLC0415 - needed after a failure only
 
     if isinstance(error, SystemExit):
         error = _exit_as_error(error)
     summary = traceback.TracebackException(type(error), error, error.__traceback__)
     _strip(summary, set())
     if isinstance(error, CondaFlowError) and summary.__cause__ and not summary.__cause__.stack:
-        summary.__cause__ = None  # the message says it already
+        summary.__cause__ = None  # the message already contains it
     return {
         "type": type(error).__name__,
         "full_type": "%s.%s" % (type(error).__module__, type(error).__qualname__),
@@ -52,7 +52,7 @@ def _text(error: "BaseException") -> str:
 
 
 def _strip(summary: "Any", seen: "set[int]") -> None:
-    """Drop the frames of this package and of the import machinery, also of causes and of groups."""
+    """Remove frames of this package and of Python's import system, also from causes and exception groups."""
     if summary is None or id(summary) in seen:
         return
     seen.add(id(summary))
@@ -70,7 +70,7 @@ def _is_users(filename: str) -> bool:
 
 
 def _tidy(text: str) -> str:
-    """Drop ``Traceback (most recent call last):`` where no frame is left, and our module's name."""
+    """Remove ``Traceback (most recent call last):`` if no frame follows, and our errors' module name."""
     lines = text.splitlines(True)
     kept = []
     for number, line in enumerate(lines):

@@ -1,7 +1,7 @@
-"""``parallel_map``: a function called in several processes at once, inside a step.
+"""``parallel_map``: calls a function in several processes at once, inside a step.
 
-Each call runs in a fork of the calling process, so that the function may be a lambda or a closure, and
-what it reads need not be pickled; only what it returns is.
+Each call runs in a fork of the calling process. The function may therefore be a lambda or a closure, and
+its inputs need no pickling; only its result is pickled.
 """
 
 import os
@@ -20,25 +20,25 @@ if TYPE_CHECKING:
     Item = TypeVar("Item")
     Value = TypeVar("Value")
 
-_READ_AT_ONCE = 1024 * 1024
+_READ_AT_ONCE = 1024 * 1024  # bytes
 
 
 def parallel_map(
     func: "Callable[[Item], Value]",
     iterable: "Iterable[Item]",
     max_parallel: "int | None" = None,
-    dir: "str | None" = None,  # noqa: A002 - the field's own name
+    dir: "str | None" = None,  # noqa: A002 - Metaflow's name
 ) -> "list[Value]":
-    """What a function gives for each item, in the order of the items; computed in parallel.
+    """Results of a function for each item, in the order of the items, computed in parallel.
 
     Args:
-        func: called with one item; what it gives must be something that can be pickled.
+        func: called with one item; its result must be picklable.
         iterable: the items.
-        max_parallel: how many calls at once; None is the number of this process's processors.
-        dir: not used; results go through no files.
+        max_parallel: number of calls at the same time; None means one per available processor.
+        dir: ignored, kept for Metaflow's signature; results travel through pipes, not files.
 
     Raises:
-        CondaFlowError: a call failed; the message has its traceback.
+        CondaFlowError: a call failed; the message contains its traceback.
 
     >>> parallel_map(lambda item: item * item, [3, 1, 2], max_parallel=2)
     [9, 1, 4]
@@ -52,9 +52,9 @@ def parallel_imap_unordered(
     func: "Callable[[Item], Value]",
     iterable: "Iterable[Item]",
     max_parallel: "int | None" = None,
-    dir: "str | None" = None,  # noqa: A002 - the field's own name
+    dir: "str | None" = None,  # noqa: A002 - Metaflow's name
 ) -> "Iterator[Value]":
-    """As ``parallel_map``, but each result as soon as it is there.
+    """Results as in ``parallel_map``, but each one as soon as it is ready.
 
     >>> sorted(parallel_imap_unordered(str, [3, 1, 2]))
     ['1', '2', '3']
@@ -66,7 +66,7 @@ def parallel_imap_unordered(
 def _results(
     func: "Callable[[Any], Any]", iterable: "Iterable[Any]", max_parallel: "int | None"
 ) -> "Iterator[tuple[int, Any]]":
-    """(number of the item, value), as they come."""
+    """Pairs (number of the item, result), in the order in which the calls finish."""
     most = max_parallel or _processors()
     items = enumerate(iterable)
     running: "dict[int, _Call]" = {}
@@ -85,7 +85,7 @@ def _results(
                 for key, _ in selector.select():
                     call = key.data
                     if call.read():
-                        # Before it is closed: later calls hold the pipe too, so that it would stay watched.
+                        # Before closing: later children inherited the pipe, so epoll would keep watching it.
                         selector.unregister(call.pipe)
                         call.pipe.close()
                         del running[call.number]
@@ -96,14 +96,14 @@ def _results(
 
 
 class _Call:
-    """One call in a process of its own."""
+    """One call, in its own process."""
 
     def __init__(self, func: "Callable[[Any], Any]", number: int, item: "Any") -> None:
         self.number = number
         self._parts: "list[bytes]" = []
         reading, writing = os.pipe()
         for stream in (sys.stdout, sys.stderr):
-            stream.flush()  # else both processes print what is buffered
+            stream.flush()  # otherwise both processes would print the buffered text
         self._pid = os.fork()
         if self._pid == 0:
             os.close(reading)
@@ -112,7 +112,7 @@ class _Call:
         self.pipe = os.fdopen(reading, "rb", buffering=0)
 
     def read(self) -> bool:
-        """Take what is there; whether that was all."""
+        """Read the data that is available; return True when the child has closed its end."""
         part = self.pipe.read(_READ_AT_ONCE)
         if part:
             self._parts.append(part)
@@ -120,21 +120,21 @@ class _Call:
         return True
 
     def value(self) -> "Any":
-        """What the call gave, once all has been read."""
+        """Result of the call; valid once ``read`` has returned True."""
         _, status = os.waitpid(self._pid, 0)
         data = b"".join(self._parts)
         if not data:
             raise CondaFlowError(
                 "A process of parallel_map ended before its function did; %s." % _ending(status)
             )
-        ok, value = pickle.loads(data)  # noqa: S301 - our own child wrote it
+        ok, value = pickle.loads(data)  # noqa: S301 - written by our own child process
         if not ok:
             raise CondaFlowError("A function failed in a process of parallel_map:\n%s" % value.rstrip("\n"))
         return value
 
     def end(self) -> None:
-        """Kill a call whose result nobody waits for."""
-        import signal  # noqa: PLC0415 - only where something failed
+        """Kill a call whose result is no longer needed."""
+        import signal  # noqa: PLC0415 - needed after a failure only
 
         self.pipe.close()
         os.kill(self._pid, signal.SIGKILL)
@@ -142,13 +142,13 @@ class _Call:
 
 
 def _call_and_exit(func: "Callable[[Any], Any]", item: "Any", pipe: "BinaryIO") -> None:
-    """The child's whole life: never comes back to the caller's frames."""
+    """Run the call in the child process and exit; this never returns to the caller's frames."""
     status = 1
     try:
         try:
             data = pickle.dumps((True, func(item)), pickle.HIGHEST_PROTOCOL)
             status = 0
-        except BaseException:  # noqa: BLE001 - whatever it is, the parent tells
+        except BaseException:  # noqa: BLE001 - the parent reports it, whatever it is
             data = pickle.dumps((False, traceback.format_exc()))
         with pipe:
             pipe.write(data)

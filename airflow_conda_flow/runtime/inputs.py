@@ -1,4 +1,4 @@
-"""The ``inputs`` of a join: the finished tasks before it, with their artifacts."""
+"""``inputs`` of a join: the finished tasks before it, with their artifacts."""
 
 from airflow_conda_flow.errors import MissingArtifact
 from airflow_conda_flow.flow.flowspec import FlowSpec
@@ -21,14 +21,14 @@ else:
 
 
 class Input:
-    """One finished task; its artifacts are attributes, read on first touch.
+    """One finished task. Its artifacts are attributes, read on first access.
 
-    Beside them it has what ``self`` had in it: ``index``, ``input``, ``foreach_stack()``, and the methods,
-    properties and constants of the flow, which then read this task's artifacts. What is not an artifact
-    has a mangled name, so that an artifact may have any name.
+    It also has the members that ``self`` had in that task: ``index``, ``input``, ``foreach_stack()``, and the
+    methods, properties and constants of the flow, which then use this task's artifacts. Internal attributes
+    have mangled names, so that an artifact may have any name.
 
     Args:
-        description: the task's step, id, artifacts, and the ``frames`` of the foreach that the join ends.
+        description: step, id and artifacts of the task, and the ``frames`` of the foreach that the join ends.
         client: reads artifacts.
         task: the join.
     """
@@ -76,24 +76,24 @@ class Input:
 
 
 def refs_of(given: "Input") -> "dict[str, ArtifactRef]":
-    """The references of an input's artifacts, by name."""
+    """References of an input's artifacts, by name."""
     return given.__dict__["_Input__description"]["artifacts"]  # type: ignore[no-any-return]
 
 
 def step_of(given: "Input") -> str:
-    """The step that an input's task is of."""
+    """Name of the step of an input's task."""
     return given.__dict__["_Input__description"]["step"]  # type: ignore[no-any-return]
 
 
 def task_of(given: "Input") -> str:
-    """The step and task id of an input, such as ``train/3``."""
+    """Step and task id of an input, such as ``train/3``."""
     return "%s/%s" % (step_of(given), given.__dict__["_Input__description"]["task_id"])
 
 
 class Inputs(Generic[Flow]):
-    """All inputs of a join: to iterate over, by number, and of a split by the step's name.
+    """All inputs of a join: iterable, indexed by number, and after a split also by step name.
 
-    For type checkers ``def join(self, inputs: "Inputs[MyFlow]")`` gives each input the artifacts of the flow.
+    For type checkers, ``def join(self, inputs: "Inputs[MyFlow]")`` gives each input the flow's attributes.
     """
 
     def __init__(self, inputs: "list[Input]") -> None:

@@ -1,10 +1,10 @@
-"""Ends the step process and its children when the runner is gone, however it went.
+"""Lifeline: ends the step process and its children when the runner is gone, for whatever reason.
 
-The runner holds the writing end of a pipe. When that closes, the kernel signals the process group
-(``F_SETOWN`` and ``F_SETSIG``, see fcntl(2)); no thread is needed, so that a step may still fork.
-Where the kernel cannot do that, a thread waits for the end of the pipe.
+The runner holds the writing end of a pipe. When that end closes, the kernel signals the process group
+(``F_SETOWN`` and ``F_SETSIG``, see fcntl(2)). This needs no thread, so a step may still fork. If the
+kernel does not support it, a thread waits for the end of the pipe.
 
-A child that starts a session of its own leaves the group, and is not ended.
+A child that starts its own session leaves the group and is not ended.
 """
 
 import fcntl
@@ -16,7 +16,7 @@ def hold(descriptor: int) -> None:
     """Tie the life of this process group to the other end of a pipe.
 
     Args:
-        descriptor: the reading end; the writing end is with the runner alone.
+        descriptor: reading end of the pipe; only the runner holds the writing end.
     """
     os.set_inheritable(descriptor, False)
     if not _ask_kernel(descriptor):
@@ -29,7 +29,7 @@ def _ask_kernel(descriptor: int) -> bool:
     try:
         fcntl.fcntl(descriptor, fcntl.F_SETOWN, -os.getpgid(0))
         fcntl.fcntl(descriptor, fcntl.F_SETSIG, signal.SIGKILL)
-    except OSError:  # sandboxed kernels have the names alone
+    except OSError:  # sandboxed kernels may define the constants without supporting them
         return False
     flags = fcntl.fcntl(descriptor, fcntl.F_GETFL)
     fcntl.fcntl(descriptor, fcntl.F_SETFL, flags | os.O_ASYNC | os.O_NONBLOCK)
@@ -38,7 +38,7 @@ def _ask_kernel(descriptor: int) -> bool:
 
 
 def _end_if_closed(descriptor: int) -> None:
-    """The other end may have closed before the signal was asked for."""
+    """Kill the group now if the other end closed before the signal was requested."""
     try:
         if os.read(descriptor, 1) == b"":
             os.killpg(0, signal.SIGKILL)
@@ -47,7 +47,7 @@ def _end_if_closed(descriptor: int) -> None:
 
 
 def _watch(descriptor: int) -> None:
-    import threading  # noqa: PLC0415 - only where the kernel cannot do it
+    import threading  # noqa: PLC0415 - needed only if the kernel cannot do it
 
     def wait() -> None:
         os.read(descriptor, 1)

@@ -1,4 +1,4 @@
-"""Why a step lacks an artifact that another step has assigned: read from the source, once it is missing."""
+"""Explanation of a missing artifact that another step assigns, found by reading the flow's source."""
 
 import ast
 
@@ -13,17 +13,17 @@ if TYPE_CHECKING:
 
 
 def why_missing(flow_class: "Any", step: str, name: str, inputs: "list[str]") -> "str | None":
-    """The rest of a sentence that begins with what the step reads; None if nothing is known.
+    """Rest of an error message that begins with the attribute's name; None if there is no explanation.
 
     Args:
         flow_class: the flow.
-        step: the step that reads the artifact.
-        name: the artifact.
-        inputs: steps of the join's inputs that have it; empty outside a join.
+        step: step that reads the artifact.
+        name: name of the artifact.
+        inputs: steps of the join's inputs that have the artifact; empty outside a join.
     """
     try:
         return _why_missing(flow_class, step, name, inputs)
-    except Exception:  # noqa: BLE001 - the artifact is missing in any case
+    except Exception:  # noqa: BLE001 - the artifact is reported as missing in any case
         return None
 
 
@@ -52,7 +52,7 @@ def _why_missing(flow_class: "Any", step: str, name: str, inputs: "list[str]") -
 
 
 def _assigning_steps(flow_class: "Any", name: str) -> "dict[str, int]":
-    """The line of the first assignment to the attribute, by step."""
+    """Line of the first assignment to the attribute, by step."""
     found = {}
     for owner in owners(flow_class):
         for method, member in vars(owner).items():
@@ -78,7 +78,7 @@ def _assigns(node: "Any", me: str, name: str) -> bool:
 
 
 def _join_between(graph: "FlowGraph", before: "list[str]", step: str) -> "str | None":
-    """The first join on the way to the step that could have lost the artifact."""
+    """First join before the step, or the step itself, that could have dropped the artifact."""
     for node in graph.topological():
         is_after = any(node.name in graph.descendants(each) for each in before)
         if node.is_join and is_after and (node.name == step or step in graph.descendants(node.name)):

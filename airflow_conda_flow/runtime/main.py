@@ -1,4 +1,4 @@
-"""The step process: takes one task from the runner, runs the user's step, and gives back its outputs.
+"""The step process: receives one task from the runner, runs the user's step, and sends back its outputs.
 
 Started as ``python .../airflow_conda_flow/runtime/main.py SOCKET LIFE_LINE`` with two inherited file
 descriptors: one end of a socket pair, and the reading end of a pipe that nobody writes to.
@@ -18,11 +18,11 @@ if TYPE_CHECKING:
 
 
 def main(arguments: "list[str]") -> None:
-    """Run one task; the outcome goes to the runner, not into the exit code."""
+    """Run one task. The outcome is sent to the runner; the exit code does not contain it."""
     _replace_script_directory()
-    import faulthandler  # noqa: PLC0415 - a process that only spawns from here needs none of it
+    import faulthandler  # noqa: PLC0415 - spawned processes do not need it
 
-    from airflow_conda_flow.runtime import lifeline, protocol  # noqa: PLC0415 - path is set just now
+    from airflow_conda_flow.runtime import lifeline, protocol  # noqa: PLC0415 - sys.path was set just now
 
     link, life_line = (int(each) for each in arguments)
     lifeline.hold(life_line)
@@ -35,49 +35,49 @@ def main(arguments: "list[str]") -> None:
         return
     own = os.getpid()
     outcome = _outcome(message, stream)
-    if os.getpid() == own:  # else the step forked, and its child came back from the step too
+    if os.getpid() == own:  # the step may have forked; only the original process reports
         stream.send(outcome)
 
 
 class _OwnPackage:
-    """Finds this package around this file, whatever stands under its name elsewhere on ``sys.path``.
+    """Import finder that takes this package from this file's location, even if ``sys.path`` has another copy.
 
-    Without it, a checkout that runs in the virtual environment of another checkout would mix the two.
+    Without it, a checkout that runs in another checkout's virtual environment would mix both versions.
 
     Args:
-        root: the directory that holds the package.
+        root: directory that contains the package.
     """
 
     def __init__(self, root: str) -> None:
         self._root = root
 
     def find_spec(self, name: str, path: "Any" = None, target: "Any" = None) -> "Any":
-        """The package's spec; None for everything else, its modules among it."""
+        """Spec of the package; None for every other name, including the package's modules."""
         del path, target
         return PathFinder.find_spec(name, [self._root]) if name == "airflow_conda_flow" else None
 
 
 def _root() -> str:
-    """The directory that holds this package."""
+    """Directory that contains this package."""
     return os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 
 
 def _replace_script_directory() -> None:
-    """Make this package importable, whatever comes before it, and the folder of this file not at all."""
+    """Give this package precedence over other copies, and remove this file's directory from ``sys.path``."""
     own = os.path.dirname(os.path.abspath(__file__))
     sys.path[:] = [entry for entry in sys.path if os.path.abspath(entry) != own]
-    sys.path.append(_root())  # for processes that are given a copy of it
+    sys.path.append(_root())  # for child processes that inherit sys.path
     sys.meta_path.insert(0, _OwnPackage(_root()))
 
 
 def _buffer_lines() -> None:
-    """Let the runner see every line as soon as it is printed."""
+    """Make the output line-buffered, so that the runner sees every line at once."""
     for name in ("stdout", "stderr"):
         stream = getattr(sys, name)
         if hasattr(stream, "reconfigure"):
             stream.reconfigure(line_buffering=True)
             continue
-        import io  # noqa: PLC0415 - Python 3.6, whose encoding is ASCII in many containers
+        import io  # noqa: PLC0415 - Python 3.6, which often uses ASCII in containers
 
         stream = io.TextIOWrapper(stream.detach(), "utf-8", "backslashreplace", line_buffering=True)
         setattr(sys, name, stream)
@@ -85,16 +85,16 @@ def _buffer_lines() -> None:
 
 
 def _outcome(message: "TaskMessage", stream: "Any") -> "LastMessage":
-    from airflow_conda_flow.runtime import protocol  # noqa: PLC0415 - path is set by main
+    from airflow_conda_flow.runtime import protocol  # noqa: PLC0415 - main sets the path
 
     python = "%d.%d.%d" % sys.version_info[:3]
     running: "list[Any]" = []
     try:
         artifacts, transition = _run(message, stream, running)
-    except BaseException as error:  # noqa: BLE001 - whatever the step raises is its failure
+    except BaseException as error:  # noqa: BLE001 - anything that the step raises is its failure
         if running and running[0].cards is not None:
             running[0].cards.send(last=True)
-        from airflow_conda_flow.runtime import failure  # noqa: PLC0415 - only where something failed
+        from airflow_conda_flow.runtime import failure  # noqa: PLC0415 - needed after a failure only
 
         described = failure.describe(error)
         left = running[0].left_behind() if running and message["is_caught"] else None
@@ -103,33 +103,33 @@ def _outcome(message: "TaskMessage", stream: "Any") -> "LastMessage":
 
 
 def _run(message: "TaskMessage", stream: "Any", running: "list[Any]") -> "Any":
-    """Run the step; ``running`` takes its task as soon as there is one."""
-    from airflow_conda_flow.flow import flowspec  # noqa: PLC0415 - path is set by main
-    from airflow_conda_flow.flow.current_run import current  # noqa: PLC0415 - path is set by main
-    from airflow_conda_flow.runtime import protocol, user_sources  # noqa: PLC0415 - path is set by main
-    from airflow_conda_flow.runtime.task import StepTask  # noqa: PLC0415 - path is set by main
+    """Run the step; its task is appended to ``running`` as soon as it exists."""
+    from airflow_conda_flow.flow import flowspec  # noqa: PLC0415 - main sets the path
+    from airflow_conda_flow.flow.current_run import current  # noqa: PLC0415 - main sets the path
+    from airflow_conda_flow.runtime import protocol, user_sources  # noqa: PLC0415 - main sets the path
+    from airflow_conda_flow.runtime.task import StepTask  # noqa: PLC0415 - main sets the path
 
     protocol.check_version(message)
     flowspec.in_step_process = True
     protocol.s3 = message.get("s3")
-    current._set(**message["current"])  # noqa: SLF001 - the seam for the runtime
+    current._set(**message["current"])  # noqa: SLF001 - interface for the runtime
     if not message.get("is_copy"):
         user_sources.leave_untouched(message["code_dir"])
     flow_class = _load_flow(message["code_dir"], message["flow_file"], message["flow"])
-    current._update(flow_class=flow_class)  # noqa: SLF001 - the seam for the runtime
+    current._update(flow_class=flow_class)  # noqa: SLF001 - interface for the runtime
     task = StepTask(message, stream)
     flow = task.make_flow(flow_class, message.get("call"))
     if message["cards"]:
         from airflow_conda_flow.runtime.step_cards import StepCards  # noqa: PLC0415 - few steps have one
 
         task.cards = StepCards(message["cards"], stream, flow)
-        current._update(card=task.cards)  # noqa: SLF001 - the seam for the runtime
+        current._update(card=task.cards)  # noqa: SLF001 - interface for the runtime
     running.append(task)
     if "mutated_with" in message:
         from airflow_conda_flow.runtime import mutators  # noqa: PLC0415 - few flows have one
 
         mutators.run_again(flow, task, message["mutated_with"])
-    # After the mutators, which add parameters to a class that does not have them yet.
+    # After the mutators, which may define the parameters themselves.
     _declare_parameters(flow_class, message["current"]["parameter_names"])
     method = getattr(flow, message["step"])
     if message.get("user_decorators"):
@@ -150,7 +150,7 @@ def _run(message: "TaskMessage", stream: "Any", running: "list[Any]") -> "Any":
 
 
 def _declare_parameters(flow_class: "Any", names: "list[str]") -> None:
-    """Give the class the parameters that a mutator added where the flow was read."""
+    """Add the parameters to the class that a mutator added in the process that read the flow."""
     missing = [name for name in names if not hasattr(flow_class, name)]
     if missing:
         from airflow_conda_flow.flow.parameters.parameters import Parameter  # noqa: PLC0415 - few flows have them
@@ -160,7 +160,7 @@ def _declare_parameters(flow_class: "Any", names: "list[str]") -> None:
 
 
 def _load_flow(code_dir: str, flow_file: str, name: str) -> "Any":
-    """The flow class; its module has the file's name, so that later steps find its classes."""
+    """Flow class. Its module is named after the file, so that later steps can unpickle its classes."""
     sys.path.insert(0, code_dir)
     path = os.path.join(code_dir, flow_file)
     sys.argv[:] = [path]
@@ -169,9 +169,9 @@ def _load_flow(code_dir: str, flow_file: str, name: str) -> "Any":
         module = __import__(module_name)
         if os.path.abspath(getattr(module, "__file__", None) or "") == os.path.abspath(path):
             return getattr(module, name)
-    import importlib.util  # noqa: PLC0415 - only for files whose name another module has
+    import importlib.util  # noqa: PLC0415 - needed only if another module has the file's name
 
-    from airflow_conda_flow.runtime.user_sources import UncachedLoader  # noqa: PLC0415 - path is set by main
+    from airflow_conda_flow.runtime.user_sources import UncachedLoader  # noqa: PLC0415 - main sets the path
 
     loader = UncachedLoader(module_name, path)
     spec = importlib.util.spec_from_file_location(module_name, path, loader=loader)
@@ -182,7 +182,7 @@ def _load_flow(code_dir: str, flow_file: str, name: str) -> "Any":
 
 
 def _join_step() -> None:
-    """Keep a flow file from compiling its DAG in a process that the step spawned, and its folder as it is."""
+    """Prepare a process that the step spawned: its flow file compiles no DAG and gets no bytecode."""
     sys.meta_path.insert(0, _OwnPackage(_root()))
     from airflow_conda_flow.flow import flowspec  # noqa: PLC0415 - the parent set the path
     from airflow_conda_flow.runtime import user_sources  # noqa: PLC0415 - the parent set the path

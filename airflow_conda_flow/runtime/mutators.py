@@ -1,6 +1,7 @@
-"""Runs the mutators of a flow in a step's process, where what they do to the flow is done already.
+"""Mutators of a flow, run again in the step process.
 
-They run for what they leave at their classes and modules, which steps and user decorators may read.
+Their changes to the flow were made when it was read. They run here for the values that they leave in their
+classes and modules, which steps and user decorators may read.
 """
 
 import sys
@@ -20,19 +21,19 @@ if TYPE_CHECKING:
 
 
 def run_again(flow: "Any", task: "StepTask", texts: "list[str]") -> None:
-    """Run both halves of every mutator; a failure is said in the step's log and changes nothing else.
+    """Run both halves of every mutator. A failure is reported in the step's log and has no other effect.
 
-    A mutator may read files that only the launching machine has; the flow was read there.
+    A mutator may read files that exist only on the launching machine, where the flow was read.
 
     Args:
         flow: the flow object.
         task: the running task.
-        texts: decorators of ``--with``.
+        texts: decorators given with ``--with``.
     """
     flow_class = type(flow)
     stored = {name: task.load(name) for name in members_of(flow_class, Config) if task.has(name)}
     try:
-        with redirect_stdout(StringIO()):  # printed already, where the flow was read
+        with redirect_stdout(StringIO()):  # already printed when the flow was read
             FlowDraft(flow_class, GivenConfigs(stored=stored)).mutate_again(texts)
     except Exception as error:  # noqa: BLE001 - a user's mutator may raise anything
         sys.stderr.write(

@@ -1,4 +1,4 @@
-"""Renders cards of the users' own types, in the step process: it has the libraries that they need."""
+"""Renderer of users' own card types. It runs in the step process, which has the libraries they need."""
 
 import signal
 import threading
@@ -13,20 +13,20 @@ if TYPE_CHECKING:
 
 
 class _TooLong(BaseException):
-    """The card's time is over; no ``except Exception`` of a user's hides it."""
+    """A card's time is up. Derived from ``BaseException``, so that no ``except Exception`` catches it."""
 
 
 def rendered(
     attributes: "dict[str, Any]", parts: "list[Any]", flow: "Any", task: "Any", data: "Any" = None
 ) -> "tuple[str | None, str | None]":
-    """The page of a card, and why there is none; both None where the card makes none.
+    """Pair (page, problem) of a card; both are None if the card makes no page.
 
     Args:
-        attributes: those of its decorator.
-        parts: what the step appended.
+        attributes: attributes of the card's decorator.
+        parts: components that the step appended.
         flow: the flow object.
-        task: the client's object for the task.
-        data: what ``refresh`` was given.
+        task: the client's ``Task`` object for the task.
+        data: data passed to ``refresh``.
     """
     from airflow_conda_flow.flow.current_run import current  # noqa: PLC0415 - few steps have such cards
 
@@ -50,8 +50,8 @@ def rendered(
             card_type.__name__,
             attributes["timeout"],
         )
-    except (Exception, SystemExit) as error:  # noqa: BLE001 - a card never fails a step
-        from airflow_conda_flow.runtime import failure  # noqa: PLC0415 - only where something failed
+    except (Exception, SystemExit) as error:  # noqa: BLE001 - a card must never fail its step
+        from airflow_conda_flow.runtime import failure  # noqa: PLC0415 - needed after a failure only
 
         return None, str(failure.describe(error)["traceback"])
     if page is not None and not isinstance(page, str):

@@ -1,4 +1,4 @@
-"""An artifact's bytes: pickled to a file while hashed, and read back.
+"""Bytes of an artifact: pickled to a file and hashed at the same time, and read back.
 
 The file is a pickle. With protocol 5, large buffers follow it (https://peps.python.org/pep-0574/)::
 
@@ -7,8 +7,8 @@ The file is a pickle. With protocol 5, large buffers follow it (https://peps.pyt
     footer   offset and length of the index, 8 bytes each, little endian, and the magic
     index    {"buffers": [[offset, length, read-only], ...]}
 
-Buffers are read through a private mapping of the file: an array is writable, and neither copied nor
-read before it is touched. Any pickle reader can read a file without buffers.
+Buffers are read through a private mapping of the file: an array is writable, is not copied, and is read
+from disk only when it is used. Any pickle reader can read a file without buffers.
 """
 
 import hashlib
@@ -26,19 +26,19 @@ if TYPE_CHECKING:
 
 _FOOTER = struct.Struct("<QQ8s")
 _MAGIC = b"ACFBUF1\n"
-_FIRST_WITH_BUFFERS = 5
-_ALIGNMENT = 64
-_LEAST_BUFFER = 64 * 1024
-_CHUNK = 256 * 1024
-_READ_WHOLE = 1024 * 1024
-_PREVIEW = 80
-_LONGEST_INT = 200  # bits; Python refuses to write out very long ones
+_FIRST_WITH_BUFFERS = 5  # the pickle protocol that PEP 574 added
+_ALIGNMENT = 64  # bytes; one cache line
+_LEAST_BUFFER = 64 * 1024  # bytes; smaller buffers stay in the pickle stream
+_CHUNK = 256 * 1024  # bytes; see _write_in_chunks
+_READ_WHOLE = 1024 * 1024  # bytes; a larger pickle is not copied to memory as a whole
+_PREVIEW = 80  # characters
+_LONGEST_INT = 200  # bits; Python refuses to print much longer integers
 
 
 def dump_to_file(value: "Any", path: str, protocol: int) -> "ArtifactRef":
-    """Write a value's bytes to a new file; returns the ``ArtifactRef`` of it.
+    """Write a value's bytes to a new file and return its ``ArtifactRef``.
 
-    Raises whatever pickle raises for a value that cannot be pickled; the file is then incomplete.
+    Raises what pickle raises for a value that cannot be pickled; the file is then incomplete.
     """
     with open(path, "xb") as stream:
         sink = _Sink(stream)
@@ -53,14 +53,14 @@ def dump_to_file(value: "Any", path: str, protocol: int) -> "ArtifactRef":
 
 
 def digest(value: "Any", protocol: int) -> str:
-    """The sha256 that ``dump_to_file`` would give, without writing."""
+    """SHA-256 that ``dump_to_file`` would return, computed without writing a file."""
     sink = _Sink(None)
     _dump(value, sink, protocol)
     return sink.digest.hexdigest()
 
 
 def load_from_file(path: str) -> "Any":
-    """The value in a file of ``dump_to_file``."""
+    """Value in a file that ``dump_to_file`` wrote."""
     with open(path, "rb") as stream:
         size = stream.seek(0, io.SEEK_END)
         footer = _read_footer(stream, size)
@@ -79,12 +79,12 @@ def load_from_file(path: str) -> "Any":
 
 
 def type_name(value: "Any") -> str:
-    """The full name of a value's type, such as ``builtins.dict``."""
+    """Full name of a value's type, such as ``builtins.dict``."""
     return "%s.%s" % (type(value).__module__, type(value).__qualname__)
 
 
 class _Sink:
-    """Takes bytes, hashes them, and writes them where there is a file."""
+    """Output that hashes all bytes, and writes them if it has a file."""
 
     def __init__(self, stream: "BinaryIO | None") -> None:
         self.stream = stream
@@ -102,10 +102,10 @@ class _Sink:
         return len(data)
 
     def _write_in_chunks(self, view: "memoryview") -> None:
-        """Each chunk is hashed and written while it is in the processor's cache.
+        """Hash and write a chunk at a time, while the chunk is in the processor's cache.
 
-        From a copy: another thread of the step may change the value meanwhile, and then what is
-        hashed must still be what is written.
+        Each chunk is copied first: another thread of the step may change the value in between, and the bytes
+        that are written must be those that were hashed.
         """
         for start in range(0, len(view), _CHUNK):
             self._take(view[start : start + _CHUNK].tobytes())
@@ -152,9 +152,9 @@ def _read_footer(stream: "BinaryIO", size: int) -> "tuple[int, int] | None":
 
 
 def _preview(value: "Any") -> "str | None":
-    """A short text of a plain value, for people who list artifacts.
+    """Short text of a plain value, for people who list artifacts; None for other values.
 
-    Subclasses are left out: their ``repr`` may be anything, and may fail.
+    Subclasses get no preview: their ``repr`` may be anything, and may fail.
     """
     if type(value) is str:
         value = value[:_PREVIEW]

@@ -1,16 +1,16 @@
-"""The messages between a runner and its step process: one JSON object a line.
+"""Messages between a runner and its step process: one JSON object per line.
 
-    runner → step   task       first and once: everything that the step process needs
+    runner → step   task       sent first and once: everything that the step process needs
     step → runner   fetch      asks for an artifact's file; answered by ``artifact`` or ``error``
     step → runner   ask        asks about past runs; answered by ``answer`` or ``error``
-    step → runner   publish    has written an artifact's file; not answered
-    step → runner   clock      the step's own time begins, or has ended; not answered
-    step → runner   cards      what the step's cards hold; not answered
+    step → runner   publish    an artifact's file is complete; not answered
+    step → runner   clock      the step's time limit starts or ends; not answered
+    step → runner   cards      the contents of the step's cards; not answered
     step → runner   done       the step returned: its artifacts and its transition
     step → runner   failed     the step raised: the exception as plain data
 
-``records/shapes.py`` has the keys of each. The step process compares the version that the ``task``
-message states with its own.
+``records/shapes.py`` defines the keys of each message. The step process compares its own version
+with the one in the ``task`` message.
 """
 
 import _thread
@@ -20,7 +20,7 @@ import os
 from airflow_conda_flow.errors import CondaFlowError
 
 VERSION = 1
-"""Raise it when an older end would get a message wrong."""
+"""Version of the protocol. Increase it when an older peer would misread a message."""
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -51,17 +51,17 @@ if TYPE_CHECKING:
 
 
 running: "MessageStream | None" = None
-"""The way to the runner, in a step process; None elsewhere."""
+"""Connection to the runner in a step process; None elsewhere."""
 
 
 s3: "S3Access | None" = None
-"""How the S3 client of a step process reaches its runner, and where it puts things; None elsewhere."""
+"""Socket, root and scratch directory for the S3 client of a step process; None elsewhere."""
 
 
 class MessageStream:
-    """Messages over a file descriptor of a connected socket.
+    """Messages over the file descriptor of a connected socket.
 
-    Any thread may send and request; one at a time receives.
+    Any thread may call ``send`` and ``request``; only one thread at a time may call ``receive``.
     """
 
     def __init__(self, descriptor: int) -> None:
@@ -73,7 +73,7 @@ class MessageStream:
         self._unanswered = 0
 
     def send(self, message: "StepMessage") -> None:
-        """Write one message whole."""
+        """Write one complete message."""
         data = memoryview(encode(message))
         with self._writing:
             while data:
@@ -83,7 +83,7 @@ class MessageStream:
         """Write one message and wait for its answer.
 
         Raises:
-            CondaFlowError: the runner is gone, or this is not the process that it started.
+            CondaFlowError: the runner is gone, or this process is not the one that the runner started.
         """
         if os.getpid() != self._pid:
             raise CondaFlowError(
@@ -94,7 +94,7 @@ class MessageStream:
         with self._asking:
             self._unanswered += 1
             self.send(message)
-            while self._unanswered:  # a signal may have ended an earlier wait; its answer comes first
+            while self._unanswered:  # first drop answers to requests whose wait was interrupted by a signal
                 answer = self.receive()
                 self._unanswered -= 1
         if answer is None:
@@ -102,13 +102,13 @@ class MessageStream:
         return answer
 
     def receive(self) -> "Any":
-        """The next message; None when the other end is gone."""
+        """Next message; None if the other end is gone."""
         line = self._reader.readline()
         return decode(line) if line.endswith(b"\n") else None
 
 
 def encode(message: "Mapping[str, Any]") -> bytes:
-    r"""One line of ASCII JSON.
+    r"""Message as one line of ASCII JSON.
 
     >>> encode({"type": "fetch", "size": 1})
     b'{"type":"fetch","size":1}\n'
@@ -117,15 +117,15 @@ def encode(message: "Mapping[str, Any]") -> bytes:
 
 
 def decode(line: bytes) -> "Any":
-    """The inverse of ``encode``."""
+    """Message in a line; the inverse of ``encode``."""
     return json.loads(line.decode("ascii"))
 
 
 def check_version(message: "TaskMessage") -> None:
-    """Compare the version that a runner speaks with that of this end.
+    """Check that the runner uses the same version of the protocol.
 
     Raises:
-        CondaFlowError: they differ.
+        CondaFlowError: the versions differ.
     """
     version = message.get("version")
     if version != VERSION:
@@ -137,59 +137,59 @@ def check_version(message: "TaskMessage") -> None:
 
 
 def fetch(ref: "ArtifactRef") -> "FetchMessage":
-    """Ask for the file of an artifact."""
+    """Request for the file of an artifact."""
     return {"type": "fetch", "sha256": ref["sha256"], "size": ref["size"]}
 
 
 def artifact(path: str) -> "ArtifactMessage":
-    """The answer to ``fetch``: a verified file that stays as it is."""
+    """Answer to ``fetch``: path of a verified file that will not change."""
     return {"type": "artifact", "path": path}
 
 
 def ask(call: str, arguments: "list[Any]") -> "AskMessage":
-    """Ask about past runs: ``call`` is a method of ``datastore.catalogue.RunCatalogue``."""
+    """Request about past runs; ``call`` is a method of ``datastore.catalogue.RunCatalogue``."""
     return {"type": "ask", "call": call, "arguments": arguments}
 
 
 def answer(value: "Any") -> "AnswerMessage":
-    """The answer to ``ask``."""
+    """Answer to ``ask``."""
     return {"type": "answer", "value": value}
 
 
 def error(message: str, error_type: str = "CondaFlowError") -> "ErrorMessage":
-    """The other answer to ``fetch`` and ``ask``: the failure, and which of our errors it is."""
+    """Negative answer to ``fetch`` and ``ask``: the failure, and the name of our error class."""
     return {"type": "error", "message": message, "error": error_type}
 
 
 def publish(path: str, ref: "ArtifactRef") -> "PublishMessage":
-    """Say that an artifact's file is complete, and give it to the runner."""
+    """Notice that an artifact's file is complete; the runner takes the file over."""
     return {"type": "publish", "path": path, "sha256": ref["sha256"], "size": ref["size"]}
 
 
 def clock(seconds: "float | None") -> "ClockMessage":
-    """Say that the step ends by itself within so many seconds; None: from now on there is no limit."""
+    """Notice that the step has to end within this many seconds; None: there is no limit from now on."""
     return {"type": "clock", "seconds": seconds}
 
 
 def cards(contents: "list[CardContent]", is_last: bool) -> "CardsMessage":
-    """Say what the step's cards hold, and whether that is all; not answered."""
+    """Contents of the step's cards; ``is_last`` marks the final ones. Not answered."""
     return {"type": "cards", "cards": contents, "is_last": is_last}
 
 
 def done(artifacts: "dict[str, ArtifactRef]", transition: "Transition | None", python: str) -> "DoneMessage":
-    """Say that the step returned; every artifact named was published, or stored before."""
+    """Notice that the step returned; every artifact in it has been published or was already stored."""
     return {"type": "done", "artifacts": artifacts, "transition": transition, "python": python}
 
 
 def failed(
     exception: "ExceptionRecord", python: str, artifacts: "dict[str, ArtifactRef] | None" = None
 ) -> "FailedMessage":
-    """Say that the step raised.
+    """Notice that the step raised an exception.
 
     Args:
-        exception: what it raised.
-        python: the version that it ran on.
-        artifacts: what a step under ``@catch`` leaves to those that follow.
+        exception: the exception.
+        python: version of Python that the step ran on.
+        artifacts: artifacts that a step under ``@catch`` leaves to the steps after it.
     """
     message: "FailedMessage" = {"type": "failed", "exception": exception, "python": python}
     if artifacts is not None:
@@ -198,5 +198,5 @@ def failed(
 
 
 def s3_request(call: str, arguments: "list[Any]") -> "S3Request":
-    """Ask for objects: ``call`` is a method of ``datastore.s3_objects.S3Objects``."""
+    """Request for objects; ``call`` is a method of ``datastore.s3_objects.S3Objects``."""
     return {"call": call, "arguments": arguments}

@@ -1,9 +1,9 @@
-"""Unix sockets whose paths are longer than the 108 bytes (104 on macOS) that a system takes."""
+"""Unix sockets with paths longer than the system's limit of 108 bytes (104 on macOS)."""
 
 import contextlib
 import os
 
-_LONGEST = 100
+_LONGEST = 100  # bytes; below the limits of Linux and macOS
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 @contextlib.contextmanager
 def short(path: str) -> "Iterator[str]":
-    """A path by which to bind or connect while the block runs; in Linux through a descriptor of its folder.
+    """Path to bind or connect to while the block runs; a long one leads through ``/proc/self/fd`` on Linux.
 
     >>> with short("/tmp/s3") as path:
     ...     path

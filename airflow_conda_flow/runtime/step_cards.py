@@ -1,4 +1,4 @@
-"""``current.card``: what a step appends to its cards, and how that gets to the runner."""
+"""``current.card``: the components that a step appends to its cards, and their way to the runner."""
 
 import sys
 import time
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     Attributes = dict[str, Any]
 
 _REST = 1.0
-"""Seconds between two refreshes of a card that the step itself renders."""
+"""Minimum seconds between two refreshes of a card that the step process renders itself."""
 
 
 class StepCard:
@@ -31,39 +31,39 @@ class StepCard:
         self.data: "Any" = None
         self.components: "dict[str, Any]" = {}
 
-    def append(self, component: "Any", id: "str | None" = None) -> None:  # noqa: A002 - the field's own name for it
-        """Put a part at the end; with an ``id`` it can be had from ``components`` again."""
+    def append(self, component: "Any", id: "str | None" = None) -> None:  # noqa: A002 - Metaflow's name
+        """Append a component; with an ``id`` it is also available in ``components``."""
         self.parts.append(component)
         if id is not None:
             self.components[id] = component
 
     def extend(self, components: "Iterable[Any]") -> None:
-        """Put parts at the end."""
+        """Append several components."""
         self.parts.extend(components)
 
     def clear(self) -> None:
-        """Take all parts away."""
+        """Remove all components."""
         del self.parts[:]
         self.components.clear()
 
     def refresh(self, data: "Any" = None, force: bool = False) -> None:
-        """Make the card anew from what it holds now, while the step runs.
+        """Update the card with its current contents, while the step runs.
 
         Args:
-            data: what ``render_runtime`` of a type of one's own is given.
-            force: of such a type, also within a second of the last time.
+            data: passed to ``render_runtime`` of a user's own card type.
+            force: update a user's own card type even if its last update was less than a second ago.
         """
         self.data = data
         self._cards.refresh_now(force)
 
 
 class StepCards:
-    """The cards of the running step: ``current.card``, and ``current.card["id"]``.
+    """Cards of the running step: ``current.card``, and ``current.card["id"]``.
 
     Args:
-        cards: the attributes of its decorators.
-        stream: the way to the runner.
-        flow: the flow object, for cards that show an artifact as it is.
+        cards: attributes of the card decorators.
+        stream: connection to the runner.
+        flow: the flow object, for cards that show an artifact unchanged.
     """
 
     def __init__(self, cards: "list[Attributes]", stream: "MessageStream", flow: "Any") -> None:
@@ -76,7 +76,7 @@ class StepCards:
         self._by_id = {each["id"]: card for each, card in zip(cards, self._cards) if each["id"] is not None}
 
     def __getitem__(self, name: str) -> "StepCard":
-        """The card of that id; if there is none, one that nobody sees, so that a card fails no step."""
+        """Card with this id. An unknown id gives a card that is never shown: cards must not fail a step."""
         if name not in self._by_id:
             sys.stderr.write(
                 "This step has no card with the id %r; what is appended to it is not shown. It has: %s.\n"
@@ -86,7 +86,7 @@ class StepCards:
         return self._by_id[name]
 
     def __setitem__(self, name: str, components: "Iterable[Any]") -> None:
-        """Put these parts in the places of those that the card has."""
+        """Replace the components of a card."""
         card = self[name]
         card.clear()
         card.extend(components)
@@ -94,26 +94,26 @@ class StepCards:
     def __contains__(self, name: str) -> bool:
         return name in self._by_id
 
-    def append(self, component: "Any", id: "str | None" = None) -> None:  # noqa: A002 - the field's own name for it
-        """Put a part at the end of the step's card."""
+    def append(self, component: "Any", id: "str | None" = None) -> None:  # noqa: A002 - Metaflow's name
+        """Append a component to the step's card."""
         self._meant().append(component, id)
 
     def extend(self, components: "Iterable[Any]") -> None:
-        """Put parts at the end of the step's card."""
+        """Append several components to the step's card."""
         self._meant().extend(components)
 
     def clear(self) -> None:
-        """Take all parts of the step's card away."""
+        """Remove all components from the step's card."""
         self._meant().clear()
 
     def refresh(self, data: "Any" = None, force: bool = False) -> None:
-        """Make the cards anew from what they hold now, while the step runs; as a card's own ``refresh``."""
+        """Update all cards with their current contents, while the step runs; as ``StepCard.refresh``."""
         for card in self._cards:
             card.data = data
         self.refresh_now(force)
 
     def refresh_now(self, force: bool) -> None:
-        """Send what the cards hold, if there is none that takes time, or it had some rest."""
+        """Send the cards' contents; if rendering takes time, at most once a second unless forced."""
         is_due = force or time.time() - self._refreshed >= _REST
         if is_due or not any(each["type"] in OWN_TYPES for each in self._attributes):
             self._refreshed = time.time()
@@ -121,15 +121,15 @@ class StepCards:
 
     @property
     def components(self) -> "dict[str, Any]":
-        """The parts of the step's card that were appended with an id."""
+        """Components of the step's card that were appended with an id."""
         return self._meant().components
 
     def send(self, last: bool = False, done: "tuple[Any, Any] | None" = None) -> None:
-        """Give the runner what the cards hold.
+        """Send the cards' contents to the runner.
 
         Args:
-            last: whether the step has ended.
-            done: the artifacts and the transition of a step that is done.
+            last: True if the step has ended.
+            done: artifacts and transition, if the step has succeeded.
         """
         cards = [
             self._own(each, card, last, done) if each["type"] in OWN_TYPES else self._ours(each, card)
@@ -143,12 +143,12 @@ class StepCards:
     def _own(
         self, attributes: "Attributes", card: "StepCard", last: bool, done: "tuple[Any, Any] | None"
     ) -> "CardContent":
-        """A card of a type that users wrote. One of a step that failed is a page of ours, which says why."""
+        """Content of a card of a user's own type; empty if the step failed, as our page then shows why."""
         said: "CardContent" = {"id": attributes["id"], "parts": [], "html": None, "is_none": False}
         if last and done is None:
             return said
-        from airflow_conda_flow.flow.current_run import current  # noqa: PLC0415 - likewise
-        from airflow_conda_flow.runtime import own_cards  # noqa: PLC0415 - likewise
+        from airflow_conda_flow.flow.current_run import current  # noqa: PLC0415 - few steps have such cards
+        from airflow_conda_flow.runtime import own_cards  # noqa: PLC0415 - few steps have such cards
 
         task = bound("running_task")(current, self._started, *(done or ()))
         said["html"], problem = own_cards.rendered(attributes, card.parts, self._flow, task, card.data)
@@ -160,14 +160,14 @@ class StepCards:
         return said
 
     def _html(self, card: "Attributes") -> "str | None":
-        """The page that the step made itself, of a card that shows an artifact as it is."""
+        """Page made by the step itself, for a card of type ``html``; None for other types."""
         if card["type"] != "html":
             return None
         value = getattr(self._flow, (card["options"] or {}).get("attribute", "html"), None)
         return value if isinstance(value, str) else None
 
     def _meant(self) -> "StepCard":
-        """The card that ``current.card`` means: the only one, the one to customize, or that without an id."""
+        """Card that ``current.card`` means: the only card, or that with ``customize``, or without an id."""
         if len(self._cards) == 1:
             return self._cards[0]
         pairs = [pair for pair in zip(self._attributes, self._cards) if _takes_parts(pair[0])]

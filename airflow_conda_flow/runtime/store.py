@@ -1,4 +1,4 @@
-"""The artifacts of one task, as the step process sees them: read on first touch, written at the end."""
+"""Artifacts of one task in the step process: read on first access, written at the end."""
 
 import os
 
@@ -12,18 +12,18 @@ if TYPE_CHECKING:
     from airflow_conda_flow.records.shapes import ArtifactRef
     from airflow_conda_flow.runtime.protocol import MessageStream
 
-_IMMUTABLE = (type(None), bool, int, float, complex, str, bytes)
-_MOST_PARTS = 1000
+_IMMUTABLE = (type(None), bool, int, float, complex, str, bytes)  # the same object is the same value
+_MOST_PARTS = 1000  # per container; keeps the search for an unpicklable part short
 
 
 class ArtifactClient:
-    """Reads and writes artifacts through the runner.
+    """Reader and writer of artifacts, through the runner.
 
     Args:
-        stream: the way to the runner.
-        scratch: a directory for files on their way to the datastore.
-        pickle_protocol: what every later step can read.
-        step: the step's name, for messages.
+        stream: connection to the runner.
+        scratch: directory for files on their way to the datastore.
+        pickle_protocol: highest protocol that every later step can read.
+        step: name of the step, for messages.
     """
 
     def __init__(self, stream: "MessageStream", scratch: str, pickle_protocol: int, step: str) -> None:
@@ -38,14 +38,14 @@ class ArtifactClient:
         raise TypeError("a flow, and an input of a join, is no value; take the attributes that you need")
 
     def load(self, ref: "ArtifactRef", name: str) -> "Any":
-        """The value of a stored artifact.
+        """Value of a stored artifact.
 
         Args:
-            ref: which artifact.
-            name: what messages call it.
+            ref: reference of the artifact.
+            name: name of the artifact in messages.
 
         Raises:
-            ArtifactError: this step's environment cannot unpickle it.
+            ArtifactError: this step's environment cannot unpickle the value.
         """
         path = self._path(ref)
         try:
@@ -59,10 +59,10 @@ class ArtifactClient:
             ) from cause
 
     def store(self, name: str, value: "Any") -> "ArtifactRef":
-        """Pickle a value and hand its file to the runner; returns its reference.
+        """Pickle a value, hand its file to the runner, and return its reference.
 
         Raises:
-            UnpicklableArtifact: names the attribute, the step and the type.
+            UnpicklableArtifact: the value cannot be pickled; the message names the attribute, step and type.
         """
         path = os.path.join(self._scratch, "artifact-%d" % self._written)
         self._written += 1
@@ -77,12 +77,12 @@ class ArtifactClient:
         return ref
 
     def is_unchanged(self, value: "Any", original: "Any", ref: "ArtifactRef") -> bool:
-        """Whether a value that was loaded from ``ref`` still is what was loaded.
+        """True if a value that was loaded from ``ref`` has not changed since.
 
         Args:
-            value: what the attribute holds now.
-            original: the object that ``load`` gave.
-            ref: where it came from.
+            value: current value of the attribute.
+            original: object that ``load`` returned.
+            ref: reference it was loaded from.
         """
         if ref["protocol"] > self._protocol:
             return False
@@ -92,9 +92,9 @@ class ArtifactClient:
             now = pickling.digest(value, ref["protocol"])
             if now == ref["sha256"]:
                 return True
-            # Equal values may pickle differently (a set's order): compare with a fresh copy.
+            # Equal values may pickle differently (a set's order), so compare with a fresh copy.
             return now == pickling.digest(self.load(ref, ""), ref["protocol"])
-        except Exception:  # noqa: BLE001 - what cannot be compared is stored, and fails there
+        except Exception:  # noqa: BLE001 - if in doubt, the value is stored, and storing reports the error
             return False
 
     def _path(self, ref: "ArtifactRef") -> str:
@@ -129,7 +129,7 @@ def _hint(cause: "Exception") -> str:
 
 
 def _find_unpicklable(value: "Any", pickle_protocol: int, seen: "set[int]") -> "tuple[str, Any]":
-    """Where inside dicts, lists, tuples and attributes the value that cannot be pickled is."""
+    """Path and value of the innermost unpicklable part, inside dicts, lists, tuples and attributes."""
     if callable(value) or id(value) in seen:
         return "", value
     seen.add(id(value))

@@ -1,4 +1,4 @@
-"""One task inside its step process: the object behind ``self`` while a step runs."""
+"""One task in its step process: the object behind ``self`` while a step runs."""
 
 import sys
 import types
@@ -25,18 +25,18 @@ if TYPE_CHECKING:
     from airflow_conda_flow.runtime.protocol import MessageStream
     from airflow_conda_flow.runtime.step_cards import StepCards
 
-_OURS = frozenset(["_task"])
-_READ_WHOLE = 256 * 1024  # bytes of values that every split may read
-_BLOCK = 64 * 1024
-_MOST_BLOCKS = 200  # each is named in the manifest, which every split reads
+_OURS = frozenset(["_task"])  # attributes of a flow object that are not artifacts
+_READ_WHOLE = 256 * 1024  # bytes; up to this size every split reads the whole list of values
+_BLOCK = 64 * 1024  # bytes; approximate least size of a block of values
+_MOST_BLOCKS = 200  # each block is named in the manifest, which every split reads
 
 
 class StepTask:
-    """Loads artifacts, takes the transition, and gathers the outputs of one task.
+    """State of one task: loads its artifacts, takes its transition, and collects its outputs.
 
     Args:
         message: the ``task`` message.
-        stream: the way to the runner.
+        stream: connection to the runner.
     """
 
     def __init__(self, message: "TaskMessage", stream: "MessageStream") -> None:
@@ -60,40 +60,40 @@ class StepTask:
         self._transition: "Transition | None" = None
         self._opened: "SplitValues | None" = None
         self._catch_var = message["catch_var"]
-        # The main node of a num_parallel says what comes next; a worker may just return.
+        # Only the main node of a num_parallel decides the transition; a worker may simply return.
         self._is_worker = message["current"].get("parallel", {}).get("node_index", 0) > 0
         self.flow: "Any" = None
 
     def make_flow(self, flow_class: "Any", call: "ArtifactRef | None") -> "Any":
-        """The flow object of this task, made as the program that started the run made its own.
+        """Flow object of this task, made with the arguments that the starting program used.
 
         Args:
             flow_class: the flow.
-            call: its arguments; None without any.
+            call: reference of the arguments; None if there are none.
         """
         positional, keywords = ([], {}) if call is None else self._client.load(call, "The flow's arguments")
         flow = self.flow = flow_class(*positional, **keywords)
         self._initial = {name: value for name, value in vars(flow).items() if name not in self._namespace}
         for name in set(vars(flow)) - set(self._initial):
-            del vars(flow)[name]  # a step before has stored it, and perhaps changed it
-        flow._task = self  # noqa: SLF001 - the seam for the runtime
+            del vars(flow)[name]  # an earlier step has stored it, and may have changed it
+        flow._task = self  # noqa: SLF001 - interface for the runtime
         return flow
 
     @property
     def is_undecided(self) -> bool:
-        """Whether ``self.next`` has not been called yet."""
+        """True if ``self.next`` has not been called yet."""
         return self._transition is None
 
-    # What a flow object asks for.
+    # Used by the flow object.
 
     @property
     def index(self) -> "int | None":
-        """The number of the innermost split."""
+        """Index of the innermost split; None outside a foreach."""
         return self._stack[-1]["index"] if self._stack else None
 
     @property
     def input(self) -> "Any":
-        """The value of the innermost split, read once."""
+        """Value of the innermost split, read once; None outside a foreach."""
         if not self._stack:
             return None
         if not self._split_value:
@@ -101,7 +101,7 @@ class StepTask:
         return self._split_value[0]
 
     def foreach_stack(self) -> "list[tuple[int, int, Any]]":
-        """(index, number of splits, value) of every foreach around the task."""
+        """Triples (index, number of splits, value) of every foreach around the task."""
         outer = [(frame["index"], frame["num_splits"], self.value_of(frame)) for frame in self._stack[:-1]]
         if not self._stack:
             return outer
@@ -109,22 +109,22 @@ class StepTask:
         return outer + [(inner["index"], inner["num_splits"], self.input)]
 
     def value_of(self, frame: "Frame") -> "Any":
-        """The value of a split; the list that holds it is kept for the next one."""
+        """Value of a split. The list that contains it is cached for the next call."""
         if self._splits_ref != frame["splits"]:
             self._splits = self._client.load(frame["splits"], "The list behind self.input")
             self._splits_ref = frame["splits"]
         return self._splits[frame.get("position", frame["index"])]
 
     def has(self, name: str) -> bool:
-        """Whether there is an artifact of that name."""
+        """True if there is an artifact with this name."""
         return name in self._namespace
 
     def names(self) -> "list[str]":
-        """The names of all artifacts that the step begins with."""
+        """Names of all artifacts that the step starts with."""
         return list(self._namespace)
 
     def load(self, name: str) -> "Any":
-        """The artifact of that name.
+        """Value of the artifact with this name.
 
         Raises:
             MissingArtifact: no earlier step assigned it.
@@ -137,9 +137,9 @@ class StepTask:
         return value
 
     def _missing(self, name: str) -> str:
-        from airflow_conda_flow.runtime.lost_artifacts import why_missing  # noqa: PLC0415 - only where one is
+        from airflow_conda_flow.runtime.lost_artifacts import why_missing  # noqa: PLC0415 - rarely needed
 
-        if name not in self._reasons:  # ``hasattr`` and ``getattr`` may ask again and again
+        if name not in self._reasons:  # cached, because ``hasattr`` and ``getattr`` may ask repeatedly
             given = [each for each in self.inputs or () if name in refs_of(each)]
             self._reasons[name] = why_missing(
                 type(self.flow), self.step, name, [step_of(each) for each in given]
@@ -147,7 +147,7 @@ class StepTask:
         return "Step %r reads self.%s, %s" % (self.step, name, self._reasons[name])
 
     def parameter(self, attribute: str, load: "Callable[[Any], Any]") -> "Any":
-        """The value of a parameter or a config; what the step does to it stays in the step."""
+        """Value of a parameter or config. Changes that the step makes to it are not stored."""
         if attribute not in self._parameters:
             self._parameters[attribute] = load(self.load(attribute))
         return self._parameters[attribute]
@@ -160,7 +160,7 @@ class StepTask:
         condition: "str | None",
         num_parallel: "Any" = None,
     ) -> None:
-        """Take what ``self.next`` says, once."""
+        """Record the arguments of ``self.next``, which may be called once."""
         if self._transition is not None:
             raise TransitionError("Step %r called self.next() twice." % self.step)
         self._transition, self._opened = read_transition(
@@ -168,11 +168,11 @@ class StepTask:
         )
 
     def go_on(self, flow: "Any", targets: "list[Any]", options: "dict[str, Any]") -> None:
-        """Take a transition in place of the step's own; ``options`` may differ from its source.
+        """Record a transition that replaces the step's own; its ``options`` may differ from the source code.
 
         Args:
             flow: the flow object.
-            targets: what ``self.next`` is given, as the source has it.
+            targets: targets of ``self.next``, as in the source code.
             options: ``foreach``, ``condition`` or ``num_parallel``.
         """
         unknown = set(options) - {"foreach", "condition", "num_parallel"}
@@ -192,7 +192,7 @@ class StepTask:
         )
 
     def merge(self, flow: "Any", inputs: "Any", include: "Iterable[str]", exclude: "Iterable[str]") -> None:
-        """Take over the artifacts on which all inputs agree; compared by digest, none is read."""
+        """Copy the artifacts on which all inputs agree. They are compared by digest, and not read."""
         if self.inputs is None:
             raise MergeError("merge_artifacts() works only in a join, and step %r is not one." % self.step)
         wanted, unwanted = set(include), set(exclude)
@@ -216,7 +216,7 @@ class StepTask:
             raise MergeConflict(self._conflict(differing, refs[differing[0]]))
         for name in names:
             ((self._namespace[name], _),) = refs[name].values()
-            vars(flow).pop(name, None)  # what __init__ of the flow assigned gives way
+            vars(flow).pop(name, None)  # merged artifacts replace values that the flow's __init__ assigned
 
     def _conflict(self, names: "list[str]", refs: "dict[str, tuple[ArtifactRef, Input]]") -> str:
         (one, first), (other, second) = list(refs.values())[:2]
@@ -236,10 +236,10 @@ class StepTask:
             )
         )
 
-    # What the step process asks for.
+    # Used by the step process.
 
     def finish(self, flow: "Any") -> "tuple[dict[str, ArtifactRef], Transition | None]":
-        """Store what the step assigned or changed; returns all artifacts and the transition.
+        """Store the attributes that the step assigned or changed; return all artifacts and the transition.
 
         Raises:
             TransitionError: the step did not call ``self.next``.
@@ -265,12 +265,12 @@ class StepTask:
         return artifacts, self._transition
 
     def _store_if_possible(self, name: str, value: "Any", artifacts: "dict[str, ArtifactRef]") -> None:
-        """Store an attribute; a function that cannot be stored is for this step alone, which is said."""
+        """Store an attribute; a function that cannot be pickled is dropped with a message in the log."""
         try:
             artifacts[name] = self._stored(name, value)
         except UnpicklableArtifact:
             artifacts.pop(name, None)
-            if self._initial.get(name, self) is value:  # every step makes its own
+            if self._initial.get(name, self) is value:  # every step's __init__ makes it again
                 return
             if not isinstance(value, (types.FunctionType, types.MethodType)):
                 raise
@@ -280,13 +280,13 @@ class StepTask:
             )
 
     def left_behind(self) -> "dict[str, ArtifactRef]":
-        """All artifacts of a step that failed, for those that follow it; what cannot be stored is not."""
+        """Artifacts of a failed step, for the steps after it; values that cannot be stored are left out."""
         artifacts = dict(self._namespace)
         for name, value in vars(self.flow).items():
             if name not in _OURS:
                 try:
                     artifacts[name] = self._stored(name, value)
-                except Exception:  # noqa: BLE001 - one that failed to be stored may be why the step failed
+                except Exception:  # noqa: BLE001 - storing this value may be the very failure of the step
                     artifacts.pop(name, None)
         return artifacts
 
@@ -300,9 +300,9 @@ class StepTask:
     def _store_splits(
         self, transition: "Transition", splits: SplitValues, artifacts: "dict[str, ArtifactRef]"
     ) -> None:
-        """Say where the splits' values are: the attribute itself, or a list made of it.
+        """Record where the values of the splits are stored: the attribute itself, or a list made from it.
 
-        A long one is stored in blocks too, so that a split need not read the values of all others.
+        A long list is also stored in blocks, so that a split does not have to read the values of all others.
         """
         name, values = transition["foreach"] or "", splits.values
         ref = artifacts.get(name) if splits.is_attribute else None  # an attribute of the class is no artifact
@@ -319,7 +319,7 @@ class StepTask:
 
 
 def _block_length(count: int, size: int) -> int:
-    """How many splits go into one block, for so many values of so many bytes together.
+    """Number of splits per block, for ``count`` values with a total size of ``size`` bytes.
 
     >>> _block_length(10000, 30000), _block_length(10000, 10000000), _block_length(3, 10**9)
     (10000, 66, 1)

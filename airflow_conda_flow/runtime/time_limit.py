@@ -1,7 +1,7 @@
-"""Runs a step for as long as its ``@timeout`` allows.
+"""Time limit of a step, as set by ``@timeout``.
 
-A signal raises in the step itself, so that its ``finally`` blocks run and the traceback shows where
-it was. Code that the signal cannot interrupt is ended by the runner, which is told of the clock.
+A signal raises an exception in the step itself, so that its ``finally`` blocks run and the traceback shows
+where it was. The runner is told of the limit too, and ends code that the signal cannot interrupt.
 """
 
 import signal
@@ -24,17 +24,17 @@ def run(
     step: str,
     stream: "MessageStream",
 ) -> None:
-    """Call the step's method.
+    """Call the step's method with a time limit.
 
     Args:
         method: the step.
-        arguments: what it takes.
-        seconds: how long it may run.
-        step: its name.
-        stream: the way to the runner.
+        arguments: arguments of the step.
+        seconds: time limit.
+        step: name of the step.
+        stream: connection to the runner.
 
     Raises:
-        TimeoutException: it ran for longer.
+        TimeoutException: the step ran longer than that.
     """
 
     def end(_number: int, _frame: "Any") -> "NoReturn":
@@ -51,7 +51,7 @@ def run(
 
 
 def message(step: str, seconds: float) -> str:
-    """What to say of a step that took too long.
+    """Message for a step that took too long.
 
     >>> message("train", 3723.5)
     'Step train timed out after 1 hours, 2 minutes, 3.5 seconds'

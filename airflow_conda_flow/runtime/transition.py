@@ -1,4 +1,4 @@
-"""What a call of ``self.next`` means, checked against the graph."""
+"""Transition that a call of ``self.next`` asks for, checked against the graph."""
 
 from airflow_conda_flow.errors import TransitionError
 from airflow_conda_flow.flow.constants import flow_constants
@@ -10,18 +10,18 @@ if TYPE_CHECKING:
 
     from airflow_conda_flow.records.shapes import NodeSummary, Transition
 
-_INDEXABLE = (list, tuple, range)
-_NAMES_ITSELF = (str, int, float, bool)
-_LONGEST_NAME = 60
-_LONGEST_INT = 200  # bits; Python refuses to write out very long ones
+_INDEXABLE = (list, tuple, range)  # stored unchanged; any other iterable becomes a list
+_NAMES_ITSELF = (str, int, float, bool)  # types whose short values serve as display names
+_LONGEST_NAME = 60  # characters
+_LONGEST_INT = 200  # bits; Python refuses to print much longer integers
 
 
 class SplitValues:
-    """The values that a foreach runs over.
+    """Values that a foreach runs over.
 
     Attributes:
         values: the values, by index.
-        is_attribute: whether they are the attribute itself, not a list made of it.
+        is_attribute: True if they are the attribute itself, and not a list made from it.
     """
 
     def __init__(self, values: "Any", is_attribute: bool) -> None:
@@ -38,12 +38,12 @@ def read_transition(
     condition: "str | None",
     num_parallel: "Any" = None,
 ) -> "tuple[Transition, SplitValues | None]":
-    """The transition as the task manifest holds it, and the values of a foreach, which are not stored yet.
+    """Transition for the task manifest, and the values of a foreach, which the caller has to store.
 
-    ``num_parallel`` is a foreach over the numbers of the nodes.
+    ``num_parallel`` is treated as a foreach over the node numbers.
 
     Raises:
-        TransitionError: the call is not what the graph says, or the attribute it names is wrong.
+        TransitionError: the call differs from the graph, or the attribute that it names is missing or wrong.
     """
     chosen = None
     if condition is not None:
@@ -90,7 +90,7 @@ def read_transition(
 
 
 def own_transition(node: "NodeSummary") -> "Transition":
-    """The transition of a linear step that did not call ``self.next``."""
+    """Transition of a linear step that did not call ``self.next``."""
     return {
         "next": list(node["out_steps"]),
         "foreach": None,
@@ -125,7 +125,7 @@ def _chosen(flow: "Any", step: str, targets: "tuple[Any, ...]", condition: str) 
         ) from None
     try:
         known = value in cases
-    except TypeError:  # it cannot be hashed
+    except TypeError:  # the value is not hashable
         known = False
     if not known:
         raise TransitionError(
@@ -136,9 +136,9 @@ def _chosen(flow: "Any", step: str, targets: "tuple[Any, ...]", condition: str) 
 
 
 def _attributes(flow: "Any") -> "list[str]":
-    """The names that the step could have meant."""
+    """Attribute names that the user may have meant."""
     names = set(vars(flow)) | set(flow_constants(type(flow)))
-    task = flow._task  # noqa: SLF001 - the seam for the runtime
+    task = flow._task  # noqa: SLF001 - interface for the runtime
     if task is not None:
         names.update(task.names())
     return sorted(name for name in names if name != "_task")
@@ -154,7 +154,7 @@ def _splits(flow: "Any", step: str, foreach: str) -> SplitValues:
         ) from None
     try:
         values = value if isinstance(value, _INDEXABLE) else list(value)
-        if iter(value) is value:  # it is used up now, so the list takes its place
+        if iter(value) is value:  # an iterator is used up now, so the list replaces it
             vars(flow)[foreach] = value = values
     except TypeError:
         raise TransitionError(
@@ -169,7 +169,7 @@ def _splits(flow: "Any", step: str, foreach: str) -> SplitValues:
 
 
 def _nodes(step: str, num_parallel: "Any") -> "Any":
-    """The numbers of the nodes of a ``num_parallel``."""
+    """Node numbers of a ``num_parallel``."""
     if type(num_parallel) is not int or num_parallel < 1:
         raise TransitionError(
             "Step %r calls self.next() with num_parallel=%r. Write a whole number from 1 up."
@@ -179,7 +179,7 @@ def _nodes(step: str, num_parallel: "Any") -> "Any":
 
 
 def _split_name(index: int, value: "Any") -> str:
-    """What people call a split: its value where that is short, else its number, such as ``#3``."""
+    """Display name of a split: its value if that is short, otherwise its number, such as ``#3``."""
     if type(value) in _NAMES_ITSELF and not (type(value) is int and value.bit_length() > _LONGEST_INT):
         text = str(value)
         if 0 < len(text) <= _LONGEST_NAME and text.isprintable():

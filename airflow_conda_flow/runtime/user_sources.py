@@ -1,6 +1,7 @@
-"""Keeps bytecode of the user's sources out of the user's folder: nothing appears beside a flow file.
+"""Import hook that writes no bytecode into the user's source folder: no ``__pycache__`` appears there.
 
-It would also be wrong at times: to Python, a file that changed within a second, but not in size, is the same.
+Bytecode could also be out of date: Python recognises a change by time in seconds and size only, so it misses
+a quick edit that keeps the size.
 """
 
 import os
@@ -21,14 +22,14 @@ if TYPE_CHECKING:
 
 
 class UncachedLoader(SourceFileLoader):
-    """Loads a module from its source, or from bytecode that is there, and writes none."""
+    """Loader of a module from its source, or from existing bytecode; it never writes bytecode."""
 
     def set_data(self, path: str, data: "Any", *, _mode: "Any" = 0o666) -> None:
         """Write nothing."""
 
 
 def leave_untouched(folder: str) -> None:
-    """From now on, imports of this process write no bytecode in the folder; installed libraries may."""
+    """Keep imports of this process from writing bytecode in the folder, except for installed libraries."""
     root = os.path.abspath(folder)
 
     def find(path: str) -> "FileFinder":

@@ -1,4 +1,4 @@
-"""Runs a step with the decorators that users wrote around it."""
+"""Execution of a step together with the user decorators around it."""
 
 from airflow_conda_flow.errors import FlowDefinitionError
 from airflow_conda_flow.flow.extending.recorded_decorators import find_decorators
@@ -18,13 +18,13 @@ if TYPE_CHECKING:
 def decorated(
     flow: "Any", method: "Any", task: "StepTask", records: "list[UserDecoratorRecord]"
 ) -> "Callable[..., None]":
-    """What is called in place of a step.
+    """Function to call in place of a step.
 
     Args:
         flow: the flow object.
-        method: the step, bound to it.
+        method: the step, bound to the flow object.
         task: the running task.
-        records: the step's decorators, as ``recorded_decorators`` gives them.
+        records: the step's decorators, as returned by ``recorded_decorators``.
     """
     configs: "Any" = _Configs(flow)
     decorators = find_decorators(type(flow), method, records, configs)
@@ -36,7 +36,7 @@ def decorated(
 
 
 class _Around:
-    """One step between the first and the second halves of its decorators."""
+    """One step between the first and second halves of its decorators."""
 
     def __init__(self, flow: "Any", method: "Any", task: "StepTask", decorators: "list[Any]") -> None:
         self._flow = flow
@@ -48,12 +48,12 @@ class _Around:
         self._error: "BaseException | None" = None
 
     def run(self, arguments: "tuple[Any, ...]") -> None:
-        """Run the first halves from the outermost in, the step, and the second halves back out."""
+        """Run the first halves from the outside in, the step, and the second halves from the inside out."""
         try:
             body = self._enter(arguments)
             if body is not None:
                 body()
-        except Exception as error:  # noqa: BLE001 - whatever it is, the decorators may catch it
+        except Exception as error:  # noqa: BLE001 - the decorators may catch any error
             self._error = error
         has_failed = self._error is not None
         for decorator in reversed(self._entered):
@@ -64,7 +64,7 @@ class _Around:
             self._go_on()
 
     def _enter(self, arguments: "tuple[Any, ...]") -> "Callable[[], None] | None":
-        """What is to be called after the first halves; None if the step is left out."""
+        """Function to call after the first halves; None if the step is skipped."""
         name = self._method.__name__
         for decorator in reversed(self._decorators):
             given = decorator.pre_step(name, self._flow, arguments[0] if arguments else None)
@@ -88,7 +88,7 @@ class _Around:
         def call() -> None:
             self._next = given(self._flow, *arguments) or None
             if self._next is None and self._task.is_undecided:
-                self._next = {}  # go on as the step would have
+                self._next = {}  # take the step's usual transition
 
         return call
 
@@ -111,7 +111,7 @@ class _Around:
             decorator.fail("gives %r after the step; write None or an exception." % (given,))
 
     def _go_on(self) -> None:
-        """Do what the step's own ``self.next`` would have done, with other arguments if there are any."""
+        """Do what the step's own ``self.next`` would do, with other options if a decorator gave some."""
         options = dict(self._next) if isinstance(self._next, dict) else {}
         node = read_graph(type(self._flow)).steps[self._method.__name__]
         if not node.out_steps:
@@ -134,7 +134,7 @@ class _Around:
 
 
 class _Configs:
-    """The values of a flow's configs by name, loaded when a decorator asks for them."""
+    """Values of a flow's configs by name, loaded when a decorator uses them."""
 
     def __init__(self, flow: "Any") -> None:
         self._flow = flow
@@ -144,7 +144,7 @@ class _Configs:
             self._attributes.setdefault(attribute, attribute)
 
     def keys(self) -> "list[str]":
-        """The names that expressions may use."""
+        """Names that expressions may use."""
         return list(self._attributes)
 
     def __getitem__(self, name: str) -> "Any":
