@@ -1,4 +1,4 @@
-"""What a step puts on its card: plain data with a ``kind``, made into HTML outside the step's environment."""
+"""Components of a card: plain data with a ``kind``, rendered to HTML outside the step's environment."""
 
 import base64
 import io
@@ -8,8 +8,10 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
     from typing import Any
 
-_LONGEST_REPR = 5000
+# Limits on the size of a card's page.
+_LONGEST_REPR = 5000  # characters
 _MOST_ROWS = 1000
+# First bytes of each image format. WebP is not here: its mark has a gap, see _picture_type.
 _MAGIC = (
     (b"\x89PNG", "image/png"),
     (b"\xff\xd8\xff", "image/jpeg"),
@@ -21,13 +23,16 @@ _MAGIC = (
 
 
 class CardComponent:
-    """A part of a card. A subclass of one's own has a ``render`` that gives what another part's gives."""
+    """Component of a card.
+
+    A custom subclass defines ``render``, which returns Markdown text or the data of another component.
+    """
 
     REALTIME_UPDATABLE = False
     component_id: "str | None" = None
 
     def to_dict(self) -> "dict[str, Any]":
-        """The part as JSON."""
+        """JSON data of the component."""
         rendered = None if type(self).render is CardComponent.render else self.render()
         if isinstance(rendered, dict) and "kind" in rendered:
             return rendered
@@ -36,32 +41,32 @@ class CardComponent:
         raise TypeError("%s is no component that a card can show." % type(self).__name__)
 
     def render(self) -> "Any":
-        """What a card of one's own type gets of it; a subclass may give HTML."""
+        """Form of the component for a card of a custom type; a subclass may return HTML."""
         return self.to_dict()
 
 
 class Markdown(CardComponent):
-    """Text in Markdown; HTML in it shows as text."""
+    """Text in Markdown; HTML in it is shown as text."""
 
     def __init__(self, text: "str | None" = None) -> None:
         self.text = text or ""
 
     def update(self, text: str) -> None:
-        """Show another text from the next refresh on."""
+        """Replace the text from the next refresh on."""
         self.text = text
 
     def to_dict(self) -> "dict[str, Any]":
-        """The part as JSON."""
+        """JSON data of the component."""
         return {"kind": "markdown", "text": str(self.text)}
 
 
 class Artifact(CardComponent):
-    """A value as Python shows it.
+    """Value, shown by its ``repr``.
 
     Args:
         artifact: the value.
-        name: what it is called.
-        compressed: taken for the sake of flows that set it; long values are always cut.
+        name: name of the value.
+        compressed: accepted for compatibility and ignored: long values are always cut.
     """
 
     def __init__(self, artifact: "Any", name: "str | None" = None, compressed: bool = True) -> None:
@@ -70,21 +75,21 @@ class Artifact(CardComponent):
         self.name = name
 
     def update(self, artifact: "Any") -> None:
-        """Show another value from the next refresh on."""
+        """Replace the value from the next refresh on."""
         self.artifact = artifact
 
     def to_dict(self) -> "dict[str, Any]":
-        """The part as JSON."""
+        """JSON data of the component."""
         return {"kind": "artifact", "name": self.name, "text": _shown(self.artifact)}
 
 
 class Table(CardComponent):
-    """Rows of values or of other parts.
+    """Table of values or other components.
 
     Args:
         data: rows, each a list.
-        headers: the names of the columns.
-        disable_updates: taken for the sake of flows that set it.
+        headers: names of the columns.
+        disable_updates: accepted for compatibility and ignored.
     """
 
     def __init__(self, data: "Any" = None, headers: "Any" = None, disable_updates: bool = False) -> None:
@@ -94,24 +99,24 @@ class Table(CardComponent):
 
     @classmethod
     def from_dataframe(cls, dataframe: "Any" = None, truncate: bool = True) -> "Table":
-        """The rows of a pandas data frame; the first thousand unless ``truncate`` is false."""
+        """Table of a pandas data frame; only the first 1000 rows unless ``truncate`` is false."""
         shown = dataframe.head(_MOST_ROWS) if truncate else dataframe
         rows = [[index] + list(row) for index, row in zip(shown.index, shown.values.tolist())]
         return cls(rows, [""] + [str(name) for name in shown.columns])
 
     def to_dict(self) -> "dict[str, Any]":
-        """The part as JSON."""
+        """JSON data of the component."""
         rows = [[_cell(value) for value in row] for row in self.data]
         return {"kind": "table", "headers": [str(each) for each in self.headers], "rows": rows}
 
 
 class Image(CardComponent):
-    """A picture.
+    """Picture.
 
     Args:
-        src: its bytes, as PNG, JPEG, GIF, BMP, WebP or SVG; None for one that could not be made.
-        label: the line below it.
-        disable_updates: taken for the sake of flows that set it.
+        src: bytes in the format PNG, JPEG, GIF, BMP, WebP or SVG; None if the picture could not be made.
+        label: line below the picture.
+        disable_updates: accepted for compatibility and ignored.
     """
 
     def __init__(
@@ -125,7 +130,7 @@ class Image(CardComponent):
     def from_matplotlib(
         cls, plot: "Any", label: "str | None" = None, disable_updates: bool = False
     ) -> "Image":
-        """A matplotlib figure, or an axes' figure."""
+        """Picture of a matplotlib figure, or of the figure of a matplotlib axes."""
         figure = plot if hasattr(plot, "savefig") else plot.get_figure()
         buffer = io.BytesIO()
         figure.savefig(buffer, format="png")
@@ -135,22 +140,22 @@ class Image(CardComponent):
     def from_pil_image(
         cls, pilimage: "Any", label: "str | None" = None, disable_updates: bool = False
     ) -> "Image":
-        """An image of Pillow."""
+        """Picture from a Pillow image."""
         buffer = io.BytesIO()
         pilimage.save(buffer, format="PNG")
         return cls(buffer.getvalue(), label, disable_updates)
 
     def update(self, image: bytes, label: "str | None" = None) -> None:
-        """Show another picture from the next refresh on."""
+        """Replace the picture from the next refresh on."""
         self.src = image
         self.label = label or self.label
 
     def to_dict(self) -> "dict[str, Any]":
-        """The part as JSON, the picture in base64.
+        """JSON data of the component, with the picture in base64.
 
         Raises:
-            TypeError: it is not bytes.
-            ValueError: it is of no format that a browser shows.
+            TypeError: the picture is not bytes.
+            ValueError: the picture has no format that a browser shows.
         """
         if self.src is None:
             return {"kind": "markdown", "text": self.label or ""}
@@ -169,19 +174,19 @@ class Image(CardComponent):
 
 
 class ProgressBar(CardComponent):
-    """How far something has come.
+    """Progress bar.
 
     Args:
-        max: the number at which it is done.
-        label: what it is about.
-        value: the number so far.
-        unit: of the number.
-        metadata: a line beside it.
+        max: number at which the work is done.
+        label: name of the work.
+        value: current number.
+        unit: unit of the number.
+        metadata: line next to the bar.
     """
 
     def __init__(
         self,
-        max: float = 100,  # noqa: A002 - the field's name
+        max: float = 100,  # noqa: A002 - Metaflow's name
         label: "str | None" = None,
         value: float = 0,
         unit: "str | None" = None,
@@ -194,25 +199,25 @@ class ProgressBar(CardComponent):
         self.metadata = metadata
 
     def update(self, new_value: float, metadata: "str | None" = None) -> None:
-        """Set the number so far."""
+        """Set the current number."""
         self.value = new_value
         self.metadata = metadata or self.metadata
 
     def to_dict(self) -> "dict[str, Any]":
-        """The part as JSON."""
+        """JSON data of the component."""
         names = ("max", "label", "value", "unit", "metadata")
         return dict({name: getattr(self, name) for name in names}, kind="progress")
 
 
 class ValueBox(CardComponent):
-    """One number, large.
+    """Single number in large type.
 
     Args:
-        title: what it is.
+        title: name of the number.
         value: the number, or a text.
-        subtitle: a line below.
-        theme: taken for the sake of flows that set it.
-        change_indicator: a note on how it changed.
+        subtitle: line below the number.
+        theme: accepted for compatibility and ignored.
+        change_indicator: note on how the number changed.
     """
 
     def __init__(
@@ -237,7 +242,7 @@ class ValueBox(CardComponent):
         theme: "str | None" = None,
         change_indicator: "str | None" = None,
     ) -> None:
-        """Show what is given in place of what was there, from the next refresh on."""
+        """Replace the given values from the next refresh on; None keeps the old value."""
         del theme
         self.title = self.title if title is None else title
         self.value = self.value if value is None else value
@@ -245,18 +250,18 @@ class ValueBox(CardComponent):
         self.change_indicator = self.change_indicator if change_indicator is None else change_indicator
 
     def to_dict(self) -> "dict[str, Any]":
-        """The part as JSON."""
+        """JSON data of the component."""
         names = ("title", "value", "subtitle", "change_indicator")
         texts = {name: getattr(self, name) for name in names}
         return dict({name: None if text is None else str(text) for name, text in texts.items()}, kind="value")
 
 
 class VegaChart(CardComponent):
-    """A chart of Vega-Lite; a browser needs the network to draw it.
+    """Vega-Lite chart; a browser needs network access to draw it.
 
     Args:
         spec: the chart as a dict.
-        show_controls: whether the menu of the chart shows.
+        show_controls: True to show the chart's menu.
     """
 
     def __init__(self, spec: "dict[str, Any]", show_controls: bool = False) -> None:
@@ -265,24 +270,24 @@ class VegaChart(CardComponent):
 
     @classmethod
     def from_altair_chart(cls, altair_chart: "Any") -> "VegaChart":
-        """A chart of Altair."""
+        """Chart from an Altair chart."""
         return cls(altair_chart.to_dict())
 
     def update(self, spec: "dict[str, Any] | None" = None) -> None:
-        """Show another chart from the next refresh on."""
+        """Replace the chart from the next refresh on."""
         self.spec = spec or self.spec
 
     def to_dict(self) -> "dict[str, Any]":
-        """The part as JSON."""
+        """JSON data of the component."""
         return {"kind": "vega", "spec": self.spec, "controls": bool(self.show_controls)}
 
 
 class PythonCode(CardComponent):
-    """A piece of Python.
+    """Python source code.
 
     Args:
-        code_func: a function, whose source is shown.
-        code_string: the text.
+        code_func: a function whose source is shown.
+        code_string: the source as a text.
     """
 
     def __init__(
@@ -295,16 +300,16 @@ class PythonCode(CardComponent):
         self.code_string = code_string
 
     def to_dict(self) -> "dict[str, Any]":
-        """The part as JSON."""
+        """JSON data of the component."""
         return {"kind": "code", "text": self.code_string or ""}
 
 
 class Error(CardComponent):
-    """An exception.
+    """Exception.
 
     Args:
         exception: the exception, or a text.
-        title: the line above it.
+        title: line above the exception.
     """
 
     def __init__(self, exception: "Any", title: "str | None" = None) -> None:
@@ -312,7 +317,7 @@ class Error(CardComponent):
         self.title = title
 
     def to_dict(self) -> "dict[str, Any]":
-        """The part as JSON."""
+        """JSON data of the component."""
         shown = self.exception
         text = "%s: %s" % (type(shown).__name__, shown) if isinstance(shown, BaseException) else str(shown)
         return {"kind": "error", "title": self.title, "text": text}
@@ -342,7 +347,10 @@ def _picture_type(data: bytes) -> str:
 
 
 def parts_to_dicts(parts: "Iterable[Any]") -> "list[dict[str, Any]]":
-    """Parts as JSON; what cannot be shown becomes an error on the card, and never fails the step."""
+    """JSON data of components.
+
+    A component that cannot be shown becomes an error on the card. It never fails the step.
+    """
     found = []
     for part in parts:
         try:

@@ -1,4 +1,4 @@
-"""``Card``: the base of card types that users write, and which types there are."""
+"""``Card``: base class of the card types that users write, and the table of these types."""
 
 from airflow_conda_flow.errors import FlowDefinitionError
 from airflow_conda_flow.flow.decorators.base import calling_frame
@@ -11,28 +11,28 @@ if TYPE_CHECKING:
     from airflow_conda_flow.client.past_task import Task
 
 OWN_TYPES: "dict[str, type[Card]]" = {}
-"""The card types that users wrote, by the name in ``@card(type=...)``; a name stands for the latest of it."""
+"""Card types written by users, by the name in ``@card(type=...)``; the latest class of a name wins."""
 
 
 class Card:
-    """A type of card, as a subclass with a ``type`` and a ``render`` makes it.
+    """Base class of custom card types. A subclass defines ``type`` and ``render``.
 
     Args:
-        options: those of ``@card(options=...)``.
-        components: what the step appended, where ``ALLOW_USER_COMPONENTS`` is true.
-        graph: the flow's steps, as ``current.graph`` has them.
+        options: options from ``@card(options=...)``.
+        components: components that the step appended, if ``ALLOW_USER_COMPONENTS`` is true.
+        graph: the flow's steps, in the form of ``current.graph``.
         flow: the flow object.
 
     Attributes:
         type: the name for ``@card(type=...)``.
-        ALLOW_USER_COMPONENTS: whether ``current.card.append`` may mean such a card.
-        RUNTIME_UPDATABLE: whether ``current.card.refresh`` makes the page anew, with ``render_runtime``.
+        ALLOW_USER_COMPONENTS: True if ``current.card.append`` may add to such a card.
+        RUNTIME_UPDATABLE: True if ``current.card.refresh`` renders the page again, with ``render_runtime``.
     """
 
     type: "str | None" = None
     ALLOW_USER_COMPONENTS = False
     RUNTIME_UPDATABLE = False
-    # Names that flows set; a page here is loaded again by who looks at it.
+    # Flows written for Metaflow set these. They have no effect: users reload a page themselves.
     RELOAD_POLICY_NEVER = "never"
     RELOAD_POLICY_ALWAYS = "always"
     RELOAD_POLICY_ONCHANGE = "onchange"
@@ -67,10 +67,14 @@ class Card:
         self.flow = flow
 
     def render(self, task: "Task") -> "str | None":
-        """The page as HTML, for a task that is done: a client's ``Task``; None for no page."""
+        """HTML page for a finished task; None for no page.
+
+        Args:
+            task: the task as a client's ``Task``.
+        """
         raise NotImplementedError("%s has no render(self, task)." % type(self).__name__)
 
     def render_runtime(self, task: "Task", data: "Any") -> "str | None":
-        """The page while the step runs; ``data`` is what ``refresh`` was given."""
+        """HTML page while the step is running; ``data`` is the argument of ``refresh``."""
         del data
         return self.render(task)

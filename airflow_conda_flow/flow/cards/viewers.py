@@ -1,4 +1,4 @@
-"""Parts of a card that show structured data: JSON, YAML, and what happened when."""
+"""Card components for structured data: JSON, YAML and timelines of events."""
 
 import json
 import time
@@ -11,14 +11,14 @@ if TYPE_CHECKING:
 
 
 class JSONViewer(CardComponent):
-    """A value as JSON; what JSON has not is shown as a text.
+    """Value as JSON; values that JSON cannot represent are shown as text.
 
     Args:
         data: the value.
-        collapsible: taken for the sake of flows that set it, as are the next two.
-        max_height: as above.
-        show_copy_button: as above.
-        title: the line above it.
+        collapsible: accepted for compatibility and ignored.
+        max_height: accepted for compatibility and ignored.
+        show_copy_button: accepted for compatibility and ignored.
+        title: line above the value.
     """
 
     def __init__(
@@ -34,38 +34,39 @@ class JSONViewer(CardComponent):
         self.title = title
 
     def update(self, data: "Any") -> None:
-        """Show another value from the next refresh on."""
+        """Replace the value from the next refresh on."""
         self.data = data
 
     def text(self) -> str:
-        """The value as it is shown."""
+        """Text that the card shows."""
         return json.dumps(self.data, indent=2, ensure_ascii=False, default=str)
 
     def to_dict(self) -> "dict[str, Any]":
-        """The part as JSON."""
+        """JSON data of the component."""
         return {"kind": "artifact", "name": self.title, "text": self.text()}
 
 
 class YAMLViewer(JSONViewer):
-    """A value, or a text, as YAML; as JSON, which is YAML too, where the step has no PyYAML."""
+    """Value or text as YAML; as JSON, which is also valid YAML, if the step has no PyYAML."""
 
     def text(self) -> str:
-        """The value as it is shown."""
+        """Text that the card shows."""
         if isinstance(self.data, str):
             return self.data
         try:
             import yaml  # noqa: PLC0415 - a step may lack it
         except ImportError:
             return super().text()
+        # Through JSON, because safe_dump refuses objects that JSON shows as text.
         return yaml.safe_dump(json.loads(super().text()), sort_keys=False)
 
 
 class EventsTimeline(CardComponent):
-    """What happened, the latest first.
+    """Timeline of events, latest first.
 
     Args:
-        title: the line above it.
-        max_events: how many are kept.
+        title: line above the timeline.
+        max_events: number of events to keep.
     """
 
     def __init__(self, title: "str | None" = None, max_events: int = 100) -> None:
@@ -85,11 +86,11 @@ class EventsTimeline(CardComponent):
         """Add an event.
 
         Args:
-            event_data: names and values; ``timestamp`` is when, in seconds since 1970, now if left out.
-            style_theme: what kind of event it is, such as ``success`` or ``error``.
-            priority: how much it matters, such as ``high``.
-            payloads: further parts of the card, by name.
-            finished: whether it is the last one.
+            event_data: names and values; ``timestamp`` is the time in seconds since 1970, by default now.
+            style_theme: kind of the event, such as ``success`` or ``error``.
+            priority: importance of the event, such as ``high``.
+            payloads: other components of the card, by name.
+            finished: True if this is the last event.
         """
         facts = dict(event_data)
         moment = facts.pop("timestamp", None) or time.time()
@@ -105,6 +106,6 @@ class EventsTimeline(CardComponent):
             self.finished = finished
 
     def to_dict(self) -> "dict[str, Any]":
-        """The part as JSON."""
+        """JSON data of the component."""
         title = "%s%s" % (self.title or "Events", " (finished)" if self.finished else "")
         return Table(self._rows, [title, "", ""]).to_dict()

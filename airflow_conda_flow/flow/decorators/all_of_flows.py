@@ -1,4 +1,4 @@
-"""Every decorator of a flow class, by name. A new one is a new file and a line here."""
+"""Table of all flow decorators by name. To add one, write a new file and add a line here."""
 
 from airflow_conda_flow.flow.decorators.conda import CondaBaseDecorator, PypiBaseDecorator
 from airflow_conda_flow.flow.decorators.exit_hook import ExitHookDecorator

@@ -1,6 +1,7 @@
-"""Every step decorator that ``--with`` can add, by name. A new one is a new file and a line here.
+"""Table of the step decorators that ``--with`` can add, by name.
 
-The decorators of places, such as ``@kubernetes``, are in the table of places instead.
+To add one, write a new file and add a line here. Decorators that choose where a step runs, such as
+``@kubernetes``, are in the table of places (``flow/places.py``) instead.
 """
 
 from airflow_conda_flow.flow.decorators.card import CardDecorator
@@ -31,7 +32,7 @@ ENVIRONMENT_DECORATORS: "dict[str, type[StepDecorator]]" = {
     "conda": CondaDecorator,
     "pypi": PypiDecorator,
 }
-"""Decorators that are merged into a step's environment."""
+"""Decorators that are merged into a step's environment. ``--with`` does not offer them."""
 
 
 def step_decorator_names() -> "list[str]":
@@ -40,7 +41,7 @@ def step_decorator_names() -> "list[str]":
 
 
 def decorator_class(name: str) -> "type[StepDecorator] | None":
-    """The class of a step decorator of ours, or None."""
+    """Class of the step decorator with this name; None if there is no such decorator."""
     if name in remote_names():
         return place_named(name).load("decorator")  # type: ignore[no-any-return]
     return STEP_DECORATORS.get(name) or ENVIRONMENT_DECORATORS.get(name)

@@ -1,4 +1,4 @@
-"""Amounts of processor and memory, as people write them: numbers, or Kubernetes quantities.
+"""Amounts of CPU and memory as people write them: plain numbers or Kubernetes quantities.
 
 https://kubernetes.io/docs/reference/kubernetes-api/common-definitions/quantity/
 """
@@ -10,19 +10,20 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
-# Amounts are passed on as they were written: ASCII digits, and no line break at the end.
+# Amounts are passed on exactly as written, so these patterns are strict: ASCII digits only, and "\Z" rather
+# than "$", which would accept a trailing line break.
 _NUMBER = re.compile(r"[0-9]+(\.[0-9]+)?\Z")
 _QUANTITY = re.compile(r"([0-9]+(?:\.[0-9]+)?)([kKMGTP]i?)\Z")
 _MILLI = re.compile(r"([0-9]+)m\Z")
 _COUNT = re.compile(r"[0-9]+\Z")
-_MOST = sys.float_info.max
+_MOST = sys.float_info.max  # excludes infinity; NaN fails any comparison
 _STEPS = ("k", "M", "G", "T", "P")
 
 
 def megabytes(amount: "Any") -> "float | None":
-    """An amount of memory in MB (a million bytes), or None where it is no amount.
+    """Amount of memory in MB (a million bytes); None if the value is not an amount.
 
-    A number, or a text that is one, counts MB.
+    A number, or a text that holds a number, is in MB.
 
     >>> megabytes(4096), megabytes("512"), megabytes("4G"), megabytes("1Gi"), megabytes("4 GB")
     (4096.0, 512.0, 4000.0, 1073.741824, None)
@@ -41,7 +42,7 @@ def megabytes(amount: "Any") -> "float | None":
 
 
 def cores(amount: "Any") -> "float | None":
-    """An amount of processor in cores, or None where it is no amount.
+    """Amount of CPU in cores; None if the value is not an amount.
 
     >>> cores(2), cores("0.5"), cores("250m"), cores("many")
     (2.0, 0.5, 0.25, None)
@@ -55,7 +56,7 @@ def cores(amount: "Any") -> "float | None":
 
 
 def count(amount: "Any") -> "float | None":
-    """A whole number of devices, or None where it is not one.
+    """Number of devices; None if the value is not a whole number.
 
     >>> count(2), count("1"), count(1.5), count(True)
     (2.0, 1.0, None, None)
@@ -73,7 +74,7 @@ def _number(amount: "Any") -> "float | None":
 
 
 def whole(value: "Any") -> "int | None":
-    """A whole number from 0 up, also as a text; None if it is none.
+    """Whole number of at least 0, given as a number or a text; None if the value is anything else.
 
     >>> whole(3), whole("3"), whole(-1), whole(2.5), whole(True)
     (3, 3, None, None, None)
@@ -83,7 +84,7 @@ def whole(value: "Any") -> "int | None":
 
 
 def duration(value: "Any") -> "float | None":
-    """A finite number from 0 up, also as a text; None if it is none.
+    """Finite number of at least 0, given as a number or a text; None if the value is anything else.
 
     >>> duration(3), duration("0.5"), duration(-1), duration("nan"), duration("soon")
     (3, 0.5, None, None, None)
@@ -93,7 +94,7 @@ def duration(value: "Any") -> "float | None":
             value = float(value)
         except ValueError:
             return None
-        value = int(value) if value == value // 1 else value
+        value = int(value) if value == value // 1 else value  # "3" gives 3, not 3.0
     if isinstance(value, bool) or not isinstance(value, (int, float)):
         return None
     return value if 0 <= value <= _MOST else None

@@ -1,7 +1,7 @@
-"""The kinds of values that attributes of decorators take, and settings in their place.
+"""Kinds of values that decorator attributes accept, as do the settings that replace them.
 
-Each function gives the value in its one canonical form, or raises ``ValueError``; the caller knows
-where the value stands and says so. Whatever comes from a setting or from ``--with`` may be a text.
+Each function returns the value in its canonical form or raises ``ValueError``. The caller knows where the
+value was written and names the place in its message. Values from settings or ``--with`` may be texts.
 """
 
 import re
@@ -19,18 +19,22 @@ if TYPE_CHECKING:
     _Item_co = TypeVar("_Item_co", covariant=True)
 
     class Several(Protocol[_Item_co]):
-        """A list or a tuple, but not a text, although a text is a sequence of texts too."""
+        """List or tuple, but not a text, although a text is also a sequence of texts."""
 
         def __contains__(self, __item: object) -> bool:
-            """Whether it holds an item. A text takes texts only, which tells it from a list of texts."""
+            """True if the item is in it.
+
+            ``str.__contains__`` accepts only texts, which lets type checkers tell a text from a list of
+            texts.
+            """
 
         def __iter__(self) -> "Iterator[_Item_co]":
-            """Each item."""
+            """Iterate over the items."""
 
         def __getitem__(self, __number: int) -> "_Item_co":
-            """The item of that number."""
+            """Item at this position."""
 
-    # The types of attributes in flow files. Any of them may come from a config; None means not given.
+    # Types of attributes in flow files. Any of them may come from a config; None means not given.
     Flag = bool | DelayedValue | None
     Whole = int | DelayedValue | None
     Number = float | DelayedValue | None
@@ -51,11 +55,13 @@ _VARIABLE = re.compile(r"^[A-Za-z_][A-Za-z0-9_]*$")
 
 
 def normalise_attributes(decorator: "Decorator", kinds: "Mapping[str, tuple[Normalise, str]]") -> None:
-    """Bring the attributes that were given into their form, or raise at the decorator's line.
+    """Convert the given attributes to their canonical form, or raise at the decorator's line.
+
+    Attributes that are None were not given and are left alone.
 
     Args:
-        decorator: whose.
-        kinds: for each attribute what normalises it, and what it takes, in words.
+        decorator: the decorator whose attributes are converted in place.
+        kinds: for each attribute, the function that normalises it and a description of valid values.
     """
     for name, (normalise, expected) in kinds.items():
         value = decorator.attributes[name]
@@ -68,21 +74,21 @@ def normalise_attributes(decorator: "Decorator", kinds: "Mapping[str, tuple[Norm
 
 
 def text(value: "Any") -> str:
-    """A text that is not empty."""
+    """Text that is not empty, without surrounding white space."""
     if not isinstance(value, str) or not value.strip():
         raise ValueError(value)
     return value.strip()
 
 
 def object_name(value: "Any") -> str:
-    """The name of an object in Kubernetes."""
+    """Name of a Kubernetes object."""
     if not isinstance(value, str) or not _OBJECT_NAME.match(value):
         raise ValueError(value)
     return value
 
 
 def object_names(value: "Any") -> "list[str]":
-    """Names of objects in Kubernetes, from a list or from a text with commas.
+    """Names of Kubernetes objects, from a list or a comma-separated text.
 
     >>> object_names("a, b")
     ['a', 'b']
@@ -102,7 +108,7 @@ def flag(value: "Any") -> bool:
 
 
 def one_of(*choices: str) -> "Normalise":
-    """One of some texts; their case does not matter."""
+    """Normaliser for one of these texts; case is ignored, and the spelling given here is returned."""
 
     def normalise(value: "Any") -> str:
         for choice in choices:
@@ -114,7 +120,7 @@ def one_of(*choices: str) -> "Normalise":
 
 
 def amount(measure: "Callable[[Any], float | None]") -> "Normalise":
-    """An amount above 0 as ``amounts`` measures it; it stays as it was written."""
+    """Normaliser for an amount above 0, measured by a function of ``amounts``; keeps the written form."""
 
     def normalise(value: "Any") -> "Any":
         if not measure(value):
@@ -125,14 +131,14 @@ def amount(measure: "Callable[[Any], float | None]") -> "Normalise":
 
 
 def port(value: "Any") -> int:
-    """The number of a port."""
+    """Port number."""
     if isinstance(value, bool) or not isinstance(value, int) or not 0 < value <= _LAST_PORT:
         raise ValueError(value)
     return value
 
 
 def texts_by_name(value: "Any") -> "dict[str, str]":
-    """A dict of texts, or ``a=b,c=d``; whole numbers become texts.
+    """Dict of texts, from a dict or from ``a=b,c=d``; whole numbers become texts.
 
     >>> texts_by_name("a=b,c=d") == texts_by_name({"a": "b", "c": "d"})
     True
@@ -153,7 +159,7 @@ def texts_by_name(value: "Any") -> "dict[str, str]":
 
 
 def labels(value: "Any") -> "dict[str, str]":
-    """Labels of Kubernetes."""
+    """Kubernetes labels."""
     found = texts_by_name(value)
     for name, each in found.items():
         if not _LABEL_KEY.match(name) or not _LABEL_VALUE.match(each):
@@ -162,7 +168,7 @@ def labels(value: "Any") -> "dict[str, str]":
 
 
 def device_counts(value: "Any") -> "dict[str, str]":
-    """Numbers of devices by the name that nodes have for them, ``<domain>/<name>``.
+    """Device counts by the resource name that nodes advertise, ``<domain>/<name>``.
 
     >>> device_counts("nvidia.com/mig-1g.5gb=2")
     {'nvidia.com/mig-1g.5gb': '2'}
@@ -175,7 +181,7 @@ def device_counts(value: "Any") -> "dict[str, str]":
 
 
 def annotations(value: "Any") -> "dict[str, str]":
-    """Annotations of Kubernetes: keys as labels have them, and any texts."""
+    """Kubernetes annotations: keys follow the rules for labels, values are any texts."""
     found = texts_by_name(value)
     if not all(_LABEL_KEY.match(name) for name in found):
         raise ValueError(value)
@@ -183,7 +189,7 @@ def annotations(value: "Any") -> "dict[str, str]":
 
 
 def environment_variables(value: "Any") -> "dict[str, str]":
-    """Environment variables."""
+    """Environment variables by name."""
     found = texts_by_name(value)
     if not all(_VARIABLE.match(name) for name in found):
         raise ValueError(value)
@@ -191,25 +197,28 @@ def environment_variables(value: "Any") -> "dict[str, str]":
 
 
 def absolute_path(value: "Any") -> str:
-    """An absolute path of a Linux machine."""
+    """Absolute path on a Linux machine."""
     if not isinstance(value, str) or not value.startswith("/"):
         raise ValueError(value)
     return value
 
 
 def path_or_name(value: "Any") -> str:
-    """An absolute path, or the name of an object in Kubernetes."""
+    """Absolute path, or the name of a Kubernetes object."""
     return absolute_path(value) if str(value).startswith("/") else object_name(value)
 
 
 def mounts(value: "Any") -> "dict[str, str]":
-    """Names of volume claims and the absolute paths where they are mounted."""
+    """Absolute mount paths by the name of the volume claim."""
     found = texts_by_name(value)
     return {object_name(name): absolute_path(path) for name, path in found.items()}
 
 
 def fields(*known: str) -> "Normalise":
-    """A dict with some of these keys, in Kubernetes' spelling or in Python's."""
+    """Normaliser for a dict with some of these keys, spelled as in Kubernetes or as in Python.
+
+    The normalised dict has Kubernetes' spelling: ``run_as_user`` becomes ``runAsUser``.
+    """
     by_spelling = {}
     for name in known:
         by_spelling[name] = name
@@ -224,7 +233,7 @@ def fields(*known: str) -> "Normalise":
 
 
 def list_of(normalise_one: "Normalise") -> "Normalise":
-    """A list; one thing alone is a list of one."""
+    """Normaliser for a list of values; a single value becomes a list with one item."""
 
     def normalise(value: "Any") -> "list[Any]":
         return [normalise_one(each) for each in (value if isinstance(value, (list, tuple)) else [value])]

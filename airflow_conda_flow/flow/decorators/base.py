@@ -1,8 +1,8 @@
-"""What every decorator of a step or of a flow class has in common.
+"""Base classes of all step and flow decorators.
 
-A decorator is plain data: its name, its attributes, and where it stands in the flow file. What it
-means is decided by whoever reads it (``environments/`` for conda, ``compute/`` for pods).
-A new decorator is one new file with a subclass.
+A decorator is plain data: its name, its attributes, and its position in the flow file. The reader of that
+data decides what the decorator means (``environments/`` for conda, ``compute/`` for pods).
+To add a decorator, write one new file with a subclass.
 """
 
 import copy
@@ -27,20 +27,20 @@ if TYPE_CHECKING:
     _Class = TypeVar("_Class", bound=type[Any])
 
     class StepMark(Protocol):
-        """A step decorator with its attributes: it takes a step and returns it with the same type."""
+        """Step decorator with its attributes: takes a step and returns it with the same type."""
 
         def __call__(self, __method: "_Method") -> "_Method":
             """Attach the decorator."""
 
     class FlowMark(Protocol):
-        """A flow decorator with its attributes: it takes a flow class and returns it with the same type."""
+        """Flow decorator with its attributes: takes a flow class and returns it with the same type."""
 
         def __call__(self, __flow_class: "_Class") -> "_Class":
             """Attach the decorator."""
 
-    # A decorator that is called without its target returns what takes the target. The default of the type
-    # variable says so in one signature: with two overloads, mypy's message about a wrong attribute would
-    # name neither the attribute nor its type.
+    # A decorator called without a target, as in @retry(times=2), returns a callable that takes the target.
+    # The default of the type variable expresses this in one signature. With two overloads instead, mypy's
+    # message about a wrong attribute would name neither the attribute nor its type.
     Method = TypeVar("Method", bound=Callable[..., Any], default=StepMark)
     FlowClass = TypeVar("FlowClass", bound=type[Any] | FlowMark, default=FlowMark)
 
@@ -48,15 +48,15 @@ OUR_PACKAGE = "airflow_conda_flow."
 
 
 class Decorator:
-    """A decorator with keyword attributes.
+    """Decorator with keyword attributes.
 
     Subclasses set ``name`` and ``defaults``, and check their attributes in ``check``.
 
     Attributes:
-        allow_many: whether several may stand on one place; of a step, the data is then a list.
+        allow_many: True if one step or class may have several; the data of a step is then a list.
 
     Raises:
-        FlowDefinitionError: an attribute is unknown or wrong; names the decorator's line.
+        FlowDefinitionError: an attribute is unknown or wrong; the error names the decorator's line.
     """
 
     name = ""
@@ -71,13 +71,13 @@ class Decorator:
         self._take(attributes)
 
     def resolved(self, configs: "Mapping[str, Any]") -> "Decorator":
-        """This decorator where none of its attributes waits for a config, else one that has them all.
+        """Copy of this decorator with the values of configs filled in; itself if it uses no config.
 
         Args:
             configs: the values of the flow's configs, by name.
 
         Raises:
-            FlowDefinitionError: a value cannot be had, or is wrong.
+            FlowDefinitionError: a value cannot be looked up, or is wrong.
         """
         if not self.is_delayed:
             return self
@@ -105,12 +105,12 @@ class Decorator:
         """Raise if an attribute is wrong."""
 
     def check_in_flow(self, step: "str | None", graph: "FlowGraph", draft: "FlowDraft") -> None:
-        """Raise if the decorator cannot mean anything where it stands.
+        """Raise if the decorator makes no sense on this step or flow.
 
         Args:
-            step: the step that it stands on; None for the flow class.
+            step: the decorated step; None if the flow class is decorated.
             graph: the flow's graph.
-            draft: what stands on the flow, complete.
+            draft: the complete draft of the flow, with all its decorators and parameters.
         """
 
     def fail(self, message: str) -> "NoReturn":
@@ -120,10 +120,10 @@ class Decorator:
 
 
 class StepDecorator(Decorator):
-    """A decorator of a step; stands above or below ``@step``."""
+    """Decorator of a step, written above or below ``@step``."""
 
     def __call__(self, method: "Any") -> "Any":
-        """Attach the decorator to a step; the method stays what it was."""
+        """Attach the decorator to a step and return the same method."""
         if isinstance(method, type) or not callable(method):
             self.fail(
                 "@%s decorates a step (a method of the flow), but was applied to %s."
@@ -137,15 +137,16 @@ class StepDecorator(Decorator):
 
 
 class FlowDecorator(Decorator):
-    """A decorator of the flow class."""
+    """Decorator of the flow class."""
 
     def __call__(self, flow_class: "Any") -> "Any":
-        """Attach the decorator to a flow class; the class stays what it was."""
+        """Attach the decorator to a flow class and return the same class."""
         if not isinstance(flow_class, type):
             self.fail(
                 "@%s decorates the flow class, but was applied to %s."
                 % (self.name, getattr(flow_class, "__name__", repr(flow_class)))
             )
+        # Not getattr: a subclass must not add to the list of its base class.
         own = flow_class.__dict__.get("flow_decorators", [])
         if not self.allow_many and any(other.name == self.name for other in own):
             self.fail("@%s is applied twice to %s; keep one." % (self.name, flow_class.__name__))
@@ -154,9 +155,9 @@ class FlowDecorator(Decorator):
 
 
 def decorator_function(decorator_class: "Any") -> "Any":
-    """The function that users write, so that ``@name`` and ``@name(...)`` both work.
+    """Function that users write as ``@name`` or ``@name(...)``.
 
-    Beside each call of this function is a definition for type checkers, with the decorator's attributes.
+    Next to each call of this function is a definition for type checkers with the decorator's attributes.
     """
 
     def decorate(*positional: "Any", **attributes: "Any") -> "Any":
@@ -176,20 +177,21 @@ def decorator_function(decorator_class: "Any") -> "Any":
 
 
 def calling_frame() -> "FrameType":
-    """The innermost frame that is not this package's: the user's line."""
-    frame = sys._getframe(1)  # noqa: SLF001 - the documented way without importing inspect
+    """Innermost frame outside this package: the line that the user wrote."""
+    # Importing inspect would make the start of every step process slower.
+    frame = sys._getframe(1)  # noqa: SLF001 - documented in sys
     while frame.f_back is not None and frame.f_globals.get("__name__", "").startswith(OUR_PACKAGE):
         frame = frame.f_back
     return frame
 
 
 def nearest(word: str, known: "Any") -> str:
-    """``" Did you mean 'x'?"`` for the nearest of some names, or nothing.
+    """Text ``" Did you mean 'x'?"`` with the most similar known name; empty if no name is similar.
 
     >>> nearest("librarys", ["libraries", "python"])
     " Did you mean 'libraries'?"
     """
-    import difflib  # noqa: PLC0415 - only where something is wrong already
+    import difflib  # noqa: PLC0415 - needed only for error messages
 
     matches = difflib.get_close_matches(word, list(known), n=1)
     return " Did you mean %r?" % matches[0] if matches else ""

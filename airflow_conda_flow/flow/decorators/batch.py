@@ -1,6 +1,6 @@
-"""``@batch``: a step that runs as a job of AWS Batch, and what that job looks like.
+"""``@batch``: runs a step as an AWS Batch job and describes that job.
 
-Names and units are those of Metaflow. What is not given is None here; a setting may stand for it.
+Names and units are Metaflow's. An attribute that is not given is None; a setting may supply its value.
 """
 
 from airflow_conda_flow.flow.decorators import attribute_values as values
@@ -60,41 +60,42 @@ ATTRIBUTES: "dict[str, tuple[values.Normalise, str]]" = {
         'a dict of texts as AWS allows them, such as aws_batch_tags={"team": "data"}',
     ),
 }
-"""What each attribute beside the resources takes: its canonical form, and how to write it."""
+"""Normaliser and description of valid values for each attribute other than the resources."""
 
+# Pairs of names for the same attribute; only one of a pair may be given.
 _SAME = (("iam_role", "job_role"), ("inferentia", "trainium"))
 
 
 class BatchDecorator(StepDecorator):
-    """A step that runs as a job of AWS Batch.
+    """Runs a step as an AWS Batch job.
 
     Args:
         cpu: virtual CPUs; 1 by default.
         memory: MiB, or a quantity such as ``4Gi``; 4096 by default.
-        disk: MB, or a quantity: on Fargate the ephemeral storage where that is not given.
-        gpu: a number of GPUs.
-        shared_memory: the size of ``/dev/shm`` in MiB, or a quantity.
-        image: the container's image; one without the runner gets it from the datastore.
+        disk: MB, or a quantity; on Fargate the ephemeral storage, unless ``ephemeral_storage`` is given.
+        gpu: number of GPUs.
+        shared_memory: size of ``/dev/shm`` in MiB, or a quantity.
+        image: the container's image; if it lacks the runner, the job fetches it from the datastore.
         queue: the job queue.
-        region: where the queue is.
-        iam_role: the ARN of the role that the step has in AWS.
-        job_role: another name of ``iam_role``.
-        execution_role: the ARN of the role that starts the container; Fargate needs one.
+        region: AWS region of the queue.
+        iam_role: ARN of the role that the step has in AWS.
+        job_role: another name for ``iam_role``.
+        execution_role: ARN of the role that starts the container; required on Fargate.
         max_swap: MiB of swap.
-        swappiness: how soon pages are swapped, from 0 to 100.
-        use_tmpfs: mount a directory in memory.
-        tmpfs_size: its size in MiB, or a quantity; half of the memory by default.
-        tmpfs_path: where it is mounted; ``/metaflow_temp`` by default.
-        tmpfs_tempdir: whether ``current.tempdir`` is in it; True by default.
+        swappiness: how eagerly pages are swapped, from 0 to 100.
+        use_tmpfs: True to mount a directory in memory.
+        tmpfs_size: size of that directory in MiB, or a quantity; half of the memory by default.
+        tmpfs_path: mount path of that directory; ``/metaflow_temp`` by default.
+        tmpfs_tempdir: True if ``current.tempdir`` is in that directory; True by default.
         host_volumes: directories of the host, ``path`` or ``path:path in the container``.
         efs_volumes: EFS file systems, ``id`` (mounted at ``/mnt/id``) or ``id:path in the container``.
         ephemeral_storage: GiB of disk on Fargate, from 21 to 200.
-        log_driver: what takes the container's output; CloudWatch by default.
-        log_options: ``name:value`` for the log driver.
-        inferentia: a number of Inferentia or Trainium chips.
-        trainium: another name of ``inferentia``.
-        efa: a number of elastic fabric adapters.
-        privileged: give the container the rights of the host's root.
+        log_driver: driver that receives the container's output; CloudWatch by default.
+        log_options: options of the log driver, as ``name:value``.
+        inferentia: number of Inferentia or Trainium chips.
+        trainium: another name for ``inferentia``.
+        efa: number of Elastic Fabric Adapters.
+        privileged: True to give the container the rights of the host's root.
         aws_batch_tags: tags of the job.
     """
 
@@ -102,7 +103,7 @@ class BatchDecorator(StepDecorator):
     defaults = dict(RESOURCES, **dict.fromkeys(ATTRIBUTES))
 
     def check(self) -> None:
-        """Raise unless every attribute is what Batch takes."""
+        """Raise unless AWS Batch accepts every attribute."""
         check_resources(self)
         values.normalise_attributes(self, ATTRIBUTES)
         for first, other in _SAME:
@@ -143,7 +144,7 @@ if TYPE_CHECKING:
         privileged: "values.Flag" = None,
         aws_batch_tags: "values.TextsByName" = None,
     ) -> "Method":
-        """Run a step as a job of AWS Batch; see ``BatchDecorator``."""
+        """Run a step as an AWS Batch job; see ``BatchDecorator``."""
 
 else:
     batch = decorator_function(BatchDecorator)

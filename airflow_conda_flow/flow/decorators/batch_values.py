@@ -1,4 +1,4 @@
-"""The kinds of values that only ``@batch`` takes; see ``attribute_values``."""
+"""Kinds of values that only ``@batch`` accepts; see ``attribute_values`` for the contract."""
 
 import re
 
@@ -31,7 +31,7 @@ _TAG_KEY_LENGTH, _TAG_VALUE_LENGTH = 128, 256
 
 
 def whole(least: int, most: "int | None" = None) -> "Normalise":
-    """A whole number in a range, its ends included; a text that is one is taken too."""
+    """Normaliser for a whole number, or a text that holds one, from ``least`` to ``most`` inclusive."""
 
     def normalise(value: "Any") -> int:
         number = count(value)
@@ -43,7 +43,7 @@ def whole(least: int, most: "int | None" = None) -> "Normalise":
 
 
 def role(value: "Any") -> str:
-    """The ARN of an IAM role."""
+    """ARN of an IAM role."""
     if not isinstance(value, str) or not _ROLE.match(value):
         raise ValueError(value)
     return value
@@ -69,7 +69,7 @@ efs_volumes = list_of(_efs_volume)
 
 
 def log_options(value: "Any") -> "list[str]":
-    """Options of a log driver, as ``name:value``; a dict is taken too.
+    """Options of a log driver as ``name:value`` texts, from a list, a single text or a dict.
 
     >>> log_options({"awslogs-group": "/flows"}), log_options("awslogs-group:/flows")
     (['awslogs-group:/flows'], ['awslogs-group:/flows'])
@@ -84,11 +84,12 @@ def log_options(value: "Any") -> "list[str]":
 
 
 def tags(value: "Any") -> "dict[str, str]":
-    """Tags of AWS."""
+    """AWS tags."""
     found = texts_by_name(value)
     for name, each in found.items():
         if not name or len(name) > _TAG_KEY_LENGTH or len(each) > _TAG_VALUE_LENGTH:
             raise ValueError(value)
+        # AWS reserves the prefix "aws:".
         if name.lower().startswith("aws:") or not _TAG.match(name) or not _TAG.match(each):
             raise ValueError(value)
     return found

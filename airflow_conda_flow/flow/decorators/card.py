@@ -1,4 +1,4 @@
-"""``@card``: an HTML page about each task of a step."""
+"""``@card``: makes an HTML page about each task of a step."""
 
 import re
 
@@ -20,20 +20,20 @@ _ID = re.compile(r"^[A-Za-z][A-Za-z0-9_]*$")
 
 
 class CardDecorator(StepDecorator):
-    """A page about each task of the step; a step may have several, each with an ``id`` of its own.
+    """Page about each task of the step. A step may have several cards, each with a different ``id``.
 
     Args:
-        type: ``default`` shows the task, its parameters and artifacts, and what the step appended;
-            ``blank`` shows what the step appended alone; ``html`` shows the artifact ``html`` as it is;
-            or the ``type`` of a subclass of ``airflow_conda_flow.cards.Card``.
-        id: the name of the card for ``current.card["name"]``.
-        options: of the type: ``{"attribute": "report"}`` names another artifact for ``html``.
-        timeout: seconds that a type of one's own may take to render.
-        save_errors: whether a task that fails, or a type of one's own, leaves a card that says why.
-        customize: whether ``current.card.append`` means this one where there are several.
-        refresh_interval: taken for the sake of flows that set it, as are the next: each refresh is shown.
-        scope: a card is always of a task.
-        rank: cards stand in the order of their decorators.
+        type: ``default`` shows the task, its parameters and artifacts, and the components that the step
+            appended; ``blank`` shows only the appended components; ``html`` shows the artifact ``html``
+            unchanged; or the ``type`` of a subclass of ``airflow_conda_flow.cards.Card``.
+        id: name of the card for ``current.card["name"]``.
+        options: options of the type; for ``html``, ``{"attribute": "report"}`` names another artifact.
+        timeout: seconds that a custom type may take to render.
+        save_errors: True if a failing task, or a custom type that fails, leaves a card with the error.
+        customize: True if ``current.card.append`` adds to this card when the step has several.
+        refresh_interval: accepted for compatibility and ignored: every refresh is shown.
+        scope: accepted for compatibility and ignored: a card always belongs to a task.
+        rank: accepted for compatibility and ignored: cards have the order of their decorators.
     """
 
     name = "card"
@@ -51,7 +51,7 @@ class CardDecorator(StepDecorator):
     }
 
     def check(self) -> None:
-        """Raise if an attribute is of another type."""
+        """Raise if an attribute has the wrong type."""
         kind = self.attributes["type"]
         if not isinstance(kind, str):
             self.fail("@card: type is %r; write a text, such as 'default'." % (kind,))
@@ -69,7 +69,7 @@ class CardDecorator(StepDecorator):
                 self.fail("@card: %s is %r; write True or False." % (key, self.attributes[key]))
 
     def check_in_flow(self, step: "str | None", graph: "FlowGraph", draft: "FlowDraft") -> None:
-        """Raise if the type is unknown, or another card of the step has the same id."""
+        """Raise if the type is unknown or another card of the step has the same id."""
         del graph
         kind = self.attributes["type"]
         known = sorted(set(TYPES) | set(OWN_TYPES))
@@ -90,8 +90,8 @@ if TYPE_CHECKING:
     def card(
         __method: "Method | None" = None,
         *,
-        type: "str | DelayedValue" = "default",  # noqa: A002 - the field's own name
-        id: "Text" = None,  # noqa: A002 - the field's own name
+        type: "str | DelayedValue" = "default",  # noqa: A002 - Metaflow's name
+        id: "Text" = None,  # noqa: A002 - Metaflow's name
         options: "Fields" = None,
         timeout: "float | DelayedValue" = 45,
         save_errors: "bool | DelayedValue" = True,

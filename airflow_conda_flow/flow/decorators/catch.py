@@ -1,4 +1,4 @@
-"""``@catch``: a run that goes on although a step kept failing."""
+"""``@catch``: lets a run continue after a step has used up its retries."""
 
 from airflow_conda_flow.flow.decorators.base import StepDecorator, decorator_function
 
@@ -12,13 +12,13 @@ if TYPE_CHECKING:
 
 
 class CatchDecorator(StepDecorator):
-    """Go on with the flow when a step's last attempt failed, for whatever reason.
+    """Continue the flow when a step's last attempt has failed, for whatever reason.
 
-    What the step had assigned to ``self`` before it failed is there in the steps that follow.
+    Values that the step assigned to ``self`` before it failed are available in the steps that follow.
 
     Args:
-        var: the attribute that holds what went wrong, and None where nothing did.
-        print_exception: whether to print it.
+        var: name of the attribute that holds the failure; the attribute is None if the step succeeded.
+        print_exception: True to print the failure.
     """
 
     name = "catch"
@@ -37,8 +37,9 @@ class CatchDecorator(StepDecorator):
             self.fail("@catch: print_exception is %r; write True or False." % (printed,))
 
     def check_in_flow(self, step: "str | None", graph: "FlowGraph", draft: "FlowDraft") -> None:
-        """Raise where the way on from a failed step is not known, or ``var`` is taken."""
+        """Raise if the step that follows a failure is unknown, or the name ``var`` is taken."""
         kind = graph.steps[step or ""].kind
+        # Other kinds choose their next tasks from values that a failed step may not have set.
         if kind not in ("linear", "split", "end"):
             self.fail(
                 "@catch is applied to %r, which decides by its values what comes next: it is a %s. "

@@ -1,6 +1,6 @@
-"""``@conda``, ``@pypi`` and their ``_base`` forms: the environment that a step asks for, and their merge.
+"""``@conda``, ``@pypi`` and their ``_base`` forms: declare the environment of a step, and how they merge.
 
-Libraries are pinned exactly, because a range would be another environment next month.
+Libraries are pinned exactly, because a range would give a different environment next month.
 """
 
 import os
@@ -24,15 +24,18 @@ if TYPE_CHECKING:
 
     _Pins = Mapping[str, str] | DelayedValue | None
 
+# Name with an optional channel or channel URL in front, as in "conda-forge::numpy".
 _NAME = re.compile(r"^([A-Za-z0-9_.:/+-]+::)?[A-Za-z0-9_][A-Za-z0-9_.-]*$")
 _VERSION = re.compile(r"^(\d+!)?\d[A-Za-z0-9_.]*(\+[A-Za-z0-9_.]+)?$")
+# All three numbers: "3.11" alone would be a range.
 _PYTHON = re.compile(r"^\d+\.\d+\.\d+([a-z]+\d+)?$")
+# Name with optional extras in the form of PEP 508; exact version in the form of PEP 440.
 _PYPI_NAME = re.compile(r"^[A-Za-z0-9]([A-Za-z0-9._-]*[A-Za-z0-9])?(\[[A-Za-z0-9._, -]+\])?$")
 _PYPI_VERSION = re.compile(r"^(\d+!)?\d[A-Za-z0-9.]*(\+[A-Za-z0-9.]+)?$")
 
 
 class _EnvironmentAttributes(Decorator):
-    """What the four decorators have in common: pinned names, Python, disabled."""
+    """Attributes common to all four decorators: pinned libraries, Python version, disabled."""
 
     name_pattern = _NAME
     version_pattern = _VERSION
@@ -104,7 +107,7 @@ class _EnvironmentAttributes(Decorator):
 
 
 class _CondaAttributes(_EnvironmentAttributes):
-    """What ``@conda`` and ``@conda_base`` take."""
+    """Attributes of ``@conda`` and ``@conda_base``."""
 
     spelling = "libraries"
     defaults: "dict[str, Any]" = {
@@ -116,7 +119,7 @@ class _CondaAttributes(_EnvironmentAttributes):
     }
 
     def check(self) -> None:
-        """Raise also if ``file`` is not the name of a file; whether it is there is asked later."""
+        """Raise also if ``file`` is not a file name. ``path`` checks later that the file exists."""
         super().check()
         file = self.attributes["file"]
         if file is not None and (not isinstance(file, str) or not file):
@@ -127,7 +130,7 @@ class _CondaAttributes(_EnvironmentAttributes):
 
     @property
     def path(self) -> "str | None":
-        """The absolute path of ``file``; it is named as seen from the file of the decorator.
+        """Absolute path of ``file``, which is relative to the folder of the flow file; None if not given.
 
         Raises:
             FlowDefinitionError: there is no such file.
@@ -142,7 +145,7 @@ class _CondaAttributes(_EnvironmentAttributes):
 
 
 class _PypiAttributes(_EnvironmentAttributes):
-    """What ``@pypi`` and ``@pypi_base`` take."""
+    """Attributes of ``@pypi`` and ``@pypi_base``."""
 
     spelling = "packages"
     name_pattern = _PYPI_NAME
@@ -156,39 +159,40 @@ class _PypiAttributes(_EnvironmentAttributes):
 
 
 class CondaDecorator(_CondaAttributes, StepDecorator):
-    """The conda environment of a step.
+    """Conda environment of a step.
 
     Args:
         libraries: exact versions by library name; ``channel::name`` picks a channel.
-        packages: another spelling of ``libraries``.
-        python: the version of Python, such as ``3.11.7``; the launching interpreter's by default.
-        disabled: run the step in the interpreter around it.
-        file: an ``environment.yml``, an explicit spec file or a ``pixi.lock`` beside the flow file.
+        packages: another name for ``libraries``.
+        python: version of Python, such as ``3.11.7``; the launching interpreter's version by default.
+        disabled: True to run the step in the interpreter that runs the flow, without an environment.
+        file: path of an ``environment.yml``, an explicit spec file or a ``pixi.lock``, relative to the
+            flow file.
     """
 
     name = "conda"
 
 
 class CondaBaseDecorator(_CondaAttributes, FlowDecorator):
-    """What the conda environments of all steps have in common; takes what ``@conda`` takes."""
+    """Common part of the conda environments of all steps; accepts the attributes of ``@conda``."""
 
     name = "conda_base"
 
 
 class PypiDecorator(_PypiAttributes, StepDecorator):
-    """Packages from PyPI in the environment of a step, beside those of ``@conda``.
+    """Packages from PyPI in the environment of a step, in addition to those of ``@conda``.
 
     Args:
         packages: exact versions by name.
-        python: the version of Python, such as ``3.11.7``.
-        disabled: run the step in the interpreter around it.
+        python: version of Python, such as ``3.11.7``.
+        disabled: True to run the step in the interpreter that runs the flow, without an environment.
     """
 
     name = "pypi"
 
 
 class PypiBaseDecorator(_PypiAttributes, FlowDecorator):
-    """Packages from PyPI in the environments of all steps; takes what ``@pypi`` takes."""
+    """Packages from PyPI in the environments of all steps; accepts the attributes of ``@pypi``."""
 
     name = "pypi_base"
 
@@ -215,7 +219,7 @@ if TYPE_CHECKING:
         disabled: "Flag" = None,
         file: "Text" = None,
     ) -> "FlowClass":
-        """Declare what the conda environments of all steps share; see ``CondaBaseDecorator``."""
+        """Declare the common part of all conda environments; see ``CondaBaseDecorator``."""
 
     def pypi(
         __method: "Method | None" = None,
@@ -246,7 +250,7 @@ BASE_NAMES = ("conda_base", "pypi_base")
 
 
 def library_key(name: str) -> str:
-    """The library that a key of ``libraries`` means, without its channel.
+    """Lower-case name of the library in a key of ``libraries``, without its channel.
 
     >>> library_key("conda-forge::NumPy")
     'numpy'
@@ -255,7 +259,7 @@ def library_key(name: str) -> str:
 
 
 def pypi_key(name: str) -> str:
-    """The normalized name of a PyPI package, its extras left out (PEP 503).
+    """Normalized name of a PyPI package without its extras (PEP 503).
 
     >>> pypi_key("Foo.Bar[x]")
     'foo-bar'
@@ -264,17 +268,19 @@ def pypi_key(name: str) -> str:
 
 
 def merge(layers: "list[Any]", default_python: str) -> "dict[str, Any] | None":
-    """The environment that decorators give together, or None where it is disabled.
+    """Environment that the decorators declare together; None if it is disabled.
+
+    A later layer overrides an earlier one, library by library.
 
     Args:
         layers: decorators of the class and of the step, the most general first.
-        default_python: the version of Python where no layer names one.
+        default_python: version of Python to use if no layer names one.
 
     Returns:
         ``{"python": "3.11.7", "python_stated": True, "libraries": {...}, "pypi": {...}, "file": None}``.
 
     Raises:
-        FlowDefinitionError: a file that a decorator names is not there.
+        FlowDefinitionError: a file that a decorator names does not exist.
     """
     libraries: "dict[str, tuple[str, str]]" = {}
     packages: "dict[str, tuple[str, str]]" = {}
@@ -304,6 +310,6 @@ def merge(layers: "list[Any]", default_python: str) -> "dict[str, Any] | None":
 
 
 def _exact(version: str) -> str:
-    """A guess at the one version that was meant, for the message."""
+    """Guess at the exact version that the user meant, for the error message."""
     found = re.search(r"\d[A-Za-z0-9_]*(\.[A-Za-z0-9_]+)*", version)
     return found.group(0) if found else "1.2.3"

@@ -1,4 +1,4 @@
-"""``@environment``: environment variables of a step's process."""
+"""``@environment``: sets environment variables in a step's process."""
 
 import re
 
@@ -19,15 +19,15 @@ class EnvironmentDecorator(StepDecorator):
     """Environment variables that a step finds in ``os.environ``, wherever it runs.
 
     Args:
-        vars: values by name; numbers become text, and None leaves the variable as it is. They are stored with
-            the run: secrets belong into ``@secrets``.
+        vars: values by name; numbers become text, and None leaves the variable unchanged. The values are
+            stored with the run, so put secrets into ``@secrets`` instead.
     """
 
     name = "environment"
     defaults: "dict[str, Any]" = {"vars": {}}
 
     def check(self) -> None:
-        """Raise unless they are names and texts."""
+        """Raise unless ``vars`` maps valid names to texts, numbers or None."""
         given = self.attributes["vars"]
         if not isinstance(given, dict):
             self.fail('@environment: vars is %r; write a dict, such as vars={"MODE": "fast"}.' % (given,))
@@ -38,7 +38,7 @@ class EnvironmentDecorator(StepDecorator):
                     "@environment: %r is no name of an environment variable. Write letters, digits and _."
                     % (name,)
                 )
-            if value is None:  # such as os.getenv("TOKEN"), where this machine has no such variable
+            if value is None:  # such as os.getenv("TOKEN") on a machine without that variable
                 values[name] = None
                 continue
             if isinstance(value, bool) or not isinstance(value, (str, int, float)):
@@ -54,7 +54,7 @@ if TYPE_CHECKING:
     def environment(
         __method: "Method | None" = None,
         *,
-        vars: "Mapping[str, str | float | None] | DelayedValue" = ...,  # noqa: A002 - the field's own name
+        vars: "Mapping[str, str | float | None] | DelayedValue" = ...,  # noqa: A002 - Metaflow's name
     ) -> "Method":
         """Set environment variables for a step; see ``EnvironmentDecorator``."""
 

@@ -1,4 +1,4 @@
-"""What each step of a flow says about its environment: its own decorators over its class's."""
+"""Environment that each step declares: decorators of the step override those of the flow class."""
 
 from airflow_conda_flow.flow.decorators.conda import BASE_NAMES, STEP_NAMES, merge
 
@@ -10,14 +10,14 @@ if TYPE_CHECKING:
 
 
 def step_environments(draft: "FlowDraft", default_python: str) -> "dict[str, Any]":
-    """The environment of every step, as ``merge`` gives it; None where it is disabled.
+    """Environment of every step, in the form that ``merge`` returns; None if it is disabled.
 
     Args:
         draft: the flow.
-        default_python: the version of Python for steps that name none, such as ``3.11.7``.
+        default_python: version of Python for steps that name none, such as ``3.11.7``.
 
     Raises:
-        FlowDefinitionError: the decorators of a step disagree, or name a file that is not there.
+        FlowDefinitionError: the decorators of a step disagree, or name a file that does not exist.
     """
     base = _base_layers(draft)
     environments = {}
@@ -29,7 +29,7 @@ def step_environments(draft: "FlowDraft", default_python: str) -> "dict[str, Any
 
 
 def declares_conda(draft: "FlowDraft") -> bool:
-    """Whether any decorator of the flow is about its environments."""
+    """True if any decorator of the flow declares an environment."""
     return bool(_base_layers(draft)) or any(map(_step_layers, draft.step_decorators.values()))
 
 
@@ -42,7 +42,7 @@ def _step_layers(decorators: "list[Any]") -> "list[Any]":
 
 
 def _check_agreement(layers: "list[Any]") -> None:
-    """Raise where ``@conda`` and ``@pypi`` of one step ask for different Pythons."""
+    """Raise if ``@conda`` and ``@pypi`` of one step ask for different versions of Python."""
     stated = [each for each in layers if each.attributes["python"]]
     for one, other in zip(stated, stated[1:]):  # noqa: RUF007 - Python 3.6
         if one.attributes["python"] != other.attributes["python"]:

@@ -1,4 +1,4 @@
-"""``@exit_hook``: functions to call when a run has ended."""
+"""``@exit_hook``: calls functions when a run has ended."""
 
 from airflow_conda_flow.flow.decorators.base import FlowDecorator, decorator_function
 
@@ -11,19 +11,20 @@ if TYPE_CHECKING:
     from airflow_conda_flow.flow.decorators.base import FlowClass
 
 _OUTCOMES = ("on_success", "on_error")
-_KEYWORD_ARGUMENTS = 0x08  # CO_VARKEYWORDS of the inspect module, which every step process would pay for
+# Value of inspect.CO_VARKEYWORDS. Importing inspect would slow down the start of every step process.
+_KEYWORD_ARGUMENTS = 0x08
 
 
 class ExitHookDecorator(FlowDecorator):
-    """Call functions when a run has ended, outside of its steps; a flow may have several.
+    """Call functions when a run has ended, outside its steps. A flow may have several of these decorators.
 
-    A function takes nothing, or the run as ``run``: a client's ``Run``, None if it never began.
+    A function takes no arguments, or the run as ``run``: a client's ``Run``, or None if the run never began.
 
     Args:
         on_success: functions to call, in order, when every step is done.
-        on_error: functions to call, in order, when one is not.
-        options: taken for the sake of flows that set it, as is the next one.
-        image: as above.
+        on_error: functions to call, in order, when at least one step is not done.
+        options: accepted for compatibility and ignored.
+        image: accepted for compatibility and ignored.
     """
 
     name = "exit_hook"
@@ -31,7 +32,7 @@ class ExitHookDecorator(FlowDecorator):
     allow_many = True
 
     def check(self) -> None:
-        """Raise unless they are functions that can be called so."""
+        """Raise unless all hooks are functions that can be called with ``run=`` or without arguments."""
         for outcome in _OUTCOMES:
             functions = self.attributes[outcome] or []
             if not isinstance(functions, (list, tuple)) or not all(callable(each) for each in functions):
@@ -47,7 +48,7 @@ class ExitHookDecorator(FlowDecorator):
 
     def _check_arguments(self, function: "Any") -> None:
         code = getattr(function, "__code__", None)
-        if code is None:
+        if code is None:  # not written in Python, such as a builtin: its arguments are unknown
             return
         required = code.co_varnames[: code.co_argcount - len(function.__defaults__ or ())]
         wrong = [each for each in required if each not in ("run", "self", "cls")]
@@ -59,7 +60,7 @@ class ExitHookDecorator(FlowDecorator):
 
 
 def call_hook(function: "Any", run: "Any") -> None:
-    """Call a function of ``@exit_hook``, with the run if it takes one."""
+    """Call a function of ``@exit_hook``, passing the run if the function takes it."""
     code = getattr(function, "__code__", None)
     names = code.co_varnames[: code.co_argcount + code.co_kwonlyargcount] if code is not None else ()
     if "run" in names or (code is not None and code.co_flags & _KEYWORD_ARGUMENTS):

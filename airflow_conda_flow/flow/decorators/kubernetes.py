@@ -1,6 +1,6 @@
-"""``@kubernetes``: a step that runs as a pod, and what that pod looks like.
+"""``@kubernetes``: runs a step as a pod and describes that pod.
 
-Names and units are those of Metaflow. What is not given is None here; a setting may stand for it.
+Names and units are Metaflow's. An attribute that is not given is None; a setting may supply its value.
 """
 
 from airflow_conda_flow.flow.decorators import attribute_values as values
@@ -30,7 +30,7 @@ CONTAINER_SECURITY = (
     "seccompProfile",
 )
 POD_SECURITY = ("fsGroup", "fsGroupChangePolicy", "supplementalGroups", "sysctls")
-"""Keys of ``security_context`` that Kubernetes has on the pod, not on its container."""
+"""Keys of ``security_context`` that belong to the pod in Kubernetes, not to its container."""
 
 ATTRIBUTES: "dict[str, tuple[values.Normalise, str]]" = {
     "image": (values.text, 'the name of an image, such as image="python:3.11-slim"'),
@@ -75,47 +75,49 @@ ATTRIBUTES: "dict[str, tuple[values.Normalise, str]]" = {
         'names and whole numbers, such as extended_resources={"example.com/fpga": 1}',
     ),
 }
-"""What each attribute beside the resources takes: its canonical form, and how to write it."""
+"""Normaliser and description of valid values for each attribute other than the resources."""
 
+# Refused in env, because everybody who may read pods could read them.
 _CREDENTIALS = ("AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN")
-_OURS = "CONDA_FLOW_"
+_OURS = "CONDA_FLOW_"  # prefix of the runner's environment variables
 
 
 class KubernetesDecorator(StepDecorator):
-    """A step that runs as a pod on Kubernetes.
+    """Runs a step as a pod on Kubernetes.
 
     Args:
-        cpu: cores asked for.
-        memory: MB asked for, or a quantity such as ``4Gi``.
-        disk: MB of ephemeral storage asked for, or a quantity.
-        gpu: a number of devices.
-        gpu_vendor: ``nvidia``, ``amd``: the devices are ``<vendor>.com/gpu``.
-        shared_memory: the size of ``/dev/shm`` in MiB, or a quantity.
-        qos: ``Burstable`` asks for the resources; ``Guaranteed`` makes them limits too.
-        image: the container's image; one without the runner gets it from the runner image.
+        cpu: requested cores.
+        memory: requested MB, or a quantity such as ``4Gi``.
+        disk: requested MB of ephemeral storage, or a quantity.
+        gpu: number of devices.
+        gpu_vendor: ``nvidia`` or ``amd``; the pod requests the resource ``<vendor>.com/gpu``.
+        shared_memory: size of ``/dev/shm`` in MiB, or a quantity.
+        qos: ``Burstable`` sets the resources as requests; ``Guaranteed`` sets them as limits too.
+        image: the container's image; if it lacks the runner, the pod gets the runner from the runner image.
         image_pull_policy: ``Always``, ``IfNotPresent`` or ``Never``.
-        image_pull_secrets: names of Kubernetes secrets with the credentials of registries.
-        namespace: where the pod is made.
-        service_account: the pod's.
+        image_pull_secrets: names of Kubernetes secrets with credentials for image registries.
+        namespace: namespace of the pod.
+        service_account: service account of the pod.
         secrets: names of Kubernetes secrets whose keys become environment variables.
-        env: environment variables; they stand readable in the pod.
+        env: environment variables; everybody who may read the pod can read them.
         node_selector: labels of the nodes to run on.
-        tolerations: taints of nodes that the pod bears.
-        labels: more labels of the pod.
-        annotations: more annotations of the pod.
-        persistent_volume_claims: where claims are mounted, by the claim's name.
-        use_tmpfs: mount a directory in memory.
-        tmpfs_size: its size in MiB, or a quantity.
-        tmpfs_path: where it is mounted; ``/metaflow_temp`` where nothing else is said.
-        tmpfs_tempdir: whether ``current.tempdir`` is in it.
-        security_context: ``run_as_user``, ``capabilities`` and whatever else Kubernetes has there.
-        host_network: run in the network of the node.
-        node_cache: what pods on a node share their environments in: a directory of the node, or a claim.
-        port: a port that the container listens on.
-        extended_resources: numbers of further devices, by the names that the nodes have for them.
-        hostname_resolution_timeout: taken for the sake of flows that set it: nodes of a ``num_parallel``
-            wait an hour for the main one.
-        compute_pool: taken likewise; it names a group of nodes to Outerbounds alone.
+        tolerations: node taints that the pod tolerates.
+        labels: additional labels of the pod.
+        annotations: additional annotations of the pod.
+        persistent_volume_claims: mount paths by the name of the claim.
+        use_tmpfs: True to mount a directory in memory.
+        tmpfs_size: size of that directory in MiB, or a quantity.
+        tmpfs_path: mount path of that directory; ``/metaflow_temp`` by default.
+        tmpfs_tempdir: True if ``current.tempdir`` is in that directory.
+        security_context: ``run_as_user``, ``capabilities`` and any other key that Kubernetes has there.
+        host_network: True to run in the network of the node.
+        node_cache: cache in which the pods on a node share environments: a directory of the node, or a
+            claim.
+        port: port that the container listens on.
+        extended_resources: numbers of other devices, by the resource names that the nodes advertise.
+        hostname_resolution_timeout: accepted for compatibility and ignored: nodes of a ``num_parallel``
+            step wait an hour for the main node.
+        compute_pool: accepted for compatibility and ignored: only Outerbounds has these groups of nodes.
     """
 
     name = "kubernetes"
@@ -124,7 +126,7 @@ class KubernetesDecorator(StepDecorator):
     )
 
     def check(self) -> None:
-        """Raise unless every attribute is what Kubernetes takes."""
+        """Raise unless Kubernetes accepts every attribute."""
         check_resources(self)
         values.normalise_attributes(self, ATTRIBUTES)
         self._check_variables(self.attributes["env"] or {})

@@ -1,4 +1,4 @@
-"""``@parallel``: the tasks of a step run at once and know of each other, as ``num_parallel`` asks."""
+"""``@parallel``: marks a step whose tasks run at the same time and know each other, for ``num_parallel``."""
 
 from airflow_conda_flow.flow.decorators.base import StepDecorator, decorator_function
 
@@ -8,9 +8,9 @@ if TYPE_CHECKING:
 
 
 class Parallel(StepDecorator):
-    """Marks the step that ``self.next(self.train, num_parallel=4)`` leads to.
+    """Mark of the step that ``self.next(self.train, num_parallel=4)`` leads to.
 
-    In it ``current.parallel`` says how many nodes there are, and which of them the task is.
+    In that step, ``current.parallel`` has the number of nodes and the index of this task's node.
     """
 
     name = "parallel"
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     def parallel(
         __method: "Method | None" = None,
     ) -> "Method":
-        """Mark a step whose tasks run at once, for num_parallel."""
+        """Mark a step whose tasks run at the same time, for ``num_parallel``."""
 
 else:
     parallel = decorator_function(Parallel)

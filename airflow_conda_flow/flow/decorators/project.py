@@ -1,4 +1,4 @@
-"""``@project``: flows that belong together, and the branch that a run or a DAG of them is on."""
+"""``@project``: groups flows into a project, and gives each run or DAG a branch."""
 
 import re
 
@@ -21,16 +21,16 @@ class ProjectDecorator(FlowDecorator):
     """Name the project that a flow is part of.
 
     Args:
-        name: lower-case letters, digits and ``_``.
-        branch: the branch, where neither command line nor settings say one.
-        production: whether the branch is one of production.
+        name: name of the project, in lower-case letters, digits and ``_``.
+        branch: the branch, if neither command line nor settings give one.
+        production: True if the branch is a production branch.
     """
 
     name = "project"
     defaults: "dict[str, Any]" = {"name": None, "branch": None, "production": False}
 
     def check(self) -> None:
-        """Raise unless the names can be part of an id."""
+        """Raise unless the names can be part of an id and ``production`` is a bool."""
         name, branch = self.attributes["name"], self.attributes["branch"]
         if not isinstance(name, str) or not _NAME.match(name):
             self.fail(
@@ -45,17 +45,17 @@ class ProjectDecorator(FlowDecorator):
 def project_values(
     flow: str, attributes: "dict[str, Any]", branch: "str | None", production: bool, user: str
 ) -> "dict[str, Any]":
-    """Where in its project a flow is: the values that ``current`` has of it.
+    """Values of ``current`` that place a flow in its project.
 
     Args:
         flow: the flow's name.
-        attributes: those of ``@project``.
-        branch: the branch that the command line or a setting says.
-        production: whether they say that it is one of production.
-        user: who runs it; the branch of those who say none.
+        attributes: attributes of ``@project``.
+        branch: the branch from the command line or a setting.
+        production: True if the command line or a setting makes it a production branch.
+        user: name of the user who runs the flow; the branch is named after the user if none is given.
 
     Raises:
-        SettingError: the branch cannot be one, or the decorator says another.
+        SettingError: the branch is not a valid name, or the decorator gives a different branch.
 
     >>> values = project_values("F", {"name": "p", "branch": None, "production": False}, "x", False, "me")
     >>> values["project_flow_name"]

@@ -1,4 +1,4 @@
-"""``@resources``: what a step needs of the machine that runs it, wherever that is."""
+"""``@resources``: states what a step needs from a machine, no matter where the step runs."""
 
 from airflow_conda_flow.flow.decorators.amounts import cores, count, megabytes
 from airflow_conda_flow.flow.decorators.base import Decorator, StepDecorator, decorator_function
@@ -20,7 +20,7 @@ RESOURCES: "dict[str, Any]" = {
     "gpu": None,
     "shared_memory": None,
 }
-"""The attributes that ``@resources`` shares with the decorators that send a step elsewhere."""
+"""Attributes that ``@resources`` shares with the decorators that run a step on another machine."""
 
 _MEASURES: "dict[str, Measure]" = {
     "cpu": cores,
@@ -48,7 +48,8 @@ def check_resources(decorator: "Decorator") -> None:
 
 
 def check_amount(name: str, value: "Any") -> "str | None":
-    """What to write instead of the value of one of ``RESOURCES``, or None where it is an amount."""
+    """Description of valid values if this value of one of ``RESOURCES`` is invalid; None if it is valid."""
+    # Only gpu may be 0, which asks for a step without a GPU.
     measured = _MEASURES[name](value)
     if measured is None or (measured == 0 and name != "gpu"):
         return _EXPECTED[name]
@@ -56,9 +57,9 @@ def check_amount(name: str, value: "Any") -> "str | None":
 
 
 def merge_resources(decorators: "Mapping[str, Mapping[str, Any]]", name: str) -> "dict[str, Any]":
-    """What a step needs: of ``@resources`` and the decorator ``name`` the larger of each amount.
+    """Resources that a step needs: the larger amount of ``@resources`` and the decorator ``name``.
 
-    What neither gives is None. An amount stays as it was written.
+    A resource that neither gives is None. Amounts keep their written form.
 
     >>> merged = merge_resources({"resources": {"memory": "1Gi"}, "batch": {"memory": 500}}, "batch")
     >>> merged["memory"]
@@ -68,20 +69,20 @@ def merge_resources(decorators: "Mapping[str, Mapping[str, Any]]", name: str) ->
     merged = {}
     for key, measure in _MEASURES.items():
         given = [layer[key] for layer in layers if layer.get(key) is not None]
-        # All were checked at their lines; 0.0 is for the type checker.
+        # The decorators have checked all amounts already; "or 0.0" is for the type checker.
         merged[key] = max(given, key=lambda amount: measure(amount) or 0.0) if given else None
     return merged
 
 
 class ResourcesDecorator(StepDecorator):
-    """What a step needs of the machine that runs it; a local process takes what there is.
+    """Resources that a step needs from its machine; a local process uses whatever the machine has.
 
     Args:
         cpu: cores.
         memory: MB, or a quantity such as ``4Gi``.
         disk: MB, or a quantity.
-        gpu: a number of devices.
-        shared_memory: the size of ``/dev/shm`` in MiB, or a quantity.
+        gpu: number of devices.
+        shared_memory: size of ``/dev/shm`` in MiB, or a quantity.
     """
 
     name = "resources"

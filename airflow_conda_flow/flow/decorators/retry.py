@@ -1,4 +1,4 @@
-"""``@retry``: how often a task that fails is tried again."""
+"""``@retry``: retries a task that fails."""
 
 from airflow_conda_flow.flow.decorators.amounts import duration, whole
 from airflow_conda_flow.flow.decorators.base import StepDecorator, decorator_function
@@ -13,14 +13,14 @@ if TYPE_CHECKING:
 
 
 class RetryDecorator(StepDecorator):
-    """Try a task again when it fails, as a new attempt.
+    """Retry a task that fails, as a new attempt.
 
-    A local process is tried again at once, as nothing around it would have changed; pods, jobs and
+    A local process is retried immediately: waiting would change nothing on the same machine. Pods, jobs and
     Airflow's tasks wait.
 
     Args:
-        times: how often, beside the first attempt.
-        minutes_between_retries: how long to wait before a retry.
+        times: number of retries after the first attempt.
+        minutes_between_retries: minutes to wait before a retry.
     """
 
     name = "retry"
@@ -44,10 +44,10 @@ class RetryDecorator(StepDecorator):
 
 
 def retries(decorators: "Mapping[str, Mapping[str, Any]]") -> "tuple[int, float]":
-    """How often a task of a step is tried again, and the seconds before each retry.
+    """Number of retries of a step's tasks, and the seconds to wait before each retry.
 
     Args:
-        decorators: the step's, attributes by name.
+        decorators: attributes of the step's decorators, by decorator name.
 
     >>> retries({"retry": {"times": 3, "minutes_between_retries": 0.5}}), retries({})
     ((3, 30.0), (0, 0.0))
@@ -66,7 +66,7 @@ if TYPE_CHECKING:
         times: "int | DelayedValue" = 3,
         minutes_between_retries: "float | DelayedValue" = 2,
     ) -> "Method":
-        """Try a task again when it fails; see ``RetryDecorator``."""
+        """Retry a task that fails; see ``RetryDecorator``."""
 
 else:
     retry = decorator_function(RetryDecorator)

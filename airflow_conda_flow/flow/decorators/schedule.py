@@ -1,4 +1,4 @@
-"""``@schedule``: when the flow's DAG runs."""
+"""``@schedule``: runs the flow's DAG at fixed times."""
 
 import re
 
@@ -14,18 +14,18 @@ if TYPE_CHECKING:
 
 _PRESETS = {"hourly": "0 * * * *", "daily": "0 0 * * *", "weekly": "0 0 * * 0"}
 _FIELD = re.compile(r"^[0-9A-Za-z*/,#?-]+$")
-_DAY_OF_WEEK = 4
+_DAY_OF_WEEK = 4  # position in a cron expression
 
 
 class ScheduleDecorator(FlowDecorator):
-    """Run the flow's DAG by the clock; a run on the command line takes no notice of it.
+    """Run the flow's DAG at fixed times; runs on the command line ignore the schedule.
 
     Args:
-        cron: a cron expression of five fields, or of the six that AWS writes.
-        hourly: at the first minute of each hour.
-        daily: at midnight; what ``@schedule`` alone means.
-        weekly: at midnight before Sunday.
-        timezone: of the IANA database, such as ``Europe/Berlin``; Airflow's default if None.
+        cron: a cron expression of five fields, or of six fields as AWS writes it.
+        hourly: True to run at the first minute of each hour.
+        daily: True to run at midnight; the default of ``@schedule`` without arguments.
+        weekly: True to run at the midnight with which Sunday begins.
+        timezone: name from the IANA database, such as ``Europe/Berlin``; Airflow's default if None.
     """
 
     name = "schedule"
@@ -38,7 +38,7 @@ class ScheduleDecorator(FlowDecorator):
     }
 
     def check(self) -> None:
-        """Raise unless they give one time; ``cron`` becomes that."""
+        """Raise unless the attributes give exactly one schedule; ``cron`` is set to it."""
         given = [name for name in ("cron", "hourly", "daily", "weekly") if self.given.get(name)]
         if len(given) > 1:
             self.fail("@schedule gives both %s and %s. Keep one." % (given[0], given[1]))
@@ -54,6 +54,7 @@ class ScheduleDecorator(FlowDecorator):
     def _cron(self, text: "Any") -> str:
         fields = text.split() if isinstance(text, str) else []
         if len(fields) == 6:  # noqa: PLR2004 - https://docs.aws.amazon.com/eventbridge, cron expressions
+            # Cron has no year, and AWS counts weekdays from 1 (Sunday), cron from 0.
             if fields[5] not in ("*", "?") or any(each.isdigit() for each in fields[_DAY_OF_WEEK]):
                 self._fail_cron(text, "Name the days, such as MON-FRI, and leave out the year.")
             fields = fields[:5]
@@ -68,12 +69,12 @@ class ScheduleDecorator(FlowDecorator):
         if name is None:
             return
         try:
-            from zoneinfo import ZoneInfo  # noqa: PLC0415 - Python 3.6 has none, and checks none
+            from zoneinfo import ZoneInfo  # noqa: PLC0415 - missing before Python 3.9; then nothing is checked
         except ImportError:
             return
         try:
             ZoneInfo(name)
-        except Exception:  # noqa: BLE001 - whatever it raises, it is no time zone
+        except Exception:  # noqa: BLE001 - any error means that the time zone is invalid
             self.fail("@schedule: timezone is %r; write one such as 'Europe/Berlin' or 'UTC'." % (name,))
 
 
@@ -88,7 +89,7 @@ if TYPE_CHECKING:
         weekly: "bool | DelayedValue" = False,
         timezone: "Text" = None,
     ) -> "FlowClass":
-        """Run the DAG of a flow by the clock; see ``ScheduleDecorator``."""
+        """Run the DAG of a flow at fixed times; see ``ScheduleDecorator``."""
 
 else:
     schedule = decorator_function(ScheduleDecorator)

@@ -1,6 +1,6 @@
-"""``@secrets``: environment variables whose values come from a keeper of secrets when the step starts.
+"""``@secrets``: sets environment variables from a secrets backend when the step starts.
 
-What is stored with the run names the secrets; their values are nowhere but in the step's process.
+Only the names of the secrets are stored with the run; their values exist only in the step's process.
 """
 
 from airflow_conda_flow.flow.decorators.base import StepDecorator, decorator_function, nearest
@@ -26,27 +26,30 @@ AIRFLOW_CONNECTION = "airflow.connection"
 AIRFLOW_VARIABLE = "airflow.variable"
 TYPES = (AWS, AIRFLOW_CONNECTION, AIRFLOW_VARIABLE)
 INLINE = "inline"
-"""Variables that stand in the flow file itself, for tests: they are no secrets, and stored with the run."""
+"""Type of a source whose variables are in the flow file itself, for tests.
+
+These variables are not secret, and they are stored with the run.
+"""
 
 _OPTIONS = ("json", "env_var_name", "region")
 
 
 class SecretsDecorator(StepDecorator):
-    """Give a step secrets, as environment variables.
+    """Give a step secrets as environment variables.
 
     Args:
-        sources: each a text, ``"aws-secrets-manager.NAME"``, ``"NAME"`` for the same,
-            ``"airflow.connection:ID"`` or ``"airflow.variable:KEY"``; or a dict with ``type``, ``id``,
+        sources: list of texts or dicts. A text is ``"aws-secrets-manager.NAME"``, ``"NAME"`` for the same,
+            ``"airflow.connection:ID"`` or ``"airflow.variable:KEY"``. A dict has ``type``, ``id``,
             ``options`` (``json``, ``env_var_name``, ``region``) and ``role``.
-        role: the role of AWS to read them with.
-        allow_override: whether a secret may replace a variable that is there already.
+        role: AWS role to read the secrets with.
+        allow_override: True if a secret may replace a variable that exists already.
     """
 
     name = "secrets"
     defaults: "dict[str, Any]" = {"sources": [], "role": None, "allow_override": False}
 
     def check(self) -> None:
-        """Raise unless every source can be understood; each becomes a dict."""
+        """Raise unless every source is valid; each becomes a dict."""
         sources = self.attributes["sources"]
         if not isinstance(sources, (list, tuple)) or not sources:
             self.fail('@secrets: sources is %r; write a list, such as sources=["my-secret"].' % (sources,))
@@ -58,7 +61,7 @@ class SecretsDecorator(StepDecorator):
         self.attributes["sources"] = [self._source(each) for each in sources]
 
     def check_in_flow(self, step: "str | None", graph: "FlowGraph", draft: "FlowDraft") -> None:
-        """Raise where Airflow's own secrets would have to travel to another machine."""
+        """Raise if secrets that only Airflow's workers know are used on another machine."""
         del graph
         remote = [each.name for each in draft.step_decorators[step or ""] if each.name in remote_names()]
         for source in self.attributes["sources"]:

@@ -1,4 +1,4 @@
-"""The ``@step`` decorator, and what a decorated method carries."""
+"""``@step``: marks a method as a step, and readers of the marks."""
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -17,10 +17,10 @@ def step(
     """Mark a method of a ``FlowSpec`` as a step.
 
     Args:
-        method: the method; ``@step(start=True)`` gives the decorator that takes it.
-        start: the flow begins here, whatever the step is called.
-        end: the flow ends here, whatever the step is called.
-        node_info: what a tool of the author's wants to know of the step; kept, and not read.
+        method: the method; without it, as in ``@step(start=True)``, the result is a decorator.
+        start: True if the flow begins here, whatever the step's name.
+        end: True if the flow ends here, whatever the step's name.
+        node_info: data about the step for the author's own tools; stored but never read here.
     """
 
     def mark(method: "Any") -> "Method":
@@ -34,10 +34,10 @@ def step(
 
 
 def is_step(member: object) -> bool:
-    """Whether a member of a flow class is a step."""
+    """True if this member of a flow class is a step."""
     return callable(member) and bool(getattr(member, "is_step", False))
 
 
 def step_decorators(method: object) -> "list[StepDecorator]":
-    """The decorators beside ``@step``, the innermost first."""
+    """Decorators of a step other than ``@step``, innermost first."""
     return list(getattr(method, "decorators", ()))

@@ -1,4 +1,4 @@
-"""Decorators as texts, such as ``retry:times=3``: on the command line, in configs and in mutators."""
+"""Decorators written as text, such as ``retry:times=3``, on the command line, in configs and in mutators."""
 
 import json
 
@@ -10,14 +10,16 @@ if TYPE_CHECKING:
 
 
 def parse_decorator(text: str, what: str = "") -> "tuple[str, dict[str, Any]]":
-    r"""The name and the attributes of ``name:a=1,b=x``; a value is JSON where it can be, else a text.
+    r"""Name and attributes of a decorator written as ``name:a=1,b=x``.
+
+    A value that is valid JSON is parsed; any other value is a text.
 
     Args:
         text: the decorator.
-        what: what messages begin with; the text itself if empty.
+        what: beginning of error messages; the text itself if empty.
 
     Raises:
-        SettingError: it is not of that form.
+        SettingError: the text does not have that form.
 
     >>> parse_decorator("batch:cpu=2,image=base:1,labels={\"a\": 1, \"b\": 2}")[1]["labels"]
     {'a': 1, 'b': 2}
@@ -36,7 +38,7 @@ def parse_decorator(text: str, what: str = "") -> "tuple[str, dict[str, Any]]":
 
 
 def _pieces(text: str) -> "list[str]":
-    """Cut at commas outside brackets and quotes."""
+    """Pieces of the text between commas that are outside brackets and quotes."""
     pieces, depth, quoted, start = [], 0, False, 0
     for position, character in enumerate(text):
         if character == '"':

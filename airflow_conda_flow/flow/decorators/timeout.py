@@ -1,4 +1,4 @@
-"""``@timeout``: how long a step may run."""
+"""``@timeout``: limits how long a step may run."""
 
 from airflow_conda_flow.flow.decorators.amounts import duration
 from airflow_conda_flow.flow.decorators.base import StepDecorator, decorator_function
@@ -15,21 +15,21 @@ _UNITS = {"seconds": 1, "minutes": 60, "hours": 3600}
 
 
 class TimeoutDecorator(StepDecorator):
-    """End an attempt, and its child processes, that runs for longer than the sum of these.
+    """End an attempt and its child processes when it runs longer than the sum of the attributes.
 
-    The clock starts with the first line of the step: environment and code are there by then.
+    The clock starts at the first line of the step, after environment and code have been prepared.
 
     Args:
-        seconds: a number.
-        minutes: a number.
-        hours: a number.
+        seconds: a number of at least 0.
+        minutes: a number of at least 0.
+        hours: a number of at least 0.
     """
 
     name = "timeout"
     defaults = {"seconds": 0, "minutes": 0, "hours": 0}
 
     def check(self) -> None:
-        """Raise unless they are numbers whose sum is above 0."""
+        """Raise unless the attributes are numbers whose sum is above 0."""
         for unit in self.defaults:
             amount = duration(self.attributes[unit])
             if amount is None:
@@ -43,7 +43,7 @@ class TimeoutDecorator(StepDecorator):
 
 
 def timeout_seconds(decorators: "Mapping[str, Mapping[str, Any]]") -> "float | None":
-    """How long a step may run; None for as long as it takes.
+    """Seconds that a step may run; None if there is no limit.
 
     >>> timeout_seconds({"timeout": {"seconds": 5, "minutes": 1, "hours": 0}}), timeout_seconds({})
     (65, None)

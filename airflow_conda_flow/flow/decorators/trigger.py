@@ -1,7 +1,7 @@
-"""``@trigger`` and ``@trigger_on_finish``: what makes the flow's DAG run, beside the clock and a person.
+"""``@trigger`` and ``@trigger_on_finish``: run the flow's DAG after an event or after another flow.
 
-A function may stand wherever a name, a dict or a list does. It is called where the DAG is made, with the
-context that functions of parameters get, and may read ``current.project_name`` and the like.
+A function may be written in place of a name, a dict or a list. It is called when the DAG is created, with
+the context that parameter functions receive, and may read ``current.project_name`` and similar values.
 """
 
 import copy
@@ -27,7 +27,14 @@ if TYPE_CHECKING:
 
 
 class _Trigger(FlowDecorator):
-    """One thing or several under two names, each a text or a dict with a name."""
+    """Base of the triggers: one name or a list of names, each a text or a dict with a name.
+
+    Attributes:
+        one: the attribute for a single name, such as ``event``.
+        many: the attribute for a list, such as ``events``.
+        keys: keys that a dict may have.
+        waits: True if a function has to be called before the names are known; see ``settled``.
+    """
 
     one = ""
     many = ""
@@ -35,7 +42,7 @@ class _Trigger(FlowDecorator):
     waits = False
 
     def check(self) -> None:
-        """Raise unless there is at least one name; ``many`` becomes the list of dicts."""
+        """Raise unless there is at least one name and no name twice; ``many`` becomes a list of dicts."""
         one, several = self.attributes[self.one], self.attributes[self.many]
         if one is not None and several:
             self.fail("@%s gives both %s and %s. Keep one." % (self.name, self.one, self.many))
@@ -60,13 +67,13 @@ class _Trigger(FlowDecorator):
         self.attributes.update({self.one: None, self.many: found})
 
     def settled(self, call: "Callable[[Any], Any]") -> "_Trigger":
-        """This decorator, with what its functions give in their places.
+        """Copy of this decorator with its functions replaced by their results; itself if it has none.
 
         Args:
-            call: gives what a function gives.
+            call: calls one of the functions and returns its result.
 
         Raises:
-            FlowDefinitionError: a function fails, or gives what cannot stand there.
+            FlowDefinitionError: a function fails, or returns a value that is not valid in its place.
         """
         if not self.waits:
             return self
@@ -83,9 +90,9 @@ class _Trigger(FlowDecorator):
             given = {key: called(value) for key, value in self.given.items()}
         except FlowDefinitionError:
             raise
-        except Exception as error:  # noqa: BLE001 - whatever a function raises is the decorator's mistake
+        except Exception as error:  # noqa: BLE001 - any error of a user's function is reported at the decorator
             self.fail("@%s: a function fails: %s: %s" % (self.name, type(error).__name__, error))
-        if isinstance(given.get(self.one), list):  # one function may give the list of several
+        if isinstance(given.get(self.one), list):  # the function of "one" may return a list
             given[self.many] = given.pop(self.one)
         other._take(given)  # noqa: SLF001 - a copy of this one
         return other
@@ -110,17 +117,17 @@ class _Trigger(FlowDecorator):
         return self.normal(dict(given))
 
     def normal(self, given: "dict[str, Any]") -> "dict[str, Any]":
-        """The dict that readers get."""
+        """Dict that readers of the attributes get."""
         return given
 
 
 class TriggerDecorator(_Trigger):
-    """Run the flow's DAG when something has happened: an update of the Airflow asset of that name.
+    """Run the flow's DAG after an event, which is an update of the Airflow asset of that name.
 
     Args:
-        event: a name, or a dict with ``name`` and ``parameters``: which parameter takes which entry
-            of the event's ``extra``, as a dict or as a list of names that are the same.
-        events: several of them; the DAG runs when each has happened.
+        event: a name, or a dict with ``name`` and ``parameters``. ``parameters`` maps parameters to entries
+            of the event's ``extra``; it may be a list of names if both have the same names.
+        events: several events; the DAG runs when each of them has happened.
     """
 
     name = "trigger"
@@ -128,7 +135,7 @@ class TriggerDecorator(_Trigger):
     one, many, keys = "event", "events", ("name", "parameters")
 
     def normal(self, given: "dict[str, Any]") -> "dict[str, Any]":
-        """With the parameters as a dict."""
+        """Dict with ``name`` and ``parameters``, the latter always a dict."""
         parameters = given.get("parameters") or {}
         if isinstance(parameters, (list, tuple)):
             parameters = dict([each, each] if isinstance(each, str) else each for each in parameters)
@@ -142,7 +149,7 @@ class TriggerDecorator(_Trigger):
         return {"name": given["name"], "parameters": parameters}
 
     def check_in_flow(self, step: "str | None", graph: "FlowGraph", draft: "FlowDraft") -> None:
-        """Raise if an event is for a parameter that the flow does not have."""
+        """Raise if an event sets a parameter that the flow does not have."""
         del step
         known = [each.name for each in draft.parameters.values()]
         for event in self.attributes["events"]:
@@ -154,12 +161,12 @@ class TriggerDecorator(_Trigger):
 
 
 class TriggerOnFinishDecorator(_Trigger):
-    """Run the flow's DAG when another flow has finished: an update of the asset of its last step.
+    """Run the flow's DAG after another flow has finished, which updates the asset of its last step.
 
     Args:
-        flow: the name of a flow of the same project and branch, a name with both in front, such as
-            ``my_project.prod.FirstFlow``, or a dict with ``name``, ``project`` and ``project_branch``.
-        flows: several of them; the DAG runs when each has finished.
+        flow: name of a flow of the same project and branch; a name with both in front, such as
+            ``my_project.prod.FirstFlow``; or a dict with ``name``, ``project`` and ``project_branch``.
+        flows: several flows; the DAG runs when each of them has finished.
     """
 
     name = "trigger_on_finish"
@@ -167,7 +174,7 @@ class TriggerOnFinishDecorator(_Trigger):
     one, many, keys = "flow", "flows", ("name", "project", "project_branch")
 
     def normal(self, given: "dict[str, Any]") -> "dict[str, Any]":
-        """With the project and the branch as one prefix, None where they are this flow's."""
+        """Dict with ``name`` and ``prefix``: project and branch, or None for those of this flow."""
         project, branch = given.get("project"), given.get("project_branch")
         if (project is None) != (branch is None):
             self.fail("@trigger_on_finish: project and project_branch go together; give both or neither.")
@@ -179,10 +186,10 @@ class TriggerOnFinishDecorator(_Trigger):
 
 
 def namespaced_event_name(event_name: str) -> "Callable[[Any], str]":
-    """A function for ``@trigger``: the event's name with the flow's project and branch before it.
+    """Function for ``@trigger`` that puts the flow's project and branch before the event's name.
 
     Args:
-        event_name: the event's name in every project and branch.
+        event_name: name of the event without project and branch.
     """
 
     def full_name(_context: "Any" = None) -> str:
@@ -209,7 +216,7 @@ if TYPE_CHECKING:
         events: "_SeveralNamed" = ...,
         options: "Fields" = ...,
     ) -> "FlowClass":
-        """Run the DAG of a flow when an event has happened; see ``TriggerDecorator``."""
+        """Run the DAG of a flow after an event; see ``TriggerDecorator``."""
 
     def trigger_on_finish(
         __flow_class: "FlowClass | None" = None,
@@ -218,7 +225,7 @@ if TYPE_CHECKING:
         flows: "_SeveralNamed" = ...,
         options: "Fields" = ...,
     ) -> "FlowClass":
-        """Run the DAG of a flow when another flow has finished; see ``TriggerOnFinishDecorator``."""
+        """Run the DAG of a flow after another flow has finished; see ``TriggerOnFinishDecorator``."""
 
 else:
     trigger = decorator_function(TriggerDecorator)

@@ -1,4 +1,4 @@
-"""``Config``: a value that is given before a flow is checked, so that decorators may use it."""
+"""``Config``: a value that is known before a flow is checked, so that decorators can use it."""
 
 from airflow_conda_flow.errors import FlowDefinitionError
 from airflow_conda_flow.flow.decorators.base import calling_frame
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     Value = TypeVar("Value", default=Any)
 
     class Options(TypedDict, total=False):
-        """The options that change nothing about the type of the value."""
+        """Options that do not affect the type of the value."""
 
         default: str | os.PathLike[str] | Callable[[DefaultContext], str] | None
         default_value: str | dict[str, Any] | Callable[[DefaultContext], str | dict[str, Any]] | None
@@ -33,9 +33,10 @@ else:
 
 
 class ConfigOptions:
-    """What a ``Config`` was made with.
+    """Arguments of a ``Config``.
 
-    They are apart from it because ``config.name`` in a class body is the key ``name`` of its value.
+    They are kept in a separate object because ``config.name`` in a class body is the key ``name`` of the
+    config's value.
     """
 
     def __init__(
@@ -64,7 +65,7 @@ class ConfigOptions:
         self._check()
 
     def load(self, value: "Any") -> "Any":
-        """What ``self.config`` is for a stored value."""
+        """Value of ``self.config`` in a step, made from the stored value."""
         return value if self.plain else wrapped(value)
 
     def fail(self, message: str) -> "NoReturn":
@@ -84,24 +85,24 @@ class ConfigOptions:
 
 
 class Config(DelayedValue, Generic[Value]):
-    """A configuration of the flow, known before anything of the flow is.
+    """Configuration of the flow, read before the rest of the flow is evaluated.
 
-    In a class body ``config.a.b`` stands for the value, in decorators and in parameters; in steps
-    ``self.config.a.b`` is the value. A run is given another with ``--config NAME FILE`` or
-    ``--config-value NAME JSON``.
+    In a class body, decorators and parameters use ``config.a.b`` as a placeholder for the value; in steps
+    ``self.config.a.b`` is the value. ``--config NAME FILE`` or ``--config-value NAME JSON`` gives a run
+    another value.
 
     Args:
-        name: its name for users; the attribute of the class is its name in steps.
-        default: the path of a file, or a function of one argument that gives it.
-        default_value: a dict or a text, or a function of one argument that gives it.
+        name: the name for users; in steps, the attribute of the class is its name.
+        default: path of a file, or a function of one argument that returns the path.
+        default_value: a dict or a text, or a function of one argument that returns one.
         help: one sentence.
-        required: whether it must be given; without effect where there is a default.
-        parser: a function of the text, or its dotted name; JSON where there is none.
-        plain: whether ``self.config`` is the parsed value itself, which may be of any type.
-        show_default: whether the default shows in ``--help``.
+        required: True if a value must be given; no effect if there is a default.
+        parser: a function of the text, or its dotted name; the text is JSON if there is no parser.
+        plain: True if ``self.config`` is the parsed value itself, which may have any type.
+        show_default: True if ``--help`` shows the default.
 
     Raises:
-        FlowDefinitionError: an argument is wrong; names the line.
+        FlowDefinitionError: an argument is wrong; the error names the line.
     """
 
     if TYPE_CHECKING:
@@ -150,7 +151,7 @@ class Config(DelayedValue, Generic[Value]):
         name: str,
         default: "Any" = None,
         default_value: "Any" = None,
-        help: "str | None" = None,  # noqa: A002 - the field's own name for it
+        help: "str | None" = None,  # noqa: A002 - Metaflow's name
         required: bool = False,
         parser: "str | Callable[[str], Any] | None" = None,
         plain: bool = False,
@@ -160,6 +161,7 @@ class Config(DelayedValue, Generic[Value]):
             name, default, default_value, help, bool(required), parser, bool(plain), bool(show_default)
         )
         super().__init__(variable_of(options), {})
+        # Kept in __dict__ and read from there: config.x itself is a placeholder for a key of the value.
         self.__dict__["_options"] = options
 
     def __set_name__(self, owner: "type", attribute: str) -> None:
@@ -191,10 +193,10 @@ class Config(DelayedValue, Generic[Value]):
 
 
 def config_options(config: "Config") -> "ConfigOptions":
-    """What a config was made with."""
+    """Arguments of a config."""
     return config.__dict__["_options"]  # type: ignore[no-any-return]
 
 
 def variable_of(options: "ConfigOptions") -> str:
-    """The config's name in expressions."""
+    """Name of the config in expressions, where ``-`` is written as ``_``."""
     return options.name.replace("-", "_")

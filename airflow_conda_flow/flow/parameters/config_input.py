@@ -1,4 +1,4 @@
-"""Reads the configs of a flow: what was given, else the defaults; each parsed once."""
+"""Reads the configs of a flow from the given values or the defaults; each is parsed once."""
 
 import json
 import os
@@ -18,14 +18,14 @@ if TYPE_CHECKING:
 
 
 class GivenConfigs:
-    """What a run is given for its flow's configs.
+    """Values that a run is given for its flow's configs.
 
     Attributes:
         files: paths by config name.
         values: texts or dicts by config name.
-        user_name: who starts the run, for defaults that are functions.
-        stored: values by attribute that a run before had, parsed already; they go before defaults.
-        stated: names that the command line itself gives, rather than an environment variable.
+        user_name: name of the user who starts the run, for defaults that are functions.
+        stored: parsed values of an earlier run, by attribute; they take precedence over defaults.
+        stated: names of the configs given on the command line rather than by an environment variable.
     """
 
     def __init__(
@@ -43,25 +43,25 @@ class GivenConfigs:
         self.stated = sorted(stated)
 
     def after(self, stored: "Mapping[str, Any]") -> "GivenConfigs":
-        """The same, but what is given for no config is as a run before had it.
+        """Copy in which configs without a given value keep their value from an earlier run.
 
         Args:
-            stored: values by attribute.
+            stored: values of the earlier run by attribute.
         """
         return GivenConfigs(self.files, self.values, self.user_name, stored, self.stated)
 
 
 def read_configs(flow_name: str, configs: "list[ConfigOptions]", given: "GivenConfigs") -> "dict[str, Any]":
-    """The value of every config, by name: a ``ConfigValue``, what a plain one is, or None.
+    """Value of every config by name: a ``ConfigValue``, the parsed value of a plain config, or None.
 
     Args:
         flow_name: the flow's name.
         configs: the flow's configs.
-        given: what the run is given.
+        given: the values that the run is given.
 
     Raises:
-        ParameterError: what is given is wrong, or a required config is missing.
-        FlowDefinitionError: a default is wrong; names the config's line.
+        ParameterError: a given value is wrong, or a required config is missing.
+        FlowDefinitionError: a default is wrong; the error names the config's line.
     """
     known = [config.name for config in configs]
     for name in list(given.files) + list(given.values):
@@ -81,6 +81,7 @@ def _read(flow_name: str, config: "ConfigOptions", given: "GivenConfigs") -> "An
         return _parsed(config, given.values[config.name], "")
     if config.name in given.files:
         path = given.files[config.name]
+        # A path typed by a user is relative to the working directory first; a default, to the flow file.
         text = _text(config, path, [os.getcwd(), _folder(config)])
         if text is None:
             raise ParameterError("Config %r: the file %s cannot be read." % (config.name, path))
@@ -117,7 +118,7 @@ def _computed(config: "ConfigOptions", default: "Any", context: "DefaultContext"
 
 
 def _text(config: "ConfigOptions", path: str, folders: "list[str]") -> "str | None":
-    """The text of the first file of that path, or None."""
+    """Text of the first readable file with this path in the folders; None if there is none."""
     for folder in folders:
         try:
             with open(os.path.join(folder, os.path.expanduser(path)), encoding="utf-8") as file:
@@ -132,7 +133,7 @@ def _text(config: "ConfigOptions", path: str, folders: "list[str]") -> "str | No
 
 
 def _parsed(config: "ConfigOptions", content: "Any", source: str) -> "Any":
-    """The value of a text or a dict; ``source`` says where it comes from, for messages."""
+    """Value of a text or a dict. ``source`` tells messages where the content comes from."""
     value = content
     if config.parser is not None:
         text = content if isinstance(content, str) else json.dumps(content)

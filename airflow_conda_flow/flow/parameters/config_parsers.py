@@ -1,8 +1,8 @@
-"""Parsers for ``Config(parser=...)``: files that name libraries, as arguments of a decorator.
+"""Parsers for ``Config(parser=...)``: turn files that name libraries into arguments of a decorator.
 
-``@pypi_base(**config_expr("libraries"))`` with ``libraries = Config("libraries",
+Example: ``@pypi_base(**config_expr("libraries"))`` with ``libraries = Config("libraries",
 default="requirements.txt", parser=requirements_txt_parser)``, and likewise ``@conda_base`` with an
-``environment.yml``. They run where a run starts, where PyYAML and a reader of TOML are.
+``environment.yml``. The parsers run on the machine that starts a run, which has PyYAML and a TOML reader.
 """
 
 import importlib
@@ -27,9 +27,10 @@ def requirements_txt_parser(content: str) -> "dict[str, Any]":
     {'packages': {'pandas': '2.2.2'}, 'python': '3.11.9'}
 
     Raises:
-        ParameterError: a line is no requirement, or has a marker of where it holds.
+        ParameterError: a line is not a requirement, or has an environment marker.
     """
     lines = (_COMMENT.sub("", line).strip() for line in content.splitlines())
+    # "-e file:." is the project itself, as some tools write it, and not a library.
     return _gathered(line for line in lines if line and line != "-e file:.")
 
 
@@ -37,7 +38,8 @@ def pyproject_toml_parser(content: str) -> "dict[str, Any]":
     """``packages`` and ``python`` of the ``[project]`` table of a ``pyproject.toml``.
 
     Raises:
-        ParameterError: it is no TOML, or a dependency is no requirement or has a marker.
+        ParameterError: the text is not TOML, or a dependency is not a requirement or has an environment
+            marker.
     """
     try:
         toml = importlib.import_module("tomllib")
@@ -60,7 +62,7 @@ def conda_environment_yml_parser(content: str) -> "dict[str, Any]":
     {'packages': {'numpy': '1.26.4'}, 'python': '3.11.9'}
 
     Raises:
-        ParameterError: it is no YAML, has no dependencies, or has some of pip.
+        ParameterError: the text is not YAML, has no dependencies, or has pip dependencies.
     """
     parsed = yaml_parser(content)
     dependencies = parsed.get("dependencies") if isinstance(parsed, dict) else None
@@ -79,10 +81,10 @@ def conda_environment_yml_parser(content: str) -> "dict[str, Any]":
 
 
 def yaml_parser(content: str) -> "Any":
-    """What a YAML text holds.
+    """Value of a YAML text.
 
     Raises:
-        ParameterError: it is no YAML.
+        ParameterError: the text is not YAML.
     """
     yaml = importlib.import_module("yaml")
     try:

@@ -1,4 +1,4 @@
-"""``ConfigValue``: the value of a ``Config``, a dict that cannot change and whose keys are attributes too."""
+"""``ConfigValue``: value of a ``Config``, an immutable dict whose keys are also attributes."""
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -10,7 +10,7 @@ else:
 
 
 class ConfigValue(_Dict):
-    """A dict of JSON values, read as ``value["key"]`` or as ``value.key``; so are the dicts inside it.
+    """Dict of JSON values, read as ``value["key"]`` or ``value.key``, including the dicts inside it.
 
     >>> ConfigValue({"a": [{"b": 1}]}).a[0].b
     1
@@ -32,14 +32,14 @@ class ConfigValue(_Dict):
         return sorted(set(dir(dict)) | {key for key in self if isinstance(key, str) and key.isidentifier()})
 
     def to_dict(self) -> "dict[str, Any]":
-        """A plain dict of plain values, which may be changed."""
+        """Copy as a plain dict of plain values, which may be changed."""
         return {key: plain(value) for key, value in self.items()}
 
     _data = property(to_dict)
-    """As Metaflow's values have it, for libraries that take plain dicts alone."""
+    """Metaflow's name for the plain dict, for libraries that accept only plain dicts."""
 
     def copy(self) -> "ConfigValue":
-        """An equal value."""
+        """Equal ``ConfigValue``; ``dict.copy`` would return a plain dict."""
         return ConfigValue(self)
 
     def __copy__(self) -> "ConfigValue":
@@ -63,7 +63,7 @@ class ConfigValue(_Dict):
 
 
 def wrapped(value: "Any") -> "Any":
-    """The value with every dict in it as a ``ConfigValue``."""
+    """Value with every dict in it replaced by a ``ConfigValue``."""
     if isinstance(value, dict):
         return ConfigValue(value)
     if type(value) in (list, tuple):
@@ -72,7 +72,7 @@ def wrapped(value: "Any") -> "Any":
 
 
 def plain(value: "Any") -> "Any":
-    """The value with every ``ConfigValue`` in it as a dict."""
+    """Value with every ``ConfigValue`` in it replaced by a dict."""
     if isinstance(value, dict):
         return {key: plain(each) for key, each in value.items()}
     if type(value) in (list, tuple):

@@ -1,4 +1,4 @@
-"""What a function is given that computes a default when a run starts."""
+"""``DefaultContext``: argument of the functions that compute defaults when a run starts."""
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -7,13 +7,13 @@ if TYPE_CHECKING:
 
 
 class DefaultContext:
-    """Where a default is computed.
+    """Context passed to functions that compute defaults of parameters and configs.
 
     Attributes:
         flow_name: the flow's name.
-        parameter_name: the name of the parameter, or of the config.
-        user_name: who starts the run.
-        ds_type: the datastore's kind: ``local`` or ``s3``.
+        parameter_name: name of the parameter or config.
+        user_name: name of the user who starts the run.
+        ds_type: kind of the datastore: ``local`` or ``s3``.
         configs: the values of the flow's configs; None while configs themselves are read.
     """
 
@@ -32,5 +32,5 @@ class DefaultContext:
         self.configs = configs
 
     def logger(self, text: "Any" = "", *_arguments: "Any", **_keywords: "Any") -> None:
-        """Print a line for whoever starts the run."""
+        """Print a line for the user who starts the run."""
         print(text)

@@ -1,7 +1,7 @@
-"""``DelayedValue``: what a flow file says of a config before the config is read.
+"""``DelayedValue``: placeholder in a flow file for a value from a config that has not been read yet.
 
-``config.a.b`` in a class body, and ``config_expr("config.a.b")`` anywhere, stand for a value that
-is looked up once the configs of a run are known.
+``config.a.b`` in a class body, and ``config_expr("config.a.b")`` anywhere, are placeholders. Their values
+are looked up once the configs of a run are known.
 """
 
 import sys
@@ -15,16 +15,17 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from typing import Any, NoReturn
 
+# Prefix of a keyword that no user would write. It marks a whole delayed dict in a call, as in f(**config.a).
 _UNPACKED = "airflow_conda_flow.unpacked."
 
 
 class DelayedValue:
-    """An expression over configs, and what is taken from its result.
+    """Expression over configs, and a path of attributes and keys into its result.
 
     Args:
-        expression: Python; the names in it are configs, and what ``names`` holds.
-        names: the globals of the place where it is written.
-        path: attributes and keys, one inside the other.
+        expression: a Python expression; its names are those of configs and of ``names``.
+        names: globals of the module in which the expression is written.
+        path: attributes and keys to look up in the result, outermost first.
     """
 
     def __init__(
@@ -33,7 +34,7 @@ class DelayedValue:
         self.__dict__.update(_expression=expression, _names=names, _path=path)
 
     def __getattr__(self, name: str) -> "ConfigItem":
-        if name.startswith("__"):
+        if name.startswith("__"):  # Python and libraries probe for these, and must not find any
             raise AttributeError(name)
         path = self._path + (("attribute", name),)
         return DelayedValue(self._expression, self._names, path)  # type: ignore[return-value]
@@ -44,7 +45,7 @@ class DelayedValue:
         return DelayedValue(self._expression, self._names, self._path + (("key", key),))
 
     def keys(self) -> "list[str]":
-        """One key that stands for all, so that ``**config.a`` can be written."""
+        """List with one key that represents all keys, so that ``**config.a`` works."""
         return ["%s%d" % (_UNPACKED, id(self))]
 
     def __iter__(self) -> "Any":
@@ -70,36 +71,39 @@ class DelayedValue:
 if TYPE_CHECKING:
 
     class ConfigItem(DelayedValue, Any):  # type: ignore[misc]
-        """The value of a key of a config. Its type is not known, so that type checkers take it for any type.
+        """Value of a key of a config; type checkers accept it as any type, because its type is unknown.
 
-        ``Any`` itself would also hide the types beside it: ``Parameter("n", type=int, default=config.n)``.
+        ``Any`` itself would also hide the types of the other arguments in
+        ``Parameter("n", type=int, default=config.n)``.
         """
 
 
 def _refuse(message: str) -> "NoReturn":
     show_plainly()
-    frame = sys._getframe(2)  # noqa: SLF001 - the user's line, without importing inspect
+    # Frame 0 is this function, 1 the method that refuses, 2 the user's line.
+    frame = sys._getframe(2)  # noqa: SLF001 - without importing inspect
     raise FlowDefinitionError(message, frame.f_code.co_filename, frame.f_lineno)
 
 
 class NoValue(Exception):
-    """A delayed value cannot be had; the message says why."""
+    """Lookup of a delayed value has failed; the message says why."""
 
 
 def config_expr(expression: str) -> "ConfigItem":
-    """The value of a Python expression over the flow's configs, once they are read.
+    """Placeholder for the value of a Python expression over the flow's configs.
 
-    For decorators and parameters: ``@project(name=config_expr("cfg.name.lower()"))``.
+    Decorators and parameters accept it: ``@project(name=config_expr("cfg.name.lower()"))``. The expression
+    is evaluated once the configs have been read.
 
     Args:
-        expression: may use configs by name, and whatever the flow file's module knows.
+        expression: a Python expression that may use configs by name, and all globals of the flow file.
     """
     names = sys._getframe(1).f_globals  # noqa: SLF001 - without importing inspect
     return DelayedValue(expression, names)  # type: ignore[return-value]
 
 
 def is_delayed(value: "Any") -> bool:
-    """Whether a delayed value is in a value: in it, or in the dicts, lists, tuples and sets of it."""
+    """True if the value is delayed, or has a delayed value in its dicts, lists, tuples and sets."""
     if isinstance(value, DelayedValue):
         return True
     if isinstance(value, dict):
@@ -110,15 +114,15 @@ def is_delayed(value: "Any") -> bool:
 
 
 def is_unpacked(name: str) -> bool:
-    """Whether a keyword's name stands for a dict that is delayed as a whole."""
+    """True if this keyword represents a whole delayed dict, as in ``f(**config.a)``."""
     return name.startswith(_UNPACKED)
 
 
 def resolve(value: "Any", configs: "Mapping[str, Any]") -> "Any":
-    """The value with everything delayed in it looked up; configs come as plain dicts.
+    """Value with every delayed value in it looked up; config values become plain dicts.
 
     Args:
-        value: of any type.
+        value: a value of any type.
         configs: the values of the flow's configs, by name.
 
     Raises:
@@ -149,7 +153,7 @@ def _mapping(value: "DelayedValue", configs: "Mapping[str, Any]") -> "dict[str, 
 def _evaluate(value: "DelayedValue", configs: "Mapping[str, Any]") -> "Any":
     inner = value.__dict__
     try:
-        # The expression stands in the flow file, which is code as well.
+        # eval is no added risk: the expression is written in the flow file, which is code that runs anyway.
         found = eval(inner["_expression"], dict(inner["_names"], **configs))  # noqa: S307
         for kind, step in inner["_path"]:
             found = getattr(found, step) if kind == "attribute" else found[resolve(step, configs)]

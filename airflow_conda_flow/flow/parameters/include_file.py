@@ -1,4 +1,4 @@
-"""``IncludeFile``: a parameter whose value is what a file holds when the run starts."""
+"""``IncludeFile``: a parameter whose value is the content of a file when the run starts."""
 
 import os
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     Parser = Callable[[str], Content] | Callable[[bytes], Content]
 
     class Options(TypedDict, total=False):
-        """The options that change nothing about the type of the content."""
+        """Options that do not affect the type of the content."""
 
         encoding: str | None
         help: str | None
@@ -32,11 +32,11 @@ _REMOTE = "s3://"
 
 
 class FileToInclude:
-    """A file that a run was given, to be read by what prepares the run.
+    """File that a run was given. It is read when the run is prepared.
 
     Attributes:
         location: an absolute path, or ``s3://bucket/key``.
-        parameter: what it is the value of.
+        parameter: the parameter that has this file as its value.
     """
 
     def __init__(self, location: str, parameter: "IncludeFile") -> None:
@@ -45,17 +45,17 @@ class FileToInclude:
 
     @property
     def is_remote(self) -> bool:
-        """Whether it is an object in S3."""
+        """True if the file is an object in S3."""
         return self.location.startswith(_REMOTE)
 
     def content(self, read_remote: "Callable[[str], bytes]") -> "str | bytes":
-        """What the file holds: a text, or bytes where the parameter is not one of text.
+        """Content of the file: a text, or bytes if the parameter has ``is_text=False``.
 
         Args:
-            read_remote: gives the bytes of an object in S3.
+            read_remote: returns the bytes of an object in S3.
 
         Raises:
-            ParameterError: it cannot be read, or is not of the parameter's encoding.
+            ParameterError: the file cannot be read, or does not have the parameter's encoding.
         """
         data = read_remote(self.location) if self.is_remote else self._read()
         if not self.parameter.is_text:
@@ -80,25 +80,25 @@ class FileToInclude:
 
 
 class IncludeFile(Parameter, Generic[Content]):
-    """A file as a parameter: a run is given its path, and steps read what it held.
+    """File as a parameter: a run is given the path, and steps read the content.
 
-    The path is one of the machine that launches the run; in a DAG, of the worker that prepares the
+    The path is a path on the machine that launches the run or, in a DAG, on the worker that prepares the
     run. ``s3://bucket/key`` works everywhere.
 
     Args:
-        name: its name for users; the attribute of the class is its name in steps.
-        required: whether a file must be given; without effect where there is a default.
-        is_text: whether ``self.x`` is a text; else it is bytes.
-        encoding: the text's.
+        name: the name for users; in steps, the attribute of the class is its name.
+        required: True if a file must be given; no effect if there is a default.
+        is_text: True if ``self.x`` is a text, False if it is bytes.
+        encoding: encoding of the text.
         help: one sentence.
-        parser: a function of the content whose result ``self.x`` is, or its dotted name. It runs in
-            the step, when ``self.x`` is first read.
-        default: the path of the file where none is given, seen from the flow file, else from the
-            working directory; or a function of one argument that gives it.
-        show_default: whether the default shows in ``--help``.
+        parser: a function of the content that returns the value of ``self.x``, or its dotted name. It runs
+            in the step, when ``self.x`` is first read.
+        default: path of the file to use if none is given, relative to the flow file or else to the working
+            directory; or a function of one argument that returns the path.
+        show_default: True if ``--help`` shows the default.
 
     Raises:
-        FlowDefinitionError: an argument is wrong; names the line.
+        FlowDefinitionError: an argument is wrong; the error names the line.
     """
 
     options: "dict[str, Any]" = {
@@ -112,7 +112,7 @@ class IncludeFile(Parameter, Generic[Content]):
     }
 
     if TYPE_CHECKING:
-        # One signature for each kind of content; where there may be no file, the content may be None.
+        # One signature for each kind of content. If a file is optional, the content may be None.
 
         @overload
         def __init__(
@@ -225,7 +225,7 @@ class IncludeFile(Parameter, Generic[Content]):
         required: "bool | None" = None,
         is_text: "bool | None" = None,
         encoding: "str | None" = None,
-        help: "str | None" = None,  # noqa: A002 - the field's own name for it
+        help: "str | None" = None,  # noqa: A002 - Metaflow's name
         parser: "Any" = None,
         **further: "Any",
     ) -> None:
@@ -244,12 +244,12 @@ class IncludeFile(Parameter, Generic[Content]):
 
     @property
     def type_name(self) -> str:
-        """The type as users read it."""
+        """Name of the type in messages and ``--help``."""
         return "file"
 
     @property
     def expected(self) -> str:
-        """What it takes, in words."""
+        """Description of valid values."""
         return "the path of a file, or s3://bucket/key"
 
     if TYPE_CHECKING:
@@ -261,10 +261,10 @@ class IncludeFile(Parameter, Generic[Content]):
         def __get__(self, flow: object, owner: "type | None" = None) -> "Content": ...
 
         def __get__(self, flow: "Any", owner: "type | None" = None) -> "Any":
-            """The parameter in the class, the content in a step."""
+            """Parameter if read from the class, content if read in a step."""
 
     def load(self, value: "Any") -> "Any":
-        """What ``self.x`` is in a step: the content, parsed if there is a parser."""
+        """Value of ``self.x`` in a step: the content, parsed if there is a parser."""
         if self.parser is None or value is None:
             return value
         return call_parser(self.parser, value, "Parameter %r" % self.name)
@@ -284,7 +284,7 @@ class IncludeFile(Parameter, Generic[Content]):
             self.fail("has the default %r; write the path of a file." % (self.default,))
 
     def value(self, context: "Any" = None) -> "Any":
-        """The default's file; None where there is no default."""
+        """File of the default; None if there is no default."""
         path = self.default if not callable(self.default) else super().value(context)
         if path is None or isinstance(path, FileToInclude):
             return path
@@ -306,16 +306,16 @@ class IncludeFile(Parameter, Generic[Content]):
 
 
 def call_parser(parser: "Any", content: "Any", what: str) -> "Any":
-    """What a parser makes of a content.
+    """Result of a parser for a content.
 
     Args:
         parser: a function, or the dotted name of one.
         content: a text or bytes.
-        what: what messages name.
+        what: the parameter or config, as messages name it.
 
     Raises:
         FlowDefinitionError: there is no such function.
-        ParameterError: it fails.
+        ParameterError: the function fails.
     """
     function = _function(parser, what) if isinstance(parser, str) else parser
     try:
@@ -328,7 +328,7 @@ def call_parser(parser: "Any", content: "Any", what: str) -> "Any":
 
 
 def _function(name: str, what: str) -> "Any":
-    import importlib  # noqa: PLC0415 - few parsers are names
+    import importlib  # noqa: PLC0415 - few parsers are given by name
 
     module_name, _, attribute = name.rpartition(".")
     try:

@@ -1,4 +1,4 @@
-"""``Parameter``: a value that is given when a run starts, and stays the same through the run."""
+"""``Parameter``: a value that is given when a run starts and does not change during the run."""
 
 import copy
 
@@ -27,14 +27,14 @@ if TYPE_CHECKING:
     Collection = TypeVar("Collection", dict[str, Any], list[Any])
 
     class ClickType(Protocol):
-        """A parameter type of click, such as ``click.Choice``."""
+        """Parameter type of click, such as ``click.Choice``."""
 
         @property
         def name(self) -> str:
-            """The name that click gives the type."""
+            """Name that click gives the type."""
 
     class Options(TypedDict, total=False):
-        """The options that change nothing about the type of the value."""
+        """Options that do not affect the type of the value."""
 
         help: str | None
         show_default: bool | None
@@ -46,28 +46,29 @@ else:
 
 
 class Parameter(Generic[Value]):
-    """A parameter of the flow: an option on the command line, a field in Airflow's trigger form.
+    """Parameter of the flow: an option on the command line, a field in Airflow's trigger form.
 
     Args:
-        name: its name for users; the attribute of the class is its name in steps.
-        default: the value where none is given, or a function of one argument that gives it.
-        type: ``str``, ``int``, ``float``, ``bool`` or ``JSONType``, or a type of click; from the
+        name: the name for users; in steps, the attribute of the class is its name.
+        default: the value if none is given, or a function of one argument that returns it.
+        type: ``str``, ``int``, ``float``, ``bool`` or ``JSONType``, or a type of click; derived from the
             default if not given.
         help: one sentence.
-        required: whether a value must be given; without effect where there is a default.
-        show_default: whether the default shows in ``--help``.
-        multiple: whether it may be given more than once; its value is a tuple.
-        separator: what a text is split at; its value is a list of texts.
-        choices: the only values that it takes.
-        is_flag: whether the bare option means True; its type is ``bool`` then.
-        minimum: the smallest value.
-        maximum: the largest value.
+        required: True if a value must be given; no effect if there is a default.
+        show_default: True if ``--help`` shows the default.
+        multiple: True if it may be given more than once; the value is a tuple.
+        separator: separator at which a text is split; the value is a list of texts.
+        choices: the only valid values.
+        is_flag: True if the option without a value means True; the type is then ``bool``.
+        minimum: the smallest valid value.
+        maximum: the largest valid value.
 
-    Any of them may come from a config: ``Parameter("alpha", default=config.alpha)``. A type checker knows
-    ``self.alpha`` by the type and the default; it may be None if there is neither a default nor ``required``.
+    Any of these may come from a config: ``Parameter("alpha", default=config.alpha)``. A type checker derives
+    the type of ``self.alpha`` from ``type`` and ``default``; the value may be None if there is no default
+    and ``required`` is not set.
 
     Raises:
-        FlowDefinitionError: an argument is wrong; names the line.
+        FlowDefinitionError: an argument is wrong; the error names the line.
     """
 
     options: "dict[str, Any]" = {
@@ -85,8 +86,8 @@ class Parameter(Generic[Value]):
     }
 
     if TYPE_CHECKING:
-        # One signature for each kind of value; where there may be none, the value may be None. The first two
-        # are also those of Parameter("x", **config.x), for which a type checker takes the first that fits.
+        # One signature for each kind of value. If a value is optional, it may be None. The first two
+        # signatures also match Parameter("x", **config.x), for which a type checker takes the first match.
 
         @overload
         def __init__(
@@ -300,8 +301,8 @@ class Parameter(Generic[Value]):
         self,
         name: str,
         default: "Any" = None,
-        type: "Any" = None,  # noqa: A002 - the field's own name for it
-        help: "str | None" = None,  # noqa: A002 - the field's own name for it
+        type: "Any" = None,  # noqa: A002 - Metaflow's name
+        help: "str | None" = None,  # noqa: A002 - Metaflow's name
         required: "bool | None" = None,
         show_default: "bool | None" = None,
         **further: "Any",
@@ -318,17 +319,17 @@ class Parameter(Generic[Value]):
 
     @property
     def type_name(self) -> str:
-        """The type as users read it, such as ``int``."""
+        """Name of the type in messages and ``--help``, such as ``int``."""
         return NAMES[self.type]
 
     def resolved(self, configs: "Mapping[str, Any]") -> "Parameter":
-        """This parameter where nothing of it waits for a config, else one that has everything.
+        """Copy of this parameter with the values of configs filled in; itself if it uses no config.
 
         Args:
             configs: the values of the flow's configs, by name.
 
         Raises:
-            FlowDefinitionError: a value cannot be had, or is wrong.
+            FlowDefinitionError: a value cannot be looked up, or is wrong.
         """
         if not self.is_delayed:
             return self
@@ -340,10 +341,10 @@ class Parameter(Generic[Value]):
         return other
 
     def convert(self, given: "Any") -> "Any":
-        """The value that a text stands for; a value of the right type stays.
+        """Value of this parameter for a text; a value that has the type already is returned unchanged.
 
         Raises:
-            ParameterError: it is of another type, or outside the limits.
+            ParameterError: the value has another type, or is outside the limits.
         """
         try:
             return self._convert(given)
@@ -356,7 +357,7 @@ class Parameter(Generic[Value]):
 
     @property
     def expected(self) -> str:
-        """What it takes, in words, such as ``a whole number from 1 to 9``."""
+        """Description of valid values, such as ``a whole number from 1 to 9``."""
         words = EXPECTED[self.type_name]
         if self.choices is not None:
             words = "one of %s" % ", ".join(repr(choice) for choice in self.choices)
@@ -367,10 +368,10 @@ class Parameter(Generic[Value]):
         return words
 
     def value(self, context: "Any" = None) -> "Any":
-        """The default; where it is a function, what the function gives for ``context``.
+        """Default value; if the default is a function, its result for ``context``.
 
         Raises:
-            ParameterError: the function fails, or gives a value that the parameter does not take.
+            ParameterError: the function fails, or returns a value that is not valid.
         """
         if not callable(self.default):
             return self.default
@@ -386,7 +387,7 @@ class Parameter(Generic[Value]):
         return None if computed is None else self.convert(computed)
 
     def load(self, value: "Any") -> "Any":
-        """What ``self.x`` is in a step, for the stored value."""
+        """Value of ``self.x`` in a step, made from the stored value."""
         return value
 
     def __set_name__(self, owner: "type", attribute: str) -> None:
@@ -419,7 +420,7 @@ class Parameter(Generic[Value]):
         show_plainly()
         raise FlowDefinitionError("Parameter %r %s" % (self.name, message), self.file, self.line)
 
-    # How it is made.
+    # Construction.
 
     def _begin(self, name: str) -> None:
         frame = calling_frame()
@@ -427,13 +428,13 @@ class Parameter(Generic[Value]):
         self.line = frame.f_lineno
         self.name = name
         self.attribute = name
-        # Letters of any alphabet, as in Python's own names, but no "_" at the start.
+        # Letters of any alphabet, as in Python's identifiers, but no "_" at the start.
         plain = name.replace("-", "_") if isinstance(name, str) else ""
         if not plain.isidentifier() or plain.startswith("_"):
             self.fail('is not a name. Write letters, digits and "_", such as "alpha".')
 
     def _take(self, given: "dict[str, Any]") -> None:
-        """Take the options, those that are left out as their defaults; delayed ones are checked later."""
+        """Set the options and the defaults of missing ones; delayed options are checked in ``resolved``."""
         for key in given:
             if key not in self.options and not is_unpacked(key):
                 self.fail(
@@ -458,7 +459,7 @@ class Parameter(Generic[Value]):
             self._settle(everything)
 
     def _settle(self, options: "dict[str, Any]") -> None:
-        """Take the type and what depends on it, and check the default."""
+        """Set the type and the attributes that depend on it, and check the default."""
         self.multiple = bool(options["multiple"])
         self.is_flag = bool(options["is_flag"])
         self.type = self._type(options["type"])

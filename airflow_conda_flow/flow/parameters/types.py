@@ -1,4 +1,4 @@
-"""The types of parameters: what a text stands for, and what a value must be."""
+"""Types of parameters: convert texts to values, and check values."""
 
 import json
 
@@ -11,11 +11,12 @@ _FALSE = frozenset(["0", "false", "f", "no", "n", "off"])
 
 
 class _JSONType:
-    """The type of a parameter whose text is JSON and whose value is what the JSON says."""
+    """Type of a parameter that is given as JSON text and has the parsed JSON as its value."""
 
     def __repr__(self) -> str:
         return "JSONType"
 
+    # A text as the result makes pickle refer to the module's JSONType, which stays a singleton.
     def __reduce__(self) -> str:
         return "JSONType"
 
@@ -30,6 +31,7 @@ EXPECTED = {
     "JSON": "JSON",
 }
 _SAME_AS: "dict[Any, Any]" = {dict: JSONType, list: JSONType}
+# Click's types by their names, so that nothing here has to import click.
 _CLICK_TYPES: "dict[str, Any]" = {
     "text": str,
     "choice": str,
@@ -43,19 +45,22 @@ _CLICK_TYPES: "dict[str, Any]" = {
 
 
 def known_type(stated: "Any") -> "Any":
-    """The type that a user means: one of ours, ``dict`` or ``list``, or a type of click; else None."""
+    """Parameter type for the type that a user wrote; None if it is unknown.
+
+    Users may write one of ours, ``dict`` or ``list`` (both are JSON), or a type of click.
+    """
     try:
         if stated in NAMES:
             return stated
         if stated in _SAME_AS:
             return _SAME_AS[stated]
-    except TypeError:  # it cannot be hashed
+    except TypeError:  # not hashable
         return None
     return None if isinstance(stated, type) else _CLICK_TYPES.get(str(getattr(stated, "name", "")))
 
 
 def limits_of(stated: "Any") -> "dict[str, Any]":
-    """The limits that a type of click brings along: ``choices``, ``minimum`` and ``maximum``."""
+    """Limits that are part of a click type: ``choices``, ``minimum`` and ``maximum``."""
     if stated is None or isinstance(stated, type):
         return {}
     found = {
@@ -67,11 +72,11 @@ def limits_of(stated: "Any") -> "dict[str, Any]":
 
 
 def convert(kind: "Any", given: "Any") -> "Any":
-    """The value of a type that a text stands for; a value of that type stays what it is.
+    """Value of the type ``kind`` for a text; a value that has this type already is returned unchanged.
 
     Raises:
-        ValueError: a text that says nothing of that type.
-        TypeError: a value of another type.
+        ValueError: the text cannot be converted to the type.
+        TypeError: the value has another type.
     """
     if kind is JSONType:
         return json.loads(given) if isinstance(given, str) else given
@@ -81,6 +86,7 @@ def convert(kind: "Any", given: "Any") -> "Any":
         if not isinstance(given, str):
             raise TypeError
         return given
+    # In Python True is an int, and int(1.5) is 1; neither is what a user means.
     if isinstance(given, bool) or (kind is int and isinstance(given, float)):
         raise TypeError
     return kind(given)
