@@ -36,7 +36,7 @@
     │   ├── S3AccessDenied (PermissionError)
     │   ├── S3NoSpace (OSError)            no room for the temporary files
     │   └── S3Failed (OSError)             S3 cannot be reached, or refuses the request
-    ├── UnknownName (ImportError)          an imported name is not here
+    ├── UnknownName (ModuleNotFoundError)  an imported name is not here
     ├── SecretError (LookupError)          a secret of @secrets cannot be had
     ├── TimeoutException (TimeoutError)    a step ran for longer than its @timeout
     └── TaskFailed (RuntimeError)          a task ended without its outputs
@@ -222,7 +222,7 @@ class S3Failed(S3Error, OSError):
     """S3 cannot be reached, or refuses the request for another reason."""
 
 
-class UnknownName(CondaFlowError, ImportError):
+class UnknownName(CondaFlowError, ModuleNotFoundError):
     """A flow file imports a name that this package does not have."""
 
 

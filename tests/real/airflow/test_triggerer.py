@@ -170,6 +170,8 @@ def test_a_task_that_is_marked_ends_its_toy(airflow, flow):
     (toy,) = airflow.wait_for(
         lambda: [each for each in toys_of(airflow.machine, flow) if is_alive(each)], dag_id
     )
+    # Before the triggerer has taken a deferred task over, nobody hears that it was marked.
+    airflow.wait_for(lambda: '"up"' in airflow.task_log(dag_id, "start"), dag_id)
     path = f"dags/{dag_id}/dagRuns/{run_id}/taskInstances/start"
     airflow.ask("PATCH", path, {"new_state": "failed"})
     airflow.wait_for(lambda: not is_alive(toy), dag_id)
