@@ -72,7 +72,7 @@ class GangTask(_Mixed):
         # Not created in __init__: Airflow copies operators, and an Event has a lock, which cannot be copied.
         self._cancel = threading.Event()
         try:
-            tried = self.open(context)
+            tried = self.begin(context)
             requests = self._requests(tried)
             results = self._done_already(tried, requests) or self._results(context, tried, requests)
         except CondaFlowError as error:

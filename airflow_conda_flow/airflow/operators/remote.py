@@ -65,7 +65,7 @@ class RemoteStepTask(StepTask):
     def execute(self, context: Context) -> list[list[int]] | None:
         """Run the step's next attempt in a pod or job, or wait for the one that runs the step already."""
         try:
-            tried = self.open(context)
+            tried = self.begin(context)
             if tried.done is not None:
                 self.log.info("The step is done already; only Airflow did not know.")
                 return self.conclude(context, tried, tried.done)

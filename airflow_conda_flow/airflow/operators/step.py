@@ -70,7 +70,8 @@ class Try:
         environments: the environments of this machine.
         settings: the settings in force.
         first: number of the first attempt since the task was last cleared.
-        newest: newest record of an attempt since then; None if there is none.
+        records: records of the attempts since then, oldest first.
+        user_retries: how many failures of the step are followed by another attempt.
         ends_here: True if Airflow does not try again, whatever the failure is.
     """
 
@@ -80,8 +81,19 @@ class Try:
     environments: Environments
     settings: Settings
     first: int
-    newest: TaskRecord | None
+    records: tuple[TaskRecord, ...]
+    user_retries: int
     ends_here: bool
+
+    @property
+    def newest(self) -> TaskRecord | None:
+        """Newest record of an attempt; None if there is none."""
+        return self.records[-1] if self.records else None
+
+    @property
+    def is_used_up(self) -> bool:
+        """True if the step has failed as often as it may: Airflow has missed the last failure."""
+        return sum(map(_is_failure, self.records)) > self.user_retries
 
     @property
     def done(self) -> TaskResult | None:
@@ -91,8 +103,15 @@ class Try:
         return TaskResult(ok=True, record=self.newest, exception=self.newest.exception)
 
     def at(self, attempt: int) -> Try:
-        """The same for another attempt: that of a pod or job which an earlier try has left."""
-        return replace(self, request=replace(self.request, attempt=attempt))
+        """The same for this attempt, which an earlier try may have started."""
+        failures = sum(_is_failure(record) for record in self.records if record.attempt < attempt)
+        is_last = failures >= self.user_retries
+        return replace(self, request=replace(self.request, attempt=attempt, is_last=is_last))
+
+
+def _is_failure(record: TaskRecord) -> bool:
+    """True if the step itself has failed in the attempt."""
+    return not record.is_done and not record.is_lost
 
 
 class StepTask(BaseOperator):
@@ -152,7 +171,6 @@ class StepTask(BaseOperator):
 
         Raises:
             AirflowSkipException: a switch chose another arm for this task.
-            AirflowFailException: the step has failed as often as it may; Airflow had missed the last failure.
             AirflowException: a step before this one has not finished.
         """
         settings = airflow_settings()
@@ -171,17 +189,31 @@ class StepTask(BaseOperator):
         )
         first = first_attempt_of(ti.max_tries, self.retries or 0, run.first_attempt)
         earlier = self._earlier(datastore, request, first)
-        failures = sum(not record.is_done and not record.is_lost for record in earlier)
         return Try(
-            request=replace(request, is_last=failures >= self.user_retries),
+            request=request,
             run=run,
             datastore=datastore,
             environments=environments,
             settings=settings,
             first=first,
-            newest=earlier[-1] if earlier else None,
+            records=tuple(earlier),
+            user_retries=self.user_retries,
             ends_here=ti.try_number > ti.max_tries,
-        )
+        ).at(request.attempt)
+
+    def begin(self, context: Context) -> Try:
+        """The try that Airflow has started, of which nothing runs yet.
+
+        Raises:
+            AirflowFailException: the step has failed as often as it may; Airflow had missed the last failure.
+            AirflowException: as for ``open``.
+        """
+        tried = self.open(context)
+        newest = tried.newest
+        if newest is not None and not newest.is_done and tried.is_used_up:
+            exception = newest.exception or as_exception(TaskFailed("No reason is known."))
+            raise AirflowFailException(failure_text(self.step, exception))
+        return tried
 
     def _earlier(self, datastore: Datastore, request: TaskRequest, first: int) -> list[TaskRecord]:
         """Records of the attempts from ``first`` to that of the request, oldest first."""
@@ -278,7 +310,7 @@ class StepOperator(StepTask):
         # Not created in __init__: Airflow copies operators, and an Event has a lock, which cannot be copied.
         self._cancel = threading.Event()
         try:
-            tried = self.open(context)
+            tried = self.begin(context)
             result = tried.done or run_attempt(
                 replace(tried.request, python=sys.executable),
                 tried.datastore,

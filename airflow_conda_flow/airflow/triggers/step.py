@@ -118,11 +118,14 @@ class StepTrigger(BaseTrigger):
 
     async def run(self) -> AsyncIterator[TriggerEvent]:
         """Yield one event: the task has ended, or a worker has to go on."""
-        # Expected problems become events: a trigger that raises fails the task with a traceback of ours.
+        # Problems become events: a trigger that raises fails the task, and its pod or job is left alone.
         try:
             event = await self._event()
         except CondaFlowError as error:
             event = self._back(str(error))
+        except Exception as error:
+            self.log.exception("The triggerer cannot follow the step any more.")
+            event = self._back(f"{type(error).__name__}: {error}")
         finally:
             if self._watched is not None:
                 self._watched.close()

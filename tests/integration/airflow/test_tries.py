@@ -136,6 +136,35 @@ def test_the_last_failure_of_a_step_is_not_tried_again(run, left, user_retries, 
     assert type(caught.value) is kind
 
 
+def test_a_failure_that_airflow_has_missed_is_not_forgotten(run):
+    """The last failure was reported too early for the scheduler, which started another try: it runs nothing."""
+    leave(run, "f")
+    operator = make_operator(0)
+    with pytest.raises(AirflowFailException, match="Step start failed: ValueError: no"):
+        operator.execute(context_of(2, operator.retries))
+    assert read_attempt(run.datastore.storage, request_of(1).name) is None
+
+
+@pytest.mark.parametrize(
+    ("left", "user_retries", "kind"),
+    [
+        ("f", 0, AirflowFailException),
+        ("f", 1, AirflowException),
+        ("lf", 1, AirflowException),
+        ("ff", 1, AirflowFailException),
+        ("fl", 0, AirflowException),
+    ],
+)
+def test_a_failure_that_comes_back_from_the_triggerer(run, left, user_retries, kind):
+    """It is judged as one that the worker has seen itself; also under ``airflow dags test``."""
+    leave(run, left)
+    operator = make_operator(user_retries, kind=Unreachable)
+    for event in ({"problem": None}, "failed"):
+        with pytest.raises(AirflowException) as caught:
+            operator.conclude_deferred(context_of(len(left), operator.retries), event)
+        assert type(caught.value) is kind
+
+
 def test_a_lost_attempt_is_tried_again(run):
     """Without any @retry, as long as Airflow has tries left."""
     operator = make_operator(0)
