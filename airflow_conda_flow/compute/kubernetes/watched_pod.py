@@ -41,6 +41,7 @@ class WatchedPod:
         self._patience = Patience()
         self._end: End | None = None
         self._shortest = _STARTING
+        self._begun = time.monotonic()
         self._counted = ExitStack()
         self._counted.enter_context(board.watched())
 
@@ -60,9 +61,11 @@ class WatchedPod:
         Raises:
             ComputeUnavailable: the cluster did not answer for five minutes.
         """
+        # Half a pause: one of many watchers refreshes the board, and the others reuse its look. A look from
+        # before this watch may be from before the pod too, which would then seem to be deleted.
+        age = min(self.pause / 2, time.monotonic() - self._begun)
         try:
-            # Half a pause: one of many watchers refreshes the board, and the others reuse its look.
-            pod = self._board.look(self.name, self.pause / 2)
+            pod = self._board.look(self.name, age)
         except ComputeUnavailable as error:
             return self._patience.unanswered(error)
         self._patience.answered()
