@@ -1,4 +1,4 @@
-"""What a ``MutableStep`` and a ``MutableFlow`` have in common: decorators to see, add and remove."""
+"""Base class of ``MutableStep`` and ``MutableFlow``: lists, adds and removes decorators."""
 
 from airflow_conda_flow.errors import CondaFlowError, FlowDefinitionError
 from airflow_conda_flow.flow.decorators.base import calling_frame
@@ -18,20 +18,20 @@ if TYPE_CHECKING:
 
 
 class Mutable:
-    """The decorators of a step or of a flow.
+    """Decorators of a step or of a flow, which a mutator can change.
 
     Args:
         draft: the flow.
-        mutator: who changes it, for messages.
-        may_add: whether mutators, parameters and flow decorators may still be added and removed.
+        mutator: name of the mutator that changes it, for messages.
+        may_add: True if mutators, parameters and flow decorators may still be added and removed.
     """
 
     IGNORE = 1
-    """Of two decorators of one name, keep the one that is there."""
+    """Keep the existing decorator if it has the same name."""
     ERROR = 2
-    """Two decorators of one name are an error."""
+    """Raise an error if a decorator of the same name exists."""
     OVERRIDE = 3
-    """Of two decorators of one name, keep the one that is added."""
+    """Replace an existing decorator of the same name."""
 
     kinds: "tuple[type, ...]" = ()
     what = ""
@@ -50,11 +50,11 @@ class Mutable:
         return iter([_spec(each) for each in self._decorators + self._user_decorators])
 
     def has_decorator(self, name: str) -> bool:
-        """Whether there is a decorator of that name, short or dotted."""
+        """True if there is a decorator of that name, short or dotted."""
         return bool(self.get_decorator_specs(name))
 
     def get_decorator_specs(self, name: str) -> "list[Spec]":
-        """The specs of the decorators of that name, short or dotted."""
+        """Specs of the decorators of that name, short or dotted."""
         return [spec for spec in self.decorator_specs if name in spec[:2]]
 
     def add_decorator(
@@ -68,16 +68,16 @@ class Mutable:
 
         Args:
             deco_type: the decorator as it is imported, its name, or a text such as ``retry:times=3``.
-            deco_args: positional arguments, for decorators of users alone.
-            deco_kwargs: attributes; not beside a text that has some.
-            duplicates: what to do where there is one of that name.
+            deco_args: positional arguments; only for user decorators.
+            deco_kwargs: attributes; not allowed if the text already has some.
+            duplicates: ``IGNORE``, ``ERROR`` or ``OVERRIDE``, if there is a decorator of the same name.
 
         Returns:
-            the decorator, or None where the one that is there is kept.
+            the new decorator; None if the existing one is kept.
 
         Raises:
-            FlowDefinitionError: there is no such decorator, or an attribute is wrong; names the
-                mutator's line.
+            FlowDefinitionError: there is no such decorator, or an attribute is wrong; names the line in the
+                mutator.
         """
         made = self._made(deco_type, list(deco_args or ()), dict(deco_kwargs or {}))
         is_users = isinstance(made, UserDecorator)
@@ -100,10 +100,10 @@ class Mutable:
         deco_args: "list[Any] | None" = None,
         deco_kwargs: "dict[str, Any] | None" = None,
     ) -> bool:
-        """Remove the decorators of that name; those with these arguments alone, if any are given.
+        """Remove the decorators of that name; if arguments are given, only those with the same arguments.
 
         Returns:
-            whether there was one.
+            True if a decorator was removed.
         """
         every = deco_args is None and deco_kwargs is None
         removed = []
@@ -118,17 +118,17 @@ class Mutable:
                     removed.append(each)
         return bool(removed)
 
-    # What a step and a flow do differently.
+    # Differences between steps and flows.
 
     def _class_of(self, name: str) -> "Any":
-        """Our decorator class of that name, or None."""
+        """Decorator class of this package of that name; None if there is none."""
         raise NotImplementedError
 
     def _late(self, made: "Any") -> bool:
-        """Whether such a decorator cannot be added or removed in ``mutate``."""
+        """True if such a decorator cannot be added or removed in ``mutate``."""
         raise NotImplementedError
 
-    # How a decorator is made.
+    # Creation of decorators.
 
     def _made(self, deco_type: "Any", positional: "list[Any]", attributes: "dict[str, Any]") -> "Any":
         if isinstance(deco_type, str):

@@ -1,4 +1,4 @@
-"""``MutableFlow``: a flow's configs, parameters, steps and decorators, as mutators see and change them."""
+"""``MutableFlow``: configs, parameters, steps and decorators of a flow, for mutators to read and change."""
 
 from airflow_conda_flow.flow.decorators.all_of_flows import FLOW_DECORATORS
 from airflow_conda_flow.flow.extending.mutable import Mutable
@@ -15,12 +15,12 @@ if TYPE_CHECKING:
 
 
 class MutableFlow(Mutable):
-    """A flow that is being read. Its steps, parameters and configs are attributes too.
+    """Flow that is being read. Its steps, parameters and configs are also available as attributes.
 
     Args:
         draft: the flow.
-        mutator: who changes it, for messages.
-        may_add: whether mutators, parameters and flow decorators may still be added and removed.
+        mutator: name of the mutator that changes it, for messages.
+        may_add: True if mutators, parameters and flow decorators may still be added and removed.
     """
 
     kinds = (FlowMutator,)
@@ -34,26 +34,26 @@ class MutableFlow(Mutable):
 
     @property
     def configs(self) -> "Iterator[tuple[str, Any]]":
-        """(name, value) of every config."""
+        """Iterate over (name, value) of every config."""
         return iter(list(self._draft.configs.items()))
 
     @property
     def parameters(self) -> "Iterator[tuple[str, Parameter]]":
-        """(attribute, parameter) of every parameter."""
+        """Iterate over (attribute, parameter) of every parameter."""
         return iter(list(self._draft.parameters.items()))
 
     @property
     def steps(self) -> "Iterator[tuple[str, MutableStep]]":
-        """(name, step) of every step."""
+        """Iterate over (name, step) of every step."""
         return iter([(name, MutableStep(self, name)) for name in self._draft.step_decorators])
 
     def add_parameter(self, name: str, value: "Any", overwrite: bool = False) -> None:
-        """Add a parameter, in ``pre_mutate`` alone.
+        """Add a parameter; allowed in ``pre_mutate`` only.
 
         Args:
-            name: its attribute.
+            name: attribute of the parameter.
             value: the parameter.
-            overwrite: whether it may take the place of another.
+            overwrite: True to replace an existing attribute of that name.
         """
         if not self._may_add:
             self._fail("adds the parameter %r in mutate(); add it in pre_mutate()." % name)
@@ -71,7 +71,7 @@ class MutableFlow(Mutable):
         self._draft.parameters[name] = value
 
     def remove_parameter(self, parameter_name: str) -> bool:
-        """Remove a parameter by its name, in ``pre_mutate`` alone; whether there was one."""
+        """Remove a parameter by its name, in ``pre_mutate`` only; True if there was one."""
         if not self._may_add:
             self._fail("removes the parameter %r in mutate(); do it in pre_mutate()." % parameter_name)
         for attribute, parameter in self._draft.parameters.items():

@@ -1,4 +1,4 @@
-"""``MutableStep``: the decorators of one step, as mutators see and change them."""
+"""``MutableStep``: decorators of one step, for mutators to read and change."""
 
 from airflow_conda_flow.flow.decorators.all_of_steps import decorator_class
 from airflow_conda_flow.flow.extending.mutable import Mutable
@@ -12,19 +12,19 @@ if TYPE_CHECKING:
 
 
 class MutableStep(Mutable):
-    """One step of a flow that is being read.
+    """Step of a flow that is being read.
 
     Attributes:
-        flow: the flow that the step is of.
-        name: the step's name.
+        flow: flow that the step belongs to.
+        name: name of the step.
     """
 
     kinds = (UserStepDecorator, StepMutator)
     what = "step"
 
     def __init__(self, flow: "MutableFlow", name: str) -> None:
-        draft = flow._draft  # noqa: SLF001 - the two are one
-        super().__init__(draft, flow._mutator, flow._may_add)  # noqa: SLF001 - the two are one
+        draft = flow._draft  # noqa: SLF001 - MutableFlow and MutableStep work together
+        super().__init__(draft, flow._mutator, flow._may_add)  # noqa: SLF001 - MutableFlow and MutableStep work together
         self.flow = flow
         self.name = name
         self._place = "step %r" % name

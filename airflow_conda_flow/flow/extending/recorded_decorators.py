@@ -1,7 +1,7 @@
-"""The users' step decorators as data: written where the flow is read, found again in a step process.
+"""User step decorators as data: recorded when the flow is read, and found again in a step process.
 
-A decorator that stands on the step is found there. One that a mutator or ``--with`` added is made
-again from its name and its arguments: what the mutator did where the flow was read counts.
+A decorator that the flow file applies to the step is found on the step. One that a mutator or ``--with``
+added is created again from its recorded name and arguments. Mutators in the step process do not affect it.
 """
 
 import copy
@@ -21,10 +21,11 @@ if TYPE_CHECKING:
 
 
 def recorded_decorators(draft: "FlowDraft") -> "dict[str, list[Record]]":
-    """The users' step decorators of each step that has some, the innermost first, as JSON.
+    """User step decorators of each step that has any, the innermost first, as JSON data.
 
     Raises:
-        FlowDefinitionError: one that a mutator added cannot be made again in the step; names its line.
+        FlowDefinitionError: a decorator that a mutator added cannot be created again in the step; names its
+            line.
     """
     found = {}
     for step, attached in draft.user_decorators.items():
@@ -39,16 +40,16 @@ def recorded_decorators(draft: "FlowDraft") -> "dict[str, list[Record]]":
 def find_decorators(
     flow_class: "Any", method: "Any", records: "list[Record]", configs: "Mapping[str, Any]"
 ) -> "list[Any]":
-    """The decorators that were recorded for a step, ready to run; the inverse of ``recorded_decorators``.
+    """Decorators that were recorded for a step, ready to run; the inverse of ``recorded_decorators``.
 
     Args:
         flow_class: the flow, as this process loaded it.
         method: the step.
-        records: what was recorded for the step.
-        configs: the values of the flow's configs, by name.
+        records: data that was recorded for the step.
+        configs: values of the flow's configs, by name.
 
     Raises:
-        FlowDefinitionError: this process has no such decorator.
+        FlowDefinitionError: a recorded decorator does not exist in this process.
     """
     standing = {_origin(flow_class, each): each for each in user_decorators(method)}
     found = []
@@ -84,7 +85,10 @@ def _record(flow_class: "Any", decorator: "Any") -> "Record":
 
 
 def _origin(flow_class: "Any", decorator: "Any") -> "tuple[str, str]":
-    """The module and the name of a decorator; the flow file's module, which has many names, is empty."""
+    """Module and name of a decorator; the module is empty for the flow file.
+
+    The flow file's module has different names in different processes, such as ``__main__``.
+    """
     module, name = decorator.origin
     return ("" if module == flow_class.__module__ else module, name)
 

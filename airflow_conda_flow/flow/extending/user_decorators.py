@@ -1,7 +1,7 @@
 """Decorators that users write: code around a step, and mutators that change other decorators.
 
-A ``UserStepDecorator``, or a generator function under ``@user_step_decorator``, runs around the
-step in its step process. A ``StepMutator`` or a ``FlowMutator`` runs where the flow is read.
+A ``UserStepDecorator``, or a generator function with ``@user_step_decorator``, runs around the step in its
+step process. A ``StepMutator`` or a ``FlowMutator`` runs when the flow is read.
 """
 
 import sys
@@ -27,24 +27,24 @@ if TYPE_CHECKING:
     _Generator = Callable[..., Iterator[Any]]
 
     class GeneratorDecorator(Protocol):
-        """A step decorator made by ``user_step_decorator``; its attributes are passed to the function."""
+        """Step decorator made by ``user_step_decorator``; its attributes are passed to the function."""
 
         def __call__(self, __method: "Method | None" = None, **attributes: "Any") -> "Method":
             """Attach the decorator."""
 
 
 USER_SKIP_STEP: "dict[str, Any]" = {}
-"""What a user step decorator yields so that the step does not run and the flow goes on."""
+"""Value that a user step decorator yields to skip the step; the flow continues with the next one."""
 
 REGISTERED: "dict[str, type[UserDecorator]]" = {}
-"""Every user decorator that is defined, by the dotted name of its class or function."""
+"""All user decorators that have been defined, by the dotted name of the class or function."""
 
 _OURS = "airflow_conda_flow."
-_GENERATOR = 0x20  # CO_GENERATOR of the inspect module, which every step process would pay for
+_GENERATOR = 0x20  # inspect.CO_GENERATOR; importing inspect would slow down every step process
 
 
 class _Attaching(type):
-    """Makes ``@Name`` without brackets attach at once: a class of decorators called with its target."""
+    """Metaclass of user decorators: ``@Name`` without parentheses creates a decorator and attaches it."""
 
     def __init__(cls, name: str, bases: "tuple[type, ...]", namespace: "dict[str, Any]") -> None:
         super().__init__(name, bases, namespace)
@@ -52,7 +52,7 @@ class _Attaching(type):
             cls.register(namespace["__module__"], cls.__qualname__)
 
     def register(cls, module: str, qualname: str) -> None:
-        """Be found under this name."""
+        """Register the class under this name."""
         cls.origin = (module, qualname)
         cls.decorator_name = "%s.%s" % (module, qualname)
         REGISTERED[cls.decorator_name] = cls  # type: ignore[assignment]
@@ -62,19 +62,19 @@ class _Attaching(type):
             return super().__call__()(positional[0])
         return super().__call__(*positional, **attributes)
 
-    if not TYPE_CHECKING:  # type checkers read the __new__ of the classes, which says what is returned
+    if not TYPE_CHECKING:  # type checkers use the __new__ of the classes, which states the result
         __call__ = _made
 
 
 class UserDecorator(metaclass=_Attaching):
-    """What user decorators have in common. Subclasses implement ``init`` to take arguments.
+    """Base class of user decorators. Subclasses implement ``init`` to take arguments.
 
     Attributes:
-        decorator_name: the dotted name of its class, or of its generator function.
-        origin: the module and the name in it.
-        file: where it stands.
-        line: where it stands.
-        stands_on_step: whether the flow file has it on the step, and no mutator added it.
+        decorator_name: dotted name of its class or generator function.
+        origin: module, and name in the module.
+        file: file in which the decorator is applied.
+        line: line at which the decorator is applied.
+        stands_on_step: True if the flow file applies it; False if a mutator or ``--with`` added it.
     """
 
     decorator_name = ""
@@ -94,17 +94,17 @@ class UserDecorator(metaclass=_Attaching):
             self.fail("%s." % what)
 
     def init(self, *positional: "Any", **attributes: "Any") -> None:
-        """Take the arguments; called once, when configs are known."""
+        """Take the arguments; called once, after configs have been read."""
         del positional, attributes
 
     def ready(self, configs: "Mapping[str, Any]") -> None:
-        """Look up what waits for a config, and call ``init``.
+        """Replace delayed config values in the arguments, and call ``init``; later calls do nothing.
 
         Args:
-            configs: the values of the flow's configs, by name.
+            configs: values of the flow's configs, by name.
 
         Raises:
-            FlowDefinitionError: a value cannot be had, or arguments are given and ``init`` is not there.
+            FlowDefinitionError: a config value cannot be looked up, or there are arguments but no ``init``.
         """
         if self._is_ready:
             return
@@ -122,12 +122,12 @@ class UserDecorator(metaclass=_Attaching):
 
     @property
     def name(self) -> str:
-        """The last part of its name."""
+        """Last part of ``decorator_name``."""
         return self.decorator_name.rpartition(".")[2]
 
     @classmethod
     def is_target(cls, value: "Any") -> bool:
-        """Whether a value is what the decorator stands on."""
+        """True if the decorator can be attached to the value."""
         return is_step(value)
 
     def fail(self, message: str) -> "NoReturn":
@@ -137,19 +137,19 @@ class UserDecorator(metaclass=_Attaching):
 
 
 class _OnStep(UserDecorator):
-    """A user decorator of a step; stands above ``@step``."""
+    """User decorator of a step; written above ``@step``."""
 
     if TYPE_CHECKING:
-        # _Attaching makes @Name without brackets return what it is written on.
+        # With _Attaching, @Name without parentheses returns its target.
         @overload
         def __new__(cls, __target: "_Target") -> "_Target": ...  # type: ignore[misc]
         @overload
         def __new__(cls, *positional: "Any", **attributes: "Any") -> "Self": ...
         def __new__(cls, *positional: "Any", **attributes: "Any") -> "Any":
-            """Make a decorator, or attach one without attributes."""
+            """Create a decorator, or attach one without attributes."""
 
     def __call__(self, method: "_Target") -> "_Target":
-        """Attach the decorator to a step; the method stays what it was."""
+        """Attach the decorator to a step, and return the same method."""
         if not is_step(method):
             self.fail(
                 "stands above @step, on a step of the flow; found it on %s."
@@ -163,11 +163,11 @@ class _OnStep(UserDecorator):
 
 
 class UserStepDecorator(_OnStep):
-    """Code around a step. Subclasses implement ``pre_step``, ``post_step`` or both.
+    """Base class of decorators that run code around a step, in ``pre_step``, ``post_step`` or both.
 
     Attributes:
-        skip_step: set it in ``pre_step``: True leaves out the step, and the flow goes on; a dict
-            too, with other arguments for ``self.next``.
+        skip_step: set by ``pre_step`` to skip the step. True continues as the step would; a dict continues
+            with other arguments for ``self.next``.
     """
 
     takes_positional = False
@@ -177,9 +177,9 @@ class UserStepDecorator(_OnStep):
         """Called before the step.
 
         Returns:
-            None, or a function that is called in place of the step, with what the step takes. It
-            returns None, True so that the flow goes on as the step would, or a dict with other
-            arguments for ``self.next``.
+            None, or a function that is called instead of the step, with the same arguments. The function
+            returns None, or True to continue as the step would, or a dict with other arguments for
+            ``self.next``.
         """
         del step_name, flow, inputs
 
@@ -187,44 +187,44 @@ class UserStepDecorator(_OnStep):
         """Called after the step, before its artifacts are stored.
 
         Returns:
-            an exception, which fails the step; None, if it is to have succeeded; or a tuple of one
-            of these and a dict with arguments for ``self.next``.
+            an exception, which makes the step fail; None, which makes it succeed; or a tuple of one of these
+            and a dict with arguments for ``self.next``.
         """
         del step_name, flow
         return exception
 
 
 class StepMutator(_OnStep):
-    """Changes the decorators of the step that it stands on, where the flow is read."""
+    """Base class of decorators that change the other decorators of their step when the flow is read."""
 
     def pre_mutate(self, mutable_step: "MutableStep") -> None:
-        """Called once configs are read."""
+        """Called after configs have been read."""
         del mutable_step
 
     def mutate(self, mutable_step: "MutableStep") -> None:
-        """Called once the command line is read: after ``--with``."""
+        """Called after the command line has been read and ``--with`` applied."""
         del mutable_step
 
 
 class FlowMutator(UserDecorator):
-    """Changes the parameters and decorators of the flow that it stands on, where the flow is read."""
+    """Base class of decorators that change the parameters and decorators of a flow when it is read."""
 
     if TYPE_CHECKING:
-        # _Attaching makes @Name without brackets return what it is written on.
+        # With _Attaching, @Name without parentheses returns its target.
         @overload
         def __new__(cls, __target: "_Target") -> "_Target": ...  # type: ignore[misc]
         @overload
         def __new__(cls, *positional: "Any", **attributes: "Any") -> "Self": ...
         def __new__(cls, *positional: "Any", **attributes: "Any") -> "Any":
-            """Make a decorator, or attach one without attributes."""
+            """Create a decorator, or attach one without attributes."""
 
     @classmethod
     def is_target(cls, value: "Any") -> bool:
-        """Whether a value is a class."""
+        """True if the value is a class."""
         return isinstance(value, type)
 
     def __call__(self, flow_class: "_Target") -> "_Target":
-        """Attach the mutator to a flow class; the class stays what it was."""
+        """Attach the mutator to a flow class, and return the same class."""
         if not isinstance(flow_class, type):
             self.fail(
                 "decorates the flow class, but was applied to %s."
@@ -234,16 +234,16 @@ class FlowMutator(UserDecorator):
         return flow_class
 
     def pre_mutate(self, mutable_flow: "MutableFlow") -> None:
-        """Called once configs are read, before parameters and steps are."""
+        """Called after configs have been read, before parameters and steps are."""
         del mutable_flow
 
     def mutate(self, mutable_flow: "MutableFlow") -> None:
-        """Called once the command line is read: after ``--with``."""
+        """Called after the command line has been read and ``--with`` applied."""
         del mutable_flow
 
 
 def registered(name: str, kinds: "tuple[type, ...]") -> "Any":
-    """The user decorator of that name, which may leave out the first parts of it; None if there is none."""
+    """User decorator of that name; leading parts of the dotted name may be omitted. None if there is none."""
     for dotted, kind in REGISTERED.items():
         if (dotted == name or dotted.endswith("." + name)) and issubclass(kind, kinds):
             return kind
@@ -251,12 +251,14 @@ def registered(name: str, kinds: "tuple[type, ...]") -> "Any":
 
 
 def imported(name: str, kinds: "tuple[type, ...]") -> "Any":
-    """``registered``, after importing the module that stands before the last dot of the name.
+    """User decorator of that name, as ``registered`` finds it; if needed, its module is imported.
+
+    The module is the part of the name before the last dot.
 
     Raises:
         ImportError: the module cannot be imported.
     """
-    import importlib  # noqa: PLC0415 - only for what --with names
+    import importlib  # noqa: PLC0415 - only for names in --with
 
     module = name.rpartition(".")[0]
     if registered(name, kinds) is None and module:
@@ -265,7 +267,7 @@ def imported(name: str, kinds: "tuple[type, ...]") -> "Any":
 
 
 def user_decorators(method: "Any") -> "list[Any]":
-    """The user decorators of a step, the innermost first."""
+    """User decorators of a step, the innermost first."""
     return list(getattr(method, "user_decorators", ()))
 
 
@@ -279,15 +281,15 @@ if TYPE_CHECKING:
 
 
 def user_step_decorator(*positional: "Any", **attributes: "Any") -> "Any":
-    """Make a step decorator of a generator function.
+    """Make a step decorator from a generator function.
 
-    The function takes ``(step_name, flow, inputs)``, and ``attributes`` too if the decorator is
-    given any. It runs up to its ``yield`` before the step and goes on after it; what the step
-    raises is raised by the ``yield``. It yields nothing, a function that is called in place of the
-    step, or ``USER_SKIP_STEP``; a dict with arguments for ``self.next`` leaves the step out too.
+    The function takes ``(step_name, flow, inputs)``, and also ``attributes`` if the decorator is given any.
+    It runs up to its ``yield`` before the step, and from there to its end after the step. If the step raises
+    an exception, the ``yield`` raises it. The function yields nothing, a function that is called instead of
+    the step, or ``USER_SKIP_STEP``. A dict with arguments for ``self.next`` skips the step too.
 
     Raises:
-        FlowDefinitionError: it is not such a function.
+        FlowDefinitionError: the argument is not such a function.
     """
     if not positional:
         return lambda function: user_step_decorator(function, **attributes)
@@ -307,7 +309,7 @@ def user_step_decorator(*positional: "Any", **attributes: "Any") -> "Any":
 
 
 class _GeneratorDecorator(UserStepDecorator):
-    """A step decorator made of a generator function."""
+    """Step decorator made from a generator function."""
 
     function: "Any" = None
     takes_attributes = False
@@ -315,7 +317,7 @@ class _GeneratorDecorator(UserStepDecorator):
 
     @classmethod
     def is_target(cls, value: "Any") -> bool:
-        """Whether a value is a function: attributes are given by name alone."""
+        """True if the value is callable: attributes are only given by name, so it must be the target."""
         return callable(value)
 
     def init(self, **attributes: "Any") -> None:
