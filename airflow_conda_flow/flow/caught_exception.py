@@ -1,4 +1,4 @@
-"""What ``@catch`` leaves in its attribute: an exception as plain data, readable in every later step."""
+"""Value of the attribute that ``@catch`` sets: an exception as plain data, readable in every later step."""
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -6,15 +6,15 @@ if TYPE_CHECKING:
 
 
 class CaughtException(Exception):
-    """Why a step failed that ``@catch`` stands on.
+    """Exception with which a step failed that has ``@catch``.
 
     Attributes:
-        exception: the exception's text.
-        type: the full name of its class, such as ``builtins.ValueError``.
-        stacktrace: its traceback, the flow's lines alone.
+        exception: message of the exception.
+        type: full name of its class, such as ``builtins.ValueError``.
+        stacktrace: its traceback, reduced to the lines of the flow.
     """
 
-    def __init__(self, exception: str = "", type: str = "", stacktrace: str = "") -> None:  # noqa: A002 - the field's own name
+    def __init__(self, exception: str = "", type: str = "", stacktrace: str = "") -> None:  # noqa: A002 - the attribute's name in Metaflow
         super().__init__(exception)
         self.exception = exception
         self.type = type

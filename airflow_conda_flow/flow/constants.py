@@ -1,4 +1,4 @@
-"""The constants of a flow: what its class assigns, and every task finds among its artifacts."""
+"""Constants of a flow: plain values that its class assigns, and that every task has among its artifacts."""
 
 from airflow_conda_flow.flow.members import owners
 
@@ -7,15 +7,15 @@ if TYPE_CHECKING:
     from typing import Any
 
 _SINGLE = (type(None), bool, int, float, complex, str, bytes)
-_OURS = ("flow_decorators", "flow_mutators")
-_DEEPEST = 20  # a collection that holds itself has no end
+_OURS = ("flow_decorators", "flow_mutators")  # set by the decorators, not by the flow's author
+_DEEPEST = 20  # a collection that contains itself would never end
 
 
 def flow_constants(flow_class: "Any") -> "dict[str, Any]":
-    """The plain values among the attributes of a flow class and its bases, by name.
+    """Plain values among the attributes of a flow class and its bases, by name.
 
-    Private names are left out, and so is whatever is more than numbers, texts and collections of
-    them: in a step it is there as an attribute of the class in any case.
+    Private names are left out, and so are all values other than numbers, texts and collections of them.
+    A step can still read those as attributes of the class.
     """
     found: "dict[str, Any]" = {}
     for owner in owners(flow_class):
@@ -29,7 +29,7 @@ def flow_constants(flow_class: "Any") -> "dict[str, Any]":
 
 
 def is_plain(value: "Any", depth: int = 0) -> bool:
-    """Whether a value is a number, a text, None, or a collection of such values."""
+    """True if the value is a number, text, bytes, None, or a collection of such values."""
     if type(value) in _SINGLE:
         return True
     if depth > _DEEPEST:

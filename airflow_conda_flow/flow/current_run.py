@@ -1,4 +1,4 @@
-"""``current``: what a step may know of the run that it is part of."""
+"""``current``: information about the run and the task, for code in a step."""
 
 from collections import namedtuple
 
@@ -28,10 +28,10 @@ ALWAYS = (
     "tempdir",
     "trigger",
 )
-"""Names that are there everywhere; outside a step they are None."""
+"""Names that exist everywhere; outside a step their value is None."""
 
 IN_STEPS = ("parameter_names", "graph", "run", "task")
-"""Names that are there in steps alone."""
+"""Names that exist in steps only."""
 
 IN_SOME_STEPS = {
     "card": "steps with @card",
@@ -43,7 +43,7 @@ IN_SOME_STEPS = {
     "is_production": "flows with @project",
     "is_user_branch": "flows with @project",
 }
-"""Names that a decorator brings along, and where."""
+"""Names that exist because of a decorator, and the steps or flows that have them."""
 
 IN_AIRFLOW = (
     "dag_id",
@@ -53,7 +53,7 @@ IN_AIRFLOW = (
     "data_interval_start",
     "data_interval_end",
 )
-"""Names that are None where Airflow does not run the flow."""
+"""Names that are None unless Airflow runs the flow."""
 
 NAMES = ("is_running_flow",) + ALWAYS + IN_STEPS + tuple(IN_SOME_STEPS) + IN_AIRFLOW
 _DATES = ("logical_date", "data_interval_start", "data_interval_end")
@@ -61,7 +61,7 @@ _DATES = ("logical_date", "data_interval_start", "data_interval_end")
 if TYPE_CHECKING:
 
     class Parallel(NamedTuple):
-        """The nodes of a ``num_parallel``."""
+        """Nodes of a ``num_parallel``."""
 
         main_ip: str
         num_nodes: int
@@ -69,16 +69,19 @@ if TYPE_CHECKING:
         control_task_id: str
 
 else:
-    Parallel = namedtuple(  # noqa: PYI024 - every step process would pay for importing typing
+    Parallel = namedtuple(  # noqa: PYI024 - importing typing would slow down every step process
         "Parallel", ["main_ip", "num_nodes", "node_index", "control_task_id"]
     )
-"""The nodes of a ``num_parallel``, and which of them this task is; node 0 is the main one."""
+"""Nodes of a ``num_parallel``, and the index of this task among them; node 0 is the main one."""
 
 
 class Current:
-    """The run around the code that reads it; its names are None outside a step.
+    """Class of ``current``, which describes the run that the calling code is part of.
 
-    Type checkers see the types that the names have inside a step, where nearly all code that reads them is.
+    Outside a step, ``is_running_flow`` is False, the names in ``ALWAYS`` and ``IN_AIRFLOW`` are None, and all
+    others raise ``AttributeError``.
+
+    Type checkers see the types inside a step, because nearly all code that reads ``current`` is in a step.
 
     >>> "run_id" in Current()
     False
@@ -132,11 +135,11 @@ class Current:
             self._values["trigger"] = as_trigger(values["trigger"])
 
     def _update(self, **values: "Any") -> None:
-        """Add values: the seam for what decorators bring along."""
+        """Add values, such as those that exist because of a decorator."""
         self._values.update(values)
 
     def get(self, name: str, default: "Any" = None) -> "Any":
-        """The value of a name, or ``default`` where there is none."""
+        """Value of a name, or ``default`` if it has none."""
         return getattr(self, name, default)
 
     def __contains__(self, name: str) -> bool:
@@ -159,13 +162,13 @@ class Current:
             raise AttributeError("current.%s has a value in %s alone." % (name, IN_SOME_STEPS[name]))
         raise AttributeError("current has no attribute %r. It has: %s." % (name, ", ".join(NAMES)))
 
-    if not TYPE_CHECKING:  # so that a type checker refuses names that are not declared above
+    if not TYPE_CHECKING:  # a type checker then rejects names that are not declared above
         __getattr__ = _value
 
     def _computed(self, name: str) -> "Any":
-        """What few steps ask for."""
+        """Value that is computed on first use, because few steps need it."""
         if name == "graph":
-            from airflow_conda_flow.flow.graph.summary import graph_summary  # noqa: PLC0415 - reads sources
+            from airflow_conda_flow.flow.graph.summary import graph_summary  # noqa: PLC0415 - slow: it parses source files
 
             self._values[name] = graph_summary(self._values["flow_class"])
         elif name in {"run", "task"}:
@@ -174,19 +177,19 @@ class Current:
 
 
 def as_trigger(events: "list[dict[str, Any]]") -> "Trigger":
-    """The events that started the run."""
-    from airflow_conda_flow.flow.trigger_events import Trigger, TriggerEvent  # noqa: PLC0415 - few runs
+    """Events that started the run, as the object that ``current.trigger`` returns."""
+    from airflow_conda_flow.flow.trigger_events import Trigger, TriggerEvent  # noqa: PLC0415 - few runs have a trigger
 
     return Trigger([TriggerEvent(**dict(each, timestamp=_as_date(each["timestamp"]))) for each in events])
 
 
 def _as_date(text: "str | None") -> "Any":
-    """The time, in UTC, that the run manifest holds as a text."""
+    """Time, in UTC, from the text in the run manifest; None for None."""
     if text is None:
         return None
-    import datetime as dt  # noqa: PLC0415 - few steps ask for a date
+    import datetime as dt  # noqa: PLC0415 - few steps read a date
 
-    # Python 3.6 knows no fromisoformat, and no colon in %z.
+    # Python 3.6 has no fromisoformat, and its %z accepts no colon: the colon in +00:00 is cut out.
     return dt.datetime.strptime(text[:-3] + text[-2:], "%Y-%m-%dT%H:%M:%S.%f%z")
 
 

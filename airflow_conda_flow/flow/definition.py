@@ -1,4 +1,4 @@
-"""``FlowDefinition``: everything that is known of a flow before it runs, checked."""
+"""``FlowDefinition``: everything that is known about a flow before it runs, after all checks."""
 
 import os
 
@@ -53,23 +53,23 @@ RESERVED_PARAMETER_NAMES = frozenset(
         "with",
     ]
 )
-"""Parameters that would be another option of ``run``; compared without case, ``-`` as ``_``."""
+"""Parameter names that clash with an option of ``run``; compared ignoring case, with ``-`` as ``_``."""
 
 
 class FlowDefinition:
-    """A flow as its file defines it.
+    """Checked definition of a flow, as its file states it.
 
     Attributes:
-        name: the name of the class.
-        file: the absolute path of the flow file.
+        name: name of the class.
+        file: absolute path of the flow file.
         graph: its checked step graph.
         parameters: its parameters, in the order of the class.
-        configs: the values of its configs, by attribute.
+        configs: values of its configs, by attribute.
         flow_class: the class itself.
-        call: the arguments that its object was made with; None without arguments, as in a DAG.
-        branch: the branch that the command line or a setting says, for ``@project``.
-        production: whether they say that it is one of production.
-        user: whose a branch without a name is, for ``@project``; whoever runs this process if None.
+        call: arguments with which the program created the flow object; None without arguments, as in a DAG.
+        branch: branch given on the command line or by a setting, for ``@project``.
+        production: True if the command line or a setting selects a production branch.
+        user: owner of a branch without a name, for ``@project``; the user of this process if None.
     """
 
     def __init__(self, draft: "FlowDraft", graph: "FlowGraph") -> None:
@@ -88,13 +88,15 @@ class FlowDefinition:
         self._recorded: "dict[str, list[UserDecoratorRecord]]" = {}
 
     def take_call(self, call: "tuple[Any, ...] | None") -> None:
-        """Keep the arguments with which a program made the flow object, for the objects of its steps.
+        """Keep the arguments with which a program created the flow object.
+
+        Each step creates its own flow object with the same arguments.
 
         Args:
             call: positional arguments, keywords, and file and line of the call.
 
         Raises:
-            FlowDefinitionError: one of them is no plain value, so that steps cannot have it.
+            FlowDefinitionError: an argument is not a plain value, so it cannot be passed to steps.
         """
         if call is None or self.flow_class.__init__ is FlowSpec.__init__:
             return
@@ -113,9 +115,9 @@ class FlowDefinition:
             self.call = (list(positional), dict(keywords))
 
     def attach(self, texts: "Sequence[str]") -> None:
-        """Give every step the decorators that ``--with`` names, as ``FlowDraft.attach`` reads them.
+        """Add the decorators of ``--with`` to every step, and check them; see ``FlowDraft.attach``.
 
-        It comes before anything is asked about decorators, and checks them.
+        Call it before anything that reads decorators.
         """
         if self._is_complete and texts:
             raise RuntimeError("attach() comes before the decorators of the flow are looked at.")
@@ -124,47 +126,47 @@ class FlowDefinition:
 
     @property
     def given_configs(self) -> "GivenConfigs":
-        """What was given for its configs."""
+        """Values and files given for its configs."""
         return self._draft.given
 
     @property
     def mutated_with(self) -> "list[str] | None":
-        """The texts of ``--with``, which mutators see in their second half; None if there is no mutator."""
+        """Texts of ``--with``, whose decorators mutators see in ``mutate``; None if no mutator has run."""
         draft = self._completed()
         return list(draft.attached) if draft.has_mutated else None
 
     @property
     def decorators(self) -> "Attached":
-        """Attributes by decorator name by step, those of environments left out."""
+        """Decorator attributes, by step and then by decorator name; without environment decorators."""
         return attached_decorators(self._completed())
 
     @property
     def flow_decorators(self) -> "dict[str, dict[str, Any]]":
-        """Attributes by name of the decorators of the class; one of a subclass takes its base's place."""
+        """Attributes of the decorators of the class, by name; a subclass overrides its bases."""
         return {each.name: dict(each.attributes) for each in self._completed().flow_decorators}
 
     def exit_hooks(self, succeeded: bool) -> "list[Any]":
-        """The functions of ``@exit_hook`` for a run that ended so, in the order in which they stand."""
+        """Functions of ``@exit_hook`` for a run that succeeded or failed, in the order of the file."""
         outcome = "on_success" if succeeded else "on_error"
         hooks = [each for each in self._completed().flow_decorators if each.name == "exit_hook"]
         return [function for each in reversed(hooks) for function in each.attributes[outcome]]
 
     @property
     def has_project(self) -> bool:
-        """Whether ``@project`` stands on the class; may be asked before ``attach``."""
+        """True if the class has ``@project``; may be read before ``attach``."""
         return any(each.name == "project" for each in self._draft.flow_decorators)
 
     @property
     def has_finish_trigger(self) -> bool:
-        """Whether ``@trigger_on_finish`` stands on the class; may be asked before ``attach``."""
+        """True if the class has ``@trigger_on_finish``; may be read before ``attach``."""
         return any(each.name == TriggerOnFinishDecorator.name for each in self._draft.flow_decorators)
 
     @property
     def project(self) -> "dict[str, Any]":
-        """Where in its project the flow is, as ``current`` says it; empty without ``@project``.
+        """Project, branch and related names of the flow, as ``current`` has them; empty without ``@project``.
 
         Raises:
-            SettingError: the branch cannot be one, or the decorator says another.
+            SettingError: the branch is not a valid name, or the decorator states another one.
         """
         attributes = self.flow_decorators.get("project")
         if attributes is None:
@@ -173,13 +175,15 @@ class FlowDefinition:
 
     @property
     def triggers(self) -> "dict[str, list[dict[str, Any]]]":
-        """What ``@trigger`` and ``@trigger_on_finish`` name, by the decorator's name; functions are called.
+        """Events and flows of ``@trigger`` and ``@trigger_on_finish``, by decorator name.
+
+        Functions among them are called.
 
         Raises:
-            FlowDefinitionError: a function fails, or gives what cannot stand there.
+            FlowDefinitionError: a function fails, or returns a value that the decorator does not accept.
         """
         draft = self._completed()
-        current._update(flow_name=self.name, **self.project)  # noqa: SLF001 - functions may ask
+        current._update(flow_name=self.name, **self.project)  # noqa: SLF001 - the functions may read current
         context = DefaultContext(self.name, "", self.user or username(), configs=ConfigValue(draft.configs))
 
         def call(function: "Any") -> "Any":
@@ -195,25 +199,25 @@ class FlowDefinition:
 
     @property
     def declares_conda(self) -> bool:
-        """Whether it has a decorator of environments."""
+        """True if the flow or one of its steps has an environment decorator."""
         return declares_conda(self._completed())
 
     @property
     def user_decorators(self) -> "dict[str, list[UserDecoratorRecord]]":
-        """The users' step decorators of each step that has some, as its step process finds them."""
+        """User step decorators by step, as data from which the step process finds them again."""
         self._completed()
         return self._recorded
 
     def step_environments(self, default_python: str) -> "dict[str, Any]":
-        """The environment of every step, as ``environment_spec.step_environments`` gives it."""
+        """Environment of every step; see ``environment_spec.step_environments``."""
         return step_environments(self._completed(), default_python)
 
     def added_parameter_values(self, known: "Container[str]", user_name: str = "") -> "dict[str, Any]":
-        """The defaults of the parameters that a run before did not have, by attribute.
+        """Defaults of the parameters that a resumed run did not have, by attribute.
 
         Args:
-            known: the attributes that it had.
-            user_name: who starts the run, for defaults that are functions.
+            known: attributes of the parameters that the resumed run had.
+            user_name: user who starts the run; passed to defaults that are functions.
 
         Raises:
             ParameterError: a required parameter was added.
@@ -232,15 +236,15 @@ class FlowDefinition:
     def parameter_values(
         self, given: "Mapping[str, Any]", user_name: str = "", datastore: str = "local"
     ) -> "dict[str, Any]":
-        """The value of every parameter, by attribute.
+        """Value of every parameter, by attribute.
 
         Args:
-            given: texts or values by the parameter's name; what is not given has its default.
-            user_name: who starts the run, for defaults that are functions.
-            datastore: the datastore's kind, likewise.
+            given: texts or values by parameter name; all other parameters get their defaults.
+            user_name: user who starts the run; passed to defaults that are functions.
+            datastore: kind of the datastore; passed to defaults that are functions.
 
         Raises:
-            ParameterError: a name is unknown, a value is wrong, or a required one is missing.
+            ParameterError: a name is unknown, a value is wrong, or a required value is missing.
         """
         known = {parameter.name for parameter in self.parameters}
         for name in given:
@@ -249,7 +253,7 @@ class FlowDefinition:
                     "%s has no parameter %r. It has: %s."
                     % (self.name, name, ", ".join(sorted(known)) or "none")
                 )
-        current._update(**self.project)  # noqa: SLF001 - functions that compute defaults may ask
+        current._update(**self.project)  # noqa: SLF001 - functions that compute defaults may read current
         values = {}
         for parameter in self.parameters:
             if parameter.name in given:
@@ -269,7 +273,7 @@ class FlowDefinition:
         return DefaultContext(self.name, parameter.name, user_name, datastore, configs)
 
     def _completed(self) -> "FlowDraft":
-        """The draft after the last mutator, which runs once."""
+        """Draft after all mutators; the first call runs them and checks the result."""
         if not self._is_complete:
             self._is_complete = True
             self._draft.mutate()
@@ -279,15 +283,15 @@ class FlowDefinition:
 
 
 def read_flow(flow_class: "Any", given: "GivenConfigs | None" = None) -> "FlowDefinition":
-    """The definition of a flow class; nothing of the flow runs but its mutators.
+    """Read and check the definition of a flow class; of the flow's own code, only mutators run.
 
     Args:
         flow_class: the flow.
-        given: what is given for its configs.
+        given: values and files given for its configs.
 
     Raises:
         ParameterError: a given config is wrong, or a required one is missing.
-        FlowDefinitionError: anything about the flow is wrong; names file and line.
+        FlowDefinitionError: the flow is wrong; names file and line.
     """
     for name, decorator in members_of(flow_class, UserDecorator).items():
         decorator.fail("stands above @step, and on a step; found it as %r." % name)

@@ -1,7 +1,7 @@
-"""``FlowDraft``: the decorators and parameters of a flow, while they may still change.
+"""``FlowDraft``: decorators and parameters of a flow while they can still change.
 
-Configs, mutators and ``--with`` change the draft and never the class, so a flow can be read any
-number of times, with other configs each time.
+Configs, mutators and ``--with`` change the draft, never the class. So a flow can be read repeatedly, each
+time with different configs.
 """
 
 import copy
@@ -34,28 +34,28 @@ if TYPE_CHECKING:
 
 
 class FlowDraft:
-    """What stands on a flow class, its steps and its attributes.
+    """Mutable copy of the decorators, configs and parameters of a flow class.
 
     Args:
         flow_class: the class; it is only read.
-        given: what is given for its configs.
+        given: values and files given for its configs.
 
     Attributes:
-        given: what is given for its configs.
+        given: values and files given for its configs.
         config_options: its configs, those of the bases first.
-        configs: their values, by name.
-        flow_decorators: the decorators of the class, those of its bases first.
-        flow_mutators: the mutators of the class, those of its bases first.
-        step_decorators: the decorators of each step, the innermost first, by the step's name.
-        user_decorators: those that users wrote, likewise.
-        parameters: the parameters by attribute, those of the bases first.
-        removed: the attributes of parameters that a mutator removed.
-        attached: the texts that ``attach`` was given.
-        has_mutated: whether a mutator has run.
+        configs: values of the configs, by name.
+        flow_decorators: decorators of the class, those of its bases first.
+        flow_mutators: mutators of the class, those of its bases first.
+        step_decorators: decorators of each step by the step's name, the innermost first.
+        user_decorators: decorators written by users, by the step's name, the innermost first.
+        parameters: parameters by attribute, those of the bases first.
+        removed: attributes of parameters that a mutator removed.
+        attached: texts that were passed to ``attach``.
+        has_mutated: True if a mutator has run.
 
     Raises:
         ParameterError: a given config is wrong, or a required one is missing.
-        FlowDefinitionError: anything that stands on the flow is wrong; names the line.
+        FlowDefinitionError: a decorator of the flow is wrong; names the line.
     """
 
     def __init__(self, flow_class: "Any", given: "GivenConfigs | None" = None) -> None:
@@ -86,20 +86,20 @@ class FlowDraft:
         self.has_mutated = False
 
     def pre_mutate(self) -> None:
-        """Run the first half of every mutator, then settle the parameters."""
+        """Run ``pre_mutate`` of every mutator, then replace configs in the parameters by their values."""
         self._run_mutators("pre_mutate", may_add=True)
         self.parameters = {
             attribute: each.resolved(self.names) for attribute, each in self.parameters.items()
         }
 
     def attach(self, texts: "Sequence[str]") -> None:
-        """Give every step these decorators; a step that has one of that name keeps its own.
+        """Add decorators to every step; a step that already has one of the same name keeps its own.
 
         Args:
-            texts: such as ``kubernetes`` or ``retry:times=3,minutes_between_retries=0``.
+            texts: texts such as ``kubernetes`` or ``retry:times=3,minutes_between_retries=0``.
 
         Raises:
-            SettingError: a text names no decorator, or is not of that form.
+            SettingError: a text does not name a decorator, or does not have that form.
             FlowDefinitionError: an attribute is unknown or wrong.
         """
         self.attached.extend(texts)
@@ -123,17 +123,19 @@ class FlowDraft:
                 )
 
     def mutate(self) -> None:
-        """Run the second half of every mutator, then make the users' step decorators ready."""
+        """Run ``mutate`` of every mutator, then initialize the user step decorators."""
         self._run_mutators("mutate", may_add=False)
         for attached in self.user_decorators.values():
             for each in attached:
                 each.ready(self.names)
 
     def mutate_again(self, texts: "Sequence[str]") -> None:
-        """Run both halves of every mutator in a step's process, for what they leave at classes and modules.
+        """Run ``pre_mutate`` and ``mutate`` of every mutator again, in a step process.
+
+        Mutators may also change classes and modules, and the step needs those changes too.
 
         Args:
-            texts: those that ``attach`` was given where the flow was read.
+            texts: texts that were passed to ``attach`` when the flow was first read.
         """
         self.pre_mutate()
         self.attach(texts)
@@ -161,7 +163,7 @@ class FlowDraft:
 
 
 def _users(name: str, text: str) -> "Any":
-    """The decorator that users wrote of that name; None if there is none."""
+    """User decorator of that name; None if there is none."""
     try:
         return imported(name, (UserStepDecorator, StepMutator))
     except ImportError as error:
@@ -169,7 +171,7 @@ def _users(name: str, text: str) -> "Any":
 
 
 def _steps(flow_class: "Any") -> "list[tuple[str, Any]]":
-    """The steps in the order in which they are written, those of the bases first."""
+    """Steps in the order of the file, those of the bases first."""
     names = [name for owner in owners(flow_class) for name in vars(owner)]
     members = ((name, getattr(flow_class, name)) for name in dict.fromkeys(names))
     return [(name, member) for name, member in members if is_step(member)]
@@ -187,7 +189,7 @@ def _copies(decorators: "list[Any]") -> "list[Any]":
 
 
 def _growing(decorators: "list[Any]") -> "Any":
-    """The decorators of a list, those too that are added meanwhile."""
+    """Iterate over decorators, including those that mutators add to the list meanwhile."""
     seen: "list[Any]" = []
     while True:
         following = next((each for each in decorators if each not in seen), None)
@@ -198,7 +200,7 @@ def _growing(decorators: "list[Any]") -> "Any":
 
 
 def _call(mutator: "Any", phase: str, target: "Any") -> None:
-    """Run a mutator's method; whatever it raises becomes an error at its line."""
+    """Call a method of a mutator; any exception becomes an error that names the line in the mutator."""
     method = getattr(mutator, phase)
     try:
         method(target)

@@ -1,7 +1,7 @@
-"""``FlowSpec``: the class that users subclass, and the seam to what runs its steps.
+"""``FlowSpec``: base class of flows, and its interface to the runtime that runs the steps.
 
-A flow object does nothing by itself. While a step runs, ``_task`` holds an object of the runtime
-(``runtime/task.py``) that loads artifacts and takes the transition.
+A flow object does nothing by itself. While a step runs, ``_task`` is an object of the runtime
+(``runtime/task.py``) that loads artifacts and records the transition.
 """
 
 import os
@@ -21,20 +21,20 @@ if TYPE_CHECKING:
     from typing_extensions import Self
 
     class Task(Protocol):
-        """What a flow object asks of the task that it is part of."""
+        """Interface of the running task, as flow objects use it."""
 
         input: Any
         index: int | None
         step: str
 
         def has(self, name: str) -> bool:
-            """Whether there is an artifact of that name."""
+            """True if there is an artifact of that name."""
 
         def load(self, name: str) -> "Any":
-            """The artifact of that name; ``MissingArtifact`` if there is none."""
+            """Load the artifact of that name; raises ``MissingArtifact`` if there is none."""
 
         def parameter(self, attribute: str, load: "Callable[[Any], Any]") -> "Any":
-            """The value that ``load`` makes of the artifact of a parameter."""
+            """Value that ``load`` computes from the stored artifact of a parameter."""
 
         def foreach_stack(self) -> "list[tuple[int, int, Any]]":
             """(index, number of splits, value) of every foreach around the task."""
@@ -47,20 +47,20 @@ if TYPE_CHECKING:
             condition: "str | None",
             num_parallel: "Any" = None,
         ) -> None:
-            """Take what ``self.next`` says."""
+            """Record the arguments of ``self.next``."""
 
         def merge(
             self, flow: "FlowSpec", inputs: "Any", include: "Iterable[str]", exclude: "Iterable[str]"
         ) -> None:
-            """Give the flow object the artifacts on which the inputs agree."""
+            """Copy to the flow object the artifacts on which all inputs agree."""
 
 
 in_step_process = False
-"""True in a step process, where a flow file is loaded for one step and starts nothing."""
+"""True in a step process, where a flow file must not start a run or make a DAG when it is loaded."""
 
 _OWN = frozenset(["_task"])
 _MAY_BE_HIDDEN = (types.FunctionType, types.MethodType, type)
-"""What a class holds that is no value: a step ``plot`` may make an artifact ``plot``."""
+"""Kinds of class members that an artifact may shadow: a step ``plot`` may assign ``self.plot``."""
 
 _TAKEN = {
     "input": "the value of a split",
@@ -71,7 +71,7 @@ _TAKEN = {
     "load_artifact": "a method",
     "load_parameter": "a method",
 }
-"""What an assignment would hide: attributes that every flow has."""
+"""Attributes of every flow that steps must not assign, each with a description for the message."""
 
 _IN_STEPS = ("input", "index", "_current_step")
 
@@ -80,11 +80,11 @@ _NAMES: "dict[str, Callable[[FlowSpec], Any]]" = {
     "name": lambda flow: type(flow).__name__,
     "script_name": lambda flow: os.path.basename(sys.modules[type(flow).__module__].__file__ or ""),
 }
-"""What a flow object has until a step assigns something else."""
+"""Default values of names that a step may assign; they apply until a step does."""
 
 
 def taken_name(name: str) -> str:
-    """Why nothing can be assigned to an attribute that every flow has; the empty string for any other name.
+    """Message that refuses an assignment to an attribute of every flow; the empty string for other names.
 
     >>> taken_name("index")
     'self.index is the number of a split in every flow. Assign to another name.'
@@ -94,7 +94,7 @@ def taken_name(name: str) -> str:
 
 
 def vars_of(flow_class: "Any") -> "dict[str, Any]":
-    """The members of a class and its bases, those of subclasses in place of their bases'."""
+    """Members of a class and its bases by name; a subclass overrides its bases."""
     found: "dict[str, Any]" = {}
     for each in reversed(flow_class.__mro__):
         found.update(vars(each))
@@ -102,11 +102,11 @@ def vars_of(flow_class: "Any") -> "dict[str, Any]":
 
 
 def _is_made_by_program(flow: "FlowSpec") -> bool:
-    """Whether the class, or ``MyFlow()`` alone, stands in the file that runs as a program."""
+    """True if the file that runs as a program defines the class or calls ``MyFlow()``."""
     if type(flow).__module__ == "__main__":
         return True
-    caller: "FrameType | None" = sys._getframe(2)  # noqa: SLF001 - there is no other way
-    while caller is not None and caller.f_locals.get("self") is flow:  # __init__ of a class between
+    caller: "FrameType | None" = sys._getframe(2)  # noqa: SLF001 - the only way to find the caller
+    while caller is not None and caller.f_locals.get("self") is flow:  # skip __init__ of subclasses
         caller = caller.f_back
     return caller is not None and caller.f_globals.get("__name__") == "__main__"
 
@@ -119,7 +119,7 @@ def _compiled(flow_class: "type[FlowSpec]", keywords: "dict[str, Any]") -> "Any"
         if importlib.util.find_spec("airflow") is not None:
             return bound("compile_dag")(flow_class, **keywords)
     from airflow_conda_flow.flow.inert_dag import InertDag  # noqa: PLC0415 - few flow files make a DAG
-    from airflow_conda_flow.records.dag_names import dag_id_of  # noqa: PLC0415 - likewise
+    from airflow_conda_flow.records.dag_names import dag_id_of  # noqa: PLC0415 - few flow files make a DAG
 
     frame = sys._getframe(2)  # noqa: SLF001 - the line of dag()
     place = (frame.f_code.co_filename, frame.f_lineno) if is_program else None
@@ -127,7 +127,7 @@ def _compiled(flow_class: "type[FlowSpec]", keywords: "dict[str, Any]") -> "Any"
 
 
 class _OfClass:
-    """A class method whose name an artifact may have too: in a step that has it, it is the artifact."""
+    """Class method that an artifact of the same name replaces in the steps that have that artifact."""
 
     def __init__(self, function: "Callable[..., Any]") -> None:
         self._function = function
@@ -135,23 +135,23 @@ class _OfClass:
 
     def __get__(self, flow: "FlowSpec | None", owner: "type[FlowSpec]") -> "Any":
         name = self._function.__name__
-        task = None if flow is None else flow._task  # noqa: SLF001 - a part of the class below
+        task = None if flow is None else flow._task  # noqa: SLF001 - part of FlowSpec
         if flow is not None and task is not None and task.has(name):
             return flow.load_artifact(name)
         return types.MethodType(self._function, owner)
 
 
 class FlowSpec:
-    """A flow: subclass it, and write its steps as methods with ``@step``.
+    """Base class of flows: subclass it, and write the steps as methods with ``@step``.
 
-    ``self.x = value`` in a step makes an artifact that later steps read as ``self.x``.
+    ``self.x = value`` in a step stores an artifact that later steps read as ``self.x``.
     """
 
     _task: "Task | None" = None
     flow_decorators: "list[Any]" = []
 
     def __new__(cls, *arguments: "Any", **options: "Any") -> "Self":
-        """A flow object that knows how it was made: its steps make theirs with the same arguments."""
+        """Create a flow object, and keep the arguments: steps create their own flow objects with them."""
         made = object.__new__(cls)
         if not in_step_process:
             frame = sys._getframe(1)  # noqa: SLF001 - the line of the call
@@ -163,7 +163,8 @@ class FlowSpec:
             bound("run_as_program")(type(self), self.__dict__.get("_call"))
 
     def __iter__(self) -> "Iterator[Any]":
-        """The functions of the steps, by name."""
+        """Iterate over the functions of the steps, sorted by name."""
+        # Not hasattr: a member whose __getattr__ answers to every name is not a step.
         return iter(
             [
                 each
@@ -173,7 +174,7 @@ class FlowSpec:
         )
 
     if TYPE_CHECKING:
-        # The keywords are those of compile_dag; the rest are those of Airflow's DAG.
+        # The named keywords are those of compile_dag; dag_keywords are passed to Airflow's DAG.
         @classmethod
         def dag(
             cls,
@@ -187,23 +188,23 @@ class FlowSpec:
             production: "bool | None" = None,
             **dag_keywords: "Any",
         ) -> "DAG":
-            """The Airflow DAG of this flow."""
+            """Make the Airflow DAG of this flow."""
 
     else:
 
         @_OfClass
         def dag(cls: "Any", **kwargs: "Any") -> "Any":  # noqa: N805 - bound to the class
-            """The Airflow DAG of this flow; ``dag = MyFlow.dag(schedule=...)`` ends a flow file.
+            """Make the Airflow DAG of this flow; a flow file ends with ``dag = MyFlow.dag(schedule=...)``.
 
-            Where the file is run as a program, where it is loaded inside a step process, and where
-            Airflow is not installed, no DAG is made. What is returned then takes all that a DAG takes,
+            No DAG is made if the file runs as a program, if it is loaded in a step process, or if
+            Airflow is not installed. The returned object then accepts everything that a DAG accepts,
             does nothing, and is false.
 
             Args:
-                kwargs: keywords of Airflow's ``DAG``, and those of ``compile_dag``.
+                kwargs: keywords of Airflow's ``DAG`` and of ``compile_dag``.
 
             Raises:
-                FlowDefinitionError: the flow is wrong, or a keyword is.
+                FlowDefinitionError: the flow or a keyword is wrong.
             """
             return _compiled(cls, kwargs)
 
@@ -222,16 +223,16 @@ class FlowSpec:
         def next(self, __cases: "Mapping[Any, Callable[..., object]]", *, condition: str) -> None: ...
 
     def next(self, *targets: "Any", **options: "Any") -> None:
-        """Say which steps come next; the last statement of every step but the last step.
+        """State which steps come next; it is the last statement of every step except the last step.
 
-        ``self.next(self.a)`` goes on, ``self.next(self.a, self.b)`` splits into branches,
-        ``self.next(self.a, foreach="items")`` runs ``a`` for each of ``self.items``,
-        ``self.next(self.a, num_parallel=4)`` runs ``a``, which has ``@parallel``, four times at once,
-        and ``self.next({"x": self.a, "y": self.b}, condition="name")`` takes the step that
-        ``self.name`` says; that may be the step itself, which then runs again.
+        ``self.next(self.a)`` continues with ``a``. ``self.next(self.a, self.b)`` splits into branches.
+        ``self.next(self.a, foreach="items")`` runs ``a`` for each item of ``self.items``.
+        ``self.next(self.a, num_parallel=4)`` runs ``a``, which has ``@parallel``, four times at once.
+        ``self.next({"x": self.a, "y": self.b}, condition="name")`` selects the step by the value of
+        ``self.name``; if that is the calling step itself, it runs again.
 
         Raises:
-            TransitionError: the graph does not allow it, or the attribute that it names is wrong.
+            TransitionError: the graph does not allow the targets, or the named attribute has a wrong value.
         """
         foreach = options.pop("foreach", None)
         condition = options.pop("condition", None)
@@ -242,17 +243,17 @@ class FlowSpec:
 
     @property
     def input(self) -> "Any":
-        """The value of this split, in a foreach; None outside."""
+        """Item of the foreach that this task processes; None outside a foreach."""
         return self._task_of("input").input
 
     @property
     def _current_step(self) -> str:
-        """The name of the running step."""
+        """Name of the running step."""
         return self._task_of("_current_step").step
 
     @property
     def index(self) -> "int | None":
-        """The number of this split, from 0, in a foreach; None outside."""
+        """Index of this task in its foreach, from 0; None outside a foreach."""
         return self._task_of("index").index
 
     def foreach_stack(self) -> "list[tuple[int, int, Any]]":
@@ -262,7 +263,7 @@ class FlowSpec:
     def merge_artifacts(
         self, inputs: "Iterable[Any]", exclude: "Iterable[str]" = (), include: "Iterable[str]" = ()
     ) -> None:
-        """Take over the artifacts on which all inputs of a join agree.
+        """Copy to ``self`` the artifacts on which all inputs of a join agree.
 
         Args:
             inputs: the join's ``inputs``.
@@ -270,22 +271,22 @@ class FlowSpec:
             include: if given, the only names to take.
 
         Raises:
-            MergeError: inputs differ in a name that the join has not assigned itself, or a name of
-                ``include`` is missing.
+            MergeError: inputs have different values of an artifact that the join has not assigned itself,
+                or a name of ``include`` is missing.
         """
         self._running_task("self.merge_artifacts()").merge(self, inputs, include, exclude)
 
     def load_parameter(self, attribute: str, load: "Callable[[Any], Any]") -> "Any":
-        """The value of a parameter or a config, read once.
+        """Value of a parameter or config; it is read once.
 
         Args:
             attribute: its name in the class.
-            load: makes the value of what is stored.
+            load: function that computes the value from the stored one.
         """
         return self._running_task("self.%s" % attribute).parameter(attribute, load)
 
     def load_artifact(self, name: str) -> "Any":
-        """The artifact of that name, read once and kept."""
+        """Artifact of that name; it is read once and kept."""
         if name not in self.__dict__:
             self.__dict__[name] = self._running_task("self.%s" % name).load(name)
         return self.__dict__[name]
@@ -325,9 +326,9 @@ class FlowSpec:
             )
 
     def _task_of(self, name: str) -> "Task":
-        """As ``_running_task``, for an attribute, whose absence ``hasattr`` understands."""
+        """Running task; outside a step it raises ``AttributeError``, as ``hasattr`` expects."""
         if self._task is None:
-            raise AttributeError(name)  # then __getattr__ is asked, which has the message
+            raise AttributeError(name)  # Python then calls __getattr__, which raises the message
         return self._task
 
     def _running_task(self, what: str) -> "Task":

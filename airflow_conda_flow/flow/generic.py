@@ -1,7 +1,7 @@
-"""``Generic`` for classes whose type parameters matter to a type checker alone.
+"""``Generic`` for classes whose type parameters only matter to a type checker.
 
-At run time ``Generic[Value]`` is an ordinary base class. The real one would make every step process
-import ``typing``, and gives classes another metaclass on Python 3.6.
+At run time ``Generic[Value]`` is an ordinary base class. With ``typing.Generic``, every step process would
+have to import ``typing``, and on Python 3.6 the classes would get a different metaclass.
 """
 
 TYPE_CHECKING = False
@@ -10,7 +10,7 @@ if TYPE_CHECKING:
 else:
 
     class _Subscriptable:
-        """Base of the classes that a type checker sees as generic: ``Inputs[MyFlow]`` is ``Inputs``."""
+        """Base of classes that type checkers see as generic; at run time ``Inputs[MyFlow]`` is ``Inputs``."""
 
         def __class_getitem__(cls, parameters: object) -> "type":
             return cls

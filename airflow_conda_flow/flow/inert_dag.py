@@ -1,4 +1,4 @@
-"""What ``MyFlow.dag()`` gives where no DAG is made: in steps, and where the flow file runs as a program."""
+"""Return value of ``MyFlow.dag()`` in steps, in programs and without Airflow, where no DAG is made."""
 
 import sys
 from contextlib import suppress
@@ -15,11 +15,11 @@ if TYPE_CHECKING:
     from typing_extensions import Self
 
 _RUNNING = ("cli", "test")
-"""Methods of a DAG that run it; a program that calls one expects a run."""
+"""Methods of a DAG that run it. A program that calls one expects a run, so doing nothing would mislead it."""
 
 
 class InertValue:
-    """Takes whatever a DAG, or an attribute of one, takes, and does nothing.
+    """Object that accepts everything that a DAG or an attribute of a DAG accepts, and does nothing.
 
     >>> dag = InertValue()
     >>> dag.tags.add("x"), bool(dag), list(dag.tasks), dag >> dag.task is not None
@@ -27,7 +27,7 @@ class InertValue:
     """
 
     def __getattr__(self, name: str) -> "Any":
-        if name.startswith("__"):  # copy, pickle and the like ask for what is not there
+        if name.startswith("__"):  # copy, pickle and others test for optional methods
             raise AttributeError(name)
         return InertValue()
 
@@ -38,7 +38,7 @@ class InertValue:
         self.__dict__.pop(name, None)
 
     def __call__(self, *arguments: "Any", **options: "Any") -> "Any":
-        """Nothing runs: as a decorator it takes the place of the function too."""
+        """Return an inert value; used as a decorator, it replaces the function as well."""
         del arguments, options
         return InertValue()
 
@@ -66,7 +66,7 @@ class InertValue:
     def __delitem__(self, key: object) -> None:
         pass
 
-    def _operation(self, other: object) -> "Any":  # noqa: ARG002 - an operator gives it
+    def _operation(self, other: object) -> "Any":  # noqa: ARG002 - the operand of an operator
         return InertValue()
 
     __rshift__ = __lshift__ = __rrshift__ = __rlshift__ = _operation
@@ -78,11 +78,11 @@ class InertValue:
 
 
 class InertDag(InertValue):
-    """Stands in for the DAG of a flow; ``dag_id`` and ``tags`` are usable as keys and as collections.
+    """Placeholder for the DAG of a flow; ``dag_id`` is a real text and ``tags`` a real set.
 
     Args:
-        dag_id: the DAG's id.
-        place: file and line of the flow if the file runs as a program, where running the DAG is an error.
+        dag_id: id of the DAG.
+        place: file and line of ``dag()`` if the file runs as a program, where running the DAG is an error.
     """
 
     def __init__(self, dag_id: str, place: "tuple[str, int] | None" = None) -> None:
@@ -91,7 +91,8 @@ class InertDag(InertValue):
         self._place = place
 
     def __enter__(self) -> "Self":
-        if "airflow" in sys.modules:  # the flow file has imported it, perhaps for operators in the block
+        # If the flow file has imported Airflow, operators in the block need a real DAG.
+        if "airflow" in sys.modules:
             with suppress(ImportError):
                 self._real = bound("scratch_dag")(self.dag_id)
                 self._real.__enter__()

@@ -1,7 +1,7 @@
-"""What lower rooms ask of rooms above them, by name, without importing them.
+"""Late bindings: lower packages call functions of higher ones by name, without importing them.
 
-A flow class starts the command line, and ``current.run`` gives an object of the client, although both stand
-above the language. The package's ``__init__`` says in one place which function answers to which name.
+A flow class starts the command line, and ``current.run`` returns an object of the client, although ``cli``
+and ``client`` are above ``flow``. The package's ``bindings.py`` states which function belongs to which name.
 Standard library only, Python 3.6 and later: it is shipped into step environments.
 """
 
@@ -15,20 +15,20 @@ _ANSWERS: "dict[str, str]" = {}
 
 
 def bind(answers: "dict[str, str]") -> None:
-    """Say which functions answer.
+    """Register functions by name.
 
     Args:
-        answers: ``module:function`` by the name that ``bound`` is asked for.
+        answers: ``module:function`` by the name that is passed to ``bound``.
     """
     _ANSWERS.update(answers)
 
 
 def bound(name: str) -> "Any":
-    """The function that answers to a name; its module is imported now.
+    """Function that is registered under a name; its module is imported now.
 
     Raises:
-        KeyError: the package binds no such name.
-        ImportError: the module, or what it needs, is not installed here, as in a step's environment.
+        KeyError: no function is registered under that name.
+        ImportError: the module or one of its requirements is not installed, as in a step environment.
     """
     module, _, function = _ANSWERS[name].partition(":")
     return getattr(importlib.import_module(module), function)

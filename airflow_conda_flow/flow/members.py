@@ -1,4 +1,4 @@
-"""The members of a flow class, as they are written."""
+"""Members of a flow class, as the class and its bases define them."""
 
 from airflow_conda_flow.flow.flowspec import FlowSpec
 
@@ -8,7 +8,7 @@ if TYPE_CHECKING:
 
 
 def members_of(flow_class: "Any", kind: "Any") -> "dict[str, Any]":
-    """The members of that type by attribute; one of a subclass takes the place of its base's."""
+    """Members of a type, by attribute; a subclass overrides its bases."""
     found: "dict[str, Any]" = {}
     for owner in owners(flow_class):
         for attribute, member in vars(owner).items():
@@ -20,5 +20,5 @@ def members_of(flow_class: "Any", kind: "Any") -> "dict[str, Any]":
 
 
 def owners(flow_class: "Any") -> "list[type]":
-    """The classes that a user wrote, the most general first."""
+    """Classes of a flow that users wrote, the most general first."""
     return [each for each in reversed(flow_class.__mro__) if each is not FlowSpec and each is not object]

@@ -1,4 +1,4 @@
-"""The table of the kinds of places where a step can run: this machine, a pod, a job.
+"""Table of the kinds of places where a step can run: this machine, a pod, a job.
 
 The rows are in the package's ``bindings.py``. A row names everything that a kind of place consists of, so
 that nothing else in the package has to list the kinds. Standard library only, Python 3.6 and later: it is
@@ -16,7 +16,7 @@ LOCAL = "local"
 
 
 class Place:
-    """A kind of place: one row of the table.
+    """Kind of place: one row of the table.
 
     Classes, functions and constants are given as ``module:name`` and imported when they are needed, because
     most of them load large libraries.
@@ -29,10 +29,10 @@ class Place:
         decorator: class of the decorator; None for ``LOCAL``.
         options: tuple of the settings that only this place has; None if it has none.
         prepare: function that Airflow's prepare task calls once, with the decorators of this place's steps by
-            step name, the settings and the storage; None if nothing has to be made before the first step.
-        unfinished: function that finds what runs of a flow have left running there, for the commands ``list``
-            and ``kill``; see ``compute.unfinished``. None for a place without such commands.
-        things: what runs there, in the plural, such as ``pods``.
+            step name, the settings and the storage; None if nothing has to be prepared before the first step.
+        unfinished: function that finds pods or jobs that runs of a flow have left there, for the commands
+            ``list`` and ``kill``; see ``compute.unfinished``. None for a place without such commands.
+        things: plural noun for the things that run there, such as ``pods``.
     """
 
     def __init__(
@@ -59,10 +59,10 @@ class Place:
         self.things = things
 
     def load(self, part: str) -> "Any":
-        """The class, function or constant that the row names under ``part``; its module is imported now.
+        """Class, function or constant that the row has under ``part``; its module is imported now.
 
         Raises:
-            LookupError: the row names none.
+            LookupError: the row has None there.
             ImportError: its module, or a library that it needs, is not installed here.
         """
         answer = getattr(self, part)
@@ -81,15 +81,15 @@ def add_place(place: Place) -> None:
 
 
 def places() -> "list[Place]":
-    """Every row, in the order in which they were added."""
+    """All rows, in the order in which they were added."""
     return list(_PLACES.values())
 
 
 def place_named(name: str) -> Place:
-    """The row of that name.
+    """Row of that name.
 
     Raises:
-        LookupError: there is none; the message lists the names.
+        LookupError: no row has that name; the message lists the names.
     """
     if name not in _PLACES:
         raise LookupError("There is no place %r to run steps. There is: %s." % (name, ", ".join(_PLACES)))
@@ -97,5 +97,5 @@ def place_named(name: str) -> Place:
 
 
 def remote_names() -> "list[str]":
-    """Names of the places on other machines, which are those of their decorators."""
+    """Names of the places on other machines; their decorators have the same names."""
     return [name for name in _PLACES if name != LOCAL]

@@ -1,4 +1,4 @@
-"""Shows our errors as one message where a flow file runs as a program; others as ever."""
+"""Shows errors of this package without a traceback when a flow file runs as a program."""
 
 import sys
 
@@ -6,7 +6,7 @@ from airflow_conda_flow.errors import CondaFlowError
 
 
 def show_plainly() -> None:
-    """From now on, an uncaught error of this package ends the program without a traceback."""
+    """Make uncaught errors of this package end the program without a traceback; others are shown as usual."""
     if sys.excepthook is sys.__excepthook__:
         sys.excepthook = _show
 

@@ -1,4 +1,4 @@
-"""``profile``: how long a part of a step takes."""
+"""``profile``: measures how long a part of a step takes."""
 
 import time
 from contextlib import contextmanager
@@ -10,11 +10,11 @@ if TYPE_CHECKING:
 
 @contextmanager
 def profile(label: str, stats_dict: "MutableMapping[str, int] | None" = None) -> "Iterator[None]":
-    """Time the block: print it, or add it to a dictionary.
+    """Measure the duration of the block, and print it or add it to a dictionary.
 
     Args:
-        label: what the block is called.
-        stats_dict: takes the milliseconds under the label, added to those that are there.
+        label: name of the block.
+        stats_dict: dictionary whose value for the label grows by the milliseconds; if None, they are printed.
 
     >>> times = {}
     >>> with profile("sum", times):

@@ -1,6 +1,6 @@
-"""``current.trigger``: the events that started a run.
+"""``current.trigger``: events that started a run.
 
-The run manifest holds them as plain data, the newest first, and ``Trigger`` gives them their names.
+The run manifest contains them as plain data, the newest first. ``Trigger`` makes them available as objects.
 """
 
 from collections import namedtuple
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from airflow_conda_flow.client.past_run import Run
 
     class TriggerEvent(NamedTuple):
-        """Something that started a run."""
+        """Event that started a run."""
 
         name: str
         id: str
@@ -24,25 +24,25 @@ if TYPE_CHECKING:
         type: str
 
 else:
-    TriggerEvent = namedtuple(  # noqa: PYI024 - every step process would pay for importing typing
+    TriggerEvent = namedtuple(  # noqa: PYI024 - importing typing would slow down every step process
         "TriggerEvent", ["name", "id", "timestamp", "type"]
     )
-"""What happened: its name, what tells it from others of that name, when, and ``event`` or ``run``.
+"""Event that started a run: its name, an id unique among events of that name, its time, and its type.
 
-The id of a ``run`` is the pathspec of the task that the other flow ended with.
+The type is ``event`` or ``run``. The id of a ``run`` is the pathspec of the last task of the other flow.
 """
 
 
 FINISHED = "conda_flow."
-"""What the names of the events begin with that the ends of flows are."""
+"""Prefix of the event that is emitted when a flow finishes."""
 
 
 def finished_name(flow: str, prefix: str) -> str:
-    """The name of the event that a flow has finished; of the Airflow asset too.
+    """Name of the event, and of the Airflow asset, that tells that a flow has finished.
 
     Args:
-        flow: the flow's name.
-        prefix: its project and branch, or the empty string.
+        flow: name of the flow.
+        prefix: its project and branch, such as ``p.prod``, or the empty string.
 
     >>> finished_name("FirstFlow", "p.prod")
     'conda_flow.p.prod.FirstFlow.end'
@@ -51,7 +51,7 @@ def finished_name(flow: str, prefix: str) -> str:
 
 
 class Trigger:
-    """What started the run: an event, or another flow that finished; several where all had to happen.
+    """Events and finished runs of other flows that started the run; several if all of them were required.
 
     Args:
         events: the events, the newest first.
@@ -62,7 +62,7 @@ class Trigger:
 
     @property
     def event(self) -> "TriggerEvent | None":
-        """The newest event."""
+        """Newest event; None if there is none."""
         return self._events[0] if self._events else None
 
     @property
@@ -72,13 +72,13 @@ class Trigger:
 
     @property
     def run(self) -> "Run | None":
-        """The run that finished last of those that started this one; None if none did."""
+        """Run of another flow that started this one, the last one to finish; None if no run did."""
         runs = self.runs
         return runs[0] if runs else None
 
     @property
     def runs(self) -> "list[Run] | None":
-        """The runs of other flows that started this one, the newest first; None if none did."""
+        """Runs of other flows that started this one, the newest first; None if no run did."""
         found = [each for each in self._events if each.type == "run"]
         if not found:
             return None
@@ -86,7 +86,7 @@ class Trigger:
         return [past_run(each.id) for each in found]
 
     def __getitem__(self, name: str) -> "Run | TriggerEvent":
-        """The run of the flow of that name, else the event of that name."""
+        """Run of the flow of that name, otherwise event of that name; ``KeyError`` if there is neither."""
         for run in self.runs or ():
             if run.path_components[0] == name:
                 return run

@@ -1,4 +1,4 @@
-"""Says what to write in place of a name that a flow file imports and this package does not have."""
+"""Errors for names that a flow file imports and this package does not have; they state what to write."""
 
 import sys
 
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 
 def unknown_name(message: str) -> UnknownName:
-    """The error at the line of the user's import, shown without a traceback if it ends the program."""
+    """Error at the line of the user's import; it is shown without a traceback if it ends the program."""
     show_plainly()
     frame: "FrameType | None" = sys._getframe(1)  # noqa: SLF001 - the documented way without importing inspect
     while frame is not None and _is_machinery(frame.f_globals.get("__name__", "")):
@@ -24,7 +24,7 @@ def unknown_name(message: str) -> UnknownName:
 
 
 def misspelt(module: str, name: str, known: "Iterable[str]") -> str:
-    """The message about a name that is nearly one of a module's; the empty string if none is near.
+    """Message that suggests the nearest name of a module; the empty string if no name is near.
 
     >>> misspelt("airflow_conda_flow", "conda_bas", ["conda", "conda_base"])
     "airflow_conda_flow has no 'conda_bas'. Did you mean 'conda_base'?"
@@ -34,16 +34,16 @@ def misspelt(module: str, name: str, known: "Iterable[str]") -> str:
 
 
 def missing_attribute(module: str, name: str, known: "Iterable[str]") -> Exception:
-    """The error of ``__getattr__`` of a module: of an import that names it, or of an attribute."""
+    """Error for a module's ``__getattr__``: ``UnknownName`` for imports, otherwise ``AttributeError``."""
     message = misspelt(module, name, known)
-    if message and _is_import(sys._getframe(2)):  # noqa: SLF001 - who asks for the name
+    if message and _is_import(sys._getframe(2)):  # noqa: SLF001 - the code that uses the name
         return unknown_name(message)
     return AttributeError(message or "module %r has no attribute %r" % (module, name))
 
 
 def _is_import(frame: "FrameType") -> bool:
-    """Whether the frame asks by ``from module import name``, which leaves out an AttributeError's message."""
-    import dis  # noqa: PLC0415 - only where a name is wrong
+    """True if the frame runs ``from module import name``, which drops the message of an AttributeError."""
+    import dis  # noqa: PLC0415 - only for an unknown name
 
     code = frame.f_code.co_code
     return frame.f_lasti >= 0 and code[frame.f_lasti] == dis.opmap["IMPORT_FROM"]

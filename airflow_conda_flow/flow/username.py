@@ -1,13 +1,13 @@
-"""Who runs this process."""
+"""Name of the user who runs this process."""
 
 import os
 
 
 def username() -> str:
-    """Who runs this process, as Metaflow's users name themselves."""
+    """Name of the user who runs this process, from the variables that Metaflow reads."""
     for variable in ("METAFLOW_USER", "SUDO_USER", "USERNAME", "USER"):
         name = os.environ.get(variable)
-        if name and name != "root":
+        if name and name != "root":  # as in Metaflow: root names no person, so the next variable counts
             return name
     import getpass  # noqa: PLC0415 - seldom needed
 

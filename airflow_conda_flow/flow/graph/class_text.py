@@ -1,4 +1,4 @@
-"""Finds steps and parameters that a class body writes twice: Python keeps the last without a word."""
+"""Finds steps and parameters that a class body defines twice: Python silently keeps the last."""
 
 import ast
 
@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 
 def twice_written(owner: "Any", definition: "Any") -> "Iterator[tuple[str, int]]":
-    """(message, line) of every step and parameter of a class that stands in its body twice.
+    """Yield (message, line) for every step and parameter that the body of a class defines twice.
 
     Args:
         owner: the class.

@@ -1,4 +1,4 @@
-"""Checks a step graph before anything runs; each problem is one message with file and line."""
+"""Checks of a step graph before anything runs; each problem is one message with file and line."""
 
 from airflow_conda_flow.errors import FlowDefinitionError
 from airflow_conda_flow.flow.decorators.base import nearest
@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 RESERVED_STEP_NAMES = frozenset(
     [name for name in vars(FlowSpec) if not name.startswith("_")] + ["inputs", "name"]
 )
-"""What a step cannot be called: the names that a flow object has already."""
+"""Names that a step cannot have, because every flow object has them already."""
 
 
 def check_graph(graph: "FlowGraph") -> None:
@@ -22,7 +22,10 @@ def check_graph(graph: "FlowGraph") -> None:
 
 
 def find_problems(graph: "FlowGraph") -> "list[FlowDefinitionError]":
-    """Every problem of the graph, those that explain others first."""
+    """All problems of the graph, causes before their consequences.
+
+    After a failed basic check, the remaining checks are skipped: they would fail or repeat the problem.
+    """
     checks = (
         _names,
         _start_and_end,
@@ -177,7 +180,7 @@ def _start_and_end_edges(graph: "FlowGraph") -> "list[tuple[str, str, int]]":
 
 
 def _loops(graph: "FlowGraph") -> "list[tuple[str, str, int]]":
-    """A step that leads back to itself has a way out, and reads from itself."""
+    """Check steps that lead back to themselves: each needs a way out, and cannot be a join."""
     found = []
     for node in graph.steps.values():
         if node.kind != "switch" or node.name not in node.out_steps:
@@ -203,7 +206,7 @@ def _loops(graph: "FlowGraph") -> "list[tuple[str, str, int]]":
 
 
 def _parallel(graph: "FlowGraph") -> "list[tuple[str, str, int]]":
-    """``num_parallel`` leads to ``@parallel``, and ``@parallel`` to a join."""
+    """Check that ``num_parallel`` leads to ``@parallel``, and ``@parallel`` to a join."""
     found = []
     for node in graph.steps.values():
         line = node.next_line or node.line
@@ -262,7 +265,7 @@ def _cycles(graph: "FlowGraph") -> "list[tuple[str, str, int]]":
 
 
 def _way_back(graph: "FlowGraph", name: str) -> "list[str]":
-    """The shortest way from a step back to itself."""
+    """Shortest path from a step back to itself."""
     ways = [[name]]
     seen: "set[str]" = set()
     while ways:

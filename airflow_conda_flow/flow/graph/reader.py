@@ -1,8 +1,8 @@
 """Reads the step graph from a flow's source, without running any of it.
 
-The class is looked at for its methods (so that inherited steps count); the text of each method is
-parsed for its ``self.next(...)``. What cannot be understood becomes a problem of the step, for the
-linter to report.
+The steps are found as methods of the class, so inherited steps count too. The source of each method is
+parsed for its ``self.next(...)``. Anything that cannot be understood is recorded as a problem of the step,
+and ``lint`` reports it.
 """
 
 import ast
@@ -26,15 +26,17 @@ _FORMS = (
     "self.next(self.a, num_parallel=4) or self.next({'x': self.a, 'y': self.b}, condition='name')"
 )
 _OPTIONS = ("foreach", "condition", "num_parallel")
+# Cheap test before the syntax tree is searched: may the text assign an attribute that every flow has?
 _ASSIGNMENT = re.compile(r"\.(input|index|next|foreach_stack|\w+_artifacts?|load_parameter)\b[^=(\n]*=[^=]")
+# Fields of statements that contain further statements; ``cases`` are those of ``match``.
 _BLOCKS = ("body", "orelse", "finalbody", "handlers", "cases")
-_IS_GENERATOR = 0x20  # of code.co_flags; the module inspect has its name, and is slow to import
+_IS_GENERATOR = 0x20  # inspect.CO_GENERATOR in code.co_flags; inspect is slow to import
 
 
 def read_graph(flow_class: "Any") -> "FlowGraph":
-    """The graph of a flow class, in the order in which its steps are written.
+    """Step graph of a flow class, with the steps in the order of the file.
 
-    A step of a subclass takes the place of the same step of its base.
+    A step of a subclass overrides the step of the same name in its base.
     """
     sources = _Sources()
     file, line = _place_of_class(flow_class, sources)
@@ -50,7 +52,7 @@ def read_graph(flow_class: "Any") -> "FlowGraph":
                 nodes[name] = _read_step(name, member, sources)
             else:
                 nodes.pop(name, None)
-                if isinstance(member, FunctionType):
+                if isinstance(member, FunctionType):  # hasattr could run a user's __getattr__
                     methods[name] = member.__code__.co_firstlineno
     graph = FlowGraph(flow_class.__name__, list(nodes.values()), file, line, flow_class.__doc__ or "")
     add_split_structure(graph)
@@ -60,7 +62,7 @@ def read_graph(flow_class: "Any") -> "FlowGraph":
 
 
 def method_definition(method: "Any") -> "Any":
-    """The syntax tree of a method; None if it is no function, or its source cannot be read."""
+    """Syntax tree of a method; None if it is not a function or its source cannot be read."""
     while hasattr(method, "__wrapped__"):
         method = method.__wrapped__
     code = getattr(method, "__code__", None)
@@ -70,17 +72,17 @@ def method_definition(method: "Any") -> "Any":
 
 
 class _Sources:
-    """Parsed files, and the functions and classes in them by name and first line."""
+    """Cache of parsed files: their functions and classes, by name and first line."""
 
     def __init__(self) -> None:
         self._definitions: "dict[str, dict[tuple[str, int], ast.AST]]" = {}
 
     def definition(self, file: str, name: str, line: int) -> "ast.AST | None":
-        """The definition of that name whose first line, decorators counted, is ``line``."""
+        """Definition of that name whose first line, including decorators, is ``line``."""
         return self._of(file).get((name, line))
 
     def class_definition(self, file: str, name: str) -> "ast.ClassDef | None":
-        """The last class of that name in a file; None if there is none."""
+        """Last class of that name in a file; None if there is none."""
         found = None
         for (known, _), node in self._of(file).items():
             if known == name and isinstance(node, ast.ClassDef):
@@ -89,7 +91,7 @@ class _Sources:
 
     def _of(self, file: str) -> "dict[tuple[str, int], Any]":
         if file not in self._definitions:
-            linecache.checkcache(file)  # a process that lives long may read a file again
+            linecache.checkcache(file)  # the file may have changed in a long-lived process
             text = "".join(linecache.getlines(file))
             found: "dict[tuple[str, int], ast.AST]" = {}
             for node in _definitions(ast.parse(text).body):
@@ -100,7 +102,7 @@ class _Sources:
 
 
 def _definitions(statements: "list[Any]") -> "list[Any]":
-    """The functions and classes among statements and inside them; expressions hold none and are passed by."""
+    """Functions and classes in statements, at any depth; expressions contain none and are skipped."""
     found = []
     open_statements = list(statements)
     while open_statements:
@@ -163,7 +165,7 @@ def _read_step(name: str, method: "Any", sources: "_Sources") -> "StepNode":
 
 
 def _def_line(definition: "Any", file: str) -> int:
-    """The line of ``def``; before Python 3.8 the syntax tree gives the first decorator's."""
+    """Line of ``def``; before Python 3.8 the syntax tree has the line of the first decorator instead."""
     line: int = definition.lineno
     while not linecache.getline(file, line).lstrip().startswith("def") and line < definition.body[0].lineno:
         line += 1
@@ -183,7 +185,7 @@ def _read_arguments(node: "StepNode", definition: "Any") -> None:
 
 
 def _read_assignments(node: "StepNode", definition: "Any") -> None:
-    """Problems of assignments to what every flow has; looked for only where the text has the like of one."""
+    """Record assignments to attributes that every flow has as problems of the step."""
     me = definition.args.args[0].arg if definition.args.args else "self"
     end_line = getattr(definition, "end_lineno", None)  # since Python 3.8
     text = "".join(linecache.getlines(node.file)[definition.body[0].lineno - 1 : end_line])
@@ -223,7 +225,7 @@ def _read_transition(node: "StepNode", definition: "Any") -> None:
 
 
 def _read_options(node: "StepNode", call: "Any") -> "dict[str, Any] | None":
-    """The expressions of the options by name; None, and a problem of the step, where they are wrong."""
+    """Expressions of the options by name; None if they are wrong, which is recorded as a problem."""
     options = {keyword.arg: keyword.value for keyword in call.keywords}
     unknown = [name for name in options if name not in _OPTIONS]
     if unknown:
@@ -321,7 +323,7 @@ def _problem(node: "StepNode", call: "Any", message: str) -> None:
 
 
 def _outside_functions(definition: "Any", kind: "Any") -> "list[Any]":
-    """The nodes of a kind in a function, in order, but not those in functions inside it."""
+    """Nodes of a kind in a function, in order of lines; nested functions and classes are skipped."""
     found = []
     open_nodes = list(definition.body)
     while open_nodes:
@@ -335,7 +337,10 @@ def _outside_functions(definition: "Any", kind: "Any") -> "list[Any]":
 
 
 def _next_calls(node: "StepNode", definition: "Any", me: str) -> "list[Any]":
-    """The calls of ``self.next`` in a step; looked for only where the word stands more than once."""
+    """Calls of ``self.next`` in a step.
+
+    The tree is searched only if the text has the word ``next`` more than once, because that is slower.
+    """
     last = definition.body[-1]
     value = last.value if isinstance(last, ast.Expr) else None
     end_line = getattr(definition, "end_lineno", None)  # since Python 3.8
@@ -357,7 +362,10 @@ def _is_next(call: "Any", me: str) -> bool:
 
 
 def _attribute_path(node: "Any", me: str) -> "str | None":
-    """``self.config.name`` for an expression of that form, whose value is known at run time alone."""
+    """Text of an expression such as ``self.config.name``; None for other expressions.
+
+    The value of such an expression is only known at run time.
+    """
     names: "list[str]" = []
     while isinstance(node, ast.Attribute):
         names.insert(0, node.attr)
@@ -368,7 +376,7 @@ def _attribute_path(node: "Any", me: str) -> "str | None":
 
 
 def _may_be_text(option: str, node: "Any") -> bool:
-    """Whether a text is given, or for a foreach an expression that may give one."""
+    """True if the expression is a text, or belongs to a foreach and may give one at run time."""
     try:
         return isinstance(ast.literal_eval(node), str)
     except (ValueError, TypeError):

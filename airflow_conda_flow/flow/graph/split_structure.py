@@ -1,11 +1,10 @@
-"""Which splits are open around each step, and which join closes each: the nesting of the graph.
+"""Nesting of the graph: the splits that are open around each step, and the join that closes each split.
 
-A walk from ``start`` carries the stack of open splits, each with the branch that was taken. Steps
-that are reached with stacks that disagree are where splits and joins do not balance; they are
-recorded as problems of the step.
+A walk from ``start`` carries a stack of open splits, each with the branch that was taken. If a step is
+reached with different stacks, splits and joins do not balance there, and a problem of the step is recorded.
 
-Where they do balance, the share of all ways through the flow that lead through a step says whether a
-switch decides if it runs.
+If they balance, the share of all paths through the flow that contain a step tells whether a switch decides
+if the step runs.
 """
 
 TYPE_CHECKING = False
@@ -18,7 +17,7 @@ if TYPE_CHECKING:
 def add_split_structure(graph: "FlowGraph") -> None:
     """Set ``split_parents``, ``matching_join`` and ``conditional`` of every step.
 
-    Where splits and joins clash a problem is added to the step.
+    If splits and joins do not balance at a step, a problem is added to the step.
     """
     walk = _Walk(graph)
     if graph.start in graph.steps:
@@ -29,11 +28,11 @@ def add_split_structure(graph: "FlowGraph") -> None:
 
 
 def _mark_conditional(graph: "FlowGraph") -> None:
-    """Mark the steps that not every run comes to.
+    """Mark the steps that not every run reaches.
 
-    A step's share is 1 where every way leads through it. A switch shares what it has among its arms,
-    which exclude one another, so that where all of them meet their shares add up to it again. A join
-    has the share of its split.
+    A step has the share 1 if every path contains it. A switch divides its share equally among its arms, of
+    which only one runs; where all arms meet, the shares add up to the share of the switch again. A join has
+    the share of its split. ``Fraction`` keeps the sums exact.
     """
     from fractions import Fraction  # noqa: PLC0415 - few flows have a switch, and it is slow to load
 
@@ -73,7 +72,7 @@ class _Walk:
         self._check_joins()
 
     def _enter(self, node: "StepNode", stack: "Stack") -> "Stack | None":
-        """The stack inside a step; None where the walk ends."""
+        """Stack inside a step; None if the walk ends here because of a problem."""
         if node.is_join:
             if not stack:
                 _problem(

@@ -1,4 +1,4 @@
-"""The graph of a flow as ``current.graph`` shows it: plain data, in the shape that the field knows."""
+"""Graph of a flow as ``current.graph`` returns it: plain data, in the form of Metaflow's."""
 
 import os
 
@@ -15,11 +15,12 @@ if TYPE_CHECKING:
 
     from airflow_conda_flow.records.graph import StepNode
 
+# Metaflow's names of the kinds of steps.
 _JOIN_TYPES = {"linear": "linear", "split": "split", "foreach": "foreach", "switch": "split-switch"}
 
 
 def graph_summary(flow_class: "Any") -> "dict[str, Any]":
-    """The steps of a flow, its parameters and constants, and where they are written."""
+    """Steps, parameters, constants and decorators of a flow, with file and lines of the steps."""
     graph = read_graph(flow_class)
     named = [
         {"name": attribute, "type": type(member).__name__}
