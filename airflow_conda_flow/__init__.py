@@ -1,12 +1,12 @@
 """Write a flow once; run every step in its own conda environment, locally or as an Airflow DAG.
 
 Standard library only, Python 3.6 and later: this file is shipped into step environments. The client
-(``Flow``, ``Run``, ...) and what few flow files use is loaded by the first use of its name.
+(``Flow``, ``Run``, ...) and other rarely used names are imported when they are first used.
 """
 
 import sys
 
-from airflow_conda_flow import bindings as _bindings  # noqa: F401 - it tells lower rooms of higher ones
+from airflow_conda_flow import bindings as _bindings  # noqa: F401 - registers the late bindings and places
 from airflow_conda_flow.flow.current_run import current
 from airflow_conda_flow.flow.decorators.batch import batch
 from airflow_conda_flow.flow.decorators.card import card
@@ -40,7 +40,7 @@ from airflow_conda_flow.flow.parameters.parameters import JSONType, Parameter
 
 TYPE_CHECKING = False
 if TYPE_CHECKING or sys.version_info < (3, 7):
-    # Python 3.6 knows no __getattr__ of a module.
+    # Python 3.6 has no module-level __getattr__, so the names are imported at once.
     from airflow_conda_flow import cards as cards
     from airflow_conda_flow import client as client
     from airflow_conda_flow import datatools as datatools
@@ -177,41 +177,48 @@ _LATER = {
     "requirements_txt_parser": "flow.parameters.config_parsers",
     "yaml_parser": "flow.parameters.config_parsers",
 }
-"""The module that has a name which few flow files use."""
+"""Module of each name that is imported on first use, because few flow files need it."""
 
 _MODULES = ("cards", "client", "datatools", "exception", "metaflow_version")
-"""Modules that are there without an import of their own, as they are in Metaflow."""
+"""Modules that are attributes of the package without an explicit import, as in Metaflow."""
 
 
 def _say_what_to_write(name: str, is_import: bool = False) -> None:
-    from airflow_conda_flow.metaflow.names import INNER, INSTEAD  # noqa: PLC0415 - only where one is wrong
+    from airflow_conda_flow.metaflow.names import INNER, INSTEAD  # noqa: PLC0415 - only for an unknown name
 
     known = dict(INNER, **INSTEAD) if is_import else INSTEAD
-    found = known.get(name) or known.get(name.partition(".")[0])  # most of plugins is not here
-    if found:  # no AttributeError, of which an import would leave out the message
-        from airflow_conda_flow.flow.unknown_names import unknown_name  # noqa: PLC0415 - only where one is wrong
+    found = known.get(name) or known.get(name.partition(".")[0])  # a submodule gets its package's advice
+    if found:  # an ImportError: ``from ... import name`` drops the message of an AttributeError
+        from airflow_conda_flow.flow.unknown_names import unknown_name  # noqa: PLC0415 - only for an unknown name
 
         raise unknown_name("Metaflow's %s is not here: %s." % (name, found))
 
 
 class _NamesOfMetaflow:
-    """The last finder: it is asked where a module of this package, or in 3.6 a name, is nowhere."""
+    """Last finder on ``sys.meta_path``: asked for modules of this package that no other finder has.
+
+    On Python 3.6 it is also asked for names, because the package has no ``__getattr__`` there.
+    """
 
     @staticmethod
-    def find_spec(fullname: str, path: object = None, target: object = None) -> "ModuleSpec | None":  # noqa: ARG004 - what importlib gives
-        """A module of Metaflow's, or an error that says what to write; None if there is none of that name."""
+    def find_spec(fullname: str, path: object = None, target: object = None) -> "ModuleSpec | None":  # noqa: ARG004 - importlib's signature
+        """Spec of a Metaflow module; None if the name is not one.
+
+        Raises:
+            UnknownName: Metaflow has the name and this package does not, or the name is misspelt.
+        """
         package, _, name = fullname.partition(".")
         if package != __name__ or not name:
             return None
-        from airflow_conda_flow.metaflow.modules import spec_of  # noqa: PLC0415 - few flow files ask for them
+        from airflow_conda_flow.metaflow.modules import spec_of  # noqa: PLC0415 - few flow files use these modules
 
         spec = spec_of(name)
         if spec is None:
             _say_what_to_write(name, is_import=True)
-            from airflow_conda_flow.flow.unknown_names import misspelt, unknown_name  # noqa: PLC0415 - likewise
+            from airflow_conda_flow.flow.unknown_names import misspelt, unknown_name  # noqa: PLC0415 - only for an unknown name
 
             message = misspelt(__name__, name, __all__) if "." not in name else ""
-            if message:  # ``from airflow_conda_flow import name`` looks for a module of that name last
+            if message:  # the last thing that ``from airflow_conda_flow import name`` tries is a module
                 raise unknown_name(message)
         return spec
 
@@ -219,20 +226,20 @@ class _NamesOfMetaflow:
 sys.meta_path.append(_NamesOfMetaflow)
 
 
-if not TYPE_CHECKING:  # else a type checker would take any name for one that is here
+if not TYPE_CHECKING:  # otherwise a type checker would accept any name
 
     def __getattr__(name: str) -> object:
-        import importlib  # noqa: PLC0415 - only where one is used
+        import importlib  # noqa: PLC0415 - only for names imported on first use
 
         if name in _MODULES:
             return importlib.import_module("airflow_conda_flow." + name)
         if name not in _LATER:
-            from airflow_conda_flow.metaflow.modules import spec_of  # noqa: PLC0415 - few flow files ask for them
+            from airflow_conda_flow.metaflow.modules import spec_of  # noqa: PLC0415 - few flow files use these modules
 
             if spec_of(name) is not None:
                 return importlib.import_module("airflow_conda_flow." + name)
             _say_what_to_write(name)
-            from airflow_conda_flow.flow.unknown_names import missing_attribute  # noqa: PLC0415 - likewise
+            from airflow_conda_flow.flow.unknown_names import missing_attribute  # noqa: PLC0415 - only for an unknown name
 
             raise missing_attribute(__name__, name, __all__)
         try:
@@ -240,7 +247,8 @@ if not TYPE_CHECKING:  # else a type checker would take any name for one that is
         except ImportError as error:
             if error.name != "airflow_conda_flow.launch":
                 raise
-            # A flow file imports it at its top, steps too, and uses it where it is run as a program.
+            # Step environments do not have launch/. A flow file may still import Runner at its top and use it
+            # only when it runs as a program, so the import must succeed.
             value = importlib.import_module("airflow_conda_flow.metaflow.launch_stand_in").stand_in(name)
         globals()[name] = value
         return value

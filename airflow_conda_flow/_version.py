@@ -1,3 +1,3 @@
-"""The version of this package, read by the build."""
+"""Version of this package; the build reads this file."""
 
 __version__ = "0.1.0"

@@ -1,6 +1,6 @@
-"""What lower rooms are told of higher ones, in one place: late bindings, and the table of places.
+"""Late bindings and the table of places: the only file in which lower packages learn of higher ones.
 
-Everything here is a name, ``module:attribute``; nothing is imported before it is used. Standard library only,
+Everything is given by name, as ``module:attribute``, and imported when it is used. Standard library only,
 Python 3.6 and later: it is shipped into step environments.
 """
 

@@ -1,4 +1,4 @@
-"""What a step may put on its card, and the base of card types of one's own: ``import Card, Markdown, Table``.
+"""Components that a step can put on its card, and ``Card``, the base class of custom card types.
 
 Standard library only, Python 3.6 and later: it is shipped into step environments.
 """
@@ -22,12 +22,12 @@ from airflow_conda_flow.flow.cards.viewers import EventsTimeline, JSONViewer, YA
 
 TYPE_CHECKING = False
 if TYPE_CHECKING or sys.version_info < (3, 7):
-    # Python 3.6 knows no __getattr__ of a module.
+    # Python 3.6 has no module-level __getattr__.
     from airflow_conda_flow.client.task_cards import get_cards
 
 MetaflowCard = Card
 MetaflowCardComponent = CardComponent
-"""The names that flows written for Metaflow have for them."""
+"""Metaflow's names of ``Card`` and ``CardComponent``."""
 
 __all__ = [
     "Artifact",
@@ -50,13 +50,13 @@ __all__ = [
 ]
 
 
-if not TYPE_CHECKING:  # else a type checker would take any name for one that is here
+if not TYPE_CHECKING:  # otherwise a type checker would accept any name
 
     def __getattr__(name: str) -> object:
-        if name != "get_cards":  # which steps seldom ask for
-            from airflow_conda_flow.flow.unknown_names import missing_attribute  # noqa: PLC0415 - only where one is wrong
+        if name != "get_cards":  # imported on first use: steps rarely need it
+            from airflow_conda_flow.flow.unknown_names import missing_attribute  # noqa: PLC0415 - only for an unknown name
 
             raise missing_attribute(__name__, name, __all__)
-        import importlib  # noqa: PLC0415 - only where it is used
+        import importlib  # noqa: PLC0415 - only for get_cards
 
         return importlib.import_module("airflow_conda_flow.client.task_cards").get_cards

@@ -1,4 +1,4 @@
-"""Every error that this package raises on purpose.
+"""Error classes of this package: every error that it raises on purpose.
 
     CondaFlowError
     ├── FlowDefinitionError (ValueError)   the flow file is wrong; knows file and line
@@ -12,50 +12,50 @@
     ├── DatastoreError
     │   ├── NotInDatastore (LookupError)   no such key, artifact, run or task
     │   ├── CorruptData (ValueError)       stored bytes do not match their sha256
-    │   │   └── DamagedDocument            a stored JSON document is not what was written
-    │   └── DatastoreUnavailable (OSError) the storage cannot be reached or refuses us
-    ├── ComputeUnavailable (OSError)       what runs tasks elsewhere cannot be reached or refuses us
+    │   │   └── DamagedDocument            a stored JSON document differs from what was written
+    │   └── DatastoreUnavailable (OSError) the storage cannot be reached or refuses the request
+    ├── ComputeUnavailable (OSError)       the service that runs tasks cannot be reached or refuses
     ├── ArtifactError
     │   ├── UnpicklableArtifact (TypeError)
     │   └── MissingArtifact (AttributeError)
     ├── ClientError
     │   ├── ObjectNotFound (LookupError)   no such flow, run, step, task or artifact
-    │   ├── NamespaceMismatch (LookupError) there is one, but in another namespace
-    │   ├── InvalidPathspec (ValueError)   not the name of such an object
-    │   └── TaggingError (ValueError)      a tag is malformed, or may not be changed
+    │   ├── NamespaceMismatch (LookupError) the object exists in another namespace
+    │   ├── InvalidPathspec (ValueError)   not a valid name of such an object
+    │   └── TaggingError (ValueError)      a tag is malformed or may not be changed
     ├── LaunchError (RuntimeError)         a program could not start the command of a flow file
-    ├── TransitionError (ValueError)       self.next() was called with what the graph does not allow
-    ├── MergeError (ValueError)            merge_artifacts() is called with what makes no sense
-    │   ├── MergeConflict                  inputs differ in a name
-    │   └── MissingInMerge (LookupError)   no input has a name
-    ├── S3Error                            the S3 client cannot do what it was asked
-    │   ├── S3InvalidURL (ValueError)      not an address in S3, or not one below the client's root
+    ├── TransitionError (ValueError)       self.next() was called with targets that the graph does not allow
+    ├── MergeError (ValueError)            merge_artifacts() was called with invalid arguments
+    │   ├── MergeConflict                  inputs have different values of an artifact
+    │   └── MissingInMerge (LookupError)   no input has the artifact
+    ├── S3Error                            base of the errors of the S3 client
+    │   ├── S3InvalidURL (ValueError)      not an S3 address, or not below the client's root
     │   ├── S3InvalidObject (TypeError)    a value that cannot be stored as an object
     │   ├── S3InvalidRange (ValueError)    a range that the object does not have
     │   ├── S3NotFound (LookupError)       no such object
     │   ├── S3AccessDenied (PermissionError)
     │   ├── S3NoSpace (OSError)            no room for the temporary files
     │   └── S3Failed (OSError)             S3 cannot be reached, or refuses the request
-    ├── UnknownName (ModuleNotFoundError)  an imported name is not here
-    ├── SecretError (LookupError)          a secret of @secrets cannot be had
+    ├── UnknownName (ModuleNotFoundError)  an imported name does not exist in this package
+    ├── SecretError (LookupError)          a secret of @secrets cannot be read
     ├── TimeoutException (TimeoutError)    a step ran for longer than its @timeout
-    └── TaskFailed (RuntimeError)          a task ended without its outputs
+    └── TaskFailed (RuntimeError)          a task ended without publishing its outputs
 
 Standard library only, Python 3.6 and later: it is shipped into step environments.
 """
 
 
 class CondaFlowError(Exception):
-    """A failure with a message that a person can act on.
+    """Base of all errors of this package; the message says what to do about the failure.
 
     Args:
-        message: what is wrong and what to write instead; may span lines.
+        message: what is wrong and what to write instead; may have several lines.
         file: the flow file that the message is about, if any.
         line: the line in that file, counted from 1.
     """
 
     headline = "Flow failed"
-    """What errors of this kind are called; flows that have errors of their own may set it."""
+    """Title of this kind of error, as in Metaflow; error classes that a flow defines may set their own."""
 
     def __init__(self, message: str = "", file: "str | None" = None, line: "int | None" = None) -> None:
         super().__init__(message)
@@ -103,22 +103,22 @@ class ResolverNotFound(EnvironmentFailure, FileNotFoundError):
 
 
 class DatastoreError(CondaFlowError):
-    """The datastore cannot give or take what was asked."""
+    """The datastore cannot read or write something."""
 
 
 class NotInDatastore(DatastoreError, LookupError):
-    """The datastore holds nothing of that name."""
+    """The datastore has no key, artifact, run or task of that name."""
 
 
 class CorruptData(DatastoreError, ValueError):
-    """Stored bytes do not match the sha256 that they are stored under.
+    """Stored bytes do not match the sha256 under which they are stored.
 
     Args:
-        fault: a sentence that says which bytes, where they are, and what is wrong with them.
-        advice: a sentence that says what to do.
+        fault: a sentence that states which bytes are wrong, where they are stored, and what is wrong.
+        advice: a sentence that states what to do.
 
     Attributes:
-        fault: the first sentence.
+        fault: the sentence about the bytes, without the advice.
     """
 
     def __init__(self, fault: str = "", advice: str = "") -> None:
@@ -127,7 +127,7 @@ class CorruptData(DatastoreError, ValueError):
 
 
 class DamagedDocument(CorruptData):
-    """A stored JSON document is not the one that was written: a manifest, a lock, a change of tags."""
+    """A stored JSON document (manifest, lock or tag change) differs from the one that was written."""
 
 
 class DatastoreUnavailable(DatastoreError, OSError):
@@ -151,63 +151,63 @@ class MissingArtifact(ArtifactError, AttributeError):
 
 
 class ClientError(CondaFlowError):
-    """A past run cannot be read as asked."""
+    """The client cannot read or change a past run."""
 
 
 class ObjectNotFound(ClientError, LookupError):
-    """There is no such flow, run, step, task or artifact."""
+    """No flow, run, step, task or artifact has that name."""
 
 
 class NamespaceMismatch(ClientError, LookupError):
-    """The object exists, but not in the namespace that is selected."""
+    """The object exists, but not in the selected namespace."""
 
 
 class InvalidPathspec(ClientError, ValueError):
-    """A text does not name an object of that kind."""
+    """The text is not a valid pathspec of an object of that kind."""
 
 
 class TaggingError(ClientError, ValueError):
-    """A tag is malformed, or may not be changed."""
+    """A tag is malformed or may not be changed."""
 
 
 class LaunchError(CondaFlowError, RuntimeError):
-    """The command of a flow file that a program started came to no run."""
+    """A program could not start a run: the command of the flow file failed, or cannot run here."""
 
 
 class TransitionError(CondaFlowError, ValueError):
-    """``self.next()`` was called with what the graph does not allow."""
+    """``self.next()`` was called with targets that the graph does not allow."""
 
 
 class MergeError(CondaFlowError, ValueError):
-    """``merge_artifacts()`` cannot do what it was asked."""
+    """``merge_artifacts()`` cannot merge the inputs with these arguments."""
 
 
 class MergeConflict(MergeError):
-    """``merge_artifacts()`` found inputs that differ in a name."""
+    """The inputs of ``merge_artifacts()`` have different values of an artifact."""
 
 
 class MissingInMerge(MergeError, LookupError):
-    """``merge_artifacts(include=...)`` names what no input has."""
+    """``merge_artifacts(include=...)`` names an artifact that no input has."""
 
 
 class S3Error(CondaFlowError):
-    """The S3 client cannot do what it was asked."""
+    """Base of the errors of the S3 client."""
 
 
 class S3InvalidURL(S3Error, ValueError):
-    """A text is no address in S3, or none below the root of the client."""
+    """The text is not an S3 address, or not one below the client's root."""
 
 
 class S3InvalidObject(S3Error, TypeError):
-    """A value is neither text nor bytes nor a binary file, so it cannot be stored as an object."""
+    """The value cannot be stored as an object: it is not text, bytes or a binary file."""
 
 
 class S3InvalidRange(S3Error, ValueError):
-    """The object has no bytes in the range that was asked for."""
+    """The object has no bytes in the requested range."""
 
 
 class S3NotFound(S3Error, LookupError):
-    """There is no such object, or no such file to store."""
+    """The object, or the file to be stored, does not exist."""
 
 
 class S3AccessDenied(S3Error, PermissionError):
@@ -223,11 +223,14 @@ class S3Failed(S3Error, OSError):
 
 
 class UnknownName(CondaFlowError, ModuleNotFoundError):
-    """A flow file imports a name that this package does not have."""
+    """A flow file imports a name that this package does not have.
+
+    It is a ``ModuleNotFoundError``, because that is what Python raises for a module that does not exist.
+    """
 
 
 class SecretError(CondaFlowError, LookupError):
-    """A secret that a step asks for cannot be had, or its name is taken."""
+    """A secret that a step asks for cannot be read, or its variable name is already taken."""
 
 
 class TimeoutException(CondaFlowError, TimeoutError):

@@ -1,7 +1,7 @@
-"""The errors of ``errors`` under the names that Metaflow's have in ``metaflow.exception``.
+"""Aliases of the errors in ``errors`` under the names of ``metaflow.exception``.
 
-So that ``except MetaflowNotFound`` goes on catching what it caught. Standard library only, Python 3.6
-and later: it is shipped into step environments.
+With them ``except MetaflowNotFound`` keeps working in flows written for Metaflow. Standard library only,
+Python 3.6 and later: it is shipped into step environments.
 """
 
 from airflow_conda_flow.errors import (
@@ -49,11 +49,11 @@ MetaflowS3URLException = S3InvalidURL
 
 
 class MetaflowInternalError(CondaFlowError):
-    """Something that must not happen; for flows that raise it."""
+    """Internal error; this package never raises it, but flows may."""
 
 
 class ExternalCommandFailed(CondaFlowError):
-    """A program that a step started failed; for flows that raise it."""
+    """A program that a step started failed; this package never raises it, but flows may."""
 
 
 __all__ = [
@@ -84,9 +84,9 @@ __all__ = [
 
 
 TYPE_CHECKING = False
-if not TYPE_CHECKING:  # else a type checker would take any name for one that is here
+if not TYPE_CHECKING:  # otherwise a type checker would accept any name
 
     def __getattr__(name: str) -> object:
-        from airflow_conda_flow.flow.unknown_names import missing_attribute  # noqa: PLC0415 - only where one is wrong
+        from airflow_conda_flow.flow.unknown_names import missing_attribute  # noqa: PLC0415 - only for an unknown name
 
         raise missing_attribute(__name__, name, __all__)

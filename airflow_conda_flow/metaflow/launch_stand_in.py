@@ -1,4 +1,4 @@
-"""What ``Runner`` and its like are in a step's own environment, which has nothing that starts runs."""
+"""Placeholders for ``Runner``, ``Deployer`` and ``NBRunner`` in step environments; they start no runs."""
 
 from airflow_conda_flow.errors import LaunchError
 
@@ -8,10 +8,10 @@ if TYPE_CHECKING:
 
 
 def stand_in(name: str) -> "type":
-    """A class that can be imported, and says where the real one is when it is called.
+    """Class that can be imported, but raises ``LaunchError`` with advice when it is called.
 
     Args:
-        name: of the class.
+        name: name of the class.
     """
 
     def refuse(_cls: "type", *_positional: "Any", **_keywords: "Any") -> "NoReturn":

@@ -1,7 +1,7 @@
-"""Modules where Metaflow has them: ``from airflow_conda_flow.flowspec import FlowSpec`` works too.
+"""Modules under Metaflow's paths, so that ``from airflow_conda_flow.flowspec import FlowSpec`` works.
 
-Flows, and more so the modules beside them, import names from where Metaflow keeps them. Each such module
-is made when it is imported, and gives what the package, or its cards, has under that name.
+Flows, and even more often their helper modules, import names from Metaflow's own modules. Each such module
+is created when it is imported. It looks up names in this package and in ``cards``.
 Standard library only, Python 3.6 and later: it is shipped into step environments.
 """
 
@@ -37,21 +37,21 @@ _MODULES = (
     "user_decorators",
     "util",
 )
-"""These, and all modules below them."""
+"""Metaflow's modules that can be imported; their submodules can be imported too."""
 
 _SAME_AS = {
-    # Where Metaflow keeps what has another place here.
+    # Metaflow's path of a module that has another path here.
     "metaflow_version": "metaflow.version",
     "plugins.datatools": "datatools",
     "plugins.datatools.s3": "datatools.s3",
     "plugins.datatools.s3.s3": "datatools.s3",
-    # Where this package kept it, of classes whose objects are in artifacts: pickles name a class's module.
+    # Former paths in this package. Pickled artifacts name the module of their class, so old ones need these.
     "flow.card_components": "flow.cards.components",
     "flow.card_viewers": "flow.cards.viewers",
     "flow.config_value": "flow.parameters.config_value",
     "flow.parameter_types": "flow.parameters.types",
 }
-"""Modules that have all names of another one."""
+"""Aliases: path of the real module by path of the alias."""
 
 
 def _from(module: str, name: str) -> "Any":
@@ -59,12 +59,15 @@ def _from(module: str, name: str) -> "Any":
 
 
 def _as_it_is(method: "Any") -> "Any":
-    """What Metaflow's decorators for ``render`` do is done for every part of a card here."""
+    """Return the method unchanged.
+
+    It replaces Metaflow's decorators for ``render``: here every component already does what they do.
+    """
     return method
 
 
 def _datastore(kind: str) -> "str | None":
-    """The root of the datastore, if it is of that kind."""
+    """Root of the datastore if the datastore is of that kind, otherwise None."""
     found, _, root = _from("client.scope", "get_metadata")().partition("@")
     return root if found == kind else None
 
@@ -92,11 +95,11 @@ _VALUES: "dict[str, Callable[[], Any]]" = {
     "which": lambda: _which,
     "with_default_component_id": lambda: _as_it_is,
 }
-"""What those modules have beside the names of the package."""
+"""Names that only these modules have, in addition to the names of the package; computed when asked for."""
 
 
 class _Module(types.ModuleType):
-    """One of them; ``ImportError`` says what to write for a name that is not here."""
+    """One of Metaflow's modules; for a missing name, the ``ImportError`` says what to write instead."""
 
     def __getattr__(self, name: str) -> "Any":
         if name.startswith("__"):
@@ -111,13 +114,13 @@ class _Module(types.ModuleType):
             return getattr(cards, name)
         where = self.__name__.partition(".")[2]
         advice = INSTEAD.get(name) or INSTEAD.get(where) or INSTEAD.get(where.partition(".")[0])
-        from airflow_conda_flow.flow.unknown_names import unknown_name  # noqa: PLC0415 - only where one is wrong
+        from airflow_conda_flow.flow.unknown_names import unknown_name  # noqa: PLC0415 - only for an unknown name
 
         raise unknown_name("Metaflow's %s.%s is not here: %s." % (where, name, advice))
 
 
 class _SameModule(types.ModuleType):
-    """A module under a second name."""
+    """Alias of a module: a module object that looks up every name in another module."""
 
     def __getattr__(self, name: str) -> "Any":
         if name.startswith("__") and name != "__all__":
@@ -127,25 +130,25 @@ class _SameModule(types.ModuleType):
 
 
 class _Loader:
-    """Makes the modules."""
+    """Loader that creates these modules for the import system."""
 
     @staticmethod
     def create_module(spec: "Any") -> "types.ModuleType":
-        """A module without names of its own."""
+        """Create an empty module that looks its names up elsewhere."""
         return (_SameModule if spec.name.partition(".")[2] in _SAME_AS else _Module)(spec.name)
 
     @staticmethod
     def exec_module(module: "types.ModuleType") -> None:
-        """Nothing is left to do."""
+        """Do nothing: the modules have no code to run."""
 
 
 def spec_of(name: str) -> "importlib.machinery.ModuleSpec | None":
-    """How the import system makes a module of Metaflow's; None if it is none of these.
+    """Import spec of one of Metaflow's modules; None for any other name.
 
     Args:
-        name: the module's name without the package's.
+        name: the module's path within the package, such as ``plugins.cards``.
     """
-    # Python imports the packages of a module before the module.
+    # Python imports ``plugins`` before ``plugins.cards``, so ``plugins`` needs a spec as well.
     known = name == "plugins" or name in _SAME_AS
     if not known and not any((name + ".").startswith(module + ".") for module in _MODULES):
         return None

@@ -1,6 +1,6 @@
-"""Names and modules of Metaflow's that are not here, and what to write in their place.
+"""Metaflow's names and modules that this package does not have, and what to write instead.
 
-``from airflow_conda_flow import util`` and ``import airflow_conda_flow.plugins.x`` both end with the answer.
+``from airflow_conda_flow import model`` and ``import airflow_conda_flow.plugins.x`` fail with this advice.
 Standard library only, Python 3.6 and later: it is shipped into step environments.
 """
 
@@ -55,7 +55,7 @@ INSTEAD = {
     "user_decorators": _USER_DECORATORS,
     "util": _PLUGIN,
 }
-"""What to write instead, by name; the name of a module in a module has dots."""
+"""Advice by name; submodules are given with dots."""
 
 INNER = dict.fromkeys(
     [
@@ -97,4 +97,8 @@ INNER.update(
     tutorials="there are flows to begin with in the folder dags/ of the sources",
     version="write from airflow_conda_flow import metaflow_version",
 )
-"""Modules of Metaflow's own parts: an import of one is answered, and no attribute of this package is one."""
+"""Advice for Metaflow's internal modules.
+
+It is given for imports only. Attribute access, such as ``hasattr(airflow_conda_flow, "task")``, gets an
+ordinary ``AttributeError``.
+"""
