@@ -134,14 +134,17 @@ def run_to_end(
         DatastoreError: the manifest cannot be read or written.
     """
     end = End(_CANCELLED)
+    is_started = False
     try:
         if not cancel.is_set():
             task.start()
+            is_started = True
             on_start(task.title)
             task.follow(cancel, lambda: is_done(storage, request))
             end = task.end()
     except ComputeUnavailable as error:
-        end = End(str(error), is_lost=True)
+        # What cannot be started was refused, for a reason that lasts; what ran has lost its cluster.
+        end = End(str(error), is_lost=is_started)
     finally:
         # When cancelled, wait: nothing of the run may be left running. Else it has ended by itself.
         task.remove(wait=cancel.is_set())
@@ -174,8 +177,8 @@ def conclude(storage: Storage, request: TaskRequest, end: End, *, cancelled: boo
         # The runner saw the failure itself, and printed the traceback as the last of its lines.
         return TaskResult(ok=False, record=record, exception=record.exception, reported=True)
     exception = as_exception(kind(cause))
-    if kind is TaskLost and _is_of_runner(record.exception):
-        # The runner noticed only that it was told to end. Later tries read from the manifest why.
+    if not cancelled and _is_of_runner(record.exception):
+        # The runner noticed only that it was told to end. Whoever reads the manifest later learns why.
         record = record.with_exception(exception)
         write_task_manifest(storage, record)
     return TaskResult(False, record, exception, cancelled)

@@ -45,7 +45,7 @@ def test_pods_of_an_earlier_try_are_ended(cluster, make_machine):
     operator = KubernetesGangOperator(
         task_id="train", flow="Left", step="train", kind="linear", decorators={}, indices=[1]
     )
-    operator._cluster = lambda _namespace: clusters_own
+    operator.cluster = lambda _namespace: clusters_own
     operator._end_earlier(
         [TaskRequest("Left", "1", "train", (1, node), 2) for node in range(2)], cluster.namespace
     )
