@@ -41,7 +41,7 @@ class RemoteTask(Protocol):
 
     @property
     def title(self) -> str:
-        """Name for people, such as ``pod x``; known once it was started."""
+        """Name for people, such as ``pod x``; empty before the start if only that gives it one."""
 
     @property
     def is_over(self) -> bool:
@@ -137,9 +137,13 @@ def run_to_end(
     is_started = False
     try:
         if not cancel.is_set():
+            named = task.title
+            if named:
+                on_start(named)
             task.start()
             is_started = True
-            on_start(task.title)
+            if not named:
+                on_start(task.title)
             task.follow(cancel, lambda: is_done(storage, request))
             end = task.end()
     except ComputeUnavailable as error:

@@ -109,8 +109,8 @@ class JobTask:
 
     @property
     def title(self) -> str:
-        """Name of the job for people."""
-        return f"job {self.job_id}"
+        """Name of the job for people; empty before it was submitted."""
+        return f"job {self.job_id}" if self.job_id else ""
 
     @property
     def is_over(self) -> bool:
