@@ -22,7 +22,7 @@ _OURS = (TaskFailed.__name__, TaskLost.__name__)
 
 @dataclass(frozen=True)
 class StepEnd:
-    """What Airflow is told about an attempt.
+    """Report to Airflow about an attempt.
 
     Attributes:
         result: the result that counts: that of the attempt, or of ``@catch``.

@@ -58,7 +58,7 @@ class RemoteTask(Protocol):
         """Pass the log on and wait, until it has ended or the time is up; a further call continues.
 
         Args:
-            cancel: when set, this returns early. A job is ended before; a pod is ended by ``remove``.
+            cancel: when set, this returns early and leaves the pod or job as it is.
             is_done: returns True if the attempt is committed as done.
             seconds: how long to wait at most.
 

@@ -23,7 +23,7 @@ VERSION = 1
 
 _CHECKSUM = "checksum"
 _DIGITS = 64  # of a SHA-256 in hex
-# What ends a document, by how its JSON ends without a checksum.
+# End of a document, by how its JSON ends without a checksum.
 _ENDS = ((b"\n}", b',\n "checksum": "%s"\n}'), (b"}", b',"checksum":"%s"}'))
 
 

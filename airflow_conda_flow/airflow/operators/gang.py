@@ -16,11 +16,12 @@ from airflow.sdk.exceptions import AirflowException
 
 from airflow_conda_flow.airflow.failures import as_airflow_error
 from airflow_conda_flow.airflow.operators.secret_keepers import airflow_keepers
-from airflow_conda_flow.airflow.operators.step import StepOperator, StepTask, Try
+from airflow_conda_flow.airflow.operators.step import SHUT_DOWN, StepOperator, StepTask, Try
 from airflow_conda_flow.airflow.step_end import StepEnd
 from airflow_conda_flow.compute.compute import Compute, RunContext
 from airflow_conda_flow.compute.gang import run_together
 from airflow_conda_flow.compute.local.process import LocalProcess
+from airflow_conda_flow.compute.remote_attempt import conclude
 from airflow_conda_flow.datastore.datastore import Datastore
 from airflow_conda_flow.datastore.manifests import list_tasks, read_attempt
 from airflow_conda_flow.errors import CondaFlowError
@@ -75,6 +76,8 @@ class GangTask(_Mixed):
             tried = self.begin(context)
             requests = self._requests(tried)
             results = self._done_already(tried, requests) or self._results(context, tried, requests)
+            if self._cancel.is_set() and self.is_still_wanted(context):
+                results = [self._shut_down(tried, *each) for each in zip(requests, results, strict=True)]
         except CondaFlowError as error:
             raise as_airflow_error(error) from None
         self.name_split(context, results[0].result.record.split_name)
@@ -82,6 +85,13 @@ class GangTask(_Mixed):
         if failed:
             # Report a node that failed by itself before one that was only ended because of it.
             self._fail(min(failed, key=lambda each: each.result.cancelled))
+
+    def _shut_down(self, tried: Try, request: TaskRequest, end: StepEnd) -> StepEnd:
+        """End of a node whose worker was shut down: lost, unless it had ended by itself."""
+        if not end.result.cancelled:
+            return end
+        result = conclude(tried.datastore.storage, request, SHUT_DOWN)
+        return StepEnd.of(request, tried.run, tried.datastore, result, self.log.error, tried.ends_here)
 
     def _earlier(self, datastore: Datastore, request: TaskRequest, first: int) -> list[TaskRecord]:
         """Records of earlier attempts: of node 0, or of a node that was lost and so ended the others."""

@@ -22,8 +22,8 @@ from airflow_conda_flow.airflow.failures import as_airflow_error
 from airflow_conda_flow.airflow.operators.deferral import defers, worker_seconds
 from airflow_conda_flow.airflow.operators.step import StepTask, Try
 from airflow_conda_flow.airflow.triggers.step import StepTrigger, TriggerTask
-from airflow_conda_flow.compute.remote_attempt import RemoteTask, conclude, is_done
-from airflow_conda_flow.errors import CondaFlowError
+from airflow_conda_flow.compute.remote_attempt import End, RemoteTask, conclude, is_done
+from airflow_conda_flow.errors import ComputeUnavailable, CondaFlowError
 from airflow_conda_flow.runner.record_reader import RecordReader
 from airflow_conda_flow.runner.task_inputs import gather_inputs
 from airflow_conda_flow.runner.task_request import TaskResult
@@ -59,7 +59,7 @@ class RemoteStepTask(StepTask):
         raise NotImplementedError
 
     def watch_arguments(self, tried: Try) -> dict[str, Any]:
-        """What the triggerer needs to reach the cluster, as JSON, without any secret."""
+        """Arguments with which the triggerer reaches the cluster, as JSON, without any secret."""
         raise NotImplementedError
 
     def execute(self, context: Context) -> list[list[int]] | None:
@@ -136,6 +136,11 @@ class RemoteStepTask(StepTask):
                     "waits for it."
                 )
             end = task.end()
+        except ComputeUnavailable:
+            if not done():
+                keep = not tried.ends_here  # for the next try, which finds it by its labels
+                raise
+            end = End(None)
         finally:
             if not keep:
                 task.remove(wait=False)

@@ -53,7 +53,8 @@ def check_width(what: str, num_splits: int) -> None:
 
 _RUNNING = ("running", "restarting")
 """States of a task that nobody has marked or cleared."""
-_SHUT_DOWN = End("The worker was shut down before the step ended.", is_lost=True)
+SHUT_DOWN = End("The worker was shut down before the step ended.", is_lost=True)
+"""End of a process on a worker that was shut down while Airflow still counts its task as running."""
 
 
 @dataclass(frozen=True)
@@ -320,7 +321,7 @@ class StepOperator(StepTask):
                 keepers=airflow_keepers(tried.settings),
             )
             if result.cancelled and self.is_still_wanted(context):
-                result = conclude(tried.datastore.storage, tried.request, _SHUT_DOWN)
+                result = conclude(tried.datastore.storage, tried.request, SHUT_DOWN)
             return self.conclude(context, tried, result)
         except CondaFlowError as error:
             raise as_airflow_error(error) from None

@@ -1,4 +1,4 @@
-"""What the triggerer needs to follow jobs: one connection and one board for each region."""
+"""Access of the triggerer to jobs: one connection and one board for each region."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the triggerer needs to follow pods: one connection and one board for each namespace."""
+"""Access of the triggerer to pods: one connection and one board for each namespace."""
 
 from __future__ import annotations
 

@@ -9,11 +9,11 @@ from collections.abc import Callable
 
 from airflow_conda_flow.compute.batch.board import OVER, JobBoard
 from airflow_conda_flow.compute.batch.log import JobLog
-from airflow_conda_flow.compute.batch.service import BatchService, Job
+from airflow_conda_flow.compute.batch.service import Job
 from airflow_conda_flow.compute.patience import Patience
 from airflow_conda_flow.errors import ComputeUnavailable
 
-_ENDING_SECONDS = 35.0
+ENDING_SECONDS = 35.0
 """Seconds that we wait for a job to end after we terminated it. Batch kills its container after 30."""
 _FIRST_INTERVAL = 1.0
 """Seconds between the first looks at a job, so that the end of a short job is noticed soon."""
@@ -109,45 +109,29 @@ class JobNews:
 
 def follow(
     job_id: str,
-    service: BatchService,
     board: JobBoard,
     news: JobNews,
     line: Callable[[str], None],
     cancel: threading.Event,
     seconds: float = math.inf,
-) -> Job | None:
-    """Wait in this thread until the job has ended, or for 35 seconds after it was terminated.
+) -> None:
+    """Wait in this thread until the job has ended or the time is up.
 
     Args:
         job_id: the job.
-        service: AWS Batch in the job's region.
         board: the shared cache of job states; it includes the job while this waits.
         news: the news about the job.
         line: receives each line.
-        cancel: when set, the job is terminated.
-        seconds: how long to wait for a job that was not terminated.
-
-    Returns:
-        The job at the last look; None if Batch never listed it.
+        cancel: when set, this returns early and leaves the job as it is.
+        seconds: how long to wait at most.
 
     Raises:
-        ComputeUnavailable: Batch did not answer for five minutes, or the job could not be terminated.
+        ComputeUnavailable: Batch did not answer for five minutes.
     """
-    deadline = None
     end = time.monotonic() + seconds
     with board.watched(job_id):
         while True:
             for text in news.lines():
                 line(text)
-            if news.is_over or (deadline is not None and time.monotonic() > deadline):
-                return news.job
-            if cancel.is_set():
-                if deadline is None:
-                    deadline = time.monotonic() + _ENDING_SECONDS
-                    service.terminate(job_id)
-                # Not cancel.wait: the event is set, so that would return at once.
-                time.sleep(_FIRST_INTERVAL)
-            elif time.monotonic() >= end:
-                return news.job
-            else:
-                cancel.wait(news.pause)
+            if news.is_over or time.monotonic() >= end or cancel.wait(news.pause):
+                return

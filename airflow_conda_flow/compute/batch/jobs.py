@@ -11,7 +11,7 @@ from typing import Any
 
 from airflow_conda_flow.compute.batch.board import OVER, JobBoard
 from airflow_conda_flow.compute.batch.failure import end_of, is_ending
-from airflow_conda_flow.compute.batch.follow import JobNews, follow
+from airflow_conda_flow.compute.batch.follow import ENDING_SECONDS, JobNews, follow
 from airflow_conda_flow.compute.batch.job import attempt_of_job
 from airflow_conda_flow.compute.batch.log import JobLog, Pace
 from airflow_conda_flow.compute.batch.plan import StepPlan, job_arguments, plan_step, step_region
@@ -122,10 +122,9 @@ class JobTask:
         self.job_id = self._submit()
 
     def follow(self, cancel: threading.Event, is_done: Callable[[], bool], seconds: float = math.inf) -> None:
-        """Pass the log on and wait, until the job has ended or the time is up; terminate it if cancelled."""
+        """Pass the log on and wait, until the job has ended or the time is up."""
         del is_done  # Batch reports the end of a job in the same answer as its status
-        region = self._region
-        follow(self.job_id, region.service, region.board, self._news, self._emit, cancel, seconds)
+        follow(self.job_id, self._region.board, self._news, self._emit, cancel, seconds)
         if self.is_over and not self._news.has_printed and not self._ended:
             for _, line in self._stored():
                 self._emit(line)
@@ -136,11 +135,13 @@ class JobTask:
         return end_of(self._news.job, self.job_id)
 
     def remove(self, *, wait: bool) -> None:
-        """Terminate the job if it still runs."""
-        del wait  # ``follow`` waits for a job that was cancelled
-        if self.job_id and not self.is_over:
-            with contextlib.suppress(ComputeUnavailable):
-                self._region.service.terminate(self.job_id)
+        """Terminate the job if it still runs; with ``wait``, pass its last lines on for up to 35 seconds."""
+        if not self.job_id or self.is_over:
+            return
+        with contextlib.suppress(ComputeUnavailable):
+            self._region.service.terminate(self.job_id)
+            if wait:
+                self.follow(threading.Event(), lambda: False, ENDING_SECONDS)
 
     def hand_over(self) -> dict[str, Any]:
         """The job's id, and the position of its log."""

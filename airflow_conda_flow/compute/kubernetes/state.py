@@ -28,7 +28,7 @@ _ENDED = frozenset({"Succeeded", "Failed"})
 _TERMINATED, _KILLED = 143, 137  # 128 + SIGTERM, 128 + SIGKILL
 _OWN_REASONS = frozenset({"DeadlineExceeded"})
 """Reasons of a pod's end that lie in the pod itself: a new one would end likewise."""
-# What the kubelet writes when it evicts a pod that used more disk than it may.
+# Messages of the kubelet when it evicts a pod that used more disk than it may.
 _OWN_USE = re.compile(
     r"ephemeral local storage usage exceeds"
     r"|exceeded its local ephemeral storage limit"

@@ -228,3 +228,57 @@ def test_a_triggerer_that_cannot_reach_the_cluster(run, monkeypatch, tmp_path):
         operator.conclude_deferred(context_of(1, 2), {"problem": "The cluster is away."})
     leave(run, "d")
     assert event_of(operator, request_of(0)) == {"problem": None}
+
+
+class Away:
+    """A pod whose cluster goes away while it runs."""
+
+    title, is_over = "pod p", False
+
+    def __init__(self):
+        self.removed = False
+
+    def start(self):
+        """Nothing is to be started."""
+
+    def follow(self, _cancel, _is_done, _seconds=0.0):
+        raise ComputeUnavailable("The cluster is away.")
+
+    def remove(self, *, wait):
+        assert not wait
+        self.removed = True
+
+
+class Followed(remote.RemoteStepTask):
+    """A step in such a pod."""
+
+    def connect(self, tried):
+        del tried
+
+    def task_left(self, _context, _tried):
+        return None
+
+    def new_task(self, _context, _tried):
+        self.pod = Away()
+        return self.pod
+
+
+@pytest.mark.parametrize(("try_number", "removed"), [(1, False), (3, True)])
+def test_a_pod_whose_cluster_goes_away_is_left_to_the_next_try(run, try_number, removed):
+    """The last try removes what it can."""
+    operator = make_operator(0, kind=Followed)
+    with pytest.raises(AirflowException, match=r"The cluster is away\."):
+        operator.execute(context_of(try_number, 2))
+    assert operator.pod.removed is removed
+    assert read_attempt(run.datastore.storage, request_of(try_number - 1).name) is None
+
+
+def test_a_step_that_ends_while_its_cluster_is_away(run, monkeypatch):
+    """Its manifest says that it is done."""
+
+    def follow(self, *_positional):
+        run.done("start")
+        raise ComputeUnavailable("The cluster is away.")
+
+    monkeypatch.setattr(Away, "follow", follow)
+    assert make_operator(0, kind=Followed).execute(context_of(1, 2)) is None
