@@ -37,6 +37,7 @@
     │   ├── S3NoSpace (OSError)            no room for the temporary files
     │   └── S3Failed (OSError)             S3 cannot be reached, or refuses the request
     ├── UnknownName (ModuleNotFoundError)  an imported name does not exist in this package
+    ├── MissingRequirement (ImportError)   a library is missing, or its version does not work
     ├── SecretError (LookupError)          a secret of @secrets cannot be read
     ├── TimeoutException (TimeoutError)    a step ran for longer than its @timeout
     └── TaskFailed (RuntimeError)          a task ended without publishing its outputs
@@ -227,6 +228,10 @@ class UnknownName(CondaFlowError, ModuleNotFoundError):
 
     It is a ``ModuleNotFoundError``, because that is what Python raises for a module that does not exist.
     """
+
+
+class MissingRequirement(CondaFlowError, ImportError):
+    """A library that only a part of this package needs is missing, or has a version that does not work."""
 
 
 class SecretError(CondaFlowError, LookupError):

@@ -11,6 +11,7 @@ from airflow_conda_flow.datastore.datastore import Datastore
 from airflow_conda_flow.environments.credentials import Credential, basic, bearer
 from airflow_conda_flow.environments.environments import Environments
 from airflow_conda_flow.environments.progress import Progress
+from airflow_conda_flow.flow.requirements import missing_requirement
 from airflow_conda_flow.runner.stores import open_environments, open_settings_datastore
 from airflow_conda_flow.settings.loading import ProjectPlace, Settings, load_settings, options, project_place
 
@@ -26,7 +27,7 @@ def airflow_settings(overrides: Mapping[str, str | None] | None = None) -> Setti
     Raises:
         SettingError: a setting is wrong.
     """
-    from airflow.sdk.configuration import conf  # noqa: PLC0415 - reads the configuration
+    from airflow_conda_flow.airflow.sdk import conf  # noqa: PLC0415 - reads the configuration
 
     fallbacks = {option.name: conf.get(SECTION, option.name, fallback=None) for option in options()}
     return load_settings(overrides, fallbacks)
@@ -34,7 +35,7 @@ def airflow_settings(overrides: Mapping[str, str | None] | None = None) -> Setti
 
 def airflow_project_place() -> ProjectPlace:
     """Place in their projects of all flows of this Airflow: branch, production and user of the settings."""
-    from airflow.sdk.configuration import conf  # noqa: PLC0415 - reads the configuration
+    from airflow_conda_flow.airflow.sdk import conf  # noqa: PLC0415 - reads the configuration
 
     names = ("branch", "production", "project_user")
     return project_place({name: conf.get(SECTION, name, fallback=None) for name in names})
@@ -63,8 +64,10 @@ def _opened(settings: Settings) -> Datastore:
 
 
 def _with_connection(settings: Settings) -> Datastore:
-    from airflow.providers.amazon.aws.hooks.s3 import S3Hook  # noqa: PLC0415 - heavy
-
+    try:
+        from airflow.providers.amazon.aws.hooks.s3 import S3Hook  # noqa: PLC0415 - heavy
+    except ImportError as error:
+        raise missing_requirement(error, "Connections to AWS (aws_conn_id)") from error
     from airflow_conda_flow.datastore.s3_storage import S3Storage  # noqa: PLC0415 - heavy
 
     client: Any = S3Hook(aws_conn_id=settings.aws_conn_id).get_conn()
@@ -81,7 +84,7 @@ def _channel_connections(settings: Settings) -> dict[str, Credential]:
     names = [each.strip() for each in settings.channel_conn_id.split(",") if each.strip()]
     if not names:
         return {}
-    from airflow.sdk import BaseHook  # noqa: PLC0415 - asks the API server
+    from airflow_conda_flow.airflow.sdk import BaseHook  # noqa: PLC0415 - asks the API server
 
     found: dict[str, Credential] = {}
     for name in names:

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from airflow.sdk.exceptions import AirflowException, AirflowFailException
-
+from airflow_conda_flow.airflow.sdk import AirflowException, AirflowFailException
 from airflow_conda_flow.errors import (
     CondaFlowError,
     FlowDefinitionError,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from airflow_conda_flow.records.dag_names import dag_id_of, flow_run_id
 
-__all__ = ["attempt_of", "dag_id_of", "first_attempt_of", "flow_run_id"]
+__all__ = ["attempt_of", "dag_id_of", "first_attempt_of", "flow_run_id", "state_name"]
 
 
 def attempt_of(try_number: int, first_attempt: int = 0) -> int:
@@ -33,3 +33,12 @@ def first_attempt_of(max_tries: int, retries: int, first_attempt: int = 0) -> in
     (0, 3)
     """
     return first_attempt + max(0, max_tries - retries)
+
+
+def state_name(task_id: str, map_index: int | None) -> str:
+    """Name of a task in Airflow's answer about states of tasks, where a mapped task has its index.
+
+    >>> state_name("train", -1), state_name("train", 0)
+    ('train', 'train_0')
+    """
+    return task_id if map_index is None or map_index < 0 else f"{task_id}_{map_index}"

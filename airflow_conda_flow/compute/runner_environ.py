@@ -33,5 +33,6 @@ def runner_environ(settings: Settings, storage: Storage) -> dict[str, str]:
         if not endpoint and not host.endswith((_AWS, f"{_AWS}.cn")):
             endpoint = meta.endpoint_url
     if endpoint:
-        environ["AWS_ENDPOINT_URL"] = endpoint
+        # Not AWS_ENDPOINT_URL, which would send requests for secrets and for all other services there too.
+        environ["AWS_ENDPOINT_URL_S3"] = endpoint
     return environ

@@ -34,8 +34,10 @@ class ClientOfProcess:
 
 def custom_endpoint() -> tuple[str | None, str]:
     """Endpoint that is set, None for AWS itself, and the name of the variable or setting that sets it."""
-    url = os.environ.get("AWS_ENDPOINT_URL_S3") or os.environ.get("AWS_ENDPOINT_URL")
-    return (url, "AWS_ENDPOINT_URL") if url else (metaflow_setting(_METAFLOW), _METAFLOW)
+    for name in ("AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT_URL"):
+        if url := os.environ.get(name):
+            return url, name
+    return metaflow_setting(_METAFLOW), _METAFLOW
 
 
 def _make_client() -> Any:

@@ -116,7 +116,8 @@ def _compiled(flow_class: "type[FlowSpec]", keywords: "dict[str, Any]") -> "Any"
     if not in_step_process and not is_program:
         import importlib.util  # noqa: PLC0415 - not in a step process
 
-        if importlib.util.find_spec("airflow") is not None:
+        spec = importlib.util.find_spec("airflow")
+        if spec is not None and spec.origin is not None:  # a folder of that name has no origin
             return bound("compile_dag")(flow_class, **keywords)
     from airflow_conda_flow.flow.inert_dag import InertDag  # noqa: PLC0415 - few flow files make a DAG
     from airflow_conda_flow.records.dag_names import dag_id_of  # noqa: PLC0415 - few flow files make a DAG

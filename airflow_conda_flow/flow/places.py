@@ -7,6 +7,8 @@ shipped into step environments.
 
 import importlib
 
+from airflow_conda_flow.flow.requirements import missing_requirement
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
@@ -63,13 +65,17 @@ class Place:
 
         Raises:
             LookupError: the row has None there.
-            ImportError: its module, or a library that it needs, is not installed here.
+            MissingRequirement: a library that it needs is not installed here.
         """
         answer = getattr(self, part)
         if answer is None:
             raise LookupError("The place %s has no %s." % (self.name, part))
         module, _, name = answer.partition(":")
-        return getattr(importlib.import_module(module), name)
+        try:
+            return getattr(importlib.import_module(module), name)
+        except ImportError as error:
+            what = "Steps" if self.name == LOCAL else "Steps with @%s" % self.name
+            raise missing_requirement(error, what) from error
 
 
 _PLACES: "dict[str, Place]" = {}

@@ -12,7 +12,6 @@ import pytest
 
 from .flow_machine import Machine
 
-AIRFLOW = Path(sys.executable).parent / "airflow"
 DAGS = Path(__file__).parents[2] / "dags"
 
 
@@ -21,10 +20,12 @@ class AirflowMachine(Machine):
 
     Attributes:
         dags: its DAG folder.
+        interpreter: the interpreter that has Airflow; that of the tests unless it is set.
     """
 
-    def __init__(self, home: Path, channel_url: str, database: Path, **environ: str) -> None:
+    def __init__(self, home: Path, channel_url: str | None, database: Path, **environ: str) -> None:
         super().__init__(home, channel_url, **environ)
+        self.interpreter = Path(sys.executable)
         self.dags = home / "dags"
         self.dags.mkdir()
         airflow_home = home / "airflow"
@@ -38,10 +39,15 @@ class AirflowMachine(Machine):
             NO_COLOR="1",
         )
 
+    @property
+    def airflow_program(self) -> str:
+        """The path of the command ``airflow``."""
+        return str(self.interpreter.parent / "airflow")
+
     def airflow(self, *words: str, seconds: float = 280, **environ: str) -> subprocess.CompletedProcess[str]:
         """Run an Airflow command to its end; both streams are in ``stdout``."""
         return subprocess.run(
-            [str(AIRFLOW), *words],
+            [self.airflow_program, *words],
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,
@@ -54,7 +60,7 @@ class AirflowMachine(Machine):
     def python(self, program: str) -> str:
         """What a Python program prints in this machine's Airflow; it must succeed."""
         done = subprocess.run(
-            [sys.executable, "-W", "ignore", "-c", program],
+            [self.interpreter, "-W", "ignore", "-c", program],
             capture_output=True,
             text=True,
             env=self.environ,
@@ -76,7 +82,12 @@ def database(tmp_path_factory) -> Path:
         done = shared / "home" / "airflow.db"
         if not (shared / "ready").exists():
             machine = Machine(shared / "home", AIRFLOW_HOME=str(shared / "home"))
-            command = [str(AIRFLOW), "db", "migrate"]
-            subprocess.run(command, env=machine.environ, check=True, capture_output=True)
+            migrate_database(Path(sys.executable), machine)
             (shared / "ready").touch()
     return done
+
+
+def migrate_database(python: Path, machine: Machine) -> None:
+    """Make the database of the Airflow of an interpreter, in the machine's AIRFLOW_HOME."""
+    command = [str(python.parent / "airflow"), "db", "migrate"]
+    subprocess.run(command, env=machine.environ, check=True, capture_output=True)

@@ -8,7 +8,7 @@ import sys
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any
 
-from ..parts.airflow_machine import AIRFLOW, AirflowMachine
+from ..parts.airflow_machine import AirflowMachine
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -101,7 +101,7 @@ def run_decorated(
     """
     commands = {
         "command": [sys.executable, str(machine.dags / "command.py"), "run", "--with", compute],
-        "dag": [str(AIRFLOW), "dags", "test", "decorated_dag"],
+        "dag": [machine.airflow_program, "dags", "test", "decorated_dag"],
     }
     for way in WAYS:
         text = FLOW.format(name=flow_name(way), compute=compute, limited=limited, eat=eat)

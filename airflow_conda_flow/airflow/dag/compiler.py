@@ -18,7 +18,7 @@ from airflow.sdk import DAG
 
 from airflow_conda_flow.airflow.configuration import airflow_project_place, airflow_settings
 from airflow_conda_flow.airflow.dag.parameters import airflow_param
-from airflow_conda_flow.airflow.dag.schedules import own_asset, schedule_of
+from airflow_conda_flow.airflow.dag.schedules import own_outlet, schedule_of
 from airflow_conda_flow.airflow.identity import dag_id_of
 from airflow_conda_flow.airflow.operators.exit_hook import ExitHookOperator
 from airflow_conda_flow.airflow.operators.prepare import FanOutOperator, PrepareOperator
@@ -230,7 +230,7 @@ class _Tasks:
         given: GivenConfigs,
         decorators: Sequence[str],
     ) -> None:
-        from airflow.sdk.configuration import conf  # noqa: PLC0415 - reads the configuration
+        from airflow_conda_flow.airflow.sdk import conf  # noqa: PLC0415 - reads the configuration
 
         self._definition = definition
         self._given = given
@@ -302,7 +302,7 @@ class _Tasks:
             "do_xcom_push": node.kind == "foreach" and not node.num_parallel,
             **self._trigger_rule(node.in_steps),
             **_attempts(decorators, self._default_args, self._spare),
-            **({"outlets": [own_asset(self._definition)]} if node.kind == "end" else {}),
+            **({"outlets": [own_outlet(self._definition)]} if node.kind == "end" else {}),
         }
         if node.kind == "switch":
             keywords["left_out"] = self._left_out(node)

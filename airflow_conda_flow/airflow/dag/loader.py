@@ -11,10 +11,10 @@ from types import ModuleType
 from typing import Any
 
 from airflow.sdk import DAG, BaseOperator
-from airflow.sdk.exceptions import AirflowFailException
 
 from airflow_conda_flow.airflow.dag.compiler import compile_dag
 from airflow_conda_flow.airflow.identity import dag_id_of
+from airflow_conda_flow.airflow.sdk import AirflowFailException
 from airflow_conda_flow.flow.flowspec import FlowSpec
 
 _log = logging.getLogger(__name__)

@@ -5,11 +5,11 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from airflow.providers.amazon.aws.operators.batch import BatchOperator
-from airflow.sdk.exceptions import AirflowException
 
 from airflow_conda_flow.airflow.operators.batch_connection import connect
 from airflow_conda_flow.airflow.operators.remote import RemoteStepTask
 from airflow_conda_flow.airflow.operators.step import Try
+from airflow_conda_flow.airflow.sdk import AirflowException
 from airflow_conda_flow.compute.batch.errors import translated
 from airflow_conda_flow.compute.batch.job import attempt_of_job, job_family
 from airflow_conda_flow.compute.batch.jobs import CLIENT_CONFIG, BatchRegion, JobTask, job_left, poll_interval

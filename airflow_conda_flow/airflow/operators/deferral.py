@@ -23,7 +23,7 @@ def defers(settings: Settings) -> bool:
     wanted = settings.texts["deferrable"].text
     if wanted != "auto":
         return wanted == "true"
-    from airflow.sdk.configuration import conf  # noqa: PLC0415 - reads the configuration
+    from airflow_conda_flow.airflow.sdk import conf  # noqa: PLC0415 - reads the configuration
 
     if conf.getboolean("operators", "default_deferrable", fallback=False):
         return True

@@ -6,10 +6,10 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from airflow.sdk import BaseOperator
-from airflow.sdk.exceptions import AirflowFailException
 
 from airflow_conda_flow.airflow.failures import as_airflow_error
 from airflow_conda_flow.airflow.identity import flow_run_id
+from airflow_conda_flow.airflow.sdk import AirflowFailException
 from airflow_conda_flow.client.exit_hooks import call_hooks
 from airflow_conda_flow.client.past_run import Run
 from airflow_conda_flow.client.scope import get_metadata

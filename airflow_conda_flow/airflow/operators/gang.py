@@ -12,11 +12,10 @@ from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING
 
-from airflow.sdk.exceptions import AirflowException
-
 from airflow_conda_flow.airflow.failures import as_airflow_error
 from airflow_conda_flow.airflow.operators.secret_keepers import airflow_keepers
 from airflow_conda_flow.airflow.operators.step import SHUT_DOWN, StepOperator, StepTask, Try
+from airflow_conda_flow.airflow.sdk import AirflowException
 from airflow_conda_flow.airflow.step_end import StepEnd
 from airflow_conda_flow.compute.compute import Compute, RunContext
 from airflow_conda_flow.compute.gang import run_together

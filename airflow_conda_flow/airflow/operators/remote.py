@@ -16,12 +16,12 @@ import time
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from airflow.sdk.exceptions import AirflowException
-
 from airflow_conda_flow.airflow.failures import as_airflow_error
 from airflow_conda_flow.airflow.operators.deferral import defers, worker_seconds
 from airflow_conda_flow.airflow.operators.step import StepTask, Try
+from airflow_conda_flow.airflow.sdk import AirflowException
 from airflow_conda_flow.airflow.triggers.step import StepTrigger, TriggerTask
+from airflow_conda_flow.airflow.versions import is_at_least
 from airflow_conda_flow.compute.remote_attempt import End, RemoteTask, conclude, is_done
 from airflow_conda_flow.errors import ComputeUnavailable, CondaFlowError
 from airflow_conda_flow.runner.record_reader import RecordReader
@@ -91,16 +91,19 @@ class RemoteStepTask(StepTask):
 
         Args:
             context: Airflow's context of the task.
-            event: what the trigger says, of which only a ``problem`` counts; under ``airflow dags test`` it
-                may be a word such as ``success``.
+            event: what the trigger says: a ``problem`` and the try's number. Airflow 3.0 repeats it in the
+                next try, which begins anew.
 
         Raises:
             AirflowException: the step failed, or the triggerer lost contact with the cluster.
         """
+        event = event if isinstance(event, dict) else {}
+        if event.get("try_number") not in {None, context["ti"].try_number}:
+            return self.execute(context)
         try:
             tried = self.open(context)
             record = tried.newest
-            problem = event.get("problem") if isinstance(event, dict) else None
+            problem = event.get("problem")
             if record is None or (problem and not record.is_done):
                 # Airflow tries again, and the next try finds the pod or job by its labels.
                 raise AirflowException(problem or f"Step {self.step} has left no result.")
@@ -180,7 +183,9 @@ class RemoteStepTask(StepTask):
 
 
 def set_rendered_name(name: str) -> None:
-    """Tell Airflow the name of the mapped task that runs in this process."""
+    """Tell Airflow the name of the mapped task that runs in this process; before 3.2 it takes none here."""
+    if not is_at_least("3.2"):
+        return
     from airflow.sdk.execution_time import task_runner  # noqa: PLC0415 - only in a task
     from airflow.sdk.execution_time.comms import SetRenderedMapIndex  # noqa: PLC0415 - only in a task
 

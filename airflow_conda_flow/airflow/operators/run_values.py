@@ -6,8 +6,7 @@ from collections.abc import Iterable, Mapping
 from datetime import datetime, timezone
 from typing import TYPE_CHECKING, Any
 
-from airflow.sdk.log import redact  # type: ignore[attr-defined]  # as Airflow's own operators import it
-
+from airflow_conda_flow.airflow.sdk import redact
 from airflow_conda_flow.client.past_task import Task
 from airflow_conda_flow.flow.trigger_events import FINISHED
 

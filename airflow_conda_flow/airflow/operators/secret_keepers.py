@@ -24,7 +24,9 @@ def airflow_keepers(settings: Settings) -> dict[str, Keeper]:
 
 def _connection(source: Source) -> dict[str, str]:
     from airflow.sdk import Connection  # noqa: PLC0415 - asks the API server
-    from airflow.sdk.exceptions import AirflowNotFoundException, AirflowRuntimeError  # noqa: PLC0415
+    from airflow.sdk.exceptions import AirflowRuntimeError  # noqa: PLC0415
+
+    from airflow_conda_flow.airflow.sdk import AirflowNotFoundException  # noqa: PLC0415
 
     try:
         found: Any = Connection.get(source["id"])

@@ -9,14 +9,14 @@ from dataclasses import dataclass, replace
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
-from airflow.sdk import BaseOperator, BaseOperatorLink
-from airflow.sdk.exceptions import AirflowException, AirflowFailException, AirflowSkipException
+from airflow.sdk import Asset, AssetAlias, BaseOperator, BaseOperatorLink
 
 from airflow_conda_flow.airflow.configuration import airflow_settings, open_stores
 from airflow_conda_flow.airflow.failures import as_airflow_error
-from airflow_conda_flow.airflow.identity import attempt_of, first_attempt_of, flow_run_id
+from airflow_conda_flow.airflow.identity import attempt_of, first_attempt_of, flow_run_id, state_name
 from airflow_conda_flow.airflow.operators.log_progress import LogProgress
 from airflow_conda_flow.airflow.operators.secret_keepers import airflow_keepers
+from airflow_conda_flow.airflow.sdk import AirflowException, AirflowFailException, AirflowSkipException
 from airflow_conda_flow.airflow.step_end import SKIP_KEY, StepEnd, failure_text, skipped_value
 from airflow_conda_flow.airflow.ui.card_link import card_links
 from airflow_conda_flow.compute.remote_attempt import End, conclude
@@ -40,7 +40,7 @@ if TYPE_CHECKING:
 def check_width(what: str, num_splits: int) -> None:
     """Raise ``AirflowFailException`` if there are more splits than Airflow maps a task over."""
     # Checked here, because Airflow itself would fail the task later, when it pushes its XCom.
-    from airflow.sdk.configuration import conf  # noqa: PLC0415 - reads the configuration
+    from airflow_conda_flow.airflow.sdk import conf  # noqa: PLC0415 - reads the configuration
 
     most = conf.getint("core", "max_map_length", fallback=1024)
     if num_splits > most:
@@ -152,7 +152,7 @@ class StepTask(BaseOperator):
         self.kind = kind
         self.decorators = decorators
         self.indices = indices
-        self.left_out = left_out
+        self.left_out = dict(left_out)  # Airflow 3.0 copies operators, and a mapping proxy cannot be copied
         self.user_retries = user_retries
         self._cancel: threading.Event | None = None
 
@@ -244,10 +244,18 @@ class StepTask(BaseOperator):
 
     def _tell_outlets(self, context: Context, record: TaskRecord) -> None:
         """Add the names of the run and its last task to the asset event of a finished flow."""
-        for asset in self.outlets:
-            context["outlet_events"][asset].extra.update(
-                flow=record.flow, run_id=record.run_id, step=record.step, task_id=record.task_id
-            )
+        names = {
+            "flow": record.flow,
+            "run_id": record.run_id,
+            "step": record.step,
+            "task_id": record.task_id,
+        }
+        for outlet in self.outlets:
+            event = context["outlet_events"][outlet]
+            if isinstance(outlet, AssetAlias):
+                event.add(Asset(outlet.name), extra=names)
+            else:
+                event.extra.update(names)
 
     def _skip_unless_taken(self, context: Context, run: RunRecord, record_of: RecordReader) -> None:
         try:
@@ -273,8 +281,6 @@ class StepTask(BaseOperator):
         second case has the task's state changed.
         """
         ti: Any = context["ti"]
-        # Airflow names a mapped task in its answer by its index too.
-        name = self.task_id if ti.map_index is None or ti.map_index < 0 else f"{self.task_id}_{ti.map_index}"
         try:
             states = ti.get_task_states(
                 dag_id=self.dag_id,
@@ -285,7 +291,8 @@ class StepTask(BaseOperator):
         except Exception as error:  # noqa: BLE001 - whatever Airflow raises: this process ends
             self.log.info("Airflow does not say whether the task still runs: %s", error)
             return True
-        return states.get(context["run_id"], {}).get(name) in _RUNNING
+        state = states.get(context["run_id"], {}).get(state_name(self.task_id, ti.map_index))
+        return state in _RUNNING
 
     def name_split(self, context: Context, name: str | None) -> None:
         """Set the name of a mapped task in Airflow's UI: the name of its split, or else its index path."""

@@ -9,15 +9,17 @@ from __future__ import annotations
 import asyncio
 import importlib
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from dataclasses import asdict, dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from airflow.triggers.base import BaseTrigger, TaskFailedEvent, TaskSuccessEvent, TriggerEvent
 from asgiref.sync import sync_to_async
 
 from airflow_conda_flow.airflow.configuration import airflow_datastore
+from airflow_conda_flow.airflow.identity import state_name
 from airflow_conda_flow.airflow.step_end import SKIP_KEY, StepEnd, failure_text, skipped_value
+from airflow_conda_flow.airflow.versions import is_at_least
 from airflow_conda_flow.compute.remote_attempt import End, Watched, conclude
 from airflow_conda_flow.datastore.datastore import Datastore
 from airflow_conda_flow.datastore.manifests import read_attempt, read_run_manifest
@@ -30,6 +32,8 @@ if TYPE_CHECKING:
     from airflow_conda_flow.airflow.operators.step import StepTask
 
 _RETURN_KEY = "return_value"
+_ANSWER_SECONDS = 5.0
+"""Seconds for Airflow to say in which state a task is; a triggerer that shuts down gets no answer."""
 _ENDING_SECONDS = 60.0
 """Seconds that a pod or job has to end after it was told to: more than the 30 s that its cluster gives it."""
 
@@ -62,7 +66,7 @@ class TriggerTask:
     @classmethod
     def of(cls, operator: StepTask, *, ends_here: bool) -> TriggerTask:
         """Facts about the task of an operator, in this process's configuration."""
-        from airflow.sdk.configuration import conf  # noqa: PLC0415 - reads the configuration
+        from airflow_conda_flow.airflow.sdk import conf  # noqa: PLC0415 - reads the configuration
 
         return cls(
             needs_worker=bool(operator.outlets or operator.on_success_callback),
@@ -121,6 +125,11 @@ class StepTrigger(BaseTrigger):
         # Problems become events: a trigger that raises fails the task, and its pod or job is left alone.
         try:
             event = await self._event()
+        except asyncio.CancelledError:
+            # Airflow 3.3 calls on_kill itself, if a person has marked or cleared the task.
+            if not is_at_least("3.3") and await self._is_given_up():
+                await self.on_kill()
+            raise
         except CondaFlowError as error:
             event = self._back(str(error))
         except Exception as error:
@@ -136,10 +145,10 @@ class StepTrigger(BaseTrigger):
         datastore = await sync_to_async(_opened)(tuple(sorted(self.settings.items())))
         request = TaskRequest.from_dict(self.request)
         end = await self._followed(datastore, request)
-        result = await asyncio.to_thread(conclude, datastore.storage, request, end)
-        run = await asyncio.to_thread(read_run_manifest, datastore.storage, request.flow, request.run_id)
+        result = await _in_thread(conclude, datastore.storage, request, end)
+        run = await _in_thread(read_run_manifest, datastore.storage, request.flow, request.run_id)
         task = TriggerTask(**self.facts)
-        step_end = await asyncio.to_thread(
+        step_end = await _in_thread(
             StepEnd.of, request, run, datastore, result, self.log.error, task.ends_here
         )
         if self.task_instance is None:  # ``airflow dags test``, which knows no other events
@@ -152,7 +161,7 @@ class StepTrigger(BaseTrigger):
             watched = await self._open_watched(datastore, request)
             deadline, reason = self.end_at, None
             while True:
-                for line in await asyncio.to_thread(watched.lines):
+                for line in await _in_thread(watched.lines):
                     self.log.info("%s", line)
                 if watched.is_over:
                     break
@@ -161,12 +170,12 @@ class StepTrigger(BaseTrigger):
                         break
                     reason = "The task's time is up (execution_timeout)."
                     deadline = time.time() + _ENDING_SECONDS
-                    await asyncio.to_thread(watched.remove)
+                    await _in_thread(watched.remove)
                 await asyncio.sleep(watched.pause)
-            await asyncio.to_thread(watched.remove)
+            await _in_thread(watched.remove)
             return watched.end() if reason is None else End(reason)
         except ComputeUnavailable:
-            record = await asyncio.to_thread(read_attempt, datastore.storage, request.name)
+            record = await _in_thread(read_attempt, datastore.storage, request.name)
             if record is None or not record.is_done:
                 raise
             self.log.warning("The cluster cannot be reached, but the step is done.")
@@ -190,8 +199,7 @@ class StepTrigger(BaseTrigger):
             await self._tell(task, record)
             self.log.info("The step is done.")
             return TaskSuccessEvent()
-        # Airflow tries a failed task again while it has tries left; a worker can say that it must not.
-        if task.failure_needs_worker or not (end.may_retry or task.ends_here):
+        if task.failure_needs_worker or not _fails_rightly(end, task):
             return self._back(None)
         exception = end.result.exception or as_exception(TaskFailed("No reason is known."))
         self.log.error("%s", failure_text(record.step, exception))
@@ -227,13 +235,50 @@ class StepTrigger(BaseTrigger):
 
     def _back(self, problem: str | None) -> TriggerEvent:
         """Event that makes a worker go on."""
-        return TriggerEvent({"problem": problem})  # type: ignore[no-untyped-call]
+        # Airflow 3.0 hands the event to the next try of the task too; the number shows that it is an old one.
+        try_number = None if self.task_instance is None else self.task_instance.try_number
+        return TriggerEvent({"problem": problem, "try_number": try_number})  # type: ignore[no-untyped-call]
+
+    async def _is_given_up(self) -> bool:
+        """True if a person has marked or cleared the task; False if the triggerer is shut down."""
+        from airflow.sdk.execution_time.task_runner import RuntimeTaskInstance  # noqa: PLC0415 - slow
+
+        ti: Any = self.task_instance
+        if ti is None:
+            return False
+        asked = sync_to_async(RuntimeTaskInstance.get_task_states)(
+            dag_id=ti.dag_id, task_ids=[ti.task_id], map_index=ti.map_index, run_ids=[ti.run_id]
+        )
+        try:
+            states = await asyncio.wait_for(asked, _ANSWER_SECONDS)
+        except Exception as error:  # noqa: BLE001 - whatever Airflow raises: the pod or job keeps running
+            self.log.info("Airflow does not say whether the task is still wanted: %s", error)
+            return False
+        state = states.get(ti.run_id, {}).get(state_name(ti.task_id, ti.map_index))
+        return bool(state != "deferred")
 
     async def on_kill(self) -> None:
         """End the pod or job: a person has marked or cleared the task."""
         datastore = await sync_to_async(_opened)(tuple(sorted(self.settings.items())))
         watched = await self._open_watched(datastore, TaskRequest.from_dict(self.request))
-        await asyncio.to_thread(watched.remove)
+        await _in_thread(watched.remove)
+
+
+def _fails_rightly(end: StepEnd, task: TriggerTask) -> bool:
+    """True if ``TaskFailedEvent`` ends the try as it has to end, with or without another try."""
+    if is_at_least("3.3"):  # Airflow tries again while it has tries left
+        return end.may_retry or task.ends_here
+    return not end.may_retry or task.ends_here  # Airflow never tries again
+
+
+_Result = TypeVar("_Result")
+
+
+async def _in_thread(function: Callable[..., _Result], *arguments: Any) -> _Result:
+    """Result of a function that may wait, without holding up other triggers."""
+    # Not asyncio.to_thread: in Airflow before 3.2 a question about a connection from a thread that asgiref
+    # does not know breaks the channel on which all triggers ask.
+    return await sync_to_async(function, thread_sensitive=False)(*arguments)
 
 
 _datastores: dict[tuple[tuple[str, str], ...], Datastore] = {}

@@ -10,7 +10,7 @@ from airflow.sdk import BaseOperatorLink
 from airflow_conda_flow.records.names import task_id
 
 if TYPE_CHECKING:
-    from airflow.sdk.types import TaskInstanceKey
+    from airflow_conda_flow.airflow.sdk import TaskInstanceKey
 
 URL_PREFIX = "/conda-flow/cards"
 """Path below Airflow's base URL where the plugin mounts ``card_app``."""
@@ -23,7 +23,7 @@ class CardLink(BaseOperatorLink):
 
     def get_link(self, operator: Any, *, ti_key: TaskInstanceKey) -> str:
         """URL of the task's cards."""
-        from airflow.sdk.configuration import conf  # noqa: PLC0415 - reads the configuration
+        from airflow_conda_flow.airflow.sdk import conf  # noqa: PLC0415 - reads the configuration
 
         base = conf.get("api", "base_url", fallback="").rstrip("/")
         names = (ti_key.dag_id, ti_key.run_id, operator.step, task_id(operator.index_path()))

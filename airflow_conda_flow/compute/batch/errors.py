@@ -54,8 +54,8 @@ def translated(error: BaseException, doing: str) -> CondaFlowError | None:
         wrong, fix = meaning
         if type(error).__name__ in {"NoRegionError", "InvalidRegionError"}:
             fix = "Set CONDA_FLOW_BATCH_REGION, or AWS_DEFAULT_REGION, or write @batch(region=...)."
-    endpoint = os.environ.get("AWS_ENDPOINT_URL_BATCH") or os.environ.get("AWS_ENDPOINT_URL")
-    via = f" at {endpoint} (AWS_ENDPOINT_URL)" if endpoint else ""
+    names = ("AWS_ENDPOINT_URL_BATCH", "AWS_ENDPOINT_URL")
+    via = next((f" at {os.environ[name]} ({name})" for name in names if os.environ.get(name)), "")
     return ComputeUnavailable(f"AWS Batch{via}: cannot {doing}: {wrong}. {fix}".rstrip())
 
 

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from airflow_conda_flow.errors import ComputeUnavailable, SettingError
+from airflow_conda_flow.flow.requirements import missing_requirement
 
 _SERVICE_ACCOUNT = Path("/var/run/secrets/kubernetes.io/serviceaccount")
 # Size of the pool of connections. Each running pod holds one for its log, and each request needs one more;
@@ -146,8 +147,12 @@ def connect(context: str = "") -> Cluster:
 
     Raises:
         SettingError: neither cluster exists, or the kubeconfig is wrong.
+        MissingRequirement: the Kubernetes client is not installed.
     """
-    from kubernetes import client, config  # noqa: PLC0415 - heavy
+    try:
+        from kubernetes import client, config  # noqa: PLC0415 - heavy
+    except ImportError as error:
+        raise missing_requirement(error, "Pods") from error
 
     configuration = client.Configuration()
     try:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import fcntl
 import json
 import subprocess
-import sys
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -76,10 +75,10 @@ def run_shapes(
         return dict(zip(map(shape_name, shapes), pool.map(run, shapes), strict=True))
 
 
-def run_dags(machine: Machine, shapes: Sequence[Shape]) -> dict[str, dict[str, Any]]:
+def run_dags(machine: AirflowMachine, shapes: Sequence[Shape]) -> dict[str, dict[str, Any]]:
     """Run shapes by ``airflow dags test``, one after the other in one process; what ``run_dags.py`` prints, by name."""
     done = subprocess.run(
-        [sys.executable, Path(__file__).parent / "run_dags.py", json.dumps(shapes)],
+        [machine.interpreter, Path(__file__).parent / "run_dags.py", json.dumps(shapes)],
         capture_output=True,
         text=True,
         env=machine.environ,

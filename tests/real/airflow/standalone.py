@@ -14,7 +14,7 @@ from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
 
-from ...parts.airflow_machine import AIRFLOW, AirflowMachine
+from ...parts.airflow_machine import AirflowMachine
 from ...parts.process_group import end_group
 from ...parts.s3_servers import free_port
 
@@ -121,7 +121,7 @@ def standalone(machine: AirflowMachine, **environ: str) -> Iterator[Standalone]:
     ports = [free_port() for _ in range(3)]
     address = f"http://127.0.0.1:{ports[0]}"
     machine.environ.update(
-        PATH=f"{AIRFLOW.parent}:{machine.environ['PATH']}",
+        PATH=f"{machine.interpreter.parent}:{machine.environ['PATH']}",
         AIRFLOW__API__PORT=str(ports[0]),
         AIRFLOW__API__BASE_URL=address,
         AIRFLOW__API__EXPOSE_STACKTRACE="True",  # an answer of 500 says why
@@ -135,7 +135,7 @@ def standalone(machine: AirflowMachine, **environ: str) -> Iterator[Standalone]:
     )
     with _log_file(machine).open("w") as log:
         process = subprocess.Popen(
-            [str(AIRFLOW), "standalone"],
+            [machine.airflow_program, "standalone"],
             env=machine.environ,
             cwd=machine.home,
             stdout=log,

@@ -20,10 +20,12 @@ from ...parts.s3_servers import ACCESS_KEY, SECRET_KEY, S3Server, run_moto
 from .flows import FLOWS, artifact_hashes, flow_text, on_batch, write_flow
 
 ROLE = "arn:aws:iam::123456789012:role/flows"
-# What a role gives to a container on AWS, moto cannot give: the image holds it, and nothing of ours does.
+# What a role and AWS's network give to a container on AWS, moto cannot give: the image holds it, and nothing of ours
+# does. A job is told of the endpoint of S3 alone.
 WITH_CREDENTIALS = f"""
 FROM {{base}}
 ENV AWS_ACCESS_KEY_ID={ACCESS_KEY} AWS_SECRET_ACCESS_KEY={SECRET_KEY}
+ENV AWS_ENDPOINT_URL_SECRETS_MANAGER={{endpoint}}
 """
 
 
@@ -122,11 +124,11 @@ class BatchCluster:
         self._make_queue(self.queue, {"type": "EC2", **machines})
 
 
-def _build(base: str, name: str) -> str:
-    image = f"batch-test/{name}:{base.rpartition(':')[2]}"
+def _build(base: str, name: str, endpoint: str) -> str:
+    image = f"batch-test/{name}:{base.rpartition(':')[2]}-{endpoint.rpartition(':')[2]}"
     subprocess.run(
         ["docker", "build", "--quiet", "--tag", image, "-"],
-        input=WITH_CREDENTIALS.format(base=base).encode(),
+        input=WITH_CREDENTIALS.format(base=base, endpoint=endpoint).encode(),
         check=True,
         capture_output=True,
     )
@@ -140,14 +142,18 @@ def cluster(tmp_path_factory, runner_image, base_image) -> Iterator[BatchCluster
         patch.setenv("MOTO_DOCKER_NETWORK_MODE", "host")
         with run_moto(tmp_path_factory.mktemp("batch")) as server:
             cluster = BatchCluster(
-                server, _build(runner_image, "airflow-conda-flow-runner"), _build(base_image, "bare")
+                server,
+                _build(runner_image, "airflow-conda-flow-runner", server.endpoint),
+                _build(base_image, "bare", server.endpoint),
             )
             cluster.make_queues()
             yield cluster
             ids = [job["jobId"] for job in cluster.jobs()]
+            images = (cluster.image, cluster.bare_image)
     for name in docker("ps", "--all", "--format", "{{.Names}}").stdout.split():
         if any(job_id in name for job_id in ids):
             docker("rm", "--force", name, check=False)
+    docker("rmi", *images, check=False)  # only their names, unless nothing else has their layers
 
 
 @pytest.fixture

@@ -194,5 +194,8 @@ def test_batch_that_cannot_be_reached(machine):
     machine.environ["AWS_MAX_ATTEMPTS"] = "1"
     done = machine.run(machine.flow(one_step("pass")), "run")
     assert done.returncode == 1
-    assert "AWS Batch at http://127.0.0.1:9 (AWS_ENDPOINT_URL): cannot look at the job queue" in done.stderr
+    assert (
+        "AWS Batch at http://127.0.0.1:9 (AWS_ENDPOINT_URL_BATCH): cannot look at the job queue"
+        in done.stderr
+    )
     assert "Traceback" not in done.stderr

@@ -182,6 +182,8 @@ def cluster(kubeconfig, runner_image, moto_s3) -> Iterator[KubernetesCluster]:
             *("create", "secret", "generic", SECRET, "--namespace", namespace),
             f"--from-literal=AWS_ACCESS_KEY_ID={ACCESS_KEY}",
             f"--from-literal=AWS_SECRET_ACCESS_KEY={SECRET_KEY}",
+            # For secrets. A pod is told of the endpoint of S3 alone.
+            f"--from-literal=AWS_ENDPOINT_URL_SECRETS_MANAGER={moto_s3.endpoint}",
         )
         yield cluster
     finally:
