@@ -36,6 +36,7 @@ add_place(
         options="airflow_conda_flow.settings.kubernetes:KUBERNETES_OPTIONS",
         unfinished="airflow_conda_flow.compute.kubernetes.unfinished:unfinished_pods",
         things="pods",
+        needs=("kubernetes",),
     )
 )
 add_place(

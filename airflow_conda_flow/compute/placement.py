@@ -73,7 +73,14 @@ class Placement:
         }
 
     def check_reachable(self, settings: Settings) -> None:
-        """Raise ``SettingError`` if a step runs elsewhere and the datastore is a local directory."""
+        """Check that the steps which run elsewhere can be started, and that they can reach the datastore.
+
+        Raises:
+            MissingRequirement: a library that starts them is not installed.
+            SettingError: the datastore is a local directory.
+        """
+        for place in self.places():
+            place.check_installed()
         remote = [place.name for place in self.places() if place.name != LOCAL]
         if remote and settings.datastore != "s3":
             raise SettingError(

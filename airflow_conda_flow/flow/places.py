@@ -6,6 +6,7 @@ shipped into step environments.
 """
 
 import importlib
+import importlib.util
 
 from airflow_conda_flow.flow.requirements import missing_requirement
 
@@ -35,6 +36,7 @@ class Place:
         unfinished: function that finds pods or jobs that runs of a flow have left there, for the commands
             ``list`` and ``kill``; see ``compute.unfinished``. None for a place without such commands.
         things: plural noun for the things that run there, such as ``pods``.
+        needs: top-level modules that the compute imports, and that an extra of the distribution installs.
     """
 
     def __init__(
@@ -49,6 +51,7 @@ class Place:
         prepare: "str | None" = None,
         unfinished: "str | None" = None,
         things: str = "processes",
+        needs: "tuple[str, ...]" = (),
     ) -> None:
         self.name = name
         self.compute = compute
@@ -59,6 +62,18 @@ class Place:
         self.prepare = prepare
         self.unfinished = unfinished
         self.things = things
+        self.needs = needs
+
+    def check_installed(self) -> None:
+        """Raise ``MissingRequirement`` if the compute cannot run for want of a module; import nothing."""
+        for module in self.needs:
+            if importlib.util.find_spec(module) is None:
+                raise missing_requirement(ModuleNotFoundError(name=module), self._steps)
+
+    @property
+    def _steps(self) -> str:
+        """Subject of messages about steps that run there."""
+        return "Steps" if self.name == LOCAL else "Steps with @%s" % self.name
 
     def load(self, part: str) -> "Any":
         """Class, function or constant that the row has under ``part``; its module is imported now.
@@ -74,8 +89,7 @@ class Place:
         try:
             return getattr(importlib.import_module(module), name)
         except ImportError as error:
-            what = "Steps" if self.name == LOCAL else "Steps with @%s" % self.name
-            raise missing_requirement(error, what) from error
+            raise missing_requirement(error, self._steps) from error
 
 
 _PLACES: "dict[str, Place]" = {}
