@@ -111,5 +111,6 @@ class BatchStepOperator(RemoteStepTask, BatchOperator):  # type: ignore[misc]  #
             doing = f"submit a job to the queue {self.job_queue!r}"
             ours = translated(cause, doing) if isinstance(cause, BaseException) else None
             raise (ours or error) from None
-        self._persist_links(context)
+        if hasattr(self, "_persist_links"):  # older providers store the links when they submit the job
+            self._persist_links(context)
         return str(self.job_id)

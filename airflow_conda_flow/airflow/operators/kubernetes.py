@@ -75,13 +75,18 @@ class KubernetesStepOperator(RemoteStepTask, KubernetesPodOperator):
             "startup_timeout": startup_timeout(tried.settings),
         }
 
-    def build_pod_request_obj(self, context: Context | None = None, *, dry_run: bool = False) -> Any:
-        """Pod of the attempt, with Airflow's own labels, after its ``pod_mutation_hook``."""
+    def build_pod_request_obj(self, context: Context | None = None, **keywords: Any) -> Any:
+        """Pod of the attempt, with Airflow's own labels, after its ``pod_mutation_hook``.
+
+        Args:
+            context: Airflow's context of the task.
+            keywords: what the provider of this version knows besides, such as ``dry_run``.
+        """
         # With do_xcom_push the KubernetesPodOperator adds a sidecar that waits for the container's result.
         # Ours is the value that execute returns, so the flag is off while the pod is built.
         pushes, self.do_xcom_push = self.do_xcom_push, False
         try:
-            return super().build_pod_request_obj(context, dry_run=dry_run)
+            return super().build_pod_request_obj(context, **keywords)
         finally:
             self.do_xcom_push = pushes
 

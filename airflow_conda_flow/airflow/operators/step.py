@@ -244,7 +244,7 @@ class StepTask(BaseOperator):
 
     def _tell_outlets(self, context: Context, record: TaskRecord) -> None:
         """Add the names of the run and its last task to the asset event of a finished flow."""
-        names = {
+        names: dict[str, Any] = {
             "flow": record.flow,
             "run_id": record.run_id,
             "step": record.step,
