@@ -166,12 +166,6 @@ class LocalStorage:
                 os.fchmod(fd, _READ_ONLY)
                 remember(fd, digest.hexdigest())
 
-    def read_chunks(self, key: str) -> Iterator[bytes]:
-        """Bytes under ``key``, in order, 4 MiB at a time."""
-        with _reading(self, key), open(self._path(key), "rb", buffering=0) as file:  # noqa: PTH123
-            while block := file.read(_BLOCK):
-                yield block
-
     def exists(self, key: str) -> bool:
         """True if there are bytes under ``key``."""
         return os.path.isfile(self._path(key))  # noqa: PTH113

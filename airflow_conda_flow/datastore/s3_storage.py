@@ -233,11 +233,6 @@ class S3Storage:
         """True unless the object was replaced since that answer: then its ranges may have been a mixture."""
         return answer is None or _state(self.client.head_object(**self._name(key))) == _state(answer)
 
-    def read_chunks(self, key: str) -> Iterator[bytes]:
-        """Bytes under ``key``, in order; a few ranges are downloaded ahead."""
-        with reporting(self.url, key):
-            yield from ranged_chunks(self.client, self._name(key))
-
     def exists(self, key: str) -> bool:
         """True if there are bytes under ``key``."""
         return self.size(key) is not None
