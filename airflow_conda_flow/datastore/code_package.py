@@ -10,7 +10,6 @@ import contextlib
 import hashlib
 import io
 import os
-import secrets
 import shutil
 import zipfile
 from collections import Counter
@@ -23,6 +22,7 @@ from airflow_conda_flow.errors import CorruptData, DatastoreError, NotInDatastor
 from . import layout
 from .atomic_file import new_file_beside, replace, write_all
 from .digest import corrupt
+from .left_behind import clear_once, new_mark
 from .local_storage import LocalStorage
 from .notice import warn
 
@@ -208,6 +208,7 @@ def extract(storage: Storage, sha256: str, cache_dir: str | Path, say: Callable[
             _mend(archive, names, target, say)
             return target
         temporary = _temporary(target)
+        clear_once(target.parent)
         try:
             temporary.mkdir(parents=True)
             for name in names:
@@ -235,7 +236,7 @@ def _archive(
                 got = hashlib.sha256(storage.read_bytes(key)).hexdigest()
                 raise corrupt(storage.url, key, expected=sha256, got=got, advice=_AGAIN)
             return stored
-        cache = LocalStorage(cache_dir)
+        cache = LocalStorage(cache_dir, "cache_dir")
         copy = cache.local_path(key)
         if not cache.holds(key, sha256):
             if copy.exists():
@@ -337,4 +338,4 @@ def _replace(archive: zipfile.ZipFile, name: str, folder: Path) -> None:
 
 
 def _temporary(target: Path) -> Path:
-    return target.with_name(f".{target.name}.{os.getpid()}-{secrets.token_hex(4)}")
+    return target.with_name(f".{target.name}.{new_mark()}")
