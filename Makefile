@@ -7,7 +7,7 @@ CACHE := .cache
 
 export UV_LINK_MODE = copy
 
-.PHONY: demo check test setup lint image clean
+.PHONY: demo check test setup lint image faults clean
 
 # The folders of tests that `make test` runs; tests/real needs Docker and Kubernetes, and skips without them.
 TESTS ?= tests/unit tests/integration
@@ -49,6 +49,11 @@ check: setup
 
 test: lint
 	$(BIN)/pytest --numprocesses=2 $(PYTEST_OPTIONS) $(TESTS)
+
+# A longer run of the tests with faults, such as: make faults ROUNDS=500, or for one seed: ROUNDS=1 SEED=17
+faults: setup
+	ROUNDS=$(or $(ROUNDS),100) SEED=$(or $(SEED),1) $(BIN)/pytest --numprocesses=2 -rP $(PYTEST_OPTIONS) \
+	  tests/integration/faults
 
 clean:
 	rm -rf $(CACHE) build dist

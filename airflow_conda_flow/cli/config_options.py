@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import argparse
-import json
 import os
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 from airflow_conda_flow.errors import ParameterError
 from airflow_conda_flow.flow.members import members_of
+from airflow_conda_flow.flow.parameters.bounded import loads, shown
 from airflow_conda_flow.flow.parameters.config import Config, ConfigOptions, config_options
 from airflow_conda_flow.flow.parameters.config_input import GivenConfigs
 from airflow_conda_flow.flow.parameters.parameters import Parameter
@@ -95,12 +95,12 @@ def _from_variable(names: Sequence[str], environ: Mapping[str, str]) -> dict[str
         if not environ.get(name):
             continue
         try:
-            found = json.loads(environ[name])
+            found = loads(environ[name])
         except ValueError:
             found = None
         if not isinstance(found, dict):
             raise ParameterError(
-                f"{name} is {environ[name]!r}; write a JSON object of config names, such as "
+                f"{name} is {shown(environ[name])}; write a JSON object of config names, such as "
                 '{"settings": "settings.json"}.'
             )
         return found

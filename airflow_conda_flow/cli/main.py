@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import atexit
 import contextlib
+import errno
 import os
 import sys
 from collections.abc import Sequence
@@ -44,7 +45,25 @@ def _program_with(flow_class: type[Any]) -> str | None:
     return os.path.abspath(file) if is_there and file else None  # noqa: PTH100 - as the flow's own is made
 
 
-def main(
+_OF_THE_MACHINE = {
+    errno.EACCES: "Make it readable and writable for this user.",
+    errno.EROFS: "Name a place that can be written: settings are datastore_root and cache_dir, and TMPDIR.",
+    errno.ENOSPC: "Make room there, or set datastore_root, cache_dir or TMPDIR to another disk.",
+    errno.EDQUOT: "Make room there, or set datastore_root, cache_dir or TMPDIR to another disk.",
+    errno.EMFILE: "Raise the limit of open files (ulimit -n), or lower --max-workers.",
+    errno.ENFILE: "The machine has no more files to open. Lower --max-workers.",
+    errno.EAGAIN: "Raise the limit of processes (ulimit -u), or lower --max-workers.",
+    errno.ENOMEM: "The machine has no memory left. Lower --max-workers.",
+}
+"""Errors of the machine, not of a program, and what to do about them."""
+
+
+def _line(error: OSError) -> str:
+    where = f" ({error.filename})" if error.filename is not None else ""
+    return f"This machine refused it: {error.strerror}{where}. {_OF_THE_MACHINE[error.errno or 0]}"
+
+
+def main(  # noqa: PLR0911 - each kind of failure ends it
     flow_class: type[Any], argv: Sequence[str] | None = None, call: tuple[Any, ...] | None = None
 ) -> int:
     """Run the command line of a flow and return the exit code.
@@ -80,5 +99,10 @@ def main(
         return 1
     except BrokenPipeError:
         sys.stderr.close()
+        return 1
+    except OSError as error:
+        if error.errno not in _OF_THE_MACHINE:
+            raise
+        sys.stderr.write(f"{_line(error)}\n")
         return 1
     return code

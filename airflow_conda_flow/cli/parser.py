@@ -8,6 +8,7 @@ import os
 import re
 import sys
 from collections.abc import Callable, Collection, Sequence
+from functools import cache
 from typing import Any, NoReturn
 
 from airflow_conda_flow._version import __version__
@@ -16,12 +17,14 @@ from airflow_conda_flow.cli.refused import ENVIRONMENTS, refused_command, refuse
 from airflow_conda_flow.cli.trigger_option import add_trigger_option
 from airflow_conda_flow.errors import SettingError
 from airflow_conda_flow.flow.definition import FlowDefinition
-from airflow_conda_flow.settings.loading import Settings, load_settings, project_place
+from airflow_conda_flow.settings.loading import Settings, load_settings, project_place, unknown_variables
 
 _NO_CHOICE = re.compile(
     r"argument COMMAND: invalid choice: '(?P<word>.*)' \(choose from (?P<choices>.*)\)$", re.DOTALL
 )
 """Message of argparse for an unknown command; it offers no other way to recognise one."""
+
+_NEGATIVE = re.compile(r"-(\d|\.\d|inf\b|nan\b|Infinity\b)")
 
 # ``pypi`` is accepted too, and means ``conda``.
 _ENVIRONMENTS = ("local", "conda")
@@ -47,6 +50,8 @@ class FlowArgumentParser(argparse.ArgumentParser):
     def __init__(self, **kwargs: Any) -> None:
         # An abbreviated option would become ambiguous when a flow gets a parameter of a similar name.
         super().__init__(allow_abbrev=False, **kwargs)
+        # argparse knows -1 and -.5 as values, but not -1e-3, -1_000, -1,2 or -inf.
+        self._negative_number_matcher = _NEGATIVE
 
     def error(self, message: str) -> NoReturn:
         """Print one message and end the process with exit code 2."""
@@ -83,7 +88,16 @@ class FlowArgumentParser(argparse.ArgumentParser):
 def chosen_settings(arguments: argparse.Namespace) -> Settings:
     """Settings in force, including those from the command line."""
     names = ("datastore", "datastore_root", "cache_dir", "channels", "resolver", "package_suffixes")
+    say_unknown_variables()
     return load_settings({name: getattr(arguments, name) for name in names})
+
+
+@cache
+def say_unknown_variables() -> None:
+    """Print a line for each environment variable that looks like a setting and is none, once."""
+    for name, nearest in unknown_variables(os.environ).items():
+        hint = f" Did you mean {nearest}?" if nearest else ""
+        sys.stderr.write(f"The environment variable {name} is no setting and has no effect.{hint}\n")
 
 
 def given_decorators(arguments: argparse.Namespace) -> list[str]:
@@ -250,7 +264,7 @@ def take_project(arguments: argparse.Namespace, definition: FlowDefinition) -> N
 
 def parse(parser: FlowArgumentParser, argv: Sequence[str]) -> argparse.Namespace:
     """Parsed command line. A usage error ends the process with exit code 2."""
-    arguments, unknown = parser.parse_known_args(argv)
+    arguments, unknown = parser.parse_known_args(_with_values_joined(parser, argv))
     command: FlowArgumentParser = getattr(arguments, "command_parser", parser)
     command.take_late_words(arguments, unknown)
     if unknown:
@@ -263,6 +277,44 @@ def parse(parser: FlowArgumentParser, argv: Sequence[str]) -> argparse.Namespace
                     f"{option} has no effect on {arguments.command!r}. It is for: {', '.join(users)}."
                 )
     return arguments
+
+
+def _with_values_joined(parser: FlowArgumentParser, argv: Sequence[str]) -> list[str]:
+    """The words, with ``--name -value`` as ``--name=-value`` where ``-value`` is no option.
+
+    argparse takes every word that begins with a minus for an option. One that begins with two is left to it:
+    that is more often a misspelt option.
+    """
+    words: list[str] = []
+    options, commands = _options_and_commands(parser)
+    action: argparse.Action | None = None  # of the word before, if that is an option that takes one value
+    for number, word in enumerate(argv):
+        if word == "--":
+            return [*words, *argv[number:]]
+        is_value = word.startswith("-") and not word.startswith("--") and len(word) > 1
+        if action is not None and is_value and word not in options:
+            words[-1] += f"={word}"
+            action = None
+            continue
+        if action is None and word in commands:
+            more, commands = _options_and_commands(commands[word])
+            options = {**options, **more}
+        words.append(word)
+        action = None if action is not None and word not in options else options.get(word)
+        if action is not None and action.nargs is not None:
+            action = None
+    return words
+
+
+def _options_and_commands(
+    parser: argparse.ArgumentParser,
+) -> tuple[dict[str, argparse.Action], dict[str, argparse.ArgumentParser]]:
+    options, commands = {}, {}
+    for action in parser._actions:  # noqa: SLF001 - argparse has no other way to list them
+        options.update(dict.fromkeys(action.option_strings, action))
+        if isinstance(action, argparse._SubParsersAction):  # noqa: SLF001 - see above
+            commands.update(action.choices)
+    return options, commands
 
 
 def _place(parser: FlowArgumentParser, word: str) -> str:

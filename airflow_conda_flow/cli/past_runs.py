@@ -31,6 +31,8 @@ def run_of(catalogue: RunCatalogue, flow: str, word: str) -> TaggedRun:
         ObjectNotFound: there is no such run, or several DAG runs have that id.
     """
     word = word.removeprefix(f"{flow}/")
+    if not word.strip():
+        raise InvalidPathspec("The id of the run is empty. Write one, or leave it out for your latest run.")
     run = catalogue.run(flow, word)
     if run is not None:
         return run

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import errno
 import json
 import os
 import signal
@@ -120,10 +121,12 @@ def start_run(
         ),
         console,
     )
-    # Written before environments are made, so that a caller knows the id from the start. The other file
-    # follows once the run has a manifest: ``Runner`` takes it as the sign that the run has begun.
-    if arguments.run_id_file:
-        write_for_callers("--run-id-file", arguments.run_id_file, run.run_id)
+    for option, path in (
+        ("--run-id-file", arguments.run_id_file),
+        ("--runner-attribute-file", arguments.runner_attribute_file),
+    ):
+        if path:  # before environments are made, which takes minutes
+            check_for_callers(option, path)
     hooks = RunHooks(definition, run, console)
     # Until the scheduler exists a signal raises KeyboardInterrupt, which stops solving and downloading.
     # From then on it tells the scheduler to end the tasks first.
@@ -134,6 +137,9 @@ def start_run(
         ended_by(lambda _number, _frame: scheduler.interrupt()),
     ):
         hooks.has_begun = True
+        # Once the run has a manifest: a caller may take the id to resume the run, whatever happens from here.
+        if arguments.run_id_file:
+            write_for_callers("--run-id-file", arguments.run_id_file, run.run_id)
         if arguments.runner_attribute_file:
             found = {"flow_name": definition.name, "run_id": run.run_id, "metadata": run.datastore_name}
             path = arguments.runner_attribute_file
@@ -155,6 +161,22 @@ def _trigger(arguments: argparse.Namespace, settings: Settings) -> list[dict[str
     return trigger_events(pathspecs, open_catalogue(settings)) if pathspecs else None
 
 
+def check_for_callers(option: str, path: str) -> None:
+    """Raise ``SettingError`` if ``write_for_callers`` would."""
+    folder = Path(path).parent
+    code = errno.ENOENT if not folder.is_dir() else errno.EISDIR if Path(path).is_dir() else None
+    if code is None and not os.access(folder, os.W_OK) and not os.access(path, os.W_OK):
+        code = errno.EACCES
+    if code is not None:
+        raise _unwritable(option, path, OSError(code, os.strerror(code)))
+
+
+def _unwritable(option: str, path: str, error: OSError) -> SettingError:
+    return SettingError(
+        f"{option} {path} cannot be written: {error.strerror}. Name a file in a directory that exists."
+    )
+
+
 def write_for_callers(option: str, path: str, text: str) -> None:
     """Write a file that another program may be waiting for; a regular file appears whole."""
     target = Path(path)
@@ -166,9 +188,7 @@ def write_for_callers(option: str, path: str, text: str) -> None:
         part.write_text(text, encoding="utf-8")
         part.replace(target)
     except OSError as error:
-        raise SettingError(
-            f"{option} {path} cannot be written: {error.strerror}. Name a file in a directory that exists."
-        ) from error
+        raise _unwritable(option, path, error) from error
 
 
 def _positive(text: str) -> int:

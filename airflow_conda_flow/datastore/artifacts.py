@@ -8,8 +8,6 @@ from __future__ import annotations
 
 import contextlib
 import errno
-import os
-import secrets
 import threading
 from typing import TYPE_CHECKING
 
@@ -17,6 +15,7 @@ from airflow_conda_flow.errors import CorruptData, DatastoreUnavailable, NotInDa
 
 from . import layout
 from .digest import corrupt, known_sha256
+from .left_behind import clear_once, new_mark
 from .local_storage import LocalStorage
 from .notice import warn
 
@@ -33,7 +32,7 @@ class ArtifactStore:
     def __init__(self, storage: Storage, cache_dir: Path) -> None:
         self._storage = storage
         # The download cache has the layout of a local datastore: a directory with the same keys.
-        self._files = storage if isinstance(storage, LocalStorage) else LocalStorage(cache_dir)
+        self._files = storage if isinstance(storage, LocalStorage) else LocalStorage(cache_dir, "cache_dir")
         self._is_local = self._files is storage
         self._fetching: dict[str, threading.Lock] = {}
         self._mutex = threading.Lock()
@@ -43,8 +42,13 @@ class ArtifactStore:
 
         The caller removes it.
         """
-        path = self._files.root / ".scratch" / f"{os.getpid()}-{secrets.token_hex(6)}"
-        path.mkdir(parents=True)
+        folder = self._files.root / ".scratch"
+        clear_once(folder)
+        path = folder / new_mark()
+        try:
+            path.mkdir(parents=True)
+        except OSError as error:
+            raise self._files.unavailable("write", ".scratch", error) from error
         return path
 
     def publish(self, path: Path, sha256: str) -> None:

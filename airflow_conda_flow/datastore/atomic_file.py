@@ -8,6 +8,8 @@ import os
 import secrets
 from typing import TYPE_CHECKING
 
+from .left_behind import new_mark
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
@@ -24,7 +26,7 @@ def new_file_beside(path: Path | str) -> Iterator[tuple[str, int]]:
     """
     directory, name = os.path.split(path)
     # The name is cut because most file systems allow 255 bytes, and process and random number are added.
-    temporary = f"{directory}/.{name[:100]}.{os.getpid()}-{secrets.token_hex(4)}.part"
+    temporary = f"{directory}/.{name[:100]}.{new_mark()}.part"
     flags = os.O_CREAT | os.O_EXCL | os.O_RDWR | os.O_CLOEXEC
     try:
         fd = os.open(temporary, flags, 0o666)

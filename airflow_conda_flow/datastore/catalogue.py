@@ -174,7 +174,7 @@ class RunCatalogue:
         """Lock of an environment as a document, None if neither the datastore nor the cache has it."""
         key = layout.lock(platform, spec_id)
         # With a local datastore, locks are in the cache directory only.
-        for storage in (self._storage, LocalStorage(self._datastore.cache_dir)):
+        for storage in (self._storage, LocalStorage(self._datastore.cache_dir, "cache_dir")):
             if (data := read_published(storage, key)) is not None:
                 name = str(storage.local_path(key) or f"{key} in the datastore {storage.url}")
                 return read_lock_document(data, name, spec_id, platform)

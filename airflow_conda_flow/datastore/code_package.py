@@ -6,10 +6,10 @@ mode, and nothing is compressed (zlib's output differs between its versions).
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import io
 import os
-import secrets
 import shutil
 import zipfile
 from collections import Counter
@@ -22,6 +22,7 @@ from airflow_conda_flow.errors import CorruptData, DatastoreError, NotInDatastor
 from . import layout
 from .atomic_file import new_file_beside, replace, write_all
 from .digest import corrupt
+from .left_behind import clear_once, new_mark
 from .local_storage import LocalStorage
 from .notice import warn
 
@@ -44,6 +45,9 @@ _SKIPPED_NAMES = {"__pycache__", "site-packages", "node_modules"}
 _SKIPPED_IF_HOLDING = {"pyvenv.cfg", "conda-meta", "CACHEDIR.TAG"}
 _TIMESTAMP = (1980, 1, 1, 0, 0, 0)  # the earliest time that zip files can state
 _AGAIN = "Start the run again with the same sources: it replaces the damaged bytes."
+_ENCRYPTED = 1  # in the flags of an entry
+# What the files of a package may hold in all; the files are counted when it is built, and may grow meanwhile.
+_MOST_BYTES = 2 * MAX_BYTES
 _MODE = 0o100644  # a regular file, rw-r--r--
 
 
@@ -193,16 +197,18 @@ def extract(storage: Storage, sha256: str, cache_dir: str | Path, say: Callable[
 
     Raises:
         NotInDatastore: there is no such package.
-        CorruptData: its bytes do not match, or a name in it leads out of the directory.
+        CorruptData: its bytes do not match, or it is not what ``build`` makes: no zip, too large, or a name
+            in it leads out of the directory.
     """
     key = layout.code_package(sha256)
     target = Path(cache_dir) / "code" / sha256
-    with zipfile.ZipFile(_archive(storage, key, sha256, cache_dir, say)) as archive:
+    with _opened(_archive(storage, key, sha256, cache_dir, say), key) as archive:
         names = _safe_names(archive, key)
         if target.is_dir():
             _mend(archive, names, target, say)
             return target
         temporary = _temporary(target)
+        clear_once(target.parent)
         try:
             temporary.mkdir(parents=True)
             for name in names:
@@ -230,7 +236,7 @@ def _archive(
                 got = hashlib.sha256(storage.read_bytes(key)).hexdigest()
                 raise corrupt(storage.url, key, expected=sha256, got=got, advice=_AGAIN)
             return stored
-        cache = LocalStorage(cache_dir)
+        cache = LocalStorage(cache_dir, "cache_dir")
         copy = cache.local_path(key)
         if not cache.holds(key, sha256):
             if copy.exists():
@@ -245,12 +251,42 @@ def _archive(
     return copy
 
 
+@contextlib.contextmanager
+def _opened(path: Path, key: str) -> Iterator[zipfile.ZipFile]:
+    """The package as a zip; a verified one that cannot be read was never a code package."""
+    try:
+        with zipfile.ZipFile(path) as archive:
+            yield archive
+    except (zipfile.BadZipFile, NotImplementedError, EOFError) as error:
+        raise CorruptData(f"{key} is no code package: {error}.", _AGAIN) from error
+
+
 def _safe_names(archive: zipfile.ZipFile, key: str) -> list[str]:
-    names = [name for name in archive.namelist() if not name.endswith("/")]
-    for each in names:
-        name = PurePosixPath(each)
-        if name.is_absolute() or ".." in name.parts or "\\" in each:
-            raise CorruptData(f"{key} holds the unsafe name {each!r}.")
+    """Names of the files; all of them can be written below one directory.
+
+    Raises:
+        CorruptData: ``build`` never makes such a package.
+    """
+
+    def refuse(fault: str) -> CorruptData:
+        return CorruptData(f"{key} is no code package: {fault}.", _AGAIN)
+
+    members = [each for each in archive.infolist() if not each.is_dir()]
+    if len(members) > MAX_FILES or sum(each.file_size for each in members) > _MOST_BYTES:
+        raise refuse(f"it holds more than {MAX_FILES:,} files or {_MOST_BYTES // 2**20} MB")
+    names = [each.filename for each in members]
+    known = set(names)
+    if len(known) < len(names):
+        raise refuse(f"it holds the name {Counter(names).most_common(1)[0][0]!r} twice")
+    for each in members:
+        name = PurePosixPath(each.filename)
+        if name.is_absolute() or ".." in name.parts or "\\" in each.filename or str(name) != each.filename:
+            raise refuse(f"it holds the unsafe name {each.filename!r}")
+        if not known.isdisjoint(map(str, name.parents)):
+            raise refuse(f"{each.filename!r} is below one of its files")
+        # Nothing is compressed, so no file can unpack to more than the package's own size.
+        if each.compress_type != zipfile.ZIP_STORED or each.flag_bits & _ENCRYPTED:
+            raise refuse(f"{each.filename!r} is compressed or encrypted")
     return names
 
 
@@ -302,4 +338,4 @@ def _replace(archive: zipfile.ZipFile, name: str, folder: Path) -> None:
 
 
 def _temporary(target: Path) -> Path:
-    return target.with_name(f".{target.name}.{os.getpid()}-{secrets.token_hex(4)}")
+    return target.with_name(f".{target.name}.{new_mark()}")

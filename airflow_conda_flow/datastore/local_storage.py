@@ -31,13 +31,19 @@ _READ_ONLY = 0o444  # ``fetch`` hands out the stored file itself, which nobody m
 
 
 class LocalStorage:
-    """Storage whose keys are paths below ``root``; the first write creates the directory."""
+    """Storage whose keys are paths below ``root``; the first write creates the directory.
+
+    Args:
+        root: the directory.
+        setting: name of the setting that names it, for messages: ``datastore_root`` or ``cache_dir``.
+    """
 
     kind = "local"
 
-    def __init__(self, root: Path | str) -> None:
+    def __init__(self, root: Path | str, setting: str = "datastore_root") -> None:
         self.root = Path(os.path.abspath(Path(root).expanduser()))  # noqa: PTH100  symlinks stay
         self._base = f"{self.root}/"
+        self.setting = setting
         # A hard link never overwrites. A file system without hard links is noticed by the first write.
         self.keeps_first_write = True
 
@@ -118,7 +124,7 @@ class LocalStorage:
         except OSError as error:
             if error.errno == errno.EIO:  # the disk cannot read them any more
                 return False
-            raise _unavailable(self, "read", key, error) from error
+            raise self.unavailable("read", key, error) from error
 
     def move_in(self, path: Path, key: str, sha256: str) -> None:
         """Move the file to ``key`` and make it read-only; copies only from another file system.
@@ -166,12 +172,6 @@ class LocalStorage:
                 os.fchmod(fd, _READ_ONLY)
                 remember(fd, digest.hexdigest())
 
-    def read_chunks(self, key: str) -> Iterator[bytes]:
-        """Bytes under ``key``, in order, 4 MiB at a time."""
-        with _reading(self, key), open(self._path(key), "rb", buffering=0) as file:  # noqa: PTH123
-            while block := file.read(_BLOCK):
-                yield block
-
     def exists(self, key: str) -> bool:
         """True if there are bytes under ``key``."""
         return os.path.isfile(self._path(key))  # noqa: PTH113
@@ -208,6 +208,12 @@ class LocalStorage:
         except (FileNotFoundError, NotADirectoryError):
             return []
 
+    def unavailable(self, verb: str, key: str, error: OSError) -> DatastoreUnavailable:
+        """Error for a failure of the file system; ``verb`` is "read" or "write"."""
+        kind = "cache" if self.setting == "cache_dir" else "datastore"
+        advice = _advice(self.root, self.setting, error)
+        return DatastoreUnavailable(f"The {kind} {self.url} cannot {verb} {key}: {error.strerror}. {advice}")
+
     @contextlib.contextmanager
     def _new_file(self, key: str) -> Iterator[tuple[str, int]]:
         with _writing(self, key), new_file_beside(self.local_path(key)) as opened:
@@ -230,7 +236,7 @@ def _reading(storage: LocalStorage, key: str) -> Iterator[None]:
     except (FileNotFoundError, IsADirectoryError, NotADirectoryError) as error:
         raise NotInDatastore(f"There is no {key} in the datastore {storage.url}.") from error
     except OSError as error:
-        raise _unavailable(storage, "read", key, error) from error
+        raise storage.unavailable("read", key, error) from error
 
 
 @contextlib.contextmanager
@@ -240,19 +246,15 @@ def _writing(storage: LocalStorage, key: str) -> Iterator[None]:
     except OSError as error:
         if isinstance(error, CondaFlowError):
             raise
-        raise _unavailable(storage, "write", key, error) from error
+        raise storage.unavailable("write", key, error) from error
 
 
-def _unavailable(storage: LocalStorage, verb: str, key: str, error: OSError) -> DatastoreUnavailable:
-    return DatastoreUnavailable(
-        f"The datastore {storage.url} cannot {verb} {key}: {error.strerror}. {_advice(storage.root, error)}"
-    )
-
-
-def _advice(root: Path, error: OSError) -> str:
+def _advice(root: Path, setting: str, error: OSError) -> str:
     if error.errno in {errno.ENOSPC, errno.EDQUOT}:
         free = shutil.disk_usage(root).free if root.exists() else 0
-        return f"{free // 2**20} MB are free there: make room, or set datastore_root to another disk."
+        return f"{free // 2**20} MB are free there: make room, or set {setting} to another disk."
     if error.errno in {errno.EACCES, errno.EPERM, errno.EROFS}:
-        return "Make the directory writable for this user, or set datastore_root to another one."
-    return "Set datastore_root to another directory if this one cannot be mended."
+        return f"Make the directory writable for this user, or set {setting} to another one."
+    if error.errno in {errno.EMFILE, errno.ENFILE}:
+        return "Raise the limit of open files (ulimit -n), or lower --max-workers."
+    return f"Set {setting} to another directory if this one cannot be mended."

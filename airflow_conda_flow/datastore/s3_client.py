@@ -9,6 +9,8 @@ from typing import Any
 from airflow_conda_flow.errors import SettingError
 from airflow_conda_flow.settings.loading import metaflow_setting
 
+from .s3_patience import QUIET, Watcher
+
 _METAFLOW = "METAFLOW_S3_ENDPOINT_URL"
 
 
@@ -52,7 +54,8 @@ def _make_client() -> Any:
         max_pool_connections=64,
         # As by default connecting may take 60 s, an unreachable endpoint would cost minutes with the retries.
         connect_timeout=10,
-        read_timeout=60,
+        # Three of these fill the deadline of ``s3_patience.py``.
+        read_timeout=QUIET,
         # Firewalls and load balancers silently drop connections that idle between two requests.
         tcp_keepalive=True,
         # The default since botocore 1.36 sends checksum trailers that other S3 implementations
@@ -65,8 +68,10 @@ def _make_client() -> Any:
     # Not boto3.client: the default session is shared, and creating clients from it is not thread-safe.
     session = boto3.session.Session()
     try:
-        return session.client("s3", config=config, endpoint_url=custom if name == _METAFLOW else None)
+        client = session.client("s3", config=config, endpoint_url=custom if name == _METAFLOW else None)
+        Watcher(client)
     except ValueError as error:
         if custom is None:
             raise
         raise SettingError(f"{name} is {custom!r}: expected a URL with http:// or https://.") from error
+    return client

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import errno
+from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
 
 from airflow_conda_flow.datastore.s3_client import custom_endpoint
@@ -34,6 +35,7 @@ _BAD_RANGE = {"InvalidRange", "416"}
 _CREDENTIALS = (
     "Set AWS_PROFILE, or AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or run where a role is attached."
 )
+_LATER = "That is the service's fault, not a setting's: try again later."
 
 # Error code of an S3 answer -> (what is wrong, what to do).
 ANSWERS = {
@@ -78,9 +80,9 @@ ANSWERS = {
         "that is no bucket name",
         "Set datastore_root to s3://bucket/prefix; bucket names hold a-z, 0-9, '.' and '-'.",
     ),
-    "SlowDown": ("too many requests", "Lower max_workers, or try again later."),
-    "ServiceUnavailable": ("the service is unavailable", "Try again later."),
-    "InternalError": ("the service failed", "Try again later."),
+    "SlowDown": ("the service has too many requests", "Lower max_workers, or try again later."),
+    "ServiceUnavailable": ("the service is unavailable", _LATER),
+    "InternalError": ("the service failed", _LATER),
     "QuotaExceeded": ("the quota is used up", "Make room there, or use another bucket."),
     "InsufficientStorage": ("no space is left", "Make room there, or use another bucket."),
 }
@@ -113,7 +115,14 @@ FAILURES = {
         "the endpoint's certificate is not trusted",
         "Set AWS_CA_BUNDLE to its authority.",
     ),
-    "ReadTimeoutError": ("the endpoint stopped answering", "Try again; check the network."),
+    "ReadTimeoutError": (
+        "the endpoint does not answer",
+        "Try again later; check the network and the service there.",
+    ),
+    "TooSlow": (
+        "the endpoint answers too slowly",
+        "Try again later; check the network and the service there.",
+    ),
     "HTTPClientError": ("the connection broke", "Try again; check the network."),
     "InvalidRegionError": (
         "AWS_DEFAULT_REGION is not a region name",
@@ -134,6 +143,7 @@ _BROKEN = {
     "IncompleteReadError",
     "ReadTimeoutError",
     "ConnectionClosedError",
+    "TooSlow",
 }
 
 
@@ -151,8 +161,34 @@ def answer_code(error: BaseException) -> str | None:
     return str(details.get("Code", ""))
 
 
+def is_services_fault(error: BaseException) -> bool:
+    """True for an answer by which the service says that it failed itself, so that a later try may succeed."""
+    return _status(error) >= HTTPStatus.INTERNAL_SERVER_ERROR
+
+
+def _status(error: BaseException) -> int:
+    response = getattr(error, "response", None)
+    metadata = response.get("ResponseMetadata") if isinstance(response, dict) else None
+    return int((metadata or {}).get("HTTPStatusCode", 0))
+
+
+def may_have_arrived(error: BaseException) -> bool:
+    """True if a failed upload may have stored its object: the answer was lost, or the service failed later.
+
+    ``NoSuchUpload`` is the answer to a completion that is sent again, and to one whose upload another writer
+    of the key has ended.
+    """
+    error = answer_behind(error)
+    if answer_code(error) is not None:
+        return answer_code(error) == "NoSuchUpload" or is_services_fault(error)
+    return type(error).__name__ in _BROKEN - {"ReadTimeoutError", "TooSlow"}  # nothing answers there
+
+
 def _meaning(error: BaseException) -> tuple[str, str] | None:
     code = answer_code(error)
+    if code is not None and code not in ANSWERS and is_services_fault(error):
+        status = _status(error)
+        return f"the service failed ({status if code in {'', str(status)} else f'{status} {code}'})", _LATER
     if code is not None:
         unknown = f"the answer was {code or 'an error without a code'}"
         return ANSWERS.get(code, (unknown, "Check AWS_ENDPOINT_URL and the bucket."))
@@ -164,7 +200,7 @@ def _meaning(error: BaseException) -> tuple[str, str] | None:
 
 def translated(error: BaseException, url: str, key: str) -> CondaFlowError | None:
     """Our error for one of botocore or boto3; None for any other error."""
-    error = _answer_behind(error)
+    error = answer_behind(error)
     if answer_code(error) in MISSING_KEY:
         return NotInDatastore(f"There is no {key} in the datastore {url}.")
     if (meaning := _meaning(error)) is None:
@@ -173,7 +209,7 @@ def translated(error: BaseException, url: str, key: str) -> CondaFlowError | Non
     return DatastoreUnavailable(f"The datastore {url}{_via()} cannot be used: {wrong}. {fix}")
 
 
-def _answer_behind(error: BaseException) -> BaseException:
+def answer_behind(error: BaseException) -> BaseException:
     """The botocore error behind a failed upload, else the error itself.
 
     boto3 raises ``S3UploadFailedError`` with the text of S3's answer only; the answer is in its context.
@@ -192,7 +228,7 @@ def object_error(error: BaseException, url: str) -> CondaFlowError | None:
     """Our error for a failure with an object that a user named; None for an error that is not S3's."""
     if isinstance(error, OSError) and error.errno in {errno.ENOSPC, errno.EDQUOT}:
         return S3NoSpace(f"There is no room on the disk for {url}. Give S3(tmproot=...) another directory.")
-    error = _answer_behind(error)
+    error = answer_behind(error)
     code = answer_code(error)
     if code in _BAD_RANGE:
         return S3InvalidRange(f"{url} has no bytes in that range.")

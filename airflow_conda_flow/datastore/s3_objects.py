@@ -21,7 +21,7 @@ from airflow_conda_flow.errors import S3Failed, S3InvalidRange, S3InvalidURL, S3
 
 from .s3_errors import reporting_object
 from .s3_listing import listed_pages
-from .s3_transfer import PART, RangedDownload, save_range, transfer_config
+from .s3_transfer import PART, RangedDownload, save_range, transfer_config, upload_surely
 
 _AT_ONCE = 32
 """Objects that one call transfers at a time. Many, because a request for a small object mostly waits."""
@@ -193,7 +193,8 @@ class S3Objects:
             "Metadata": {_ATTRIBUTES: file["metadata"]} if file.get("metadata") else None,
         }
         extra = {key: value for key, value in extra.items() if value is not None}
-        with reporting_object(url):
+
+        def send() -> None:
             if path.stat().st_size < PART:
                 # Not upload_file, because boto3 starts a pool of threads for every call of it.
                 with path.open("rb") as body:
@@ -206,6 +207,9 @@ class S3Objects:
                     Config=transfer_config(streams),
                     Callback=self._go_on,
                 )
+
+        with reporting_object(url):
+            upload_surely(send, self._client(), name, path)
         return True
 
     def _go_on(self, _count: int) -> None:

@@ -17,7 +17,7 @@ from .digest import corrupt, remember
 from .s3_client import ClientOfProcess
 from .s3_errors import MISSING_KEY, answer_code, reporting
 from .s3_listing import PAGE, listed_pages
-from .s3_transfer import RangedDownload, ranged_chunks, read_object, transfer_config
+from .s3_transfer import RangedDownload, ranged_chunks, read_object, transfer_config, upload_surely
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -104,7 +104,9 @@ class S3Storage:
                     code = answer_code(error)
                     if code in _REPLACED:
                         self._first_write_wins = True
-                        return False
+                        # A try that was applied and not answered makes the next one fail.
+                        was_tried_again = error.response["ResponseMetadata"].get("RetryAttempts", 0) > 0
+                        return was_tried_again and read_object(self.client, self._name(key))[0] == data
                     if code == "NotImplemented":
                         return self._put_after_look(key, data)
                     if code != "ConditionalRequestConflict" or attempt == _CONFLICTS - 1:
@@ -136,10 +138,13 @@ class S3Storage:
 
     def upload(self, path: Path, key: str, progress: Progress | None = None) -> None:
         """Store the file's bytes under ``key``, in parallel parts if it is large."""
+        name = self._name(key)
+
+        def send() -> None:
+            self.client.upload_file(str(path), *name.values(), Config=transfer_config(), Callback=progress)
+
         with reporting(self.url, key):
-            self.client.upload_file(
-                str(path), *self._name(key).values(), Config=transfer_config(), Callback=progress
-            )
+            upload_surely(send, self.client, name, path)
 
     def holds(self, key: str, sha256: str) -> bool:
         """True if the object has that SHA-256: it is downloaded, without a file, and hashed.
@@ -232,11 +237,6 @@ class S3Storage:
     def _is_still(self, key: str, answer: dict[str, Any] | None) -> bool:
         """True unless the object was replaced since that answer: then its ranges may have been a mixture."""
         return answer is None or _state(self.client.head_object(**self._name(key))) == _state(answer)
-
-    def read_chunks(self, key: str) -> Iterator[bytes]:
-        """Bytes under ``key``, in order; a few ranges are downloaded ahead."""
-        with reporting(self.url, key):
-            yield from ranged_chunks(self.client, self._name(key))
 
     def exists(self, key: str) -> bool:
         """True if there are bytes under ``key``."""

@@ -84,9 +84,6 @@ class Storage(Protocol):
         file behind.
         """
 
-    def read_chunks(self, key: str) -> Iterator[bytes]:
-        """Bytes under ``key``, in order, a few megabytes at a time; nothing is written to disk."""
-
     def exists(self, key: str) -> bool:
         """True if there are bytes under ``key``."""
 

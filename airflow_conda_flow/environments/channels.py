@@ -6,6 +6,7 @@ import os
 from pathlib import Path
 
 from airflow_conda_flow.environments.credentials import split_credential
+from airflow_conda_flow.errors import SettingError
 
 _ALIAS = "https://conda.anaconda.org"
 
@@ -15,15 +16,24 @@ def channel_url(channel: str) -> str:
 
     It has no credentials and no slash at its end.
 
+    Raises:
+        SettingError: it is none of these.
+
     >>> channel_url("conda-forge")
     'https://conda.anaconda.org/conda-forge'
     >>> channel_url("/srv/channel/")
     'file:///srv/channel'
     """
-    if "://" in channel:
-        return public_channel(channel).rstrip("/")
-    if channel.startswith(("/", "./", "../", "~")):
-        return Path(channel).expanduser().absolute().as_uri()
+    try:
+        if "://" in channel:
+            return public_channel(channel).rstrip("/")
+        if channel.startswith(("/", "./", "../", "~")):
+            return Path(channel).expanduser().absolute().as_uri()
+    except RuntimeError as error:  # there is no such user
+        raise SettingError(
+            f"The channel {channel!r} is no directory: {error}. "
+            "Channels are set by CONDA_CHANNELS, the setting channels, or the flow's decorators."
+        ) from error
     alias = public_channel(os.environ.get("CONDA_CHANNEL_ALIAS", _ALIAS))
     return f"{alias.rstrip('/')}/{channel.strip('/')}"
 

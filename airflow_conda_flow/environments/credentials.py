@@ -64,7 +64,13 @@ def split_credential(url: str) -> tuple[str, Credential | None]:
     >>> split_credential("https://user:word@host:81/channel")[0]
     'https://host:81/channel'
     """
-    parts = urlsplit(url)
+    try:
+        parts = urlsplit(url)
+    except ValueError as error:
+        raise SettingError(
+            f"The channel {url!r} is no URL: {error}. Channels are set by CONDA_CHANNELS, the setting "
+            "channels, or the flow's decorators."
+        ) from error
     found: Credential | None = None
     path, netloc = parts.path, parts.netloc
     if path.startswith("/t/"):

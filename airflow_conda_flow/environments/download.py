@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import http.client
+import threading
 import time
 import urllib.error
 import urllib.request
@@ -14,8 +15,13 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from types import MappingProxyType
 
+from airflow_conda_flow.datastore.notice import warn
+
 _CHUNK = 128 * 1024  # small, so that on a slow line too the bar moves and a fetch can be given up
-_TIMEOUT_SECONDS = 60  # without any byte; a slow download as a whole may take longer
+_TIMEOUT_SECONDS = 30  # without any byte; a slow download as a whole may take longer
+_DEADLINE_SECONDS = 90  # for all tries: then none begins, and a try must have the rate below
+_LOWEST_RATE = 2000  # bytes a second; a few downloads share a slow line
+_SAY_AFTER_SECONDS = 10
 _PAUSES_SECONDS = (0.5, 2.0)  # before the second and the third try
 _PASSING_STATUS = {408, 429, 500, 502, 503, 504}  # timed out, throttled or overloaded: may succeed later
 
@@ -53,36 +59,51 @@ def download(
         came += more
         advance(more)
 
+    end = time.monotonic() + _DEADLINE_SECONDS
     for pause in (*_PAUSES_SECONDS, None):
         came = 0
+        waits = threading.Timer(_SAY_AFTER_SECONDS, warn, [f"Waiting for {url}, which does not come."])
+        waits.daemon = True
+        waits.start()
         try:
-            return _stream(url, path, size, count, headers)
+            return _stream(url, path, size, count, headers, waits)
         except (OSError, ValueError, http.client.HTTPException) as error:
             advance(-came)
-            if pause is None or not _may_pass(error):
+            if pause is None or time.monotonic() > end or not _may_pass(error):
                 raise DownloadFailed(_reason(error)) from error
+        finally:
+            waits.cancel()
         time.sleep(pause)
     raise AssertionError("the last try returns or raises")
 
 
 def _stream(
-    url: str, path: Path, size: int, advance: Callable[[int], None], headers: Mapping[str, str]
+    url: str,
+    path: Path,
+    size: int,
+    advance: Callable[[int], None],
+    headers: Mapping[str, str],
+    waits: threading.Timer,
 ) -> str:
     request = urllib.request.Request(url)  # noqa: S310 - channels may be files
     for name, value in headers.items():
         # Channels often redirect to a store elsewhere, which must not receive the credentials.
         request.add_unredirected_header(name, value)
     digest = hashlib.sha256()
-    came = 0
+    came, start = 0, time.monotonic()
     with (
         urllib.request.urlopen(request, timeout=_TIMEOUT_SECONDS) as source,  # noqa: S310 - channels may be files
         path.open("wb") as target,
     ):
-        while chunk := source.read(_CHUNK):
+        while chunk := source.read1(_CHUNK):
+            waits.cancel()
             digest.update(chunk)
             target.write(chunk)
             came += len(chunk)
             advance(len(chunk))
+            took = time.monotonic() - start
+            if took > _DEADLINE_SECONDS and came < took * _LOWEST_RATE:
+                raise TimeoutError(f"only {came} bytes came in {took:.0f} s")
     if came < size:
         raise ConnectionAbortedError(f"it ended after {came} of {size} bytes")
     return digest.hexdigest()

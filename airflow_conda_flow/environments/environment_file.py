@@ -13,6 +13,7 @@ from typing import Any, NoReturn
 
 from airflow_conda_flow.environments.spec import PinnedUrl
 from airflow_conda_flow.errors import FlowDefinitionError
+from airflow_conda_flow.flow.parameters.bounded import OutOfBounds, within_bounds
 
 _DEPENDENCY = re.compile(
     r"^(?P<name>([\w.:/+-]+::)?[\w][\w.-]*?)\s*(==?|\s)\s*(?P<version>\d[\w.!+]*)(?P<build>\s*=\s*\S+)?$"
@@ -81,7 +82,11 @@ class _EnvironmentYml:
         import yaml  # noqa: PLC0415 - only where a flow names such a file
 
         try:
-            content = yaml.safe_load(self._text)
+            content = within_bounds(yaml.safe_load(self._text))
+        except RecursionError:
+            raise FlowDefinitionError("It is nested too deeply.", str(self._path)) from None
+        except OutOfBounds as error:
+            raise FlowDefinitionError(f"It is {error}.", str(self._path)) from error
         except yaml.YAMLError as error:
             mark = getattr(error, "problem_mark", None)
             line = mark.line + 1 if mark else None

@@ -6,7 +6,6 @@ import contextlib
 import errno
 import hashlib
 import os
-import secrets
 import threading
 from collections.abc import Callable, Collection, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -15,6 +14,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from airflow_conda_flow.datastore import layout
+from airflow_conda_flow.datastore.left_behind import clear_once, new_mark
 from airflow_conda_flow.datastore.local_storage import LocalStorage
 from airflow_conda_flow.datastore.publish import publish_once, read_published
 from airflow_conda_flow.datastore.storage import Storage
@@ -77,7 +77,7 @@ class Environments:
         credentials: Credentials | None = None,
     ) -> None:
         self._cache_dir = Path(cache_dir)
-        self._local = LocalStorage(self._cache_dir)
+        self._local = LocalStorage(self._cache_dir, "cache_dir")
         self._storage = storage
         self._resolver = resolver
         self._compile_bytecode = compile_bytecode
@@ -347,6 +347,7 @@ class Environments:
     def _pack(self, storage: Storage, label: str, lock: Lock) -> None:
         self._progress.say(f"Packing the environment of {label} for containers")
         prefix = container_prefix(_prefix_name(lock))
+        clear_once(self._cache_dir / "packing")
         folder = _temporary(self._cache_dir / "packing" / prefix.name)
         try:
             self._install(lock, folder, prefix, compiled=True)
@@ -383,7 +384,7 @@ def _prefix_name(lock: Lock) -> str:
 
 def _temporary(prefix: Path) -> Path:
     """Path of a folder in the prefix's directory that no other process or thread uses."""
-    return prefix.with_name(f".{prefix.name}.{os.getpid()}-{secrets.token_hex(4)}")
+    return prefix.with_name(f".{prefix.name}.{new_mark()}")
 
 
 def _side_by_side(

@@ -39,7 +39,7 @@ def cached_environments(
 ) -> list[CachedEnvironment]:
     """Environments in the cache directory and in an S3 datastore, sorted by platform and spec id."""
     found: dict[tuple[str, str], Lock] = {}
-    for where in (LocalStorage(cache_dir), storage):
+    for where in (LocalStorage(cache_dir, "cache_dir"), storage):
         if where is not None:
             for key in _lock_keys(where):
                 platform, spec_id = layout.lock_of(key)

@@ -3,17 +3,31 @@
 from __future__ import annotations
 
 import hashlib
+import re
 from dataclasses import asdict, dataclass
 from functools import cached_property
 from urllib.parse import unquote
 
+from airflow_conda_flow.errors import PackageError
 from airflow_conda_flow.records.document import stored_bytes
 from airflow_conda_flow.records.lock_document import VERSION, damaged_lock, read_lock_document
+
+_SHA256 = re.compile("[0-9a-f]{64}")
+# Of file names and fields that become parts of paths. File systems allow 255 bytes, some of which temporary
+# names and rattler's ".json" need.
+_PART = re.compile(r"(?!\.)[^/\\\x00-\x1f\x7f]{1,220}")
+_ASK = "Ask whoever runs the channel, or delete the lock that names the package."
 
 
 @dataclass(frozen=True)
 class LockedPackage:
     """One package of a lock.
+
+    Locks and the answers of channels, indexes and solvers are input: a package whose fields would lead out of
+    the folders that they are used in is not made.
+
+    Raises:
+        PackageError: a field cannot be a part of a path.
 
     Attributes:
         name: the package's name.
@@ -47,6 +61,20 @@ class LockedPackage:
     stated: bool
     kind: str = "conda"
 
+    def __post_init__(self) -> None:
+        _ = self.file_name
+        parts = {"name": self.name, "version": self.version, "build": self.build, "subdir": self.subdir}
+        wrong = [name for name, value in parts.items() if value and not _PART.fullmatch(value)]
+        if not _SHA256.fullmatch(self.sha256):
+            wrong.append("sha256")
+        inner = self.python_site_packages_path or ""
+        if inner.startswith("/") or ".." in inner.split("/"):
+            wrong.append("python_site_packages_path")
+        if wrong:
+            raise PackageError(
+                f"The package {self.url} was refused: its {wrong[0]} is {getattr(self, wrong[0])!r}. {_ASK}"
+            )
+
     @property
     def file_name(self) -> str:
         """File name of the archive."""
@@ -54,12 +82,20 @@ class LockedPackage:
 
 
 def file_name_of(url: str) -> str:
-    """File name at the end of an archive's URL.
+    """File name at the end of an archive's URL, safe as the name of a file.
+
+    URLs come from locks, and from the answers of channels, indexes and solvers.
+
+    Raises:
+        PackageError: it is no name of a file: empty, hidden, too long, or a path.
 
     >>> file_name_of("https://host/linux-64/a-1%2B2-0.conda#sha256=12")
     'a-1+2-0.conda'
     """
-    return unquote(url.split("#", 1)[0].split("?", 1)[0].rsplit("/", 1)[-1])
+    name = unquote(url.split("#", 1)[0].split("?", 1)[0].rsplit("/", 1)[-1])
+    if not _PART.fullmatch(name):
+        raise PackageError(f"The package {url} was refused: {name!r} cannot be the name of its file. {_ASK}")
+    return name
 
 
 @dataclass(frozen=True)
@@ -105,6 +141,8 @@ class Lock:
             packages = tuple(
                 LockedPackage(**{**each, "depends": tuple(each["depends"])}) for each in document["packages"]
             )
+        except PackageError as error:
+            raise damaged_lock(name, str(error)) from error
         except (KeyError, TypeError) as error:  # only a lock without a checksum gets here
             raise damaged_lock(name, f"a package in it cannot be read ({error})") from error
         return cls(spec_id, platform, packages)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import os
-import secrets
 import shutil
 import threading
 from collections.abc import Callable, Iterable, Iterator
@@ -13,6 +12,7 @@ from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
 from pathlib import Path
 
 from airflow_conda_flow.datastore import layout
+from airflow_conda_flow.datastore.left_behind import clear_once, new_mark
 from airflow_conda_flow.datastore.local_storage import LocalStorage
 from airflow_conda_flow.datastore.storage import Storage
 from airflow_conda_flow.environments.credentials import Credentials
@@ -199,7 +199,8 @@ class PackageStore:
 
         folder = self._local.root / "packages"
         folder.mkdir(parents=True, exist_ok=True)
-        partial = folder / f".{file_name_of(url)}.{os.getpid()}-{secrets.token_hex(4)}.part"
+        clear_once(folder)
+        partial = folder / f".{file_name_of(url)[:100]}.{new_mark()}.part"
         asked, headers = self._credentials.request(url)
         try:
             yield partial, download(asked, partial, size, advance, headers)

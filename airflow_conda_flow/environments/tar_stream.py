@@ -2,13 +2,13 @@
 
 ``tarfile`` needs 0.1 ms to read a file, which for the thousands of files of an environment takes longer than
 everything else. This reader supports only what ``pack`` writes (GNU format: files, folders, links, long
-names). It decompresses and hashes in a separate thread while files are written.
+names). It decompresses in a separate thread while files are written. It writes into folders that the archive
+itself has made, never through a link, and never more than it is told.
 """
 
 from __future__ import annotations
 
 import errno
-import hashlib
 import os
 import queue
 import tarfile
@@ -22,10 +22,11 @@ import zstandard
 from airflow_conda_flow.errors import CorruptData
 
 _LEVEL = 3  # zstd's default
-# Compressed bytes that are hashed and decompressed at a time. Together with ``_AHEAD``, the number of
-# decompressed pieces that wait to be written, this limits the memory that a container needs for unpacking.
+# Bytes that are decompressed at a time. Together with ``_AHEAD``, the number of pieces that wait to be
+# written, this limits the memory that a container needs for unpacking.
 _PIECE = 256 * 1024
 _AHEAD = 32
+_LONGEST_NAME = 64 * 1024  # bytes of a name or a link's target; Linux allows 4096
 _BLOCK = 512  # headers and contents are padded to this in a tar file
 _MODES = 0o777  # permissions only: no setuid or setgid bit comes from an archive
 _NO_SUCH_ENTRY = frozenset(
@@ -58,26 +59,27 @@ def pack(folder: Path, file: BinaryIO) -> None:
             archive.add(entry, entry.name, filter=_without_owner)
 
 
-def unpack(chunks: Iterator[bytes], target: Path) -> str:
-    """Unpack a stream into the new folder ``target``; returns the stream's sha256 in hex.
+def unpack(file: BinaryIO, target: Path, most: int) -> None:
+    """Unpack a stream, whose digest the caller has verified, into the new folder ``target``.
 
-    The caller must compare the digest before anything in the folder is used.
+    Args:
+        file: the stream.
+        target: the folder.
+        most: number of bytes that the stream may have when it is decompressed.
 
     Raises:
-        CorruptData: the stream is not what ``pack`` writes.
+        CorruptData: the stream is not what ``pack`` writes, or is larger.
     """
-    digest = hashlib.sha256()
     target.mkdir(parents=True)
     try:
-        with _Ahead(_decompressed(chunks, digest)) as blocks:
-            _Unpacking(target).run(_Reader(blocks))
+        with _Ahead(_decompressed(file)) as blocks:
+            _Unpacking(target).run(_Reader(blocks, most))
     except (zstandard.ZstdError, EOFError, OverflowError, ValueError) as error:
         raise CorruptData(f"The packed environment cannot be read: {error}.") from error
     except OSError as error:
         if error.errno not in _NO_SUCH_ENTRY:
             raise
         raise CorruptData(f"The packed environment cannot be read: {error}.") from error
-    return digest.hexdigest()
 
 
 def _without_owner(entry: tarfile.TarInfo) -> tarfile.TarInfo:
@@ -87,15 +89,10 @@ def _without_owner(entry: tarfile.TarInfo) -> tarfile.TarInfo:
     return entry
 
 
-def _decompressed(chunks: Iterator[bytes], digest: hashlib._Hash) -> Iterator[bytes]:
-    decompressor = zstandard.ZstdDecompressor().decompressobj()
-    for chunk in chunks:
-        view = memoryview(chunk)
-        for start in range(0, len(view), _PIECE):
-            piece = view[start : start + _PIECE]
-            digest.update(piece)
-            if data := decompressor.decompress(piece):
-                yield data
+def _decompressed(file: BinaryIO) -> Iterator[bytes]:
+    stream = zstandard.ZstdDecompressor().stream_reader(file, closefd=False)
+    while data := stream.read(_PIECE):
+        yield data
 
 
 class _Ahead:
@@ -138,10 +135,10 @@ class _Ahead:
 
 
 class _Reader:
-    """Reader of exact numbers of bytes from a stream of blocks of any size."""
+    """Reader of exact numbers of bytes from a stream of blocks of any size, ``most`` bytes in all."""
 
-    def __init__(self, blocks: Iterator[bytes]) -> None:
-        self._blocks = blocks
+    def __init__(self, blocks: Iterator[bytes], most: int) -> None:
+        self._blocks = _bounded(blocks, most)
         self._view = memoryview(b"")
 
     def pieces(self, size: int) -> Iterator[memoryview]:
@@ -165,9 +162,18 @@ class _Reader:
         return b"".join(self.pieces(size))
 
     def skip_rest(self) -> None:
-        """Read to the end: the digest is that of the whole stream."""
+        """Read to the end: a stream that breaks off or is too large is noticed there."""
         for _ in self._blocks:
             pass
+
+
+def _bounded(blocks: Iterator[bytes], most: int) -> Iterator[bytes]:
+    came = 0
+    for block in blocks:
+        came += len(block)
+        if came > most:
+            raise ValueError(f"it is larger than {most:,} bytes when it is unpacked")
+        yield block
 
 
 class _Unpacking:
@@ -175,6 +181,10 @@ class _Unpacking:
 
     def __init__(self, target: Path) -> None:
         self._target = os.fsencode(target)
+        # What the archive has made. ``pack`` writes a folder before what it holds, and a file before another
+        # link to it, so everything else is an attempt to reach what is not the archive's.
+        self._folders = {b""}
+        self._files: set[bytes] = set()
         self._name = b""
         self._link = b""
 
@@ -187,6 +197,8 @@ class _Unpacking:
                 raise ValueError("an entry of a negative size")
             kind = header[156:157]
             if kind in {_LONG_NAME, _LONG_LINK}:
+                if size > _LONGEST_NAME:
+                    raise ValueError(f"a name of {size:,} bytes")
                 text = reader.take(size).rstrip(b"\0")
                 reader.take(-size % _BLOCK)
                 if kind == _LONG_NAME:
@@ -206,7 +218,8 @@ class _Unpacking:
 
     def _write(self, name: bytes, header: bytes, pieces: Iterator[memoryview]) -> None:
         time = _number(header[136:148])
-        descriptor = os.open(self._inside(name), os.O_WRONLY | os.O_CREAT | os.O_EXCL, _mode(header))
+        path = self._new(name, self._files)
+        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, _mode(header))
         try:
             for piece in pieces:
                 _write_all(descriptor, piece)
@@ -215,20 +228,25 @@ class _Unpacking:
             os.close(descriptor)
 
     def _make(self, kind: bytes, name: bytes, link: bytes, header: bytes) -> None:
-        path = self._inside(name)
         if kind == _FOLDER:
+            path = self._new(name.rstrip(b"/"), self._folders)
             os.mkdir(path, _mode(header) | 0o700)  # noqa: PTH102 - names are bytes
         elif kind == _SYMLINK:
-            os.symlink(link, path)  # noqa: PTH211 - names are bytes
+            os.symlink(link, self._new(name, set()))  # noqa: PTH211 - names are bytes
         elif kind == _LINK:
-            os.link(self._inside(link), path)
+            if link not in self._files:
+                raise ValueError(f"a link to {link!r}, which is no file of it")
+            os.link(self._target + b"/" + link, self._new(name, self._files))
         else:
             raise ValueError(f"an entry of the unknown kind {kind!r}")
 
-    def _inside(self, name: bytes) -> bytes:
-        if name.startswith(b"/") or b".." in name.split(b"/"):
+    def _new(self, name: bytes, kind: set[bytes]) -> bytes:
+        """Path of a new entry, whose name is added to ``kind``; its folder must be the archive's."""
+        folder, _, last = name.rpartition(b"/")
+        if last in {b"", b".", b".."} or folder not in self._folders or name.startswith(b"/"):
             raise ValueError(f"the unsafe name {name!r}")
-        return self._target + b"/" + name.rstrip(b"/")
+        kind.add(name)
+        return self._target + b"/" + name
 
 
 def _mode(header: bytes) -> int:

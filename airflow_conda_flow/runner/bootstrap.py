@@ -33,6 +33,8 @@ HINT = "or base the image on the runner image, as docs/containers.md says."
 METADATA = "http://169.254.169.254"
 CONTAINER = "http://169.254.170.2"
 TRIES = 4  # as the boto3 client of the datastore has max_attempts=4
+DEADLINE = 90  # seconds: then nothing is tried again, and an answer must come at the rate below
+LOWEST_RATE = 10000  # bytes a second
 PASSING = (429, 500, 502, 503, 504)  # throttled or overloaded: the same request may succeed later
 
 
@@ -103,7 +105,7 @@ def open_object(bucket: str, key: str, region: str, keys: "tuple[str, str, str |
         names,
         "".join("%02x" % byte for byte in signature),
     )
-    return urllib.request.urlopen(urllib.request.Request(endpoint + path, headers=headers), timeout=60)
+    return urllib.request.urlopen(urllib.request.Request(endpoint + path, headers=headers), timeout=30)
 
 
 def open_anywhere(bucket: str, key: str) -> "Any":
@@ -119,42 +121,37 @@ def open_anywhere(bucket: str, key: str) -> "Any":
         return open_object(bucket, key, right, keys)
 
 
-class Hashed:
-    """Stream that hashes the bytes that are read from it."""
-
-    def __init__(self, stream: "Any") -> None:
-        self.stream, self.digest = stream, hashlib.sha256()
-
-    def read(self, size: int) -> bytes:
-        """Next bytes of the stream; empty at its end."""
-        data: bytes = self.stream.read(size)
-        self.digest.update(data)
-        return data
-
-    def check(self, sha256: str) -> None:
-        """Raise OSError unless the bytes that were read have this sha256."""
-        if self.digest.hexdigest() != sha256:
-            raise OSError(
-                "it is damaged, its sha256 is %s: delete it, and the next run stores it again"
-                % self.digest.hexdigest()
-            )
+def save(answer: "Any", path: str, sha256: str) -> None:
+    """Write the answer's bytes to a file and verify them. An answer that nearly stands still fails."""
+    digest, came, start = hashlib.sha256(), 0, time.monotonic()
+    with open(path, "wb") as file:
+        while True:
+            data: bytes = answer.read1(1 << 20)
+            if not data:
+                break
+            digest.update(data)
+            file.write(data)
+            came += len(data)
+            if time.monotonic() - start > DEADLINE + came / LOWEST_RATE:
+                raise OSError("only %d bytes came in %d s" % (came, time.monotonic() - start))
+    if digest.hexdigest() != sha256:
+        message = "it is damaged, its sha256 is %s: delete it, and the next run stores it again"
+        raise OSError(message % digest.hexdigest())
 
 
 def unpack(bucket: str, key: str, sha256: str, target: str) -> None:
-    """Unpack the archive to ``target``, which appears only after the archive's sha256 was verified."""
+    """Verify the archive's sha256, then unpack it to ``target``, which appears whole."""
     folder = os.path.dirname(target)
     os.makedirs(folder, exist_ok=True)
     temporary = tempfile.mkdtemp(dir=folder, prefix=".runner-")
     try:
+        packed = os.path.join(temporary, "archive")
         with open_anywhere(bucket, key) as answer:
-            stream: "Any" = Hashed(answer)
-            with tarfile.open(fileobj=stream, mode="r|gz") as archive:
-                options: "Any" = {"filter": "tar"} if hasattr(tarfile, "tar_filter") else {}
-                archive.extractall(temporary, **options)
-            # tarfile stops at the end of the archive; the digest needs the stream's last bytes too.
-            while stream.read(1 << 20):
-                pass
-        stream.check(sha256)
+            save(answer, packed, sha256)
+        with tarfile.open(packed, "r:gz") as archive:
+            options: "Any" = {"filter": "tar"} if hasattr(tarfile, "tar_filter") else {}
+            archive.extractall(temporary, **options)
+        os.remove(packed)
         os.chmod(temporary, 0o755)
         os.rename(temporary, target)
     except BaseException:
@@ -166,15 +163,17 @@ def fetch(url: str, target: str) -> None:
     """Unpack the archive into ``target``; failures that may be temporary are tried again."""
     bucket, _, key = url[len("s3://") :].partition("/")
     sha256 = key.rpartition("/")[2].partition(".")[0]
+    end = time.monotonic() + DEADLINE
     for left in reversed(range(TRIES)):
         try:
             unpack(bucket, key, sha256, target)
         except urllib.error.HTTPError as error:
             if not left or error.code not in PASSING:
                 raise OSError("S3 answers %d %s" % (error.code, error.reason)) from error
-        except (OSError, EOFError, tarfile.TarError):
-            if not left:
+        except (OSError, EOFError, tarfile.TarError) as error:
+            if not left or time.monotonic() > end:
                 raise
+            sys.stderr.write("The runner cannot be fetched yet: %s. Trying again.\n" % error)
         else:
             return
         time.sleep(0.5 * 2 ** (TRIES - 1 - left))

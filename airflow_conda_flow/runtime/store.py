@@ -1,5 +1,6 @@
 """Artifacts of one task in the step process: read on first access, written at the end."""
 
+import errno
 import os
 
 from airflow_conda_flow.errors import ArtifactError, CondaFlowError, UnpicklableArtifact
@@ -13,6 +14,7 @@ if TYPE_CHECKING:
     from airflow_conda_flow.runtime.protocol import MessageStream
 
 _IMMUTABLE = (type(None), bool, int, float, complex, str, bytes)  # the same object is the same value
+_OF_THE_DISK = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EIO)
 _MOST_PARTS = 1000  # per container; keeps the search for an unpicklable part short
 
 
@@ -63,13 +65,29 @@ class ArtifactClient:
 
         Raises:
             UnpicklableArtifact: the value cannot be pickled; the message names the attribute, step and type.
+            ArtifactError: the disk is full, or cannot be written.
         """
         path = os.path.join(self._scratch, "artifact-%d" % self._written)
         self._written += 1
         try:
             ref = pickling.dump_to_file(value, path, self._protocol)
-        except (MemoryError, OSError):
+        except MemoryError:
             raise
+        except OSError as cause:
+            if cause.errno not in _OF_THE_DISK:
+                raise  # of the value's own pickling
+            os.unlink(path)  # makes room for the record of this failure
+            raise ArtifactError(
+                "self.%s of step %r cannot be stored in %s: %s. Make room there, or set datastore_root (with "
+                "S3: cache_dir) to another disk." % (name, self._step, self._scratch, cause.strerror)
+            ) from cause
+        except RecursionError as cause:
+            os.unlink(path)
+            raise UnpicklableArtifact(
+                "self.%s of step %r cannot be stored: it is a %s that is nested too deeply to be pickled. "
+                "Flatten it, or raise sys.setrecursionlimit() in the step before it ends."
+                % (name, self._step, pickling.type_name(value))
+            ) from cause
         except Exception as cause:
             os.unlink(path)
             raise UnpicklableArtifact(self._explain(name, value, cause)) from cause

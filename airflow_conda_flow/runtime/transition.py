@@ -1,5 +1,7 @@
 """Transition that a call of ``self.next`` asks for, checked against the graph."""
 
+from itertools import islice
+
 from airflow_conda_flow.errors import TransitionError
 from airflow_conda_flow.flow.constants import flow_constants
 from airflow_conda_flow.flow.decorators.base import nearest
@@ -12,6 +14,7 @@ if TYPE_CHECKING:
 
 _INDEXABLE = (list, tuple, range)  # stored unchanged; any other iterable becomes a list
 _NAMES_ITSELF = (str, int, float, bool)  # types whose short values serve as display names
+_MOST_SPLITS = 100000  # of what is no list: an iterator may have no end, and memory has
 _LONGEST_NAME = 60  # characters
 _LONGEST_INT = 200  # bits; Python refuses to print much longer integers
 
@@ -153,14 +156,21 @@ def _splits(flow: "Any", step: str, foreach: str) -> SplitValues:
             "Assign a list to it before self.next()." % (step, foreach, nearest(foreach, _attributes(flow)))
         ) from None
     try:
-        values = value if isinstance(value, _INDEXABLE) else list(value)
-        if iter(value) is value:  # an iterator is used up now, so the list replaces it
+        values = value if isinstance(value, _INDEXABLE) else list(islice(iter(value), _MOST_SPLITS + 1))
+        if (
+            iter(value) is value and len(values) <= _MOST_SPLITS
+        ):  # an iterator is used up now, so the list replaces it
             vars(flow)[foreach] = value = values
     except TypeError:
         raise TransitionError(
             "The foreach of step %r runs over self.%s, which is a %s. Make it a list."
             % (step, foreach, type(value).__name__)
         ) from None
+    if values is not value and len(values) > _MOST_SPLITS:
+        raise TransitionError(
+            "The foreach of step %r runs over self.%s, which is a %s of more than %d values, or without "
+            "an end. Make it a list if it has one." % (step, foreach, type(value).__name__, _MOST_SPLITS)
+        )
     if len(values) == 0:
         raise TransitionError(
             "The foreach of step %r has nothing to run over: self.%s is empty." % (step, foreach)

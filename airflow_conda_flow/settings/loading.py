@@ -14,6 +14,7 @@ An empty text counts as not set, except on the command line. The table of places
 
 from __future__ import annotations
 
+import difflib
 import json
 import os
 import re
@@ -28,6 +29,7 @@ from airflow_conda_flow.flow.places import places
 from airflow_conda_flow.settings.option import FoundText, Option
 from airflow_conda_flow.settings.remote import REMOTE_OPTIONS
 
+_LONGEST_PATH, _LONGEST_PART = 3000, 255  # bytes; Linux has 4096 for a path, and ours continue below it
 _VERSION = re.compile(r"\d+(\.\d+)*")
 HOME = "~/.airflow-conda-flow"
 """Directory for the defaults of the local datastore and the cache."""
@@ -148,6 +150,15 @@ _OPTIONS = (
     ),
 )
 """Settings that do not depend on where steps run."""
+# Variables that are no settings, and those that are named after a flow's parameters or are the tests' own.
+_OTHER_VARIABLES = (
+    "CONDA_FLOW_CONFIG",
+    "CONDA_FLOW_CONFIG_VALUE",
+    "CONDA_FLOW_REQUEST",
+    "CONDA_FLOW_RUNNER",
+    "CONDA_FLOW_TEMPDIR",
+)
+_PREFIXES = ("CONDA_FLOW_RUN_", "CONDA_FLOW_TEST_")
 # Metaflow has a root for each kind of datastore and we have one for all: the kind decides which alias counts.
 _LOCAL_ROOT_ALIAS = "METAFLOW_DATASTORE_SYSROOT_LOCAL"
 _S3_ROOT_ALIAS = "METAFLOW_DATASTORE_SYSROOT_S3"
@@ -209,6 +220,16 @@ def options() -> tuple[Option, ...]:
     return (*_OPTIONS, *REMOTE_OPTIONS, *(option for each in own for option in each))
 
 
+def unknown_variables(environ: Mapping[str, str]) -> dict[str, str]:
+    """Environment variables that begin as ours do and are none, each with the nearest of ours or ""."""
+    known = [option.environment_variable for option in options()] + list(_OTHER_VARIABLES)
+    found = {}
+    for name in sorted(environ):
+        if name.startswith("CONDA_FLOW_") and name not in known and not name.startswith(_PREFIXES):
+            found[name] = next(iter(difflib.get_close_matches(name, known, n=1)), "")
+    return found
+
+
 def load_settings(
     overrides: Mapping[str, str | None] | None = None,
     fallbacks: Mapping[str, str | None] | None = None,
@@ -238,7 +259,7 @@ def load_settings(
             f"{channels_source} names no channel: {channels_text!r}. "
             "Write one or more, such as 'conda-forge'."
         )
-    cache_dir, _ = lookup.find("cache_dir")
+    cache_dir, cache_source = lookup.find("cache_dir")
     resolver, _ = lookup.find("resolver")
     aws_conn_id, _ = lookup.find("aws_conn_id")
     channel_conn_id, _ = lookup.find("channel_conn_id")
@@ -247,7 +268,7 @@ def load_settings(
         datastore=datastore,
         datastore_root=root,
         datatools_root=_datatools_root(datastore, root, lookup),
-        cache_dir=Path(cache_dir).expanduser().absolute(),
+        cache_dir=_directory(cache_dir, cache_source),
         channels=channels,
         package_suffixes=tuple(
             part.strip() for part in lookup.find("package_suffixes").text.split(",") if part.strip()
@@ -378,8 +399,7 @@ def _datastore_root(datastore: str, lookup: _Lookup) -> str:
                 "The datastore is s3, but it has no root. Set --datastore-root, or "
                 "CONDA_FLOW_DATASTORE_ROOT, to s3://bucket/prefix."
             )
-        parts = urlsplit(root)
-        if parts.scheme != "s3" or not parts.netloc:
+        if not _is_s3(root):
             raise SettingError(
                 f"{source} is {root!r}; an S3 datastore takes s3://bucket or s3://bucket/prefix. "
                 "For a directory, set --datastore local."
@@ -389,21 +409,56 @@ def _datastore_root(datastore: str, lookup: _Lookup) -> str:
         raise SettingError(
             f"{source} is {root!r}; a local datastore takes a directory. For S3, set --datastore s3."
         )
-    return str(Path(root or f"{HOME}/datastore").expanduser().absolute())
+    return str(_directory(root or f"{HOME}/datastore", source))
+
+
+def _directory(text: str, source: str) -> Path:
+    """Absolute path of a directory that need not exist.
+
+    Raises:
+        SettingError: there can be no such directory; ``source`` says where the text comes from.
+    """
+    try:
+        path = Path(text).expanduser().absolute()
+    except RuntimeError as error:
+        user = text.partition("/")[0]
+        why = f"there is no user {user[1:]}" if user != "~" else "this user has no home directory; set HOME"
+        raise SettingError(f"{source} is {text!r}, but {why}. Write another directory.") from error
+    if "\0" in text or any(ord(each) < ord(" ") for each in text):
+        raise SettingError(f"{source} is {text!r}; a directory takes no control characters.")
+    if len(os.fsencode(path)) > _LONGEST_PATH or any(len(os.fsencode(p)) > _LONGEST_PART for p in path.parts):
+        raise SettingError(
+            f"{source} is {text[:60]!r}... of {len(text)} characters: too long for a directory. "
+            "Write a shorter one."
+        )
+    return path
+
+
+def _is_s3(text: str) -> bool:
+    try:
+        parts = urlsplit(text)
+    except ValueError:  # a bracket of an IPv6 address that is none
+        return False
+    return parts.scheme == "s3" and bool(parts.netloc)
 
 
 def _datatools_root(datastore: str, datastore_root: str, lookup: _Lookup) -> str | None:
     root, source = lookup.find("datatools_s3root")
     if not root:
         return f"{datastore_root}/data" if datastore == "s3" else None
-    parts = urlsplit(root)
-    if parts.scheme != "s3" or not parts.netloc:
+    if not _is_s3(root):
         raise SettingError(f"{source} is {root!r}; it takes s3://bucket or s3://bucket/prefix.")
     return root.rstrip("/")
 
 
 def _metaflow_file(environ: Mapping[str, str]) -> Path:
-    home = Path(environ.get("METAFLOW_HOME") or "~/.metaflowconfig").expanduser()
+    stated = environ.get("METAFLOW_HOME")
+    try:
+        home = _directory(stated or "~/.metaflowconfig", "The environment variable METAFLOW_HOME")
+    except SettingError:
+        if stated:
+            raise
+        home = Path("/nonexistent")  # this user has no home directory, and so no such file
     profile = environ.get("METAFLOW_PROFILE")
     return home / (f"config_{profile}.json" if profile else "config.json")
 
@@ -418,6 +473,8 @@ def _metaflow_configuration(environ: Mapping[str, str]) -> Mapping[str, Any]:
         raise SettingError(f"{path} cannot be read: {error.strerror}.") from error
     try:
         content = json.loads(data.decode("utf-8"))
+    except RecursionError:
+        raise SettingError(f"{path} is nested too deeply. Mend it or remove it.") from None
     except ValueError as error:
         raise SettingError(f"{path} is not valid JSON: {error}. Mend it or remove it.") from error
     if not isinstance(content, dict):

@@ -7,7 +7,7 @@ import json
 import pytest
 
 from airflow_conda_flow.errors import SettingError
-from airflow_conda_flow.settings.loading import load_settings, metaflow_setting
+from airflow_conda_flow.settings.loading import load_settings, metaflow_setting, options, unknown_variables
 
 S3 = "METAFLOW_DATASTORE_SYSROOT_S3"
 CHOSEN = {"METAFLOW_DEFAULT_DATASTORE": "s3", S3: "s3://from-metaflow/root/"}
@@ -83,3 +83,74 @@ def test_a_setting_of_metaflows_that_is_no_text(tmp_path):
         SettingError, match=r"METAFLOW_S3_ENDPOINT_URL in .*config\.json is 9000; it takes a text"
     ):
         metaflow_setting("METAFLOW_S3_ENDPOINT_URL", {"METAFLOW_HOME": str(tmp_path)})
+
+
+LONG = "a" * 300
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "fault"),
+    [
+        ("CONDA_FLOW_CACHE_DIR", "~nosuchuser/cache", "there is no user nosuchuser"),
+        ("CONDA_FLOW_CACHE_DIR", f"/tmp/{LONG}", "too long for a directory"),
+        ("CONDA_FLOW_CACHE_DIR", "/tmp/" + "a/" * 4000, "too long for a directory"),
+        ("CONDA_FLOW_CACHE_DIR", "/tmp/a\nb", "no control characters"),
+        ("CONDA_FLOW_DATASTORE_ROOT", "~nosuchuser", "there is no user nosuchuser"),
+        ("CONDA_FLOW_DATASTORE_ROOT", f"/tmp/{LONG}", "too long for a directory"),
+        ("METAFLOW_DATASTORE_SYSROOT_LOCAL", f"/tmp/{LONG}", "too long for a directory"),
+        ("METAFLOW_HOME", "~nosuchuser", "there is no user nosuchuser"),
+        ("CONDA_FLOW_DATATOOLS_S3ROOT", "s3://[x", "it takes s3://bucket"),
+    ],
+)
+def test_a_value_that_can_be_no_place(name, value, fault):
+    """One line that names where the value comes from, and never more of it than a person reads."""
+    with pytest.raises(SettingError) as caught:
+        load_settings(environ={name: value})
+    assert str(caught.value).startswith(f"The environment variable {name} is ")
+    assert fault in str(caught.value)
+    assert "\n" not in str(caught.value)
+    assert len(str(caught.value)) < 300
+
+
+def test_a_root_in_s3_that_is_no_url():
+    """A bracket in it is no IPv6 address."""
+    with pytest.raises(
+        SettingError, match=r"^--datastore-root is 's3://\[x'; an S3 datastore takes s3://bucket"
+    ):
+        load_settings({"datastore": "s3", "datastore_root": "s3://[x"}, environ={})
+
+
+def test_a_user_without_a_home(monkeypatch):
+    """Only what lies in the home directory is a fault then, and the message says what to set."""
+    monkeypatch.setattr(
+        "os.path.expanduser", lambda path: path
+    )  # as for a user that the system does not know
+    with pytest.raises(SettingError, match="this user has no home directory; set HOME"):
+        load_settings(environ={})
+    settings = load_settings({"cache_dir": "/a", "datastore_root": "/b"}, environ={})
+    assert str(settings.cache_dir) == "/a"
+
+
+@pytest.mark.parametrize(
+    ("name", "near"),
+    [
+        ("CONDA_FLOW_DATSTORE", "CONDA_FLOW_DATASTORE"),
+        ("CONDA_FLOW_CACHEDIR", "CONDA_FLOW_CACHE_DIR"),
+        ("CONDA_FLOW_BATCH_QUEU", "CONDA_FLOW_BATCH_QUEUE"),
+        ("CONDA_FLOW_XYZZY", None),
+    ],
+)
+def test_a_variable_that_is_no_setting(name, near):
+    """It is found, with the nearest name; variables that are ours are not."""
+    known = {option.environment_variable: "x" for option in options()}
+    others = {
+        "CONDA_FLOW_RUN_ALPHA": "1",
+        "CONDA_FLOW_TEMPDIR": "/",
+        "CONDA_FLOW_RUNNER": "s3://x",
+        "HOME": "/",
+    }
+    assert unknown_variables({**known, **others}) == {}
+    found = unknown_variables({**known, **others, name: "x"})
+    assert list(found) == [name]
+    if near is not None:
+        assert found[name] == near

@@ -5,13 +5,13 @@ from __future__ import annotations
 import json
 import os
 import shutil
-import subprocess
 import tempfile
 from collections.abc import Mapping
 from typing import Any
 
 from airflow_conda_flow.environments.channels import channel_url, split_library
 from airflow_conda_flow.environments.lock import Lock, LockedPackage
+from airflow_conda_flow.environments.solve.patience import GivenUp, run_program
 from airflow_conda_flow.environments.spec import EnvironmentSpec
 from airflow_conda_flow.errors import ChannelError, ResolverNotFound, SolveError
 
@@ -74,14 +74,21 @@ class ExecutableSolver:
                 **_overrides(spec),
             }
             channels = [word for each in spec.channels for word in ("-c", channel_url(each))]
-            done = subprocess.run(
-                [self._program, "create", "--dry-run", "--json", "--yes", "--override-channels"]
-                + ["--prefix", f"{empty}/prefix", *channels, *texts],
-                capture_output=True,
-                text=True,
-                check=False,
-                env=environ,
-            )
+            words = ["create", "--dry-run", "--json", "--yes", "--override-channels"]
+            words += ["--prefix", f"{empty}/prefix", *channels, *texts]
+            what = f"{self._name}, which solves the environment of {label}"
+            try:
+                done = run_program([self._program, *words], what, environ)
+            except GivenUp as error:
+                raise SolveError(
+                    f"{self._name} ({self._program}) cannot solve the environment of {label}: {error}; "
+                    "it was ended. Run it by hand to see why, or set resolver to rattler."
+                ) from error
+            except OSError as error:
+                raise SolveError(
+                    f"{self._name} ({self._program}) cannot be started: {error.strerror}. "
+                    "Mend it, or set resolver to rattler."
+                ) from error
         try:
             answer: dict[str, Any] = json.loads(done.stdout)
         except ValueError:

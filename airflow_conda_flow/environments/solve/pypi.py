@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import os
 import re
-import subprocess
 import sys
 import tempfile
 from collections.abc import Iterable, Mapping, Sequence
@@ -19,6 +18,7 @@ from typing import Any, NoReturn
 from packaging.utils import canonicalize_name
 
 from airflow_conda_flow.environments.lock import LockedPackage
+from airflow_conda_flow.environments.solve.patience import GivenUp, run_program
 from airflow_conda_flow.environments.solve.pinned import pypi_package
 from airflow_conda_flow.environments.spec import EnvironmentSpec
 from airflow_conda_flow.environments.wheels import best_wheel
@@ -103,14 +103,15 @@ def _compile(label: str, spec: EnvironmentSpec, brought: Mapping[str, str]) -> M
         ]
         # Without the user's configuration of uv: the same spec must give the same packages everywhere.
         options += ["--no-header", "--quiet", "--no-config", "--output-file", str(output)]
-        done = subprocess.run(
-            [_uv(), "pip", "compile", str(wanted), *options],
-            capture_output=True,
-            text=True,
-            check=False,
-            env=_environ(),
-            cwd=folder,
-        )
+        command = [_uv(), "pip", "compile", str(wanted), *options]
+        what = f"the index of PyPI packages, to resolve those of {label}"
+        try:
+            done = run_program(command, what, _environ(), folder)
+        except GivenUp as error:
+            raise ChannelError(
+                f"The PyPI packages of {label} cannot be resolved: uv was {error}, and was ended. "
+                "Can this machine reach the index? It is set by UV_DEFAULT_INDEX or PIP_INDEX_URL."
+            ) from error
         if done.returncode:
             _explain(label, done.stderr.replace(f"{folder}/", ""))
         content: dict[str, Any] = tomllib.loads(output.read_text(encoding="utf-8"))

@@ -22,6 +22,7 @@ from rattler.exceptions import (
 from airflow_conda_flow.environments.channels import channel_url, split_library
 from airflow_conda_flow.environments.credentials import Credentials
 from airflow_conda_flow.environments.lock import Lock, LockedPackage
+from airflow_conda_flow.environments.solve.patience import GivenUp, patiently
 from airflow_conda_flow.environments.solve.rattler_gateway import (
     forget_indexes,
     forget_shards,
@@ -34,6 +35,10 @@ from airflow_conda_flow.environments.spec import EnvironmentSpec
 from airflow_conda_flow.errors import ChannelError, SolveError
 
 _UNREADABLE = (GatewayError, FetchRepoDataError, OSError)  # a channel cannot be read
+_CHANNEL_ADVICE = (
+    "Is the address right, may you read it, and can this machine reach it? "
+    "Channels are set by CONDA_CHANNELS, or the setting channels."
+)
 _MOST_VERSIONS = 6  # in a message: enough to see the neighbours of a wrong version, and still one line
 
 
@@ -55,8 +60,16 @@ class RattlerSolver:
 
     def solve(self, specs: Mapping[str, EnvironmentSpec]) -> dict[str, Lock]:
         """Locks of all specs, by label."""
+        urls = {channel_url(each) for spec in specs.values() for each in spec.channels}
+        channels = " or ".join(sorted(urls))
+        what = f"the channel {channels}, to solve the environment of {', '.join(specs)}"
         try:
-            return asyncio.run(self._solve_all(specs))
+            return asyncio.run(patiently(self._solve_all(specs), what, self._cache_dir))
+        except GivenUp as error:
+            raise ChannelError(
+                f"The environment of {', '.join(specs)} cannot be solved, because the channel {channels} "
+                f"does not answer: {error}. {_CHANNEL_ADVICE}"
+            ) from error
         finally:
             give_back_memory()
 
@@ -265,8 +278,7 @@ class _Solve:
             f"The environment of {self._label} cannot be solved, because the channel "
             f"{' or '.join(blamed)} cannot be read: "
             f"{reason[0]}{f' ({reason[-1]})' if len(reason) > 1 else ''}. "
-            "Is the address right, may you read it, and can this machine reach it? "
-            "Channels are set by CONDA_CHANNELS, or the setting channels."
+            f"{_CHANNEL_ADVICE}"
         ) from error
 
     def _lacks(self, name: str, what: str) -> str:

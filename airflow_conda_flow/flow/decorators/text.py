@@ -32,6 +32,8 @@ def parse_decorator(text: str, what: str = "") -> "tuple[str, dict[str, Any]]":
             raise SettingError("%s: %r is not of the form name=value." % (what or text, piece))
         try:
             found[key.strip()] = json.loads(value)
+        except RecursionError:
+            raise SettingError("%s: the value of %s is nested too deeply." % (what or name, key)) from None
         except ValueError:
             found[key.strip()] = value
     return name.strip(), found

@@ -5,6 +5,7 @@ import os
 
 from airflow_conda_flow.errors import ParameterError
 from airflow_conda_flow.flow.decorators.base import nearest
+from airflow_conda_flow.flow.parameters.bounded import OutOfBounds, loads, within_bounds
 from airflow_conda_flow.flow.parameters.config_value import ConfigValue, wrapped
 from airflow_conda_flow.flow.parameters.default_context import DefaultContext
 from airflow_conda_flow.flow.parameters.include_file import call_parser
@@ -140,7 +141,9 @@ def _parsed(config: "ConfigOptions", content: "Any", source: str) -> "Any":
         value = call_parser(config.parser, text, "Config %r%s" % (config.name, source))
     elif isinstance(content, str) and not config.plain:
         try:
-            value = json.loads(content)
+            value = loads(content)
+        except OutOfBounds as error:
+            raise ParameterError("Config %r%s is %s." % (config.name, source, error)) from error
         except ValueError as error:
             raise ParameterError(
                 "Config %r%s is not JSON: %s. Write JSON, or give the config a parser=."
@@ -148,6 +151,10 @@ def _parsed(config: "ConfigOptions", content: "Any", source: str) -> "Any":
             ) from error
     elif not isinstance(content, str) and config.plain:
         value = json.dumps(content)
+    try:
+        within_bounds(value)
+    except OutOfBounds as error:
+        raise ParameterError("Config %r%s is %s." % (config.name, source, error)) from error
     if config.plain:
         return value
     if not isinstance(value, dict):

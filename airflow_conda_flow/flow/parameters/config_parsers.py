@@ -9,6 +9,7 @@ import importlib
 import re
 
 from airflow_conda_flow.errors import ParameterError
+from airflow_conda_flow.flow.parameters.bounded import OutOfBounds, within_bounds
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -88,9 +89,13 @@ def yaml_parser(content: str) -> "Any":
     """
     yaml = importlib.import_module("yaml")
     try:
-        return yaml.safe_load(content)
+        return within_bounds(yaml.safe_load(content))
     except yaml.YAMLError as error:
         raise ParameterError("It is no YAML: %s." % error) from error
+    except RecursionError:
+        raise ParameterError("It is nested too deeply.") from None
+    except OutOfBounds as error:
+        raise ParameterError("It is %s." % error) from error
 
 
 def _gathered(requirements: "Iterable[str]") -> "dict[str, Any]":

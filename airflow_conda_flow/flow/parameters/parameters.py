@@ -5,6 +5,7 @@ import copy
 from airflow_conda_flow.errors import FlowDefinitionError, ParameterError
 from airflow_conda_flow.flow.decorators.base import calling_frame, nearest
 from airflow_conda_flow.flow.generic import Generic
+from airflow_conda_flow.flow.parameters.bounded import shown
 from airflow_conda_flow.flow.parameters.delayed_value import NoValue, is_delayed, is_unpacked, resolve
 from airflow_conda_flow.flow.parameters.types import EXPECTED, NAMES, JSONType, convert, known_type, limits_of
 from airflow_conda_flow.flow.plain_errors import show_plainly
@@ -352,7 +353,7 @@ class Parameter(Generic[Value]):
             raise
         except (TypeError, ValueError):
             raise ParameterError(
-                "Parameter %r takes %s; got %r." % (self.name, self.expected, given)
+                "Parameter %r takes %s; got %s." % (self.name, self.expected, shown(given))
             ) from None
 
     @property

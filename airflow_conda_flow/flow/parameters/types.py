@@ -1,6 +1,6 @@
 """Types of parameters: convert texts to values, and check values."""
 
-import json
+from airflow_conda_flow.flow.parameters.bounded import loads, within_bounds
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -79,7 +79,7 @@ def convert(kind: "Any", given: "Any") -> "Any":
         TypeError: the value has another type.
     """
     if kind is JSONType:
-        return json.loads(given) if isinstance(given, str) else given
+        return loads(given) if isinstance(given, str) else within_bounds(given)
     if kind is bool:
         return _boolean(given)
     if kind is str:

@@ -127,6 +127,10 @@ def test_the_options_of_a_run(machine):
     assert done.stderr == ""
     (run,) = machine.datastore.joinpath("flows/AFlow").iterdir()
     assert (machine.home / "id").read_text() == run.name
+    # A run that never began has no id that a caller could resume.
+    bad = machine.run(flow, "run", "--run-id-file", "no-id", CONDA_FLOW_DATASTORE_ROOT="/proc/none")
+    assert bad.returncode == 1
+    assert not (machine.home / "no-id").exists()
     default = {"METAFLOW_DEFAULT_DECOSPECS": 'environment:vars={"GIVEN":"default"}  timeout:seconds=60'}
     assert (
         "] given default\n"

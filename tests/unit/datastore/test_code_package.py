@@ -7,6 +7,7 @@ import io
 import os
 import subprocess
 import sys
+import warnings
 import zipfile
 from typing import TYPE_CHECKING
 
@@ -194,18 +195,51 @@ def test_corrupt_package(storage, make_tree, tmp_path):
     assert not (tmp_path / "cache" / "code" / package.sha256).exists()
 
 
-@pytest.mark.parametrize("name", ["/etc/x.py", "../x.py", "a/../../x.py", "a\\..\\x.py"])
-def test_unsafe_names(tmp_path, name):
-    """A name that leads out of the directory is refused, although its digest is right."""
+def zipped(*entries, compression=zipfile.ZIP_STORED):
+    """A zip of (name, content) pairs."""
     buffer = io.BytesIO()
-    with zipfile.ZipFile(buffer, "w") as archive:
-        archive.writestr(name, "")
-    data = buffer.getvalue()
+    with zipfile.ZipFile(buffer, "w", compression) as archive, warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of a name twice
+        for name, content in entries:
+            archive.writestr(name, content)
+    return buffer.getvalue()
+
+
+def lying(data):
+    """The zip with another size in its directory than its file has."""
+    place = data.rindex(b"PK\x01\x02") + 20
+    return data[:place] + (2**31).to_bytes(4, "little") * 2 + data[place + 8 :]
+
+
+@pytest.mark.parametrize(
+    ("data", "fault"),
+    [
+        (zipped(("/etc/x.py", "")), "it holds the unsafe name '/etc/x.py'"),
+        (zipped(("../x.py", "")), "it holds the unsafe name '../x.py'"),
+        (zipped(("a/../../x.py", "")), "it holds the unsafe name"),
+        (zipped(("a\\..\\x.py", "")), "it holds the unsafe name"),
+        (zipped(("a//x.py", "")), "it holds the unsafe name"),
+        (zipped(("./x.py", "")), "it holds the unsafe name './x.py'"),
+        (zipped(("x.py", "good"), ("x.py", "evil")), "it holds the name 'x.py' twice"),
+        (zipped(("a", ""), ("a/x.py", "")), "'a/x.py' is below one of its files"),
+        (zipped(("x.py", bytes(10**6)), compression=zipfile.ZIP_DEFLATED), "'x.py' is compressed"),
+        (lying(zipped(("x.py", "good"))), "it holds more than 20,000 files or 200 MB"),
+        (zipped(*((f"{n}.py", "") for n in range(20_001))), "it holds more than 20,000 files"),
+        (b"no zip at all", "File is not a zip file"),
+        (b"", "File is not a zip file"),
+        (zipped(("x.py", "good"))[:-30], "File is not a zip file"),
+        (zipped(("x.py", "good")).replace(b"good", b"evil", 1), "Bad CRC-32"),
+    ],
+    ids=range(15),
+)
+def test_what_is_no_code_package(tmp_path, data, fault):
+    """It is refused, although its digest is right, and nothing of it is left."""
     storage = open_datastore("local", tmp_path / "root", tmp_path / "cache").storage
     digest = hashlib.sha256(data).hexdigest()
     storage.write_bytes(layout.code_package(digest), data)
-    with pytest.raises(CorruptData, match="holds the unsafe name"):
+    with pytest.raises(CorruptData, match="is no code package: ") as caught:
         code_package.extract(storage, digest, tmp_path / "cache")
+    assert fault in str(caught.value)
     assert extracted(tmp_path / "cache" / "code") == []
     assert not list(tmp_path.rglob("x.py"))
 

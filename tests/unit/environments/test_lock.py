@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from dataclasses import asdict
+from dataclasses import asdict, replace
 
 import pytest
 
@@ -13,7 +13,7 @@ from airflow_conda_flow.datastore.datastore import open_datastore
 from airflow_conda_flow.environments.environments import Environments
 from airflow_conda_flow.environments.inventory import cached_environments
 from airflow_conda_flow.environments.lock import Lock, LockedPackage
-from airflow_conda_flow.errors import DamagedDocument, DatastoreError
+from airflow_conda_flow.errors import DamagedDocument, DatastoreError, PackageError
 from airflow_conda_flow.records.document import stored_bytes
 
 from ...parts.damage import FAULTS, damage
@@ -107,3 +107,43 @@ def test_every_reader_names_a_damaged_lock(tmp_path, fault):
             act()
         assert str(caught.value).startswith(f"The lock {path} is damaged: it")
         assert str(caught.value).endswith(ADVICE)
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [
+        ("url", "http://host/%2F..%2F..%2Foutside%2Fname.tar.bz2"),
+        ("url", "http://host/..%2Fname.conda"),
+        ("url", "http://host/%2e%2e"),
+        ("url", "http://host/.hidden.conda"),
+        ("url", "http://host/a%00b.conda"),
+        ("url", "http://host/a%5Cb.conda"),
+        ("url", "http://host/a%0Ab.conda"),
+        ("url", "http://host/"),
+        ("url", f"http://host/{'a' * 300}.conda"),
+        ("name", "../six"),
+        ("version", "1/../../x"),
+        ("build", "/etc"),
+        ("subdir", "../noarch"),
+        ("sha256", "../../etc/passwd"),
+        ("sha256", ""),
+        ("python_site_packages_path", "../../outside"),
+        ("python_site_packages_path", "/usr/lib"),
+    ],
+)
+def test_a_field_that_leads_out_of_its_folder(field, value):
+    """It is refused in a channel's answer, and in a lock, before any path is made of it."""
+    with pytest.raises(PackageError, match=r"The package .* was refused: "):
+        replace(PACKAGE, **{field: value})
+    content = {"version": 1, "spec_id": "ab12", "platform": "linux-64"}
+    data = stored_bytes({**content, "packages": [{**asdict(PACKAGE), field: value}]})
+    with pytest.raises(DamagedDocument, match=r"The lock /a/path is damaged: The package .* was refused: "):
+        read(data)
+
+
+@pytest.mark.parametrize(
+    "url", ["http://host/a-1%2B2-0.conda", "file:///a%20b/c%20d.tar.bz2", "http://h/x.conda?a=/../b#c/.."]
+)
+def test_names_that_are_escaped_for_a_reason(url):
+    """They are file names as they are."""
+    assert "/" not in replace(PACKAGE, url=url).file_name

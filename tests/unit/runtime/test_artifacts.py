@@ -262,3 +262,33 @@ def test_a_forked_child_does_not_talk_to_the_runner(make_run):
         "Read it in the step itself, and hand the value over."
     )
     assert run.value(result, "z") == 2
+
+
+DEEP = "x = []\nfor _ in range(100_000):\n    x = [x]\nself.x = x"
+FULL = "import resource as r; r.setrlimit(r.RLIMIT_FSIZE, (10**6, 10**6)); self.x = b'x' * 5_000_000"
+
+
+@pytest.mark.parametrize(
+    ("body", "kind", "message"),
+    [
+        (
+            DEEP,
+            "UnpicklableArtifact",
+            "self.x of step 'start' cannot be stored: it is a builtins.list that is nested",
+        ),
+        (
+            FULL,
+            "ArtifactError",
+            "File too large. Make room there, or set datastore_root (with S3: cache_dir) to",
+        ),
+    ],
+    ids=["deep", "full"],
+)
+def test_a_value_that_cannot_be_written(make_run, body, kind, message):
+    """The attribute is named, and what to do; what was written of it is removed."""
+    run = make_run(one_step(body))
+    exception = run.failure("start")
+    assert exception["type"] == kind
+    assert message in exception["message"]
+    assert "self.x of step 'start'" in exception["message"]
+    assert "\n" not in exception["message"]

@@ -181,6 +181,10 @@ class AFlow(FlowSpec):
         ("self.items = 3", "runs over self.items, which is a int. Make it a list."),
         ("self.items = []", "has nothing to run over: self.items is empty."),
         ("self.items = iter([])", "has nothing to run over: self.items is empty."),
+        (
+            "import itertools; self.items = itertools.count()",
+            "runs over self.items, which is a count of more than 100000 values, or without an end.",
+        ),
     ],
 )
 def test_a_foreach_that_cannot_run(make_run, body, message):

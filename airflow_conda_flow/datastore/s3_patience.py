@@ -1,0 +1,263 @@
+"""Ends requests to S3 that would otherwise wait for ever, and says when one waits.
+
+botocore's timeouts count from the last byte, so a server that sends a byte a second is never too slow for
+them, and its tries add up with those of ``s3_transfer.py``. Here a request has one deadline for all tries:
+
+- ``tries`` opens it, for both layers of retries; botocore is told not to try again after it.
+- A watcher, one thread per client, closes the connection of an answer whose headers, or whose next block,
+  take longer than ``QUIET`` seconds. The thread that waits for it then gets an error that may be tried again.
+- A line is printed once a request has waited for ``SAY_AFTER`` seconds.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import http.client
+import socket
+import threading
+import time
+from typing import TYPE_CHECKING, Any
+
+from .notice import warn
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+DEADLINE = 90.0
+"""Seconds from the start of a request within which a try may begin."""
+QUIET = 30.0
+"""Seconds that one try waits for something to come: the headers of the answer, or its next block."""
+SAY_AFTER = 10.0
+_SAY_AGAIN = 30.0  # seconds between two lines of one process: its threads wait for the same server
+_LOOK_EVERY = 0.5
+# Bytes of a block. Measured with eight threads on two cores, verified: 700 MB/s with blocks of 1 MB, less
+# than half of that with 256 kB (threads waking each other) or 16 MB (malloc maps and unmaps each one).
+_SMALLEST, _LARGEST = 16 * 1024, 1024 * 1024
+_BLOCK_SECONDS = 1.0  # a block is about as large as what comes in this time
+
+_thread = threading.local()
+
+
+class TooSlow(Exception):
+    """An answer came more slowly than a block in ``QUIET`` seconds, so its connection was closed."""
+
+
+@contextlib.contextmanager
+def tries() -> Iterator[float]:
+    """One request, with all of its tries: gives the time after which no try begins."""
+    outer = getattr(_thread, "end", None)
+    end = time.monotonic() + DEADLINE if outer is None else outer
+    _thread.end = end
+    try:
+        yield end
+    finally:
+        _thread.end = outer
+
+
+class _Wait:
+    """A try that a thread waits for: when something moved last, until when it waits, and on which socket."""
+
+    def __init__(self, watcher: Watcher) -> None:
+        self._watcher = watcher
+        self.moved = time.monotonic()
+        self.until: float | None = None
+        self.socket: socket.socket | None = None
+        self.is_closed = False
+
+    def expect(self) -> None:
+        """Something has moved, or is waited for from now on."""
+        self.moved = time.monotonic()
+        self.until = self.moved + QUIET
+
+    def end(self) -> None:
+        """Nothing is waited for any more."""
+        self._watcher.forget(self)
+
+    def shut(self) -> None:
+        """Make whoever reads from the socket fail."""
+        if self.socket is not None:
+            with contextlib.suppress(OSError):
+                # Not the method of an SSLSocket, which also takes away what its reader is using.
+                socket.socket.shutdown(self.socket, socket.SHUT_RDWR)
+
+
+class Watcher:
+    """Watches the requests of one client. Its thread runs only while requests do."""
+
+    def __init__(self, client: Any) -> None:
+        self._endpoint = str(client.meta.endpoint_url)
+        self._waits: set[_Wait] = set()
+        self._mutex = threading.Lock()
+        self._runs = False
+        self._said = 0.0
+        _watch_connections(client)
+        events = client.meta.events
+        events.register("before-call.s3", _note_end)
+        events.register_first("needs-retry.s3", _veto)
+        events.register("before-send.s3", self._start)
+        events.register_last("response-received.s3", self._received)
+
+    def _start(self, **_: Any) -> None:
+        _end_of_thread()
+        wait = _thread.wait = _Wait(self)
+        with self._mutex:
+            self._waits.add(wait)
+            if not self._runs:
+                self._runs = True
+                threading.Thread(target=self._watch, name="s3-patience", daemon=True).start()
+
+    def _received(self, exception: object = None, response_dict: Any = None, **_: Any) -> None:
+        # The bytes of an object are still to come: ``blocks`` watches over them.
+        if exception is not None or not hasattr((response_dict or {}).get("body"), "read"):
+            _end_of_thread()
+
+    def forget(self, wait: _Wait) -> None:
+        """Watch over that try no longer."""
+        with self._mutex:
+            self._waits.discard(wait)
+
+    def _watch(self) -> None:
+        while True:
+            time.sleep(_LOOK_EVERY)
+            now = time.monotonic()
+            with self._mutex:
+                if not self._waits:
+                    self._runs = False
+                    return
+                waits = list(self._waits)
+                late = [each for each in waits if each.until is not None and now > each.until]
+                for each in late:
+                    each.is_closed = True
+                    self._waits.discard(each)
+            for each in late:
+                each.shut()
+            if any(now - each.moved > SAY_AFTER for each in waits) and now - self._said > _SAY_AGAIN:
+                self._said = now
+                warn(f"Waiting for S3 at {self._endpoint}, which does not answer.")
+
+
+def blocks(body: Any) -> Iterator[bytes]:
+    """Bytes of an answer of S3 as they come, in blocks of at most 1 MiB.
+
+    Raises:
+        TooSlow: a block took longer than ``QUIET`` seconds.
+    """
+    wait: _Wait | None = getattr(_thread, "wait", None)
+    if wait is None:  # a client without a watcher
+        yield from iter(lambda: body.read(_LARGEST), b"")
+        return
+    size = _SMALLEST
+    try:
+        while True:
+            wait.expect()
+            try:
+                block: bytes = body.read(size)
+            except Exception as error:
+                if wait.is_closed:
+                    raise TooSlow from error
+                raise
+            if wait.is_closed:
+                raise TooSlow
+            if not block:
+                return
+            took = time.monotonic() - wait.moved + 1e-6
+            size = max(_SMALLEST, min(_LARGEST, size * 4, int(len(block) * _BLOCK_SECONDS / took)))
+            yield block
+    finally:
+        wait.end()
+
+
+def _end_of_thread() -> None:
+    """The calling thread waits for nothing any more."""
+    wait: _Wait | None = getattr(_thread, "wait", None)
+    _thread.wait = None
+    if wait is not None:
+        wait.end()
+
+
+def _note_end(params: dict[str, Any], **_: Any) -> None:
+    end = getattr(_thread, "end", None)
+    params["context"]["conda_flow_end"] = time.monotonic() + DEADLINE if end is None else end
+
+
+def _veto(request_dict: dict[str, Any], **_: Any) -> bool | None:
+    """False, which is no, once the request's deadline is over; None leaves it to botocore."""
+    return False if time.monotonic() > request_dict["context"]["conda_flow_end"] else None
+
+
+def _watch_connections(client: Any) -> None:
+    """Let the client's connections tell the thread's ``_Wait`` what they do.
+
+    botocore has no public name for the classes of its connections. If a later version has other private ones,
+    its own timeouts remain.
+    """
+    session = getattr(getattr(client, "_endpoint", None), "http_session", None)
+    classes = getattr(session, "_pool_classes_by_scheme", None)
+    manager = getattr(session, "_manager", None)
+    if not isinstance(classes, dict) or not hasattr(manager, "pool_classes_by_scheme"):
+        return
+    watched = {scheme: _watched_pool(pool) for scheme, pool in classes.items()}
+    session._pool_classes_by_scheme = manager.pool_classes_by_scheme = watched  # type: ignore[union-attr]  # noqa: SLF001
+
+
+class _WholeHeaders(http.client.HTTPResponse):
+    """Answer whose headers are complete.
+
+    http.client takes the end of the connection for the end of the headers, so that a length may lack digits.
+    """
+
+    def begin(self) -> None:
+        file = self.fp
+        lines: Any = _Lines(file)
+        self.fp = lines
+        super().begin()
+        if self.fp is lines:
+            self.fp = file
+        if lines.last not in {b"\r\n", b"\n"}:
+            self.close()
+            raise ConnectionResetError("the headers broke off")
+
+
+class _Lines:
+    """File that remembers the last line that was read from it."""
+
+    def __init__(self, file: Any) -> None:
+        self._file = file
+        self.last = b""
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._file, name)
+
+    def readline(self, *limit: int) -> bytes:
+        self.last = self._file.readline(*limit)
+        return self.last
+
+
+def _watched_pool(pool: Any) -> Any:
+    class WatchedConnection(pool.ConnectionCls):  # type: ignore[misc]
+        response_class = _WholeHeaders
+
+        def send(self, data: Any) -> Any:
+            if (wait := getattr(_thread, "wait", None)) is not None:
+                wait.moved = time.monotonic()
+            return super().send(data)
+
+        def getresponse(self, *arguments: Any, **options: Any) -> Any:
+            wait: _Wait | None = getattr(_thread, "wait", None)
+            if wait is None:
+                return super().getresponse(*arguments, **options)
+            wait.socket = self.sock
+            wait.expect()
+            try:
+                answer = super().getresponse(*arguments, **options)
+            except Exception as error:
+                if wait.is_closed:
+                    raise TimeoutError("the headers came too slowly") from error
+                raise
+            if wait.is_closed:  # the headers seem complete, and are not
+                answer.close()
+                raise TimeoutError("the headers came too slowly")
+            wait.expect()
+            return answer
+
+    return type(pool.__name__, (pool,), {"ConnectionCls": WatchedConnection})

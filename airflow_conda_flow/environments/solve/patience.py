@@ -1,0 +1,126 @@
+"""Ends a solve that nothing comes of: of a channel that does not answer, or a program that hangs.
+
+A line says after ``SAY_AFTER`` seconds that something is waited for.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import signal
+import subprocess
+import time
+from collections.abc import Coroutine, Mapping, Sequence
+from pathlib import Path
+from typing import Any, TypeVar
+
+from airflow_conda_flow.datastore.notice import warn
+
+SAY_AFTER = 10.0
+QUIET = 90.0
+"""Seconds without a sign of life after which a channel is given up."""
+LONGEST = 1800.0
+"""Seconds that a solve takes at most; conda's own solver has needed minutes."""
+_SAY_AGAIN = 60.0
+_LOOK_EVERY = 0.5
+# Signs of life within ``QUIET`` seconds: each is far less than what fetching or solving needs.
+_CPU_SECONDS = 1.0
+_BYTES = 100_000
+
+_Made = TypeVar("_Made")
+
+
+class GivenUp(Exception):
+    """The wait is over; the message says after how long, in a few words."""
+
+
+async def patiently(work: Coroutine[Any, Any, _Made], what: str, folder: Path) -> _Made:
+    """Result of py-rattler's work, which has no timeouts of its own.
+
+    Args:
+        work: fetches from channels, and solves.
+        what: what is waited for, for people.
+        folder: what is fetched is kept there.
+
+    Raises:
+        GivenUp: nothing has moved for ``QUIET`` seconds, or ``LONGEST`` are over.
+    """
+    task = asyncio.ensure_future(work)
+    started = moved = time.monotonic()
+    cpu, size = time.process_time(), _moved_bytes(folder)
+    say_at = started + SAY_AFTER
+    while True:
+        done, _ = await asyncio.wait({task}, timeout=_LOOK_EVERY)
+        if done:
+            return task.result()
+        now = time.monotonic()
+        if time.process_time() - cpu > _CPU_SECONDS or abs(_moved_bytes(folder) - size) > _BYTES:
+            moved, cpu, size = now, time.process_time(), _moved_bytes(folder)
+        if now > say_at:
+            warn(f"Waiting for {what}.")
+            say_at = now + _SAY_AGAIN
+        if now - moved > QUIET or now - started > LONGEST:
+            task.cancel()
+            quiet = now - started <= LONGEST
+            raise GivenUp(f"no answer for {QUIET:.0f} s" if quiet else f"not done after {LONGEST:.0f} s")
+
+
+def run_program(
+    command: Sequence[str], what: str, environ: Mapping[str, str], cwd: str | None = None
+) -> subprocess.CompletedProcess[str]:
+    """Run a program to its end, with its output as text.
+
+    It is ended with all that it has started if it takes too long, or if this process is interrupted.
+
+    Raises:
+        GivenUp: it is not done after ``LONGEST`` seconds.
+        OSError: it cannot be started.
+    """
+    pipe = subprocess.PIPE
+    with subprocess.Popen(
+        command,
+        stdin=subprocess.DEVNULL,
+        stdout=pipe,
+        stderr=pipe,
+        text=True,
+        env=environ,
+        cwd=cwd,
+        start_new_session=True,
+    ) as process:
+        started, pause = time.monotonic(), SAY_AFTER
+        try:
+            while True:
+                left = started + LONGEST - time.monotonic()
+                try:
+                    out, err = process.communicate(timeout=max(0.0, min(pause, left)))
+                except subprocess.TimeoutExpired:
+                    if time.monotonic() - started >= LONGEST:
+                        raise GivenUp(f"not done after {LONGEST:.0f} s") from None
+                    warn(f"Waiting for {what}.")
+                    pause = _SAY_AGAIN
+                else:
+                    return subprocess.CompletedProcess(command, process.returncode, out, err)
+        except BaseException:
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(process.pid, signal.SIGKILL)
+            raise
+
+
+def _moved_bytes(folder: Path) -> int:
+    """Bytes that this machine has received and that are in the folder: they change while something comes."""
+    kept = 0
+    with contextlib.suppress(OSError), os.scandir(folder) as entries:
+        for entry in entries:
+            with contextlib.suppress(OSError):
+                kept += entry.stat().st_size
+    return kept + _received()
+
+
+def _received() -> int:
+    """Bytes that came over the network to this machine; 0 where the system does not count them so."""
+    try:
+        lines = Path("/proc/self/net/dev").read_text(encoding="ascii").splitlines()
+        return sum(int(line.partition(":")[2].split()[0]) for line in lines if ":" in line)
+    except (OSError, ValueError, IndexError):
+        return 0

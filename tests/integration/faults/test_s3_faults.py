@@ -1,0 +1,109 @@
+"""Each fault of S3, at each kind of request: the right result, or one clear line in bounded time."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import time
+
+import pytest
+
+from airflow_conda_flow.datastore.s3_objects import S3Objects
+from airflow_conda_flow.errors import CorruptData, DatastoreUnavailable
+
+from ...parts.faulty_s3 import FAULTS, first
+from .conftest import DEADLINE
+
+LARGE = os.urandom(6 * 1024 * 1024)  # two parts
+DIGEST = hashlib.sha256(LARGE).hexdigest()
+
+
+def put_large(storage, path):
+    storage.upload(path, "large")
+    return storage.holds("large", DIGEST)
+
+
+def put_with_the_client(storage, path):
+    url = f"{storage.url}/objects/large"
+    S3Objects(lambda: storage.client).put([{"path": str(path), "url": url}], True)
+    return storage.holds("objects/large", DIGEST)
+
+
+def get_large(storage, path):
+    storage.download("given-large", path.with_name("copy"), DIGEST)
+    return path.with_name("copy").read_bytes() == LARGE
+
+
+ACTS = {
+    "read": ("GET", lambda storage, _: storage.read_bytes("given") == b"given"),
+    "write": ("PUT", lambda storage, _: storage.write_bytes("new", b"new") or storage.exists("new")),
+    "write once": ("PUT", lambda storage, _: storage.write_if_absent("once", b"once")),
+    "size": ("HEAD", lambda storage, _: storage.size("given") == 5),
+    "list": ("GET", lambda storage, _: storage.list_names("") == ["given", "given-large"]),
+    "download": ("GET", get_large),
+    "upload a part": ("PUT", put_large),
+    "begin or complete an upload": ("POST", put_large),
+    "upload with the flow's client": ("POST", put_with_the_client),
+}
+
+
+def prepared(server, storage, tmp_path):
+    """A file, and objects that were stored while nothing was wrong."""
+    path = tmp_path / "large"
+    path.write_bytes(LARGE)
+    prefix = storage.url.removeprefix(f"s3://{storage.bucket}/")
+    for key, data in {"given": b"given", "given-large": LARGE}.items():
+        server.make_client().put_object(Bucket=storage.bucket, Key=f"{prefix}/{key}", Body=data)
+    return path
+
+
+@pytest.mark.parametrize("fault", [each for each in FAULTS if each not in {"corrupt", "trickle"}])
+@pytest.mark.parametrize("act", ACTS)
+def test_a_fault_that_passes_does_no_harm(server, make_faulty, tmp_path, act, fault):
+    """Each request of the kind meets the fault the first time that it is sent."""
+    if server.name == "rclone" and act not in {"write once", "download", "begin or complete an upload"}:
+        pytest.skip("the servers differ in what they do with writes and ranges")
+    method, do = ACTS[act]
+    storage, proxy = make_faulty(first(fault, method))
+    path = prepared(server, storage, tmp_path)
+    assert do(storage, path)
+    assert proxy.happened[fault]
+
+
+@pytest.mark.parametrize("fault", ["stall", "hang", "trickle", "cut", "reset", "fail"])
+def test_a_fault_that_stays_is_one_line_in_time(server, make_faulty, tmp_path, fault, caplog):
+    """All tries together are over soon after the deadline, and what is slow is said meanwhile."""
+    storage, proxy = make_faulty(first(fault, "GET", 1000))
+    prepared(server, storage, tmp_path)
+    start = time.monotonic()
+    with pytest.raises(DatastoreUnavailable) as caught:
+        storage.read_bytes("given")
+    assert time.monotonic() - start < DEADLINE + 10  # with the last pause of botocore
+    assert "\n" not in str(caught.value)
+    assert storage.url in str(caught.value)
+    assert proxy.happened[fault] > 1
+    if fault in {"stall", "hang", "trickle"}:
+        assert "Waiting for S3 at http://127.0.0.1:" in caplog.text
+    if fault == "fail":
+        assert "the service has too many requests" in str(caught.value)
+
+
+@pytest.mark.parametrize("code", ["broken", "refuse"])
+def test_a_service_that_fails_is_not_a_wrong_setting(server, make_faulty, tmp_path, code):
+    """Also for a HEAD, whose answer has no reason."""
+    storage, _ = make_faulty(lambda *_: code)
+    prepared(server, storage, tmp_path)
+    for ask in (storage.read_bytes, storage.size):
+        with pytest.raises(DatastoreUnavailable, match="the service failed") as caught:
+            ask("given")
+        assert "the service's fault, not a setting's: try again later." in str(caught.value)
+
+
+def test_changed_bytes_are_never_taken(server, make_faulty, tmp_path):
+    """A connection that changes bytes is seen where there is a digest."""
+    storage, _ = make_faulty(first("corrupt", "GET", 1000))
+    path = prepared(server, storage, tmp_path)
+    assert not storage.holds("given-large", DIGEST)
+    with pytest.raises(CorruptData, match=f"expected sha256 {DIGEST}"):
+        storage.download("given-large", path.with_name("copy"), DIGEST)
+    assert not path.with_name("copy").exists()
