@@ -70,5 +70,7 @@ def _event(pathspec: str, catalogue: RunCatalogue) -> dict[str, Any]:
 
 
 def _end_of(run: RunRecord, catalogue: RunCatalogue) -> TaskRecord | None:
-    (found,) = catalogue.tasks(run.flow, run.run_id, run.graph.end, [task_id(())], run.first_attempt)
+    (found,) = catalogue.tasks(
+        run.flow, run.run_id, run.graph.end, [task_id(run.graph.end, ())], run.first_attempt
+    )
     return found

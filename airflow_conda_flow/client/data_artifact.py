@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 class DataArtifact(StoredObject):
-    """One artifact of a task: ``DataArtifact("TrainFlow/1795547131171801/start/0/model")``.
+    """One artifact of a task: ``DataArtifact("TrainFlow/1795547131171801/start/start-0/model")``.
 
     ``data`` reads the value; the other properties describe it without reading it.
     """

@@ -14,7 +14,7 @@ from typing import Any, TypeVar
 
 from airflow_conda_flow.errors import NotInDatastore, ObjectNotFound
 from airflow_conda_flow.records.lock_document import read_lock_document
-from airflow_conda_flow.records.names import TaskName
+from airflow_conda_flow.records.names import TaskName, full_id
 from airflow_conda_flow.records.run_record import RunRecord, TaggedRun
 from airflow_conda_flow.records.task_record import TaskRecord
 
@@ -131,7 +131,7 @@ class RunCatalogue:
         """
         if step == STEP:
             known = self._parameters(flow, run_id)
-            return [known.get(task_id) for task_id in task_ids]
+            return [known.get(full_id(step, task_id)) for task_id in task_ids]
 
         def read(task_id: str) -> TaskRecord | None:
             done = read_task_manifest(self._storage, TaskName(flow, run_id, step, task_id))
@@ -147,7 +147,9 @@ class RunCatalogue:
     ) -> list[TaskRecord]:
         """Records of all attempts of a task that have ended, sorted by attempt."""
         if step == STEP:
-            return [each for key, each in self._parameters(flow, run_id).items() if key == task_id]
+            return [
+                each for key, each in self._parameters(flow, run_id).items() if key == full_id(step, task_id)
+            ]
         found = list_attempts(self._storage, TaskName(flow, run_id, step, task_id))
         return [each for each in found if each.attempt >= first_attempt]
 

@@ -1,8 +1,8 @@
 """``TaskRecord``: reads a task manifest. ``make_task_record``: the only function that makes one."""
 
 from airflow_conda_flow.errors import TaskLost
-from airflow_conda_flow.records.document import VERSION, lacking
-from airflow_conda_flow.records.names import AttemptName, TaskName
+from airflow_conda_flow.records.document import lacking
+from airflow_conda_flow.records.names import AttemptName, TaskName, full_id
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -17,6 +17,9 @@ if TYPE_CHECKING:
         TaskManifest,
         Transition,
     )
+
+TASK_VERSION = 2
+"""Version of task manifests. In version 1, ``task_id`` was the index path alone."""
 
 RUNNING = "running"
 DONE = "done"
@@ -51,6 +54,11 @@ def wrong_task_manifest(document: "dict[str, Any]") -> "str | None":
     return lacking(document["transition"], _TRANSITION_KINDS)
 
 
+def current_task_manifest(document: "Any") -> "TaskManifest":
+    """Manifest of any version in the form of the current one."""
+    return dict(document, version=TASK_VERSION, task_id=full_id(document["step"], document["task_id"]))  # type: ignore[return-value]
+
+
 def make_task_record(
     name: AttemptName,
     *,
@@ -81,7 +89,7 @@ def make_task_record(
         cards: the cards that are stored.
     """
     document: "Any" = {
-        "version": VERSION,
+        "version": TASK_VERSION,
         "flow": name.task.flow,
         "run_id": name.task.run_id,
         "step": name.task.step,

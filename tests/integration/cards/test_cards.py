@@ -271,7 +271,7 @@ def test_types_of_ones_own(machine):
     flow = machine.flow(OWN_FLOW)
     done = machine.run(flow, "run")
     assert done.returncode == 0, done.stdout + done.stderr
-    assert "NOW {'half': 1} of 0, False" in done.stdout
+    assert "NOW {'half': 1} of middle-0, False" in done.stdout
     listed = machine.run(flow, "card", "list", "middle").stdout
     assert [line.split()[1:3] for line in listed.splitlines()] == [
         ["card", "report"],
@@ -280,7 +280,7 @@ def test_types_of_ones_own(machine):
     ]
     (run,) = (machine.datastore / "flows/AFlow").iterdir()
     components = "['<i>line</i>', {'kind': 'markdown', 'text': 'text'}]"
-    page = f"<b>A</b> AFlow/{run.name}/middle/0 7 2560000 ['start'] {components} True"
+    page = f"<b>A</b> AFlow/{run.name}/middle/middle-0 7 2560000 ['start'] {components} True"
     assert get(machine, flow, "middle", "--id", "card") == page
     assert "Slow.render() took longer than the card&#x27;s timeout, 0.2 seconds." in get(
         machine, flow, "middle", "--id", "late"

@@ -153,7 +153,7 @@ def test_a_flow_of_metaflows_names(machine):
     flow = machine.home / "a_flow.py"
     dumped = machine.run(flow, "dump", f"{_run_id(machine)}/_parameters")
     assert "words [size: 24 type: <class 'list'>] = ['a', 'b']" in dumped.stdout, dumped.stdout
-    pathspec = f"{_run_id(machine)}/right/0"
+    pathspec = f"{_run_id(machine)}/right/right-0"
     expected = [f"{pathspec}  one  default  attempt 0", f"{pathspec}  card1  blank  attempt 0"]
     assert machine.run(flow, "card", "list").stdout.splitlines() == expected
     shown = machine.run(flow, "card", "list", _run_id(machine), "--as-json", "--type", "blank").stdout
