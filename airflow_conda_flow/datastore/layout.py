@@ -4,7 +4,8 @@
     flows/<Flow>/<run>/<step>/<indices>/<attempt>.json task manifest
     flows/<Flow>/<run>/<step>/<indices>/<attempt>.stdout|stderr
     flows/<Flow>/<run>/<step>/<indices>/<attempt>.address where the main node of a num_parallel runs
-    flows/<Flow>/<run>/<step>/<indices>/<attempt>.<card id>.card.html
+    flows/<Flow>/<run>/<step>/<indices>/<attempt>.<card name>.card.html
+    flows/<Flow>/<run>/<step>/<indices>/<attempt>.<card name>.card.data data update of a live card
     tags/<Flow>/<run>/<time>-<random>.json             one change of the run's tags
     artifacts/<first two hex digits>/<sha256>          serialized values
     code/<sha256>.zip                                  code packages
@@ -131,13 +132,18 @@ def locks(platform: str = "") -> str:
     return f"environments/{part(platform)}/" if platform else "environments/"
 
 
-def card(name: AttemptName, card_id: str) -> str:
+def card(name: AttemptName, card_name: str) -> str:
     """Key of one card of an attempt, an HTML page."""
-    return f"{task_folder(name.task)}{name.number}.{part(card_id)}{_CARD}"
+    return f"{task_folder(name.task)}{name.number}.{part(card_name)}{_CARD}"
+
+
+def card_data(name: AttemptName, card_name: str) -> str:
+    """Key of the last data update of a card, as JSON."""
+    return f"{task_folder(name.task)}{name.number}.{part(card_name)}.card.data"
 
 
 def card_of(key: str) -> tuple[str, str, int, str] | None:
-    """(step, task id, attempt, card id) of a card's key; None for any other key.
+    """(step, task id, attempt, card name) of a card's key; None for any other key.
 
     >>> from airflow_conda_flow.records.names import TaskName
     >>> attempt = TaskName("AFlow", "1", "start", "0").attempt(2)

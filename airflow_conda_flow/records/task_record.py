@@ -1,6 +1,7 @@
 """``TaskRecord``: reads a task manifest. ``make_task_record``: the only function that makes one."""
 
 from airflow_conda_flow.errors import TaskLost
+from airflow_conda_flow.records.card_names import current_card
 from airflow_conda_flow.records.document import lacking
 from airflow_conda_flow.records.names import AttemptName, TaskName, full_id
 
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
     )
 
 TASK_VERSION = 2
-"""Version of task manifests. In version 1, ``task_id`` was the index path alone."""
+"""Version of task manifests. In version 1, ``task_id`` was the index path, and cards had no ``name``."""
 
 RUNNING = "running"
 DONE = "done"
@@ -56,7 +57,11 @@ def wrong_task_manifest(document: "dict[str, Any]") -> "str | None":
 
 def current_task_manifest(document: "Any") -> "TaskManifest":
     """Manifest of any version in the form of the current one."""
-    return dict(document, version=TASK_VERSION, task_id=full_id(document["step"], document["task_id"]))  # type: ignore[return-value]
+    task_id = full_id(document["step"], document["task_id"])
+    found: "Any" = dict(document, version=TASK_VERSION, task_id=task_id)
+    if "cards" in found:
+        found["cards"] = [current_card(each) for each in found["cards"]]
+    return found  # type: ignore[no-any-return]
 
 
 def make_task_record(

@@ -125,4 +125,4 @@ def test_cards_as_they_come(machine):
     not_followed = machine.run(flow, "card", "list", "--no-follow-resumed", "--file", "list.json")
     assert [line.split()[0].partition("/")[2] for line in not_followed.stdout.splitlines()] == ["end/end-0"]
     (listed,) = json.loads((machine.home / "list.json").read_text())
-    assert listed["cards"] == [{"id": "card", "type": "default"}]
+    assert [(each["filename"], each["type"]) for each in listed["cards"]] == [("0.card.card.html", "default")]

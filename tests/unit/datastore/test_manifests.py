@@ -253,9 +253,14 @@ def test_manifests_without_a_checksum(storage):
 def test_a_manifest_of_before_ids_named_their_step(storage):
     """Version 1 had the index path alone as the task id: it is the same task, under the same key."""
     key = layout.task_manifest(TASK.attempt(0))
-    document = {**task_record().document, "version": 1, "task_id": TASK.path}
+    cards = [{"id": name, "type": "default"} for name in ("card", "report", "card2")]
+    document = {**task_record(cards=cards).document, "version": 1, "task_id": TASK.path}
     storage.write_bytes(key, stored_bytes(document))
-    assert manifests.read_task_manifest(storage, TASK) == task_record()
+    read = manifests.read_task_manifest(storage, TASK)
+    assert read.with_cards([]) == task_record()
+    assert [(each["name"], each["id"]) for each in read.cards] == [
+        ("card", None), ("report", "report"), ("card2", None),
+    ]  # fmt: skip
     storage.write_bytes(key, stored_bytes({**document, "task_id": "7"}))
     with pytest.raises(DamagedDocument, match=r"its task_id is 'train-7', expected 'train-"):
         manifests.read_task_manifest(storage, TASK)

@@ -143,7 +143,7 @@ def test_stored_documents(conversation):
     assert any("blocks" in (each["transition"] or {}) for each in tasks)
     assert {each["split_name"] for each in tasks} == {None, "#0", "#1", "#2"}
     assert [each["cards"] for each in tasks if each["step"] == "each"] == [
-        [{"id": "facts", "type": "default"}]
+        [{"name": "facts", "id": "facts", "type": "default"}]
     ] * 3
 
 
