@@ -69,7 +69,7 @@ def _add_one(parser: argparse.ArgumentParser) -> None:
 def _add_which(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--id", metavar="ID", help="which card, where the step has several")
     parser.add_argument("--hash", metavar="HASH", help="the card whose hash begins like this; 'list' has it")
-    parser.add_argument("--type", metavar="TYPE", help="cards of this type alone")
+    parser.add_argument("--type", metavar="TYPE", help="only cards of this type")
     parser.add_argument(
         "--follow-resumed",
         action=argparse.BooleanOptionalAction,
@@ -135,10 +135,15 @@ def _list(arguments: argparse.Namespace, definition: FlowDefinition) -> int:
 
 
 def _no_cards(arguments: argparse.Namespace, definition: FlowDefinition) -> str:
-    kind = "" if arguments.type is None else f" of type {arguments.type!r}"
-    name = "" if arguments.id is None else f" with the id {arguments.id!r}"
-    name += "" if arguments.hash is None else f" with the hash {arguments.hash!r}"
-    return f"{arguments.pathspec or f'The latest run of {definition.name}'} has no card{kind}{name}."
+    return (
+        f"{arguments.pathspec or f'The latest run of {definition.name}'} has no card{_selected(arguments)}."
+    )
+
+
+def _selected(arguments: argparse.Namespace) -> str:
+    """The options that select cards, in words, with a space in front."""
+    words = ((" of type", arguments.type), (" with the id", arguments.id), (" with the hash", arguments.hash))
+    return "".join(f"{word} {value!r}" for word, value in words if value is not None)
 
 
 def _described(task: TaskRecord, arguments: argparse.Namespace) -> dict[str, Any]:
@@ -232,8 +237,8 @@ def _page(arguments: argparse.Namespace, definition: FlowDefinition) -> str:
 
 def _which(arguments: argparse.Namespace, found: list[tuple[TaskRecord, Any]]) -> str:
     if not found:
-        named = "no card" if arguments.id is None else f"no card {arguments.id!r}"
-        return f"{arguments.pathspec} has {named}. Cards come from @card on the step; see 'card list'."
+        what = f"{arguments.pathspec} has no card{_selected(arguments)}."
+        return f"{what} Cards come from @card on the step; see 'card list'."
     names = ", ".join(
         f"{task.step}/{task.task_id} --hash {card_hash(task.ran_as, card['name'])[:_SHORT]} ({card['name']})"
         for task, card in found[:8]

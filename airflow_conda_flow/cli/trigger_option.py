@@ -34,7 +34,7 @@ def add_trigger_option(
         action="append",
         default=argparse.SUPPRESS if inherited else [],
         metavar="FLOW/RUN_ID",
-        help="a finished run that is taken for what started this one; may be given again",
+        help="a finished run that counts as the trigger of this one; may be given again",
     )
 
 

@@ -98,9 +98,9 @@ class DataArtifact(StoredObject):
 def _hint(cause: "Exception") -> str:
     if isinstance(cause, ImportError):
         return (
-            " It takes the libraries and the modules of the flow that the step had: task.environment and "
-            "run.code name them."
+            " Reading it needs the libraries and the modules of its step: task.environment and run.code name "
+            "them."
         )
     if isinstance(cause, ValueError):
-        return " A later Python wrote it; read it with that one."
+        return " A newer Python wrote it; read it with that version."
     return ""

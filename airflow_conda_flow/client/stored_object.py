@@ -60,7 +60,7 @@ class StoredObject:
         in_namespace = scope.get_namespace() if _namespace_check else None
         self._begin(self._parsed(pathspec), attempt, scope.catalogue(), in_namespace)
         if attempt is not None and self.depth < _TASK_DEPTH:
-            raise ClientError("%s: an attempt is one of a Task or a DataArtifact." % type(self).__name__)
+            raise ClientError("%s: only a Task or a DataArtifact takes attempt=." % type(self).__name__)
         try:
             self._load_unless_running()
         except ObjectNotFound:

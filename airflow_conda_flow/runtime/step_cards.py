@@ -65,7 +65,7 @@ class StepCard:
         try:
             json.dumps(data)
         except (TypeError, ValueError, OverflowError, RecursionError):
-            warn("refresh() takes data that JSON has; it ignores this %s." % type(data).__name__)
+            warn("current.card.refresh() takes data that JSON has; this %s is ignored." % type(data).__name__)
             data = {}
         self.data = data
 

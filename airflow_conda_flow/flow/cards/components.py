@@ -363,7 +363,9 @@ def _picture_type(data: bytes) -> str:
             return name
     if data[:4] == b"RIFF" and data[8:12] == b"WEBP":
         return "image/webp"
-    raise ValueError("Image takes a picture as PNG, JPEG, GIF, BMP, WebP or SVG; these bytes are none.")
+    raise ValueError(
+        "Image takes a picture as PNG, JPEG, GIF, BMP, WebP or SVG; these bytes have none of these formats."
+    )
 
 
 def parts_to_dicts(parts: "Iterable[Any]") -> "list[dict[str, Any]]":

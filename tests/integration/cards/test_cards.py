@@ -90,7 +90,7 @@ def test_pages_of_a_task(machine):
     assert '<progress value="7" max="10">' in report
     assert "a chart of one's own" in report
     assert 'accuracy<strong>0.93</strong><span class="dim">of 1 </span>' in report
-    assert "these bytes are none" in report
+    assert "these bytes have none of these formats" in report
     assert '"mark": "\\u003c/script>"' in report
     assert get(machine, flow, "start", "--id", "own") == "<h1>mine</h1>"
     for words in (("--id", "own", "one.html"), ("one.html", "--id", "own")):
@@ -169,7 +169,10 @@ def test_cards_that_are_not_there(machine):
     assert "There is no run of AFlow" in machine.run(flow, "card", "get", "start").stderr
     machine.run(flow, "run")
     assert "start has 3 cards. Name one task and one card" in machine.run(flow, "card", "get", "start").stderr
-    assert "has no card 'nope'" in machine.run(flow, "card", "get", "start", "--id", "nope").stderr
+    assert (
+        "start has no card with the id 'nope'. Cards come from"
+        in machine.run(flow, "card", "get", "start", "--id", "nope").stderr
+    )
     for words, said in [
         (["--id", "nope"], "The latest run of AFlow has no card with the id 'nope'."),
         (["start", "--type", "blanc"], "start has no card of type 'blanc'."),

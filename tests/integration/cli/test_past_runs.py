@@ -196,7 +196,7 @@ def test_scrub(machine):
         (
             ("step", "start"),
             2,
-            "Metaflow's step is not here: it is a part of how Metaflow runs tasks; for one",
+            "Metaflow's step is not here: it is a part of how Metaflow runs tasks; to run",
         ),
         (
             ("card", "create", "@/start"),
@@ -204,9 +204,9 @@ def test_scrub(machine):
             "write '--with card:type=TYPE spin RUN_ID/STEP/TASK_ID', and then",
         ),
         (
-            ("card", "view", "@/start", "--hash", "1"),
-            2,
-            "--hash is not here: a card is named by its task and its",
+            ("card", "get", "@/start", "--hash", "1"),
+            1,
+            "@/start has no card with the hash '1'. Cards come from",
         ),
         (
             ("--environment=uv", "run"),

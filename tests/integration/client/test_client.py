@@ -163,7 +163,7 @@ def test_attempts_of_a_task(good):
     assert repr(first) == f"Task('AFlow/{good.id}/body/body-0', attempt=0)"
     with pytest.raises(ObjectNotFound, match="attempt=1"):
         Task(f"AFlow/{good.id}/body/0", attempt=1)
-    with pytest.raises(ClientError, match="an attempt is one of a Task"):
+    with pytest.raises(ClientError, match="only a Task or a DataArtifact takes attempt="):
         Run(good.pathspec, attempt=0)
 
 

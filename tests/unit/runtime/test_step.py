@@ -112,7 +112,7 @@ def test_what_a_join_passes_on(make_join, lines, names):
         ("inputs.a.x = 2", "An input of a join is read-only; assign to self.x instead."),
         (
             "self.common",
-            "A join begins with the parameters alone. Call self.merge_artifacts(inputs) first, or read it from",
+            "A join begins with only the parameters. Call self.merge_artifacts(inputs) first, or read it from",
         ),
         ("self.kept = inputs.a", "self.kept of step 'join' cannot be stored"),
     ],
@@ -246,7 +246,7 @@ def test_a_switch_without_that_case(make_run, kind):
     [
         ("if self.index is None: return", "a_flow.py:5: Step 'start' ended without calling self.next()."),
         ("getattr(self, 'next')(self.end)", "Step 'start' called self.next() twice."),
-        ("getattr(self, 'next')(self.start)", "with what its source does not say: start instead of end."),
+        ("getattr(self, 'next')(self.start)", "for start, but its source says end."),
         ("getattr(self, 'next')(print)", "which is not a step. Write self.next(self.some_step)."),
         (
             "self.end = 1",
