@@ -82,6 +82,7 @@ def _datatools_root() -> "str | None":
 
 _VALUES: "dict[str, Callable[[], Any]]" = {
     "Card": lambda: _from("client.task_cards", "TaskCard"),
+    "CardNotPresentException": lambda: _from("errors", "ObjectNotFound"),
     "CardContainer": lambda: _from("client.task_cards", "TaskCards"),
     "DATASTORE_SYSROOT_LOCAL": lambda: _datastore("local"),
     "DATASTORE_SYSROOT_S3": lambda: _datastore("s3"),
