@@ -10,6 +10,7 @@ from airflow_conda_flow.flow.places import LOCAL, Place, add_place
 bind(
     {
         "airflow_datastore": "airflow_conda_flow.airflow.configuration:airflow_datastore",
+        "card_page": "airflow_conda_flow.runner.card_page:card_page",
         "compile_dag": "airflow_conda_flow.airflow.dag.compiler:compile_dag",
         "past_run": "airflow_conda_flow.client.running:run",
         "past_task": "airflow_conda_flow.client.running:task",

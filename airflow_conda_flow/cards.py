@@ -5,6 +5,7 @@ Standard library only, Python 3.6 and later: it is shipped into step environment
 
 import sys
 
+from airflow_conda_flow.flow.cards.built_in import BlankCard, DagComponent, DefaultCard, ErrorCard, Section
 from airflow_conda_flow.flow.cards.components import (
     Artifact,
     CardComponent,
@@ -27,21 +28,29 @@ if TYPE_CHECKING or sys.version_info < (3, 7):
 
 MetaflowCard = Card
 MetaflowCardComponent = CardComponent
-"""Metaflow's names of ``Card`` and ``CardComponent``."""
+PageComponent = SectionComponent = Section
+"""Metaflow's names of these classes."""
 
 __all__ = [
     "Artifact",
+    "BlankCard",
     "Card",
     "CardComponent",
+    "DagComponent",
+    "DefaultCard",
     "Error",
+    "ErrorCard",
     "EventsTimeline",
     "Image",
     "JSONViewer",
     "Markdown",
     "MetaflowCard",
     "MetaflowCardComponent",
+    "PageComponent",
     "ProgressBar",
     "PythonCode",
+    "Section",
+    "SectionComponent",
     "Table",
     "ValueBox",
     "VegaChart",

@@ -19,6 +19,7 @@ from airflow_conda_flow.datastore.catalogue import RunCatalogue
 from airflow_conda_flow.datastore.datastore import open_datastore
 from airflow_conda_flow.errors import ObjectNotFound, SettingError
 from airflow_conda_flow.flow.definition import FlowDefinition
+from airflow_conda_flow.records.card_names import card_hash
 from airflow_conda_flow.records.task_record import TaskRecord
 
 if TYPE_CHECKING:
@@ -27,6 +28,8 @@ if TYPE_CHECKING:
 NAME = "card"
 HELP = "Commands related to the cards of tasks."
 COMMON: tuple[str, ...] = ()
+_SHORT = 8
+"""Hex digits of a hash that 'card list' prints; '--hash' takes any beginning."""
 
 
 def add_arguments(parser: argparse.ArgumentParser, definition: FlowDefinition) -> None:
@@ -65,7 +68,8 @@ def _add_one(parser: argparse.ArgumentParser) -> None:
 
 def _add_which(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--id", metavar="ID", help="which card, where the step has several")
-    parser.add_argument("--type", metavar="TYPE", help="cards of this type alone")
+    parser.add_argument("--hash", metavar="HASH", help="the card whose hash begins like this; 'list' has it")
+    parser.add_argument("--type", metavar="TYPE", help="only cards of this type")
     parser.add_argument(
         "--follow-resumed",
         action=argparse.BooleanOptionalAction,
@@ -111,51 +115,76 @@ def _server(arguments: argparse.Namespace, definition: FlowDefinition) -> int:
 
 
 def _list(arguments: argparse.Namespace, definition: FlowDefinition) -> int:
-    tasks = _tasks_to_list(arguments, definition)
-    text = json.dumps([_described(task, arguments) for task in tasks], indent=4)
+    tasks, is_one = _tasks_to_list(arguments, definition)
+    found = [_described(task, arguments) for task in tasks]
+    text = json.dumps(found[0] if is_one else found, indent=4)
     if arguments.file:
         write_for_callers("--file", arguments.file, text)
     if arguments.as_json:
-        print(text)
+        if not arguments.file:
+            print(text)
         return 0
-    if not tasks:
+    if not any(_cards(task, arguments) for task in tasks):
         sys.stderr.write(f"{_no_cards(arguments, definition)} Cards come from @card on a step.\n")
     for task in tasks:
         for card in _cards(task, arguments):
             pathspec = f"{task.run_id}/{task.step}/{task.task_id}"
-            print(f"{pathspec}  {card['id']}  {card['type']}  attempt {task.attempt}")
+            hash_ = card_hash(task.ran_as, card["name"])[:_SHORT]
+            print(f"{pathspec}  {card['name']}  {card['type']}  attempt {task.attempt}  hash {hash_}")
     return 0
 
 
 def _no_cards(arguments: argparse.Namespace, definition: FlowDefinition) -> str:
-    kind = "" if arguments.type is None else f" of type {arguments.type!r}"
-    name = "" if arguments.id is None else f" with the id {arguments.id!r}"
-    return f"{arguments.pathspec or f'The latest run of {definition.name}'} has no card{kind}{name}."
+    return (
+        f"{arguments.pathspec or f'The latest run of {definition.name}'} has no card{_selected(arguments)}."
+    )
+
+
+def _selected(arguments: argparse.Namespace) -> str:
+    """The options that select cards, in words, with a space in front."""
+    words = ((" of type", arguments.type), (" with the id", arguments.id), (" with the hash", arguments.hash))
+    return "".join(f"{word} {value!r}" for word, value in words if value is not None)
 
 
 def _described(task: TaskRecord, arguments: argparse.Namespace) -> dict[str, Any]:
-    return {"pathspec": task.task.pathspec, "cards": _cards(task, arguments)}
+    """Task and its selected cards in the form of Metaflow's ``card list --as-json``."""
+    cards = [
+        {
+            "id": card["id"],
+            "hash": card_hash(task.ran_as, card["name"]),
+            "type": card["type"],
+            "filename": layout.card(task.ran_as, card["name"]).rpartition("/")[2],
+        }
+        for card in _cards(task, arguments)
+    ]
+    return {"pathspec": task.task.pathspec, "cards": cards}
 
 
 def _cards(task: TaskRecord, arguments: argparse.Namespace) -> list[CardRecord]:
-    """Cards of a task that ``--id``, ``--type`` and ``--follow-resumed`` select."""
+    """Cards of a task that ``--id``, ``--hash``, ``--type`` and ``--follow-resumed`` select."""
     if task.is_clone and not arguments.follow_resumed:
         return []
     return [
         card
         for card in task.cards
-        if arguments.id in {None, card["id"]} and arguments.type in {None, card["type"]}
+        if arguments.id in {None, card["id"], card["name"]}
+        and arguments.type in {None, card["type"]}
+        and card_hash(task.ran_as, card["name"]).startswith(arguments.hash or "")
     ]
 
 
-def _tasks_to_list(arguments: argparse.Namespace, definition: FlowDefinition) -> list[TaskRecord]:
-    """Tasks with at least one selected card: of a task, a step or a whole run."""
+def _tasks_to_list(
+    arguments: argparse.Namespace, definition: FlowDefinition
+) -> tuple[list[TaskRecord], bool]:
+    """Tasks with a selected card, of a step or a run, and False; or the only task of a pathspec, and True."""
     catalogue = open_catalogue(chosen_settings(arguments))
     word: str | None = arguments.pathspec
     steps = definition.graph.steps
     # A word without a slash is a step if the flow has a step of that name, else a run.
     if word is not None and ("/" in word.removeprefix(f"{definition.name}/") or word in steps):
         tasks = _tasks(arguments, definition)
+        if len(tasks) == 1:
+            return tasks, True
     else:
         run = run_of(catalogue, definition.name, word or _latest(catalogue, definition))
         tasks = [
@@ -163,7 +192,7 @@ def _tasks_to_list(arguments: argparse.Namespace, definition: FlowDefinition) ->
             for step in catalogue.steps(definition.name, run.run_id)
             for task in tasks_of(catalogue, definition.name, f"{run.run_id}/{step}")
         ]
-    return [task for task in tasks if _cards(task, arguments)]
+    return [task for task in tasks if _cards(task, arguments)], False
 
 
 def _get(arguments: argparse.Namespace, definition: FlowDefinition) -> int:
@@ -203,14 +232,17 @@ def _page(arguments: argparse.Namespace, definition: FlowDefinition) -> str:
     ((task, card),) = found
     settings = chosen_settings(arguments)
     storage = open_datastore(settings.datastore, settings.datastore_root, settings.cache_dir).storage
-    return storage.read_bytes(layout.card(task.ran_as, card["id"])).decode("utf-8")
+    return storage.read_bytes(layout.card(task.ran_as, card["name"])).decode("utf-8")
 
 
 def _which(arguments: argparse.Namespace, found: list[tuple[TaskRecord, Any]]) -> str:
     if not found:
-        named = "no card" if arguments.id is None else f"no card {arguments.id!r}"
-        return f"{arguments.pathspec} has {named}. Cards come from @card on the step; see 'card list'."
-    names = ", ".join(f"{task.step}/{task.task_id} --id {card['id']}" for task, card in found[:8])
+        what = f"{arguments.pathspec} has no card{_selected(arguments)}."
+        return f"{what} Cards come from @card on the step; see 'card list'."
+    names = ", ".join(
+        f"{task.step}/{task.task_id} --hash {card_hash(task.ran_as, card['name'])[:_SHORT]} ({card['name']})"
+        for task, card in found[:8]
+    )
     return f"{arguments.pathspec} has {len(found)} cards. Name one task and one card: {names}."
 
 

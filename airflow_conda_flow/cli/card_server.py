@@ -113,7 +113,7 @@ class RunCards:
         """
         run_id, step, task_id, attempt, card_id = parts
         if not attempt.isdigit():
-            raise NotInDatastore(f"{attempt!r} is no attempt.")
+            raise NotInDatastore(f"{attempt!r} is not an attempt.")
         key = layout.card(TaskName(self._flow, run_id, step, task_id).attempt(int(attempt)), card_id)
         return self._storage.read_bytes(key)
 

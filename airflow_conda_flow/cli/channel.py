@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import re
+import shlex
 from pathlib import Path
 from typing import Any
 
@@ -66,7 +67,8 @@ def _build(arguments: argparse.Namespace) -> int:
             raise SettingError(f"{path} is not a CPython interpreter that runs here.")
         interpreters.append(interpreter)
     build_channel(arguments.directory, interpreters, arguments.requirements, print)
-    print(f"The channel is at {arguments.directory.absolute()}")
+    print(f"The channel is at {arguments.directory.absolute()}. Flows use it after")
+    print(f"    export CONDA_CHANNELS={shlex.quote(arguments.directory.absolute().as_uri())}")
     return 0
 
 

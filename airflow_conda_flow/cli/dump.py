@@ -37,7 +37,7 @@ def add_arguments(parser: argparse.ArgumentParser, definition: FlowDefinition) -
         type=int,
         default=1000,  # Metaflow's default
         metavar="BYTES",
-        help="show only values that are smaller; 0 shows names alone (default 1000)",
+        help="show only values that are smaller; 0 shows only names (default 1000)",
     )
     parser.add_argument("--include", metavar="NAMES", help="only these artifacts, separated by commas")
     parser.add_argument("--file", metavar="FILE", help="pickle {task: {name: value}} into this file")

@@ -121,7 +121,7 @@ class _Stores:
         if lock is None:
             raise EnvironmentFailure(
                 f"The environment of step {step} for {platform} is not resolved: it is neither in the cache "
-                f"{self.settings.cache_dir} nor in the datastore. Write 'environment resolve' first."
+                f"{self.settings.cache_dir} nor in the datastore. Run 'environment resolve' first."
             )
         return lock
 
@@ -172,7 +172,7 @@ def _export(arguments: argparse.Namespace, definition: FlowDefinition) -> int:
         parser.error(
             f"the steps have {len(known)} environments ({which}); name one step"
             if known
-            else "no environment to export: the step runs in the interpreter around it"
+            else "no environment to export: the step runs in this interpreter"
         )
     ((_, lock),) = known
     if arguments.format == "explicit":
@@ -270,7 +270,7 @@ def _headline(steps: Iterable[str], lock: Lock | None) -> str:
     names = list(steps)
     title = f"{'Step' if len(names) == 1 else 'Steps'} {', '.join(names)}"
     if lock is None:
-        return f"{title}: the interpreter around it"
+        return f"{title}: no environment of its own"
     size = megabytes(sum(each.size for each in lock.packages))
     return (
         f"{title}: Python {lock.python}, {lock.platform}, {len(lock.packages)} packages, {size}, "

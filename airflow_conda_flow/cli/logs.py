@@ -27,10 +27,10 @@ def add_arguments(parser: argparse.ArgumentParser, definition: FlowDefinition) -
         "words",
         nargs="+",
         metavar="RUN_ID/STEP[/TASK_ID]",
-        help="'show' may stand before it, or 'scrub', which overwrites what is stored",
+        help="with 'show' before it, or 'scrub', which overwrites the stored logs",
     )
-    parser.add_argument("--stdout", action=argparse.BooleanOptionalAction, default=False, help="stdout alone")
-    parser.add_argument("--stderr", action=argparse.BooleanOptionalAction, default=False, help="stderr alone")
+    parser.add_argument("--stdout", action=argparse.BooleanOptionalAction, default=False, help="only stdout")
+    parser.add_argument("--stderr", action=argparse.BooleanOptionalAction, default=False, help="only stderr")
     parser.add_argument(
         "--both", action=argparse.BooleanOptionalAction, default=None, help="both, as is the default"
     )

@@ -55,7 +55,7 @@ def difference(before: Lock | None, after: Lock | None) -> Iterator[str]:
 
 
 def _named(lock: Lock | None) -> str:
-    return "the interpreter around it" if lock is None else f"environment {lock.spec_id[:12]}"
+    return "no environment of its own" if lock is None else f"environment {lock.spec_id[:12]}"
 
 
 def _package(package: LockedPackage) -> str:

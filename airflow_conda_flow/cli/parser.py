@@ -155,7 +155,7 @@ def add_common_options(
         "--quiet",
         action=argparse.BooleanOptionalAction,
         default=False,
-        help="print the tasks' lines alone",
+        help="print only the tasks' lines",
     )
     for name in _NO_EFFECT:
         add(name, default=argparse.SUPPRESS, dest="no_effect", help=argparse.SUPPRESS)

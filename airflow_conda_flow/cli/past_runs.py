@@ -110,8 +110,8 @@ def latest_run(catalogue: RunCatalogue, flow: str, otherwise: str) -> TaggedRun:
             if run is not None and wanted in run.system_tags:
                 return run
     raise ObjectNotFound(
-        f"There is no run of {flow} by {wanted} in {catalogue.describe()} to go on from. "
-        f"Name one of somebody else with {otherwise}, or start with 'run'."
+        f"There is no run of {flow} by {wanted} in {catalogue.describe()}. "
+        f"Name somebody else's run with {otherwise}, or start one with 'run'."
     )
 
 

@@ -12,7 +12,7 @@ COMMANDS = {
     "step-functions": _DAG,
     "spot-metadata": _INNER,
     "init": _INNER,
-    "step": f"{_INNER}; for one step alone write 'spin'",
+    "step": f"{_INNER}; to run a single step, write 'spin'",
     "card create": "@card makes cards while a step runs. For one more of a past task write "
     "'--with card:type=TYPE spin RUN_ID/STEP/TASK_ID', and then "
     "'--datastore-root .conda_flow_spin card view STEP'",
@@ -26,7 +26,6 @@ COMMANDS = {
 
 OPTIONS = {
     "--authorize": _DAG,
-    "--hash": "a card is named by its task and its --id",
     "--mode": "write the command 'spin'",
 }
 """Replacements by option."""

@@ -20,7 +20,7 @@ from airflow_conda_flow.flow.decorators.base import nearest
 from airflow_conda_flow.flow.definition import FlowDefinition
 from airflow_conda_flow.local.console import Console
 from airflow_conda_flow.local.spin import FOLDER, Spin, SpinOptions
-from airflow_conda_flow.records.names import indices
+from airflow_conda_flow.records.names import indices, task_id
 from airflow_conda_flow.records.run_record import RunRecord
 
 NAME = "spin"
@@ -134,13 +134,13 @@ def _indices(
     depth = definition.graph.foreach_depth(step)
     if task is None:
         known = catalogue.task_ids(definition.name, origin.run_id, step)
-        task = known[0] if known else "-".join("0" * depth) or "0"
+        task = known[0] if known else task_id(step, (0,) * depth)
     try:
-        return indices(task, depth)
+        return indices(step, task, depth)
     except ValueError:
         raise SettingError(
-            f"There is no task {task!r} of step {step!r}: {depth} foreach are around it, and an id is the "
-            "numbers of its splits, such as 3-1; 0 outside any foreach."
+            f"There is no task {task!r} of step {step!r}: {depth} foreach are around it, so its first task "
+            f"is {task_id(step, (0,) * depth)}."
         ) from None
 
 

@@ -49,7 +49,7 @@ def execute(arguments: argparse.Namespace, definition: FlowDefinition) -> int:
 
 def _add_run(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--run-id", required=True, metavar="ID", help="the run to tag")
-    parser.add_argument("--namespace", metavar="TAG", help="refuse a run that has not this tag")
+    parser.add_argument("--namespace", metavar="TAG", help="refuse a run without this tag")
 
 
 def _add_tags(parser: argparse.ArgumentParser) -> None:
@@ -85,9 +85,9 @@ def _remove(arguments: argparse.Namespace, definition: FlowDefinition) -> int:
 def _replace(arguments: argparse.Namespace, definition: FlowDefinition) -> int:
     parser: FlowArgumentParser = arguments.command_parser
     if not arguments.remove:
-        parser.error("give at least one --remove TAG; to add alone, write 'tag add'")
+        parser.error("give at least one --remove TAG; to only add tags, write 'tag add'")
     if not arguments.add:
-        parser.error("give at least one --add TAG; to remove alone, write 'tag remove'")
+        parser.error("give at least one --add TAG; to only remove tags, write 'tag remove'")
     return _change(arguments, definition, arguments.add, arguments.remove)
 
 

@@ -34,7 +34,7 @@ def add_trigger_option(
         action="append",
         default=argparse.SUPPRESS if inherited else [],
         metavar="FLOW/RUN_ID",
-        help="a finished run that is taken for what started this one; may be given again",
+        help="a finished run that counts as the trigger of this one; may be given again",
     )
 
 
@@ -70,5 +70,7 @@ def _event(pathspec: str, catalogue: RunCatalogue) -> dict[str, Any]:
 
 
 def _end_of(run: RunRecord, catalogue: RunCatalogue) -> TaskRecord | None:
-    (found,) = catalogue.tasks(run.flow, run.run_id, run.graph.end, [task_id(())], run.first_attempt)
+    (found,) = catalogue.tasks(
+        run.flow, run.run_id, run.graph.end, [task_id(run.graph.end, ())], run.first_attempt
+    )
     return found

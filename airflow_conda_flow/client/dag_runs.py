@@ -25,6 +25,6 @@ def run_id_of(flow: str, dag_run_id: str, run_ids: "Iterable[str]") -> "str | No
     found = run_ids_of(dag_run_id, run_ids)
     if len(found) > 1:
         raise ObjectNotFound(
-            "%r could be each of the runs %s. Write one of these." % (dag_run_id, ", ".join(found))
+            "%r matches several runs: %s. Write one of these ids." % (dag_run_id, ", ".join(found))
         )
     return found[0] if found else None

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 class DataArtifact(StoredObject):
-    """One artifact of a task: ``DataArtifact("TrainFlow/1795547131171801/start/0/model")``.
+    """One artifact of a task: ``DataArtifact("TrainFlow/1795547131171801/start/start-0/model")``.
 
     ``data`` reads the value; the other properties describe it without reading it.
     """
@@ -98,9 +98,9 @@ class DataArtifact(StoredObject):
 def _hint(cause: "Exception") -> str:
     if isinstance(cause, ImportError):
         return (
-            " It takes the libraries and the modules of the flow that the step had: task.environment and "
-            "run.code name them."
+            " Reading it needs the libraries and the modules of its step: task.environment and run.code name "
+            "them."
         )
     if isinstance(cause, ValueError):
-        return " A later Python wrote it; read it with that one."
+        return " A newer Python wrote it; read it with that version."
     return ""

@@ -181,4 +181,4 @@ def _listed(tags: "Any") -> "list[str]":
     try:
         return list(tags)
     except TypeError:
-        raise TaggingError("Tags are texts, one or a list of them; got %r." % (tags,)) from None
+        raise TaggingError("Tags are texts: write one, or a list of them; got %r." % (tags,)) from None

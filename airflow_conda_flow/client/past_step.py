@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 class Step(StoredObject):
     """One step of a run: ``Step("TrainFlow/1795547131171801/start")``. Iteration yields its tasks.
 
-    Tasks come in split order. ``step["0"]`` is a task by its id.
+    Tasks come in split order. ``step["fit-3"]`` is a task by its id, and so is ``step["3"]``.
     """
 
     depth = 3

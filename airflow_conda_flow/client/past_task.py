@@ -28,7 +28,7 @@ _TIME = re.compile(r"(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6})Z (.*)", re.DOTALL) 
 
 
 class Task(StoredObject):
-    """One task of a run: ``Task("TrainFlow/1795547131171801/start/0")``. Iteration yields its artifacts.
+    """One task of a run: ``Task("TrainFlow/1795547131171801/fit/fit-3")``. Iteration yields its artifacts.
 
     A task exists once one of its attempts has ended. It shows the attempt given by ``attempt``, by
     default the one that succeeded, or else the last one.
@@ -245,7 +245,7 @@ class Task(StoredObject):
         graph = self.parent.parent.graph
         if self._is_parameters():
             return ()
-        return names.indices(self.id, graph.foreach_depth(self._parts[2]))
+        return names.indices(self._parts[2], self.id, graph.foreach_depth(self._parts[2]))
 
     def _is_parameters(self) -> bool:
         """True for the task of ``_parameters``, which is not part of the graph."""
@@ -266,20 +266,20 @@ class Task(StoredObject):
 
     def _record_of(self, step: str, indices: "tuple[int, ...]") -> "TaskRecord | None":
         found = self.parent.parent._child(step)
-        task = None if found is None else found._child(names.task_id(indices))
+        task = None if found is None else found._child(names.task_id(step, indices))
         return task._record() if task is not None and task.finished else None
 
     def _tasks(self, keys: "list[tuple[str, tuple[int, ...]]]") -> "Iterator[Task]":
         by_step: "dict[str, list[str]]" = {}
         for step, indices in keys:
-            by_step.setdefault(step, []).append(names.task_id(indices))
+            by_step.setdefault(step, []).append(names.task_id(step, indices))
         for step, task_ids in by_step.items():
             found = self.parent.parent._child(step)
             if found is not None:
                 yield from found._read(task_ids)
 
     def _pathspec_of(self, key: "tuple[str, tuple[int, ...]]") -> str:
-        return "/".join(self._parts[:2] + (key[0], names.task_id(key[1])))
+        return "/".join(self._parts[:2] + (key[0], names.task_id(*key)))
 
     # Children.
 

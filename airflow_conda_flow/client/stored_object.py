@@ -8,6 +8,7 @@ from airflow_conda_flow.client.dag_runs import run_id_of
 from airflow_conda_flow.errors import ClientError, InvalidPathspec, NamespaceMismatch, ObjectNotFound
 from airflow_conda_flow.flow.current_run import current
 from airflow_conda_flow.flow.decorators.base import nearest
+from airflow_conda_flow.records.names import full_id
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -59,7 +60,7 @@ class StoredObject:
         in_namespace = scope.get_namespace() if _namespace_check else None
         self._begin(self._parsed(pathspec), attempt, scope.catalogue(), in_namespace)
         if attempt is not None and self.depth < _TASK_DEPTH:
-            raise ClientError("%s: an attempt is one of a Task or a DataArtifact." % type(self).__name__)
+            raise ClientError("%s: only a Task or a DataArtifact takes attempt=." % type(self).__name__)
         try:
             self._load_unless_running()
         except ObjectNotFound:
@@ -87,7 +88,7 @@ class StoredObject:
         catalogue: "Catalogue",
         in_namespace: "str | None",
     ) -> None:
-        self._parts = parts
+        self._parts = _with_full_id(parts)
         self._attempt = attempt
         self._catalogue = catalogue
         self._namespace = in_namespace
@@ -231,6 +232,13 @@ class StoredObject:
 
     def _missing(self) -> "ObjectNotFound":
         return ObjectNotFound("%r does not exist in %s." % (self, self._catalogue.call("describe", [])))
+
+
+def _with_full_id(parts: "tuple[str, ...]") -> "tuple[str, ...]":
+    """Parts of a pathspec, in which the task may be named by its index path alone: ``fit/3-1``."""
+    if len(parts) < _TASK_DEPTH:
+        return parts
+    return parts[:3] + (full_id(parts[2], parts[3]),) + parts[4:]
 
 
 def _class_of(depth: int) -> "type[StoredObject]":

@@ -1,14 +1,22 @@
 """``get_cards``: the cards of a past task, as HTML pages."""
 
+import json
 import tempfile
 import webbrowser
 
 from airflow_conda_flow.client.past_task import Task
 from airflow_conda_flow.errors import ClientError
+from airflow_conda_flow.flow.current_run import current
+from airflow_conda_flow.records.card_names import card_hash, card_names
+from airflow_conda_flow.records.names import TaskName
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from typing import Any
+
+    from airflow_conda_flow.records.names import AttemptName
+    from airflow_conda_flow.records.shapes import CardRecord
 
 
 def get_cards(
@@ -21,27 +29,46 @@ def get_cards(
 
     Args:
         task: a ``Task``, or its pathspec.
-        id: id given to ``@card``; None selects all ids.
+        id: id given to ``@card``, or the name of a card without one, such as ``card``; None selects all.
         type: type given to ``@card``; None selects all types.
         follow_resumed: give the original task's cards for a task that ``resume`` cloned; if False, a clone
             has no cards.
 
     Raises:
-        ObjectNotFound: there is no such task.
+        ObjectNotFound: there is no such task, or it has not ended; the task of the calling step is found.
         ClientError: ``task`` is neither a ``Task`` nor a pathspec.
     """
     if isinstance(task, str):
-        task = Task(task)
+        task = Task(task, _namespace_check=False)
     if not isinstance(task, Task):
         raise ClientError("get_cards(%r): give a Task, or the pathspec of one." % (task,))
-    found = task._record().cards if follow_resumed or task.origin_pathspec is None else []
+    if task._is_running():
+        found, ran_as = _stored_cards(task)
+    else:
+        found, ran_as = task._record().cards, task._record().ran_as
+        if task.origin_pathspec is not None and not follow_resumed:
+            found = []
     return TaskCards(
         [
-            TaskCard(task, each["id"], each["type"])
+            TaskCard(task, each, ran_as)
             for each in found
-            if id in (None, each["id"]) and type in (None, each["type"])
+            if id in (None, each["id"], each["name"]) and type in (None, each["type"])
         ]
     )
+
+
+def _stored_cards(task: "Task") -> "tuple[list[CardRecord], AttemptName]":
+    """Cards that the running task has stored so far, and the name of its attempt."""
+    run = task._run_record()
+    ran_as = TaskName(*task._parts).attempt(run.first_attempt + current.retry_count)
+    there = task._catalogue.call("card_names", list(ran_as.parts))
+    cards = run.decorators_of(task.parent.id).get("card", [])
+    found: "list[CardRecord]" = [
+        {"name": name, "id": each["id"], "type": each["type"]}
+        for name, each in zip(card_names(cards), cards)
+        if name in there
+    ]
+    return found, ran_as
 
 
 class TaskCards:
@@ -71,19 +98,37 @@ class TaskCard:
     """One card. ``str(card)`` is its HTML page, and a notebook displays it.
 
     Attributes:
-        id: id given to ``@card``, or ``card`` by default.
+        id: id given to ``@card``; None without one.
+        name: the id, or ``card``, ``card1`` and so on without one: different for each card of a task.
         type: type given to ``@card``.
+        hash: names the card among all cards; the same while its task runs and after it has ended.
+        from_resumed: True if ``resume`` cloned the task.
+        origin_pathspec: pathspec of the task that made the card if it was cloned; else None.
     """
 
-    def __init__(self, task: "Task", id: str, type: str) -> None:  # noqa: A002 - Metaflow's names
+    def __init__(self, task: "Task", record: "CardRecord", ran_as: "AttemptName") -> None:
         self._task = task
-        self.id = id
-        self.type = type
+        self._arguments = list(ran_as.parts) + [record["name"]]
+        self.id = record["id"]
+        self.name = record["name"]
+        self.type = record["type"]
+        self.hash = card_hash(ran_as, record["name"])
+        self.from_resumed = ran_as.task.run_id != task.path_components[1]
+        self.origin_pathspec = ran_as.task.pathspec if self.from_resumed else None
+
+    @property
+    def path(self) -> str:
+        """Path of the page's file, or its URL in S3."""
+        return self._task._catalogue.call("card_path", self._arguments)  # type: ignore[no-any-return]
 
     def get(self) -> str:
-        """HTML page of the card."""
-        arguments = [*self._task._record().ran_as.parts, self.id]
-        return self._task._catalogue.call("card", arguments)  # type: ignore[no-any-return]
+        """HTML page of the card, as it is stored now."""
+        return self._task._catalogue.call("card", self._arguments)  # type: ignore[no-any-return]
+
+    def get_data(self) -> "dict[str, Any] | None":
+        """Last data update: ``data``, ``reload_token`` and ``created_on``; None for a card without one."""
+        text = self._task._catalogue.call("card_data", self._arguments)
+        return None if text is None else json.loads(text)
 
     def view(self) -> None:
         """Open the page in a web browser."""
@@ -94,7 +139,7 @@ class TaskCard:
         webbrowser.open("file://%s" % file.name)
 
     def __repr__(self) -> str:
-        return "TaskCard(%r, %r, %r)" % (self._task.pathspec, self.id, self.type)
+        return "TaskCard(%r, %r, %r)" % (self._task.pathspec, self.name, self.type)
 
     def __str__(self) -> str:
         return self.get()

@@ -14,7 +14,7 @@ from typing import Any, TypeVar
 
 from airflow_conda_flow.errors import NotInDatastore, ObjectNotFound
 from airflow_conda_flow.records.lock_document import read_lock_document
-from airflow_conda_flow.records.names import TaskName
+from airflow_conda_flow.records.names import TaskName, full_id
 from airflow_conda_flow.records.run_record import RunRecord, TaggedRun
 from airflow_conda_flow.records.task_record import TaskRecord
 
@@ -55,8 +55,8 @@ class RunCatalogue:
 
     CALLS = frozenset(
         {
-            "artifact", "attempts", "card", "change_tags", "code", "describe", "flows", "lock", "log",
-            "run", "run_ids", "runs", "steps", "task_ids", "tasks",
+            "artifact", "attempts", "card", "card_data", "card_names", "card_path", "change_tags", "code",
+            "describe", "flows", "lock", "log", "run", "run_ids", "runs", "steps", "task_ids", "tasks",
         }
     )  # fmt: skip
 
@@ -131,7 +131,7 @@ class RunCatalogue:
         """
         if step == STEP:
             known = self._parameters(flow, run_id)
-            return [known.get(task_id) for task_id in task_ids]
+            return [known.get(full_id(step, task_id)) for task_id in task_ids]
 
         def read(task_id: str) -> TaskRecord | None:
             done = read_task_manifest(self._storage, TaskName(flow, run_id, step, task_id))
@@ -147,7 +147,9 @@ class RunCatalogue:
     ) -> list[TaskRecord]:
         """Records of all attempts of a task that have ended, sorted by attempt."""
         if step == STEP:
-            return [each for key, each in self._parameters(flow, run_id).items() if key == task_id]
+            return [
+                each for key, each in self._parameters(flow, run_id).items() if key == full_id(step, task_id)
+            ]
         found = list_attempts(self._storage, TaskName(flow, run_id, step, task_id))
         return [each for each in found if each.attempt >= first_attempt]
 
@@ -160,11 +162,32 @@ class RunCatalogue:
         """Path of a verified file with an artifact's bytes."""
         return str(self._datastore.artifacts.fetch(sha256, size))
 
-    def card(self, flow: str, run_id: str, step: str, task_id: str, attempt: int, card_id: str) -> str:
+    def card(self, flow: str, run_id: str, step: str, task_id: str, attempt: int, card_name: str) -> str:
         """Card of an attempt, as HTML."""
         name = TaskName(flow, run_id, step, task_id).attempt(attempt)
-        data = self._storage.read_bytes(layout.card(name, card_id))
+        data = self._storage.read_bytes(layout.card(name, card_name))
         return data.decode("utf-8", "replace")
+
+    def card_data(
+        self, flow: str, run_id: str, step: str, task_id: str, attempt: int, card_name: str
+    ) -> str | None:
+        """Last data update of a card, as JSON; None if it has none."""
+        name = TaskName(flow, run_id, step, task_id).attempt(attempt)
+        try:
+            return self._storage.read_bytes(layout.card_data(name, card_name)).decode("utf-8", "replace")
+        except NotInDatastore:
+            return None
+
+    def card_names(self, flow: str, run_id: str, step: str, task_id: str, attempt: int) -> list[str]:
+        """Names of the cards that an attempt has stored, also while it runs, sorted."""
+        folder = layout.task_folder(TaskName(flow, run_id, step, task_id))
+        found = (layout.card_of(folder + name) for name in self._storage.list_names(folder))
+        return [each[3] for each in found if each is not None and each[2] == attempt]
+
+    def card_path(self, flow: str, run_id: str, step: str, task_id: str, attempt: int, card_name: str) -> str:
+        """Path of a card's page: of its file, or its URL in S3."""
+        key = layout.card(TaskName(flow, run_id, step, task_id).attempt(attempt), card_name)
+        return str(self._storage.local_path(key) or f"{self._storage.url}/{key}")
 
     def code(self, sha256: str) -> str:
         """Path of a directory with the files of a code package, which must not be changed."""

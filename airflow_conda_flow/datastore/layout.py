@@ -1,10 +1,11 @@
 """Every key in a datastore, with one function for each kind.
 
     flows/<Flow>/<run>/run.json                        run manifest
-    flows/<Flow>/<run>/<step>/<task id>/<attempt>.json task manifest
-    flows/<Flow>/<run>/<step>/<task id>/<attempt>.stdout|stderr
-    flows/<Flow>/<run>/<step>/<task id>/<attempt>.address where the main node of a num_parallel runs
-    flows/<Flow>/<run>/<step>/<task id>/<attempt>.<card id>.card.html
+    flows/<Flow>/<run>/<step>/<indices>/<attempt>.json task manifest
+    flows/<Flow>/<run>/<step>/<indices>/<attempt>.stdout|stderr
+    flows/<Flow>/<run>/<step>/<indices>/<attempt>.address where the main node of a num_parallel runs
+    flows/<Flow>/<run>/<step>/<indices>/<attempt>.<card name>.card.html
+    flows/<Flow>/<run>/<step>/<indices>/<attempt>.<card name>.card.data data update of a live card
     tags/<Flow>/<run>/<time>-<random>.json             one change of the run's tags
     artifacts/<first two hex digits>/<sha256>          serialized values
     code/<sha256>.zip                                  code packages
@@ -16,6 +17,8 @@
     runners/<platform>/<runner id>.json                which archive is the runner of that id
     runners/<platform>/<sha256>.tar.gz                 runners, for images that hold none
 
+The id of a task is ``<step>-<indices>``: ``fit-3-1`` is stored below ``fit/3-1/``.
+
 In names that come from outside (flow, run, step) all characters but letters, digits and ``_ - . ~ : + =``
 are percent-encoded; ``name_of`` decodes them.
 """
@@ -25,6 +28,8 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 from urllib.parse import quote, unquote
+
+from airflow_conda_flow.records.names import full_id
 
 if TYPE_CHECKING:
     from airflow_conda_flow.records.names import AttemptName, TaskName
@@ -89,7 +94,7 @@ def step_folder(flow: str, run_id: str, step: str) -> str:
 
 def task_folder(task: TaskName) -> str:
     """Folder with the manifests, logs, cards and node addresses of a task's attempts."""
-    return f"{step_folder(task.flow, task.run_id, task.step)}{part(task.task_id)}/"
+    return f"{step_folder(task.flow, task.run_id, task.step)}{part(task.path)}/"
 
 
 def task_manifest(name: AttemptName) -> str:
@@ -127,26 +132,31 @@ def locks(platform: str = "") -> str:
     return f"environments/{part(platform)}/" if platform else "environments/"
 
 
-def card(name: AttemptName, card_id: str) -> str:
+def card(name: AttemptName, card_name: str) -> str:
     """Key of one card of an attempt, an HTML page."""
-    return f"{task_folder(name.task)}{name.number}.{part(card_id)}{_CARD}"
+    return f"{task_folder(name.task)}{name.number}.{part(card_name)}{_CARD}"
+
+
+def card_data(name: AttemptName, card_name: str) -> str:
+    """Key of the last data update of a card, as JSON."""
+    return f"{task_folder(name.task)}{name.number}.{part(card_name)}.card.data"
 
 
 def card_of(key: str) -> tuple[str, str, int, str] | None:
-    """(step, task id, attempt, card id) of a card's key; None for any other key.
+    """(step, task id, attempt, card name) of a card's key; None for any other key.
 
     >>> from airflow_conda_flow.records.names import TaskName
     >>> attempt = TaskName("AFlow", "1", "start", "0").attempt(2)
     >>> card_of(card(attempt, "a.b"))
-    ('start', '0', 2, 'a.b')
+    ('start', 'start-0', 2, 'a.b')
     >>> card_of(task_log(attempt, "stdout"))
     """
-    *_, step, task_id, name = key.split("/")
+    *_, step, path, name = key.split("/")
     attempt, _, rest = name.partition(".")
     card_id = rest.removesuffix(_CARD)
     if card_id == rest or not attempt.isdigit():
         return None
-    return name_of(step), name_of(task_id), int(attempt), name_of(card_id)
+    return name_of(step), full_id(name_of(step), name_of(path)), int(attempt), name_of(card_id)
 
 
 def artifact(sha256: str) -> str:

@@ -14,9 +14,17 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any
 
 from airflow_conda_flow.errors import DamagedDocument, NotInDatastore
-from airflow_conda_flow.records.document import VERSION, damaged, other_than, read_document, stored_bytes
+from airflow_conda_flow.records.document import damaged, other_than, read_document, stored_bytes
+from airflow_conda_flow.records.names import full_id
 from airflow_conda_flow.records.run_record import RunRecord, wrong_run_manifest
-from airflow_conda_flow.records.task_record import DONE, LOST, TaskRecord, wrong_task_manifest
+from airflow_conda_flow.records.task_record import (
+    DONE,
+    LOST,
+    TASK_VERSION,
+    TaskRecord,
+    current_task_manifest,
+    wrong_task_manifest,
+)
 
 from . import layout
 
@@ -105,7 +113,7 @@ def _supersede(storage: Storage, name: AttemptName) -> None:
         if isinstance(error, DamagedDocument):  # it may have held the mark of a later attempt
             number = max(number, _last_done(storage, task))
         first = {
-            "version": VERSION,
+            "version": TASK_VERSION,
             "flow": task.flow,
             "run_id": task.run_id,
             "step": task.step,
@@ -178,7 +186,9 @@ def _read(storage: Storage, name: AttemptName) -> Any:
     """Manifest of an attempt."""
     key = layout.task_manifest(name)
     data = storage.read_bytes(key)
-    document = read_document(data, _name(storage, key), _TASK_ADVICE, wrong=wrong_task_manifest)
+    document = current_task_manifest(
+        read_document(data, _name(storage, key), _TASK_ADVICE, TASK_VERSION, wrong_task_manifest)
+    )
     task = name.task
     expected = {"flow": task.flow, "run_id": task.run_id, "step": task.step, "task_id": task.task_id}
     if fault := other_than(document, {**expected, "attempt": name.number}):
@@ -215,4 +225,4 @@ def list_steps(storage: Storage, flow: str, run_id: str) -> list[str]:
 def list_tasks(storage: Storage, flow: str, run_id: str, step: str) -> list[str]:
     """Ids of the step's tasks, sorted as text."""
     names = storage.list_names(layout.step_folder(flow, run_id, step))
-    return [layout.name_of(name) for name in names]
+    return [full_id(step, layout.name_of(name)) for name in names]

@@ -5,12 +5,12 @@ No such task ever runs, and nothing is stored for it: everything comes from the 
 
 from __future__ import annotations
 
-from airflow_conda_flow.records.names import TaskName
+from airflow_conda_flow.records.names import TaskName, task_id
 from airflow_conda_flow.records.run_record import RunRecord
 from airflow_conda_flow.records.task_record import DONE, TaskRecord, make_task_record
 
 STEP = "_parameters"
-TASK_ID = "0"
+TASK_ID = task_id(STEP, ())
 
 
 def parameters_task(run: RunRecord) -> TaskRecord:

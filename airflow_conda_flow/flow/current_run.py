@@ -157,9 +157,9 @@ class Current:
         if name in IN_STEPS and values["is_running_flow"]:
             return self._computed(name)
         if name in IN_STEPS:
-            raise AttributeError("current.%s has a value inside a running step alone." % name)
+            raise AttributeError("current.%s has a value only inside a running step." % name)
         if name in IN_SOME_STEPS:
-            raise AttributeError("current.%s has a value in %s alone." % (name, IN_SOME_STEPS[name]))
+            raise AttributeError("current.%s has a value only in %s." % (name, IN_SOME_STEPS[name]))
         raise AttributeError("current has no attribute %r. It has: %s." % (name, ", ".join(NAMES)))
 
     if not TYPE_CHECKING:  # a type checker then rejects names that are not declared above

@@ -294,7 +294,9 @@ def read_flow(flow_class: "Any", given: "GivenConfigs | None" = None) -> "FlowDe
         FlowDefinitionError: the flow is wrong; names file and line.
     """
     for name, decorator in members_of(flow_class, UserDecorator).items():
-        decorator.fail("stands above @step, and on a step; found it as %r." % name)
+        decorator.fail(
+            "decorates a step: write it above @step. %r has it below @step, or has no @step." % name
+        )
     graph = read_graph(flow_class)
     _check_decorators(flow_class)
     check_graph(graph)

@@ -299,7 +299,7 @@ class FlowSpec:
             if name in _NAMES and not name.startswith("_"):
                 return _NAMES[name](self)
             if name in _IN_STEPS:
-                raise AttributeError("self.%s works inside a running step alone." % name)
+                raise AttributeError("self.%s works only inside a running step." % name)
             raise AttributeError("%s has no attribute %r" % (type(self).__name__, name))
         if name in _NAMES and not self._task.has(name):
             return _NAMES[name](self)
@@ -334,5 +334,5 @@ class FlowSpec:
 
     def _running_task(self, what: str) -> "Task":
         if self._task is None:
-            raise RuntimeError("%s works inside a running step alone." % what)
+            raise RuntimeError("%s works only inside a running step." % what)
         return self._task

@@ -75,7 +75,7 @@ class Cloning:
                 list(pool.map(self._write, found.values()))
                 wave = []
                 for (step, indices), record in found.items():
-                    task = f"{step}/{task_id(indices)}"
+                    task = f"{step}/{task_id(step, indices)}"
                     console.task_line(
                         f"{self._run.run_id}/{task}", None, f"Cloning previously run task {origin}/{task}"
                     )
@@ -97,7 +97,7 @@ class Cloning:
                 self._run.flow,
                 self._origin.run_id,
                 step,
-                [task_id(indices) for _, indices in of_step],
+                [task_id(step, indices) for _, indices in of_step],
                 self._origin.first_attempt,
             )
             pairs = zip(of_step, records, strict=True)

@@ -228,7 +228,7 @@ class Scheduler:
 
     def _pathspec(self, key: TaskKey) -> str:
         step, indices = key
-        return f"{self._run_id}/{step}/{task_id(indices)}"
+        return f"{self._run_id}/{step}/{task_id(step, indices)}"
 
 
 def _pause(outcomes: list[TaskOutcome]) -> float | None:

@@ -85,7 +85,7 @@ class Spin:
         self, definition: FlowDefinition, settings: Settings, options: SpinOptions, console: Console
     ) -> None:
         self.run_id = str(time.time_ns() // 1000)
-        self.task = task_id(options.indices)
+        self.task = task_id(options.step, options.indices)
         self._definition = definition
         self._settings = settings
         self._options = options

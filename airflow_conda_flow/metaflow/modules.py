@@ -81,12 +81,16 @@ def _datatools_root() -> "str | None":
 
 
 _VALUES: "dict[str, Callable[[], Any]]" = {
+    "Card": lambda: _from("client.task_cards", "TaskCard"),
+    "CardNotPresentException": lambda: _from("errors", "ObjectNotFound"),
+    "CardContainer": lambda: _from("client.task_cards", "TaskCards"),
     "DATASTORE_SYSROOT_LOCAL": lambda: _datastore("local"),
     "DATASTORE_SYSROOT_S3": lambda: _datastore("s3"),
     "DATATOOLS_S3ROOT": _datatools_root,
     "DEFAULT_DATASTORE": lambda: _from("client.scope", "get_metadata")().partition("@")[0],
     "DEFAULT_METADATA": lambda: "local",
     "ExecutingRun": lambda: _from("launch.executing", "ExecutingRun"),
+    "MarkdownComponent": lambda: _from("flow.cards.components", "Markdown"),
     "MetaflowCode": lambda: _from("client.run_code", "RunCode"),
     "MetaflowData": lambda: _from("client.task_data", "TaskData"),
     "get_username": lambda: username,

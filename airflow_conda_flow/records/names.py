@@ -1,67 +1,94 @@
 """Names of tasks and attempts: keys in the datastore, pathspecs and labels are made from them."""
 
 
-def task_id(indices: "tuple[int, ...]") -> str:
-    """Task id of an index path.
+def task_id(step: str, indices: "tuple[int, ...]") -> str:
+    """Task id of a step at an index path. No other task of a run has the same id.
 
-    >>> task_id(()), task_id((3,)), task_id((3, 1))
-    ('0', '3', '3-1')
+    >>> task_id("start", ()), task_id("fit", (3,)), task_id("fit", (3, 1))
+    ('start-0', 'fit-3', 'fit-3-1')
     """
-    return "-".join(str(index) for index in indices) or "0"
+    return full_id(step, "-".join(str(index) for index in indices) or "0")
 
 
-def indices(task: str, depth: int) -> "tuple[int, ...]":
+def full_id(step: str, text: str) -> str:
+    """Task id, also of its last part alone, which stored paths and older pathspecs have.
+
+    >>> full_id("fit", "3-1"), full_id("fit", "fit-3-1")
+    ('fit-3-1', 'fit-3-1')
+    """
+    # Names of steps are identifiers and hold no "-", so a task id of another step never begins like this.
+    return text if text.startswith(step + "-") else "%s-%s" % (step, text)
+
+
+def indices(step: str, task: str, depth: int) -> "tuple[int, ...]":
     """Index path of a task id: the inverse of ``task_id``.
 
     Args:
-        task: a task id.
-        depth: number of foreach steps around the step. It is needed because ``0`` is the id of both the
-            empty path and ``(0,)``.
+        step: the step.
+        task: a task id, or its last part alone.
+        depth: number of foreach steps around the step. It is needed because the ids of both the empty path
+            and ``(0,)`` end with ``0``.
 
     Raises:
         ValueError: ``task_id`` gives no such text for a path of that length; ``03`` is not ``3``.
 
-    >>> indices("0", 0), indices("0", 1), indices("3-1", 2)
+    >>> indices("fit", "fit-0", 0), indices("fit", "0", 1), indices("fit", "fit-3-1", 2)
     ((), (0,), (3, 1))
     """
-    path = tuple(int(part) for part in task.split("-")) if depth else ()
-    if len(path) != depth or task_id(path) != task:
-        example = task_id((0,) * depth)
-        raise ValueError("Task id %r is not one of %d indices, such as %r." % (task, depth, example))
+    wanted = full_id(step, task)
+    path = tuple(int(part) for part in wanted[len(step) + 1 :].split("-")) if depth else ()
+    if len(path) != depth or task_id(step, path) != wanted:
+        example = task_id(step, (0,) * depth)
+        raise ValueError("Task id %r is not %r and %d indices, such as %r." % (task, step, depth, example))
     return path
 
 
 class TaskName:
     """Name of one task: a step of a run, at an index path.
 
+    Args:
+        flow: the flow's name.
+        run_id: the run's id.
+        step: the step's name.
+        task: the task's id, or its last part alone.
+
     Attributes:
         flow: the flow's name.
         run_id: the run's id.
         step: the step's name.
-        task_id: the task's id: the index path as text.
+        task_id: the task's id: the step and the index path as text.
     """
 
     __slots__ = ("flow", "run_id", "step", "task_id")
 
-    def __init__(self, flow: str, run_id: str, step: str, task_id: str) -> None:
+    def __init__(self, flow: str, run_id: str, step: str, task: str) -> None:
         self.flow = flow
         self.run_id = run_id
         self.step = step
-        self.task_id = task_id
+        self.task_id = full_id(step, task)
 
     @classmethod
     def at(cls, flow: str, run_id: str, step: str, indices: "tuple[int, ...]") -> "TaskName":
         """Name of the task at an index path.
 
         >>> TaskName.at("AFlow", "1", "train", (3, 1)).pathspec
-        'AFlow/1/train/3-1'
+        'AFlow/1/train/train-3-1'
         """
-        return cls(flow, run_id, step, task_id(indices))
+        return cls(flow, run_id, step, task_id(step, indices))
 
     @property
     def pathspec(self) -> str:
         """The name as users and the client write it: ``flow/run id/step/task id``."""
         return "/".join(self.parts)
+
+    @property
+    def path(self) -> str:
+        """Index path as text: the task id without the step. The task's folder in the datastore has this name.
+
+        >>> TaskName("AFlow", "1", "train", "train-3-1").path
+        '3-1'
+        """
+        return self.task_id[len(self.step) + 1 :]
 
     def attempt(self, number: int) -> "AttemptName":
         """Name of an attempt of the task, counted from 0."""

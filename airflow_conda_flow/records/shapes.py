@@ -40,7 +40,10 @@ class ExceptionRecord(TypedDict):
 class CardRecord(TypedDict):
     """A card that an attempt has stored."""
 
-    id: str
+    name: str
+    """Name of its page among those of the attempt."""
+    id: str | None
+    """Id that ``@card`` gives it."""
     type: str
 
 
@@ -432,6 +435,10 @@ class CardContent(TypedDict, total=False):
     parts: list[dict[str, Any]]
     html: str | None
     """A page that the step rendered itself."""
+    kind: str
+    """Built-in type whose page shows the parts, if it is not that of ``@card``."""
+    data: str | None
+    """Data update of a live card, as JSON."""
     is_none: bool
     """True if this card must not be stored."""
 

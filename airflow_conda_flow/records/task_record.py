@@ -1,8 +1,9 @@
 """``TaskRecord``: reads a task manifest. ``make_task_record``: the only function that makes one."""
 
 from airflow_conda_flow.errors import TaskLost
-from airflow_conda_flow.records.document import VERSION, lacking
-from airflow_conda_flow.records.names import AttemptName, TaskName
+from airflow_conda_flow.records.card_names import current_card
+from airflow_conda_flow.records.document import lacking
+from airflow_conda_flow.records.names import AttemptName, TaskName, full_id
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -17,6 +18,9 @@ if TYPE_CHECKING:
         TaskManifest,
         Transition,
     )
+
+TASK_VERSION = 2
+"""Version of task manifests. In version 1, ``task_id`` was the index path, and cards had no ``name``."""
 
 RUNNING = "running"
 DONE = "done"
@@ -51,6 +55,15 @@ def wrong_task_manifest(document: "dict[str, Any]") -> "str | None":
     return lacking(document["transition"], _TRANSITION_KINDS)
 
 
+def current_task_manifest(document: "Any") -> "TaskManifest":
+    """Manifest of any version in the form of the current one."""
+    task_id = full_id(document["step"], document["task_id"])
+    found: "Any" = dict(document, version=TASK_VERSION, task_id=task_id)
+    if "cards" in found:
+        found["cards"] = [current_card(each) for each in found["cards"]]
+    return found  # type: ignore[no-any-return]
+
+
 def make_task_record(
     name: AttemptName,
     *,
@@ -81,7 +94,7 @@ def make_task_record(
         cards: the cards that are stored.
     """
     document: "Any" = {
-        "version": VERSION,
+        "version": TASK_VERSION,
         "flow": name.task.flow,
         "run_id": name.task.run_id,
         "step": name.task.step,

@@ -247,8 +247,7 @@ class _Attempt:
         try:
             return gather_inputs(self._run, request.step, request.indices, self._surroundings.record_of)
         except LookupError as error:
-            name = f"{request.step}/{request.task.task_id}"
-            raise TaskFailed(f"Task {name} cannot start: {error}") from error
+            raise TaskFailed(f"Task {request.task.task_id} cannot start: {error}") from error
 
     def _with_variables(self, environ: Mapping[str, str] | None) -> Mapping[str, str] | None:
         """Environment variables of the step: the given ones, then ``@environment``, then ``@secrets``."""

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from airflow_conda_flow.datastore import layout
 from airflow_conda_flow.datastore.storage import Storage
 from airflow_conda_flow.errors import DatastoreError
+from airflow_conda_flow.records.card_names import card_names
 from airflow_conda_flow.records.task_record import FAILED, TaskRecord
 
 if TYPE_CHECKING:
@@ -62,16 +63,20 @@ class AttemptCards:
         A page that cannot be stored is left out: a card must not make a task fail.
         """
         stored: list[CardRecord] = []
-        for name, attributes, said in zip(_names(self._cards), self._cards, self._said, strict=True):
+        for name, attributes, said in zip(card_names(self._cards), self._cards, self._said, strict=True):
             if said.get("is_none") or not _is_wanted(attributes, record):
                 continue
-            page = self._page(attributes, said, record).encode("utf-8", "backslashreplace")
             try:
-                self._storage.write_bytes(layout.card(record.name, name), self._mask(page))
+                self._write(layout.card(record.name, name), self._page(attributes, said, record))
+                if data := said.get("data"):
+                    self._write(layout.card_data(record.name, name), data)
             except DatastoreError:
                 continue
-            stored.append({"id": name, "type": attributes["type"]})
+            stored.append({"name": name, "id": attributes["id"], "type": attributes["type"]})
         return stored
+
+    def _write(self, key: str, text: str) -> None:
+        self._storage.write_bytes(key, self._mask(text.encode("utf-8", "backslashreplace")))
 
     def _page(self, attributes: Mapping[str, Any], said: CardContent, record: TaskRecord) -> str:
         page = said.get("html")
@@ -79,7 +84,7 @@ class AttemptCards:
             return page
         from airflow_conda_flow.runner.card_page import card_page  # noqa: PLC0415 - few steps have one
 
-        return card_page(attributes["type"], said["parts"], record, self._parameters)
+        return card_page(said.get("kind") or attributes["type"], said["parts"], record, self._parameters)
 
 
 def stored_cards(
@@ -97,15 +102,10 @@ def stored_cards(
     folder = layout.task_folder(record.task)
     there = {folder + name for name in storage.list_names(folder)}
     return [
-        {"id": name, "type": attributes["type"]}
-        for name, attributes in zip(_names(cards), cards, strict=True)
+        {"name": name, "id": attributes["id"], "type": attributes["type"]}
+        for name, attributes in zip(card_names(cards), cards, strict=True)
         if layout.card(record.name, name) in there and _is_wanted(attributes, record)
     ]
-
-
-def _names(cards: Sequence[Mapping[str, Any]]) -> list[str]:
-    """Ids of the cards; the default is ``card`` for the first one and ``card<position>`` for the others."""
-    return [each["id"] or ("card" if number == 0 else f"card{number}") for number, each in enumerate(cards)]
 
 
 def _is_wanted(attributes: Mapping[str, Any], record: TaskRecord) -> bool:

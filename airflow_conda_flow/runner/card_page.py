@@ -51,7 +51,7 @@ def card_page(
 
     Args:
         kind: ``default`` adds the task's facts, ``blank`` has the parts alone.
-        parts: the components that the step appended, as ``flow.card_components`` describes them.
+        parts: the components that the step appended, as ``flow/cards/components.py`` describes them.
         record: the task's record, finished or not.
         parameters: the references of the run's parameters, by name.
     """
@@ -170,6 +170,12 @@ def _error(part: Part) -> str:
     return f'<div class="error">{title}<pre><code>{escape(part["text"])}</code></pre></div>'
 
 
+def _section(part: Part) -> str:
+    title = f"<h2>{escape(str(part['title']))}</h2>" if part["title"] else ""
+    subtitle = f'<p class="dim">{escape(str(part["subtitle"]))}</p>' if part["subtitle"] else ""
+    return f"<section>{title}{subtitle}{''.join(_html(each) for each in part['parts'])}</section>"
+
+
 _KINDS: Mapping[str, Callable[[Part], str]] = {
     "artifact": _artifact,
     "code": _code,
@@ -177,6 +183,7 @@ _KINDS: Mapping[str, Callable[[Part], str]] = {
     "image": _image,
     "markdown": _markdown,
     "progress": _progress,
+    "section": _section,
     "table": _table,
     "text": lambda part: escape(part["text"]),
     "value": _value,
@@ -189,6 +196,8 @@ def _html(part: Part) -> str:
 
 
 def _has_vega(part: Part) -> bool:
+    if part["kind"] == "section":
+        return any(_has_vega(each) for each in part["parts"])
     if part["kind"] == "table":
         return any(_has_vega(cell) for row in part["rows"] for cell in row)
     return bool(part["kind"] == "vega")

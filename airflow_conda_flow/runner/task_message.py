@@ -136,7 +136,7 @@ def _current(
 ) -> dict[str, Any]:
     return {
         **run.current,
-        **(_parallel(inputs.stack, main_ip) if run.graph.is_in_gang(request.step) else {}),
+        **(_parallel(request.step, inputs.stack, main_ip) if run.graph.is_in_gang(request.step) else {}),
         "flow_name": run.flow,
         "run_id": run.run_id,
         "step_name": request.step,
@@ -153,7 +153,7 @@ def _current(
     }
 
 
-def _parallel(stack: list[Frame], main_ip: str) -> dict[str, Any]:
+def _parallel(step: str, stack: list[Frame], main_ip: str) -> dict[str, Any]:
     """Values of ``current.parallel`` in a step of a ``num_parallel``."""
     frame = stack[-1]
     return {
@@ -162,6 +162,6 @@ def _parallel(stack: list[Frame], main_ip: str) -> dict[str, Any]:
             "main_ip": main_ip,
             "num_nodes": frame["num_splits"],
             "node_index": frame["index"],
-            "control_task_id": task_id((*(each["index"] for each in stack[:-1]), 0)),
+            "control_task_id": task_id(step, (*(each["index"] for each in stack[:-1]), 0)),
         },
     }

@@ -86,8 +86,8 @@ def step_of(given: "Input") -> str:
 
 
 def task_of(given: "Input") -> str:
-    """Step and task id of an input, such as ``train/3``."""
-    return "%s/%s" % (step_of(given), given.__dict__["_Input__description"]["task_id"])
+    """Task id of an input, such as ``train-3``."""
+    return given.__dict__["_Input__description"]["task_id"]  # type: ignore[no-any-return]
 
 
 class Inputs(Generic[Flow]):

@@ -40,7 +40,7 @@ def _why_missing(flow_class: "Any", step: str, name: str, inputs: "list[str]") -
     join = _join_between(graph, list(before), step)
     if join == step:
         return (
-            "which %s assigned. A join begins with the parameters alone. Call self.merge_artifacts(inputs) "
+            "which %s assigned. A join begins with only the parameters. Call self.merge_artifacts(inputs) "
             "first, or read it from inputs, such as %s." % (said, _from_inputs(graph, step, name, inputs))
         )
     if join is not None:

@@ -37,6 +37,6 @@ def run_again(flow: "Any", task: "StepTask", texts: "list[str]") -> None:
             FlowDraft(flow_class, GivenConfigs(stored=stored)).mutate_again(texts)
     except Exception as error:  # noqa: BLE001 - a user's mutator may raise anything
         sys.stderr.write(
-            "A mutator fails in this step's process, and what it would leave at its class is not here: %s\n"
+            "A mutator failed in this step's process: what it sets at its class or module is missing. %s\n"
             % error
         )

@@ -37,7 +37,9 @@ class ArtifactClient:
         self._pid = os.getpid()
 
     def __reduce__(self) -> "Any":
-        raise TypeError("a flow, and an input of a join, is no value; take the attributes that you need")
+        raise TypeError(
+            "a flow object or an input of a join cannot be pickled; take the attributes that you need"
+        )
 
     def load(self, ref: "ArtifactRef", name: str) -> "Any":
         """Value of a stored artifact.
@@ -118,8 +120,8 @@ class ArtifactClient:
     def _path(self, ref: "ArtifactRef") -> str:
         if os.getpid() != self._pid:
             raise ArtifactError(
-                "An artifact is read for the first time in a process that step %r started. "
-                "Read it in the step itself, and hand the value over." % self._step
+                "A process that step %r started reads an artifact that the step has not read. "
+                "Read it in the step first, or pass its value to the process." % self._step
             )
         answer = self._stream.request(protocol.fetch(ref))
         if answer["type"] == "error":

@@ -69,8 +69,8 @@ def read_transition(
         or condition != node["condition"]
     ):
         raise TransitionError(
-            "Step %r calls self.next() with what its source does not say: %s instead of %s."
-            % (step, ", ".join(names), ", ".join(node["out_steps"]) or "nothing")
+            "Step %r calls self.next() for %s, but its source says %s. The steps are read from the source: "
+            "write the call out there." % (step, ", ".join(names), ", ".join(node["out_steps"]) or "nothing")
         )
     transition: "Transition" = {
         "next": names,

@@ -81,7 +81,7 @@ class _Around:
     ) -> "Callable[[], None]":
         if not callable(given):
             decorator.fail(
-                "gives %r in place of step %r; a function or USER_SKIP_STEP can stand there."
+                "sets %r in place of step %r; write a function or USER_SKIP_STEP."
                 % (given, self._method.__name__)
             )
 
@@ -102,13 +102,15 @@ class _Around:
             return
         if isinstance(given, tuple):
             if len(given) != len(("exception", "next")):
-                decorator.fail("gives %r after the step; write (exception, arguments of next)." % (given,))
+                decorator.fail(
+                    "returns %r after the step; write a pair (exception, arguments of next)." % (given,)
+                )
             self._error = given[0]
             self._next = self._next if given[1] is None else given[1]
         elif given is None or isinstance(given, BaseException):
             self._error = given
         else:
-            decorator.fail("gives %r after the step; write None or an exception." % (given,))
+            decorator.fail("returns %r after the step; write None or an exception." % (given,))
 
     def _go_on(self) -> None:
         """Do what the step's own ``self.next`` would do, with other options if a decorator gave some."""
@@ -123,8 +125,8 @@ class _Around:
             options.setdefault("condition", node.condition)
         elif node.num_parallel and "num_parallel" not in options:
             raise FlowDefinitionError(
-                "Step %r is left out before its num_parallel; give USER_SKIP_STEP's place to a dict such as "
-                "{'num_parallel': 2}." % node.name,
+                "Step %r is skipped, so its num_parallel is not known. Set a dict instead of USER_SKIP_STEP, "
+                "such as {'num_parallel': 2}." % node.name,
                 node.file,
                 node.next_line,
             )

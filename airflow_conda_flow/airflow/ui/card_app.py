@@ -43,10 +43,10 @@ def show_cards(dag_id: str, run_id: str, step: str, task_id: str) -> HTMLRespons
     _, record = _task(dag_id, run_id, step, task_id)
     cards = record.cards
     if len(cards) == 1:
-        return show_card(dag_id, run_id, step, task_id, cards[0]["id"])
+        return show_card(dag_id, run_id, step, task_id, cards[0]["name"])
     links = "".join(
-        f'<li><a href="{quote(task_id, safe="")}/{quote(each["id"], safe="")}">{escape(each["id"])}</a></li>'
-        for each in cards
+        f'<li><a href="{quote(task_id, safe="")}/{quote(name, safe="")}">{escape(name)}</a></li>'
+        for name in (each["name"] for each in cards)
     )
     title = escape(f"{step}/{task_id}")
     body = f"<ul>{links}</ul>" if cards else "<p>This task has left no card.</p>"

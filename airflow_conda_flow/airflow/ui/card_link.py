@@ -26,7 +26,7 @@ class CardLink(BaseOperatorLink):
         from airflow_conda_flow.airflow.sdk import conf  # noqa: PLC0415 - reads the configuration
 
         base = conf.get("api", "base_url", fallback="").rstrip("/")
-        names = (ti_key.dag_id, ti_key.run_id, operator.step, task_id(operator.index_path()))
+        names = (ti_key.dag_id, ti_key.run_id, operator.step, task_id(operator.step, operator.index_path()))
         return f"{base}{URL_PREFIX}/" + "/".join(quote(name, safe="") for name in names)
 
 

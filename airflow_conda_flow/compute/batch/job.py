@@ -246,9 +246,9 @@ def job_family(request: TaskRequest, datastore_root: str) -> str:
     """Job-name prefix shared by all attempts of one task, and by nothing else."""
     # The readable part is cut and cleaned, so it may be ambiguous; the digest is not. It covers the
     # datastore, because two datastores may contain runs of the same name.
-    task = (datastore_root, *request.task.parts)
-    digest = hashlib.sha256("\0".join(task).encode()).hexdigest()
-    readable = "-".join(request.task.parts)
+    task = (request.flow, request.run_id, request.step, request.task.path)
+    digest = hashlib.sha256("\0".join((datastore_root, *task)).encode()).hexdigest()
+    readable = "-".join(task)
     return f"{name_part(readable)}-{digest[:16]}-"
 
 

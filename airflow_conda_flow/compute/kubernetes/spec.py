@@ -120,7 +120,7 @@ def pod_manifest(
 def pod_name(request: TaskRequest) -> str:
     """New name for a pod of this task: readable, valid in Kubernetes, and unique through its random end."""
     # Uniqueness matters: Cluster.create_pod takes a conflict of names for its own earlier request.
-    words = f"{request.flow}-{request.step}-{request.task.task_id}".lower()
+    words = f"{request.flow}-{request.task.task_id}".lower()
     readable = re.sub(r"[^a-z0-9]+", "-", words)[:_READABLE].strip("-")
     return f"{readable}-{secrets.token_hex(5)}"
 

@@ -26,6 +26,10 @@ class CardComponent:
     """Component of a card.
 
     A custom subclass defines ``render``, which returns Markdown text or the data of another component.
+
+    Attributes:
+        REALTIME_UPDATABLE: True if ``data["components"]`` of a live card has this component.
+        component_id: id among the components of its card, set when it is appended.
     """
 
     REALTIME_UPDATABLE = False
@@ -38,7 +42,9 @@ class CardComponent:
             return rendered
         if isinstance(rendered, str):
             return {"kind": "markdown", "text": rendered}
-        raise TypeError("%s is no component that a card can show." % type(self).__name__)
+        raise TypeError(
+            "%s.render() gives neither Markdown nor the data of another component." % type(self).__name__
+        )
 
     def render(self) -> "Any":
         """Form of the component for a card of a custom type; a subclass may return HTML."""
@@ -47,6 +53,8 @@ class CardComponent:
 
 class Markdown(CardComponent):
     """Text in Markdown; HTML in it is shown as text."""
+
+    REALTIME_UPDATABLE = True
 
     def __init__(self, text: "str | None" = None) -> None:
         self.text = text or ""
@@ -68,6 +76,8 @@ class Artifact(CardComponent):
         name: name of the value.
         compressed: accepted for compatibility and ignored: long values are always cut.
     """
+
+    REALTIME_UPDATABLE = True
 
     def __init__(self, artifact: "Any", name: "str | None" = None, compressed: bool = True) -> None:
         del compressed
@@ -91,6 +101,8 @@ class Table(CardComponent):
         headers: names of the columns.
         disable_updates: accepted for compatibility and ignored.
     """
+
+    REALTIME_UPDATABLE = True
 
     def __init__(self, data: "Any" = None, headers: "Any" = None, disable_updates: bool = False) -> None:
         del disable_updates
@@ -118,6 +130,8 @@ class Image(CardComponent):
         label: line below the picture.
         disable_updates: accepted for compatibility and ignored.
     """
+
+    REALTIME_UPDATABLE = True
 
     def __init__(
         self, src: "bytes | None" = None, label: "str | None" = None, disable_updates: bool = False
@@ -184,6 +198,8 @@ class ProgressBar(CardComponent):
         metadata: line next to the bar.
     """
 
+    REALTIME_UPDATABLE = True
+
     def __init__(
         self,
         max: float = 100,  # noqa: A002 - Metaflow's name
@@ -219,6 +235,8 @@ class ValueBox(CardComponent):
         theme: accepted for compatibility and ignored.
         change_indicator: note on how the number changed.
     """
+
+    REALTIME_UPDATABLE = True
 
     def __init__(
         self,
@@ -263,6 +281,8 @@ class VegaChart(CardComponent):
         spec: the chart as a dict.
         show_controls: True to show the chart's menu.
     """
+
+    REALTIME_UPDATABLE = True
 
     def __init__(self, spec: "dict[str, Any]", show_controls: bool = False) -> None:
         self.spec = spec
@@ -343,7 +363,9 @@ def _picture_type(data: bytes) -> str:
             return name
     if data[:4] == b"RIFF" and data[8:12] == b"WEBP":
         return "image/webp"
-    raise ValueError("Image takes a picture as PNG, JPEG, GIF, BMP, WebP or SVG; these bytes are none.")
+    raise ValueError(
+        "Image takes a picture as PNG, JPEG, GIF, BMP, WebP or SVG; these bytes have none of these formats."
+    )
 
 
 def parts_to_dicts(parts: "Iterable[Any]") -> "list[dict[str, Any]]":

@@ -14,6 +14,10 @@ OWN_TYPES: "dict[str, type[Card]]" = {}
 """Card types written by users, by the name in ``@card(type=...)``; the latest class of a name wins."""
 
 
+_BUILT_IN = ("default", "blank", "error")
+_OURS = ("airflow_conda_flow.flow.cards.built_in",)
+
+
 class Card:
     """Base class of custom card types. A subclass defines ``type`` and ``render``.
 
@@ -27,22 +31,27 @@ class Card:
         type: the name for ``@card(type=...)``.
         ALLOW_USER_COMPONENTS: True if ``current.card.append`` may add to such a card.
         RUNTIME_UPDATABLE: True if ``current.card.refresh`` renders the page again, with ``render_runtime``.
+        RELOAD_POLICY: when a page that reads data updates should be loaded again.
+        RELOAD_POLICY_TOKEN: text in a page that is replaced by a token, which changes with that.
+        runtime_data: in ``render``, the data of the last refresh.
     """
 
     type: "str | None" = None
     ALLOW_USER_COMPONENTS = False
     RUNTIME_UPDATABLE = False
-    # Flows written for Metaflow set these. They have no effect: users reload a page themselves.
     RELOAD_POLICY_NEVER = "never"
     RELOAD_POLICY_ALWAYS = "always"
     RELOAD_POLICY_ONCHANGE = "onchange"
+    RELOAD_POLICY_TOKEN = "[METAFLOW_RELOAD_TOKEN]"  # noqa: S105 - Metaflow's text, in pages made for it
     RELOAD_POLICY = RELOAD_POLICY_NEVER
+    scope = "task"
     runtime_data: "Any" = None
 
     def __init_subclass__(cls, **options: "Any") -> None:
         super().__init_subclass__(**options)
         name = cls.type
-        if name is None:
+        # A class that inherits a built-in type makes no other of that name.
+        if name is None or (name in _BUILT_IN and ("type" not in vars(cls) or cls.__module__ in _OURS)):
             return
         if not isinstance(name, str) or not name:
             frame = calling_frame()
@@ -75,6 +84,26 @@ class Card:
         raise NotImplementedError("%s has no render(self, task)." % type(self).__name__)
 
     def render_runtime(self, task: "Task", data: "Any") -> "str | None":
-        """HTML page while the step is running; ``data`` is the argument of ``refresh``."""
-        del data
+        """HTML page while the step is running; by default that of ``render``.
+
+        Args:
+            task: the task as a client's ``Task``; it has no artifacts yet.
+            data: dict with ``user``, the argument of ``current.card.refresh``; ``components``, the rendered
+                components that change, by id; ``render_seq``, ``component_update_ts`` and ``mode``.
+        """
+        self.runtime_data = data
         return self.render(task)
+
+    def refresh(self, task: "Task", data: "Any") -> "Any":
+        """Data update, which ``TaskCard.get_data`` returns; JSON must have it. By default there is none.
+
+        Args:
+            task: the task as a client's ``Task``.
+            data: as for ``render_runtime``.
+        """
+        raise NotImplementedError("%s has no refresh(self, task, data)." % type(self).__name__)
+
+    def reload_content_token(self, task: "Task", data: "Any") -> str:
+        """Token of a page whose ``RELOAD_POLICY`` is ``RELOAD_POLICY_ONCHANGE``: changes with its content."""
+        del task, data
+        return "content-token"

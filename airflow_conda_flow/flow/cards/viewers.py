@@ -21,6 +21,8 @@ class JSONViewer(CardComponent):
         title: line above the value.
     """
 
+    REALTIME_UPDATABLE = True
+
     def __init__(
         self,
         data: "Any",
@@ -68,6 +70,8 @@ class EventsTimeline(CardComponent):
         title: line above the timeline.
         max_events: number of events to keep.
     """
+
+    REALTIME_UPDATABLE = True
 
     def __init__(self, title: "str | None" = None, max_events: int = 100) -> None:
         self.title = title

@@ -2,8 +2,7 @@
 
 import re
 
-from airflow_conda_flow.flow.cards.own_card import OWN_TYPES
-from airflow_conda_flow.flow.decorators.base import StepDecorator, decorator_function, nearest
+from airflow_conda_flow.flow.decorators.base import StepDecorator, decorator_function
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -11,22 +10,21 @@ if TYPE_CHECKING:
 
     from airflow_conda_flow.flow.decorators.attribute_values import Fields, Number, Text, Whole
     from airflow_conda_flow.flow.decorators.base import Method
-    from airflow_conda_flow.flow.flow_draft import FlowDraft
     from airflow_conda_flow.flow.parameters.delayed_value import DelayedValue
-    from airflow_conda_flow.records.graph import FlowGraph
 
-TYPES = ("default", "blank", "html")
 _ID = re.compile(r"^[A-Za-z][A-Za-z0-9_]*$")
 
 
 class CardDecorator(StepDecorator):
-    """Page about each task of the step. A step may have several cards, each with a different ``id``.
+    """Page about each task of the step. A step may have several cards, usually each with its own ``id``.
 
     Args:
         type: ``default`` shows the task, its parameters and artifacts, and the components that the step
             appended; ``blank`` shows only the appended components; ``html`` shows the artifact ``html``
-            unchanged; or the ``type`` of a subclass of ``airflow_conda_flow.cards.Card``.
-        id: name of the card for ``current.card["name"]``.
+            unchanged; ``taskspec_card`` is the task's pathspec; or the ``type`` of a subclass of
+            ``airflow_conda_flow.cards.Card``. A type that does not exist costs the card and not the task.
+        id: name of the card for ``current.card["name"]``. Of several cards with the same id, this means the
+            first one that takes components.
         options: options of the type; for ``html``, ``{"attribute": "report"}`` names another artifact.
         timeout: seconds that a custom type may take to render.
         save_errors: True if a failing task, or a custom type that fails, leaves a card with the error.
@@ -67,22 +65,6 @@ class CardDecorator(StepDecorator):
         for key in ("save_errors", "customize"):
             if not isinstance(self.attributes[key], bool):
                 self.fail("@card: %s is %r; write True or False." % (key, self.attributes[key]))
-
-    def check_in_flow(self, step: "str | None", graph: "FlowGraph", draft: "FlowDraft") -> None:
-        """Raise if the type is unknown or another card of the step has the same id."""
-        del graph
-        kind = self.attributes["type"]
-        known = sorted(set(TYPES) | set(OWN_TYPES))
-        if kind not in known:
-            self.fail(
-                "@card: there is no type %r.%s There is: %s. A type of your own is a subclass of "
-                "airflow_conda_flow.cards.Card, in this file or in one that it imports."
-                % (kind, nearest(kind, known), ", ".join(known))
-            )
-        name = self.attributes["id"]
-        for other in draft.step_decorators[step or ""]:
-            if other.name == "card" and other is not self and other.attributes["id"] == name is not None:
-                self.fail("@card(id=%r) is applied twice to %r; give each its own id." % (name, step))
 
 
 if TYPE_CHECKING:

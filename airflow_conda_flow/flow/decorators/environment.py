@@ -35,7 +35,7 @@ class EnvironmentDecorator(StepDecorator):
         for name, value in given.items():
             if not isinstance(name, str) or not VARIABLE.match(name):
                 self.fail(
-                    "@environment: %r is no name of an environment variable. Write letters, digits and _."
+                    "@environment: %r is not a name of an environment variable. Write letters, digits and _."
                     % (name,)
                 )
             if value is None:  # such as os.getenv("TOKEN") on a machine without that variable

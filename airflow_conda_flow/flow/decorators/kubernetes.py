@@ -34,7 +34,7 @@ POD_SECURITY = ("fsGroup", "fsGroupChangePolicy", "supplementalGroups", "sysctls
 
 ATTRIBUTES: "dict[str, tuple[values.Normalise, str]]" = {
     "image": (values.text, 'the name of an image, such as image="python:3.11-slim"'),
-    "gpu_vendor": (values.text, 'what the node calls its devices, such as gpu_vendor="nvidia"'),
+    "gpu_vendor": (values.text, 'the vendor in the name of the devices, such as gpu_vendor="nvidia"'),
     "namespace": (values.object_name, 'the name of a namespace, such as namespace="flows"'),
     "service_account": (values.object_name, 'its name, such as service_account="flows"'),
     "node_selector": (values.labels, 'labels of nodes, such as node_selector={"disk": "ssd"}'),
@@ -61,7 +61,7 @@ ATTRIBUTES: "dict[str, tuple[values.Normalise, str]]" = {
     "tmpfs_path": (values.absolute_path, 'an absolute path, such as tmpfs_path="/metaflow_temp"'),
     "security_context": (
         values.fields(*(CONTAINER_SECURITY + POD_SECURITY)),
-        'what Kubernetes has there, such as security_context={"run_as_user": 1000}',
+        'a dict that Kubernetes accepts, such as security_context={"run_as_user": 1000}',
     ),
     "host_network": (values.flag, "True or False"),
     "node_cache": (

@@ -67,7 +67,7 @@ class SecretsDecorator(StepDecorator):
         for source in self.attributes["sources"]:
             if remote and source["type"] not in (AWS, INLINE):
                 self.fail(
-                    "@secrets of step %r: %s:%s is known to Airflow's workers alone, and @%s runs the step "
+                    "@secrets of step %r: %s:%s is known only to Airflow's workers, and @%s runs the step "
                     "elsewhere. Keep that secret in AWS Secrets Manager, or in a secret of Kubernetes with "
                     "@kubernetes(secrets=[...])." % (step, source["type"], source["id"], remote[0])
                 )
@@ -104,7 +104,7 @@ class SecretsDecorator(StepDecorator):
                 return {"type": kind, "id": text[len(kind) + 1 :]}
         if text.startswith("airflow."):
             self.fail(
-                "@secrets: %r is no source; write airflow.connection:ID or airflow.variable:KEY." % (text,)
+                "@secrets: %r is not a source; write airflow.connection:ID or airflow.variable:KEY." % (text,)
             )
         return {"type": AWS, "id": text}
 
@@ -121,7 +121,9 @@ class SecretsDecorator(StepDecorator):
                 )
         name = options.get("env_var_name")
         if name is not None and not (isinstance(name, str) and VARIABLE.match(name)):
-            self.fail("@secrets: env_var_name is %r, which is no name of an environment variable." % (name,))
+            self.fail(
+                "@secrets: env_var_name is %r, which is not a name of an environment variable." % (name,)
+            )
         return dict(options)
 
     def _variables(self, given: "Any") -> "dict[str, str]":

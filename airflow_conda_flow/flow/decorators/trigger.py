@@ -57,7 +57,7 @@ class _Trigger(FlowDecorator):
             self.fail('@%s names nothing. Write @%s(%s="name").' % (self.name, self.name, self.one))
         if self.attributes["options"]:
             self.fail(
-                "@%s: options are for Argo Workflows, and mean nothing to Airflow. Leave them out."
+                "@%s: options are for Argo Workflows and have no effect in Airflow. Leave them out."
                 % self.name
             )
         names = [each["name"] for each in found]
@@ -102,7 +102,7 @@ class _Trigger(FlowDecorator):
             given = {"name": given}
         if not isinstance(given, dict):
             self.fail(
-                "@%s: %r is no name; write a text, or a dict with a name."
+                "@%s: %r is not a name; write a text, or a dict with a name."
                 % (self.name, getattr(given, "__name__", given))
             )
         for key in given:

@@ -80,7 +80,7 @@ def _record(flow_class: "Any", decorator: "Any") -> "Record":
         try:
             arguments = json.loads(json.dumps(arguments))
         except (TypeError, ValueError) as error:
-            decorator.fail("is added to a step with what is no JSON: %s." % error)
+            decorator.fail("is added to a step with arguments that JSON does not have: %s." % error)
     return {"module": module, "name": name, "arguments": arguments}
 
 

@@ -90,7 +90,11 @@ class UserDecorator(metaclass=_Attaching):
         self.attributes_given = dict(attributes)
         self._is_ready = False
         if positional and not self.takes_positional:
-            what = "stands above @step" if callable(positional[0]) else "takes its attributes by name"
+            what = (
+                "decorates a step: write it above @step"
+                if callable(positional[0])
+                else "takes its attributes by name"
+            )
             self.fail("%s." % what)
 
     def init(self, *positional: "Any", **attributes: "Any") -> None:
@@ -152,7 +156,7 @@ class _OnStep(UserDecorator):
         """Attach the decorator to a step, and return the same method."""
         if not is_step(method):
             self.fail(
-                "stands above @step, on a step of the flow; found it on %s."
+                "decorates a step: write it above @step. It was applied to %s, which has no @step."
                 % getattr(method, "__name__", repr(method))
             )
         attached = user_decorators(method)
@@ -296,7 +300,7 @@ def user_step_decorator(*positional: "Any", **attributes: "Any") -> "Any":
     function = positional[0]
     code = getattr(function, "__code__", None)
     if code is None or not code.co_flags & _GENERATOR:
-        _refuse(function, "is no generator function; a user step decorator has a yield.")
+        _refuse(function, "is not a generator function; a user step decorator has a yield.")
     count = code.co_argcount
     if count not in (3, 4):
         _refuse(function, "takes %d arguments; write (step_name, flow, inputs, attributes)." % count)
@@ -322,7 +326,9 @@ class _GeneratorDecorator(UserStepDecorator):
 
     def init(self, **attributes: "Any") -> None:
         if attributes and not self.takes_attributes:
-            self.fail("is given attributes, but its function takes (step_name, flow, inputs) alone.")
+            self.fail(
+                "takes no attributes: its function has only (step_name, flow, inputs). Add attributes there."
+            )
 
     def pre_step(self, step_name: str, flow: "Any", inputs: "Any" = None) -> "Any":
         """Run the function up to its ``yield``."""

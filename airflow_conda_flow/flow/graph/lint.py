@@ -92,8 +92,8 @@ def _start_and_end(graph: "FlowGraph") -> "list[tuple[str, str, int]]":
         elif name not in graph.steps:
             found.append(
                 (
-                    "%s has no step %r.%s Every flow begins with start and ends with end; a step of "
-                    "another name says @step(%s=True)."
+                    "%s has no step %r.%s Every flow begins with start and ends with end; mark a "
+                    "step of another name with @step(%s=True)."
                     % (graph.name, name, nearest(name, graph.steps), word),
                     graph.file,
                     graph.line,
@@ -136,12 +136,12 @@ def _targets(graph: "FlowGraph") -> "list[tuple[str, str, int]]":
 
 def _no_step(graph: "FlowGraph", step: str, target: str) -> str:
     if target in graph.methods:
-        return "Step %r goes on to %r, a method without @step. Write @step above it, in line %d." % (
+        return "Step %r leads to %r, a method without @step. Write @step above it, in line %d." % (
             step,
             target,
             graph.methods[target],
         )
-    return "Step %r goes on to %r, which is not a step of %s.%s" % (
+    return "Step %r leads to %r, which is not a step of %s.%s" % (
         step,
         target,
         graph.name,
@@ -197,7 +197,7 @@ def _loops(graph: "FlowGraph") -> "list[tuple[str, str, int]]":
             found.append(
                 (
                     "Every case of the switch in step %r leads back to it; the loop never ends. Add a case "
-                    "that goes on to another step." % node.name,
+                    "that leads to another step." % node.name,
                     node.file,
                     node.next_line or node.line,
                 )
@@ -213,7 +213,7 @@ def _parallel(graph: "FlowGraph") -> "list[tuple[str, str, int]]":
         if node.num_parallel and not graph.steps[node.out_steps[0]].is_parallel:
             found.append(
                 (
-                    "Step %r says num_parallel, but step %r has no @parallel. Put @parallel on it."
+                    "Step %r leads to step %r with num_parallel, but that has no @parallel. Add it there."
                     % (node.name, node.out_steps[0]),
                     node.file,
                     line,
@@ -233,7 +233,7 @@ def _parallel(graph: "FlowGraph") -> "list[tuple[str, str, int]]":
         if node.kind != "linear" or not graph.steps[node.out_steps[0]].is_join:
             found.append(
                 (
-                    "Step %r has @parallel; a join comes right after it. Write self.next(self.join), and "
+                    "Step %r has @parallel, so the next step must be a join. Write self.next(self.join), and "
                     "def join(self, inputs)." % node.name,
                     node.file,
                     line,
@@ -256,7 +256,7 @@ def _cycles(graph: "FlowGraph") -> "list[tuple[str, str, int]]":
     node = graph.steps[way[0]]
     return [
         (
-            "The steps go round in a circle: %s. Steps run once; for a loop use foreach, or a switch "
+            "The steps form a cycle: %s. A step runs once; for a loop use foreach, or a switch "
             "that leads back to its own step." % " -> ".join(way),
             node.file,
             node.next_line or node.line,

@@ -122,8 +122,8 @@ class _Walk:
         deeper = max(one, other, key=len)
         _problem(
             node,
-            "Splits and joins do not balance at step %r: it is reached with the split in %r open, "
-            "and without. Join that split before." % (node.name, deeper[-1][0] if deeper else self.first),
+            "Splits and joins do not balance at step %r: it is reached both inside the split of step %r and "
+            "outside it. Join that split first." % (node.name, deeper[-1][0] if deeper else self.first),
         )
 
     def _check_joins(self) -> None:

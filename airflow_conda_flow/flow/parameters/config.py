@@ -77,7 +77,7 @@ class ConfigOptions:
         if not isinstance(self.name, str) or not self.name.replace("-", "_").isidentifier():
             self.fail('is not a name. Write letters, digits and "_", such as "settings".')
         if self.default is not None and self.default_value is not None:
-            self.fail("has a default, a file, and a default_value; keep one of the two.")
+            self.fail("has both a default, which is a file, and a default_value; keep one.")
         if is_delayed(self.default) or is_delayed(self.default_value):
             self.fail("has a default that comes from another config; write it out, or as a function.")
         if self.parser is not None and not isinstance(self.parser, str) and not callable(self.parser):

@@ -49,7 +49,7 @@ def pyproject_toml_parser(content: str) -> "dict[str, Any]":
     try:
         project = toml.loads(content).get("project", {})
     except ValueError as error:
-        raise ParameterError("It is no TOML: %s." % error) from error
+        raise ParameterError("It is not TOML: %s." % error) from error
     found = _gathered(each.strip() for each in project.get("dependencies", []))
     if project.get("requires-python") is not None:
         found["python"] = project["requires-python"].lstrip("= ")
@@ -68,13 +68,14 @@ def conda_environment_yml_parser(content: str) -> "dict[str, Any]":
     parsed = yaml_parser(content)
     dependencies = parsed.get("dependencies") if isinstance(parsed, dict) else None
     if not isinstance(dependencies, list):
-        raise ParameterError("It is no environment.yml, which has a list of dependencies.")
+        raise ParameterError("It is not an environment.yml, which has a list of dependencies.")
     packages: "dict[str, str]" = {}
     for each in dependencies:
         match = _DEPENDENCY.match(each) if isinstance(each, str) else None
         if match is None:
             raise ParameterError(
-                "%r is no conda package; write one such as numpy=1.26.4. Packages of PyPI go to @pypi." % each
+                "%r is not a conda package; write one such as numpy=1.26.4. Packages of PyPI go to @pypi."
+                % each
             )
         packages[match.group(1)] = match.group(2).replace(" ", "").lstrip("=")
     python = packages.pop("python", None)
@@ -103,11 +104,11 @@ def _gathered(requirements: "Iterable[str]") -> "dict[str, Any]":
     for text in requirements:
         match = _REQUIREMENT.match(text)
         if match is None or text.startswith("-"):
-            raise ParameterError("%r is no requirement; write one such as pandas==2.2.2." % text)
+            raise ParameterError("%r is not a requirement; write one such as pandas==2.2.2." % text)
         name, extras, rest = match.groups()
         if ";" in rest:
             raise ParameterError(
-                "%r has a marker of where it holds; name what the steps need, without it." % text
+                "%r has an environment marker; name the package that the steps need, without a marker." % text
             )
         name += (extras or "").replace(" ", "")
         if rest.startswith("@"):

@@ -82,7 +82,7 @@ def test_parsing_needs_no_channel_and_writes_nothing(examples, channel):
 @pytest.mark.parametrize(
     ("text", "line", "message"),
     [
-        ("self.next(self.ende)", 6, "Step 'start' goes on to 'ende', which is not a step of AFlow."),
+        ("self.next(self.ende)", 6, "Step 'start' leads to 'ende', which is not a step of AFlow."),
         ("self.x = 1", 5, "Step 'start' does not call self.next()"),
     ],
 )

@@ -66,12 +66,12 @@ def test_a_dag_run_that_failed_is_read_and_resumed(machine, monkeypatch):
         done = machine.run(flow, "resume", "--origin-run-id", run.id)
         assert done.returncode == 0, done.stdout + done.stderr
         cloned = re.findall(r"\[\d+/(\S+)\] Cloning previously run task", done.stdout)
-        assert cloned == ["start/0", "body/0", "body/2"]
+        assert cloned == ["start/start-0", "body/body-0", "body/body-2"]
         assert f"] running body y {run.id}\n" in done.stdout
         assert "] ALL ['x!', 'y!', 'z!']\n" in done.stdout
         again = Flow("AFlow").latest_successful_run
         assert again.origin_pathspec == run.pathspec
-        assert again["body"]["0"].origin_pathspec == f"{run.pathspec}/body/0"
+        assert again["body"]["0"].origin_pathspec == f"{run.pathspec}/body/body-0"
         assert again["body"]["0"].stdout == run["body"]["0"].stdout
         assert again["body"]["1"].origin_pathspec is None
         machine.run(flow, "tag", "add", "--run-id", run.id, "seen")

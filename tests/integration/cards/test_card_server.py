@@ -82,9 +82,9 @@ def test_cards_as_they_come(machine):
         with machine.started(flow, "run") as run:
             (card,) = served.wait_for(lambda cards: cards)
             first = card["name"].partition("/")[0]
-            path = f"/card/{first}/start/0/0/slow"
+            path = f"/card/{first}/start/start-0/0/slow"
             running = {"id": "slow", "attempt": 0, "step": "start", "running": True, "path": path}
-            assert card == {"name": f"{first}/start/0", **running}
+            assert card == {"name": f"{first}/start/start-0", **running}
             assert "early" in served.get(path).read().decode()
             (machine.home / "go").touch()
             run.communicate()
@@ -98,7 +98,7 @@ def test_cards_as_they_come(machine):
         (machine.home / "good").touch()
         assert machine.run(flow, "resume", "--namespace", "x").returncode == 0
         names = [each["name"].partition("/") for each in served.cards()]
-        assert [step for _, _, step in names] == ["end/0", "start/0", "end/0", "start/0"]
+        assert [step for _, _, step in names] == ["end/end-0", "start/start-0", "end/end-0", "start/start-0"]
         assert [run_id == first for run_id, _, _ in names] == [False, False, True, True]
         assert served.cards()[1]["path"] == path, "the card of a clone is its origin's"
         for wrong in (
@@ -117,12 +117,12 @@ def test_cards_as_they_come(machine):
         flow, "card", "server", "--port", "0", "--run-id", first, "--max-cards", "1"
     ) as server:
         served = Served(server.stdout.readline())
-        assert [each["name"] for each in served.cards()] == [f"{first}/end/0"]
+        assert [each["name"] for each in served.cards()] == [f"{first}/end/end-0"]
         port = served.url.rpartition(":")[2]
         taken = machine.run(flow, "card", "server", "--port", port)
         assert (taken.returncode, taken.stdout) == (1, "")
         assert re.fullmatch(rf"--port {port}: .* Give another; 0 takes any\.\n", taken.stderr)
     not_followed = machine.run(flow, "card", "list", "--no-follow-resumed", "--file", "list.json")
-    assert [line.split()[0].partition("/")[2] for line in not_followed.stdout.splitlines()] == ["end/0"]
+    assert [line.split()[0].partition("/")[2] for line in not_followed.stdout.splitlines()] == ["end/end-0"]
     (listed,) = json.loads((machine.home / "list.json").read_text())
-    assert listed["cards"] == [{"id": "card", "type": "default"}]
+    assert [(each["filename"], each["type"]) for each in listed["cards"]] == [("0.card.card.html", "default")]

@@ -39,7 +39,7 @@ def test_python_3_6_and_s3(tmp_path, channel, moto_s3):
     done = machine.run(flow, *store, "run")
     assert done.returncode == 0, done.stdout + done.stderr
     assert "\nHOOK xxx\n" in done.stdout
-    assert machine.run(flow, *store, "card", "get", "middle").stdout == "(3, 6) 3000000 ['0'] 3.6.15"
+    assert machine.run(flow, *store, "card", "get", "middle").stdout == "(3, 6) 3000000 ['start-0'] 3.6.15"
     spun = machine.run(flow, *store, "spin", "end", "--persist")
     assert "END 3000000 (3, 6)" in spun.stdout, spun.stderr
     again = ("--datastore-root", ".conda_flow_spin", "dump", f"{_run(machine)}/end")

@@ -130,7 +130,9 @@ def test_a_second_build_adds_and_keeps(tmp_path, capsys):
     after = {path: path.stat().st_mtime_ns for path in tmp_path.rglob("*.conda")}
     assert before.items() <= after.items()
     assert {path.name for path in after.keys() - before.keys()} == {"six-1.17.0-py_0.conda"}
-    assert "six-1.16.0-py_0.conda is there already" in capsys.readouterr().out
+    printed = capsys.readouterr().out
+    assert "six-1.16.0-py_0.conda is there already" in printed
+    assert printed.endswith(f". Flows use it after\n    export CONDA_CHANNELS={tmp_path.as_uri()}\n")
 
 
 @pytest.mark.parametrize(

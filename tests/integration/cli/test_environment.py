@@ -54,14 +54,14 @@ def test_environments_are_resolved_without_a_run(machine, channel):
     done = _said(machine, "environment", "resolve")
     pattern = r"Step start: Python 3\.\d+\.\d+, \S+, \d+ packages, \d+\.\d MB, environment [0-9a-f]{12}"
     assert re.fullmatch(pattern, done.stdout.splitlines()[0])
-    assert done.stdout.splitlines()[2] == "Step end: the interpreter around it"
+    assert done.stdout.splitlines()[2] == "Step end: no environment of its own"
     assert not (machine.cache / "prefixes").exists()
     channel.stop()
     shown = _said(machine, "environment", "show").stdout
     assert shown.startswith("Steps start, mid: Python 3.")
     row = next(line for line in shown.splitlines() if line.strip().startswith("six"))
     assert re.fullmatch(rf"    six \* +1\.16\.0 +\S+ +\d+\.\d MB +{re.escape(channel.url)}\S*", row)
-    assert "Step end: the interpreter around it" in shown
+    assert "Step end: no environment of its own" in shown
     assert "Steps" not in _said(machine, "environment", "show", "end").stdout
     run = _said(machine, "--environment=conda", "run")
     assert "] six 1.16.0" in run.stdout
@@ -100,7 +100,7 @@ def test_what_can_go_wrong(machine):
         (("resolve", "strat"), 2, "AFlow has no step 'strat'. Did you mean 'start'?"),
         (("show", "--run-id", "9"), 1, "There is no run '9' of AFlow"),
         (("diff", "9", "8"), 1, "There is no run '9' of AFlow"),
-        (("export", "end"), 2, "no environment to export: the step runs in the interpreter around it"),
+        (("export", "end"), 2, "no environment to export: the step runs in this interpreter"),
         (("shwo",), 2, "no such command: shwo. Did you mean show?"),
     ]:
         assert message in _said(machine, "environment", *words, code=code).stderr
@@ -144,7 +144,7 @@ def test_what_differs_between_two_runs(machine):
     assert lines[0] == "Step mid"
     assert re.fullmatch(r"    ~ six 1\.16\.0 \S+ -> 1\.17\.0 \S+", lines[1])
     assert lines[2] == "Step end"
-    assert re.fullmatch(r"    the interpreter around it -> environment [0-9a-f]{12}", lines[3])
+    assert re.fullmatch(r"    no environment of its own -> environment [0-9a-f]{12}", lines[3])
     same = _said(machine, "environment", "diff", one, one).stdout
     assert same == f"The environments of {one} and {one} are the same.\n"
     shown = _said(machine, "environment", "show", "mid", "--run-id", one).stdout

@@ -120,12 +120,12 @@ assert (given.data.where, given.data.words, given.data.FACTOR, given.data.config
 assert given == Task(run.pathspec + "/_parameters/0") and given.stdout == "" and not list(given.parent_tasks)
 assert "_parameters" in run and "_parameters" not in [step.id for step in run]
 cards = get_cards(run["right"].task)
-assert [(each.id, each.type) for each in cards] == [("one", "default"), ("card1", "blank")], cards
+assert [(each.id, each.type) for each in cards] == [("one", "default"), (None, "blank")], cards
 page = cards[0].get()
 assert "Hello" in page and "gone" not in page and "number 0" not in page
 assert page.index("number 2") < page.index("number 1") and "deep:\\n  a: 1" in page and "success" in page
 assert cards[0]._repr_html_().startswith("<iframe srcdoc=")
-assert [each.id for each in get_cards(run["right"].task.pathspec, type="blank")] == ["card1"]
+assert [each.name for each in get_cards(run["right"].task.pathspec, type="blank")] == ["card1"]
 assert len(get_cards(run["left"].task)) == 0
 namespace("user:somebody-else")
 assert data.run == run and data.run["left"].task == data.left_task
@@ -153,13 +153,23 @@ def test_a_flow_of_metaflows_names(machine):
     flow = machine.home / "a_flow.py"
     dumped = machine.run(flow, "dump", f"{_run_id(machine)}/_parameters")
     assert "words [size: 24 type: <class 'list'>] = ['a', 'b']" in dumped.stdout, dumped.stdout
-    pathspec = f"{_run_id(machine)}/right/0"
-    expected = [f"{pathspec}  one  default  attempt 0", f"{pathspec}  card1  blank  attempt 0"]
-    assert machine.run(flow, "card", "list").stdout.splitlines() == expected
-    shown = machine.run(flow, "card", "list", _run_id(machine), "--as-json", "--type", "blank").stdout
-    assert json.loads(shown) == [
-        {"pathspec": f"AFlow/{pathspec}", "cards": [{"id": "card1", "type": "blank"}]}
+    pathspec = f"{_run_id(machine)}/right/right-0"
+    listed = machine.run(flow, "card", "list").stdout.splitlines()
+    assert [line.partition("  hash ")[0] for line in listed] == [
+        f"{pathspec}  one  default  attempt 0",
+        f"{pathspec}  card1  blank  attempt 0",
     ]
+    shown = machine.run(flow, "card", "list", _run_id(machine), "--as-json", "--type", "blank").stdout
+    (found,) = json.loads(shown)
+    assert found["pathspec"] == f"AFlow/{pathspec}"
+    (of_blank,) = found["cards"]
+    assert (of_blank["id"], of_blank["type"], of_blank["filename"]) == (None, "blank", "0.card1.card.html")
+    assert listed[1].endswith(f"  hash {of_blank['hash'][:8]}")
+    (one,) = json.loads(machine.run(flow, "card", "list", pathspec, "--as-json", "--id", "one").stdout)[
+        "cards"
+    ]
+    assert (one["id"], one["type"]) == ("one", "default")
+    assert "Hello" in machine.run(flow, "card", "get", pathspec, "--hash", one["hash"]).stdout
     flat = machine.run(flow, "tag", "list", "--flat", "--hide-system-tags", "--run-id", _run_id(machine))
     assert flat.stdout == "given\nseen\n"
 

@@ -115,7 +115,8 @@ def test_a_mutator_that_fails_in_a_step(tmp_path):
     done = machine.run(flow, "run", LAUNCHED="1")
     assert done.returncode == 0, done.stdout + done.stderr
     assert (
-        "] A mutator fails in this step's process, and what it would leave at its class is not" in done.stdout
+        "] A mutator failed in this step's process: what it sets at its class or module is missing."
+        in done.stdout
     )
     assert "OfFlow.mutate fails: OSError: no such file\n" in done.stdout
     assert "] END ['pre'] {'start': 1} ['settings'] 2\n" in done.stdout

@@ -61,7 +61,7 @@ def test_dump(machine):
         "items [size: 20 type: <class 'list'>] = [1, 2]",
         "word [size: 20 type: <class 'str'>] = hello",
     ]
-    assert done.stderr == f"Dumping output of run_id={run} step=start task_id=0\n"
+    assert done.stderr == f"Dumping output of run_id={run} step=start task_id=start-0\n"
     small = _said(machine, "dump", f"AFlow/{run}/start/0", "--private", "--max-value-size", "5")
     assert small.stdout.splitlines() == [
         "_hidden [size: 5 type: <class 'int'>] = 3",
@@ -79,7 +79,7 @@ def test_dump_into_a_file(machine):
     done = _said(machine, "dump", f"{run}/body", "--include", "y", "--file", "out.pkl")
     assert done.stdout == ""
     values = pickle.loads((machine.home / "out.pkl").read_bytes())
-    assert values == {f"{run}/body/0": {"y": 1000}, f"{run}/body/1": {"y": 2000}}
+    assert values == {f"{run}/body/body-0": {"y": 1000}, f"{run}/body/body-1": {"y": 2000}}
 
 
 def test_logs(machine):
@@ -88,7 +88,7 @@ def test_logs(machine):
     both = _said(machine, "logs", f"{run}/body")
     assert both.stdout.splitlines() == ["out 1", "err", "out 2", "err"]
     assert both.stderr.splitlines()[:3] == [
-        f"Dumping logs of run_id={run} step=body task_id=0",
+        f"Dumping logs of run_id={run} step=body task_id=body-0",
         "stdout",
         "stderr",
     ]
@@ -118,17 +118,17 @@ def test_scrub(machine):
         assert (done.returncode, done.stdout) == (0, ""), done.stderr
         return done.stderr.splitlines()
 
-    assert scrub(f"{run}/body/1", "--stdout") == [f"Scrubbed 1 logs of run_id={run} step=body task_id=1"]
+    assert scrub(f"{run}/body/1", "--stdout") == [f"Scrubbed 1 logs of run_id={run} step=body task_id=body-1"]
     assert stored(f"{run}/body/1") == "(scrubbed by tester)\nerr\n"
     assert stored(f"{run}/body/0") == "out 1 1\nerr\n"
-    assert scrub(f"{run}/body/0") == [f"Scrubbed 2 logs of run_id={run} step=body task_id=0"]
+    assert scrub(f"{run}/body/0") == [f"Scrubbed 2 logs of run_id={run} step=body task_id=body-0"]
     assert stored(f"{run}/body/0", "--attempt", "0", "--stdout") == "out 1 0\n"
     resumed = machine.run(flow, *root, "resume", "end", "--origin-run-id", run, "--run-id-file", "c_id")
     assert resumed.returncode == 0, resumed.stdout
     clone = (machine.home / "c_id").read_text()
     assert scrub(f"{clone}/body", "--all", "--include-not-done") == [
-        f"Scrubbed 4 logs of run_id={run} step=body task_id=0",
-        f"Scrubbed 2 logs of run_id={run} step=body task_id=1",
+        f"Scrubbed 4 logs of run_id={run} step=body task_id=body-0",
+        f"Scrubbed 2 logs of run_id={run} step=body task_id=body-1",
     ]
     assert stored(f"{run}/body/0", "--attempt", "0") == "(scrubbed by tester)\n" * 2
     kept = [path for path in machine.home.joinpath("scrubbed").rglob("*.std*") if b"out" in path.read_bytes()]
@@ -141,7 +141,7 @@ def test_scrub(machine):
         (("dump", "@"), 1, "names no tasks. Write RUN_ID/STEP or RUN_ID/STEP/TASK_ID."),
         (("dump", "9/start"), 1, "There is no run '9' of AFlow in"),
         (("dump", "@/strat"), 1, "No task of step 'strat' of the run @ has ended. Did you mean 'start'?"),
-        (("dump", "@/start/4"), 1, "There is no task @/start/4. Step 'start' has the tasks 0."),
+        (("dump", "@/start/4"), 1, "There is no task @/start/4. Step 'start' has the tasks start-0."),
         (("dump",), 2, "required"),
         (("dump", "@/start", "--file", "no/such/x"), 1, "--file no/such/x cannot be written"),
         (("logs", "@/body/0", "--attempt", "3"), 1, "There is no attempt 3 of task @/body/0."),
@@ -196,7 +196,7 @@ def test_scrub(machine):
         (
             ("step", "start"),
             2,
-            "Metaflow's step is not here: it is a part of how Metaflow runs tasks; for one",
+            "Metaflow's step is not here: it is a part of how Metaflow runs tasks; to run",
         ),
         (
             ("card", "create", "@/start"),
@@ -204,9 +204,9 @@ def test_scrub(machine):
             "write '--with card:type=TYPE spin RUN_ID/STEP/TASK_ID', and then",
         ),
         (
-            ("card", "view", "@/start", "--hash", "1"),
-            2,
-            "--hash is not here: a card is named by its task and its",
+            ("card", "get", "@/start", "--hash", "1"),
+            1,
+            "@/start has no card with the hash '1'. Cards come from",
         ),
         (
             ("--environment=uv", "run"),

@@ -70,7 +70,7 @@ def test_what_is_done_is_cloned_and_the_rest_runs(machine):
     flow = machine.home / "a_flow.py"
     done = machine.run(flow, "resume")
     assert done.returncode == 0, done.stdout + done.stderr
-    assert _cloned(done) == ["start/0", "body/0"]
+    assert _cloned(done) == ["start/start-0", "body/body-0"]
     assert _ran(done) == ["body", "body", "join", "end"]
     assert f"] running body y {origin}\n" in done.stdout
     assert "] running end ['xx', 'yy', 'zz'] 7\n" in done.stdout
@@ -145,7 +145,7 @@ def test_manifests_of_an_older_version_are_resumed(machine):
         _older(lambda _document: None)(path)
     done = machine.run(machine.home / "a_flow.py", "resume")
     assert done.returncode == 0, done.stdout + done.stderr
-    assert _cloned(done) == ["start/0", "body/0"]
+    assert _cloned(done) == ["start/start-0", "body/body-0"]
 
 
 def test_a_step_runs_again_with_all_after_it(machine):
@@ -154,7 +154,7 @@ def test_a_step_runs_again_with_all_after_it(machine):
     assert machine.run(flow, "run", "--alpha", "5").returncode == 0
     flow.write_text(flow.read_text().replace("self.input * 2", "self.input * 3"))
     done = machine.run(flow, "resume", "body")
-    assert _cloned(done) == ["start/0"]
+    assert _cloned(done) == ["start/start-0"]
     assert _ran(done) == ["body", "body", "body", "join", "end"]
     assert "] running end ['xxx', 'yyy', 'zzz'] 5\n" in done.stdout
     whole = machine.run(flow, "resume")
@@ -232,7 +232,7 @@ def test_a_resumed_run_is_resumed(machine):
     assert second.returncode == 1
     third = machine.run(flow, "resume")
     assert third.returncode == 0
-    assert _cloned(third) == ["start/0", "body/0", "body/1"]
+    assert _cloned(third) == ["start/start-0", "body/body-0", "body/body-1"]
     runs = machine.datastore / "flows" / "AFlow"
     clone = json.loads((runs / _run_id(third) / "start/0/0.json").read_text())
     assert clone["cloned_from"]["run_id"] == first
@@ -301,7 +301,7 @@ def test_a_run_in_s3_is_resumed(machine, request, kind):
     _failed_run(machine, None, *words)
     other = Machine(machine.home.parent / "other", **server.environment)
     done = other.run(other.flow(FLOW), *words, "resume")
-    assert _cloned(done) == ["start/0", "body/0"], done.stdout + done.stderr
+    assert _cloned(done) == ["start/start-0", "body/body-0"], done.stdout + done.stderr
     assert "] running end ['xx', 'yy', 'zz'] 7\n" in done.stdout
 
 
@@ -333,7 +333,7 @@ class AFlow(FlowSpec):
     assert failed.returncode == 1
     done = machine.run(flow, "resume")
     assert done.returncode == 0, done.stdout + done.stderr
-    assert _cloned(done) == ["start/0"]
+    assert _cloned(done) == ["start/start-0"]
     assert _ran(done) == ["train", "train", "train", "join"]
     whole = machine.run(flow, "resume", "join")
-    assert _cloned(whole) == ["start/0", "train/0", "train/1", "train/2"]
+    assert _cloned(whole) == ["start/start-0", "train/train-0", "train/train-1", "train/train-2"]

@@ -52,11 +52,11 @@ def test_the_lines_of_a_run(machine):
     lines = done.stdout.splitlines()
     expected = [
         r"Workflow starting \(run-id (\d+)\):",
-        r"\[\d+/start/\d+ \(pid \d+\)\] Task is starting\.",
-        r"\[\d+/start/\d+ \(pid \d+\)\] Task finished successfully\.",
-        r"\[\d+/end/\d+ \(pid \d+\)\] Task is starting\.",
-        r"\[\d+/end/\d+ \(pid \d+\)\] hello \{'a': \[1\]\}",
-        r"\[\d+/end/\d+ \(pid \d+\)\] Task finished successfully\.",
+        r"\[\d+/start/start-0 \(pid \d+\)\] Task is starting\.",
+        r"\[\d+/start/start-0 \(pid \d+\)\] Task finished successfully\.",
+        r"\[\d+/end/end-0 \(pid \d+\)\] Task is starting\.",
+        r"\[\d+/end/end-0 \(pid \d+\)\] hello \{'a': \[1\]\}",
+        r"\[\d+/end/end-0 \(pid \d+\)\] Task finished successfully\.",
         r"Done!",
     ]
     assert done.returncode == 0, done.stderr
@@ -301,7 +301,7 @@ def test_nested_foreach_with_branches(machine):
     assert done.returncode == 0, done.stdout
     assert "ALL [['a0xa0y', 'a1xa1y'], ['b0xb0y', 'b1xb1y', 'b2xb2y']] same everywhere" in done.stdout
     yields = re.findall(r"\[\d+/(\S+) \(pid \d+\)\] Foreach yields (\d) child steps\.", done.stdout)
-    assert sorted(yields) == [("mid/0", "2"), ("mid/1", "3"), ("start/0", "2")]
+    assert sorted(yields) == [("mid/mid-0", "2"), ("mid/mid-1", "3"), ("start/start-0", "2")]
     assert machine.manifests()["leaf/1-2"]["split_name"] == "b / 2"
 
 

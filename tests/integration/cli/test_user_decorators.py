@@ -158,7 +158,7 @@ def test_with_adds_a_users_decorator(machine):
         ("caught", "raise KeyError('k')", r"KeyError: 'k'"),
         ("twice", "pass", r"@twice yields twice; a user step decorator yields once\."),
         ("raising", "pass", r"RuntimeError: after the step"),
-        ("wrong", "pass", r"@wrong gives 3 in place of step 'start'"),
+        ("wrong", "pass", r"@wrong sets 3 in place of step 'start'"),
         ("elsewhere", "pass", r"self\.next\(\) has no option 'to'\."),
     ],
 )
@@ -301,10 +301,10 @@ def test_mutators(machine):
         ('{"python": "3.11.7"}', '{"python": "3"}', '"3"', r"@conda_base: python is '3'"),
         ('mutable_flow.end.add_decorator("r', 'mutable_flow.add_decorator("conda_base") #', 'conda_base") #', r"adds @conda_base in mutate\(\); add it in pre_mutate\(\)\."),
         ("(helpers.shouting", "(print", "(print", r"adds <built-in function print>, which is not a decorator"),
-        ('"word": name', '"word": print', "(helpers", r"@shouting is added to a step with what is no JSON"),
+        ('"word": name', '"word": print', "(helpers", r"@shouting is added to a step with arguments that JSON does not have"),
         ("    def init(self, *names", "    def initt(self, *names", "@Everywhere", r"has no init\(self, \.\.\.\) to take them"),
         ("    @resources(cpu=2)\n    @step", "    @ByConfig()\n    @ByConfig\n    @step", "@ByConfig()", r"@ByConfig is applied twice to 'start'"),
-        ("    @resources(cpu=2)\n    @step", "    @resources(cpu=2)\n    @step\n    @ByConfig", "@ByConfig", r"@ByConfig stands above @step"),
+        ("    @resources(cpu=2)\n    @step", "    @resources(cpu=2)\n    @step\n    @ByConfig", "@ByConfig", r"@ByConfig decorates a step: write it above @step"),
         ("duplicates=MutableStep.OVERRIDE", "duplicates=MutableStep.ERROR", "ERROR", r"adds @resources to step 'end', which has one"),
     ],
 )  # fmt: skip
@@ -324,7 +324,7 @@ def test_mistakes_of_mutators_name_their_line(machine, before, after, line, mess
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("def plain(a, b, c):\n    pass", "plain is no generator function"),
+        ("def plain(a, b, c):\n    pass", "plain is not a generator function"),
         ("def few(a):\n    yield", "few takes 1 arguments"),
     ],
 )

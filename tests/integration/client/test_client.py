@@ -106,7 +106,7 @@ def test_steps_and_tasks_of_a_run(good, bad):
     assert [step.id for step in good.steps("both")] == ["end", "join", "body", "start"]
     assert list(good.steps("first")) == []
     tasks = list(good["body"].tasks())
-    assert [task.id for task in tasks] == ["0", "1", "2"]
+    assert [task.id for task in tasks] == ["body-0", "body-1", "body-2"]
     assert [task.index for task in tasks] == [0, 1, 2]
     assert good["start"].task.index is None
     assert good["body"].task == tasks[0]
@@ -121,10 +121,10 @@ def test_steps_and_tasks_of_a_run(good, bad):
 def test_tasks_before_and_after_a_task(good, bad):
     """The graph and the manifests say which."""
     body = Task(f"AFlow/{good.id}/body/1")
-    assert [task.pathspec for task in body.parent_tasks] == [f"AFlow/{good.id}/start/0"]
-    assert list(body.child_task_pathspecs) == [f"AFlow/{good.id}/join/0"]
-    assert [task.id for task in good["join"].task.parent_tasks] == ["0", "1", "2"]
-    assert [task.id for task in good["start"].task.child_tasks] == ["0", "1", "2"]
+    assert [task.pathspec for task in body.parent_tasks] == [f"AFlow/{good.id}/start/start-0"]
+    assert list(body.child_task_pathspecs) == [f"AFlow/{good.id}/join/join-0"]
+    assert [task.id for task in good["join"].task.parent_tasks] == ["body-0", "body-1", "body-2"]
+    assert [task.id for task in good["start"].task.child_tasks] == ["body-0", "body-1", "body-2"]
     assert list(good["start"].task.parent_tasks) == []
     assert list(good.end_task.child_tasks) == []
     assert list(bad["body"]["0"].child_tasks) == []
@@ -160,10 +160,10 @@ def test_attempts_of_a_task(good):
     """An attempt is named by its number; one that was not made does not exist."""
     first = Task(f"AFlow/{good.id}/body/0", attempt=0)
     assert first.data.y == "xx"
-    assert repr(first) == f"Task('AFlow/{good.id}/body/0', attempt=0)"
+    assert repr(first) == f"Task('AFlow/{good.id}/body/body-0', attempt=0)"
     with pytest.raises(ObjectNotFound, match="attempt=1"):
         Task(f"AFlow/{good.id}/body/0", attempt=1)
-    with pytest.raises(ClientError, match="an attempt is one of a Task"):
+    with pytest.raises(ClientError, match="only a Task or a DataArtifact takes attempt="):
         Run(good.pathspec, attempt=0)
 
 
@@ -324,7 +324,7 @@ def test_objects_pickle(good, machine):
     assert [flow, run, step, task, artifact] == objects[:-1]
     assert flow.latest_run == run
     assert (run.data.z, [each.id for each in step], task.data.y, artifact.data) == (
-        ["xx", "yy", "zz"], ["0", "1", "2"], "yy", "yy",
+        ["xx", "yy", "zz"], ["body-0", "body-1", "body-2"], "yy", "yy",
     )  # fmt: skip
     assert values.z == run.data.z
     assert hash(task) == hash(objects[3])
@@ -365,7 +365,7 @@ class BFlow(FlowSpec):
     assert machine.run(flow, "run").returncode == 0
     run = Flow("BFlow").latest_run
     with pytest.raises(
-        ArtifactError, match=r"/start/0/thing'\), a beside.Thing, cannot be read here: No module"
+        ArtifactError, match=r"/start/start-0/thing'\), a beside.Thing, cannot be read here: No module"
     ):
         print(run["start"].task.data.thing)
     assert run.code.files == ["b_flow.py", "beside.py"]

@@ -124,8 +124,8 @@ for kind, path in [(Run, ""), (Step, "/start"), (Step, "/fit"), (Step, "/join"),
     lines = _python(machine, program % again).replace(origin, "O").splitlines()
     assert lines == [
         " AFlow/O", "/start AFlow/O/start", "/fit AFlow/O/fit", "/join AFlow/O/join",
-        "/_parameters AFlow/O/_parameters", "/fit/1 AFlow/O/fit/1", "/join/0 None",
-        "/fit/1/y AFlow/O/fit/1/y", "/end/0/done None",
+        "/_parameters AFlow/O/_parameters", "/fit/1 AFlow/O/fit/fit-1", "/join/0 None",
+        "/fit/1/y AFlow/O/fit/fit-1/y", "/end/0/done None",
     ]  # fmt: skip
     lines = _python(machine, program % origin).splitlines()
     assert {line.split(" ")[1] for line in lines} == {"None"}
@@ -140,4 +140,10 @@ def test_the_main_node_of_a_gang(machine):
         "print(list(Step('AFlow/%s/fit').control_tasks('no such tag')))"
     )
     run_id = _run_ids(machine)[0]
-    assert _python(machine, program % (run_id, run_id)).split("\n")[:-1] == ["['0']", "[]", "[]", "[]", "[]"]
+    assert _python(machine, program % (run_id, run_id)).split("\n")[:-1] == [
+        "['fit-0']",
+        "[]",
+        "[]",
+        "[]",
+        "[]",
+    ]

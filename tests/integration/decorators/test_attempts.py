@@ -43,7 +43,7 @@ def test_a_failed_task_is_tried_again_as_a_new_attempt(machine):
     """The lines are Metaflow's; each attempt has a manifest, a pid and its own lines in the log."""
     done = machine.run(machine.flow(HEAD + RETRIED), "run")
     assert done.returncode == 0, done.stdout
-    tasks = re.findall(r"/start/0 \(pid (\d+)\)\] (Task .*)", done.stdout)
+    tasks = re.findall(r"/start/start-0 \(pid (\d+)\)\] (Task .*)", done.stdout)
     assert [text for _, text in tasks] == [
         "Task is starting.",
         "Task failed.",

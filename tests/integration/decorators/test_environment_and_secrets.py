@@ -201,7 +201,7 @@ def test_connections_and_variables_of_airflow(airflow_machine):
 
 
 MISTAKES = [
-    ('@environment(vars={"A-B": "x"})', "'A-B' is no name of an environment variable"),
+    ('@environment(vars={"A-B": "x"})', "'A-B' is not a name of an environment variable"),
     ('@environment(vars={"A": True})', 'A is True; write a text, such as "1".'),
     ("@environment(vars=['A'])", "vars is ['A']; write a dict"),
     ("@secrets", "sources is []; write a list"),
@@ -218,7 +218,7 @@ MISTAKES = [
     ),
     (
         "@kubernetes\n    @secrets(sources=['airflow.variable:x'])",
-        "known to Airflow's workers alone, and @kubernetes",
+        "known only to Airflow's workers, and @kubernetes",
     ),
 ]
 

@@ -41,7 +41,7 @@ def test_hooks_of_runs_on_the_command_line(machine):
     bad = machine.run(flow, "run", "--is-bad", "True")
     (run,) = (machine.datastore / "flows/AFlow").iterdir()
     assert bad.returncode == 1
-    assert bad.stdout.splitlines()[-1] == f"FAILED [('AFlow/{run.name}/start/0', False)]"
+    assert bad.stdout.splitlines()[-1] == f"FAILED [('AFlow/{run.name}/start/start-0', False)]"
     assert "The exit hook broken() failed:\nTraceback (most recent call last):" in bad.stderr
     assert bad.stderr.endswith("ValueError: the hook's own\n")
     assert "call_hook" not in bad.stderr

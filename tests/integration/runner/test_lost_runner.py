@@ -95,7 +95,7 @@ def test_a_lost_attempt_has_every_fact_that_is_known(lose_runner):
     lost = read_attempt(run.datastore.storage, request.name)
     assert lost.exception["message"] == "The pod is gone."
     assert lost.split_name == "Bergen"
-    assert [card["id"] for card in lost.cards] == ["map", "other"]
+    assert [card["name"] for card in lost.cards] == ["map", "other"]
     seen = run.done("visit", 0, code_dir=None).record  # the other split, whose runner saw its end
     assert seen.document.keys() == lost.document.keys()
     differing = {key for key in seen.document if seen.document[key] != lost.document[key]}
@@ -106,7 +106,9 @@ def test_a_lost_attempt_has_every_fact_that_is_known(lose_runner):
 def test_a_lost_attempt_has_no_card_that_a_failure_may_not_have(lose_runner):
     """``save_errors=False`` holds whoever records the failure."""
     run, request, _ = lose_runner("", save_errors=False)
-    assert read_attempt(run.datastore.storage, request.name).cards == [{"id": "other", "type": "default"}]
+    assert read_attempt(run.datastore.storage, request.name).cards == [
+        {"name": "other", "id": "other", "type": "default"}
+    ]
 
 
 def test_a_lost_attempt_that_is_caught(lose_runner):

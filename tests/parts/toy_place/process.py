@@ -104,7 +104,7 @@ def folder_of(settings, request):
     return (
         box
         / request.flow
-        / f"{request.run_id}-{request.step}-{task_id(request.indices)}"
+        / f"{request.run_id}-{task_id(request.step, request.indices)}"
         / str(request.attempt)
     )
 

@@ -172,7 +172,9 @@ def test_a_finished_flow_starts_another(airflow):
     text = found[0].with_suffix(".stdout").read_text()
     run = run_of(airflow, "FirstFlow")
     assert f"GIVEN {run.name}\n" in text
-    assert re.search(rf"TRIGGER conda_flow\.FirstFlow\.end FirstFlow/{run.name}/end/0 20\S+ \S+ run\n", text)
+    assert re.search(
+        rf"TRIGGER conda_flow\.FirstFlow\.end FirstFlow/{run.name}/end/end-0 20\S+ \S+ run\n", text
+    )
     assert "FROM the first one's line\n" in text
 
 

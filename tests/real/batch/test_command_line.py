@@ -47,8 +47,8 @@ def test_local_and_batch_steps_of_one_run_share_artifacts(machine):
         machine.flow(one_step("self.x = 41 + 1\nprint('in a job')").replace('"the end"', "self.x")), "run"
     )
     assert done.returncode == 0, done.stdout + done.stderr
-    assert re.search(r"/start/0 \(job \S+\)\] in a job\n", done.stdout)
-    assert re.search(r"/end/0 \(pid \d+\)\] 42\n", done.stdout)
+    assert re.search(r"/start/start-0 \(job \S+\)\] in a job\n", done.stdout)
+    assert re.search(r"/end/end-0 \(pid \d+\)\] 42\n", done.stdout)
 
 
 def test_a_failing_step_shows_its_traceback_once(machine):
@@ -119,7 +119,7 @@ def test_the_jobs_of_a_run_that_was_killed(machine, cluster):
         process.kill()
     run_id = (machine.home / "id").read_text()
     (job,) = [job for job in cluster.jobs(f"AFlow-{run_id}-") if job["jobId"] in name]
-    line = f"AFlow/{run_id}/start/0/0  {cluster.queue}/{job['jobId']}  "
+    line = f"AFlow/{run_id}/start/start-0/0  {cluster.queue}/{job['jobId']}  "
     listed = machine.run(flow, "batch", "list", "--my-runs")
     assert re.fullmatch(re.escape(line) + r"(STARTING|RUNNING)\n", listed.stdout), (
         listed.stdout + listed.stderr

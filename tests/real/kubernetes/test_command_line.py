@@ -132,7 +132,9 @@ class AFlow(FlowSpec):
 """)
     done = machine.run(flow, "run")
     assert done.returncode == 0, done.stdout + done.stderr
-    assert re.search(r"end/0 \(pid \d+\)\] yes /\S+/python3\S* an object /metaflow_temp/task-", done.stdout)
+    assert re.search(
+        r"end/end-0 \(pid \d+\)\] yes /\S+/python3\S* an object /metaflow_temp/task-", done.stdout
+    )
     assert printed_by(done, "start") == []
 
 
@@ -184,7 +186,7 @@ def test_the_pods_of_a_run_that_was_killed(cluster, machine):
         pod = cluster.pod_of("AFlow", "start")["metadata"]["name"]
         process.kill()
     run_id = (machine.home / "id").read_text()
-    line = f"AFlow/{run_id}/start/0/0  {cluster.namespace}/{pod}  "
+    line = f"AFlow/{run_id}/start/start-0/0  {cluster.namespace}/{pod}  "
     for words in (("--user", "tester"), ("--run-id", run_id)):
         assert machine.run(flow, "kubernetes", "list", *words).stdout == f"{line}Running\n"
     nobody = machine.run(flow, "kubernetes", "kill", "--user", "nobody")
@@ -232,7 +234,7 @@ class AFlow(FlowSpec):
         assert time.monotonic() - started < 20
     assert process.returncode == 1
     assert "Workflow interrupted." in output
-    assert re.search(r"/b/0 \(pod \S+\)\] Pod \S+ waits for a node: .*Insufficient cpu", output)
+    assert re.search(r"/b/b-0 \(pod \S+\)\] Pod \S+ waits for a node: .*Insufficient cpu", output)
     cluster.wait_until_empty("AFlow", seconds=1)  # the run has waited for that itself
 
 

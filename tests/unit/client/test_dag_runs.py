@@ -32,7 +32,7 @@ def test_a_dag_run_has_one_run(dag_run_id):
 def test_runs_of_several_dags():
     """The message names them."""
     known = [flow_run_id(dag, IDS[0]) for dag in ("a_flow", "p.prod.a_flow")]
-    with pytest.raises(ObjectNotFound, match=f"each of the runs {', '.join(known)}"):
+    with pytest.raises(ObjectNotFound, match=f"matches several runs: {', '.join(known)}"):
         run_id_of("AFlow", IDS[0], known)
 
 

@@ -57,8 +57,8 @@ MEMBERS = [
     (airflow_conda_flow.FlowSpec, "foreach_stack index input merge_artifacts next"),
     (
         cards,
-        """Artifact Error EventsTimeline Image JSONViewer Markdown MetaflowCard MetaflowCardComponent
-        ProgressBar PythonCode Table ValueBox VegaChart YAMLViewer get_cards""",
+        """Artifact BlankCard DagComponent DefaultCard Error ErrorCard EventsTimeline Image JSONViewer Markdown MetaflowCard MetaflowCardComponent
+        PageComponent ProgressBar PythonCode SectionComponent Table ValueBox VegaChart YAMLViewer get_cards""",
     ),
 ]
 CURRENT = """card flow_name graph is_production is_running_flow is_user_branch namespace origin_run_id parallel

@@ -283,10 +283,10 @@ def test_labels_find_an_attempt():
         "airflow-conda-flow/flow": "AFlow",
         "airflow-conda-flow/run-id": "manual-2026-11-24T02-00-00-00-00-1a64c416",
         "airflow-conda-flow/step": "train",
-        "airflow-conda-flow/task-id": "3-1",
+        "airflow-conda-flow/task-id": "train-3-1",
         "airflow-conda-flow/attempt": "2",
     }
-    assert metadata["annotations"] == {"airflow-conda-flow/task": f"AFlow/{REQUEST.run_id}/train/3-1/2"}
+    assert metadata["annotations"] == {"airflow-conda-flow/task": f"AFlow/{REQUEST.run_id}/train/train-3-1/2"}
 
 
 @pytest.mark.parametrize("name", ["A", "_a_", "ALongFlow" * 20, "Ünïcode", "1"])

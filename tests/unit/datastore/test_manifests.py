@@ -128,7 +128,7 @@ def test_many_tasks(storage):
     for task in tasks[::2]:
         manifests.write_task_manifest(storage, task_record(task=task))
     found = manifests.read_task_manifests(storage, tasks)
-    assert [each and each.task_id for each in found[:4]] == ["0", None, "2", None]
+    assert [each and each.task_id for each in found[:4]] == ["train-0", None, "train-2", None]
     assert len(found) == 40
     assert manifests.read_task_manifests(storage, []) == []
     assert manifests.list_tasks(storage, *RUN.values(), "train") == sorted(t.task_id for t in tasks[::2])
@@ -138,12 +138,12 @@ def test_many_tasks(storage):
 def test_newer_version(storage):
     """A manifest of a newer installation is refused with what to do."""
     key = layout.task_manifest(TASK.attempt(0))
-    storage.write_bytes(key, canonical_json({**task_record().document, "version": 2}))
+    storage.write_bytes(key, canonical_json({**task_record().document, "version": 3}))
     with pytest.raises(DatastoreError) as caught:
         manifests.read_task_manifest(storage, TASK)
     assert str(caught.value) == (
-        f"{key} in the datastore {storage.url} has version 2; this installation reads up to "
-        "version 1. Upgrade airflow-conda-flow here."
+        f"{key} in the datastore {storage.url} has version 3; this installation reads up to "
+        "version 2. Upgrade airflow-conda-flow here."
     )
 
 
@@ -220,7 +220,8 @@ def test_a_later_attempt_over_a_damaged_one(tmp_path, fault):
 
 
 @pytest.mark.parametrize(
-    ("key", "value"), [("flow", "G"), ("run_id", "7"), ("step", "end"), ("task_id", "0-4"), ("attempt", 1)]
+    ("key", "value"),
+    [("flow", "G"), ("run_id", "7"), ("step", "end"), ("task_id", "train-0-4"), ("attempt", 1)],
 )
 def test_a_manifest_of_another_task(storage, key, value):
     """A manifest under the key of another one is damaged, although its checksum is right."""
@@ -247,6 +248,22 @@ def test_manifests_without_a_checksum(storage):
     document = json.loads(storage.read_bytes(first))
     storage.write_bytes(first, canonical_json({**document, "superseded_by": 1}))
     assert manifests.read_task_manifest(storage, TASK).attempt == 1
+
+
+def test_a_manifest_of_before_ids_named_their_step(storage):
+    """Version 1 had the index path alone as the task id: it is the same task, under the same key."""
+    key = layout.task_manifest(TASK.attempt(0))
+    cards = [{"id": name, "type": "default"} for name in ("card", "report", "card2")]
+    document = {**task_record(cards=cards).document, "version": 1, "task_id": TASK.path}
+    storage.write_bytes(key, stored_bytes(document))
+    read = manifests.read_task_manifest(storage, TASK)
+    assert read.with_cards([]) == task_record()
+    assert [(each["name"], each["id"]) for each in read.cards] == [
+        ("card", None), ("report", "report"), ("card2", None),
+    ]  # fmt: skip
+    storage.write_bytes(key, stored_bytes({**document, "task_id": "7"}))
+    with pytest.raises(DamagedDocument, match=r"its task_id is 'train-7', expected 'train-"):
+        manifests.read_task_manifest(storage, TASK)
 
 
 @pytest.mark.parametrize("key", ["flow", "created", "graph", "environments", "parameters"])

@@ -108,7 +108,7 @@ class F(FlowSpec):
 """
         + END,
         5,
-        r"Step 'start' goes on to 'train', a method without @step\. Write @step above it, in line 6\.",
+        r"Step 'start' leads to 'train', a method without @step\. Write @step above it, in line 6\.",
     ),
     (
         "a branch without @step",
@@ -131,7 +131,7 @@ class F(Base):
 """.replace("    @retry(times=1)\n", "")
         + END,
         8,
-        r"Step 'start' goes on to 'b', a method without @step\. Write @step above it, in line 12\.",
+        r"Step 'start' leads to 'b', a method without @step\. Write @step above it, in line 12\.",
     ),
     (
         "a case without @step, in a base",
@@ -147,7 +147,7 @@ class F(Base):
 """
         + END,
         9,
-        r"Step 'start' goes on to 'other', a method without @step\. Write @step above it, in line 3\.",
+        r"Step 'start' leads to 'other', a method without @step\. Write @step above it, in line 3\.",
     ),
     (
         "two marked starts",
@@ -287,7 +287,7 @@ class F(FlowSpec):
 """
         + END,
         5,
-        r"Step 'start' says num_parallel, but step 'train' has no @parallel",
+        r"Step 'start' leads to step 'train' with num_parallel, but that has no @parallel",
     ),
     (
         "@parallel without num_parallel",
@@ -330,7 +330,7 @@ class F(FlowSpec):
 """
         + END,
         10,
-        r"Step 'train' has @parallel; a join comes right after it",
+        r"Step 'train' has @parallel, so the next step must be a join",
     ),
     (
         "no start",
@@ -448,7 +448,7 @@ class F(FlowSpec):
 """
         + END,
         5,
-        r"Step 'start' goes on to 'ende', which is not a step of F\. Did you mean 'end'\?",
+        r"Step 'start' leads to 'ende', which is not a step of F\. Did you mean 'end'\?",
     ),
     (
         "a cycle",
@@ -466,7 +466,7 @@ class F(FlowSpec):
 """
         + END,
         8,
-        r"The steps go round in a circle: a -> b -> a",
+        r"The steps form a cycle: a -> b -> a",
     ),
     (
         "an unreachable step",

@@ -85,10 +85,14 @@ def test_what_a_file_names(parser, text, expected):
 @pytest.mark.parametrize(
     ("parser", "text", "message"),
     [
-        (requirements_txt_parser, "-r other.txt", "'-r other.txt' is no requirement"),
-        (requirements_txt_parser, "a==1; python_version>'3'", "has a marker of where it holds"),
-        (pyproject_toml_parser, "not toml =", "It is no TOML: "),
-        (conda_environment_yml_parser, "a: 1", "It is no environment.yml, which has a list of dependencies."),
+        (requirements_txt_parser, "-r other.txt", "'-r other.txt' is not a requirement"),
+        (requirements_txt_parser, "a==1; python_version>'3'", "has an environment marker"),
+        (pyproject_toml_parser, "not toml =", "It is not TOML: "),
+        (
+            conda_environment_yml_parser,
+            "a: 1",
+            "It is not an environment.yml, which has a list of dependencies.",
+        ),
         (conda_environment_yml_parser, "dependencies: [{pip: [a]}]", "Packages of PyPI go to @pypi."),
         (yaml_parser, "a: [", "It is no YAML: "),
     ],

@@ -10,6 +10,7 @@ from airflow_conda_flow.datastore.catalogue import RunCatalogue
 from airflow_conda_flow.datastore.datastore import open_datastore
 from airflow_conda_flow.records import shapes
 from airflow_conda_flow.records.document import read_document
+from airflow_conda_flow.records.task_record import TASK_VERSION
 from airflow_conda_flow.runner import s3_service, step_process
 from airflow_conda_flow.runner.task_request import TaskRequest
 from airflow_conda_flow.runtime import protocol
@@ -131,7 +132,7 @@ def test_stored_documents(conversation):
     """The run's manifest, and those of tasks that are done, caught and failed."""
     run, *_ = conversation
     documents = [
-        read_document(path.read_bytes(), str(path), "")
+        read_document(path.read_bytes(), str(path), "", TASK_VERSION)
         for path in sorted((run.datastore.storage.root / "flows").rglob("*.json"))
     ]
     runs = [each for each in documents if "task_id" not in each]
@@ -142,7 +143,7 @@ def test_stored_documents(conversation):
     assert any("blocks" in (each["transition"] or {}) for each in tasks)
     assert {each["split_name"] for each in tasks} == {None, "#0", "#1", "#2"}
     assert [each["cards"] for each in tasks if each["step"] == "each"] == [
-        [{"id": "facts", "type": "default"}]
+        [{"name": "facts", "id": "facts", "type": "default"}]
     ] * 3
 
 

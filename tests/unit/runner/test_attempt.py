@@ -95,7 +95,7 @@ def test_an_input_that_has_not_finished(make_run):
     run = make_run(LINEAR)
     pids = []
     exception = run.failure("end", on_start=pids.append)
-    assert "task AFlow/1/start/0 has not finished" in exception["message"]
+    assert "task AFlow/1/start/start-0 has not finished" in exception["message"]
     assert not pids
 
 

@@ -131,7 +131,7 @@ class Box:
             "self.x = Holder()",
             "its type is a_flow.Holder, at self.x.lock: _thread.lock (",
         ),
-        ("self.x = self", "a flow, and an input of a join, is no value; take the attributes"),
+        ("self.x = self", "a flow object or an input of a join cannot be pickled; take the attributes"),
         ("self.x = (i for i in [1])", "its type is builtins.generator ("),
         ("self.x = a = []; a.append(a); a.append(open('/dev/null'))", "at self.x[0]"),
     ],
@@ -258,8 +258,8 @@ def test_a_forked_child_does_not_talk_to_the_runner(make_run):
     value, message = run.printed()
     assert value == "1"
     assert message == (
-        "An artifact is read for the first time in a process that step 'end' started. "
-        "Read it in the step itself, and hand the value over."
+        "A process that step 'end' started reads an artifact that the step has not read. "
+        "Read it in the step first, or pass its value to the process."
     )
     assert run.value(result, "z") == 2
 

@@ -64,10 +64,10 @@ def test_after_a_join(make_run, read, said):
 @pytest.mark.parametrize(
     ("read", "said"),
     [
-        ("self.x", "which step 'a' (line 14) assigned. A join begins with the parameters alone. Call"),
+        ("self.x", "which step 'a' (line 14) assigned. A join begins with only the parameters. Call"),
         ("self.x", "Call self.merge_artifacts(inputs) first, or read it from inputs, such as inputs.a.x."),
         ("self.y", "such as inputs.b.y."),
-        ("self.common", "which step 'start' (line 7) assigned. A join begins with the parameters alone."),
+        ("self.common", "which step 'start' (line 7) assigned. A join begins with only the parameters."),
         ("self.nope", "which no step before it has assigned."),
     ],
 )

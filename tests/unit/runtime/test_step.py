@@ -62,7 +62,7 @@ def make_join(make_run):
         ("[hasattr(self, 'common'), hasattr(self, 'x')]", [False, False]),
         ("self.word + str(self.K)", "w[1]"),
         ("[self.input, self.index, self.foreach_stack()]", [None, None, []]),
-        ("repr(inputs.a)", "<Input a/0>"),
+        ("repr(inputs.a)", "<Input a-0>"),
         ("sorted(dir(inputs.b))", ["K", "common", "only_b", "own", "word", "x"]),
         ("inputs.b.K", [1]),
         ("[inputs.a.index, inputs.a._current_step]", [None, "a"]),
@@ -96,7 +96,7 @@ def test_what_a_join_passes_on(make_join, lines, names):
     [
         (
             "self.merge_artifacts(inputs)",
-            "the inputs of step 'join' differ in own. self.own is 'a' in task a/0, and 'b' in task b/0. "
+            "the inputs of step 'join' differ in own. self.own is 'a' in task a-0, and 'b' in task b-0. "
             "Assign self.own before the call, or name it in exclude=['own'].".replace("['own']", "[...]"),
         ),
         (
@@ -108,11 +108,11 @@ def test_what_a_join_passes_on(make_join, lines, names):
             "takes include or exclude, not both",
         ),
         ("inputs.c", "inputs has no step 'c'. It has: a, b."),
-        ("inputs.a.nothing", "Task a/0 has no artifact 'nothing'. It has: K, common, own, word, x."),
+        ("inputs.a.nothing", "Task a-0 has no artifact 'nothing'. It has: K, common, own, word, x."),
         ("inputs.a.x = 2", "An input of a join is read-only; assign to self.x instead."),
         (
             "self.common",
-            "A join begins with the parameters alone. Call self.merge_artifacts(inputs) first, or read it from",
+            "A join begins with only the parameters. Call self.merge_artifacts(inputs) first, or read it from",
         ),
         ("self.kept = inputs.a", "self.kept of step 'join' cannot be stored"),
     ],
@@ -250,7 +250,7 @@ def test_a_switch_without_that_case(make_run, kind):
     [
         ("if self.index is None: return", "a_flow.py:5: Step 'start' ended without calling self.next()."),
         ("getattr(self, 'next')(self.end)", "Step 'start' called self.next() twice."),
-        ("getattr(self, 'next')(self.start)", "with what its source does not say: start instead of end."),
+        ("getattr(self, 'next')(self.start)", "for start, but its source says end."),
         ("getattr(self, 'next')(print)", "which is not a step. Write self.next(self.some_step)."),
         (
             "self.end = 1",
@@ -296,7 +296,20 @@ def test_current_says_which_task_this_is(make_run, datastore):
         """)
     )
     result = run.done("start", attempt=2)
-    assert run.value(result, "seen") == ["AFlow", "1", "start", "0", "AFlow/1/start/0", 2, True]
+    assert run.value(result, "seen") == ["AFlow", "1", "start", "start-0", "AFlow/1/start/start-0", 2, True]
+
+
+def test_branches_that_keep_their_ids_differ(make_run):
+    """No two tasks of a run have the same id, so a merge that meets two of them says so, as Metaflow's does."""
+    body = ("self.x, self.own = 1, ", "self.x, self.where, self.own = 1, current.task_id, ")
+    run = make_run(
+        SPLIT.replace(*body) % "        self.merge_artifacts(inputs, exclude=['own'])",
+        parameters={"word": "w"},
+    )
+    for step in ("start", "a", "b"):
+        run.done(step)
+    message = run.failure("join")["message"]
+    assert "differ in where. self.where is 'a-0' in task a-0, and 'b-0' in task b-0." in message
 
 
 def test_a_step_finds_its_own_arguments(make_run):

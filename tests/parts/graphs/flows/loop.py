@@ -22,7 +22,7 @@ class Loop(FlowSpec):
 
     @step
     def end(self):
-        assert self.seen == [(1, "0", 0), (2, "0", 0), (3, "0", 0)]
+        assert self.seen == [(1, "again-0", 0), (2, "again-0", 0), (3, "again-0", 0)]
         assert self.big.endswith(b"\0xxx")
 
 

@@ -22,7 +22,7 @@ class ParallelNodes(FlowSpec):
         assert current.is_parallel
         self.node = current.parallel.node_index
         assert (self.node, current.parallel.num_nodes) == (self.index, 3) == (self.input, 3)
-        assert current.parallel.control_task_id == "0"
+        assert current.parallel.control_task_id == "train-0"
         print("node", self.node, "finds the main one at", current.parallel.main_ip)
         self.met = self.gather() if self.node == 0 else self.report()
         if current.retry_count == 0:
