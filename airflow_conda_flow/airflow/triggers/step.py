@@ -34,6 +34,12 @@ if TYPE_CHECKING:
 _RETURN_KEY = "return_value"
 _ANSWER_SECONDS = 5.0
 """Seconds for Airflow to say in which state a task is; a triggerer that shuts down gets no answer."""
+_READ_BYTES = 4096
+"""Bytes of the log that the triggerer's supervisor reads between two requests, at least."""
+_LINE_BYTES = 300
+"""Bytes that Airflow adds to a line of the log, at most."""
+_MOST_ROUNDS = 64
+"""Requests after which everything is read that the socket between the two processes can hold."""
 _ENDING_SECONDS = 60.0
 """Seconds that a pod or job has to end after it was told to: more than the 30 s that its cluster gives it."""
 
@@ -114,6 +120,7 @@ class StepTrigger(BaseTrigger):
         self.end_at = end_at
         self.facts = facts
         self._watched: Watched | None = None
+        self._logged = 0  # bytes
 
     def serialize(self) -> tuple[str, dict[str, Any]]:
         """Path of the class, and the arguments that make the trigger again."""
@@ -138,6 +145,7 @@ class StepTrigger(BaseTrigger):
         finally:
             if self._watched is not None:
                 self._watched.close()
+        await self._until_log_is_read()
         yield event
 
     async def _event(self) -> TriggerEvent:
@@ -162,6 +170,7 @@ class StepTrigger(BaseTrigger):
             deadline, reason = self.end_at, None
             while True:
                 for line in await _in_thread(watched.lines):
+                    self._logged += len(line) + _LINE_BYTES
                     self.log.info("%s", line)
                 if watched.is_over:
                     break
@@ -235,27 +244,43 @@ class StepTrigger(BaseTrigger):
 
     def _back(self, problem: str | None) -> TriggerEvent:
         """Event that makes a worker go on."""
+        self.log.info("A worker ends this task.")
         # Airflow 3.0 hands the event to the next try of the task too; the number shows that it is an old one.
         try_number = None if self.task_instance is None else self.task_instance.try_number
         return TriggerEvent({"problem": problem, "try_number": try_number})  # type: ignore[no-untyped-call]
 
     async def _is_given_up(self) -> bool:
         """True if a person has marked or cleared the task; False if the triggerer is shut down."""
+        state = await self._state()
+        return state is not None and state != "deferred"
+
+    async def _until_log_is_read(self) -> None:
+        """Return when Airflow has read what was logged: it drops what it reads after the event.
+
+        The triggerer's two processes have a socket for the log and one for requests and events, and read from
+        each in turn. So an answer means that a part of the log was read too.
+        """
+        if self.task_instance is not None:
+            for _ in range(min(self._logged // _READ_BYTES, _MOST_ROUNDS) + 1):
+                await self._state()
+
+    async def _state(self) -> str | None:
+        """State of the task; None if Airflow does not say."""
         from airflow.sdk.execution_time.task_runner import RuntimeTaskInstance  # noqa: PLC0415 - slow
 
         ti: Any = self.task_instance
         if ti is None:
-            return False
+            return None
         asked = sync_to_async(RuntimeTaskInstance.get_task_states)(
             dag_id=ti.dag_id, task_ids=[ti.task_id], map_index=ti.map_index, run_ids=[ti.run_id]
         )
         try:
             states = await asyncio.wait_for(asked, _ANSWER_SECONDS)
         except Exception as error:  # noqa: BLE001 - whatever Airflow raises: the pod or job keeps running
-            self.log.info("Airflow does not say whether the task is still wanted: %s", error)
-            return False
+            self.log.info("Airflow does not say in which state the task is: %s", error)
+            return None
         state = states.get(ti.run_id, {}).get(state_name(ti.task_id, ti.map_index))
-        return bool(state != "deferred")
+        return None if state is None else str(state)
 
     async def on_kill(self) -> None:
         """End the pod or job: a person has marked or cleared the task."""

@@ -124,6 +124,7 @@ def standalone(machine: AirflowMachine, **environ: str) -> Iterator[Standalone]:
         PATH=f"{machine.interpreter.parent}:{machine.environ['PATH']}",
         AIRFLOW__API__PORT=str(ports[0]),
         AIRFLOW__API__BASE_URL=address,
+        AIRFLOW__API__WORKERS="1",  # of several, 3.0 ends those that take 5 s to come up, and they never do
         AIRFLOW__API__EXPOSE_STACKTRACE="True",  # an answer of 500 says why
         AIRFLOW__CORE__EXECUTION_API_SERVER_URL=f"{address}/execution/",
         AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_ALL_ADMINS="True",
