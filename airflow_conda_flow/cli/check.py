@@ -35,7 +35,7 @@ def add_arguments(parser: argparse.ArgumentParser, definition: FlowDefinition) -
         "--warnings",
         action=argparse.BooleanOptionalAction,
         default=False,
-        help="say how to have the warnings of Pylint, which is not part of this",
+        help="print the command that runs Pylint, which is not part of this package",
     )
 
 
