@@ -35,7 +35,7 @@ def add_arguments(parser: argparse.ArgumentParser, definition: FlowDefinition) -
         "--warnings",
         action=argparse.BooleanOptionalAction,
         default=False,
-        help="say how to have the warnings of Pylint, which is not part of this",
+        help="print the command that runs Pylint, which is not part of this package",
     )
 
 
@@ -48,6 +48,8 @@ def execute(arguments: argparse.Namespace, definition: FlowDefinition) -> int:
     # Called for its checks only. No other Python may be known yet, so this one is the default.
     definition.step_environments(platform.python_version())
     print(f"{definition.name}: {len(definition.graph.steps)} steps, the graph looks good.")
+    for line in definition.warnings:
+        sys.stderr.write(f"{line}\n")
     if arguments.warnings:
         sys.stderr.write(f"Pylint is not run here. For its warnings: pylint {Path(definition.file).name}\n")
     return 0

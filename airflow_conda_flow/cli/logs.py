@@ -32,7 +32,7 @@ def add_arguments(parser: argparse.ArgumentParser, definition: FlowDefinition) -
     parser.add_argument("--stdout", action=argparse.BooleanOptionalAction, default=False, help="only stdout")
     parser.add_argument("--stderr", action=argparse.BooleanOptionalAction, default=False, help="only stderr")
     parser.add_argument(
-        "--both", action=argparse.BooleanOptionalAction, default=None, help="both, as is the default"
+        "--both", action=argparse.BooleanOptionalAction, default=None, help="both (the default)"
     )
     parser.add_argument(
         "--timestamps", action=argparse.BooleanOptionalAction, default=False, help="the time before each line"
@@ -42,11 +42,11 @@ def add_arguments(parser: argparse.ArgumentParser, definition: FlowDefinition) -
     )
     which = parser.add_mutually_exclusive_group()
     which.add_argument("--all", action="store_true", help="scrub all attempts")
-    which.add_argument("--latest", action="store_true", help="scrub the one that counts, as is the default")
+    which.add_argument("--latest", action="store_true", help="scrub the one that counts (the default)")
     parser.add_argument(
         "--include-not-done",
         action="store_true",
-        help="tasks that failed are scrubbed too, as is the default",
+        help="tasks that failed are scrubbed too (the default)",
     )
 
 

@@ -15,7 +15,7 @@ COMMON: tuple[str, ...] = ()
 def add_arguments(parser: argparse.ArgumentParser, definition: FlowDefinition) -> None:
     """Add ``--json``, which scripts for Metaflow pass; the output is always JSON."""
     del definition
-    parser.add_argument("--json", action="store_true", default=True, help="as is the default")
+    parser.add_argument("--json", action="store_true", default=True, help="the default")
 
 
 def execute(arguments: argparse.Namespace, definition: FlowDefinition) -> int:

@@ -27,7 +27,7 @@ def add_arguments(parser: argparse.ArgumentParser, definition: FlowDefinition) -
     add_actions(
         parser,
         [
-            Action("info", "Say what the code package is.", _add_nothing, _info, ("--package-suffixes",)),
+            Action("info", "Describe the code package.", _add_nothing, _info, ("--package-suffixes",)),
             Action(
                 "list",
                 "List all files included in the code package.",

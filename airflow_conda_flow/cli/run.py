@@ -105,6 +105,8 @@ def start_run(
         SettingError: a file for callers cannot be written.
     """
     console = Console(quiet=arguments.quiet)
+    for line in definition.warnings:
+        console.note(line)
     run = LocalRun(
         definition,
         settings,

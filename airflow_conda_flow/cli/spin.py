@@ -24,7 +24,7 @@ from airflow_conda_flow.records.names import indices, task_id
 from airflow_conda_flow.records.run_record import RunRecord
 
 NAME = "spin"
-HELP = "Run one step with the inputs of a past run, beside all runs."
+HELP = "Run one step with the inputs of a past run; no run changes."
 COMMON: tuple[str, ...] = RUNNERS
 
 

@@ -67,7 +67,7 @@ def _add_list_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("run", nargs="?", metavar="RUN_ID", help="the run to list")
     parser.add_argument("--run-id", metavar="ID", help="the same")
     parser.add_argument("--all", action="store_true", help="the tags of all runs, whoever made them")
-    parser.add_argument("--my-runs", action="store_true", help="the tags of your runs, as is the default")
+    parser.add_argument("--my-runs", action="store_true", help="the tags of your runs (the default)")
     parser.add_argument("--hide-system-tags", action="store_true", help="only tags that can be modified")
     parser.add_argument("--flat", action="store_true", help="one tag a line, and nothing else")
     parser.add_argument("--group-by-tag", action="store_true", help="the runs of each tag")

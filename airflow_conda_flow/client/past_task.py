@@ -90,7 +90,7 @@ class Task(StoredObject):
 
     @property
     def manifest(self) -> "TaskManifest":
-        """Manifest of the attempt in the datastore; its format is described in docs/architecture.md."""
+        """Manifest of the attempt, in the current form, which docs/architecture.md describes."""
         return self._record().document
 
     def _record(self) -> TaskRecord:

@@ -53,7 +53,8 @@ def get_cards(
             TaskCard(task, each, ran_as)
             for each in found
             if id in (None, each["id"], each["name"]) and type in (None, each["type"])
-        ]
+        ],
+        ran_as.task.pathspec if follow_resumed and ran_as.task.run_id != task.path_components[1] else None,
     )
 
 
@@ -72,10 +73,17 @@ def _stored_cards(task: "Task") -> "tuple[list[CardRecord], AttemptName]":
 
 
 class TaskCards:
-    """Sequence of ``TaskCard``s, in the order of the decorators. A notebook displays all of them."""
+    """Sequence of ``TaskCard``s, in the order of the decorators. A notebook displays all of them.
 
-    def __init__(self, cards: "list[TaskCard]") -> None:
+    Attributes:
+        from_resumed: True if ``resume`` cloned the task.
+        origin_pathspec: pathspec of the task that made the cards if it was cloned; else None.
+    """
+
+    def __init__(self, cards: "list[TaskCard]", origin_pathspec: "str | None" = None) -> None:
         self._cards = cards
+        self.from_resumed = origin_pathspec is not None
+        self.origin_pathspec = origin_pathspec
 
     def __len__(self) -> int:
         return len(self._cards)

@@ -3,9 +3,11 @@
 import os
 
 from airflow_conda_flow.errors import FlowDefinitionError, ParameterError
+from airflow_conda_flow.flow.cards.types import is_known, unknown_type
 from airflow_conda_flow.flow.constants import is_plain
 from airflow_conda_flow.flow.current_run import current
 from airflow_conda_flow.flow.decorators.attached import attached_decorators, check_attached
+from airflow_conda_flow.flow.decorators.card import CardDecorator
 from airflow_conda_flow.flow.decorators.environment_spec import declares_conda, step_environments
 from airflow_conda_flow.flow.decorators.project import project_values
 from airflow_conda_flow.flow.decorators.step import is_step
@@ -207,6 +209,17 @@ class FlowDefinition:
         """User step decorators by step, as data from which the step process finds them again."""
         self._completed()
         return self._recorded
+
+    @property
+    def warnings(self) -> "list[str]":
+        """Lines about mistakes that do not keep the flow from running, with file and line."""
+        cards = [
+            each
+            for decorators in self._completed().step_decorators.values()
+            for each in decorators
+            if isinstance(each, CardDecorator) and not is_known(each.attributes["type"])
+        ]
+        return ["%s:%d: %s" % (each.file, each.line, unknown_type(each.attributes["type"])) for each in cards]
 
     def step_environments(self, default_python: str) -> "dict[str, Any]":
         """Environment of every step; see ``environment_spec.step_environments``."""

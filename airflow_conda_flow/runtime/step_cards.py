@@ -5,7 +5,7 @@ import time
 
 from airflow_conda_flow.flow.cards.components import parts_to_dicts
 from airflow_conda_flow.flow.cards.own_card import OWN_TYPES
-from airflow_conda_flow.flow.cards.types import TYPES, unknown_type
+from airflow_conda_flow.flow.cards.types import is_known, unknown_type
 from airflow_conda_flow.flow.late_bindings import bound
 from airflow_conda_flow.runtime import protocol
 from airflow_conda_flow.runtime.card_parts import CardParts, warn
@@ -111,7 +111,7 @@ class StepCards:
         self._by_id = _by_id(cards, self._cards)
         self._warned: "set[str]" = set()
         for each in cards:
-            if not _is_known(each):
+            if not is_known(each["type"]):
                 self._warn_once(unknown_type(each["type"]))
 
     def get(self, type: "str | None" = None) -> "list[StepCard]":  # noqa: A002 - Metaflow's name
@@ -183,7 +183,7 @@ class StepCards:
     ) -> "CardContent":
         if attributes["type"] in OWN_TYPES:
             return self._own(attributes, card, last, done)
-        if not _is_known(attributes):
+        if not is_known(attributes["type"]):
             return _problem(attributes, "", unknown_type(attributes["type"]))
         from airflow_conda_flow.runtime.own_cards import data_update  # noqa: PLC0415 - avoids work without cards
 
@@ -267,10 +267,6 @@ def _by_id(attributes: "list[Attributes]", cards: "list[StepCard]") -> "dict[str
         if each["id"] is not None:
             found.setdefault(each["id"], card)
     return found
-
-
-def _is_known(attributes: "Attributes") -> bool:
-    return attributes["type"] in OWN_TYPES or attributes["type"] in TYPES
 
 
 def _takes_parts(attributes: "Attributes") -> bool:

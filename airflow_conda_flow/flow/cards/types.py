@@ -6,6 +6,11 @@ from airflow_conda_flow.flow.decorators.base import nearest
 TYPES = ("default", "blank", "html", "taskspec_card")
 
 
+def is_known(kind: str) -> bool:
+    """True if there is a card type of this name."""
+    return kind in TYPES or kind in OWN_TYPES
+
+
 def unknown_type(kind: str) -> str:
     """Sentences about a type that neither is built in nor has a class."""
     known = sorted(set(TYPES) | set(OWN_TYPES))

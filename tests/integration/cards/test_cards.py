@@ -302,11 +302,15 @@ def test_types_of_ones_own_of_a_task_that_fails(machine):
 
 
 def test_a_type_that_there_is_not(machine):
-    """It costs the card alone: the log and the card name it and what there is."""
+    """It costs the card alone: ``check``, the log and the card name it and what there is."""
     (machine.home / "reports.py").write_text(OWN)
     flow = machine.flow(OWN_FLOW.replace('type="slow"', 'type="slwo"'))
     done = machine.run(flow, "run")
     assert done.returncode == 0, done.stdout
     said = "@card: there is no type 'slwo'. Did you mean 'slow'? There is: blank, default,"
     assert done.stdout.count(said) == 1
+    checked = machine.run(flow, "check")
+    assert checked.returncode == 0
+    assert f"a_flow.py:13: {said}" in checked.stderr
+    assert checked.stderr in done.stderr
     assert "there is no type &#x27;slwo&#x27;." in get(machine, flow, "middle", "--id", "late")

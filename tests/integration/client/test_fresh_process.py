@@ -12,6 +12,7 @@ from ...parts.flow_machine import Machine
 FLOW = """
 from airflow_conda_flow import card, parallel
 class AFlow(FlowSpec):
+    @card
     @step
     def start(self):
         self.x = 1
@@ -121,6 +122,17 @@ for kind, path in [(Run, ""), (Step, "/start"), (Step, "/fit"), (Step, "/join"),
                    (DataArtifact, "/end/0/done")]:
     print(path, kind("AFlow/%s" + path).origin_pathspec)
 """
+    cards = """
+from airflow_conda_flow.cards import get_cards
+for followed in (True, False):
+    cards = get_cards("AFlow/%s/start/0", follow_resumed=followed)
+    print(len(cards), cards.from_resumed, cards.origin_pathspec, [each.from_resumed for each in cards])
+"""
+    assert _python(machine, cards % again).replace(origin, "O").splitlines() == [
+        "1 True AFlow/O/start/start-0 [True]",
+        "0 False None []",
+    ]
+    assert _python(machine, cards % origin).splitlines() == ["1 False None [False]"] * 2
     lines = _python(machine, program % again).replace(origin, "O").splitlines()
     assert lines == [
         " AFlow/O", "/start AFlow/O/start", "/fit AFlow/O/fit", "/join AFlow/O/join",
