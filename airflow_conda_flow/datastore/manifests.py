@@ -10,6 +10,7 @@ attempt 0 that ends after it does not overwrite the mark.
 from __future__ import annotations
 
 import contextlib
+import hashlib
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any
 
@@ -27,6 +28,7 @@ from airflow_conda_flow.records.task_record import (
 )
 
 from . import layout
+from .digest import not_as_prepared
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -55,22 +57,32 @@ def write_run_manifest(storage: Storage, run: RunRecord, *, only_if_new: bool = 
     return True
 
 
-def read_run_manifest(storage: Storage, flow: str, run_id: str) -> RunRecord:
+def read_run_manifest(storage: Storage, flow: str, run_id: str, sha256: str | None = None) -> RunRecord:
     """Record of a run.
+
+    Args:
+        storage: the datastore's.
+        flow: the flow's name.
+        run_id: the run's id.
+        sha256: the ``RunRecord.sha256`` of the run as it was prepared; None compares nothing.
 
     Raises:
         NotInDatastore: there is no such run; the message names it.
+        NotAsPrepared: the manifest is not the one with that digest.
         DamagedDocument: the manifest is not the one that was written, or that of another run.
         DatastoreError: a newer version of this package wrote it.
     """
     key = layout.run_manifest(flow, run_id)
     name = _name(storage, key)
     try:
-        document: Any = read_document(storage.read_bytes(key), name, _RUN_ADVICE, wrong=wrong_run_manifest)
+        data = storage.read_bytes(key)
     except NotInDatastore as error:
         raise NotInDatastore(
             f"There is no run {run_id!r} of the flow {flow} in the datastore {storage.url}."
         ) from error
+    if sha256 is not None and (got := hashlib.sha256(data).hexdigest()) != sha256:
+        raise not_as_prepared(name, sha256, got)
+    document: Any = read_document(data, name, _RUN_ADVICE, wrong=wrong_run_manifest)
     if fault := other_than(document, {"flow": flow, "run_id": run_id}):
         raise damaged(name, fault, _RUN_ADVICE)
     return RunRecord(document)

@@ -26,6 +26,7 @@ from airflow_conda_flow.local.scheduler import RunTask, Scheduler, TaskLines, Ta
 from airflow_conda_flow.records.run_record import RunRecord
 from airflow_conda_flow.records.task_record import TaskRecord
 from airflow_conda_flow.runner.attempt import caught_outside
+from airflow_conda_flow.runner.caught_failure import is_hopeless
 from airflow_conda_flow.runner.run_preparation import prepare_run
 from airflow_conda_flow.runner.stores import open_environments, open_settings_datastore
 from airflow_conda_flow.runner.task_request import TaskRequest
@@ -120,6 +121,7 @@ class LocalRun:
             namespace=self._options.namespace,
             resumed=self._options.resumed,
             current={"trigger": self._options.trigger} if self._options.trigger else None,
+            runner=placement.runner(definition.decorators, self._settings, self._datastore.storage),
         )
         run_task = self._run_task(run, placement)
         if self._options.resumed is not None:
@@ -155,6 +157,8 @@ class LocalRun:
         # One compute for all steps of a kind: that of Batch looks at all jobs with one request.
         computes = {place.name: make_compute(place.name, context) for place in placement.places()}
         decorators_of = self._definition.decorators
+        # This process alone holds it; what the datastore says of the run later is compared with it.
+        run_sha256 = run.sha256
 
         def run_task(
             key: tuple[str, tuple[int, ...]], lines: TaskLines, cancel: threading.Event
@@ -163,7 +167,14 @@ class LocalRun:
             # @catch takes effect in the last attempt only, so the step has to know which one that is.
             times, seconds = retries(decorators)
             is_last = lines.attempt - lines.lost >= times
-            request = TaskRequest(run.flow, self.run_id, *key, attempt=lines.attempt, is_last=is_last)
+            request = TaskRequest(
+                run.flow,
+                self.run_id,
+                *key,
+                attempt=lines.attempt,
+                is_last=is_last,
+                run_sha256=run_sha256,
+            )
             result = computes[placement.names[key[0]]].run(
                 request,
                 output=lambda _stream, text: lines.line(text),
@@ -190,7 +201,7 @@ class LocalRun:
             return TaskOutcome(
                 ok=False,
                 failure=None if exception is None else exception["traceback"] or exception["message"],
-                retry_in=None if is_last or cancel.is_set() else pause,
+                retry_in=None if is_last or cancel.is_set() or is_hopeless(result.exception) else pause,
                 was_ended=result.cancelled,
                 is_lost=is_lost,
             )

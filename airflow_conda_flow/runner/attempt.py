@@ -95,9 +95,12 @@ def run_attempt(
         surroundings: where the attempt reads its inputs; its own run if None.
 
     Raises:
+        NotAsPrepared: the run's manifest is not the one that the run was prepared with.
         DatastoreError: the manifests cannot be read or written.
     """
-    run = request.run or read_run_manifest(datastore.storage, request.flow, request.run_id)
+    run = request.run or read_run_manifest(
+        datastore.storage, request.flow, request.run_id, request.run_sha256
+    )
     if surroundings is None:
         reader = RecordReader(datastore.storage, request.flow, request.run_id)
         surroundings = Surroundings(reader, RunCatalogue(datastore))
@@ -127,9 +130,9 @@ def caught_outside(
     Returns:
         the result that counts.
     """
-    if result.ok or not request.is_last or not caught_failure.is_caught(run, request.step):
-        return result
     exception = result.exception or as_exception(TaskFailed("No reason is known."))
+    if result.ok or not request.is_last or not caught_failure.is_caught(run, request.step, exception):
+        return result
     try:
         attempt = AttemptRecord.from_outside(request, run, datastore.storage)
     except LookupError:
@@ -277,7 +280,7 @@ class _Attempt:
         main = root / "airflow_conda_flow" / "runtime" / "main.py"
         if environment is None:
             return plain_command(str(self._request.python), main), None
-        prefix = self._environments.prefix_for(environment["id"], environment["platform"])
+        prefix = self._environments.prefix_of_run(environment)
         return conda_command(prefix, main), conda_environ(os.environ, prefix)
 
     # The exchange.
@@ -354,7 +357,7 @@ class _Attempt:
         """
         exception = self._mask.exception(exception)
         step = self._request.step
-        is_caught = self._request.is_last and caught_failure.is_caught(self._run, step)
+        is_caught = self._request.is_last and caught_failure.is_caught(self._run, step, exception)
         # ``@catch`` is for failures of the step: it does not act when the run was cancelled, and it cannot
         # without the inputs that it passes on.
         if cancelled or not is_caught or self._attempt.inputs is None:

@@ -11,7 +11,7 @@ from datetime import datetime, timezone
 from typing import TYPE_CHECKING
 
 from airflow_conda_flow.datastore.manifests import read_attempt, read_run_manifest, write_task_manifest
-from airflow_conda_flow.errors import NotInDatastore
+from airflow_conda_flow.errors import CorruptData
 from airflow_conda_flow.records.task_record import DONE, FAILED, RUNNING, TaskRecord, make_task_record
 from airflow_conda_flow.runner.attempt_cards import stored_cards
 from airflow_conda_flow.runner.record_reader import RecordReader
@@ -145,9 +145,9 @@ def commit_failure(storage: Storage, request: TaskRequest, error: BaseException)
         return found
     run = request.run
     try:
-        run = run or read_run_manifest(storage, request.flow, request.run_id)
+        run = run or read_run_manifest(storage, request.flow, request.run_id, request.run_sha256)
         attempt = AttemptRecord.from_outside(request, run, storage)
-    except (NotInDatastore, LookupError):  # nothing but the failure is known; it is recorded all the same
+    except (CorruptData, LookupError):  # nothing but the failure is known; it is recorded all the same
         attempt = AttemptRecord(request, run)
     return attempt.commit_from_outside(storage, attempt.failed(as_exception(error)))
 

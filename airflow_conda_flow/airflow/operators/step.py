@@ -125,6 +125,8 @@ class StepTask(BaseOperator):
         decorators: the step's decorators: attributes by decorator name.
         indices: index path of the task; mapped inside a foreach.
         left_out: for a switch: the tasks to skip, by the step that was chosen.
+        prepare: id of the task that prepares the run, and returns the digest of its record; None compares
+            nothing.
         user_retries: how many failures of the step are followed by another attempt. Airflow's ``retries`` is
             larger: it also counts tries that the infrastructure has lost.
         kwargs: keywords of the operator that it is mixed into.
@@ -143,6 +145,7 @@ class StepTask(BaseOperator):
         decorators: Mapping[str, Any],
         indices: Sequence[int] = (),
         left_out: Mapping[str, Sequence[str]] = MappingProxyType({}),
+        prepare: str | None = None,
         user_retries: int = 0,
         **kwargs: Any,
     ) -> None:
@@ -153,6 +156,7 @@ class StepTask(BaseOperator):
         self.decorators = decorators
         self.indices = indices
         self.left_out = dict(left_out)  # Airflow 3.0 copies operators, and a mapping proxy cannot be copied
+        self.prepare = prepare
         self.user_retries = user_retries
         self._cancel: threading.Event | None = None
 
@@ -171,13 +175,15 @@ class StepTask(BaseOperator):
         """The try that Airflow has started, with the stores of the settings.
 
         Raises:
+            NotAsPrepared: the run's manifest is not the one that the prepare task wrote.
             AirflowSkipException: a switch chose another arm for this task.
             AirflowException: a step before this one has not finished.
         """
         settings = airflow_settings()
         datastore, environments = open_stores(settings, LogProgress(self.log))
         run_id = flow_run_id(self.dag_id, context["run_id"])
-        run = read_run_manifest(datastore.storage, self.flow, run_id)
+        run_sha256 = self._run_sha256(context)
+        run = read_run_manifest(datastore.storage, self.flow, run_id, run_sha256)
         self._skip_unless_taken(context, run, RecordReader(datastore.storage, self.flow, run_id))
         ti = context["ti"]
         request = TaskRequest(
@@ -187,6 +193,7 @@ class StepTask(BaseOperator):
             indices=self.index_path(),
             attempt=attempt_of(ti.try_number, run.first_attempt),
             run=run,
+            run_sha256=run_sha256,
         )
         first = first_attempt_of(ti.max_tries, self.retries or 0, run.first_attempt)
         earlier = self._earlier(datastore, request, first)
@@ -201,6 +208,22 @@ class StepTask(BaseOperator):
             user_retries=self.user_retries,
             ends_here=ti.try_number > ti.max_tries,
         ).at(request.attempt)
+
+    def _run_sha256(self, context: Context) -> str | None:
+        """Digest of the run's record, as the prepare task returned it through Airflow's database."""
+        if self.prepare is None:
+            return None
+        # map_indexes=None: also a mapped task asks for the value of the one prepare task.
+        value = context["ti"].xcom_pull(task_ids=self.prepare, map_indexes=None)
+        if isinstance(value, dict) and isinstance(value.get("sha256"), str):
+            return str(value["sha256"])
+        self.log.warning(
+            "The task %s has returned no digest of this run, as those of earlier versions: what the "
+            "datastore holds of the run is not compared. Clear %s to prepare the run again.",
+            self.prepare,
+            self.prepare,
+        )
+        return None
 
     def begin(self, context: Context) -> Try:
         """The try that Airflow has started, of which nothing runs yet.

@@ -146,7 +146,9 @@ class StepTrigger(BaseTrigger):
         request = TaskRequest.from_dict(self.request)
         end = await self._followed(datastore, request)
         result = await _in_thread(conclude, datastore.storage, request, end)
-        run = await _in_thread(read_run_manifest, datastore.storage, request.flow, request.run_id)
+        run = await _in_thread(
+            read_run_manifest, datastore.storage, request.flow, request.run_id, request.run_sha256
+        )
         task = TriggerTask(**self.facts)
         step_end = await _in_thread(
             StepEnd.of, request, run, datastore, result, self.log.error, task.ends_here
