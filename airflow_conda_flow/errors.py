@@ -133,7 +133,7 @@ class DamagedDocument(CorruptData):
 
 
 class NotAsPrepared(CorruptData):
-    """Something that decides what a run executes is not what the run was prepared with.
+    """Something that decides what a run executes is not what the run was prepared with, or has written.
 
     It is never tried again and never caught by ``@catch``: somebody has to look who wrote it.
     """

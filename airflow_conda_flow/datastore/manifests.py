@@ -150,19 +150,18 @@ def _last_done(storage: Storage, task: TaskName) -> int:
 def read_task_manifest(storage: Storage, task: TaskName) -> TaskRecord | None:
     """Record of the latest attempt that is done, None if there is none. Costs one or two reads."""
     try:
-        first = _read(storage, task.attempt(0))
+        record = _record(storage, task.attempt(0))
     except NotInDatastore:
         return None
-    if later := first.get(_SUPERSEDED_BY):
-        return TaskRecord(_read(storage, task.attempt(later)))
-    record = TaskRecord(first)
+    if later := record.superseded_by:
+        return _record(storage, task.attempt(later))
     return record if record.is_done else None
 
 
 def read_attempt(storage: Storage, name: AttemptName) -> TaskRecord | None:
     """Record of one attempt, done or failed; None if it has none."""
     try:
-        record = TaskRecord(_read(storage, name))
+        record = _record(storage, name)
     except NotInDatastore:
         return None
     return None if record.status == LOST else record
@@ -183,7 +182,7 @@ def read_task_manifests(storage: Storage, tasks: Iterable[TaskName]) -> list[Tas
 
 def list_attempts(storage: Storage, task: TaskName) -> list[TaskRecord]:
     """Records of all attempts of a task, done or failed, sorted by attempt."""
-    records = [TaskRecord(_read(storage, task.attempt(each))) for each in _attempt_numbers(storage, task)]
+    records = [_record(storage, task.attempt(each)) for each in _attempt_numbers(storage, task)]
     return [record for record in records if record.status != LOST]
 
 
@@ -196,16 +195,20 @@ def _attempt_numbers(storage: Storage, task: TaskName) -> list[int]:
 
 def _read(storage: Storage, name: AttemptName) -> Any:
     """Manifest of an attempt."""
+    return _record(storage, name).document
+
+
+def _record(storage: Storage, name: AttemptName) -> TaskRecord:
     key = layout.task_manifest(name)
     data = storage.read_bytes(key)
-    document = current_task_manifest(
+    document: Any = current_task_manifest(
         read_document(data, _name(storage, key), _TASK_ADVICE, TASK_VERSION, wrong_task_manifest)
     )
     task = name.task
     expected = {"flow": task.flow, "run_id": task.run_id, "step": task.step, "task_id": task.task_id}
     if fault := other_than(document, {**expected, "attempt": name.number}):
         raise damaged(_name(storage, key), fault, _TASK_ADVICE)
-    return document
+    return TaskRecord(document, hashlib.sha256(data).hexdigest())
 
 
 def dead_end(storage: Storage, record: TaskRecord) -> DamagedDocument:

@@ -21,14 +21,16 @@ from airflow_conda_flow.flow.definition import FlowDefinition
 from airflow_conda_flow.flow.username import username
 from airflow_conda_flow.local.cloning import Cloning
 from airflow_conda_flow.local.console import Console
-from airflow_conda_flow.local.readiness import Readiness
+from airflow_conda_flow.local.readiness import Readiness, TaskKey
 from airflow_conda_flow.local.scheduler import RunTask, Scheduler, TaskLines, TaskOutcome
 from airflow_conda_flow.records.run_record import RunRecord
 from airflow_conda_flow.records.task_record import TaskRecord
 from airflow_conda_flow.runner.attempt import caught_outside
 from airflow_conda_flow.runner.caught_failure import is_hopeless
+from airflow_conda_flow.runner.record_reader import HeldRecords
 from airflow_conda_flow.runner.run_preparation import prepare_run
 from airflow_conda_flow.runner.stores import open_environments, open_settings_datastore
+from airflow_conda_flow.runner.task_inputs import gather_inputs, inputs_sha256
 from airflow_conda_flow.runner.task_request import TaskRequest
 from airflow_conda_flow.settings.loading import Settings
 
@@ -81,6 +83,8 @@ class LocalRun:
         self._environments = open_environments(settings, self._datastore, open_progress(sys.stderr))
         self._settings = settings
         self._spare = infrastructure_retries(settings)
+        # Records of the tasks that have ended in this process, and of the clones that it made.
+        self._held: dict[TaskKey, TaskRecord] = {}
 
     @property
     def datastore_name(self) -> str:
@@ -137,6 +141,7 @@ class LocalRun:
                 run,
                 self._options.rerun,
                 self._options.max_num_splits,
+                self._held,
             )
             first = cloning.clone(readiness, self._console)
         yield Scheduler(
@@ -174,6 +179,7 @@ class LocalRun:
                 attempt=lines.attempt,
                 is_last=is_last,
                 run_sha256=run_sha256,
+                inputs_sha256=self._inputs_sha256(run, key),
             )
             result = computes[placement.names[key[0]]].run(
                 request,
@@ -189,6 +195,7 @@ class LocalRun:
             if not result.ok and not result.cancelled:
                 result = caught_outside(request, run, self._datastore, result, lines.line)
             if result.ok:
+                self._held[key] = result.record
                 outcome = _outcome(result.record, self._options.max_num_splits)
                 if outcome.ok and result.record.num_splits is not None:
                     lines.line(f"Foreach yields {result.record.num_splits} child steps.")
@@ -207,6 +214,15 @@ class LocalRun:
             )
 
         return run_task
+
+    def _inputs_sha256(self, run: RunRecord, key: TaskKey) -> str | None:
+        """Digest of the records of the tasks before a task, as this process has seen them end."""
+        held = HeldRecords(self._datastore.storage, run, self._held)
+        try:
+            gather_inputs(run, *key, held)
+        except LookupError:  # the attempt itself says which one is missing
+            return None
+        return inputs_sha256(held)
 
 
 def _outcome(record: TaskRecord, max_num_splits: int) -> TaskOutcome:

@@ -517,6 +517,8 @@ class TaskRequestDocument(TypedDict):
     is_last: bool
     run_sha256: str | None
     """SHA-256 of the run manifest's bytes; None for a run of a version that recorded none."""
+    inputs_sha256: str | None
+    """SHA-256 over the manifests of the tasks before it; None if the sender has not seen them end."""
 
 
 # Messages by the role that they have in the exchange of a runner and its step process.

@@ -15,7 +15,7 @@ from airflow_conda_flow.errors import CorruptData
 from airflow_conda_flow.records.task_record import DONE, FAILED, RUNNING, TaskRecord, make_task_record
 from airflow_conda_flow.runner.attempt_cards import stored_cards
 from airflow_conda_flow.runner.record_reader import RecordReader
-from airflow_conda_flow.runner.task_inputs import TaskInputs, gather_inputs
+from airflow_conda_flow.runner.task_inputs import TaskInputs, checked_inputs
 
 if TYPE_CHECKING:
     from airflow_conda_flow.datastore.storage import Storage
@@ -49,10 +49,11 @@ class AttemptRecord:
 
         Raises:
             LookupError: a task that it reads from has not finished, so the attempt cannot have started.
+            NotAsPrepared: a record of such a task is not the one that the task has written.
         """
         made = cls(request, run)
         reader = RecordReader(storage, request.flow, request.run_id)
-        made.inputs = gather_inputs(run, request.step, request.indices, reader)
+        made.inputs = checked_inputs(request, run, reader)
         return made
 
     def running(self) -> TaskRecord:

@@ -16,6 +16,8 @@ from airflow_conda_flow.records.document import read_document, stored_bytes
 from airflow_conda_flow.records.run_record import RunRecord
 from airflow_conda_flow.runner.attempt import caught_outside, run_attempt
 from airflow_conda_flow.runner.attempt_record import commit_failure
+from airflow_conda_flow.runner.record_reader import HeldRecords
+from airflow_conda_flow.runner.task_inputs import gather_inputs, inputs_sha256
 from airflow_conda_flow.runner.task_request import TaskRequest, TaskResult
 
 from ...parts.attempt_machine import one_step
@@ -111,3 +113,67 @@ def test_another_lock_is_refused(tmp_path):
         environments.prefix_of_run(ref)
     assert str(caught.value).startswith(f"The lock {path} {REFUSED}")
     assert f"expected {found.sha256}." in str(caught.value)
+
+
+FOREACH = """
+class AFlow(FlowSpec):
+    @step
+    def start(self):
+        self.items = [1, 2, 3]
+        self.next(self.body, foreach="items")
+    @step
+    def body(self):
+        self.next(self.join)
+    @step
+    def join(self, inputs):
+        self.next(self.end)
+    @step
+    def end(self):
+        pass
+"""
+
+
+def held_digest(run, held, step: str, *indices: int) -> str:
+    """The digest of a task's inputs, of records that a scheduler holds."""
+    record = RunRecord(run.manifest)
+    reader = HeldRecords(run.datastore.storage, record, held)
+    gather_inputs(record, step, indices, reader)
+    return inputs_sha256(reader)
+
+
+def test_another_manifest_of_a_task_before_is_refused(make_run):
+    """Of the task before, of the foreach around, and of one input of a join, also if its artifacts are there."""
+    run = make_run(FOREACH)
+    storage = run.datastore.storage
+    held = {("start", ()): run.done("start").record}
+    held.update({("body", (index,)): run.done("body", index).record for index in range(3)})
+    for step, indices, poisoned in (
+        ("body", (1,), ("start", ())),
+        ("join", (), ("start", ())),
+        ("join", (), ("body", (2,))),
+    ):
+        request = container_request(
+            run, step=step, indices=indices, inputs_sha256=held_digest(run, held, step, *indices)
+        )
+        key = layout.task_manifest(held[poisoned].name)
+        right = storage.read_bytes(key)
+        storage.write_bytes(key, stored_bytes({**held[poisoned].document, "python": "3.99"}))
+        result = outcome(run, request)
+        assert (result.ok, result.exception["type"]) == (False, "NotAsPrepared")
+        assert key in result.exception["message"] or " and 1 more. " in result.exception["message"]
+        assert "resume the run" in result.exception["message"]
+        # What the launcher records for a pod that died takes nothing of it either.
+        assert commit_failure(storage, replace(request, attempt=1), ValueError("gone")).split_name is None
+        storage.write_bytes(key, right)
+        result = outcome(run, request)
+        assert result.ok
+        held[step, indices] = result.record
+
+
+def test_a_later_attempt_counts_for_the_digest_too(make_run):
+    """The record that the scheduler holds is that of the attempt that the datastore names."""
+    run = make_run(FLOW)
+    commit_failure(run.datastore.storage, container_request(run), ValueError("no"))
+    held = {("start", ()): run.done("start", attempt=1).record}
+    request = container_request(run, step="end", inputs_sha256=held_digest(run, held, "end"))
+    assert outcome(run, request).ok
