@@ -14,6 +14,8 @@ from airflow.sdk import Asset, AssetAlias, BaseOperator, BaseOperatorLink
 from airflow_conda_flow.airflow.configuration import airflow_settings, open_stores
 from airflow_conda_flow.airflow.failures import as_airflow_error
 from airflow_conda_flow.airflow.identity import attempt_of, first_attempt_of, flow_run_id, state_name
+from airflow_conda_flow.airflow.manifest_digests import KEY as MANIFESTS_KEY
+from airflow_conda_flow.airflow.manifest_digests import compared_inputs, manifest_digests
 from airflow_conda_flow.airflow.operators.log_progress import LogProgress
 from airflow_conda_flow.airflow.operators.secret_keepers import airflow_keepers
 from airflow_conda_flow.airflow.sdk import AirflowException, AirflowFailException, AirflowSkipException
@@ -230,6 +232,7 @@ class StepTask(BaseOperator):
 
         Raises:
             AirflowFailException: the step has failed as often as it may; Airflow had missed the last failure.
+            NotAsPrepared: as for ``open``; or a manifest of a task before is not the one that the task wrote.
             AirflowException: as for ``open``.
         """
         tried = self.open(context)
@@ -237,7 +240,18 @@ class StepTask(BaseOperator):
         if newest is not None and not newest.is_done and tried.is_used_up:
             exception = newest.exception or as_exception(TaskFailed("No reason is known."))
             raise AirflowFailException(failure_text(self.step, exception))
-        return tried
+        return tried if tried.done else self.with_inputs(context, tried)
+
+    def with_inputs(self, context: Context, tried: Try) -> Try:
+        """The try, with the digest of its inputs in the request; see ``compared_inputs``."""
+        digest = self.inputs_sha256(context, tried, self.index_path())
+        return replace(tried, request=replace(tried.request, inputs_sha256=digest))
+
+    def inputs_sha256(self, context: Context, tried: Try, indices: tuple[int, ...]) -> str | None:
+        """Digest of the inputs of the task at an index path; None without a prepare task to begin with."""
+        if self.prepare is None:
+            return None
+        return compared_inputs(context["ti"], tried.datastore.storage, tried.run, self.step, indices)
 
     def _earlier(self, datastore: Datastore, request: TaskRequest, first: int) -> list[TaskRecord]:
         """Records of the attempts from ``first`` to that of the request, oldest first."""
@@ -261,9 +275,15 @@ class StepTask(BaseOperator):
         if not end.result.ok:
             self._fail(end)
         self._tell_outlets(context, record)
+        self.tell_manifests(context, [record])
         if left_out := self.left_out.get(record.chosen or ""):
             context["ti"].xcom_push(SKIP_KEY, skipped_value(left_out))
         return self._splits(record)
+
+    def tell_manifests(self, context: Context, records: Sequence[TaskRecord]) -> None:
+        """Tell the tasks after this one what its manifests are."""
+        if self.prepare is not None:
+            context["ti"].xcom_push(MANIFESTS_KEY, manifest_digests(records))
 
     def _tell_outlets(self, context: Context, record: TaskRecord) -> None:
         """Add the names of the run and its last task to the asset event of a finished flow."""

@@ -18,6 +18,8 @@ from asgiref.sync import sync_to_async
 
 from airflow_conda_flow.airflow.configuration import airflow_datastore
 from airflow_conda_flow.airflow.identity import state_name
+from airflow_conda_flow.airflow.manifest_digests import KEY as MANIFESTS_KEY
+from airflow_conda_flow.airflow.manifest_digests import manifest_digests
 from airflow_conda_flow.airflow.step_end import SKIP_KEY, StepEnd, failure_text, skipped_value
 from airflow_conda_flow.airflow.versions import is_at_least
 from airflow_conda_flow.compute.remote_attempt import End, Watched, conclude
@@ -208,7 +210,10 @@ class StepTrigger(BaseTrigger):
         return TaskFailedEvent()
 
     async def _tell(self, task: TriggerTask, record: TaskRecord) -> None:
-        """Push what tasks after this one read: the splits of a foreach, or what a switch leaves out."""
+        """Push what tasks after this one read: the manifest's digest, splits, or what a switch leaves out."""
+        # Without a digest of the run, nobody compares those of its tasks either.
+        if self.request.get("run_sha256"):
+            await self._push(MANIFESTS_KEY, manifest_digests([record]), None)
         if task.is_foreach and record.num_splits is not None:
             splits = [[*task.indices, index] for index in range(record.num_splits)]
             await self._push(_RETURN_KEY, splits, None if task.is_mapped else len(splits))
