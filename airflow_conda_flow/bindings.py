@@ -49,6 +49,7 @@ add_place(
         decorator="airflow_conda_flow.flow.decorators.batch:BatchDecorator",
         options="airflow_conda_flow.settings.batch:BATCH_OPTIONS",
         prepare="airflow_conda_flow.airflow.operators.batch_prepare:prepare_batch",
+        runner="airflow_conda_flow.compute.batch.command:archived_runner",
         unfinished="airflow_conda_flow.compute.batch.unfinished:unfinished_jobs",
         things="jobs",
     )

@@ -12,7 +12,8 @@
     ├── DatastoreError
     │   ├── NotInDatastore (LookupError)   no such key, artifact, run or task
     │   ├── CorruptData (ValueError)       stored bytes do not match their sha256
-    │   │   └── DamagedDocument            a stored JSON document differs from what was written
+    │   │   ├── DamagedDocument            a stored JSON document differs from what was written
+    │   │   └── NotAsPrepared              something stored is not what the run was prepared with
     │   └── DatastoreUnavailable (OSError) the storage cannot be reached or refuses the request
     ├── ComputeUnavailable (OSError)       the service that runs tasks cannot be reached or refuses
     ├── ArtifactError
@@ -129,6 +130,13 @@ class CorruptData(DatastoreError, ValueError):
 
 class DamagedDocument(CorruptData):
     """A stored JSON document (manifest, lock or tag change) differs from the one that was written."""
+
+
+class NotAsPrepared(CorruptData):
+    """Something that decides what a run executes is not what the run was prepared with, or has written.
+
+    It is never tried again and never caught by ``@catch``: somebody has to look who wrote it.
+    """
 
 
 class DatastoreUnavailable(DatastoreError, OSError):

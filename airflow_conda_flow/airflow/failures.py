@@ -6,14 +6,25 @@ from airflow_conda_flow.airflow.sdk import AirflowException, AirflowFailExceptio
 from airflow_conda_flow.errors import (
     CondaFlowError,
     FlowDefinitionError,
+    NotAsPrepared,
     ParameterError,
     ResolverNotFound,
     SettingError,
     SolveError,
 )
 
-_HOPELESS = (FlowDefinitionError, ParameterError, ResolverNotFound, SettingError, SolveError)
-"""Errors that every retry would repeat until somebody changes a flow, a parameter or a setting."""
+_HOPELESS = (
+    FlowDefinitionError,
+    NotAsPrepared,
+    ParameterError,
+    ResolverNotFound,
+    SettingError,
+    SolveError,
+)
+"""Errors that every retry would repeat until somebody changes a flow, a parameter or a setting.
+
+Or, for ``NotAsPrepared``, what the datastore holds.
+"""
 
 
 def as_airflow_error(error: CondaFlowError) -> AirflowException:

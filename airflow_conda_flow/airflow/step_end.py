@@ -6,17 +6,18 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 from airflow_conda_flow.datastore.datastore import Datastore
-from airflow_conda_flow.errors import TaskFailed, TaskLost
+from airflow_conda_flow.errors import NotAsPrepared, TaskFailed, TaskLost
 from airflow_conda_flow.records.run_record import RunRecord
 from airflow_conda_flow.records.shapes import ExceptionRecord
 from airflow_conda_flow.runner.attempt import caught_outside
+from airflow_conda_flow.runner.caught_failure import is_hopeless
 from airflow_conda_flow.runner.task_request import TaskRequest, TaskResult
 
 # The XCom with which a task of Airflow tells the scheduler which tasks after it to skip. Airflow's own branch
 # operators write it too: airflow/ti_deps/deps/not_previously_skipped_dep.py. The scheduler skips them itself,
 # for each index of a mapped task, so that an arm that was not chosen starts no worker.
 SKIP_KEY = "skipmixin_key"
-_OURS = (TaskFailed.__name__, TaskLost.__name__)
+_OURS = (TaskFailed.__name__, TaskLost.__name__, NotAsPrepared.__name__)
 """Failures of our own, whose message says everything, without a traceback."""
 
 
@@ -58,7 +59,8 @@ class StepEnd:
         is_last = ends_here if lost else request.is_last
         if not result.cancelled:
             result = caught_outside(replace(request, is_last=is_last), run, datastore, result, say)
-        return cls(result, may_retry=not result.ok and not is_last)
+        hopeless = is_hopeless(result.exception)
+        return cls(result, may_retry=not result.ok and not is_last and not hopeless)
 
     @property
     def ok(self) -> bool:

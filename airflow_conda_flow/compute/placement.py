@@ -12,6 +12,7 @@ from airflow_conda_flow.errors import FlowDefinitionError, SettingError
 from airflow_conda_flow.flow.places import LOCAL, Place, place_named, remote_names
 
 if TYPE_CHECKING:
+    from airflow_conda_flow.datastore.storage import Storage
     from airflow_conda_flow.settings.loading import Settings
 
 
@@ -71,6 +72,27 @@ class Placement:
             step: settings.remote_platform if self.is_remote(step) else current_platform()
             for step in self.names
         }
+
+    def runner(
+        self, decorators: Mapping[str, Mapping[str, Any]], settings: Settings, storage: Storage
+    ) -> str | None:
+        """SHA-256 of the runner's archive for the run's record; None if no container fetches the runner.
+
+        Args:
+            decorators: attributes by decorator name, for every step by its name.
+            settings: the settings in force.
+            storage: the datastore's storage; the archive is stored there unless it is.
+
+        Raises:
+            SettingError: a setting is not a valid value of its attribute.
+            DatastoreError: the datastore cannot be read or written.
+        """
+        found = None
+        for place in self.places():
+            if place.runner is not None:
+                there = {step: decorators[step] for step in self.steps_of(place.name)}
+                found = found or place.load("runner")(there, settings, storage)
+        return found
 
     def check_reachable(self, settings: Settings) -> None:
         """Check that the steps which run elsewhere can be started, and that they can reach the datastore.

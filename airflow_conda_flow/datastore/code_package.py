@@ -17,7 +17,7 @@ from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING
 
-from airflow_conda_flow.errors import CorruptData, DatastoreError, NotInDatastore
+from airflow_conda_flow.errors import CorruptData, DatastoreError, NotAsPrepared, NotInDatastore
 
 from . import layout
 from .atomic_file import new_file_beside, replace, write_all
@@ -197,8 +197,9 @@ def extract(storage: Storage, sha256: str, cache_dir: str | Path, say: Callable[
 
     Raises:
         NotInDatastore: there is no such package.
-        CorruptData: its bytes do not match, or it is not what ``build`` makes: no zip, too large, or a name
-            in it leads out of the directory.
+        NotAsPrepared: its bytes do not match the digest.
+        CorruptData: it is not what ``build`` makes: no zip, too large, or a name in it leads out of the
+            directory.
     """
     key = layout.code_package(sha256)
     target = Path(cache_dir) / "code" / sha256
@@ -247,7 +248,7 @@ def _archive(
             f"There is no code package {key} in the datastore {storage.url}: start the run again."
         ) from error
     except CorruptData as error:
-        raise CorruptData(error.fault, _AGAIN) from error
+        raise NotAsPrepared(f"{error.fault} It is not what the run was prepared with.", _AGAIN) from error
     return copy
 
 

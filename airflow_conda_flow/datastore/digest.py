@@ -9,7 +9,7 @@ import hashlib
 import os
 from typing import TYPE_CHECKING
 
-from airflow_conda_flow.errors import CorruptData
+from airflow_conda_flow.errors import CorruptData, NotAsPrepared
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -97,3 +97,18 @@ def corrupt(
         advice: a sentence that says what to do.
     """
     return CorruptData(f"{key} in {url} is corrupt: expected sha256 {expected}, got {got}.", advice)
+
+
+def not_as_prepared(name: str, expected: str, got: str) -> NotAsPrepared:
+    """Error for something that a run's record, or its digest, names, and that is stored with other bytes.
+
+    Args:
+        name: its key, and where it is stored.
+        expected: the SHA-256 that it had when the run was prepared, in hex.
+        got: the SHA-256 that it has, in hex.
+    """
+    return NotAsPrepared(
+        f"{name} is not what this run was prepared with: its sha256 is {got}, expected {expected}.",
+        "Nothing was run. Find out who wrote it (docs/security.md), put it back or delete it, and start the "
+        "run again; in Airflow, clear its prepare task.",
+    )

@@ -10,6 +10,7 @@ attempt 0 that ends after it does not overwrite the mark.
 from __future__ import annotations
 
 import contextlib
+import hashlib
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any
 
@@ -27,6 +28,7 @@ from airflow_conda_flow.records.task_record import (
 )
 
 from . import layout
+from .digest import not_as_prepared
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -55,22 +57,32 @@ def write_run_manifest(storage: Storage, run: RunRecord, *, only_if_new: bool = 
     return True
 
 
-def read_run_manifest(storage: Storage, flow: str, run_id: str) -> RunRecord:
+def read_run_manifest(storage: Storage, flow: str, run_id: str, sha256: str | None = None) -> RunRecord:
     """Record of a run.
+
+    Args:
+        storage: the datastore's.
+        flow: the flow's name.
+        run_id: the run's id.
+        sha256: the ``RunRecord.sha256`` of the run as it was prepared; None compares nothing.
 
     Raises:
         NotInDatastore: there is no such run; the message names it.
+        NotAsPrepared: the manifest is not the one with that digest.
         DamagedDocument: the manifest is not the one that was written, or that of another run.
         DatastoreError: a newer version of this package wrote it.
     """
     key = layout.run_manifest(flow, run_id)
     name = _name(storage, key)
     try:
-        document: Any = read_document(storage.read_bytes(key), name, _RUN_ADVICE, wrong=wrong_run_manifest)
+        data = storage.read_bytes(key)
     except NotInDatastore as error:
         raise NotInDatastore(
             f"There is no run {run_id!r} of the flow {flow} in the datastore {storage.url}."
         ) from error
+    if sha256 is not None and (got := hashlib.sha256(data).hexdigest()) != sha256:
+        raise not_as_prepared(name, sha256, got)
+    document: Any = read_document(data, name, _RUN_ADVICE, wrong=wrong_run_manifest)
     if fault := other_than(document, {"flow": flow, "run_id": run_id}):
         raise damaged(name, fault, _RUN_ADVICE)
     return RunRecord(document)
@@ -138,19 +150,18 @@ def _last_done(storage: Storage, task: TaskName) -> int:
 def read_task_manifest(storage: Storage, task: TaskName) -> TaskRecord | None:
     """Record of the latest attempt that is done, None if there is none. Costs one or two reads."""
     try:
-        first = _read(storage, task.attempt(0))
+        record = _record(storage, task.attempt(0))
     except NotInDatastore:
         return None
-    if later := first.get(_SUPERSEDED_BY):
-        return TaskRecord(_read(storage, task.attempt(later)))
-    record = TaskRecord(first)
+    if later := record.superseded_by:
+        return _record(storage, task.attempt(later))
     return record if record.is_done else None
 
 
 def read_attempt(storage: Storage, name: AttemptName) -> TaskRecord | None:
     """Record of one attempt, done or failed; None if it has none."""
     try:
-        record = TaskRecord(_read(storage, name))
+        record = _record(storage, name)
     except NotInDatastore:
         return None
     return None if record.status == LOST else record
@@ -171,7 +182,7 @@ def read_task_manifests(storage: Storage, tasks: Iterable[TaskName]) -> list[Tas
 
 def list_attempts(storage: Storage, task: TaskName) -> list[TaskRecord]:
     """Records of all attempts of a task, done or failed, sorted by attempt."""
-    records = [TaskRecord(_read(storage, task.attempt(each))) for each in _attempt_numbers(storage, task)]
+    records = [_record(storage, task.attempt(each)) for each in _attempt_numbers(storage, task)]
     return [record for record in records if record.status != LOST]
 
 
@@ -184,16 +195,20 @@ def _attempt_numbers(storage: Storage, task: TaskName) -> list[int]:
 
 def _read(storage: Storage, name: AttemptName) -> Any:
     """Manifest of an attempt."""
+    return _record(storage, name).document
+
+
+def _record(storage: Storage, name: AttemptName) -> TaskRecord:
     key = layout.task_manifest(name)
     data = storage.read_bytes(key)
-    document = current_task_manifest(
+    document: Any = current_task_manifest(
         read_document(data, _name(storage, key), _TASK_ADVICE, TASK_VERSION, wrong_task_manifest)
     )
     task = name.task
     expected = {"flow": task.flow, "run_id": task.run_id, "step": task.step, "task_id": task.task_id}
     if fault := other_than(document, {**expected, "attempt": name.number}):
         raise damaged(_name(storage, key), fault, _TASK_ADVICE)
-    return document
+    return TaskRecord(document, hashlib.sha256(data).hexdigest())
 
 
 def dead_end(storage: Storage, record: TaskRecord) -> DamagedDocument:

@@ -11,12 +11,14 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 from airflow_conda_flow.datastore import layout
+from airflow_conda_flow.datastore.digest import not_as_prepared
 from airflow_conda_flow.datastore.left_behind import clear_once, new_mark
 from airflow_conda_flow.datastore.local_storage import LocalStorage
 from airflow_conda_flow.datastore.publish import publish_once, read_published
+from airflow_conda_flow.datastore.remembered import remembered_key
 from airflow_conda_flow.datastore.storage import Storage
 from airflow_conda_flow.environments.bytecode import compile_modules
 from airflow_conda_flow.environments.credentials import Credentials
@@ -25,9 +27,12 @@ from airflow_conda_flow.environments.lock import Lock
 from airflow_conda_flow.environments.packages import PackageStore, discard
 from airflow_conda_flow.environments.packed import (
     CONTAINER_CACHE,
+    PackedEnvironment,
     container_prefix,
     find_packed,
+    packed_bytes,
     publish_packed,
+    read_packed,
     unpack_into,
     withdraw_packed,
 )
@@ -42,9 +47,13 @@ from airflow_conda_flow.errors import (
     DamagedDocument,
     DatastoreError,
     EnvironmentFailure,
+    NotAsPrepared,
     NotInDatastore,
     SettingError,
 )
+
+if TYPE_CHECKING:
+    from airflow_conda_flow.records.shapes import EnvironmentRef
 
 # Packages contain a placeholder path of this many characters, which installing overwrites with the prefix. A
 # longer prefix does not fit into binary files.
@@ -86,7 +95,7 @@ class Environments:
         self._packages = PackageStore(self._local, storage, self._progress, self._credentials)
         self._mutex = threading.Lock()
         self._making: dict[str, threading.Lock] = {}
-        self._prefixes: dict[tuple[str, str], Path] = {}
+        self._prefixes: dict[tuple[str, str, str | None], Path] = {}
 
     def resolve(self, spec: EnvironmentSpec, label: str) -> Lock:
         """Lock of one spec; messages name it by ``label``. Errors as for ``resolve_all``."""
@@ -120,30 +129,35 @@ class Environments:
             by_id.update(self._solve(unsolved))
         return {label: by_id[spec.id] for label, spec in specs.items()}
 
-    def prepare_for_containers(self, specs: Mapping[str, EnvironmentSpec]) -> None:
+    def prepare_for_containers(self, specs: Mapping[str, EnvironmentSpec]) -> dict[str, PackedEnvironment]:
         """Resolve each spec and pack its environment, unless that was done before; see ``packed.py``.
 
-        Costs one small read for each packed environment. Does nothing without a datastore in S3.
+        Costs one small read for each packed environment, and one for its lock where this machine has no copy
+        of it. Does nothing without a datastore in S3.
 
         Args:
             specs: by label: the names of steps, by which messages name them.
+
+        Returns:
+            the archives by label, of the environments that have one.
 
         Raises:
             EnvironmentFailure: as ``resolve_all``; or an environment cannot be made from its packages.
         """
         storage = self._storage
         if storage is None or not specs:
-            return
-        unique = {spec.id: spec for spec in specs.values()}
-        found = _side_by_side(lambda spec: find_packed(storage, spec.platform, spec.id), unique.values())
-        packed = {key for key, each in zip(unique, found, strict=True) if each is not None}
-        locks = self.resolve_all({label: each for label, each in specs.items() if each.id not in packed})
+            return {}
+        locks = {lock.spec_id: (label, lock) for label, lock in self.resolve_all(specs).items()}
+        found = _side_by_side(lambda each: self._known_packed(storage, each[1]), locks.values())
+        packed = {key: each for key, each in zip(locks, found, strict=True) if each is not None}
         # Packing compiles modules with the environment's own Python, which must run on this machine. For
         # another platform the containers make the environment from its packages.
         here = current_platform()
-        wanted = {lock.spec_id: (label, lock) for label, lock in locks.items() if lock.platform == here}
+        wanted = {key: each for key, each in locks.items() if key not in packed and each[1].platform == here}
         # Few at a time: each one already compiles in two processes and compresses on all cores.
-        _side_by_side(lambda each: self._pack(storage, *each), wanted.values(), at_once=2)
+        made = _side_by_side(lambda each: self._pack(storage, *each), wanted.values(), at_once=2)
+        packed.update(zip(wanted, made, strict=True))
+        return {label: packed[spec.id] for label, spec in specs.items() if spec.id in packed}
 
     def materialise(self, lock: Lock) -> Path:
         """Prefix of a lock, made from verified packages if it does not exist.
@@ -157,18 +171,39 @@ class Environments:
         self._make(prefix, lambda temporary: self._install(lock, temporary, prefix))
         return prefix
 
+    def prefix_of_run(self, environment: EnvironmentRef) -> Path:
+        """Prefix of the environment that a run was prepared with; the reference comes from the run's record.
+
+        Raises:
+            NotAsPrepared: the lock is needed, and is not the one that the run was prepared with.
+            EnvironmentFailure: as ``prefix_for``.
+        """
+        spec_id, platform, lock = environment["id"], environment["platform"], environment.get("lock")
+        if lock is None:  # a run of an early version
+            return self.prefix_for(spec_id, platform)
+        packed = environment.get("packed")
+        return self._prefix(spec_id, platform, lock, PackedEnvironment(**packed) if packed else None)
+
     def prefix_for(self, spec_id: str, platform: str) -> Path:
         """Prefix of an environment that was resolved before, on this machine or another one.
 
-        Made from the packed environment if possible, else from packages.
+        Made from the packed environment if possible, else from packages, as the datastore has them now.
 
         Raises:
             EnvironmentFailure: the environment was never resolved, or as ``materialise``.
         """
-        key = (spec_id, platform)
-        prefix = self._prefixes.get(key) or self._unpacked(spec_id, platform)
+        storage, packed = self._storage, None
+        if storage is not None and self._unpacks and (spec_id, platform, None) not in self._prefixes:
+            packed = find_packed(storage, platform, spec_id)
+        return self._prefix(spec_id, platform, None, packed)
+
+    def _prefix(
+        self, spec_id: str, platform: str, lock_sha256: str | None, packed: PackedEnvironment | None
+    ) -> Path:
+        key = (spec_id, platform, lock_sha256)
+        prefix = self._prefixes.get(key) or self._unpacked(spec_id, platform, packed)
         if prefix is None or not prefix.is_dir():
-            lock = self._known_lock(spec_id, platform)
+            lock = self._known_lock(spec_id, platform, lock_sha256)
             if lock is None:
                 where = self._storage.url if self._storage else self._cache_dir
                 raise EnvironmentFailure(
@@ -204,21 +239,29 @@ class Environments:
 
     # Locks.
 
-    def _known_lock(self, spec_id: str, platform: str) -> Lock | None:
+    def _known_lock(self, spec_id: str, platform: str, sha256: str | None = None) -> Lock | None:
         """The published lock, or None. Published locks never change, so a local copy is used if there is one.
 
         A lock that only the cache has, from a time without this datastore, is published. A damaged copy of
         the datastore's lock is replaced.
+
+        Args:
+            spec_id: id of the lock's spec.
+            platform: conda platform.
+            sha256: digest of the lock that a run was prepared with; None compares nothing.
+
+        Raises:
+            NotAsPrepared: the lock has another digest.
         """
         key = layout.lock(platform, spec_id)
         if self._storage is None:
             data = read_published(self._local, key)
-            return None if data is None else self._lock(data, self._local, key, spec_id, platform)
+            return None if data is None else self._lock(data, self._local, key, spec_id, platform, sha256)
         copy = self._copy_key(key)
         if self._local.exists(copy):
             try:
-                return self._lock(self._local.read_bytes(copy), self._local, copy, spec_id, platform)
-            except DamagedDocument as error:
+                return self._lock(self._local.read_bytes(copy), self._local, copy, spec_id, platform, sha256)
+            except (DamagedDocument, NotAsPrepared) as error:
                 self._progress.say(f"    {error.fault} Reading it again from {self._storage.url}.")
         data = read_published(self._storage, key)
         if data is None:
@@ -226,14 +269,18 @@ class Environments:
             if data is None:
                 return None
             return self._publish([self._lock(data, self._local, key, spec_id, platform)])[0]
-        lock = self._lock(data, self._storage, key, spec_id, platform)
+        lock = self._lock(data, self._storage, key, spec_id, platform, sha256)
         self._local.write_bytes(copy, data)
         return lock
 
     @staticmethod
-    def _lock(data: bytes, storage: Storage, key: str, spec_id: str, platform: str) -> Lock:
+    def _lock(
+        data: bytes, storage: Storage, key: str, spec_id: str, platform: str, sha256: str | None = None
+    ) -> Lock:
         path = storage.local_path(key)
         name = f"{key} in the datastore {storage.url}" if path is None else str(path)
+        if sha256 is not None and (got := hashlib.sha256(data).hexdigest()) != sha256:
+            raise not_as_prepared(f"The lock {name}", sha256, got)
         return Lock.from_bytes(data, name, spec_id, platform)
 
     def _solve(self, specs: Mapping[str, EnvironmentSpec]) -> dict[str, Lock]:
@@ -274,14 +321,9 @@ class Environments:
         return published
 
     def _copy_key(self, key: str) -> str:
-        """Key of the cached copy of a lock of the S3 datastore.
-
-        It contains a digest of the datastore's URL, because two datastores may have different locks for the
-        same spec.
-        """
+        """Key of the cached copy of a lock, or of a ``.packed`` document, of the S3 datastore."""
         assert self._storage is not None  # noqa: S101 - callers have one
-        root = hashlib.sha256(self._storage.url.encode()).hexdigest()[:16]
-        return f"locks/{root}/{key}"
+        return remembered_key(self._storage, key)
 
     # Prefixes.
 
@@ -344,25 +386,66 @@ class Environments:
 
     # Packed environments.
 
-    def _pack(self, storage: Storage, label: str, lock: Lock) -> None:
+    def _known_packed(self, storage: Storage, lock: Lock) -> PackedEnvironment | None:
+        """The archive of a lock's environment; None if it has to be packed.
+
+        This machine remembers the archive that it packed or met first. It takes no other one that the
+        datastore names later: whoever may write there could name any. If the known one is still there, it is
+        named again.
+        """
+        platform, spec_id = lock.platform, lock.spec_id
+        key = layout.packed_environment(platform, spec_id)
+        named = find_packed(storage, platform, spec_id)
+        if named is None or Path(named.prefix) != container_prefix(_prefix_name(lock)):
+            return None  # missing, damaged, withdrawn, or of another lock
+        try:
+            known = read_packed(self._local.read_bytes(self._copy_key(key)), platform, spec_id)
+        except NotInDatastore:
+            known = None
+        if known is None:
+            self._remember_packed(lock, named)
+        elif known != named:
+            if known.prefix != named.prefix or not storage.holds(
+                layout.environment_archive(platform, known.sha256), known.sha256
+            ):
+                return None
+            self._progress.say(
+                f"    {key} in the datastore {storage.url} named an archive that this machine does not know. "
+                "It was not used, and the known one is named again. Find out who wrote it "
+                "(docs/security.md)."
+            )
+            storage.write_bytes(key, packed_bytes(platform, spec_id, known))
+            return known
+        return named
+
+    def _remember_packed(self, lock: Lock, packed: PackedEnvironment) -> None:
+        key = self._copy_key(layout.packed_environment(lock.platform, lock.spec_id))
+        self._local.write_bytes(key, packed_bytes(lock.platform, lock.spec_id, packed))
+
+    def _pack(self, storage: Storage, label: str, lock: Lock) -> PackedEnvironment:
         self._progress.say(f"Packing the environment of {label} for containers")
         prefix = container_prefix(_prefix_name(lock))
         clear_once(self._cache_dir / "packing")
         folder = _temporary(self._cache_dir / "packing" / prefix.name)
         try:
             self._install(lock, folder, prefix, compiled=True)
-            publish_packed(storage, lock.platform, lock.spec_id, folder, prefix)
+            packed = publish_packed(storage, lock.platform, lock.spec_id, folder, prefix)
         finally:
             discard(folder)
+        self._remember_packed(lock, packed)
+        return packed
 
-    def _unpacked(self, spec_id: str, platform: str) -> Path | None:
+    @property
+    def _unpacks(self) -> bool:
+        # An archive works at the path that it was made for only, so another cache directory needs packages.
+        return self._cache_dir == Path(CONTAINER_CACHE)
+
+    def _unpacked(self, spec_id: str, platform: str, packed: PackedEnvironment | None) -> Path | None:
         """Prefix made from a packed environment; None if there is none for this cache directory."""
         storage = self._storage
-        # An archive works at the path that it was made for only, so another cache directory needs packages.
-        if storage is None or self._cache_dir != Path(CONTAINER_CACHE):
+        if storage is None or packed is None or not self._unpacks:
             return None
-        packed = find_packed(storage, platform, spec_id)
-        if packed is None or Path(packed.prefix).parent != self._cache_dir / "prefixes":
+        if Path(packed.prefix).parent != self._cache_dir / "prefixes":
             return None
         prefix = Path(packed.prefix)
         try:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import re
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from functools import cached_property
 from urllib.parse import unquote
 
@@ -106,11 +106,13 @@ class Lock:
         spec_id: id of the spec that was solved.
         platform: conda platform of the environment.
         packages: the packages that the spec names, and their dependencies.
+        sha256: SHA-256 of the stored bytes, in hex; empty before it is stored.
     """
 
     spec_id: str
     platform: str
     packages: tuple[LockedPackage, ...]
+    sha256: str = field(default="", compare=False)
 
     def to_bytes(self) -> bytes:
         """The lock as canonical JSON: the same packages in any order give the same bytes."""
@@ -145,7 +147,7 @@ class Lock:
             raise damaged_lock(name, str(error)) from error
         except (KeyError, TypeError) as error:  # only a lock without a checksum gets here
             raise damaged_lock(name, f"a package in it cannot be read ({error})") from error
-        return cls(spec_id, platform, packages)
+        return cls(spec_id, platform, packages, hashlib.sha256(data).hexdigest())
 
     @property
     def python(self) -> str:

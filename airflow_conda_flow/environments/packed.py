@@ -18,6 +18,7 @@ from pathlib import Path
 
 from airflow_conda_flow.datastore import layout
 from airflow_conda_flow.datastore.digest import file_sha256
+from airflow_conda_flow.datastore.publish import publish_once
 from airflow_conda_flow.datastore.storage import Storage
 from airflow_conda_flow.environments.tar_stream import pack, unpack
 from airflow_conda_flow.errors import CorruptData, DatastoreError, DatastoreUnavailable
@@ -55,25 +56,41 @@ def container_prefix(name: str) -> Path:
 
 
 def find_packed(storage: Storage, platform: str, spec_id: str) -> PackedEnvironment | None:
-    """Archive of an environment, or None if there is none; costs one small read.
-
-    Several processes may have packed it: their archives are equivalent, and the last one is found.
-    """
-    key = layout.packed_environment(platform, spec_id)
+    """Archive that the datastore names for an environment, or None; costs one small read."""
     try:
-        content = read_document(storage.read_bytes(key), f"{key} in {storage.url}", "", _VERSION)
-        whose = {"spec_id": spec_id, "platform": platform}
+        data = storage.read_bytes(layout.packed_environment(platform, spec_id))
+    except DatastoreUnavailable:
+        raise
+    except DatastoreError:
+        return None
+    return read_packed(data, platform, spec_id)
+
+
+def read_packed(data: bytes, platform: str, spec_id: str) -> PackedEnvironment | None:
+    """Archive that a ``.packed`` document names; None if it is damaged, withdrawn or of another version."""
+    whose = {"spec_id": spec_id, "platform": platform}
+    try:
+        content = read_document(data, "", "", _VERSION)
         if other_than({**whose, **content}, whose):  # older versions did not say whose it is
             return None
         return PackedEnvironment(content["prefix"], content["sha256"], content["size"])
-    except DatastoreUnavailable:
-        raise
-    except (DatastoreError, KeyError):  # missing, damaged, withdrawn, or of another version: packed again
+    except (DatastoreError, KeyError):
         return None
 
 
-def publish_packed(storage: Storage, platform: str, spec_id: str, folder: Path, prefix: Path) -> None:
-    """Pack a folder that was made for ``prefix``, upload the archive, and store its ``.packed`` document."""
+def packed_bytes(platform: str, spec_id: str, packed: PackedEnvironment) -> bytes:
+    """The ``.packed`` document that names an archive."""
+    return stored_bytes({"version": _VERSION, "spec_id": spec_id, "platform": platform, **asdict(packed)})
+
+
+def publish_packed(
+    storage: Storage, platform: str, spec_id: str, folder: Path, prefix: Path
+) -> PackedEnvironment:
+    """Pack a folder that was made for ``prefix``, upload the archive, and store its ``.packed`` document.
+
+    Returns:
+        the archive that the document names: another process's, if that stored its document first.
+    """
     descriptor, name = tempfile.mkstemp(dir=folder.parent, prefix=f".{folder.name}-")
     path = Path(name)
     try:
@@ -85,8 +102,12 @@ def publish_packed(storage: Storage, platform: str, spec_id: str, folder: Path, 
             storage.upload(path, key)
     finally:
         path.unlink(missing_ok=True)
-    content = {"version": _VERSION, "spec_id": spec_id, "platform": platform, **asdict(packed)}
-    storage.write_bytes(layout.packed_environment(platform, spec_id), stored_bytes(content))
+    pointer = layout.packed_environment(platform, spec_id)
+    data = packed_bytes(platform, spec_id, packed)
+    if storage.exists(pointer):  # damaged, withdrawn, or of an archive that is
+        storage.write_bytes(pointer, data)
+        return packed
+    return read_packed(publish_once(storage, pointer, data), platform, spec_id) or packed
 
 
 def withdraw_packed(storage: Storage, platform: str, spec_id: str, packed: PackedEnvironment) -> None:

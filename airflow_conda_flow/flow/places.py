@@ -33,6 +33,9 @@ class Place:
         options: tuple of the settings that only this place has; None if it has none.
         prepare: function that Airflow's prepare task calls once, with the decorators of this place's steps by
             step name, the settings and the storage; None if nothing has to be prepared before the first step.
+        runner: function that stores the runner's archive for steps whose image may lack the runner, and
+            returns its SHA-256 for the run's record; takes the same as ``prepare``. None for a place whose
+            containers fetch nothing.
         unfinished: function that finds pods or jobs that runs of a flow have left there, for the commands
             ``list`` and ``kill``; see ``compute.unfinished``. None for a place without such commands.
         things: plural noun for the things that run there, such as ``pods``.
@@ -49,6 +52,7 @@ class Place:
         decorator: "str | None" = None,
         options: "str | None" = None,
         prepare: "str | None" = None,
+        runner: "str | None" = None,
         unfinished: "str | None" = None,
         things: str = "processes",
         needs: "tuple[str, ...]" = (),
@@ -60,6 +64,7 @@ class Place:
         self.decorator = decorator
         self.options = options
         self.prepare = prepare
+        self.runner = runner
         self.unfinished = unfinished
         self.things = things
         self.needs = needs

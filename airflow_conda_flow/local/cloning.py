@@ -36,6 +36,7 @@ class Cloning:
         run: the new run.
         rerun: steps that run again even if their tasks are done.
         max_num_splits: maximum number of splits of a foreach; a task with more runs again, and fails.
+        held: receives the record of every clone.
     """
 
     def __init__(
@@ -45,7 +46,9 @@ class Cloning:
         run: RunRecord,
         rerun: frozenset[str],
         max_num_splits: int,
+        held: dict[TaskKey, TaskRecord],
     ) -> None:
+        self._held = held
         self._max_num_splits = max_num_splits
         self._storage = datastore.storage
         self._catalogue = RunCatalogue(datastore)
@@ -72,7 +75,8 @@ class Cloning:
                 seen.update(wave)
                 found = self._finished(wave)
                 to_run.extend(key for key in wave if key not in found)
-                list(pool.map(self._write, found.values()))
+                clones = list(pool.map(self._write, found.values()))
+                self._held.update(zip(found, clones, strict=True))
                 wave = []
                 for (step, indices), record in found.items():
                     task = f"{step}/{task_id(step, indices)}"
@@ -118,8 +122,10 @@ class Cloning:
         newest = self._run.pickle_protocol(record.step)
         return all(ref["protocol"] <= newest for ref in record.artifacts.values())
 
-    def _write(self, record: TaskRecord) -> None:
-        write_task_manifest(self._storage, record.clone(self._run.run_id))
+    def _write(self, record: TaskRecord) -> TaskRecord:
+        clone = record.clone(self._run.run_id)
+        write_task_manifest(self._storage, clone)
+        return clone
 
     def _changed(self) -> frozenset[str]:
         """Steps that are new, or whose part of the graph has changed."""

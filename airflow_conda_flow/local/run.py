@@ -21,13 +21,16 @@ from airflow_conda_flow.flow.definition import FlowDefinition
 from airflow_conda_flow.flow.username import username
 from airflow_conda_flow.local.cloning import Cloning
 from airflow_conda_flow.local.console import Console
-from airflow_conda_flow.local.readiness import Readiness
+from airflow_conda_flow.local.readiness import Readiness, TaskKey
 from airflow_conda_flow.local.scheduler import RunTask, Scheduler, TaskLines, TaskOutcome
 from airflow_conda_flow.records.run_record import RunRecord
 from airflow_conda_flow.records.task_record import TaskRecord
 from airflow_conda_flow.runner.attempt import caught_outside
+from airflow_conda_flow.runner.caught_failure import is_hopeless
+from airflow_conda_flow.runner.record_reader import HeldRecords
 from airflow_conda_flow.runner.run_preparation import prepare_run
 from airflow_conda_flow.runner.stores import open_environments, open_settings_datastore
+from airflow_conda_flow.runner.task_inputs import gather_inputs, inputs_sha256
 from airflow_conda_flow.runner.task_request import TaskRequest
 from airflow_conda_flow.settings.loading import Settings
 
@@ -80,6 +83,8 @@ class LocalRun:
         self._environments = open_environments(settings, self._datastore, open_progress(sys.stderr))
         self._settings = settings
         self._spare = infrastructure_retries(settings)
+        # Records of the tasks that have ended in this process, and of the clones that it made.
+        self._held: dict[TaskKey, TaskRecord] = {}
 
     @property
     def datastore_name(self) -> str:
@@ -120,6 +125,7 @@ class LocalRun:
             namespace=self._options.namespace,
             resumed=self._options.resumed,
             current={"trigger": self._options.trigger} if self._options.trigger else None,
+            runner=placement.runner(definition.decorators, self._settings, self._datastore.storage),
         )
         run_task = self._run_task(run, placement)
         if self._options.resumed is not None:
@@ -135,6 +141,7 @@ class LocalRun:
                 run,
                 self._options.rerun,
                 self._options.max_num_splits,
+                self._held,
             )
             first = cloning.clone(readiness, self._console)
         yield Scheduler(
@@ -155,6 +162,8 @@ class LocalRun:
         # One compute for all steps of a kind: that of Batch looks at all jobs with one request.
         computes = {place.name: make_compute(place.name, context) for place in placement.places()}
         decorators_of = self._definition.decorators
+        # This process alone holds it; what the datastore says of the run later is compared with it.
+        run_sha256 = run.sha256
 
         def run_task(
             key: tuple[str, tuple[int, ...]], lines: TaskLines, cancel: threading.Event
@@ -163,7 +172,15 @@ class LocalRun:
             # @catch takes effect in the last attempt only, so the step has to know which one that is.
             times, seconds = retries(decorators)
             is_last = lines.attempt - lines.lost >= times
-            request = TaskRequest(run.flow, self.run_id, *key, attempt=lines.attempt, is_last=is_last)
+            request = TaskRequest(
+                run.flow,
+                self.run_id,
+                *key,
+                attempt=lines.attempt,
+                is_last=is_last,
+                run_sha256=run_sha256,
+                inputs_sha256=self._inputs_sha256(run, key),
+            )
             result = computes[placement.names[key[0]]].run(
                 request,
                 output=lambda _stream, text: lines.line(text),
@@ -178,6 +195,7 @@ class LocalRun:
             if not result.ok and not result.cancelled:
                 result = caught_outside(request, run, self._datastore, result, lines.line)
             if result.ok:
+                self._held[key] = result.record
                 outcome = _outcome(result.record, self._options.max_num_splits)
                 if outcome.ok and result.record.num_splits is not None:
                     lines.line(f"Foreach yields {result.record.num_splits} child steps.")
@@ -190,12 +208,21 @@ class LocalRun:
             return TaskOutcome(
                 ok=False,
                 failure=None if exception is None else exception["traceback"] or exception["message"],
-                retry_in=None if is_last or cancel.is_set() else pause,
+                retry_in=None if is_last or cancel.is_set() or is_hopeless(result.exception) else pause,
                 was_ended=result.cancelled,
                 is_lost=is_lost,
             )
 
         return run_task
+
+    def _inputs_sha256(self, run: RunRecord, key: TaskKey) -> str | None:
+        """Digest of the records of the tasks before a task, as this process has seen them end."""
+        held = HeldRecords(self._datastore.storage, run, self._held)
+        try:
+            gather_inputs(run, *key, held)
+        except LookupError:  # the attempt itself says which one is missing
+            return None
+        return inputs_sha256(held)
 
 
 def _outcome(record: TaskRecord, max_num_splits: int) -> TaskOutcome:

@@ -1,6 +1,8 @@
 """``RunRecord``: reads a run manifest. Nothing else knows its keys."""
 
-from airflow_conda_flow.records.document import lacking
+import hashlib
+
+from airflow_conda_flow.records.document import lacking, stored_bytes
 from airflow_conda_flow.records.graph import FlowGraph
 from airflow_conda_flow.records.names import TaskName
 
@@ -54,6 +56,15 @@ class RunRecord:
     def __init__(self, document: "RunManifest") -> None:
         self.document = document
         self._graph: "FlowGraph | None" = None
+
+    @property
+    def sha256(self) -> str:
+        """SHA-256, in hex, of the bytes that are stored for this record.
+
+        It is handed to every attempt by a way that the datastore cannot change, and compared before anything
+        of the record is used.
+        """
+        return hashlib.sha256(stored_bytes(self.document)).hexdigest()
 
     @property
     def version(self) -> int:
@@ -157,6 +168,11 @@ class RunRecord:
     def environment_of(self, step: str) -> "EnvironmentRef | None":
         """Environment of a step; None if it has none of its own."""
         return self.document["environments"].get(step)
+
+    @property
+    def runner(self) -> "str | None":
+        """SHA-256 of the runner's archive for jobs whose image may lack the runner; None if not recorded."""
+        return self.document.get("runner")
 
     def pickle_protocol(self, step: str) -> int:
         """Newest pickle protocol that the step and all later steps can read."""

@@ -79,14 +79,35 @@ class Transition(_Transition, total=False):
     """The same values in blocks, so that a split reads one of them and not the whole list."""
 
 
-class EnvironmentRef(TypedDict):
-    """A step's environment."""
+class PackedRef(TypedDict):
+    """The archive of a packed environment."""
 
+    prefix: str
+    """The only path at which the environment works."""
+    sha256: str
+    """Digest of the archive, in lower-case hex; also its name in the datastore."""
+    size: int
+    """Number of bytes of the archive."""
+
+
+class _EnvironmentRef(TypedDict):
     python: str
     id: str
     """Spec id: digest of the environment's requirements."""
     platform: str
     """conda platform, such as ``linux-64``."""
+
+
+class EnvironmentRef(_EnvironmentRef, total=False):
+    """A step's environment. The keys added here are missing in runs of early versions.
+
+    They are missing for the steps that ``spin`` does not run, too.
+    """
+
+    lock: str
+    """SHA-256 of the stored lock, in lower-case hex."""
+    packed: PackedRef | None
+    """Archive for containers; None if there is none."""
 
 
 class CodeRef(TypedDict):
@@ -167,6 +188,8 @@ class RunManifest(TypedDict):
     """``local``: steps run in the interpreter of the runner."""
     environments: dict[str, EnvironmentRef]
     """By step; steps without an environment of their own are absent."""
+    runner: str | None
+    """SHA-256 of the runner's archive, for jobs whose image may lack the runner; None if no step has one."""
     pickle_protocols: dict[str, int]
     """By step: newest protocol that the step and all later steps can read."""
     first_attempt: int
@@ -492,6 +515,10 @@ class TaskRequestDocument(TypedDict):
     indices: list[int]
     attempt: int
     is_last: bool
+    run_sha256: str | None
+    """SHA-256 of the run manifest's bytes; None for a run of a version that recorded none."""
+    inputs_sha256: str | None
+    """SHA-256 over the manifests of the tasks before it; None if the sender has not seen them end."""
 
 
 # Messages by the role that they have in the exchange of a runner and its step process.

@@ -1,8 +1,10 @@
 """``TaskRecord``: reads a task manifest. ``make_task_record``: the only function that makes one."""
 
+import hashlib
+
 from airflow_conda_flow.errors import TaskLost
 from airflow_conda_flow.records.card_names import current_card
-from airflow_conda_flow.records.document import lacking
+from airflow_conda_flow.records.document import lacking, stored_bytes
 from airflow_conda_flow.records.names import AttemptName, TaskName, full_id
 
 TYPE_CHECKING = False
@@ -121,10 +123,18 @@ class TaskRecord:
         document: the manifest as it is stored.
     """
 
-    __slots__ = ("document",)
+    __slots__ = ("_sha256", "document")
 
-    def __init__(self, document: "TaskManifest") -> None:
+    def __init__(self, document: "TaskManifest", sha256: "str | None" = None) -> None:
         self.document = document
+        self._sha256 = sha256
+
+    @property
+    def sha256(self) -> str:
+        """SHA-256, in hex, of the bytes that are stored for this record, or that it was read from."""
+        if self._sha256 is None:
+            self._sha256 = hashlib.sha256(stored_bytes(self.document)).hexdigest()
+        return self._sha256
 
     # Which attempt.
 
@@ -157,6 +167,11 @@ class TaskRecord:
     def task_id(self) -> str:
         """The task's id."""
         return self.document["task_id"]
+
+    @property
+    def superseded_by(self) -> "int | None":
+        """In attempt 0: number of the later attempt that is done; else None."""
+        return self.document.get("superseded_by")
 
     @property
     def attempt(self) -> int:

@@ -23,10 +23,13 @@ from typing import Any
 
 from airflow_conda_flow.datastore import layout
 from airflow_conda_flow.datastore.digest import file_sha256
+from airflow_conda_flow.datastore.local_storage import LocalStorage
+from airflow_conda_flow.datastore.notice import warn
 from airflow_conda_flow.datastore.publish import publish_once, read_published
+from airflow_conda_flow.datastore.remembered import remembered_key
 from airflow_conda_flow.datastore.storage import Storage
 from airflow_conda_flow.environments.platform import current_platform
-from airflow_conda_flow.errors import DamagedDocument, SettingError
+from airflow_conda_flow.errors import DamagedDocument, NotInDatastore, SettingError
 from airflow_conda_flow.records.document import VERSION, damaged, other_than, read_document, stored_bytes
 from airflow_conda_flow.runner import self_contained
 from airflow_conda_flow.runner.home import runner_home
@@ -37,11 +40,16 @@ _LEVEL = 4  # gzip level: 10 % larger than with 9, in a quarter of the time
 _PACKAGE = Path(__file__).parent.parent
 
 
-def published_runner(storage: Storage) -> str:
+def published_runner(storage: Storage, cache_dir: Path | None = None) -> str:
     """Key of this runner's archive, which is made and uploaded unless the datastore has it.
 
     The archive contains this process's interpreter and libraries. If it is there already with the right size,
     this costs two small requests. Its bytes are verified by the containers that fetch it.
+
+    Args:
+        storage: the datastore's.
+        cache_dir: directory in which this machine remembers the archive that it made or met first: it takes
+            no other one that the datastore names later. None remembers nothing.
 
     Raises:
         SettingError: the archive is missing, and this machine cannot make one that runs in containers.
@@ -49,15 +57,40 @@ def published_runner(storage: Storage) -> str:
     """
     subdir = current_platform()
     pointer = layout.runner_pointer(subdir, runner_id())
+    local = None if cache_dir is None else LocalStorage(cache_dir)
+    known = None if local is None else _known(local, storage, pointer)
     data = read_published(storage, pointer)
     if data is not None:
         with contextlib.suppress(DamagedDocument):
             found = _read(storage, pointer, data)
+            if known is not None and known["sha256"] != found["sha256"]:
+                warn(
+                    f"{pointer} in the datastore {storage.url} named a runner that this machine does not "
+                    "know. It was not used. Find out who wrote it (docs/security.md)."
+                )
+                found = known
+                data = stored_bytes(known)
+                storage.write_bytes(pointer, data)
             key = layout.runner_archive(subdir, found["sha256"])
             if storage.size(key) == found["size"]:
+                _remember(local, storage, pointer, data)
                 return key
     data = _publish(storage, subdir, pointer, is_new=data is None)
+    _remember(local, storage, pointer, data)
     return layout.runner_archive(subdir, _read(storage, pointer, data)["sha256"])
+
+
+def _known(local: LocalStorage, storage: Storage, pointer: str) -> dict[str, Any] | None:
+    copy = remembered_key(storage, pointer)
+    try:
+        return _read(local, copy, local.read_bytes(copy))
+    except (NotInDatastore, DamagedDocument):
+        return None
+
+
+def _remember(local: LocalStorage | None, storage: Storage, pointer: str, data: bytes) -> None:
+    if local is not None:
+        local.write_bytes(remembered_key(storage, pointer), data)
 
 
 def _read(storage: Storage, pointer: str, data: bytes) -> dict[str, Any]:

@@ -18,7 +18,7 @@ from airflow_conda_flow.datastore.catalogue import RunCatalogue
 from airflow_conda_flow.datastore.datastore import Datastore
 from airflow_conda_flow.datastore.manifests import read_run_manifest, write_task_manifest
 from airflow_conda_flow.environments.environments import Environments
-from airflow_conda_flow.errors import CondaFlowError, TaskFailed, TimeoutException
+from airflow_conda_flow.errors import CondaFlowError, NotAsPrepared, TaskFailed, TimeoutException
 from airflow_conda_flow.runner import caught_failure, secret_values
 from airflow_conda_flow.runner.attempt_cards import AttemptCards
 from airflow_conda_flow.runner.attempt_log import AttemptLog, shown
@@ -30,7 +30,7 @@ from airflow_conda_flow.runner.runtime_root import runtime_root
 from airflow_conda_flow.runner.s3_service import S3Service
 from airflow_conda_flow.runner.step_environ import conda_command, conda_environ, plain_command
 from airflow_conda_flow.runner.step_process import ProcessEnd, run_step_process
-from airflow_conda_flow.runner.task_inputs import TaskInputs, gather_inputs
+from airflow_conda_flow.runner.task_inputs import TaskInputs, checked_inputs
 from airflow_conda_flow.runner.task_message import leads_back, next_round, task_message
 from airflow_conda_flow.runner.task_request import TaskRequest, TaskResult
 from airflow_conda_flow.runtime import main as runtime_main
@@ -95,9 +95,12 @@ def run_attempt(
         surroundings: where the attempt reads its inputs; its own run if None.
 
     Raises:
+        NotAsPrepared: the run's manifest is not the one that the run was prepared with.
         DatastoreError: the manifests cannot be read or written.
     """
-    run = request.run or read_run_manifest(datastore.storage, request.flow, request.run_id)
+    run = request.run or read_run_manifest(
+        datastore.storage, request.flow, request.run_id, request.run_sha256
+    )
     if surroundings is None:
         reader = RecordReader(datastore.storage, request.flow, request.run_id)
         surroundings = Surroundings(reader, RunCatalogue(datastore))
@@ -127,15 +130,15 @@ def caught_outside(
     Returns:
         the result that counts.
     """
-    if result.ok or not request.is_last or not caught_failure.is_caught(run, request.step):
-        return result
     exception = result.exception or as_exception(TaskFailed("No reason is known."))
+    if result.ok or not request.is_last or not caught_failure.is_caught(run, request.step, exception):
+        return result
     try:
         attempt = AttemptRecord.from_outside(request, run, datastore.storage)
-    except LookupError:
+    except (LookupError, NotAsPrepared):
         return result
     record = attempt.caught(exception, caught_failure.stored(datastore, run, request.step, exception))
-    attempt.commit_from_outside(datastore.storage, record)
+    record = attempt.commit_from_outside(datastore.storage, record)
     for line in caught_failure.lines(run, request.step, exception):
         say(line)
     return TaskResult(ok=True, record=record, exception=exception)
@@ -245,7 +248,7 @@ class _Attempt:
     def _inputs(self) -> TaskInputs:
         request = self._request
         try:
-            return gather_inputs(self._run, request.step, request.indices, self._surroundings.record_of)
+            return checked_inputs(request, self._run, self._surroundings.record_of)
         except LookupError as error:
             raise TaskFailed(f"Task {request.task.task_id} cannot start: {error}") from error
 
@@ -277,7 +280,7 @@ class _Attempt:
         main = root / "airflow_conda_flow" / "runtime" / "main.py"
         if environment is None:
             return plain_command(str(self._request.python), main), None
-        prefix = self._environments.prefix_for(environment["id"], environment["platform"])
+        prefix = self._environments.prefix_of_run(environment)
         return conda_command(prefix, main), conda_environ(os.environ, prefix)
 
     # The exchange.
@@ -354,7 +357,7 @@ class _Attempt:
         """
         exception = self._mask.exception(exception)
         step = self._request.step
-        is_caught = self._request.is_last and caught_failure.is_caught(self._run, step)
+        is_caught = self._request.is_last and caught_failure.is_caught(self._run, step, exception)
         # ``@catch`` is for failures of the step: it does not act when the run was cancelled, and it cannot
         # without the inputs that it passes on.
         if cancelled or not is_caught or self._attempt.inputs is None:

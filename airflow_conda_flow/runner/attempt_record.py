@@ -11,11 +11,11 @@ from datetime import datetime, timezone
 from typing import TYPE_CHECKING
 
 from airflow_conda_flow.datastore.manifests import read_attempt, read_run_manifest, write_task_manifest
-from airflow_conda_flow.errors import NotInDatastore
+from airflow_conda_flow.errors import CorruptData
 from airflow_conda_flow.records.task_record import DONE, FAILED, RUNNING, TaskRecord, make_task_record
 from airflow_conda_flow.runner.attempt_cards import stored_cards
 from airflow_conda_flow.runner.record_reader import RecordReader
-from airflow_conda_flow.runner.task_inputs import TaskInputs, gather_inputs
+from airflow_conda_flow.runner.task_inputs import TaskInputs, checked_inputs
 
 if TYPE_CHECKING:
     from airflow_conda_flow.datastore.storage import Storage
@@ -49,10 +49,11 @@ class AttemptRecord:
 
         Raises:
             LookupError: a task that it reads from has not finished, so the attempt cannot have started.
+            NotAsPrepared: a record of such a task is not the one that the task has written.
         """
         made = cls(request, run)
         reader = RecordReader(storage, request.flow, request.run_id)
-        made.inputs = gather_inputs(run, request.step, request.indices, reader)
+        made.inputs = checked_inputs(request, run, reader)
         return made
 
     def running(self) -> TaskRecord:
@@ -145,9 +146,9 @@ def commit_failure(storage: Storage, request: TaskRequest, error: BaseException)
         return found
     run = request.run
     try:
-        run = run or read_run_manifest(storage, request.flow, request.run_id)
+        run = run or read_run_manifest(storage, request.flow, request.run_id, request.run_sha256)
         attempt = AttemptRecord.from_outside(request, run, storage)
-    except (NotInDatastore, LookupError):  # nothing but the failure is known; it is recorded all the same
+    except (CorruptData, LookupError):  # nothing but the failure is known; it is recorded all the same
         attempt = AttemptRecord(request, run)
     return attempt.commit_from_outside(storage, attempt.failed(as_exception(error)))
 

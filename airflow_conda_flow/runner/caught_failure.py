@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
+from airflow_conda_flow.errors import NotAsPrepared
 from airflow_conda_flow.flow.caught_exception import CaughtException
 from airflow_conda_flow.runner.stored_values import store_values
 
@@ -14,9 +15,17 @@ if TYPE_CHECKING:
     from airflow_conda_flow.records.shapes import ArtifactRef, ExceptionRecord
 
 
-def is_caught(run: RunRecord, step: str) -> bool:
-    """True if the step has ``@catch``, so that the run continues after its last attempt has failed."""
-    return "catch" in run.decorators_of(step)
+def is_caught(run: RunRecord, step: str, exception: ExceptionRecord) -> bool:
+    """True if the run continues after the last attempt of the step has failed with this exception.
+
+    ``@catch`` is for failures of the step, and not for a run that is not what was prepared.
+    """
+    return "catch" in run.decorators_of(step) and not is_hopeless(exception)
+
+
+def is_hopeless(exception: ExceptionRecord | None) -> bool:
+    """True for a failure that no other attempt of the step may follow."""
+    return exception is not None and exception["type"] == NotAsPrepared.__name__
 
 
 def stored(

@@ -15,6 +15,8 @@ from airflow_conda_flow.datastore.manifests import read_run_manifest, write_run_
 from airflow_conda_flow.datastore.storage import Storage
 from airflow_conda_flow.datastore.tags import checked_tags, origin_tags
 from airflow_conda_flow.environments.environments import Environments
+from airflow_conda_flow.environments.lock import Lock
+from airflow_conda_flow.environments.packed import PackedEnvironment
 from airflow_conda_flow.environments.requested import requested_spec
 from airflow_conda_flow.environments.spec import EnvironmentSpec
 from airflow_conda_flow.errors import DamagedDocument, NotInDatastore
@@ -29,7 +31,7 @@ from airflow_conda_flow.runner.stored_values import store_values
 from airflow_conda_flow.settings.loading import Settings
 
 if TYPE_CHECKING:
-    from airflow_conda_flow.records.shapes import ArtifactRef, RunManifest
+    from airflow_conda_flow.records.shapes import ArtifactRef, EnvironmentRef, RunManifest
 
 # First Python with pickle protocol 5, whose out-of-band buffers keep arrays from being copied:
 # https://peps.python.org/pep-0574/
@@ -54,6 +56,7 @@ def prepare_run(
     resumed: RunRecord | None = None,
     current: Mapping[str, Any] | None = None,
     resolved: Collection[str] | None = None,
+    runner: str | None = None,
 ) -> RunRecord:
     """Resolve the environments, store the code package, and commit the run's manifest.
 
@@ -76,16 +79,17 @@ def prepare_run(
         resumed: the run that this one resumes; its parameters replace ``parameters`` and the configs.
         current: further values for ``current`` in steps, as JSON.
         resolved: the steps whose environments are resolved; all if None.
+        runner: the SHA-256 of the runner's archive, for jobs whose image may lack the runner.
 
     Returns:
-        the run's record.
+        the run's record. Whoever starts an attempt hands it ``RunRecord.sha256``.
     """
     specs = environment_specs(definition, settings, platforms) if environment == "conda" else {}
     wanted = {step: spec for step, spec in specs.items() if resolved is None or step in resolved}
     packed = {step: spec for step, spec in wanted.items() if step in in_containers}
     # Environments and code come before the manifest, because it refers to them.
-    environments.resolve_all({step: spec for step, spec in wanted.items() if step not in packed})
-    environments.prepare_for_containers(packed)
+    locks = environments.resolve_all(wanted)
+    archives = environments.prepare_for_containers(packed)
     package = code_package.build(definition.file, suffixes=settings.package_suffixes)
     code_package.publish(datastore.storage, package)
     protocols = _pickle_protocols(definition, specs)
@@ -110,9 +114,9 @@ def prepare_run(
         "code": {"sha256": package.sha256, "flow_file": package.flow_file},
         "environment": environment,
         "environments": {
-            step: {"python": spec.python, "id": spec.id, "platform": spec.platform}
-            for step, spec in specs.items()
+            step: _environment(spec, locks.get(step), archives.get(step)) for step, spec in specs.items()
         },
+        "runner": runner,
         "pickle_protocols": protocols,
         "first_attempt": first_attempt,
         "parameters": {
@@ -132,6 +136,21 @@ def prepare_run(
     run = RunRecord(manifest)
     write_run_manifest(datastore.storage, run)
     return run
+
+
+def _environment(
+    spec: EnvironmentSpec, lock: Lock | None, packed: PackedEnvironment | None
+) -> EnvironmentRef:
+    """Reference of a step's environment; without a lock it is not known which packages it has."""
+    found: EnvironmentRef = {"python": spec.python, "id": spec.id, "platform": spec.platform}
+    if lock is not None:
+        found["lock"] = lock.sha256
+        found["packed"] = (
+            None
+            if packed is None
+            else {"prefix": packed.prefix, "sha256": packed.sha256, "size": packed.size}
+        )
+    return found
 
 
 def _project_tags(project: Mapping[str, Any]) -> list[str]:

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import hashlib
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from airflow_conda_flow.datastore import layout
+from airflow_conda_flow.errors import NotAsPrepared
 from airflow_conda_flow.records.lineage import parents
 from airflow_conda_flow.runner.record_reader import RecordReader, TaskKey
 
@@ -13,6 +16,9 @@ if TYPE_CHECKING:
     from airflow_conda_flow.records.run_record import RunRecord
     from airflow_conda_flow.records.shapes import ArtifactRef, Frame
     from airflow_conda_flow.records.task_record import TaskRecord
+    from airflow_conda_flow.runner.task_request import TaskRequest
+
+_NAMED = 3  # manifests that a message names
 
 
 @dataclass(frozen=True)
@@ -63,6 +69,38 @@ def gather_inputs(run: RunRecord, step: str, indices: tuple[int, ...], record_of
         namespace=run.first_namespace if graph.steps[step].is_join or not tasks else tasks[0].artifacts,
         stack=stack,
     )
+
+
+def checked_inputs(request: TaskRequest, run: RunRecord, record_of: RecordReader) -> TaskInputs:
+    """Inputs of the task of a request, whose records are those that the tasks before it have written.
+
+    Args:
+        request: an attempt of the task; its ``inputs_sha256`` is compared, if it has one.
+        run: the run that the task is part of.
+        record_of: reads the tasks before it; nobody has read with it before.
+
+    Raises:
+        LookupError: a task that this one reads from has not finished.
+        NotAsPrepared: a record is not the one that its task has written.
+    """
+    inputs = gather_inputs(run, request.step, request.indices, record_of)
+    expected = request.inputs_sha256
+    if expected is not None and inputs_sha256(record_of) != expected:
+        keys = sorted(layout.task_manifest(each.name) for each in record_of.read)
+        more = f" and {len(keys) - _NAMED} more" if len(keys) > _NAMED else ""
+        raise NotAsPrepared(
+            f"A manifest in the datastore is not the one that its task in this run wrote: "
+            f"{', '.join(keys[:_NAMED])}{more}.",
+            "Nothing was run. Find out who wrote it (docs/security.md), delete it, and resume the run: the "
+            "task then runs again.",
+        )
+    return inputs
+
+
+def inputs_sha256(record_of: RecordReader) -> str:
+    """One SHA-256, in hex, over all records that a reader has read to gather the inputs of one task."""
+    lines = sorted(f"{each.task.pathspec} {each.attempt} {each.sha256}" for each in record_of.read)
+    return hashlib.sha256("\n".join(lines).encode("utf-8", "surrogatepass")).hexdigest()
 
 
 def _finished(key: TaskKey, record_of: RecordReader) -> TaskRecord:

@@ -33,6 +33,9 @@ class TaskRequest:
         code_dir: directory of the flow file; None extracts the run's code package.
         run: the run's record; None reads it from the datastore.
         python: the interpreter for steps without an environment; None is the runner's own.
+        run_sha256: ``RunRecord.sha256`` of the run as it was prepared; None if that is not known.
+        inputs_sha256: ``inputs_sha256`` of the records of the tasks before it, as whoever starts the attempt
+            has seen them end; None if that is not known.
         is_elsewhere: whether the nodes of a ``num_parallel`` run on different machines, so that they need the
             network address of node 0.
     """
@@ -47,6 +50,8 @@ class TaskRequest:
     python: str | None = None
     is_last: bool = True
     is_elsewhere: bool = False
+    run_sha256: str | None = None
+    inputs_sha256: str | None = None
 
     @property
     def task(self) -> TaskName:
@@ -71,6 +76,8 @@ class TaskRequest:
             "indices": list(self.indices),
             "attempt": self.attempt,
             "is_last": self.is_last,
+            "run_sha256": self.run_sha256,
+            "inputs_sha256": self.inputs_sha256,
         }
 
     @classmethod
@@ -98,6 +105,8 @@ class TaskRequest:
             tuple(data["indices"]),
             data["attempt"],
             is_last=data.get("is_last", True),
+            run_sha256=data.get("run_sha256"),
+            inputs_sha256=data.get("inputs_sha256"),
         )
 
 

@@ -246,10 +246,11 @@ class _Tasks:
         self._everywhere = decorators
         self._tasks: dict[str, Any] = {}
         self._splits: dict[str, Any] = {}
+        self._prepare = self._free_name(_PREPARE)
 
     def add(self) -> None:
         prepare = PrepareOperator(
-            task_id=self._free_name(_PREPARE),
+            task_id=self._prepare,
             flow_class=self._definition.flow_class,
             environment=self._environment,
             given=self._given,
@@ -294,6 +295,7 @@ class _Tasks:
             "step": node.name,
             "kind": "linear" if node.num_parallel else node.kind,
             "decorators": decorators,
+            "prepare": self._prepare,
         }
         common: dict[str, Any] = {
             "task_id": node.name,

@@ -50,7 +50,8 @@ class BatchStepOperator(RemoteStepTask, BatchOperator):  # type: ignore[misc]  #
         """Region of the step's queue, and the plan of its jobs."""
         region = connect(self.aws_conn_id, self.region_name)
         storage = tried.datastore.storage
-        return region, plan_step(self.step, self.decorators, tried.settings, storage, region.service)
+        runner = tried.run.runner
+        return region, plan_step(self.step, self.decorators, tried.settings, storage, region.service, runner)
 
     def task_left(self, context: Context, tried: Try) -> tuple[JobTask, int] | None:
         """Job of an earlier try that has not ended, or one of this very attempt; None without one."""

@@ -73,7 +73,7 @@ class GangTask(_Mixed):
         self._cancel = threading.Event()
         try:
             tried = self.begin(context)
-            requests = self._requests(tried)
+            requests = self._requests(context, tried)
             results = self._done_already(tried, requests) or self._results(context, tried, requests)
             if self._cancel.is_set() and self.is_still_wanted(context):
                 results = [self._shut_down(tried, *each) for each in zip(requests, results, strict=True)]
@@ -84,6 +84,12 @@ class GangTask(_Mixed):
         if failed:
             # Report a node that failed by itself before one that was only ended because of it.
             self._fail(min(failed, key=lambda each: each.result.cancelled))
+        self.tell_manifests(context, [each.result.record for each in results])
+
+    def with_inputs(self, context: Context, tried: Try) -> Try:
+        """The try as it is: each node has inputs of its own, see ``_requests``."""
+        del context
+        return tried
 
     def _shut_down(self, tried: Try, request: TaskRequest, end: StepEnd) -> StepEnd:
         """End of a node whose worker was shut down: lost, unless it had ended by itself."""
@@ -108,10 +114,11 @@ class GangTask(_Mixed):
                 return record
         return None
 
-    def _requests(self, tried: Try) -> list[TaskRequest]:
+    def _requests(self, context: Context, tried: Try) -> list[TaskRequest]:
         """Requests of all nodes.
 
         Raises:
+            NotAsPrepared: a manifest of a task before is not the one that the task wrote.
             AirflowException: the step before has not finished.
         """
         opener = tried.run.graph.steps[self.step].split_parents[-1]
@@ -119,7 +126,11 @@ class GangTask(_Mixed):
         before = reader(opener, tuple(self.indices))
         if before is None or before.num_splits is None:
             raise AirflowException(f"Step {self.step} cannot start: step {opener} has not finished.")
-        return [replace(tried.request, indices=(*self.indices, node)) for node in range(before.num_splits)]
+        paths = [(*self.indices, node) for node in range(before.num_splits)]
+        return [
+            replace(tried.request, indices=path, inputs_sha256=self.inputs_sha256(context, tried, path))
+            for path in paths
+        ]
 
     def _done_already(self, tried: Try, requests: Sequence[TaskRequest]) -> list[StepEnd]:
         """Ends of the nodes if an earlier try has finished all of them; else none."""

@@ -20,6 +20,7 @@ from airflow_conda_flow.errors import CondaFlowError
 from airflow_conda_flow.flow.definition import read_flow
 from airflow_conda_flow.flow.parameters.config_input import GivenConfigs
 from airflow_conda_flow.flow.username import username
+from airflow_conda_flow.records.run_record import RunRecord
 from airflow_conda_flow.runner.run_preparation import first_attempt, prepare_run
 
 if TYPE_CHECKING:
@@ -49,21 +50,27 @@ class PrepareOperator(BaseOperator):
         project: tuple[str | None, bool, str | None] = (None, False, None),
         **kwargs: Any,
     ) -> None:
-        super().__init__(do_xcom_push=False, **kwargs)
+        super().__init__(**kwargs)
         self.flow_class = flow_class
         self.environment = environment
         self.given = given
         self.decorators = decorators
         self.project = project
 
-    def execute(self, context: Context) -> None:
-        """Prepare the run; a later try prepares it anew, from the flow file as it is then."""
+    def execute(self, context: Context) -> dict[str, str]:
+        """Prepare the run; a later try prepares it anew, from the flow file as it is then.
+
+        Returns:
+            the run's name, and the digest of its record. It travels to the steps as an XCom, which nobody can
+            change who may write the datastore alone.
+        """
         try:
-            self._prepare(context)
+            run = self._prepare(context)
         except CondaFlowError as error:
             raise as_airflow_error(error) from None
+        return {"run": f"{run.flow}/{run.run_id}", "sha256": run.sha256}
 
-    def _prepare(self, context: Context) -> None:
+    def _prepare(self, context: Context) -> RunRecord:
         definition = read_flow(self.flow_class, self.given)
         definition.attach(self.decorators)
         definition.branch, definition.production, definition.user = self.project
@@ -93,6 +100,7 @@ class PrepareOperator(BaseOperator):
             current=run_values(context),
             origin="airflow",
             environment=self.environment,
+            runner=placement.runner(definition.decorators, settings, datastore.storage),
             first_attempt=first_attempt(datastore.storage, definition.name, run_id, is_new=first_try),
         )
         for place in placement.places():
@@ -107,6 +115,7 @@ class PrepareOperator(BaseOperator):
                 environment["python"],
                 environment["id"][:12],
             )
+        return run
 
 
 class FanOutOperator(BaseOperator):

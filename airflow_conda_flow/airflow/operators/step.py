@@ -14,6 +14,8 @@ from airflow.sdk import Asset, AssetAlias, BaseOperator, BaseOperatorLink
 from airflow_conda_flow.airflow.configuration import airflow_settings, open_stores
 from airflow_conda_flow.airflow.failures import as_airflow_error
 from airflow_conda_flow.airflow.identity import attempt_of, first_attempt_of, flow_run_id, state_name
+from airflow_conda_flow.airflow.manifest_digests import KEY as MANIFESTS_KEY
+from airflow_conda_flow.airflow.manifest_digests import compared_inputs, manifest_digests
 from airflow_conda_flow.airflow.operators.log_progress import LogProgress
 from airflow_conda_flow.airflow.operators.secret_keepers import airflow_keepers
 from airflow_conda_flow.airflow.sdk import AirflowException, AirflowFailException, AirflowSkipException
@@ -125,6 +127,8 @@ class StepTask(BaseOperator):
         decorators: the step's decorators: attributes by decorator name.
         indices: index path of the task; mapped inside a foreach.
         left_out: for a switch: the tasks to skip, by the step that was chosen.
+        prepare: id of the task that prepares the run, and returns the digest of its record; None compares
+            nothing.
         user_retries: how many failures of the step are followed by another attempt. Airflow's ``retries`` is
             larger: it also counts tries that the infrastructure has lost.
         kwargs: keywords of the operator that it is mixed into.
@@ -143,6 +147,7 @@ class StepTask(BaseOperator):
         decorators: Mapping[str, Any],
         indices: Sequence[int] = (),
         left_out: Mapping[str, Sequence[str]] = MappingProxyType({}),
+        prepare: str | None = None,
         user_retries: int = 0,
         **kwargs: Any,
     ) -> None:
@@ -153,6 +158,7 @@ class StepTask(BaseOperator):
         self.decorators = decorators
         self.indices = indices
         self.left_out = dict(left_out)  # Airflow 3.0 copies operators, and a mapping proxy cannot be copied
+        self.prepare = prepare
         self.user_retries = user_retries
         self._cancel: threading.Event | None = None
 
@@ -171,13 +177,15 @@ class StepTask(BaseOperator):
         """The try that Airflow has started, with the stores of the settings.
 
         Raises:
+            NotAsPrepared: the run's manifest is not the one that the prepare task wrote.
             AirflowSkipException: a switch chose another arm for this task.
             AirflowException: a step before this one has not finished.
         """
         settings = airflow_settings()
         datastore, environments = open_stores(settings, LogProgress(self.log))
         run_id = flow_run_id(self.dag_id, context["run_id"])
-        run = read_run_manifest(datastore.storage, self.flow, run_id)
+        run_sha256 = self._run_sha256(context)
+        run = read_run_manifest(datastore.storage, self.flow, run_id, run_sha256)
         self._skip_unless_taken(context, run, RecordReader(datastore.storage, self.flow, run_id))
         ti = context["ti"]
         request = TaskRequest(
@@ -187,6 +195,7 @@ class StepTask(BaseOperator):
             indices=self.index_path(),
             attempt=attempt_of(ti.try_number, run.first_attempt),
             run=run,
+            run_sha256=run_sha256,
         )
         first = first_attempt_of(ti.max_tries, self.retries or 0, run.first_attempt)
         earlier = self._earlier(datastore, request, first)
@@ -202,11 +211,28 @@ class StepTask(BaseOperator):
             ends_here=ti.try_number > ti.max_tries,
         ).at(request.attempt)
 
+    def _run_sha256(self, context: Context) -> str | None:
+        """Digest of the run's record, as the prepare task returned it through Airflow's database."""
+        if self.prepare is None:
+            return None
+        # map_indexes=None: also a mapped task asks for the value of the one prepare task.
+        value = context["ti"].xcom_pull(task_ids=self.prepare, map_indexes=None)
+        if isinstance(value, dict) and isinstance(value.get("sha256"), str):
+            return str(value["sha256"])
+        self.log.warning(
+            "The task %s has returned no digest of this run, as those of earlier versions: what the "
+            "datastore holds of the run is not compared. Clear %s to prepare the run again.",
+            self.prepare,
+            self.prepare,
+        )
+        return None
+
     def begin(self, context: Context) -> Try:
         """The try that Airflow has started, of which nothing runs yet.
 
         Raises:
             AirflowFailException: the step has failed as often as it may; Airflow had missed the last failure.
+            NotAsPrepared: as for ``open``; or a manifest of a task before is not the one that the task wrote.
             AirflowException: as for ``open``.
         """
         tried = self.open(context)
@@ -214,7 +240,18 @@ class StepTask(BaseOperator):
         if newest is not None and not newest.is_done and tried.is_used_up:
             exception = newest.exception or as_exception(TaskFailed("No reason is known."))
             raise AirflowFailException(failure_text(self.step, exception))
-        return tried
+        return tried if tried.done else self.with_inputs(context, tried)
+
+    def with_inputs(self, context: Context, tried: Try) -> Try:
+        """The try, with the digest of its inputs in the request; see ``compared_inputs``."""
+        digest = self.inputs_sha256(context, tried, self.index_path())
+        return replace(tried, request=replace(tried.request, inputs_sha256=digest))
+
+    def inputs_sha256(self, context: Context, tried: Try, indices: tuple[int, ...]) -> str | None:
+        """Digest of the inputs of the task at an index path; None without a prepare task to begin with."""
+        if self.prepare is None:
+            return None
+        return compared_inputs(context["ti"], tried.datastore.storage, tried.run, self.step, indices)
 
     def _earlier(self, datastore: Datastore, request: TaskRequest, first: int) -> list[TaskRecord]:
         """Records of the attempts from ``first`` to that of the request, oldest first."""
@@ -238,9 +275,15 @@ class StepTask(BaseOperator):
         if not end.result.ok:
             self._fail(end)
         self._tell_outlets(context, record)
+        self.tell_manifests(context, [record])
         if left_out := self.left_out.get(record.chosen or ""):
             context["ti"].xcom_push(SKIP_KEY, skipped_value(left_out))
         return self._splits(record)
+
+    def tell_manifests(self, context: Context, records: Sequence[TaskRecord]) -> None:
+        """Tell the tasks after this one what its manifests are."""
+        if self.prepare is not None:
+            context["ti"].xcom_push(MANIFESTS_KEY, manifest_digests(records))
 
     def _tell_outlets(self, context: Context, record: TaskRecord) -> None:
         """Add the names of the run and its last task to the asset event of a finished flow."""

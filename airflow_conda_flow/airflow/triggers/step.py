@@ -18,6 +18,8 @@ from asgiref.sync import sync_to_async
 
 from airflow_conda_flow.airflow.configuration import airflow_datastore
 from airflow_conda_flow.airflow.identity import state_name
+from airflow_conda_flow.airflow.manifest_digests import KEY as MANIFESTS_KEY
+from airflow_conda_flow.airflow.manifest_digests import manifest_digests
 from airflow_conda_flow.airflow.step_end import SKIP_KEY, StepEnd, failure_text, skipped_value
 from airflow_conda_flow.airflow.versions import is_at_least
 from airflow_conda_flow.compute.remote_attempt import End, Watched, conclude
@@ -154,7 +156,9 @@ class StepTrigger(BaseTrigger):
         request = TaskRequest.from_dict(self.request)
         end = await self._followed(datastore, request)
         result = await _in_thread(conclude, datastore.storage, request, end)
-        run = await _in_thread(read_run_manifest, datastore.storage, request.flow, request.run_id)
+        run = await _in_thread(
+            read_run_manifest, datastore.storage, request.flow, request.run_id, request.run_sha256
+        )
         task = TriggerTask(**self.facts)
         step_end = await _in_thread(
             StepEnd.of, request, run, datastore, result, self.log.error, task.ends_here
@@ -215,7 +219,10 @@ class StepTrigger(BaseTrigger):
         return TaskFailedEvent()
 
     async def _tell(self, task: TriggerTask, record: TaskRecord) -> None:
-        """Push what tasks after this one read: the splits of a foreach, or what a switch leaves out."""
+        """Push what tasks after this one read: the manifest's digest, splits, or what a switch leaves out."""
+        # Without a digest of the run, nobody compares those of its tasks either.
+        if self.request.get("run_sha256"):
+            await self._push(MANIFESTS_KEY, manifest_digests([record]), None)
         if task.is_foreach and record.num_splits is not None:
             splits = [[*task.indices, index] for index in range(record.num_splits)]
             await self._push(_RETURN_KEY, splits, None if task.is_mapped else len(splits))

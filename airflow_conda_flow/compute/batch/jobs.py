@@ -218,7 +218,8 @@ def _plans(context: RunContext) -> Plans:
             if name not in regions:
                 regions[name] = connect_region(name)
             service = regions[name].service
-            plan = plan_step(step, decorators, context.settings, context.datastore.storage, service)
+            storage, runner = context.datastore.storage, context.run.runner
+            plan = plan_step(step, decorators, context.settings, storage, service, runner)
             plans[step] = regions[name], plan
     return plans
 

@@ -64,9 +64,22 @@ def step_region(decorators: Mapping[str, Any], settings: Settings) -> str | None
 
 
 def plan_step(
-    step: str, decorators: Mapping[str, Any], settings: Settings, storage: Storage, service: BatchService
+    step: str,
+    decorators: Mapping[str, Any],
+    settings: Settings,
+    storage: Storage,
+    service: BatchService,
+    runner: str | None = None,
 ) -> StepPlan:
     """Plan of a step's jobs; stores the runner in the datastore if the step's image may lack it.
+
+    Args:
+        step: the step's name.
+        decorators: its decorators: attributes by decorator name.
+        settings: the settings in force.
+        storage: the datastore's storage.
+        service: Batch in the region of the step's queue.
+        runner: SHA-256 of the runner's archive that the run was prepared with, as its record says.
 
     Raises:
         SettingError: a required value is missing, or the queue cannot provide what the step asks for.
@@ -80,7 +93,9 @@ def plan_step(
             f"Step {step!r} has @batch but no job queue. Write @batch(queue=...), or set "
             "CONDA_FLOW_BATCH_QUEUE."
         )
-    start = container_start(attributes["image"], storage, settings.remote_platform)
+    start = container_start(
+        attributes["image"], storage, settings.remote_platform, runner, settings.cache_dir
+    )
     environ = {
         "AWS_DEFAULT_REGION": service.region,  # if the storage has no region, which then takes precedence
         **runner_environ(settings, storage),

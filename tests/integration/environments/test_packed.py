@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import subprocess
+from dataclasses import asdict, replace
 
 import pytest
 
 from airflow_conda_flow.datastore import layout
 from airflow_conda_flow.environments import environments as environments_module
 from airflow_conda_flow.environments.environments import Environments
-from airflow_conda_flow.environments.packed import find_packed
+from airflow_conda_flow.environments.packed import find_packed, packed_bytes
+from airflow_conda_flow.errors import NotAsPrepared
 
 from ...parts.damage import FAULTS
 from .conftest import damage, run_python
@@ -51,7 +53,7 @@ def test_a_container_makes_it_of_the_archive_alone(
 def test_a_warm_start_costs_one_small_read_an_environment(
     make_environments, make_spec, make_s3_storage, recorder
 ):
-    """On a machine that has never seen them."""
+    """And one of its lock on a machine that has never seen it."""
     specs = {
         "start": make_spec(six="1.17.0"),
         "end": make_spec(six="1.16.0"),
@@ -61,9 +63,14 @@ def test_a_warm_start_costs_one_small_read_an_environment(
     storage = make_s3_storage()
     requests = []
     storage.client.meta.events.register("before-send.s3", lambda request, **_: requests.append(request))
-    make_environments("second", storage=storage, progress=recorder).prepare_for_containers(specs)
-    assert sorted(request.method for request in requests) == ["GET", "GET"]
-    assert all(".packed" in request.url for request in requests)
+    second = make_environments("second", storage=storage, progress=recorder)
+    second.prepare_for_containers(specs)
+    assert {request.method for request in requests} == {"GET"}
+    endings = [request.url.rpartition(".")[2] for request in requests]
+    assert sorted(endings) == ["lock", "lock", "packed", "packed"]
+    requests.clear()
+    second.prepare_for_containers(specs)
+    assert [request.url.rpartition(".")[2] for request in requests] == ["packed", "packed"]
     assert recorder.said == []
 
 
@@ -105,6 +112,79 @@ def test_a_damaged_document_is_as_if_there_were_none(make_environments, make_spe
     assert find_packed(storage, spec.platform, spec.id) is None
     machine.prepare_for_containers({"start": spec})
     assert find_packed(storage, spec.platform, spec.id).prefix == found.prefix
+
+
+def other_archive(storage, spec) -> bytes:
+    """The document of the spec's environment, before it was made to name another archive."""
+    key = layout.packed_environment(spec.platform, spec.id)
+    right = storage.read_bytes(key)
+    packed = find_packed(storage, spec.platform, spec.id)
+    storage.write_bytes(
+        layout.environment_archive(spec.platform, "ab" * 32), b"an archive with a sitecustomize"
+    )
+    storage.write_bytes(key, packed_bytes(spec.platform, spec.id, replace(packed, sha256="ab" * 32, size=31)))
+    return right
+
+
+def test_another_archive_is_not_taken_by_a_run_that_was_prepared(
+    make_environments, make_spec, make_s3_storage, make_container
+):
+    """Its record names the archive: what the datastore names later is not even read."""
+    spec, storage = make_spec(), make_s3_storage()
+    machine = make_environments("worker", storage=storage)
+    packed = machine.prepare_for_containers({"start": spec})["start"]
+    (lock,) = machine.resolve_all({"start": spec}).values()
+    other_archive(storage, spec)
+    ref = {"python": spec.python, "id": spec.id, "platform": spec.platform}
+    ref.update(lock=lock.sha256, packed=asdict(packed))
+    prefix = make_container(make_s3_storage()).prefix_of_run(ref)
+    assert run_python(prefix, "import six; print(six.__version__)") == "1.17.0"
+    assert sorted(each.name for each in prefix.parent.parent.iterdir()) == ["prefixes"]
+
+
+def test_another_archive_is_not_taken_by_the_next_run(
+    make_environments, make_spec, make_s3_storage, recorder
+):
+    """On a machine that knows the right one: it says so in one line, and names the right one again."""
+    spec, storage = make_spec(), make_s3_storage()
+    machine = make_environments("worker", storage=storage, progress=recorder)
+    packed = machine.prepare_for_containers({"start": spec})
+    recorder.said.clear()
+    right = other_archive(storage, spec)
+    assert machine.prepare_for_containers({"start": spec}) == packed
+    (line,) = recorder.said
+    key = layout.packed_environment(spec.platform, spec.id)
+    assert f"{key} in the datastore {storage.url} named an archive that this machine does not know." in line
+    assert storage.read_bytes(key) == right
+    # If the known one is gone too, it is packed again; the other one is not taken in any case.
+    other_archive(storage, spec)
+    storage.write_bytes(layout.environment_archive(spec.platform, packed["start"].sha256), b"nothing")
+    again = machine.prepare_for_containers({"start": spec})["start"]
+    assert again.sha256 != "ab" * 32
+    assert find_packed(storage, spec.platform, spec.id) == again
+
+
+def test_another_lock_is_refused(make_environments, make_spec, make_s3_storage, make_container):
+    """By a container, which has no copy of the right one; a worker's own copy is the right one."""
+    spec, storage = make_spec(), make_s3_storage()
+    machine = make_environments("worker", storage=storage)
+    (lock,) = machine.resolve_all({"start": spec}).values()
+    key = layout.lock(spec.platform, spec.id)
+    packages = tuple(replace(each, url=f"{each.url}?") for each in lock.packages)
+    storage.write_bytes(key, replace(lock, packages=packages).to_bytes())
+    ref = {
+        "python": spec.python,
+        "id": spec.id,
+        "platform": spec.platform,
+        "lock": lock.sha256,
+        "packed": None,
+    }
+    assert machine.prefix_of_run(ref).is_dir()
+    with pytest.raises(NotAsPrepared) as caught:
+        make_container(storage).prefix_of_run(ref)
+    assert str(caught.value).startswith(
+        f"The lock {key} in the datastore {storage.url} is not what this run was prepared with: "
+    )
 
 
 def test_another_place_takes_packages(make_environments, make_spec, make_s3_storage):

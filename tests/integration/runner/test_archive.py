@@ -68,6 +68,22 @@ def test_a_pointer_of_another_runner(storage, made):
     assert "cdcd" not in archive.published_runner(storage)
 
 
+def test_a_runner_that_this_machine_does_not_know(storage, made, tmp_path, caplog):
+    """It is not taken, although its document is valid; the known one is named again, in one line."""
+    key = archive.published_runner(storage, tmp_path)
+    pointer = layout.runner_pointer(current_platform(), archive.runner_id())
+    right = storage.read_bytes(pointer)
+    content = {"version": 1, "runner_id": archive.runner_id(), "sha256": "cd" * 32, "size": 4}
+    storage.write_bytes(layout.runner_archive(current_platform(), "cd" * 32), b"evil")
+    storage.write_bytes(pointer, stored_bytes(content))
+    assert archive.published_runner(storage, tmp_path) == key
+    assert storage.read_bytes(pointer) == right
+    (line,) = caplog.messages
+    assert f"{pointer} in the datastore {storage.url} named a runner that this machine does not know." in line
+    assert archive.published_runner(storage, tmp_path) == key
+    assert len(made) == 1
+
+
 @pytest.mark.parametrize("fault", ["truncated", "emptied", "longer"])
 def test_an_archive_of_another_size_is_replaced(storage, made, fault):
     """Containers would refuse it. One of the same size is found by the container, which says what to delete."""

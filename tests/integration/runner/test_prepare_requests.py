@@ -27,7 +27,7 @@ class AFlow(FlowSpec):
 """
 
 
-def test_a_warm_start_reads_once_for_each_environment_and_once_for_the_code(
+def test_a_warm_start_reads_lock_and_document_of_each_environment_and_once_the_code(
     channel, moto_s3, tmp_path, monkeypatch
 ):
     """On a worker that has never seen the flow; no channel is there, and all that is written is the run's manifest."""
@@ -68,7 +68,7 @@ def test_a_warm_start_reads_once_for_each_environment_and_once_for_the_code(
     requests = prepare("second", "2")
     reads = sorted((method, key.partition("/")[0]) for method, key in requests if method in {"GET", "HEAD"})
     # The code package is read too: what is stored counts only once it was verified.
-    assert reads == [("GET", "code"), ("GET", "environments"), ("GET", "environments"), ("HEAD", "code")]
+    assert reads == [("GET", "code"), *[("GET", "environments")] * 4, ("HEAD", "code")]
     assert [each for each in requests if each[0] not in {"GET", "HEAD"}] == [
         ("PUT", "flows/AFlow/2/run.json")
     ]

@@ -83,7 +83,7 @@ class ContainerRun:
         self, step: str, *indices: int, attempt: int = 0, options: tuple[str, ...] = HARDENED
     ) -> list[str]:
         """The words after ``docker`` that run one attempt."""
-        request = TaskRequest("AFlow", "1", step, indices, attempt)
+        request = TaskRequest("AFlow", "1", step, indices, attempt, run_sha256=self.run.sha256)
         variables = [word for name, value in self.environ.items() for word in ("--env", f"{name}={value}")]
         return [
             "run",

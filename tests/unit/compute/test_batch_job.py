@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import doctest
 import json
+from types import SimpleNamespace
 
 import pytest
 
 from airflow_conda_flow.compute.batch import amounts as batch_amounts
 from airflow_conda_flow.compute.batch import job as batch_job
 from airflow_conda_flow.compute.batch.attributes import batch_attributes
+from airflow_conda_flow.compute.batch.command import container_start
 from airflow_conda_flow.compute.batch.job import (
     job_definition,
     job_family,
@@ -17,6 +19,8 @@ from airflow_conda_flow.compute.batch.job import (
     job_overrides,
     log_group,
 )
+from airflow_conda_flow.datastore import layout
+from airflow_conda_flow.environments.platform import current_platform
 from airflow_conda_flow.errors import SettingError
 from airflow_conda_flow.flow.decorators.batch import ATTRIBUTES, BatchDecorator
 from airflow_conda_flow.flow.decorators.resources import RESOURCES
@@ -345,3 +349,15 @@ def test_overrides_hold_the_request_alone_and_have_a_limit():
     assert len(json.dumps(overrides)) < 1500
     with pytest.raises(SettingError, match="Batch takes 8192"):
         job_overrides(TaskRequest("x" * 8192, "1", "s"))
+
+
+def test_the_runner_is_that_of_the_runs_record():
+    """The datastore is not asked which one it is; an image that has its own fetches none."""
+    storage = SimpleNamespace(url="s3://bucket/prefix")
+    start = container_start("python:3.11", storage, current_platform(), "ab" * 32)
+    url = f"s3://bucket/prefix/{layout.runner_archive(current_platform(), 'ab' * 32)}"
+    assert start.environ == {"CONDA_FLOW_RUNNER": url}
+    assert (
+        container_start("a/airflow-conda-flow-runner:1", storage, current_platform(), "ab" * 32).environ == {}
+    )
+    assert container_start("python:3.11", storage, "osx-64", "ab" * 32).environ == {}

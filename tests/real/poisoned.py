@@ -1,0 +1,41 @@
+"""A flow whose first step changes what its run executes next, as whoever may write the datastore could."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+
+POISONER = """
+from airflow_conda_flow import batch, kubernetes, retry
+
+class AFlow(FlowSpec):
+    @step
+    def start(self):
+        import boto3, hashlib, json, os
+        bucket, _, prefix = os.environ["CONDA_FLOW_DATASTORE_ROOT"][5:].partition("/")
+        client = boto3.client("s3")
+        key = "%s/flows/AFlow/%s/run.json" % (prefix, current.run_id)
+        record = json.loads(client.get_object(Bucket=bucket, Key=key)["Body"].read())
+        record.pop("checksum")
+        record["decorators"]["end"]["environment"] = {"vars": {"PYTHONSTARTUP": "/tmp/evil.py"}}
+        rest = json.dumps(record, sort_keys=True, separators=(",", ":"))[:-1]
+        body = rest + ',"checksum":"%s"}' % hashlib.sha256(rest.encode()).hexdigest()
+        client.put_object(Bucket=bucket, Key=key, Body=body.encode())
+        self.next(self.end)
+    @retry(times=2)
+    @@PLACE@@
+    @step
+    def end(self):
+        print("END RAN")
+"""
+LINE = re.compile(
+    r"flows/AFlow/\S+/run\.json in the datastore \S+ is not what this run was prepared with: its sha256 is \w+, "
+)
+
+
+def check_refused(done: subprocess.CompletedProcess[str]) -> None:
+    """The run failed with one line about its record; nothing ran, and nothing was tried again."""
+    assert done.returncode == 1, done.stdout + (done.stderr or "")
+    assert len(LINE.findall(done.stdout)) == 1, done.stdout
+    assert "END RAN" not in done.stdout
+    assert "(retry)" not in done.stdout
