@@ -141,8 +141,7 @@ def test_a_pixi_lock_with_wheels(make_environments, spec_of, tmp_path, channel):
         (
             "numpy>=1.20",
             3,
-            r"'numpy>=1\.20' is not pinned to exactly one version\. Write numpy=VERSION, or keep the range and "
-            r"pin it in a lock file: python a_flow\.py environment lock\.",
+            r"'numpy>=1\.20' is not pinned .* Write numpy=VERSION, or .* python a_flow\.py environment lock\.",
         ),
         ("numpy", 3, r"'numpy' is not pinned to exactly one version"),
         ("numpy=1.*", 3, r"is not pinned to exactly one version"),

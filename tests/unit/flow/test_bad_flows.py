@@ -773,8 +773,7 @@ class F(FlowSpec):
 """
         + END,
         3,
-        r"@conda: the version of 'pandas' is '>=1\.0', a range, .* Write exactly one version, or keep the range and "
-        r"pin it in a lock file: python bad_flow\.py environment lock\.$",
+        r"'pandas' is '>=1\.0', a range, .* Write exactly one version, or .*: python bad_flow\.py environment lock\.$",
     ),
     (
         "a wildcard",
