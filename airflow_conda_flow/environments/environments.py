@@ -241,9 +241,10 @@ class Environments:
             return None  # it is published again
         if lock is None or spec.locked is None or lock == spec.locked:
             return lock
+        where = self._storage.url if self._storage else self._cache_dir
         self._progress.say(
-            f"    The lock {spec.id[:12]} in {self._storage.url if self._storage else self._cache_dir} is not "
-            "that of the lock file beside the flow; replacing it."
+            f"    The lock {spec.id[:12]} in {where} is not that of the lock file beside the flow; "
+            "replacing it."
         )
         return None
 
