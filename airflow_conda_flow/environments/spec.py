@@ -12,6 +12,7 @@ from functools import cached_property
 from airflow_conda_flow.environments.lock import Lock
 
 _EXACT = re.compile(r"(\d+!)?[\w.+-]+")
+_AROUND = re.compile(r"\s*([<>=!~,|]+)\s*")
 _MINOR = re.compile(r"\d+\.\d+")
 
 
@@ -108,7 +109,7 @@ def constraint(version: str) -> str:
     """
     if is_exact(version):
         return f"=={version}"
-    text = "".join(version.split())
+    text = _AROUND.sub(r"\1", version.strip())
     return "" if text == "*" else text
 
 

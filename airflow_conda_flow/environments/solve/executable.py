@@ -7,6 +7,7 @@ import os
 import shutil
 import tempfile
 from collections.abc import Mapping, Sequence
+from types import MappingProxyType
 from typing import Any
 
 from airflow_conda_flow.environments.channels import channel_url, split_library
@@ -43,7 +44,9 @@ class ExecutableSolver:
         self._program = found
 
     def solve(
-        self, specs: Mapping[str, EnvironmentSpec], preferred: Mapping[str, Sequence[LockedPackage]]
+        self,
+        specs: Mapping[str, EnvironmentSpec],
+        preferred: Mapping[str, Sequence[LockedPackage]] = MappingProxyType({}),
     ) -> dict[str, Lock]:
         """Locks of all specs, by label; no executable can be told which packages to prefer."""
         del preferred

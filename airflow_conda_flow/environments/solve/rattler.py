@@ -7,6 +7,7 @@ import difflib
 import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, NoReturn
 
 import rattler
@@ -16,6 +17,7 @@ from rattler.exceptions import (
     InvalidMatchSpecError,
     InvalidPackageNameError,
     InvalidVersionError,
+    InvalidVersionSpecError,
     SolverError,
 )
 
@@ -60,7 +62,9 @@ class RattlerSolver:
         self._credentials = credentials
 
     def solve(
-        self, specs: Mapping[str, EnvironmentSpec], preferred: Mapping[str, Sequence[LockedPackage]]
+        self,
+        specs: Mapping[str, EnvironmentSpec],
+        preferred: Mapping[str, Sequence[LockedPackage]] = MappingProxyType({}),
     ) -> dict[str, Lock]:
         """Locks of all specs, by label."""
         urls = {channel_url(each) for spec in specs.values() for each in spec.channels}
@@ -204,8 +208,15 @@ class _Solve:
                 rattler.PackageName(name)
                 if is_exact(version):
                     rattler.Version(version)
+                elif limit := constraint(version):
+                    rattler.VersionSpec(limit)
                 self._match(name, version)
-            except (InvalidPackageNameError, InvalidVersionError, InvalidMatchSpecError) as error:
+            except (
+                InvalidPackageNameError,
+                InvalidVersionError,
+                InvalidVersionSpecError,
+                InvalidMatchSpecError,
+            ) as error:
                 raise SolveError(
                     f"The environment of {self._label} cannot be solved: {name!r} {version!r} is not a "
                     f"package and its version ({error}). Write such as 'numpy': '1.26.4'."
