@@ -208,8 +208,8 @@ class _Solve:
                 rattler.PackageName(name)
                 if is_exact(version):
                     rattler.Version(version)
-                elif limit := constraint(version):
-                    rattler.VersionSpec(limit)
+                else:
+                    rattler.VersionSpec(_limit(version) or "*")
                 self._match(name, version)
             except (
                 InvalidPackageNameError,
@@ -225,7 +225,7 @@ class _Solve:
     def _match(self, name: str, version: str) -> rattler.MatchSpec:
         channel = self._own_channel.get(name)
         prefix = "" if channel is None else f"{channel_url(channel)}::"
-        return rattler.MatchSpec(f"{prefix}{name} {constraint(version)}".rstrip())
+        return rattler.MatchSpec(f"{prefix}{name} {_limit(version)}".rstrip())
 
     def _package(self, record: rattler.RepoDataRecord) -> LockedPackage:
         if record.sha256 is None:
@@ -257,7 +257,7 @@ class _Solve:
             known = await self._known_versions(name)
             if not known:
                 raise SolveError(await self._unknown(name, version)) from error
-            allowed = rattler.VersionSpec(constraint(version) or "*")
+            allowed = rattler.VersionSpec(_limit(version) or "*")
             if not any(allowed.matches(rattler.Version(each)) for each in known):
                 raise SolveError(
                     f"The environment of {self._label} cannot be solved: "
@@ -314,6 +314,15 @@ class _Solve:
         if len(urls) == 1:
             return f"the channel {urls[0]} has no {what} for {self._spec.platform}"
         return f"none of the channels {', '.join(urls)} has {what} for {self._spec.platform}"
+
+
+def _limit(version: str) -> str:
+    """The version as rattler reads it, which takes ``==1.*`` for ``==1``.
+
+    >>> _limit("==1.*"), _limit(">=1,!=1.2.*"), _limit("1.26.4")
+    ('1.*', '>=1,!=1.2.*', '==1.26.4')
+    """
+    return re.sub(r"(?<![<>=!~])==([^,|]*\*)", r"\1", constraint(version))
 
 
 def _url(channel: rattler.Channel) -> str:
