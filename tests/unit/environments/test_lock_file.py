@@ -16,6 +16,7 @@ from airflow_conda_flow.environments.lock_file import (
     read_lock_file,
     write_lock_file,
 )
+from airflow_conda_flow.environments.rattler_lock_file import read_pixi_lock, write_pixi_lock
 from airflow_conda_flow.environments.requested import EnvironmentRequest
 from airflow_conda_flow.environments.solve.pinned import pypi_package
 from airflow_conda_flow.errors import FlowDefinitionError, SettingError
@@ -128,6 +129,24 @@ def test_pixi_reads_it(write):
         for each in PACKAGES
     }
     assert found == {**expected, ("end", "linux-64", "python"): PACKAGES[0].sha256}
+
+
+def test_an_export_for_pixi_has_the_hashes_of_wheels(tmp_path):
+    """It is a complete list, with conda's packages and wheels, for ``@conda(file=...)`` too."""
+    write_pixi_lock(Lock("ab", "linux-64", PACKAGES), tmp_path / "pixi.lock")
+    found = read_pixi_lock(tmp_path / "pixi.lock", "linux-64")
+    assert {(each.url, each.sha256) for each in found} == {(each.url, each.sha256) for each in PACKAGES}
+
+
+def test_a_pixi_lock_without_a_hash(tmp_path):
+    """A wheel that cannot be verified is refused in one line."""
+    path = tmp_path / "pixi.lock"
+    write_pixi_lock(Lock("ab", "linux-64", PACKAGES), path)
+    path.write_text(_without_hash(path.read_text()))
+    with pytest.raises(
+        FlowDefinitionError, match=r"It names https://files/humanize.*, which is no archive with a"
+    ):
+        read_pixi_lock(path, "linux-64")
 
 
 def test_another_lock_of_the_same_request_is_another_environment(write):
