@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import platform
+import threading
 
 from airflow_conda_flow.compute.placement import Placement
 from airflow_conda_flow.environments.step_specs import step_requests
@@ -12,6 +14,9 @@ from airflow_conda_flow.flow.decorators.conda import library_key, pypi_key
 from airflow_conda_flow.flow.definition import FlowDefinition
 from airflow_conda_flow.runner.stores import open_environments, open_settings_datastore
 from airflow_conda_flow.settings.loading import Settings
+
+# A channel that answers takes a second or two. The message is of use without the version, too.
+_PATIENCE_SECONDS = 20
 
 
 def check_versions(arguments: argparse.Namespace, definition: FlowDefinition, settings: Settings) -> None:
@@ -23,10 +28,16 @@ def check_versions(arguments: argparse.Namespace, definition: FlowDefinition, se
     """
 
     def propose(step: str, name: str) -> str | None:
-        try:
-            return _solved_version(definition, settings, step, name)
-        except CondaFlowError:  # the range is the first thing to mend; the rest is said after it
-            return None
+        found: list[str | None] = []
+
+        def ask() -> None:
+            with contextlib.suppress(CondaFlowError):  # the range is the first thing to mend
+                found.append(_solved_version(definition, settings, step, name))
+
+        thread = threading.Thread(target=ask, daemon=True)
+        thread.start()
+        thread.join(_PATIENCE_SECONDS)
+        return found[0] if found else None
 
     definition.check_versions(propose if arguments.environment == "conda" else None)
 

@@ -92,6 +92,7 @@ def make_lock(
     specs: dict[str, EnvironmentSpec] = {}
     preferred: dict[str, list[LockedPackage]] = {}
     keys: dict[str, tuple[int, str]] = {}
+    is_alone = len({name for each in wanted for name in each.platforms}) == 1
     for number, each in enumerate(wanted):
         same, near = _earlier(old, each)
         for name in each.platforms:
@@ -101,7 +102,7 @@ def make_lock(
             if same and name in same.locks and not upgrade.touches(same.locks[name]):
                 kept[number, name] = same.locks[name]
                 continue
-            label = _label(each.steps, name if len(each.platforms) > 1 else "")
+            label = _label(each.steps, "" if is_alone else name)
             keys[label] = (number, name)
             python = platform.python_version()
             if near and near.locks and not upgrade.everything:  # all platforms have the same Python

@@ -127,6 +127,15 @@ def test_a_flow_with_ranges_is_locked_and_runs(machine, channel):
     assert names == ["a_flow.lock", "a_flow.py"]
 
 
+def test_a_range_where_no_channel_answers(machine, monkeypatch):
+    """The message is the same but for the version."""
+    machine.flow(SMALL.replace('"1.16.0"', '">=1.16"'))
+    monkeypatch.setenv("CONDA_CHANNELS", "http://127.0.0.1:9/none")
+    said = machine.say("--environment=conda", "run", code=1)
+    assert "Write exactly one version, or keep the range and pin it in a lock file: python a_flow.py" in said
+    assert said.count("\n") == 1
+
+
 def test_the_environment_is_that_of_the_lock_file(machine):
     """Whatever the settings say; what the cache holds under its name is compared and replaced."""
     machine.flow(SMALL)

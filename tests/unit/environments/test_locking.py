@@ -6,6 +6,7 @@ import pytest
 
 from airflow_conda_flow.environments.lock import Lock, LockedPackage
 from airflow_conda_flow.environments.locking import Upgrade, make_lock
+from airflow_conda_flow.environments.rattler_lock_file import pixi_document, pixi_text
 from airflow_conda_flow.flow.definition import read_flow
 from airflow_conda_flow.settings.loading import load_settings
 
@@ -125,6 +126,29 @@ def test_one_environment_for_each_distinct_request(lock, solver):
     assert (again.text, solver.asked) == (file.text, {})
     less, _ = lock(old=file)
     assert less.platforms == ["linux-64"]
+
+
+def test_a_file_that_lists_other_packages_on_each_platform(lock, solver, tmp_path):
+    """Each platform's list is an environment of its own; both belong to the step."""
+    lists = [
+        Lock("", name, (_package("python", "3.11.7", name), _package("six", "1", name)))
+        for name in ("linux-64", "osx-arm64")
+    ]
+    (tmp_path / "pixi.lock").write_text(pixi_text(pixi_document({"default": (["https://host/c"], lists)})))
+    flow = FLOW.replace('libraries={"numpy": ">=1"}', 'file="pixi.lock"')
+    file, _ = lock(flow, platforms=("linux-64", "osx-arm64"))
+    assert [(each.name, list(each.locks)) for each in file.environments] == [
+        ("start", ["linux-64"]),
+        ("start-2", ["osx-arm64"]),
+        ("end", ["linux-64", "osx-arm64"]),
+    ]
+    assert sorted(solver.asked) == [
+        "step end on linux-64",
+        "step end on osx-arm64",
+        "steps start, mid on linux-64",
+        "steps start, mid on osx-arm64",
+    ]
+    assert lock(flow, file, platforms=("linux-64", "osx-arm64"))[0].text == file.text
 
 
 def test_a_change_leaves_the_rest_as_it_is(lock, solver):
