@@ -149,6 +149,14 @@ def test_a_pixi_lock_without_a_hash(tmp_path):
         read_pixi_lock(path, "linux-64")
 
 
+def test_a_lock_file_is_no_environment_file(write):
+    """It has no default environment, which ``@conda(file=...)`` would take."""
+    with pytest.raises(
+        FlowDefinitionError, match=r"Its default environment has nothing for linux-64.*: none\."
+    ):
+        read_pixi_lock(write().path, "linux-64")
+
+
 def test_another_lock_of_the_same_request_is_another_environment(write):
     """A build that differs, a wheel that differs, a platform: each has an id of its own."""
     numpy = replace(PACKAGES[1], sha256="12" * 32)
