@@ -320,8 +320,7 @@ def merge(layers: "list[Any]", default_python: str) -> "dict[str, Any] | None":
         default_python: version of Python to use if no layer names one.
 
     Returns:
-        ``{"python": "3.11.7", "python_stated": True, "libraries": {...}, "pypi": {...}, "file": None,
-        "ranges": [...]}``; a range is the decorator that states it, the name, and the version.
+        ``{"python": "3.11.7", "python_stated": True, "libraries": {...}, "pypi": {...}, "file": None}``.
 
     Raises:
         FlowDefinitionError: a file that a decorator names does not exist.
@@ -331,9 +330,7 @@ def merge(layers: "list[Any]", default_python: str) -> "dict[str, Any] | None":
     python: "str | None" = None
     file: "str | None" = None
     disabled = False
-    ranges: "dict[tuple[str, str], tuple[Any, str, str] | None]" = {}
     for layer in layers:
-        ranges.update(_ranges_of(layer))
         for name, version in layer.attributes.get("libraries", {}).items():
             libraries[library_key(name)] = (name, version)
         if layer.spelling == "packages":
@@ -352,8 +349,25 @@ def merge(layers: "list[Any]", default_python: str) -> "dict[str, Any] | None":
         "libraries": dict(libraries[key] for key in sorted(libraries)),
         "pypi": dict(packages[key] for key in sorted(packages)),
         "file": file,
-        "ranges": [each for each in ranges.values() if each is not None],
     }
+
+
+def ranges_of(layers: "list[Any]") -> "list[tuple[Any, str, str]]":
+    """Ranges of the environment that the decorators declare together; none if it is disabled.
+
+    Args:
+        layers: as ``merge`` takes them.
+
+    Returns:
+        of each range: the decorator that states it, the name, and the range.
+    """
+    found: "dict[tuple[str, str], tuple[Any, str, str] | None]" = {}
+    disabled = False
+    for layer in layers:
+        found.update(_ranges_of(layer))
+        if layer.attributes["disabled"] is not None:
+            disabled = layer.attributes["disabled"]
+    return [] if disabled else [each for each in found.values() if each is not None]
 
 
 def _ranges_of(layer: "Any") -> "dict[tuple[str, str], tuple[Any, str, str] | None]":

@@ -2,7 +2,7 @@
 
 import os
 
-from airflow_conda_flow.flow.decorators.conda import BASE_NAMES, STEP_NAMES, merge
+from airflow_conda_flow.flow.decorators.conda import BASE_NAMES, STEP_NAMES, merge, ranges_of
 from airflow_conda_flow.records.lock_file import lock_file_of
 
 TYPE_CHECKING = False
@@ -47,8 +47,9 @@ def check_versions(
     """
     if os.path.isfile(lock_file_of(flow_file)):
         return
-    for step, environment in step_environments(draft, "").items():
-        for layer, name, version in environment["ranges"] if environment else ():
+    base = _base_layers(draft)
+    for step, decorators in draft.step_decorators.items():
+        for layer, name, version in ranges_of(base + _step_layers(decorators)):
             exact = propose(step, name) if propose else None
             layer.refuse_range(name, version, lock_command(flow_file), exact)
 

@@ -10,7 +10,7 @@ from airflow_conda_flow.environments.solve.executable import _text
 from airflow_conda_flow.environments.solve.pypi import _specifier
 from airflow_conda_flow.environments.spec import EnvironmentSpec, PinnedUrl, constraint, is_exact
 from airflow_conda_flow.errors import FlowDefinitionError
-from airflow_conda_flow.flow.decorators.conda import CondaDecorator, PypiDecorator
+from airflow_conda_flow.flow.decorators.conda import CondaDecorator, PypiDecorator, ranges_of
 
 EXACT = ["1", "1.26.4", "2024a", "1!2.0", "1.0+local.1", "2.0rc1", "2022.7.post1"]
 RANGES = ["", "*", " * ", "1.26.*", ">=1.26,<2", ">= 1.26 , < 2", "~=2.2", "!=1.3", "==1.2", "==1.*", ">1!2"]
@@ -42,6 +42,23 @@ def test_a_range_of_pypi(version):
     """The decorator knows it as a range, and it is a requirement of PEP 508."""
     assert PypiDecorator(packages={"a": version}).ranges() == [("a", version)]
     assert Requirement(f"a{_specifier(version)}").name == "a"
+
+
+def test_ranges_of_a_step():
+    """A step's exact version replaces the range of the class, and the other way round; a disabled step has none."""
+    base = CondaDecorator(libraries={"a": ">1", "c::B": "1"}, python="3.11")
+    step = CondaDecorator(libraries={"A": "1.2", "b": "*"}, python="3.11.7")
+    pypi = PypiDecorator(packages={"Foo_x[y]": ">2", "a": "~=1.0"})
+    off = CondaDecorator(disabled=True)
+    assert [each[1:] for each in ranges_of([base])] == [("a", ">1"), ("python", "3.11")]
+    assert ranges_of([base, step]) == [(step, "b", "*")]
+    assert [each[1:] for each in ranges_of([base, step, pypi])] == [
+        ("b", "*"),
+        ("Foo_x[y]", ">2"),
+        ("a", "~=1.0"),
+    ]
+    assert ranges_of([base, off]) == []
+    assert ranges_of([off, CondaDecorator(disabled=False), base])[0][0] is base
 
 
 @pytest.mark.parametrize("version", NEITHER)
