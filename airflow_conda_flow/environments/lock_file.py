@@ -168,7 +168,7 @@ class _Reader:
         except FlowDefinitionError as error:
             self._fail(f"The lock file is damaged: {error.message}")
         except Exception as error:  # noqa: BLE001 - py-rattler raises plain exceptions here
-            self._fail(f"The lock file is damaged: {error}.")
+            self._fail(f"The lock file is damaged: {str(error).rstrip('.')}.")
         section = content[_SECTION]["environments"]
         if set(section) != set(packages):
             odd = ", ".join(sorted(set(section) ^ set(packages)))

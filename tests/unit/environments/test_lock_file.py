@@ -219,6 +219,10 @@ DAMAGES = {
         "The lock file was",
     ),
     "a wheel without a hash": (_without_hash, "The lock file is damaged: It names https://files/humanize"),
+    "a package that leads out of its folder": (
+        lambda text: text.replace("name: humanize", "name: ../humanize"),
+        "The lock file is damaged: ",
+    ),
     "an environment less": (
         lambda text: text.replace("\nenvironments:\n  end:", "\nenvironments:\n  other:"),
         "The lock file was changed after it was written: see the environment end, other.",
