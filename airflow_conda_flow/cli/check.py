@@ -43,10 +43,12 @@ def execute(arguments: argparse.Namespace, definition: FlowDefinition) -> int:
     """Print that the flow is valid. Its graph was checked when the flow was read.
 
     Raises:
-        FlowDefinitionError: the decorators of a step describe an impossible environment.
+        FlowDefinitionError: the decorators of a step describe an impossible environment, or one has a range
+            of versions and the flow has no lock file.
     """
     # Called for its checks only. No other Python may be known yet, so this one is the default.
     definition.step_environments(platform.python_version())
+    definition.check_versions()
     print(f"{definition.name}: {len(definition.graph.steps)} steps, the graph looks good.")
     for line in definition.warnings:
         sys.stderr.write(f"{line}\n")

@@ -1,15 +1,16 @@
-"""``environment``: resolve, show, list, export, rebuild and compare the environments of steps."""
+"""``environment``: resolve, lock, show, list, export, rebuild and compare the environments of steps."""
 
 from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 from airflow_conda_flow.cli.actions import Action, add_actions
-from airflow_conda_flow.cli.package_table import difference, megabytes, package_table
+from airflow_conda_flow.cli.environment_lock import add_lock_arguments, lock_flow
+from airflow_conda_flow.cli.package_table import difference, headline, megabytes, package_table
 from airflow_conda_flow.cli.parser import (
     LOCKERS,
     READERS,
@@ -26,11 +27,12 @@ from airflow_conda_flow.environments.explicit_file import explicit_file
 from airflow_conda_flow.environments.inventory import cached_environments
 from airflow_conda_flow.environments.lock import Lock
 from airflow_conda_flow.environments.progress import open_progress
+from airflow_conda_flow.environments.spec import EnvironmentSpec
+from airflow_conda_flow.environments.step_specs import environment_specs
 from airflow_conda_flow.errors import EnvironmentFailure, SettingError
 from airflow_conda_flow.flow.decorators.base import nearest
 from airflow_conda_flow.flow.definition import FlowDefinition
 from airflow_conda_flow.records.run_record import RunRecord
-from airflow_conda_flow.runner.run_preparation import environment_specs
 from airflow_conda_flow.runner.stores import open_environments, open_settings_datastore
 from airflow_conda_flow.settings.loading import Settings
 
@@ -66,6 +68,13 @@ def add_arguments(parser: argparse.ArgumentParser, definition: FlowDefinition) -
         parser,
         [
             Action("resolve", "Resolve and lock all environments; run nothing.", one_step, _resolve, LOCKERS),
+            Action(
+                "lock",
+                "Write a lock file beside the flow, which pins all packages; or check it.",
+                add_lock_arguments,
+                _lock,
+                LOCKERS,
+            ),
             Action("show", "Show the packages of each step.", of_run, _show, LOCKERS),
             Action(
                 "list",
@@ -97,7 +106,7 @@ def execute(arguments: argparse.Namespace, definition: FlowDefinition) -> int:
     """Report a missing subcommand; argparse does so first, as a subcommand is required."""
     del definition
     parser: FlowArgumentParser = arguments.command_parser
-    parser.error("write resolve, show, list, export, rebuild or diff")
+    parser.error("write resolve, lock, show, list, export, rebuild or diff")
 
 
 @dataclass(frozen=True)
@@ -116,8 +125,13 @@ class _Stores:
     def run(self, flow: str, word: str) -> RunRecord:
         return run_of(RunCatalogue(self.datastore), flow, word)
 
-    def lock(self, step: str, spec_id: str, platform: str) -> Lock:
-        lock = self.environments.known_lock(spec_id, platform)
+    def lock(self, step: str, spec: EnvironmentSpec) -> Lock:
+        return self._known(step, spec.platform, self.environments.lock_of(spec))
+
+    def lock_of_run(self, step: str, spec_id: str, platform: str) -> Lock:
+        return self._known(step, platform, self.environments.known_lock(spec_id, platform))
+
+    def _known(self, step: str, platform: str, lock: Lock | None) -> Lock:
         if lock is None:
             raise EnvironmentFailure(
                 f"The environment of step {step} for {platform} is not resolved: it is neither in the cache "
@@ -132,14 +146,20 @@ def _resolve(arguments: argparse.Namespace, definition: FlowDefinition) -> int:
     steps = _steps(arguments, definition)
     locks = stores.environments.resolve_all({step: specs[step] for step in steps if step in specs})
     for step in steps:
-        print(_headline([step], locks.get(step)))
+        print(headline([step], locks.get(step)))
     return 0
+
+
+def _lock(arguments: argparse.Namespace, definition: FlowDefinition) -> int:
+    stores = _Stores.of(arguments)
+    platforms = _platforms(arguments, definition, stores)
+    return lock_flow(arguments, definition, stores.settings, stores.environments, platforms)
 
 
 def _show(arguments: argparse.Namespace, definition: FlowDefinition) -> int:
     locks = _locks(arguments, definition, _Stores.of(arguments))
     for steps, lock in _by_lock(locks):
-        print(_headline(steps, lock))
+        print(headline(steps, lock))
         if lock is not None:
             print(package_table(lock.packages))
         print()
@@ -191,7 +211,7 @@ def _rebuild(arguments: argparse.Namespace, definition: FlowDefinition) -> int:
     for steps, lock in _by_lock(_locks(arguments, definition, stores)):
         if lock is not None:
             prefix = stores.environments.rebuild(lock)
-            print(f"{_headline(steps, lock)}\n    rebuilt in {prefix}")
+            print(f"{headline(steps, lock)}\n    rebuilt in {prefix}")
     return 0
 
 
@@ -243,7 +263,7 @@ def _locks(
         return {step: _lock_of_run(stores, run, step) for step in steps}
     specs = environment_specs(definition, stores.settings, _platforms(arguments, definition, stores))
     return {
-        step: stores.lock(step, specs[step].id, specs[step].platform) if step in specs else None
+        step: stores.lock(step, specs[step]) if step in specs else None
         for step in _steps(arguments, definition)
     }
 
@@ -254,7 +274,9 @@ def _steps_of(run: RunRecord) -> list[str]:
 
 def _lock_of_run(stores: _Stores, run: RunRecord, step: str) -> Lock | None:
     environment = run.environment_of(step)
-    return None if environment is None else stores.lock(step, environment["id"], environment["platform"])
+    return (
+        None if environment is None else stores.lock_of_run(step, environment["id"], environment["platform"])
+    )
 
 
 def _by_lock(locks: Mapping[str, Lock | None]) -> list[tuple[list[str], Lock | None]]:
@@ -264,18 +286,6 @@ def _by_lock(locks: Mapping[str, Lock | None]) -> list[tuple[list[str], Lock | N
         # One spec has a lock for each platform.
         groups.setdefault("" if lock is None else lock.spec_id + lock.platform, ([], lock))[0].append(step)
     return list(groups.values())
-
-
-def _headline(steps: Iterable[str], lock: Lock | None) -> str:
-    names = list(steps)
-    title = f"{'Step' if len(names) == 1 else 'Steps'} {', '.join(names)}"
-    if lock is None:
-        return f"{title}: no environment of its own"
-    size = megabytes(sum(each.size for each in lock.packages))
-    return (
-        f"{title}: Python {lock.python}, {lock.platform}, {len(lock.packages)} packages, {size}, "
-        f"environment {lock.spec_id[:12]}"
-    )
 
 
 def _write(path: str | None, text: str) -> None:

@@ -18,6 +18,19 @@ def megabytes(size: int) -> str:
     return f"{size / 1e6:.1f} MB"
 
 
+def headline(steps: Iterable[str], lock: Lock | None) -> str:
+    """Line about the environment of some steps."""
+    names = list(steps)
+    title = f"{'Step' if len(names) == 1 else 'Steps'} {', '.join(names)}"
+    if lock is None:
+        return f"{title}: no environment of its own"
+    size = megabytes(sum(each.size for each in lock.packages))
+    return (
+        f"{title}: Python {lock.python}, {lock.platform}, {len(lock.packages)} packages, {size}, "
+        f"environment {lock.spec_id[:12]}"
+    )
+
+
 def package_table(packages: Iterable[LockedPackage]) -> str:
     """Table with one line per package; a star marks the packages that the step asked for."""
     rows = [_HEADINGS]

@@ -13,6 +13,7 @@ from pathlib import Path
 from types import FrameType
 from typing import Any
 
+from airflow_conda_flow.cli.exact_versions import check_versions
 from airflow_conda_flow.cli.parameter_options import add_parameter_options, parameter_values
 from airflow_conda_flow.cli.parser import RUNNERS, chosen_settings, given_decorators
 from airflow_conda_flow.cli.past_runs import open_catalogue
@@ -103,7 +104,9 @@ def start_run(
 
     Raises:
         SettingError: a file for callers cannot be written.
+        FlowDefinitionError: a version is a range, and the flow has no lock file.
     """
+    check_versions(arguments, definition, settings)
     console = Console(quiet=arguments.quiet)
     for line in definition.warnings:
         console.note(line)

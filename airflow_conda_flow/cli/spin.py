@@ -10,6 +10,7 @@ import threading
 from pathlib import Path
 from typing import Any
 
+from airflow_conda_flow.cli.exact_versions import check_versions
 from airflow_conda_flow.cli.parser import RUNNERS, FlowArgumentParser, chosen_settings
 from airflow_conda_flow.cli.past_configs import given_values, with_configs_of
 from airflow_conda_flow.cli.past_runs import latest_run, open_catalogue, run_of
@@ -74,6 +75,7 @@ def execute(arguments: argparse.Namespace, definition: FlowDefinition) -> int:
     )
     definition = with_configs_of(origin, definition, catalogue, definition.given_configs)
     definition.attach(arguments.decorators_before)  # not the default ones: Metaflow's spin has none either
+    check_versions(arguments, definition, settings)
     console = Console(quiet=arguments.quiet)
     options = SpinOptions(
         origin=origin,

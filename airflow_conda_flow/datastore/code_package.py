@@ -18,6 +18,7 @@ from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING
 
 from airflow_conda_flow.errors import CorruptData, DatastoreError, NotAsPrepared, NotInDatastore
+from airflow_conda_flow.records.lock_file import lock_file_of
 
 from . import layout
 from .atomic_file import new_file_beside, replace, write_all
@@ -69,7 +70,7 @@ class CodePackage:
 def build(
     flow_file: str | Path, exclude: Iterable[str | Path] = (), suffixes: Iterable[str] = ()
 ) -> CodePackage:
-    """Code package of a flow file: every ``.py`` file in its directory and below.
+    """Code package of a flow file: every ``.py`` file in its directory and below, and its lock file.
 
     Left out are hidden directories, ``__pycache__``, ``site-packages``, ``node_modules``, virtual
     environments, conda prefixes, tagged caches, and the directories in ``exclude``. Files whose names end in
@@ -82,6 +83,9 @@ def build(
     flow_path = Path(flow_file).absolute()
     excluded = {os.path.realpath(path) for path in exclude}
     sources = {flow_path.name: str(flow_path)}
+    lock_file = lock_file_of(str(flow_path))
+    if os.path.isfile(lock_file):  # noqa: PTH113
+        sources[PurePosixPath(lock_file).name] = lock_file
     tree = _Tree(str(flow_path.parent), excluded, (".py", *suffixes))
     sources.update(tree.sources())
     data = _zip(sources, tree)

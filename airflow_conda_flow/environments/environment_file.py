@@ -1,7 +1,7 @@
 """Reads files that describe an environment: ``environment.yml``, explicit spec files, ``pixi.lock``.
 
-An ``environment.yml`` is solved like a decorator's libraries, so every version in it must be exact. The other
-two are complete lists of packages by URL, which are not solved.
+An ``environment.yml`` is solved like a decorator's libraries, so every version in it must be exact, unless
+the flow has a lock file. The other two are complete lists of packages by URL, which are not solved.
 """
 
 from __future__ import annotations
@@ -18,6 +18,9 @@ from airflow_conda_flow.flow.parameters.bounded import OutOfBounds, within_bound
 _DEPENDENCY = re.compile(
     r"^(?P<name>([\w.:/+-]+::)?[\w][\w.-]*?)\s*(==?|\s)\s*(?P<version>\d[\w.!+]*)(?P<build>\s*=\s*\S+)?$"
 )
+_RANGE = re.compile(
+    r"^(?P<name>([\w.:/+-]+::)?[\w][\w.-]*?)\s*(?P<range>([<>=!~\s][\s\w.!+*<>=~,|]*)?)$", re.ASCII
+)
 _PYTHON_FILE = re.compile(r"^python-(\d+\.\d+\.\d+[a-z0-9]*)-[^-]+\.(conda|tar\.bz2)$")
 _HASH = re.compile(r"^(?:sha256:)?([0-9a-f]{64})$|^(?:md5:)?([0-9a-f]{32})$")
 
@@ -28,9 +31,9 @@ class EnvironmentFile:
 
     Attributes:
         python: version of Python; empty if an ``environment.yml`` names none.
-        libraries: exact versions by name.
+        libraries: versions by name.
         channels: in order of preference; empty if the file names none.
-        pypi: exact versions of PyPI packages by name.
+        pypi: versions of PyPI packages by name.
         pinned: all packages, if the file is a complete list; else empty.
     """
 
@@ -41,8 +44,16 @@ class EnvironmentFile:
     pinned: tuple[PinnedUrl, ...] = ()
 
 
-def read_environment_file(path: str | Path, platform: str) -> EnvironmentFile:
+def read_environment_file(
+    path: str | Path, platform: str, lock_command: str | None = None
+) -> EnvironmentFile:
     """Contents of a file that describes an environment for a platform.
+
+    Args:
+        path: the file.
+        platform: conda platform.
+        lock_command: the command that writes the flow's lock file, if ranges are refused because it has none;
+            None allows ranges.
 
     A file with the line ``@EXPLICIT`` is an explicit spec file, any other whose name ends in ``.lock`` a
     ``pixi.lock``, and any other an ``environment.yml``.
@@ -65,7 +76,7 @@ def read_environment_file(path: str | Path, platform: str) -> EnvironmentFile:
 
         pinned = read_pixi_lock(path, platform)
         return EnvironmentFile(python=_python_of(path, pinned), pinned=pinned)
-    return _EnvironmentYml(path, text).read()
+    return _EnvironmentYml(path, text, lock_command).read()
 
 
 class _EnvironmentYml:
@@ -74,9 +85,10 @@ class _EnvironmentYml:
     https://docs.conda.io/projects/conda/en/stable/user-guide/tasks/manage-environments.html
     """
 
-    def __init__(self, path: Path, text: str) -> None:
+    def __init__(self, path: Path, text: str, lock_command: str | None) -> None:
         self._path = path
         self._text = text
+        self._lock_command = lock_command
 
     def read(self) -> EnvironmentFile:
         import yaml  # noqa: PLC0415 - only where a flow names such a file
@@ -116,12 +128,8 @@ class _EnvironmentYml:
         if text == "pip":
             return {"pip": ""}
         match = _DEPENDENCY.match(str(text).strip())
-        if match is None or match["version"].endswith((".*", "*")):
-            name = re.split(r"[<>=!~\s\[]", str(text), maxsplit=1)[0]
-            self._fail(
-                f"{text!r} is not pinned to exactly one version. Write {name}=1.2.3.",
-                str(text),
-            )
+        if match is None:
+            return self._range(str(text))
         if match["build"]:
             self._fail(
                 f"{text!r} pins a build, which is another one on every platform. Leave it out, or name an "
@@ -129,8 +137,29 @@ class _EnvironmentYml:
                 str(text),
             )
         if match["name"].lower() == "python" and match["version"].count(".") != 2:  # noqa: PLR2004 - x.y.z
-            self._fail(f"{text!r}: write all three numbers of Python's version.", str(text))
-        return {match["name"].lower() if "::" not in match["name"] else match["name"]: match["version"]}
+            self._check_range(str(text), "python=3.11.7, with all three numbers")
+        return {_lower(match["name"]): match["version"]}
+
+    def _range(self, text: str) -> dict[str, str]:
+        name = re.split(r"[<>=!~\s\[]", text.strip(), maxsplit=1)[0]
+        self._check_range(text, f"{name}=VERSION")
+        match = _RANGE.match(text.strip())
+        if match is None:
+            self._fail(f"{text!r} is no dependency. Write such as {name or 'numpy'} >=1.2,<2.", text)
+        if re.search(r"[\w*]\s+[\w*]", match["range"].strip()):
+            self._fail(f"{text!r} pins a build, which is another one on every platform. Leave it out.", text)
+        version = "".join(match["range"].split())
+        # conda's fuzzy operator: =1.2 means 1.2 and all versions that begin with it
+        return {_lower(match["name"]): version[1:] if re.match("=[^=]", version) else version}
+
+    def _check_range(self, text: str, exact: str) -> None:
+        """Raise unless ranges are allowed."""
+        if self._lock_command is not None:
+            self._fail(
+                f"{text!r} is not pinned to exactly one version. Write {exact}, or keep the range and pin "
+                f"it in a lock file: {self._lock_command}.",
+                text,
+            )
 
     def _requirement(self, text: Any) -> dict[str, str]:
         from packaging.requirements import InvalidRequirement, Requirement  # noqa: PLC0415 - see above
@@ -140,22 +169,25 @@ class _EnvironmentYml:
         except InvalidRequirement:
             self._fail(f"{text!r} is no requirement. Write name==1.2.3.", str(text))
         specifier = next(iter(requirement.specifier), None)
+        extras = f"[{','.join(sorted(requirement.extras))}]" if requirement.extras else ""
         if (
             specifier is None
             or len(requirement.specifier) > 1
             or specifier.operator != "=="
             or "*" in specifier.version
         ):
-            self._fail(
-                f"{text!r} is not pinned to exactly one version. Write {requirement.name}==1.2.3.", str(text)
-            )
-        extras = f"[{','.join(sorted(requirement.extras))}]" if requirement.extras else ""
+            self._check_range(str(text), f"{requirement.name}==VERSION")
+            return {requirement.name + extras: str(requirement.specifier)}
         return {requirement.name + extras: specifier.version}
 
     def _fail(self, message: str, text: str) -> NoReturn:
         lines = self._text.splitlines()
         line = next((n for n, each in enumerate(lines, 1) if text and text in each), None)
         raise FlowDefinitionError(message, str(self._path), line)
+
+
+def _lower(name: str) -> str:
+    return name if "::" in name else name.lower()
 
 
 class _Explicit:

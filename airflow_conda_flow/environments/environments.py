@@ -11,6 +11,7 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
+from types import MappingProxyType
 from typing import TYPE_CHECKING, TypeVar
 
 from airflow_conda_flow.datastore import layout
@@ -23,7 +24,7 @@ from airflow_conda_flow.datastore.storage import Storage
 from airflow_conda_flow.environments.bytecode import compile_modules
 from airflow_conda_flow.environments.credentials import Credentials
 from airflow_conda_flow.environments.file_mutex import held
-from airflow_conda_flow.environments.lock import Lock
+from airflow_conda_flow.environments.lock import Lock, LockedPackage
 from airflow_conda_flow.environments.packages import PackageStore, discard
 from airflow_conda_flow.environments.packed import (
     CONTAINER_CACHE,
@@ -104,8 +105,9 @@ class Environments:
     def resolve_all(self, specs: Mapping[str, EnvironmentSpec]) -> dict[str, Lock]:
         """Locks of all specs, by label.
 
-        A spec without a published lock is solved, its packages are fetched and mirrored to the datastore, and
-        the lock is published.
+        The packages of a spec are those of the lock file beside the flow, if there is one, else those of the
+        published lock. A spec that has neither is solved. Its packages are fetched and mirrored to the
+        datastore, and the lock is published; so is one of a lock file that is not published yet.
 
         Args:
             specs: by label: the names of steps, by which messages name them.
@@ -121,8 +123,12 @@ class Environments:
         for label, spec in specs.items():
             labels.setdefault(spec.id, []).append(label)
         unique = {spec.id: spec for spec in specs.values()}
-        known = _side_by_side(lambda spec: self._known_lock(spec.id, spec.platform), unique.values())
+        known = _side_by_side(self._published_lock, unique.values())
         by_id = {lock.spec_id: lock for lock in known if lock is not None}
+        committed = [spec.locked for key, spec in unique.items() if spec.locked and key not in by_id]
+        if committed:
+            self._check_cache_dir()
+            by_id.update({lock.spec_id: lock for lock in self._publish(committed)})
         unsolved = {_label(labels[key]): spec for key, spec in unique.items() if key not in by_id}
         if unsolved:
             self._check_cache_dir()
@@ -218,6 +224,27 @@ class Environments:
         """Lock of an environment, None if it was never resolved."""
         return self._known_lock(spec_id, platform)
 
+    def lock_of(self, spec: EnvironmentSpec) -> Lock | None:
+        """Lock of a spec: of the lock file beside the flow, else the published one; None without either."""
+        return spec.locked or self._known_lock(spec.id, spec.platform)
+
+    def solve(
+        self,
+        specs: Mapping[str, EnvironmentSpec],
+        preferred: Mapping[str, Sequence[LockedPackage]] = MappingProxyType({}),
+    ) -> dict[str, Lock]:
+        """Locks of all specs, by label, solved now; nothing is published, and no published lock is looked at.
+
+        Args:
+            specs: by label: the names of steps, by which messages name them.
+            preferred: by label: packages that a solve keeps where it can.
+
+        Raises:
+            EnvironmentFailure: as ``resolve_all``.
+        """
+        self._check_cache_dir()
+        return self._solved(specs, preferred)
+
     def rebuild(self, lock: Lock) -> Path:
         """Delete the prefix of a lock and make it again, from archives that are verified again.
 
@@ -238,6 +265,23 @@ class Environments:
         return self._cache_dir / "prefixes" / _prefix_name(lock)
 
     # Locks.
+
+    def _published_lock(self, spec: EnvironmentSpec) -> Lock | None:
+        """The published lock of a spec; None if the lock file beside the flow has other packages."""
+        try:
+            lock = self._known_lock(spec.id, spec.platform)
+        except DamagedDocument:
+            if spec.locked is None:
+                raise
+            return None  # it is published again
+        if lock is None or spec.locked is None or lock == spec.locked:
+            return lock
+        where = self._storage.url if self._storage else self._cache_dir
+        self._progress.say(
+            f"    The lock {spec.id[:12]} in {where} is not that of the lock file beside the flow; "
+            "replacing it."
+        )
+        return None
 
     def _known_lock(self, spec_id: str, platform: str, sha256: str | None = None) -> Lock | None:
         """The published lock, or None. Published locks never change, so a local copy is used if there is one.
@@ -284,22 +328,31 @@ class Environments:
         return Lock.from_bytes(data, name, spec_id, platform)
 
     def _solve(self, specs: Mapping[str, EnvironmentSpec]) -> dict[str, Lock]:
+        return {lock.spec_id: lock for lock in self._publish(list(self._solved(specs, {}).values()))}
+
+    def _solved(
+        self, specs: Mapping[str, EnvironmentSpec], preferred: Mapping[str, Sequence[LockedPackage]]
+    ) -> dict[str, Lock]:
         for label, spec in specs.items():
             self._progress.say(f"Resolving the environment of {label}: {_described(spec)}")
         pinned = {label: spec for label, spec in specs.items() if spec.pinned}
         free = {label: spec for label, spec in specs.items() if not spec.pinned}
         locks = {label: lock_of_pinned(spec, self._packages) for label, spec in pinned.items()}
         if free:
-            locks.update(make_solver(self._resolver, self._cache_dir, self._credentials).solve(free))
-        whole = [self._with_pypi(label, spec, locks[label]) for label, spec in specs.items()]
-        return {lock.spec_id: lock for lock in self._publish(whole)}
+            solver = make_solver(self._resolver, self._cache_dir, self._credentials)
+            locks.update(solver.solve(free, preferred))
+        return {
+            label: self._with_pypi(label, spec, locks[label], preferred.get(label, ()))
+            for label, spec in specs.items()
+        }
 
-    def _with_pypi(self, label: str, spec: EnvironmentSpec, lock: Lock) -> Lock:
+    @staticmethod
+    def _with_pypi(label: str, spec: EnvironmentSpec, lock: Lock, preferred: Sequence[LockedPackage]) -> Lock:
         if not spec.pypi:
             return lock
         from airflow_conda_flow.environments.solve.pypi import resolve_pypi  # noqa: PLC0415 - seldom used
 
-        return replace(lock, packages=(*lock.packages, *resolve_pypi(label, spec, lock.packages)))
+        return replace(lock, packages=(*lock.packages, *resolve_pypi(label, spec, lock.packages, preferred)))
 
     def _publish(self, locks: Sequence[Lock]) -> list[Lock]:
         """Fetch and mirror the packages, then publish the locks; returns the locks that won.
@@ -314,7 +367,11 @@ class Environments:
     def _publish_lock(self, lock: Lock) -> Lock:
         key = layout.lock(lock.platform, lock.spec_id)
         storage = self._storage or self._local
-        data = publish_once(storage, key, lock.to_bytes())
+        data = lock.to_bytes()
+        if lock == Lock.of_packages(lock.platform, lock.packages):  # its name says what it holds
+            storage.write_bytes(key, data)
+        else:
+            data = publish_once(storage, key, data)
         published = self._lock(data, storage, key, lock.spec_id, lock.platform)
         if self._storage is not None:
             self._local.write_bytes(self._copy_key(key), data)
@@ -484,7 +541,8 @@ def _described(spec: EnvironmentSpec) -> str:
     if spec.pinned:
         return f"{len(spec.pinned)} packages of a list"
     stated = [f"Python {spec.python}", *(f"{name} {version}" for name, version in spec.libraries.items())]
-    stated.extend(f"{name} {version} from PyPI" for name, version in spec.pypi.items())
+    stated = [each.rstrip() for each in stated]
+    stated.extend(f"{name} {version}".rstrip() + " from PyPI" for name, version in spec.pypi.items())
     return ", ".join(stated)
 
 

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import re
+from collections.abc import Iterable
 from dataclasses import asdict, dataclass, field
 from functools import cached_property
 from urllib.parse import unquote
@@ -103,7 +105,7 @@ class Lock:
     """The packages of one environment.
 
     Attributes:
-        spec_id: id of the spec that was solved.
+        spec_id: id of the spec that was solved; of a lock file's packages, their own digest.
         platform: conda platform of the environment.
         packages: the packages that the spec names, and their dependencies.
         sha256: SHA-256 of the stored bytes, in hex; empty before it is stored.
@@ -113,6 +115,14 @@ class Lock:
     platform: str
     packages: tuple[LockedPackage, ...]
     sha256: str = field(default="", compare=False)
+
+    @classmethod
+    def of_packages(cls, platform: str, packages: Iterable[LockedPackage]) -> Lock:
+        """Lock whose id is the digest of all that it says about its packages."""
+        ordered = sorted(packages, key=lambda each: (each.name, each.kind))
+        content = {"platform": platform, "locked": [asdict(each) for each in ordered]}
+        text = json.dumps(content, sort_keys=True, separators=(",", ":"), ensure_ascii=True)
+        return cls(hashlib.sha256(text.encode("ascii")).hexdigest(), platform, tuple(ordered))
 
     def to_bytes(self) -> bytes:
         """The lock as canonical JSON: the same packages in any order give the same bytes."""

@@ -14,6 +14,8 @@ _PLATFORMS = {
     ("darwin", "x86_64"): "osx-64",
     ("darwin", "arm64"): "osx-arm64",
 }
+PLATFORMS = tuple(_PLATFORMS.values())
+"""Conda platforms that steps can run on."""
 
 
 def current_platform() -> str:

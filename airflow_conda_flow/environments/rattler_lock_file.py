@@ -1,16 +1,26 @@
-"""Reads and writes ``pixi.lock`` files, with py-rattler."""
+"""Reads and writes pixi's lock files, with py-rattler.
+
+https://pixi.sh/latest/workspace/lockfile/
+"""
 
 from __future__ import annotations
 
+import tempfile
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import rattler
+import yaml
 from rattler import CondaLockedBinaryPackage, PypiLockedPackage
 
-from airflow_conda_flow.environments.lock import Lock
+from airflow_conda_flow.environments.lock import Lock, LockedPackage
 from airflow_conda_flow.environments.rattler_record import rattler_record
+from airflow_conda_flow.environments.solve.pinned import pypi_package
 from airflow_conda_flow.environments.spec import PinnedUrl
 from airflow_conda_flow.errors import EnvironmentFailure, FlowDefinitionError
+
+_DUMPER = getattr(yaml, "CSafeDumper", yaml.SafeDumper)
 
 
 def read_pixi_lock(path: Path, platform: str) -> tuple[PinnedUrl, ...]:
@@ -21,7 +31,7 @@ def read_pixi_lock(path: Path, platform: str) -> tuple[PinnedUrl, ...]:
             that is no archive with a sha256.
     """
     try:
-        environment = rattler.LockFile.from_path(path).default_environment()
+        environment = rattler.LockFile.from_path(path).environment("default")
     except Exception as error:  # py-rattler raises plain exceptions here
         raise FlowDefinitionError(f"It is no pixi.lock that can be read: {error}.", str(path)) from error
     platforms = {} if environment is None else {str(each.name): each for each in environment.platforms()}
@@ -36,40 +46,115 @@ def read_pixi_lock(path: Path, platform: str) -> tuple[PinnedUrl, ...]:
     return tuple(_pinned(each, path) for each in packages)
 
 
+def read_pixi_packages(path: Path) -> dict[str, dict[str, tuple[LockedPackage, ...]]]:
+    """Packages by environment and platform; none of them is ``stated``.
+
+    Raises:
+        FlowDefinitionError: a package is no archive with a sha256.
+        Exception: as py-rattler raises it, if the file is no lock file.
+    """
+    return {
+        name: {
+            str(platform): tuple(_locked(each, path) for each in environment.packages(platform) or ())
+            for platform in environment.platforms()
+        }
+        for name, environment in rattler.LockFile.from_path(path).environments()
+    }
+
+
+def pixi_document(environments: Mapping[str, tuple[Sequence[str], Iterable[Lock]]]) -> dict[str, Any]:
+    """Content of a lock file.
+
+    Args:
+        environments: by name: the URLs of the channels, and one lock for each platform.
+    """
+    names = sorted({lock.platform for _, locks in environments.values() for lock in locks})
+    platforms = {name: rattler.LockPlatform(name) for name in names}
+    file = rattler.LockFile(list(platforms.values()))
+    wheels: dict[str, str] = {}
+    for name, (channels, locks) in environments.items():
+        file.set_channels(name, [rattler.LockChannel(each) for each in channels])
+        for lock in locks:
+            platform = platforms[lock.platform]
+            for package in lock.packages:
+                url = package.url
+                if package.kind == "conda":
+                    file.add_conda_package(name, platform, rattler_record(package, url))
+                else:
+                    url = url.split("#", maxsplit=1)[0]
+                    wheels[url] = package.sha256
+                    file.add_pypi_package(name, platform, package.name, package.version, url)
+    with tempfile.TemporaryDirectory(prefix="airflow-conda-flow-") as folder:
+        path = Path(folder, "pixi.lock")
+        file.to_path(path)
+        document: dict[str, Any] = yaml.safe_load(path.read_bytes())
+    # py-rattler cannot be given the hash of a wheel, which the format has.
+    for package in document["packages"]:
+        if "pypi" in package:
+            package["sha256"] = wheels[package["pypi"]]
+    return document
+
+
+def pixi_text(document: Mapping[str, Any]) -> str:
+    """The document as YAML, in the layout that pixi gives it."""
+    text: str = yaml.dump(dict(document), Dumper=_DUMPER, sort_keys=False, allow_unicode=True, width=10_000)
+    return text
+
+
 def write_pixi_lock(lock: Lock, path: Path) -> None:
     """Write a lock as the default environment of a ``pixi.lock``.
 
     Raises:
-        EnvironmentFailure: the file cannot be written, or the lock has PyPI packages, for which
-            py-rattler cannot write hashes.
+        EnvironmentFailure: the file cannot be written.
     """
-    wheels = [each.name for each in lock.packages if each.kind != "conda"]
-    if wheels:
-        raise EnvironmentFailure(
-            f"A pixi.lock of PyPI packages would have no hashes for them: {', '.join(wheels)}. "
-            "Export as explicit, which names them with hashes for pip."
-        )
-    platform = rattler.LockPlatform(lock.platform)
-    file = rattler.LockFile([platform])
-    channels = dict.fromkeys(each.channel for each in lock.packages)
-    file.set_channels("default", [rattler.LockChannel(each) for each in channels])
-    for package in lock.packages:
-        file.add_conda_package("default", platform, rattler_record(package, package.url))
+    channels = dict.fromkeys(each.channel for each in lock.packages if each.channel)
     try:
-        file.to_path(path)
-    except Exception as error:  # py-rattler raises plain exceptions here
+        path.write_text(pixi_text(pixi_document({"default": (list(channels), [lock])})), encoding="utf-8")
+    except OSError as error:
         raise EnvironmentFailure(f"{path} cannot be written: {error}.") from error
+
+
+def _locked(package: rattler.LockedPackage, path: Path) -> LockedPackage:
+    pinned = _pinned(package, path)
+    if isinstance(package, PypiLockedPackage):
+        return pypi_package(package.name, package.version, pinned.url, pinned.sha256, 0, stated=False)
+    assert isinstance(package, CondaLockedBinaryPackage)  # noqa: S101 - ``_pinned`` refuses others
+    record = package.repo_data_record()
+    kind = "python" if record.noarch.python else "generic" if record.noarch.generic else None
+    return LockedPackage(
+        name=record.name.normalized,
+        version=str(record.version),
+        build=str(record.build),
+        build_number=record.build_number,
+        subdir=str(record.subdir),
+        url=pinned.url,
+        sha256=pinned.sha256,
+        size=record.size or 0,
+        channel=(record.channel or "").rstrip("/"),
+        depends=tuple(record.depends),
+        noarch=kind,
+        python_site_packages_path=record.python_site_packages_path,
+        stated=False,
+    )
 
 
 def _pinned(package: rattler.LockedPackage, path: Path) -> PinnedUrl:
     location = str(package.location)
-    hashes = package.hashes
-    if isinstance(package, (CondaLockedBinaryPackage, PypiLockedPackage)) and hashes and hashes.sha256:
+    sha256 = _sha256(package)
+    if isinstance(package, (CondaLockedBinaryPackage, PypiLockedPackage)) and sha256:
         url = location if "://" in location else (path.parent / location).absolute().as_uri()
-        if isinstance(package, CondaLockedBinaryPackage) or url.endswith(".whl"):
-            return PinnedUrl(url, sha256=hashes.sha256.hex())
+        if isinstance(package, CondaLockedBinaryPackage) or PinnedUrl(url).is_wheel:
+            return PinnedUrl(url, sha256=sha256)
     raise FlowDefinitionError(
         f"It names {location}, which is no archive with a sha256. Packages that are built from source "
         "cannot be taken; publish them to a channel or an index.",
         str(path),
     )
+
+
+def _sha256(package: rattler.LockedPackage) -> str:
+    try:
+        digest = package.hashes and package.hashes.sha256
+    except AttributeError:  # py-rattler 0.28 fails so for a package without hashes
+        return ""
+    return digest.hex() if digest else ""

@@ -1,64 +1,123 @@
-"""Builds the ``EnvironmentSpec`` of a step from its decorators, its environment file and the settings."""
+"""What a flow asks of the environment of a step, and the spec that it becomes with the settings."""
 
 from __future__ import annotations
 
+import hashlib
+import json
 from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import Any
 
 from airflow_conda_flow.environments.channels import public_channel
 from airflow_conda_flow.environments.environment_file import EnvironmentFile, read_environment_file
-from airflow_conda_flow.environments.spec import EnvironmentSpec
+from airflow_conda_flow.environments.lock import Lock
+from airflow_conda_flow.environments.spec import EnvironmentSpec, PinnedUrl, python_range
 from airflow_conda_flow.environments.virtual_packages import declared_virtual_packages
 from airflow_conda_flow.errors import FlowDefinitionError
 from airflow_conda_flow.settings.loading import Settings
 
 
-def requested_spec(
-    step: str, wanted: Mapping[str, Any], settings: Settings, platform: str, place: tuple[str, int]
-) -> EnvironmentSpec:
-    """Spec of one step's environment. Decorators take precedence over the environment file.
+@dataclass(frozen=True)
+class EnvironmentRequest:
+    """What decorators and environment files say about one environment; nothing of it comes from settings.
+
+    Attributes:
+        python: version of Python, or a range; empty if the flow names none.
+        libraries: versions, or ranges, by name.
+        pypi: versions, or ranges, of PyPI packages by name.
+        channels: of an ``environment.yml``; empty if those of the settings apply.
+        pinned: a complete list of packages; else empty.
+    """
+
+    python: str = ""
+    libraries: Mapping[str, str] = field(default_factory=dict)
+    pypi: Mapping[str, str] = field(default_factory=dict)
+    channels: tuple[str, ...] = ()
+    pinned: tuple[PinnedUrl, ...] = ()
+
+    def to_dict(self) -> dict[str, Any]:
+        """The request as plain data without what is empty; equal requests are equal data."""
+        content: dict[str, Any] = {
+            "python": self.python,
+            "libraries": dict(sorted(self.libraries.items())),
+            "pypi": dict(sorted(self.pypi.items())),
+            "channels": list(self.channels),
+        }
+        if self.pinned:
+            urls = sorted([each.url, each.sha256, each.md5] for each in self.pinned)
+            content["list"] = hashlib.sha256(json.dumps(urls).encode()).hexdigest()
+        return {key: value for key, value in content.items() if value}
+
+    def spec(
+        self, settings: Settings, platform: str, default_python: str, locked: Lock | None = None
+    ) -> EnvironmentSpec:
+        """The spec for a platform.
+
+        Args:
+            settings: channels and virtual packages.
+            platform: conda platform.
+            default_python: version of Python if the flow names none.
+            locked: the packages that the flow's lock file has for it.
+        """
+        channels = () if self.pinned else self.channels or settings.channels
+        return EnvironmentSpec(
+            python=locked.python if locked else python_range(self.python or default_python),
+            libraries=dict(sorted(self.libraries.items())),
+            channels=tuple(public_channel(each) for each in channels),
+            platform=platform,
+            pypi=dict(sorted(self.pypi.items())),
+            virtual_packages=declared_virtual_packages(platform, settings),
+            pinned=self.pinned,
+            locked=locked,
+        )
+
+
+def environment_request(
+    step: str,
+    wanted: Mapping[str, Any],
+    platform: str,
+    place: tuple[str, int],
+    lock_command: str | None = None,
+) -> EnvironmentRequest:
+    """Request of one step. Decorators take precedence over the environment file.
 
     Args:
         step: the step's name.
-        wanted: the merged decorators, from ``flow.conda_decorators.merge``.
-        settings: channels and virtual packages.
+        wanted: the merged decorators, from ``flow.decorators.conda.merge``.
         platform: conda platform that the step runs on.
         place: file and line of the step, for messages.
+        lock_command: the same as for ``read_environment_file``.
 
     Raises:
         FlowDefinitionError: the environment file is wrong, or it is a complete list and the decorators add
             packages or ask for another Python.
     """
-    file = None if wanted["file"] is None else read_environment_file(wanted["file"], platform)
+    file = None if wanted["file"] is None else read_environment_file(wanted["file"], platform, lock_command)
     if file is not None and file.pinned:
-        return _complete(step, wanted, file, settings, platform, place)
-    libraries, pypi, channels = dict(wanted["libraries"]), dict(wanted["pypi"]), settings.channels
-    python = wanted["python"]
+        return _complete(step, wanted, file, place)
+    libraries, pypi = dict(wanted["libraries"]), dict(wanted["pypi"])
+    channels: tuple[str, ...] = ()
+    python = wanted["python"] if wanted["python_stated"] else ""
     if file is not None:
         stated = {name.rpartition("::")[2].lower() for name in libraries}
         libraries.update({n: v for n, v in file.libraries.items() if n.rpartition("::")[2] not in stated})
         pypi = {**file.pypi, **pypi}
-        channels = file.channels or channels
-        if file.python and not wanted["python_stated"]:
-            python = file.python
-    return EnvironmentSpec(
-        python=python,
-        libraries=dict(sorted(libraries.items())),
-        channels=tuple(public_channel(each) for each in channels),
-        platform=platform,
-        pypi=dict(sorted(pypi.items())),
-        virtual_packages=declared_virtual_packages(platform, settings),
-    )
+        channels = tuple(public_channel(each) for each in file.channels)
+        python = python or file.python
+    return EnvironmentRequest(python, libraries, pypi, channels)
+
+
+def requested_spec(
+    step: str, wanted: Mapping[str, Any], settings: Settings, platform: str, place: tuple[str, int]
+) -> EnvironmentSpec:
+    """Spec of one step's environment without a lock file; arguments and errors as ``environment_request``."""
+    request = environment_request(step, wanted, platform, place, "python FLOW environment lock")
+    return request.spec(settings, platform, wanted["python"])
 
 
 def _complete(
-    step: str,
-    wanted: Mapping[str, Any],
-    file: EnvironmentFile,
-    settings: Settings,
-    platform: str,
-    place: tuple[str, int],
-) -> EnvironmentSpec:
+    step: str, wanted: Mapping[str, Any], file: EnvironmentFile, place: tuple[str, int]
+) -> EnvironmentRequest:
     added = [*wanted["libraries"], *wanted["pypi"]]
     if added:
         raise FlowDefinitionError(
@@ -73,11 +132,4 @@ def _complete(
             f"{file.python}. Leave python= out.",
             *place,
         )
-    return EnvironmentSpec(
-        python=file.python,
-        libraries={},
-        channels=(),
-        platform=platform,
-        virtual_packages=declared_virtual_packages(platform, settings),
-        pinned=file.pinned,
-    )
+    return EnvironmentRequest(file.python, pinned=file.pinned)

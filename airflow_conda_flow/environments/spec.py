@@ -4,9 +4,16 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
+
+from airflow_conda_flow.environments.lock import Lock
+
+_EXACT = re.compile(r"(\d+!)?[\w.+-]+")
+_AROUND = re.compile(r"\s*([<>=!~,|]+)\s*")
+_MINOR = re.compile(r"\d+\.\d+")
 
 
 @dataclass(frozen=True)
@@ -31,16 +38,19 @@ class PinnedUrl:
 
 @dataclass(frozen=True)
 class EnvironmentSpec:
-    """Requirements of an environment: Python, pinned libraries, channels and platform.
+    """Requirements of an environment: Python, libraries, channels and platform.
+
+    Versions are exact. Only where a lock file pins the packages, or is about to, may they be ranges.
 
     Attributes:
         python: version of Python, such as ``3.11.7``.
-        libraries: exact versions by name; ``channel::name`` takes a library from one channel.
+        libraries: versions by name; ``channel::name`` takes a library from one channel.
         channels: names, URLs or directories, in order of preference.
         platform: conda platform, such as ``linux-64``.
-        pypi: exact versions of PyPI packages by name, with extras in brackets.
+        pypi: versions of PyPI packages by name, with extras in brackets.
         virtual_packages: declared properties of the machine: versions by name, such as ``__glibc``.
         pinned: a complete list of packages, which is not solved; else empty.
+        locked: the packages that the lock file beside the flow has for it; None without a lock file.
     """
 
     python: str
@@ -50,16 +60,22 @@ class EnvironmentSpec:
     pypi: Mapping[str, str] = field(default_factory=dict, hash=False)
     virtual_packages: Mapping[str, str] = field(default_factory=dict, hash=False)
     pinned: tuple[PinnedUrl, ...] = ()
+    locked: Lock | None = field(default=None, hash=False)
 
     @cached_property
     def id(self) -> str:
         """Hex SHA-256 of the canonical JSON of the spec: the same on every machine and in every version.
+
+        With a lock file it is that of the locked packages instead: one range may be locked in many ways, and
+        each is an environment of its own.
 
         >>> a = EnvironmentSpec("3.11.7", {"b": "1", "a": "2"}, ("conda-forge",), "linux-64")
         >>> b = EnvironmentSpec("3.11.7", {"a": "2", "b": "1"}, ("conda-forge",), "linux-64")
         >>> a.id == b.id
         True
         """
+        if self.locked is not None:
+            return self.locked.spec_id
         content: dict[str, object] = {
             "python": self.python,
             "libraries": dict(self.libraries),
@@ -74,3 +90,33 @@ class EnvironmentSpec:
             content["pinned"] = sorted([each.url, each.sha256, each.md5] for each in self.pinned)
         text = json.dumps(content, sort_keys=True, separators=(",", ":"), ensure_ascii=True)
         return hashlib.sha256(text.encode("ascii")).hexdigest()
+
+
+def is_exact(version: str) -> bool:
+    """Whether a version is exactly one, and no range.
+
+    >>> is_exact("1!2.0+local"), is_exact("1.*"), is_exact("")
+    (True, False, False)
+    """
+    return _EXACT.fullmatch(version) is not None
+
+
+def constraint(version: str) -> str:
+    """The version as a solver takes it behind a package's name; empty for any version.
+
+    >>> constraint("1.2"), constraint(">=1, <2"), constraint("*")
+    ('==1.2', '>=1,<2', '')
+    """
+    if is_exact(version):
+        return f"=={version}"
+    text = _AROUND.sub(r"\1", version.strip())
+    return "" if text == "*" else text
+
+
+def python_range(version: str) -> str:
+    """The version of Python; two numbers alone mean all versions that begin with them, as conda reads them.
+
+    >>> python_range("3.11"), python_range("3.11.7")
+    ('3.11.*', '3.11.7')
+    """
+    return f"{version}.*" if _MINOR.fullmatch(version) else version

@@ -8,7 +8,11 @@ from airflow_conda_flow.flow.constants import is_plain
 from airflow_conda_flow.flow.current_run import current
 from airflow_conda_flow.flow.decorators.attached import attached_decorators, check_attached
 from airflow_conda_flow.flow.decorators.card import CardDecorator
-from airflow_conda_flow.flow.decorators.environment_spec import declares_conda, step_environments
+from airflow_conda_flow.flow.decorators.environment_spec import (
+    check_versions,
+    declares_conda,
+    step_environments,
+)
 from airflow_conda_flow.flow.decorators.project import project_values
 from airflow_conda_flow.flow.decorators.step import is_step
 from airflow_conda_flow.flow.decorators.trigger import TriggerDecorator, TriggerOnFinishDecorator
@@ -26,7 +30,7 @@ from airflow_conda_flow.flow.username import username
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Container, Mapping, Sequence
+    from collections.abc import Callable, Container, Mapping, Sequence
     from typing import Any
 
     from airflow_conda_flow.flow.decorators.attached import Attached
@@ -224,6 +228,10 @@ class FlowDefinition:
     def step_environments(self, default_python: str) -> "dict[str, Any]":
         """Environment of every step; see ``environment_spec.step_environments``."""
         return step_environments(self._completed(), default_python)
+
+    def check_versions(self, propose: "Callable[[str, str], str | None] | None" = None) -> None:
+        """Raise if a version is a range without a lock file; see ``environment_spec.check_versions``."""
+        check_versions(self._completed(), self.file, propose)
 
     def added_parameter_values(self, known: "Container[str]", user_name: str = "") -> "dict[str, Any]":
         """Defaults of the parameters that a resumed run did not have, by attribute.

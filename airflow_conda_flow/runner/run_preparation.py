@@ -17,8 +17,8 @@ from airflow_conda_flow.datastore.tags import checked_tags, origin_tags
 from airflow_conda_flow.environments.environments import Environments
 from airflow_conda_flow.environments.lock import Lock
 from airflow_conda_flow.environments.packed import PackedEnvironment
-from airflow_conda_flow.environments.requested import requested_spec
 from airflow_conda_flow.environments.spec import EnvironmentSpec
+from airflow_conda_flow.environments.step_specs import environment_specs
 from airflow_conda_flow.errors import DamagedDocument, NotInDatastore
 from airflow_conda_flow.flow.constants import flow_constants
 from airflow_conda_flow.flow.definition import FlowDefinition
@@ -183,29 +183,6 @@ def first_attempt(storage: Storage, flow: str, run_id: str, *, is_new: bool) -> 
     manifests = (PurePosixPath(key) for key in storage.list_keys(layout.run_folder(flow, run_id)))
     attempts = (int(key.stem) for key in manifests if key.suffix == ".json" and key.stem.isdigit())
     return max(attempts, default=-1) + 1
-
-
-def environment_specs(
-    definition: FlowDefinition, settings: Settings, platforms: Mapping[str, str]
-) -> dict[str, EnvironmentSpec]:
-    """Environment spec by step; a step without an environment of its own is absent.
-
-    Args:
-        definition: the flow.
-        settings: channels, virtual packages and other settings in force.
-        platforms: the conda platform of every step.
-    """
-    wanted = definition.step_environments(platform.python_version())
-    return {
-        step: requested_spec(step, each, settings, platforms[step], _place(definition, step))
-        for step, each in wanted.items()
-        if each is not None
-    }
-
-
-def _place(definition: FlowDefinition, step: str) -> tuple[str, int]:
-    node = definition.graph.steps[step]
-    return node.file or definition.file, node.line
 
 
 def _pickle_protocols(definition: FlowDefinition, specs: Mapping[str, EnvironmentSpec]) -> dict[str, int]:

@@ -97,6 +97,8 @@ def compile_dag(
     except SettingError as error:
         message = f"{definition.name}.dag(decorators=...): {error}"
         raise FlowDefinitionError(message, *_dag_line(definition)) from None
+    if environment == "conda":
+        definition.check_versions()
     project = _take_project(definition, branch, production=production)
     params = {each.name: airflow_param(each) for each in definition.parameters}
     params.update(dag_keywords.pop("params", None) or {})

@@ -6,13 +6,14 @@ import json
 import os
 import shutil
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from types import MappingProxyType
 from typing import Any
 
 from airflow_conda_flow.environments.channels import channel_url, split_library
 from airflow_conda_flow.environments.lock import Lock, LockedPackage
 from airflow_conda_flow.environments.solve.patience import GivenUp, run_program
-from airflow_conda_flow.environments.spec import EnvironmentSpec
+from airflow_conda_flow.environments.spec import EnvironmentSpec, constraint
 from airflow_conda_flow.errors import ChannelError, ResolverNotFound, SolveError
 
 # Values of ``exception_name`` in conda's JSON that mean an unreadable channel.
@@ -42,18 +43,23 @@ class ExecutableSolver:
         self._name = name
         self._program = found
 
-    def solve(self, specs: Mapping[str, EnvironmentSpec]) -> dict[str, Lock]:
-        """Locks of all specs, by label."""
+    def solve(
+        self,
+        specs: Mapping[str, EnvironmentSpec],
+        preferred: Mapping[str, Sequence[LockedPackage]] = MappingProxyType({}),
+    ) -> dict[str, Lock]:
+        """Locks of all specs, by label; no executable can be told which packages to prefer."""
+        del preferred
         return {label: self._solve(label, spec) for label, spec in specs.items()}
 
     def _solve(self, label: str, spec: EnvironmentSpec) -> Lock:
         stated = {"python": spec.python}
-        texts = [f"python=={spec.python}"]
+        texts = [_text("python", spec.python)]
         for name, version in spec.libraries.items():
             channel, package = split_library(name)
             stated[package] = version
             prefix = "" if channel is None else f"{channel_url(channel)}::"
-            texts.append(f"{prefix}{package}=={version}")
+            texts.append(_text(f"{prefix}{package}", version))
         answer = self._ask(label, spec, texts)
         records = answer.get("actions", {}).get("FETCH", [])
         packages = tuple(self._package(each, stated) for each in records)
@@ -127,6 +133,16 @@ class ExecutableSolver:
             python_site_packages_path=record.get("python_site_packages_path"),
             stated=record["name"] in stated,
         )
+
+
+def _text(name: str, version: str) -> str:
+    """Match specification of conda: exact as ever, a range behind a space.
+
+    >>> _text("numpy", "1.26.4"), _text("numpy", ">=1.26,<2"), _text("numpy", "")
+    ('numpy==1.26.4', 'numpy >=1.26,<2', 'numpy')
+    """
+    limit = constraint(version)
+    return f"{name}{limit}" if limit.startswith("==") else f"{name} {limit}".rstrip()
 
 
 def _overrides(spec: EnvironmentSpec) -> dict[str, str]:

@@ -12,6 +12,7 @@ import re
 import sys
 import tempfile
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -20,7 +21,7 @@ from packaging.utils import canonicalize_name
 from airflow_conda_flow.environments.lock import LockedPackage
 from airflow_conda_flow.environments.solve.patience import GivenUp, run_program
 from airflow_conda_flow.environments.solve.pinned import pypi_package
-from airflow_conda_flow.environments.spec import EnvironmentSpec
+from airflow_conda_flow.environments.spec import EnvironmentSpec, constraint
 from airflow_conda_flow.environments.wheels import best_wheel
 from airflow_conda_flow.errors import ChannelError, ResolverNotFound, SolveError
 
@@ -49,13 +50,19 @@ _UNREACHABLE = re.compile(
 _GLIBC_OF_UV = (17, 28, 31, 32, 33, 34, 35, 36, 37, 38, 39, 40)  # minor versions of uv's manylinux_2_x
 
 
-def resolve_pypi(label: str, spec: EnvironmentSpec, conda: Iterable[LockedPackage]) -> list[LockedPackage]:
+def resolve_pypi(
+    label: str,
+    spec: EnvironmentSpec,
+    conda: Iterable[LockedPackage],
+    preferred: Iterable[LockedPackage] = (),
+) -> list[LockedPackage]:
     """Wheels of a spec's PyPI packages and their dependencies, without packages that conda provides.
 
     Args:
         label: name of the environment in messages.
         spec: the spec, with ``pypi`` packages.
         conda: the packages of its conda solve.
+        preferred: packages whose versions are kept where the spec allows it.
 
     Raises:
         SolveError: the packages conflict, conda provides one of them already, or one has no wheel for the
@@ -63,6 +70,7 @@ def resolve_pypi(label: str, spec: EnvironmentSpec, conda: Iterable[LockedPackag
         ChannelError: the index cannot be read.
         ResolverNotFound: uv is not installed.
     """
+    conda = list(conda)
     brought = {_pypi_name(each.name): each.version for each in conda}
     stated = {canonicalize_name(name.split("[")[0]): name for name in spec.pypi}
     twice = sorted(set(stated) & set(brought) - {"python"})
@@ -72,7 +80,9 @@ def resolve_pypi(label: str, spec: EnvironmentSpec, conda: Iterable[LockedPackag
             f"The environment of {label} cannot be solved: {name} is asked for from PyPI, and conda brings "
             f"{twice[0]} {brought[twice[0]]} already. Keep one: remove it from @pypi, or from @conda."
         )
-    content = _compile(label, spec, brought)
+    python = next((each.version for each in conda if each.name == "python"), spec.python)
+    spec = replace(spec, python=python)
+    content = _compile(label, spec, brought, [each for each in preferred if each.kind == "pypi"])
     found = []
     for each in content.get("packages", []):
         name = canonicalize_name(each["name"])
@@ -85,13 +95,17 @@ def _pypi_name(name: str) -> str:
     return canonicalize_name(_PYPI_NAMES.get(name, name))
 
 
-def _compile(label: str, spec: EnvironmentSpec, brought: Mapping[str, str]) -> Mapping[str, Any]:
+def _compile(
+    label: str, spec: EnvironmentSpec, brought: Mapping[str, str], preferred: Sequence[LockedPackage]
+) -> Mapping[str, Any]:
     with tempfile.TemporaryDirectory(prefix="airflow-conda-flow-") as folder:
         wanted, fixed, output = Path(folder, "in.txt"), Path(folder, "fixed.txt"), Path(folder, "pylock.toml")
-        wanted.write_text("".join(f"{name}=={version}\n" for name, version in spec.pypi.items()))
+        wanted.write_text("".join(f"{name}{_specifier(version)}\n" for name, version in spec.pypi.items()))
         fixed.write_text(
             "".join(f"{name}=={version}\n" for name, version in brought.items() if name != "python")
         )
+        if preferred:
+            output.write_text(_earlier(preferred), encoding="utf-8")
         options = ["--constraint", str(fixed), "--python-version", spec.python]
         options += [
             "--python-platform",
@@ -116,6 +130,25 @@ def _compile(label: str, spec: EnvironmentSpec, brought: Mapping[str, str]) -> M
             _explain(label, done.stderr.replace(f"{folder}/", ""))
         content: dict[str, Any] = tomllib.loads(output.read_text(encoding="utf-8"))
         return content
+
+
+def _earlier(preferred: Iterable[LockedPackage]) -> str:
+    """An earlier output of uv, whose versions it keeps where it can."""
+    lines = ['lock-version = "1.0"', 'created-by = "uv"']
+    for each in preferred:
+        lines += ["[[packages]]", f'name = "{each.name}"', f'version = "{each.version}"']
+        lines.append(f'wheels = [{{ url = "{each.url}", hashes = {{ sha256 = "{each.sha256}" }} }}]')
+    return "\n".join([*lines, ""])
+
+
+def _specifier(version: str) -> str:
+    """Specifier of PEP 440; a wildcard alone is short for ``==`` and it.
+
+    >>> _specifier("1.2"), _specifier(">=1, <2"), _specifier("1.*"), _specifier("")
+    ('==1.2', '>=1,<2', '==1.*', '')
+    """
+    text = constraint(version)
+    return f"=={text}" if text[:1].isdigit() else text
 
 
 def _uv() -> str:

@@ -5,8 +5,9 @@ from __future__ import annotations
 import asyncio
 import difflib
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, NoReturn
 
 import rattler
@@ -16,12 +17,14 @@ from rattler.exceptions import (
     InvalidMatchSpecError,
     InvalidPackageNameError,
     InvalidVersionError,
+    InvalidVersionSpecError,
     SolverError,
 )
 
 from airflow_conda_flow.environments.channels import channel_url, split_library
 from airflow_conda_flow.environments.credentials import Credentials
 from airflow_conda_flow.environments.lock import Lock, LockedPackage
+from airflow_conda_flow.environments.rattler_record import rattler_record
 from airflow_conda_flow.environments.solve.patience import GivenUp, patiently
 from airflow_conda_flow.environments.solve.rattler_gateway import (
     forget_indexes,
@@ -31,7 +34,7 @@ from airflow_conda_flow.environments.solve.rattler_gateway import (
     make_client,
     open_gateway,
 )
-from airflow_conda_flow.environments.spec import EnvironmentSpec
+from airflow_conda_flow.environments.spec import EnvironmentSpec, constraint, is_exact
 from airflow_conda_flow.errors import ChannelError, SolveError
 
 _UNREADABLE = (GatewayError, FetchRepoDataError, OSError)  # a channel cannot be read
@@ -58,13 +61,17 @@ class RattlerSolver:
         self._cache_dir = cache_dir
         self._credentials = credentials
 
-    def solve(self, specs: Mapping[str, EnvironmentSpec]) -> dict[str, Lock]:
+    def solve(
+        self,
+        specs: Mapping[str, EnvironmentSpec],
+        preferred: Mapping[str, Sequence[LockedPackage]] = MappingProxyType({}),
+    ) -> dict[str, Lock]:
         """Locks of all specs, by label."""
         urls = {channel_url(each) for spec in specs.values() for each in spec.channels}
         channels = " or ".join(sorted(urls))
         what = f"the channel {channels}, to solve the environment of {', '.join(specs)}"
         try:
-            return asyncio.run(patiently(self._solve_all(specs), what, self._cache_dir))
+            return asyncio.run(patiently(self._solve_all(specs, preferred), what, self._cache_dir))
         except GivenUp as error:
             raise ChannelError(
                 f"The environment of {', '.join(specs)} cannot be solved, because the channel {channels} "
@@ -73,23 +80,27 @@ class RattlerSolver:
         finally:
             give_back_memory()
 
-    async def _solve_all(self, specs: Mapping[str, EnvironmentSpec]) -> dict[str, Lock]:
-        locks = await self._solve_with_shards(specs)
+    async def _solve_all(
+        self, specs: Mapping[str, EnvironmentSpec], preferred: Mapping[str, Sequence[LockedPackage]]
+    ) -> dict[str, Lock]:
+        locks = await self._solve_with_shards(specs, preferred)
         left = {label: spec for label, spec in specs.items() if label not in locks}
         if left:
             gateway = self._gateway(left, sharded=False)
-            solves = [_Solve(gateway, label, spec) for label, spec in left.items()]
+            solves = [_Solve(gateway, label, spec, preferred.get(label, ())) for label, spec in left.items()]
             locks.update(zip(left, await asyncio.gather(*(each.lock() for each in solves)), strict=True))
         return {label: locks[label] for label in specs}
 
-    async def _solve_with_shards(self, specs: Mapping[str, EnvironmentSpec]) -> dict[str, Lock]:
+    async def _solve_with_shards(
+        self, specs: Mapping[str, EnvironmentSpec], preferred: Mapping[str, Sequence[LockedPackage]]
+    ) -> dict[str, Lock]:
         """Locks of the specs that shards solve, by label."""
         remote = {label: spec for label, spec in specs.items() if _is_remote(spec)}
         if not remote:
             return {}
         forget_indexes(self._cache_dir)
         gateway = self._gateway(remote, sharded=True)
-        solves = [_Solve(gateway, label, spec) for label, spec in remote.items()]
+        solves = [_Solve(gateway, label, spec, preferred.get(label, ())) for label, spec in remote.items()]
         found = await asyncio.gather(*(each.lock_of_shards() for each in solves))
         if any(each.is_unreadable for each in solves):
             forget_shards(self._cache_dir)
@@ -120,8 +131,15 @@ class _Solve:
         is_unreadable: whether a channel could not be read with shards.
     """
 
-    def __init__(self, gateway: rattler.Gateway, label: str, spec: EnvironmentSpec) -> None:
+    def __init__(
+        self,
+        gateway: rattler.Gateway,
+        label: str,
+        spec: EnvironmentSpec,
+        preferred: Sequence[LockedPackage] = (),
+    ) -> None:
         self.is_unreadable = False
+        self._preferred = [each for each in preferred if each.kind == "conda"]
         self._gateway = gateway
         self._label = label
         self._spec = spec
@@ -176,6 +194,7 @@ class _Solve:
             [self._match(name, version) for name, version in self._versions.items()],
             gateway=self._gateway,
             platforms=self._platforms,
+            locked_packages=[rattler_record(each, each.url) for each in self._preferred],
             virtual_packages=_virtual_packages(self._spec.virtual_packages),
         )
 
@@ -187,9 +206,17 @@ class _Solve:
         for name, version in self._versions.items():
             try:
                 rattler.PackageName(name)
-                rattler.Version(version)
+                if is_exact(version):
+                    rattler.Version(version)
+                else:
+                    rattler.VersionSpec(_limit(version) or "*")
                 self._match(name, version)
-            except (InvalidPackageNameError, InvalidVersionError, InvalidMatchSpecError) as error:
+            except (
+                InvalidPackageNameError,
+                InvalidVersionError,
+                InvalidVersionSpecError,
+                InvalidMatchSpecError,
+            ) as error:
                 raise SolveError(
                     f"The environment of {self._label} cannot be solved: {name!r} {version!r} is not a "
                     f"package and its version ({error}). Write such as 'numpy': '1.26.4'."
@@ -198,7 +225,7 @@ class _Solve:
     def _match(self, name: str, version: str) -> rattler.MatchSpec:
         channel = self._own_channel.get(name)
         prefix = "" if channel is None else f"{channel_url(channel)}::"
-        return rattler.MatchSpec(f"{prefix}{name} =={version}")
+        return rattler.MatchSpec(f"{prefix}{name} {_limit(version)}".rstrip())
 
     def _package(self, record: rattler.RepoDataRecord) -> LockedPackage:
         if record.sha256 is None:
@@ -230,7 +257,8 @@ class _Solve:
             known = await self._known_versions(name)
             if not known:
                 raise SolveError(await self._unknown(name, version)) from error
-            if not any(rattler.Version(version) == rattler.Version(each) for each in known):
+            allowed = rattler.VersionSpec(_limit(version) or "*")
+            if not any(allowed.matches(rattler.Version(each)) for each in known):
                 raise SolveError(
                     f"The environment of {self._label} cannot be solved: "
                     f"{self._lacks(name, f'{name} {version}')}. There is: "
@@ -239,7 +267,7 @@ class _Solve:
         reason = str(error).removeprefix("Cannot solve the request because of: ").strip()
         named = set(re.findall(r"[\w.-]+", reason))
         at_odds = [name for name in self._versions if name in named] or list(self._versions)
-        stated = " and ".join(f"{name} {self._versions[name]}" for name in at_odds)
+        stated = " and ".join(f"{name} {self._versions[name]}".rstrip() for name in at_odds)
         trouble = "do not go together" if len(at_odds) > 1 else "cannot be installed"
         raise SolveError(
             f"The environment of {self._label} cannot be solved: {stated} {trouble}.\n"
@@ -266,7 +294,7 @@ class _Solve:
         hint = f" Did you mean {' or '.join(near)}?" if near else ""
         return (
             f"The environment of {self._label} cannot be solved: "
-            f"{self._lacks(name, f'package {name!r}')} (asked for: {version}).{hint}"
+            f"{self._lacks(name, f'package {name!r}')} (asked for: {version or 'any'}).{hint}"
         )
 
     def _blame_channel(self, error: Exception) -> NoReturn:
@@ -288,6 +316,15 @@ class _Solve:
         return f"none of the channels {', '.join(urls)} has {what} for {self._spec.platform}"
 
 
+def _limit(version: str) -> str:
+    """The version as rattler reads it, which takes ``==1.*`` for ``==1``.
+
+    >>> _limit("==1.*"), _limit(">=1,!=1.2.*"), _limit("1.26.4")
+    ('1.*', '>=1,!=1.2.*', '==1.26.4')
+    """
+    return re.sub(r"(?<![<>=!~])==([^,|]*\*)", r"\1", constraint(version))
+
+
 def _url(channel: rattler.Channel) -> str:
     return channel.base_url.rstrip("/")
 
@@ -296,7 +333,8 @@ def _nearest_versions(version: str, known: list[str]) -> list[str]:
     """Known versions around the requested one, at most six."""
     if len(known) <= _MOST_VERSIONS:
         return known
-    asked = rattler.Version(version)
+    found = re.search(r"\d[\w.]*", version)
+    asked = rattler.Version(found.group().rstrip(".") if found else "0")
     below = sum(1 for each in known if rattler.Version(each) < asked)
     start = min(max(0, below - _MOST_VERSIONS // 2), len(known) - _MOST_VERSIONS)
     return known[start : start + _MOST_VERSIONS]

@@ -2,22 +2,31 @@
 
 from __future__ import annotations
 
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
     from pathlib import Path
 
     from airflow_conda_flow.environments.credentials import Credentials
-    from airflow_conda_flow.environments.lock import Lock
+    from airflow_conda_flow.environments.lock import Lock, LockedPackage
     from airflow_conda_flow.environments.spec import EnvironmentSpec
 
 
 class Solver(Protocol):
     """Solver of specs."""
 
-    def solve(self, specs: Mapping[str, EnvironmentSpec]) -> dict[str, Lock]:
+    def solve(
+        self,
+        specs: Mapping[str, EnvironmentSpec],
+        preferred: Mapping[str, Sequence[LockedPackage]] = MappingProxyType({}),
+    ) -> dict[str, Lock]:
         """Locks of all specs, by the label by which messages name them.
+
+        Args:
+            specs: by label.
+            preferred: by label: packages to keep where the spec allows it, as far as the solver can.
 
         Raises:
             SolveError: a spec cannot be satisfied.

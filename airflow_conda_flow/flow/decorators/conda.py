@@ -1,6 +1,8 @@
 """``@conda``, ``@pypi`` and their ``_base`` forms: declare the environment of a step, and how they merge.
 
-Libraries are pinned exactly, because a range would give a different environment next month.
+A version is exact, or a range if the flow has a lock file: without one a range would give a different
+environment next month. Whether there is a lock file is known only once the flow is read; see
+``environment_spec.check_versions``.
 """
 
 import os
@@ -16,7 +18,7 @@ from airflow_conda_flow.flow.decorators.base import (
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Mapping
-    from typing import Any
+    from typing import Any, NoReturn
 
     from airflow_conda_flow.flow.decorators.attribute_values import Flag, Text
     from airflow_conda_flow.flow.decorators.base import FlowClass, Method
@@ -27,23 +29,33 @@ if TYPE_CHECKING:
 # Name with an optional channel or channel URL in front, as in "conda-forge::numpy".
 _NAME = re.compile(r"^([A-Za-z0-9_.:/+-]+::)?[A-Za-z0-9_][A-Za-z0-9_.-]*$")
 _VERSION = re.compile(r"^(\d+!)?\d[A-Za-z0-9_.]*(\+[A-Za-z0-9_.]+)?$")
-# All three numbers: "3.11" alone would be a range.
+# Ranges of conda: comparisons, wildcards and alternatives; empty or "*" for any version.
+# https://docs.conda.io/projects/conda-build/en/stable/resources/package-spec.html#package-match-specifications
+_TERM = r"(>=|<=|==|!=|~=|=|>|<)?\s*(\d+!)?\d[A-Za-z0-9_.]*(\+[A-Za-z0-9_.]+)?\*?"
+_RANGE = re.compile(r"^\s*(\*|%s(\s*[,|]\s*%s)*)?\s*$" % (_TERM, _TERM))
+# All three numbers: "3.11" alone is a range, any 3.11.
 _PYTHON = re.compile(r"^\d+\.\d+\.\d+([a-z]+\d+)?$")
 # Name with optional extras in the form of PEP 508; exact version in the form of PEP 440.
 _PYPI_NAME = re.compile(r"^[A-Za-z0-9]([A-Za-z0-9._-]*[A-Za-z0-9])?(\[[A-Za-z0-9._, -]+\])?$")
 _PYPI_VERSION = re.compile(r"^(\d+!)?\d[A-Za-z0-9.]*(\+[A-Za-z0-9.]+)?$")
+# Ranges of PEP 440; empty or "*" for any version.
+_PYPI_TERM = r"(>=|<=|===?|!=|~=|>|<)\s*(\d+!)?\d[A-Za-z0-9.]*(\+[A-Za-z0-9.]+)?(\.\*)?"
+_PYPI_RANGE = re.compile(r"^\s*(\*|\d[0-9.]*\.\*|%s(\s*,\s*%s)*)?\s*$" % (_PYPI_TERM, _PYPI_TERM))
+_OLDEST = (3, 6)
 
 
 class _EnvironmentAttributes(Decorator):
-    """Attributes common to all four decorators: pinned libraries, Python version, disabled."""
+    """Attributes common to all four decorators: libraries, Python version, disabled."""
 
     name_pattern = _NAME
     version_pattern = _VERSION
+    range_pattern = _RANGE
+    range_example = ">=1.2,<2"
     name_form = '"pandas", or "channel::name"'
     spelling = "libraries"
 
     def check(self) -> None:
-        """Raise unless every library is pinned exactly and Python is a full version."""
+        """Raise unless every library and Python have a version, or a range of versions."""
         merged: "dict[str, str]" = {}
         given: "dict[str, str]" = {}
         for spelling in ("libraries", "packages"):
@@ -87,22 +99,50 @@ class _EnvironmentAttributes(Decorator):
                 '@%s: the version of %r is %r, not a string. Write {"%s": "%s"}.'
                 % (self.name, name, version, name, version or "1.2.3")
             )
-        if not self.version_pattern.match(version):
+        if not self.version_pattern.match(version) and not self.range_pattern.match(version):
             self.fail(
-                "@%s: %r is pinned to %r; a library is pinned to exactly one version. "
-                'Write {"%s": "%s"}.' % (self.name, name, version, name, _exact(version))
+                "@%s: the version of %r is %r, which is neither a version nor a range of versions. "
+                'Write one such as {"%s": "%s"}, or with a lock file {"%s": "%s"}.'
+                % (self.name, name, version, name, _exact(version), name, self.range_example)
             )
 
     def _check_python(self, python: "Any") -> None:
         if python is None:
             return
-        if isinstance(python, str) and _PYTHON.match(python):
-            if tuple(int(part) for part in python.split(".")[:2]) < (3, 6):
+        if isinstance(python, str) and python.strip(" *") and _RANGE.match(python):
+            plain = re.match(r"^(\d+)\.(\d+)[\d.*]*$", python)
+            if plain and (int(plain.group(1)), int(plain.group(2))) < _OLDEST:
                 self.fail("@%s: python is %r; steps run on Python 3.6 and later." % (self.name, python))
             return
         self.fail(
             "@%s: python is %r; write all three numbers of one version as a string, "
-            'such as python="3.11.7".' % (self.name, python)
+            'such as python="3.11.7", or with a lock file a range such as "3.11.*".' % (self.name, python)
+        )
+
+    def ranges(self) -> "list[tuple[str, str]]":
+        """Libraries whose version is a range, and ``python`` if its version is one, with these ranges."""
+        libraries = self.attributes[self.spelling].items()
+        found = [(name, version) for name, version in libraries if not self.version_pattern.match(version)]
+        python = self.attributes["python"]
+        return found if python is None or _PYTHON.match(python) else [*found, ("python", python)]
+
+    def refuse_range(self, name: str, version: str, command: str, exact: "str | None") -> "NoReturn":
+        """Raise the error for a range in a flow without a lock file.
+
+        Args:
+            name: the library, or ``python``.
+            version: its range.
+            command: the command that writes the lock file.
+            exact: the version that a solve chooses today; None if it is not known.
+        """
+        form = 'python="%s"' if name == "python" else '{"%s": "%%s"}' % name
+        if exact is None:
+            pin = "Write exactly one version%s" % (" with all three numbers" if name == "python" else "")
+        else:
+            pin = "Write %s, the version that a solve chooses today" % (form % exact)
+        self.fail(
+            "@%s: the version of %r is %r, a range, which may mean another environment next month. "
+            "%s, or keep the range and pin it in a lock file: %s." % (self.name, name, version, pin, command)
         )
 
 
@@ -150,6 +190,7 @@ class _PypiAttributes(_EnvironmentAttributes):
     spelling = "packages"
     name_pattern = _PYPI_NAME
     version_pattern = _PYPI_VERSION
+    range_pattern = _PYPI_RANGE
     name_form = '"pandas", or "uvicorn[standard]"'
     defaults: "dict[str, Any]" = {
         "packages": None,
@@ -162,9 +203,11 @@ class CondaDecorator(_CondaAttributes, StepDecorator):
     """Conda environment of a step.
 
     Args:
-        libraries: exact versions by library name; ``channel::name`` picks a channel.
+        libraries: versions by library name; ``channel::name`` picks a channel. A version is exact, such as
+            ``1.26.4``, or with a lock file a range, such as ``>=1.26,<2`` or an empty text.
         packages: another name for ``libraries``.
-        python: version of Python, such as ``3.11.7``; the launching interpreter's version by default.
+        python: version of Python, such as ``3.11.7``, or with a lock file a range, such as ``3.11.*``; the
+            launching interpreter's version by default.
         disabled: True to run the step in the interpreter that runs the flow, without an environment.
         file: path of an ``environment.yml``, an explicit spec file or a ``pixi.lock``, relative to the
             flow file.
@@ -183,8 +226,8 @@ class PypiDecorator(_PypiAttributes, StepDecorator):
     """Packages from PyPI in the environment of a step, in addition to those of ``@conda``.
 
     Args:
-        packages: exact versions by name.
-        python: version of Python, such as ``3.11.7``.
+        packages: versions by name: exact, or with a lock file ranges of PEP 440.
+        python: version of Python, such as ``3.11.7``, or with a lock file a range, such as ``3.11.*``.
         disabled: True to run the step in the interpreter that runs the flow, without an environment.
     """
 
@@ -307,6 +350,38 @@ def merge(layers: "list[Any]", default_python: str) -> "dict[str, Any] | None":
         "pypi": dict(packages[key] for key in sorted(packages)),
         "file": file,
     }
+
+
+def ranges_of(layers: "list[Any]") -> "list[tuple[Any, str, str]]":
+    """Ranges of the environment that the decorators declare together; none if it is disabled.
+
+    Args:
+        layers: as ``merge`` takes them.
+
+    Returns:
+        of each range: the decorator that states it, the name, and the range.
+    """
+    found: "dict[tuple[str, str], tuple[Any, str, str] | None]" = {}
+    disabled = False
+    for layer in layers:
+        found.update(_ranges_of(layer))
+        if layer.attributes["disabled"] is not None:
+            disabled = layer.attributes["disabled"]
+    return [] if disabled else [each for each in found.values() if each is not None]
+
+
+def _ranges_of(layer: "Any") -> "dict[tuple[str, str], tuple[Any, str, str] | None]":
+    """By kind and name: the range that a decorator states, or None if the version that it states is exact."""
+    is_pypi = layer.spelling == "packages"
+    names = {
+        name: ("pypi", pypi_key(name)) if is_pypi else ("conda", library_key(name))
+        for name in layer.attributes[layer.spelling]
+    }
+    if layer.attributes["python"]:
+        names["python"] = ("python", "")
+    found: "dict[tuple[str, str], tuple[Any, str, str] | None]" = dict.fromkeys(names.values())
+    found.update((names[name], (layer, name, version)) for name, version in layer.ranges())
+    return found
 
 
 def _exact(version: str) -> str:

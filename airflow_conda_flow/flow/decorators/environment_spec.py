@@ -1,9 +1,13 @@
 """Environment that each step declares: decorators of the step override those of the flow class."""
 
-from airflow_conda_flow.flow.decorators.conda import BASE_NAMES, STEP_NAMES, merge
+import os
+
+from airflow_conda_flow.flow.decorators.conda import BASE_NAMES, STEP_NAMES, merge, ranges_of
+from airflow_conda_flow.records.lock_file import lock_file_of
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from typing import Any
 
     from airflow_conda_flow.flow.flow_draft import FlowDraft
@@ -26,6 +30,37 @@ def step_environments(draft: "FlowDraft", default_python: str) -> "dict[str, Any
         _check_agreement(layers)
         environments[step] = merge(base + layers, default_python)
     return environments
+
+
+def check_versions(
+    draft: "FlowDraft", flow_file: str, propose: "Callable[[str, str], str | None] | None" = None
+) -> None:
+    """Raise if a version is a range and the flow has no lock file.
+
+    Args:
+        draft: the flow.
+        flow_file: path of the flow file.
+        propose: called with a step and a name; returns the version that a solve chooses today, or None.
+
+    Raises:
+        FlowDefinitionError: a version is a range; the error names the decorator's line and both ways out.
+    """
+    if os.path.isfile(lock_file_of(flow_file)):
+        return
+    base = _base_layers(draft)
+    for step, decorators in draft.step_decorators.items():
+        for layer, name, version in ranges_of(base + _step_layers(decorators)):
+            exact = propose(step, name) if propose else None
+            layer.refuse_range(name, version, lock_command(flow_file), exact)
+
+
+def lock_command(flow_file: str) -> str:
+    """Command that writes the lock file of a flow.
+
+    >>> lock_command("/srv/dags/train_flow.py")
+    'python train_flow.py environment lock'
+    """
+    return "python %s environment lock" % os.path.basename(flow_file)
 
 
 def declares_conda(draft: "FlowDraft") -> bool:

@@ -105,6 +105,29 @@ dag = AFlow.dag()
     assert f"{flow}:{line}: {message}" in error.replace("\n", " ") or message in error
 
 
+def test_a_range_needs_a_lock_file(machine):
+    """Without one it is an import error that names the command; with one beside the flow the DAG is there."""
+    flow = machine.flow(
+        """
+class AFlow(FlowSpec):
+    @conda(libraries={"six": ">=1"})
+    @step
+    def start(self):
+        self.next(self.end)
+    @step
+    def end(self):
+        pass
+dag = AFlow.dag()
+""",
+        folder=machine.dags,
+    )
+    (error,) = json.loads(machine.python(DESCRIBE).splitlines()[-1])["errors"].values()
+    assert "the version of 'six' is '>=1', a range" in error
+    assert "pin it in a lock file: python a_flow.py environment lock." in error
+    flow.with_suffix(".lock").touch()  # it is read when a run is prepared
+    assert list(json.loads(machine.python(DESCRIBE).splitlines()[-1])["dags"]) == ["a_flow"]
+
+
 def test_a_wrong_keyword_names_the_line(machine):
     """A misspelt DAG keyword is one message with the nearest that exists."""
     machine.flow(

@@ -59,11 +59,11 @@ def test_a_step_has_what_its_file_and_its_decorators_say(machine, write):
     [
         (
             '@pypi(packages={"six": ">=1"})',
-            """'six' is pinned to '>=1'; a library is pinned to exactly one""",
+            """the version of 'six' is '>=1', a range, which may mean another environment next month.""",
         ),
         ("@pypi(packages={1: '1'})", """1 is not the name of a library. Write a name such as "pandas\""""),
         ("@pypi(libraries={'six': '1'})", "@pypi has no attribute 'libraries'."),
-        ("@pypi(python='3.11')", "write all three numbers of one version"),
+        ("@pypi(python='3.11')", "Write exactly one version with all three numbers, or keep the range"),
         ("@pypi(packages={'python': '3.11.7'})", "the version of Python has its own attribute"),
     ],
 )

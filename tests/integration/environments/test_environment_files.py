@@ -138,15 +138,19 @@ def test_a_pixi_lock_with_wheels(make_environments, spec_of, tmp_path, channel):
 @pytest.mark.parametrize(
     ("dependency", "line", "message"),
     [
-        ("numpy>=1.20", 3, r"'numpy>=1\.20' is not pinned to exactly one version\. Write numpy=1\.2\.3\."),
+        (
+            "numpy>=1.20",
+            3,
+            r"'numpy>=1\.20' is not pinned .* Write numpy=VERSION, or .* python a_flow\.py environment lock\.",
+        ),
         ("numpy", 3, r"'numpy' is not pinned to exactly one version"),
         ("numpy=1.*", 3, r"is not pinned to exactly one version"),
         ("numpy=1.26.4=py311_0", 3, r"pins a build"),
-        ("python=3.11", 3, r"write all three numbers of Python's version"),
+        ("python=3.11", 3, r"Write python=3\.11\.7, with all three numbers, or keep the range"),
         (
             "pip: [requests]",
             3,
-            r"'requests' is not pinned to exactly one version\. Write requests==1\.2\.3\.",
+            r"'requests' is not pinned to exactly one version\. Write requests==VERSION, or keep",
         ),
         ("pip: ['requests>=2']", 3, r"is not pinned to exactly one version"),
     ],
@@ -155,8 +159,41 @@ def test_what_a_yml_may_not_say(make_yml, dependency, line, message):
     """One message with the file, the line, and what to write."""
     file = make_yml(dependency)
     with pytest.raises(FlowDefinitionError, match=message) as caught:
-        read_environment_file(file, PLATFORM)
+        read_environment_file(file, PLATFORM, "python a_flow.py environment lock")
     assert (caught.value.file, caught.value.line) == (str(file), line)
+
+
+@pytest.mark.parametrize(
+    ("dependency", "libraries", "pypi"),
+    [
+        ("numpy", {"numpy": ""}, {}),
+        ("NumPy >=1.26, <2", {"numpy": ">=1.26,<2"}, {}),
+        ("numpy=1.26.*", {"numpy": "1.26.*"}, {}),
+        ("numpy 1.26.*", {"numpy": "1.26.*"}, {}),
+        ("numpy!=1.26.2", {"numpy": "!=1.26.2"}, {}),
+        ("conda-forge::numpy>1", {"conda-forge::numpy": ">1"}, {}),
+        ("numpy=1.26.4", {"numpy": "1.26.4"}, {}),
+        ("pip: ['requests[socks]>=2', six]", {}, {"requests[socks]": ">=2", "six": ""}),
+    ],
+)
+def test_what_a_yml_may_say_with_a_lock_file(make_yml, dependency, libraries, pypi):
+    """Ranges, in the forms that conda and pip have for them."""
+    found = read_environment_file(make_yml(dependency, "python=3.11"), PLATFORM)
+    assert (found.python, found.libraries, found.pypi) == ("3.11", libraries, pypi)
+
+
+@pytest.mark.parametrize(
+    ("dependency", "message"),
+    [
+        ("numpy>=1.26 py311_0", r"'numpy>=1\.26 py311_0' pins a build"),
+        ("numpy=1.26.4=py311_0", r"pins a build"),
+        ("numpy>=1;rm", r"'numpy>=1;rm' is no dependency\. Write such as numpy >=1\.2,<2\."),
+    ],
+)
+def test_what_a_yml_may_never_say(make_yml, dependency, message):
+    """A build, and what is no dependency, also with a lock file."""
+    with pytest.raises(FlowDefinitionError, match=message):
+        read_environment_file(make_yml(dependency), PLATFORM)
 
 
 @pytest.mark.parametrize(

@@ -55,6 +55,19 @@ def test_both_kinds_are_in_one_lock_and_one_prefix(make_environments, make_pypi_
     assert "1" in done.stdout
 
 
+def test_a_version_that_was_locked_is_kept(make_environments, make_pypi_spec):
+    """A range is solved to it as long as it allows it, and to the newest version without it."""
+    environments = make_environments()
+    old = environments.solve({"start": make_pypi_spec(tabulate="0.8.10")})["start"]
+    specs = {"start": make_pypi_spec(tabulate=">=0.8,<0.9.1")}
+    kept = environments.solve(specs, {"start": old.packages})["start"]
+    new = environments.solve(specs)["start"]
+    versions = [next(p.version for p in lock.packages if p.name == "tabulate") for lock in (kept, new)]
+    assert versions == ["0.8.10", "0.9.0"]
+    other = environments.solve({"start": make_pypi_spec(tabulate=">=0.9,<0.9.1")}, {"start": old.packages})
+    assert "0.9.0" in {each.version for each in other["start"].packages}
+
+
 def test_with_channel_and_index_gone(
     make_environments, make_pypi_spec, make_s3_storage, channel, monkeypatch
 ):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import subprocess
 import sys
 import time
+from dataclasses import replace
 
 import pytest
 
@@ -12,6 +13,7 @@ from airflow_conda_flow.datastore import layout
 from airflow_conda_flow.datastore.publish import _SETTLED_AGE
 from airflow_conda_flow.datastore.s3_storage import S3Storage
 from airflow_conda_flow.datastore.storage import Storage
+from airflow_conda_flow.environments.lock import Lock
 from airflow_conda_flow.errors import ChannelError, DamagedDocument, EnvironmentFailure, PackageError
 
 from ...parts.damage import FAULTS, FILE_FAULTS, damage
@@ -66,6 +68,29 @@ def test_a_damaged_package_in_the_datastore(
     assert archive(tmp_path / "second", lock, "six").read_bytes() == path.read_bytes()
     assert storage.read_bytes(key) == path.read_bytes()
     assert any("Trying the channel" in line for line in recorder.said)
+
+
+def test_a_lock_file_beside_the_flow_counts(make_environments, make_spec, make_s3_storage, recorder, channel):
+    """What the datastore holds under its name is compared with it and put right; nothing is ever solved."""
+    solved = make_environments("elsewhere").solve({"start": make_spec(six="1.16.0")})["start"]
+    locked = Lock.of_packages(solved.platform, solved.packages)
+    spec = replace(make_spec(six=">=1", channels=(f"{channel.url}/none",)), locked=locked)
+    storage = make_s3_storage()
+    assert make_environments("first", storage=storage).resolve(spec, "start") == locked
+    key = layout.lock(spec.platform, spec.id)
+    written = storage.read_bytes(key)
+    storage.write_bytes(key, Lock(spec.id, spec.platform, locked.packages[:1]).to_bytes())
+    second = make_environments("second", storage=make_s3_storage(), progress=recorder)
+    assert second.resolve(spec, "start") == locked
+    assert storage.read_bytes(key) == written
+    assert any(
+        "is not that of the lock file beside the flow; replacing it." in line for line in recorder.said
+    )
+    runner = make_environments("runner", storage=make_s3_storage())
+    assert (
+        run_python(runner.prefix_for(spec.id, spec.platform), "import six; print(six.__version__)")
+        == "1.16.0"
+    )
 
 
 @pytest.mark.parametrize("fault", FAULTS)

@@ -73,6 +73,12 @@ def test_other_files_that_are_asked_for(make_tree):
     assert names_in(package) == sorted([*KEPT, "package/query.sql", "data.csv"])
 
 
+def test_the_lock_file_is_packed(make_tree):
+    """That of the flow file, and no other one."""
+    flow_file = make_tree("flow.py", "other.py", "flow.lock", "other.lock", "package/flow.lock")
+    assert names_in(code_package.build(flow_file)) == ["flow.lock", "flow.py", "other.py"]
+
+
 def test_cache_directories_are_tagged(make_tree):
     """A cache directory beside the flow file is left out without being named."""
     flow_file = make_tree("flow.py")

@@ -773,21 +773,21 @@ class F(FlowSpec):
 """
         + END,
         3,
-        r"@conda: 'pandas' is pinned to '>=1\.0'; .*exactly one version\. Write \{\"pandas\": \"1\.0\"\}",
+        r"'pandas' is '>=1\.0', a range, .* Write exactly one version, or .*: python bad_flow\.py environment lock\.$",
     ),
     (
         "a wildcard",
         'class F(FlowSpec):\n    @conda(libraries={"pandas": "1.*"})\n    @step\n    def start(self):\n        self.next(self.end)\n'
         + END,
         3,
-        r"'pandas' is pinned to '1\.\*'",
+        r"the version of 'pandas' is '1\.\*', a range",
     ),
     (
         "an empty version",
         'class F(FlowSpec):\n    @conda(libraries={"pandas": ""})\n    @step\n    def start(self):\n        self.next(self.end)\n'
         + END,
         3,
-        r"'pandas' is pinned to ''",
+        r"the version of 'pandas' is '', a range",
     ),
     (
         "a version that is a number",
@@ -801,14 +801,28 @@ class F(FlowSpec):
         '@conda_base(libraries={"pandas": "~=2.2"})\nclass F(FlowSpec):\n    @step\n    def start(self):\n        self.next(self.end)\n'
         + END,
         2,
-        r"@conda_base: 'pandas' is pinned to '~=2\.2'",
+        r"@conda_base: the version of 'pandas' is '~=2\.2', a range",
     ),
     (
         "half a Python",
         'class F(FlowSpec):\n    @conda(python="3.11")\n    @step\n    def start(self):\n        self.next(self.end)\n'
         + END,
         3,
-        r"python is '3\.11'; write all three numbers",
+        r"the version of 'python' is '3\.11', a range, .* Write exactly one version with all three numbers, or keep",
+    ),
+    (
+        "no version and no range",
+        'class F(FlowSpec):\n    @conda(libraries={"pandas": "newest"})\n    @step\n    def start(self):\n        self.next(self.end)\n'
+        + END,
+        3,
+        r"the version of 'pandas' is 'newest', which is neither a version nor a range of versions\. Write one such as",
+    ),
+    (
+        "a Python that is none",
+        'class F(FlowSpec):\n    @conda(python="")\n    @step\n    def start(self):\n        self.next(self.end)\n'
+        + END,
+        3,
+        r"python is ''; write all three numbers of one version as a string",
     ),
     (
         "a misspelt attribute",

@@ -1,0 +1,159 @@
+"""``environment lock``: write the lock file beside the flow, or check that it has what the steps ask for."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+
+from airflow_conda_flow.cli.package_table import difference, headline
+from airflow_conda_flow.cli.parser import FlowArgumentParser
+from airflow_conda_flow.environments.environments import Environments
+from airflow_conda_flow.environments.lock_file import LockFile, read_lock_file, write_lock_file
+from airflow_conda_flow.environments.locking import LockedStep, Upgrade, make_lock
+from airflow_conda_flow.environments.platform import PLATFORMS
+from airflow_conda_flow.environments.step_specs import disagreements, step_requests
+from airflow_conda_flow.errors import FlowDefinitionError
+from airflow_conda_flow.flow.decorators.base import nearest
+from airflow_conda_flow.flow.decorators.environment_spec import lock_command
+from airflow_conda_flow.flow.definition import FlowDefinition
+from airflow_conda_flow.records.lock_file import lock_file_of
+from airflow_conda_flow.settings.loading import Settings
+
+
+def add_lock_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the options of ``environment lock``."""
+    parser.add_argument(
+        "--check",
+        action="store_true",
+        help="write nothing; exit with 1 if the file does not have exactly what the steps ask for",
+    )
+    parser.add_argument(
+        "--upgrade",
+        nargs="?",
+        const="",
+        action="append",
+        metavar="PACKAGE",
+        help="choose the versions of this package anew, without a name those of all; may be given again",
+    )
+    parser.add_argument(
+        "--platform",
+        choices=PLATFORMS,
+        action="append",
+        metavar="PLATFORM",
+        help="lock for this platform, such as linux-64; may be given again "
+        "(default: those of the file, and where the steps run)",
+    )
+
+
+def lock_flow(
+    arguments: argparse.Namespace,
+    definition: FlowDefinition,
+    settings: Settings,
+    environments: Environments,
+    platforms: Mapping[str, str],
+) -> int:
+    """Write the lock file, or check it; returns the exit code.
+
+    Args:
+        arguments: the command line.
+        definition: the flow.
+        settings: channels and virtual packages.
+        environments: solves.
+        platforms: the conda platform of every step.
+
+    Raises:
+        EnvironmentFailure: an environment cannot be solved.
+        SettingError: the file cannot be written, or a newer version of this package wrote it.
+        FlowDefinitionError: an environment file is wrong; with ``--check``, there is no lock file, or a
+            damaged one.
+    """
+    parser: FlowArgumentParser = arguments.command_parser
+    if arguments.check:
+        if arguments.upgrade is not None:
+            parser.error("--check writes nothing; leave --upgrade out")
+        return _check(definition, platforms, arguments.platform or ())
+    old = _old(definition)
+    names = arguments.upgrade or []
+    upgrade = Upgrade(frozenset(name.lower() for name in names if name), everything="" in names)
+    if old is not None and (unknown := _unknown(upgrade, old)):
+        parser.error(unknown)
+    asked = arguments.platform or (old.platforms if old else [])
+    wanted = {
+        step: arguments.platform or list(dict.fromkeys([own, *asked])) for step, own in platforms.items()
+    }
+    file, found = make_lock(definition, settings, environments, wanted, old, upgrade)
+    for each in found:
+        print(headline(each.steps, each.lock))
+        for line in _changes(each):
+            print(f"    {line}")
+    if not found:
+        print("No step has an environment of its own.")
+    if old is not None and old.text == file.text:
+        print(f"{file.path.name} is as it was.")
+        return 0
+    write_lock_file(file)
+    print(f"{'Wrote' if old is None else 'Changed'} {file.path.name}. Commit it with {_name(definition)}.")
+    return 0
+
+
+def _check(definition: FlowDefinition, platforms: Mapping[str, str], asked: Sequence[str]) -> int:
+    file = read_lock_file(definition.file)
+    command = lock_command(definition.file)
+    if file is None:
+        raise FlowDefinitionError(
+            f"There is no lock file. Write it: {command}.", lock_file_of(definition.file)
+        )
+    failed = list(dict.fromkeys(_failures(definition, platforms, [*asked, *file.platforms], file)))
+    for message in failed:
+        sys.stderr.write(f"{message}\n")
+    if failed:
+        sys.stderr.write(f"Write the lock file anew: {command}.\n")
+        return 1
+    print(f"{file.path.name} has what the steps of {definition.name} ask for.")
+    return 0
+
+
+def _failures(
+    definition: FlowDefinition, platforms: Mapping[str, str], others: Sequence[str], file: LockFile
+) -> Iterator[str]:
+    """Lines that say what differs: where the steps run, then on the other platforms."""
+    used: set[str] = set()
+    for place in [platforms, *(dict.fromkeys(platforms, each) for each in dict.fromkeys(others))]:
+        requests = step_requests(definition, place.__getitem__, is_locked=True)
+        for found in disagreements(definition, requests, place, file):
+            yield "{}:{}: {}".format(*found.place, found.message)
+        used.update(each.name for request in requests.values() if (each := file.find(request)))
+    for each in file.environments:
+        if each.name not in used:
+            yield f"{file.path}: No step asks for the environment {each.name}."
+
+
+def _old(definition: FlowDefinition) -> LockFile | None:
+    """The lock file as it is; a damaged one counts as none."""
+    try:
+        return read_lock_file(definition.file)
+    except FlowDefinitionError as error:
+        sys.stderr.write(f"{error}\nNothing of it is kept; every environment is solved anew.\n")
+        return None
+
+
+def _unknown(upgrade: Upgrade, old: LockFile) -> str:
+    """Message about a package that is in no environment; empty if there is none."""
+    known = {
+        package.name for each in old.environments for lock in each.locks.values() for package in lock.packages
+    }
+    for name in sorted(upgrade.names):
+        if name not in known:
+            return f"--upgrade {name}: {old.path.name} has no such package.{nearest(name, known)}"
+    return ""
+
+
+def _changes(step: LockedStep) -> Iterator[str]:
+    if step.before is None or step.before.digest == step.lock.digest:
+        return iter(())
+    return difference(step.before, step.lock)
+
+
+def _name(definition: FlowDefinition) -> str:
+    return definition.file.rsplit("/", 1)[-1]

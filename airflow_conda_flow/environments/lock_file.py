@@ -1,0 +1,246 @@
+"""``LockFile``: the file beside a flow that pins the packages of its environments.
+
+It has pixi's format, one environment for each distinct request of the flow's steps, and in addition a section
+``airflow-conda-flow`` with what each environment was locked for. Readers of pixi's format ignore the section.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+import tempfile
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict, dataclass, field, replace
+from pathlib import Path
+from typing import Any, NoReturn
+
+from airflow_conda_flow.datastore.atomic_file import new_file_beside, write_all
+from airflow_conda_flow.environments.lock import Lock, LockedPackage
+from airflow_conda_flow.environments.requested import EnvironmentRequest
+from airflow_conda_flow.errors import FlowDefinitionError, SettingError
+from airflow_conda_flow.flow.decorators.conda import library_key, pypi_key
+from airflow_conda_flow.flow.decorators.environment_spec import lock_command
+from airflow_conda_flow.records.lock_file import lock_file_of
+
+_SECTION = "airflow-conda-flow"
+_VERSION = 1  # of the section; a reader refuses a newer one
+_CONFLICT = re.compile(r"^(<{7}|={7}|>{7})( .*)?$", re.MULTILINE)
+
+
+@dataclass(frozen=True)
+class LockedEnvironment:
+    """One environment of a lock file.
+
+    Attributes:
+        name: the first step that has it.
+        asked: ``EnvironmentRequest.to_dict`` of the request that was locked.
+        channels: URLs of the channels that it was solved with.
+        virtual_packages: by platform: what it was solved for.
+        locks: by platform.
+    """
+
+    name: str
+    asked: Mapping[str, Any]
+    channels: tuple[str, ...]
+    virtual_packages: Mapping[str, Mapping[str, str]]
+    locks: Mapping[str, Lock]
+
+
+@dataclass(frozen=True)
+class LockFile:
+    """A lock file that was read.
+
+    Attributes:
+        path: its path.
+        environments: in the order of the flow's steps.
+        text: its content.
+    """
+
+    path: Path
+    environments: tuple[LockedEnvironment, ...]
+    text: str = field(repr=False)
+
+    def find(self, request: EnvironmentRequest) -> LockedEnvironment | None:
+        """Environment that was locked for a request."""
+        asked = request.to_dict()
+        return next((each for each in self.environments if each.asked == asked), None)
+
+    def lock(self, request: EnvironmentRequest, platform: str) -> Lock | None:
+        """Packages for a request on a platform."""
+        environment = self.find(request)
+        return None if environment is None else environment.locks.get(platform)
+
+    @property
+    def platforms(self) -> list[str]:
+        """Platforms of all environments."""
+        return sorted({platform for each in self.environments for platform in each.locks})
+
+
+def read_lock_file(flow_file: str | Path) -> LockFile | None:
+    """Lock file of a flow file; None if it has none.
+
+    Raises:
+        SettingError: a newer version of this package wrote it.
+        FlowDefinitionError: it cannot be read, or is not as it was written; names the file and the line.
+    """
+    path = Path(lock_file_of(str(flow_file)))
+    advice = f"Write it anew: {lock_command(str(flow_file))}."
+    try:
+        text = path.read_text(encoding="utf-8")
+    except FileNotFoundError:
+        return None
+    except (OSError, UnicodeDecodeError) as error:
+        reason = error.strerror if isinstance(error, OSError) else "it is no UTF-8"
+        raise FlowDefinitionError(f"The lock file cannot be read: {reason}. {advice}", str(path)) from error
+    return _Reader(path, text, advice).read()
+
+
+def make_lock_file(flow_file: str | Path, environments: Iterable[LockedEnvironment]) -> LockFile:
+    """Lock file with these environments, as it will be read; nothing is written yet."""
+    from airflow_conda_flow.environments.rattler_lock_file import (  # noqa: PLC0415 - heavy
+        pixi_document,
+        pixi_text,
+        read_pixi_packages,
+    )
+
+    given = list(environments)
+    document = pixi_document({each.name: (each.channels, each.locks.values()) for each in given})
+    # The format does not hold all that a solve tells. What counts is what a reader will find.
+    with tempfile.TemporaryDirectory(prefix="airflow-conda-flow-") as folder:
+        path = Path(folder, "pixi.lock")
+        path.write_text(pixi_text(document), encoding="utf-8")
+        packages = read_pixi_packages(path)
+    read = tuple(replace(each, locks=_locks(packages[each.name], each.asked)) for each in given)
+    section = {
+        "version": _VERSION,
+        "environments": {
+            each.name: {
+                "asked": dict(each.asked),
+                "solved-for": {name: dict(found) for name, found in each.virtual_packages.items()},
+                "sha256": _checksum(each),
+            }
+            for each in read
+        },
+    }
+    name = Path(flow_file).name
+    head = f"# Packages of the environments of {name}. Do not edit; write it with: {lock_command(name)}\n"
+    version = document.pop("version")
+    text = head + pixi_text({"version": version, _SECTION: section, **document})
+    return LockFile(Path(lock_file_of(str(flow_file))), read, text)
+
+
+def write_lock_file(file: LockFile) -> None:
+    """Write the file; it appears whole or not at all.
+
+    Raises:
+        SettingError: it cannot be written.
+    """
+    target = file.path.resolve()  # a symbolic link stays one
+    try:
+        with new_file_beside(target) as (temporary, descriptor):
+            write_all(descriptor, file.text.encode("utf-8"))
+            Path(temporary).replace(target)
+    except OSError as error:
+        raise SettingError(
+            f"The lock file {file.path} cannot be written: {error.strerror}. "
+            "It belongs beside the flow file; write it from a checkout of the flow."
+        ) from error
+
+
+class _Reader:
+    def __init__(self, path: Path, text: str, advice: str) -> None:
+        self._path = path
+        self._text = text
+        self._advice = advice
+
+    def read(self) -> LockFile:
+        if conflict := _CONFLICT.search(self._text):
+            line = self._text.count("\n", 0, conflict.start()) + 1
+            self._fail("The lock file has conflicts of a merge that nobody resolved.", line)
+        content = self._content()
+        from airflow_conda_flow.environments.rattler_lock_file import (  # noqa: PLC0415 - heavy
+            read_pixi_packages,
+        )
+
+        try:
+            packages = read_pixi_packages(self._path)
+        except FlowDefinitionError as error:
+            self._fail(f"The lock file is damaged: {error.message}")
+        except Exception as error:  # noqa: BLE001 - py-rattler raises plain exceptions here
+            self._fail(f"The lock file is damaged: {str(error).rstrip('.')}.")
+        section = content[_SECTION]["environments"]
+        if set(section) != set(packages):
+            odd = ", ".join(sorted(set(section) ^ set(packages)))
+            self._fail(f"The lock file was changed after it was written: see the environment {odd}.")
+        found = tuple(
+            self._environment(name, entry, content["environments"][name], packages[name])
+            for name, entry in section.items()
+        )
+        return LockFile(self._path, found, self._text)
+
+    def _content(self) -> dict[str, Any]:
+        """The file as plain data, with a section that this version knows."""
+        import yaml  # noqa: PLC0415 - only where a flow has a lock file
+
+        loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+        try:
+            content = yaml.load(self._text, Loader=loader)  # noqa: S506 - both loaders are safe
+        except yaml.YAMLError as error:
+            mark = getattr(error, "problem_mark", None)
+            problem = getattr(error, "problem", None) or "it is no YAML"
+            self._fail(f"The lock file is damaged: {problem}.", mark.line + 1 if mark else None)
+        section = content.get(_SECTION) if isinstance(content, dict) else None
+        version = section.get("version") if isinstance(section, dict) else None
+        if isinstance(version, int) and version > _VERSION:
+            raise SettingError(
+                f"The lock file {self._path} has version {version}, and this airflow-conda-flow knows "
+                f"versions up to {_VERSION}. Upgrade airflow-conda-flow."
+            )
+        if section is None or version != _VERSION or not isinstance(section.get("environments"), dict):
+            self._fail(f"It is no lock file of a flow: it has no section {_SECTION}.")
+        return dict(content)
+
+    def _environment(
+        self, name: str, entry: Any, pixi: Any, packages: Mapping[str, tuple[LockedPackage, ...]]
+    ) -> LockedEnvironment:
+        changed = f"The lock file was changed after it was written: see the environment {name}."
+        try:
+            asked, solved_for = dict(entry["asked"]), dict(entry["solved-for"])
+            channels = tuple(each["url"] for each in pixi["channels"])
+            found = LockedEnvironment(name, asked, channels, solved_for, _locks(packages, asked))
+            if entry["sha256"] != _checksum(found):
+                self._fail(changed)
+        except (KeyError, TypeError, AttributeError):
+            self._fail(changed)
+        return found
+
+    def _fail(self, message: str, line: int | None = None) -> NoReturn:
+        raise FlowDefinitionError(f"{message} {self._advice}", str(self._path), line) from None
+
+
+def _locks(packages: Mapping[str, Iterable[LockedPackage]], asked: Mapping[str, Any]) -> dict[str, Lock]:
+    """Locks by platform, whose packages are marked as stated if they were asked for."""
+    conda = {"python", *(library_key(name) for name in asked.get("libraries", ()))}
+    pypi = {pypi_key(name) for name in asked.get("pypi", ())}
+
+    def is_stated(package: LockedPackage) -> bool:
+        return "list" in asked or package.name in (conda if package.kind == "conda" else pypi)
+
+    return {
+        platform: Lock.of_packages(platform, (replace(each, stated=is_stated(each)) for each in found))
+        for platform, found in sorted(packages.items())
+    }
+
+
+def _checksum(environment: LockedEnvironment) -> str:
+    """Digest of all that was locked: a file that was edited or merged has another one."""
+    content = {
+        "asked": environment.asked,
+        "solved-for": environment.virtual_packages,
+        "packages": {
+            platform: [asdict(each) for each in lock.packages] for platform, lock in environment.locks.items()
+        },
+    }
+    text = json.dumps(content, sort_keys=True, separators=(",", ":"), ensure_ascii=True)
+    return hashlib.sha256(text.encode("ascii")).hexdigest()
