@@ -33,6 +33,7 @@ def make_slow_server():
 
             def serve(connection: socket.socket) -> None:
                 with connection, contextlib.suppress(OSError):
+                    connection.recv(65536)  # an answer before the request is another fault
                     connection.sendall(text)
                     while not ended.wait(0.1):
                         connection.sendall(byte)
