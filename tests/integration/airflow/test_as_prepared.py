@@ -144,7 +144,7 @@ def poisoned(key: str, run) -> str:
     storage = run.datastore.storage
     data = storage.read_bytes(key)
     if key.endswith(".json"):
-        data = stored_bytes({**read_document(data, "", ""), "username": "mallory"})
+        data = stored_bytes({**read_document(data, "", "", 9), "username": "mallory"})
     storage.local_path(key).unlink()
     storage.write_bytes(key, data.replace(b"self.x = 1", b"self.x = 2"))
     return key
