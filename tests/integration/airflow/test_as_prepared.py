@@ -91,8 +91,8 @@ class AFlow(FlowSpec):
 @pytest.mark.parametrize(
     ("poison", "key", "times", "ran"),
     [
-        ("record", "run.json", 2, 0),  # both mapped tasks refuse
-        ("above", "start/0/0.json", 1, 2),
+        ("record", "run.json", 2, {0}),  # both mapped tasks refuse
+        ("above", "start/0/0.json", 1, {1, 2}),  # the task of the other split may come after it
     ],
 )
 def test_steps_refuse_what_another_wrote(machine, poison, key, times, ran):
@@ -103,7 +103,7 @@ def test_steps_refuse_what_another_wrote(machine, poison, key, times, ran):
     what = r"is not what (this run was prepared with|its task in this run wrote)"
     refused = re.findall(rf"flows/AFlow/\S+/{re.escape(key)} in the datastore \S+ {what}", done.stdout)
     assert len(refused) >= times, done.stdout
-    assert done.stdout.count("BODY RAN") == ran
+    assert done.stdout.count("BODY RAN") in ran
     assert "JOIN RAN" not in done.stdout
     assert "up_for_retry" not in done.stdout.lower()
 
@@ -144,7 +144,7 @@ def poisoned(key: str, run) -> str:
     storage = run.datastore.storage
     data = storage.read_bytes(key)
     if key.endswith(".json"):
-        data = stored_bytes({**read_document(data, "", ""), "username": "mallory"})
+        data = stored_bytes({**read_document(data, "", "", 9), "username": "mallory"})
     storage.local_path(key).unlink()
     storage.write_bytes(key, data.replace(b"self.x = 1", b"self.x = 2"))
     return key
