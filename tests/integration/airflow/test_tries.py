@@ -8,10 +8,14 @@ from types import SimpleNamespace
 import pytest
 from airflow.sdk import DAG
 from airflow.sdk.exceptions import AirflowException, AirflowFailException
+from packaging.version import Version
 
+from airflow_conda_flow.airflow import versions
 from airflow_conda_flow.airflow.identity import first_attempt_of
 from airflow_conda_flow.airflow.operators import remote
 from airflow_conda_flow.airflow.operators import step as step_module
+from airflow_conda_flow.airflow.step_end import StepEnd
+from airflow_conda_flow.airflow.triggers import step as step_trigger
 from airflow_conda_flow.airflow.triggers.step import StepTrigger, TriggerTask
 from airflow_conda_flow.compute.remote_attempt import End, conclude
 from airflow_conda_flow.datastore.manifests import read_attempt
@@ -223,11 +227,42 @@ def test_a_triggerer_that_cannot_reach_the_cluster(run, monkeypatch, tmp_path):
     )
     monkeypatch.syspath_prepend(str(tmp_path))
     operator = make_operator(0, kind=Unreachable)
-    assert event_of(operator, request_of(0)) == {"problem": "The cluster is away."}
+    assert event_of(operator, request_of(0))["problem"] == "The cluster is away."
     with pytest.raises(AirflowException, match="The cluster is away"):
         operator.conclude_deferred(context_of(1, 2), {"problem": "The cluster is away."})
     leave(run, "d")
-    assert event_of(operator, request_of(0)) == {"problem": None}
+    assert event_of(operator, request_of(0))["problem"] is None
+
+
+def test_an_event_of_an_earlier_try_begins_the_try_anew(run):
+    """Airflow 3.0 hands the event of a failed try to the next one, and does not call ``execute``."""
+    leave(run, "f")
+    operator = make_operator(1, kind=Unreachable)
+    with pytest.raises(AirflowException, match="cannot be reached"):  # execute asks the cluster
+        operator.conclude_deferred(context_of(2, 3), {"problem": None, "try_number": 1})
+    with pytest.raises(AirflowException, match="Step start failed"):
+        operator.conclude_deferred(context_of(1, 3), {"problem": None, "try_number": 1})
+
+
+@pytest.mark.parametrize(
+    ("airflow", "may_retry", "ends_here", "here"),
+    [
+        # 3.3 tries again while there are tries left; before, the event is the end.
+        ("3.3.2", True, False, True),
+        ("3.3.2", False, False, False),
+        ("3.3.2", False, True, True),
+        ("3.3.2", True, True, True),
+        ("3.2.2", True, False, False),
+        ("3.2.2", False, False, True),
+        ("3.0.6", False, True, True),
+        ("3.0.6", True, True, True),
+    ],
+)
+def test_where_a_failure_ends(monkeypatch, airflow, may_retry, ends_here, here):
+    """In the triggerer only if Airflow then does what it should: try again, or not."""
+    monkeypatch.setattr(versions, "airflow_version", lambda: Version(airflow))
+    task = TriggerTask.of(make_operator(0), ends_here=ends_here)
+    assert step_trigger._fails_rightly(StepEnd(None, may_retry), task) is here
 
 
 class Away:
