@@ -128,7 +128,11 @@ def test_wrong_configs_are_usage_errors(machine, flow, words, message):
         ("cpu=other.cpu", "cpu=nothing.cpu", "@resources: nothing.cpu cannot be looked up in the config"),
         ('{"cpu": 2,', '{"cpu": "x",', "@resources: cpu is 'x'"),
         (' = Config("nothing")', ' = Config("no thing")', "is not a name"),
-        ('"as it is", plain', '"as it is", default="x", plain', "has a default, a file, and a default_value"),
+        (
+            '"as it is", plain',
+            '"as it is", default="x", plain',
+            "has both a default, which is a file, and a default_value",
+        ),
         ("plain=True", "parser=3", "has the parser 3"),
         (
             ' = Config("nothing")',

@@ -53,6 +53,7 @@ package info
 package list
 package save out.tar
 environment resolve
+environment lock
 environment show --run-id RUN
 environment list
 environment export start

@@ -298,7 +298,7 @@ def test_mutators(machine):
         ('"new", Parameter(', '"kept", Parameter(', "add_parameter", r"adds the parameter 'kept', but AFlow has"),
         ('"new", Parameter("new", default=5, help="a new one")', '"new", 3', "add_parameter", r"adds 3 as a para"),
         ('"conda_base", deco', '"cnda_base", deco', "cnda_base", r"adds @cnda_base, and there is no such"),
-        ('{"python": "3.11.7"}', '{"python": "3"}', '"3"', r"@conda_base: python is '3'"),
+        ('{"python": "3.11.7"}', '{"python": "3"}', '"3"', "@conda_base: the version of 'python' is '3', a range"),
         ('mutable_flow.end.add_decorator("r', 'mutable_flow.add_decorator("conda_base") #', 'conda_base") #', r"adds @conda_base in mutate\(\); add it in pre_mutate\(\)\."),
         ("(helpers.shouting", "(print", "(print", r"adds <built-in function print>, which is not a decorator"),
         ('"word": name', '"word": print', "(helpers", r"@shouting is added to a step with arguments that JSON does not have"),
