@@ -147,7 +147,7 @@ def run_to_end(
             task.follow(cancel, lambda: is_done(storage, request))
             end = task.end()
     except ComputeUnavailable as error:
-        # What cannot be started was refused, for a reason that lasts; what ran has lost its cluster.
+        # If it could not be started, it was refused for a reason that lasts; if it ran, it lost its cluster.
         end = End(str(error), is_lost=is_started)
     finally:
         # When cancelled, wait: nothing of the run may be left running. Else it has ended by itself.

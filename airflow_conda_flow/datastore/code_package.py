@@ -47,7 +47,7 @@ _SKIPPED_IF_HOLDING = {"pyvenv.cfg", "conda-meta", "CACHEDIR.TAG"}
 _TIMESTAMP = (1980, 1, 1, 0, 0, 0)  # the earliest time that zip files can state
 _AGAIN = "Start the run again with the same sources: it replaces the damaged bytes."
 _ENCRYPTED = 1  # in the flags of an entry
-# What the files of a package may hold in all; the files are counted when it is built, and may grow meanwhile.
+# Limit on the bytes of all files of a package; they are counted when it is built, and may grow meanwhile.
 _MOST_BYTES = 2 * MAX_BYTES
 _MODE = 0o100644  # a regular file, rw-r--r--
 

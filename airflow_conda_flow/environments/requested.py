@@ -1,4 +1,4 @@
-"""What a flow asks of the environment of a step, and the spec that it becomes with the settings."""
+"""Request of a step for its environment, and the spec that it becomes with the settings."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from airflow_conda_flow.settings.loading import Settings
 
 @dataclass(frozen=True)
 class EnvironmentRequest:
-    """What decorators and environment files say about one environment; nothing of it comes from settings.
+    """Request of decorators and environment files for one environment; nothing of it comes from settings.
 
     Attributes:
         python: version of Python, or a range; empty if the flow names none.

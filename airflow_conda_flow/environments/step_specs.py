@@ -54,7 +54,7 @@ def environment_specs(
 def step_requests(
     definition: FlowDefinition, platform_of: Callable[[str], str], *, is_locked: bool
 ) -> dict[str, EnvironmentRequest]:
-    """What the steps ask of their environments, in the flow's order; steps without one are absent.
+    """Requests of the steps for their environments, in the flow's order; steps without one are absent.
 
     Args:
         definition: the flow.

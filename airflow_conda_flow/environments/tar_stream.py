@@ -181,8 +181,8 @@ class _Unpacking:
 
     def __init__(self, target: Path) -> None:
         self._target = os.fsencode(target)
-        # What the archive has made. ``pack`` writes a folder before what it holds, and a file before another
-        # link to it, so everything else is an attempt to reach what is not the archive's.
+        # Paths that the archive has made. ``pack`` writes a folder before its contents, and a file before
+        # other links to it, so any other path is an attempt to reach something outside the archive.
         self._folders = {b""}
         self._files: set[bytes] = set()
         self._name = b""

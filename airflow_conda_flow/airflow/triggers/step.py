@@ -37,7 +37,7 @@ _RETURN_KEY = "return_value"
 _ANSWER_SECONDS = 5.0
 """Seconds for Airflow to say in which state a task is; a triggerer that shuts down gets no answer."""
 _READ_BYTES = 4096
-"""Bytes of the log that the triggerer's supervisor reads between two requests, at least."""
+"""Bytes of the log that the triggerer's supervisor reads at a time."""
 _LINE_BYTES = 300
 """Bytes that Airflow adds to a line of the log, at most."""
 _MOST_ROUNDS = 64
@@ -174,7 +174,7 @@ class StepTrigger(BaseTrigger):
             deadline, reason = self.end_at, None
             while True:
                 for line in await _in_thread(watched.lines):
-                    self._logged += len(line) + _LINE_BYTES
+                    self._logged += len(line.encode()) + _LINE_BYTES
                     self.log.info("%s", line)
                 if watched.is_over:
                     break
@@ -269,7 +269,8 @@ class StepTrigger(BaseTrigger):
         """
         if self.task_instance is not None:
             for _ in range(min(self._logged // _READ_BYTES, _MOST_ROUNDS) + 1):
-                await self._state()
+                if await self._state() is None:  # no answer: more questions would only hold up the event
+                    return
 
     async def _state(self) -> str | None:
         """State of the task; None if Airflow does not say."""

@@ -39,13 +39,11 @@ class {name}(FlowSpec):
 dag = {name}.dag(schedule=None, environment="local")
 """
 CHATTY = """
-import time
 from toy_place import toy
 class ChattyFlow(FlowSpec):
     @toy
     @step
     def start(self):
-        time.sleep(4)
         for number in range(2000):
             print("number", number, "x" * 40)
         self.next(self.end)

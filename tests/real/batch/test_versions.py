@@ -13,9 +13,7 @@ class AFlow(FlowSpec):
     @batch
     @step
     def start(self):
-        import time
         print("hello", flush=True)
-        time.sleep(4)
         self.value = 7
         self.next(self.end)
     @step
@@ -30,7 +28,7 @@ dag = AFlow.dag(schedule=None, environment="local")
 @pytest.mark.parametrize("version", OLDER, ids=lambda each: each.airflow)
 def test_a_job_with_each_version(cluster, tmp_path, version):
     """Its lines are in the log, and its artifacts are stored."""
-    environ = {"CONDA_FLOW_DEFERRABLE": "true", "CONDA_FLOW_DEFER_AFTER": "1"}
+    environ = {"CONDA_FLOW_DEFERRABLE": "true", "CONDA_FLOW_DEFER_AFTER": "0"}
     machine = version.machine(tmp_path / "home", None, **cluster.environ(), **environ)
     machine.s3 = cluster.client("s3")
     machine.flow(FLOW, folder=machine.dags)
