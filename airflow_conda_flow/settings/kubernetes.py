@@ -127,6 +127,53 @@ KUBERNETES_OPTIONS = (
         aliases=("METAFLOW_KUBERNETES_TOLERATIONS",),
     ),
     Option(
+        "kubernetes_affinity",
+        "",
+        "Rules for the nodes of pods and for other pods, as JSON.",
+    ),
+    Option(
+        "kubernetes_topology_spread_constraints",
+        "",
+        "How pods are spread over zones and nodes, as JSON.",
+    ),
+    Option(
+        "kubernetes_priority_class",
+        "",
+        "The priority class of pods.",
+    ),
+    Option(
+        "kubernetes_runtime_class",
+        "",
+        "The runtime class of pods.",
+    ),
+    Option(
+        "kubernetes_automount_service_account_token",
+        "false",
+        "Whether pods get a token for the Kubernetes API.",
+        choices=("true", "false"),
+        kind="boolean",
+    ),
+    Option(
+        "kubernetes_limit_memory",
+        "false",
+        "Whether the memory that a pod asks for is its limit too.",
+        choices=("true", "false"),
+        kind="boolean",
+    ),
+    Option(
+        "kubernetes_pod_template",
+        "",
+        "A YAML file of a pod, on the machine that makes pods. Pods get its fields, unless a step or a "
+        "setting gives them.",
+    ),
+    Option(
+        "kubernetes_deadline",
+        "432000",
+        "Seconds after which the cluster ends the pod of a step without @timeout, also if nothing is left "
+        "that has started it.",
+        kind="integer",
+    ),
+    Option(
         "kubernetes_labels",
         "",
         "Labels of pods, beside our own and those of a step.",

@@ -16,6 +16,7 @@ from airflow_conda_flow.compute.kubernetes.pods import Pod
 from airflow_conda_flow.compute.kubernetes.settings import startup_timeout
 from airflow_conda_flow.compute.kubernetes.spec import ATTEMPT, CONTAINER, pod_labels, pod_manifest
 from airflow_conda_flow.compute.runner_environ import runner_environ
+from airflow_conda_flow.errors import SettingError
 from airflow_conda_flow.runner.task_request import TaskRequest
 
 if TYPE_CHECKING:
@@ -113,6 +114,16 @@ class KubernetesStepOperator(RemoteStepTask, KubernetesPodOperator):
 
 
 def _model(manifest: dict[str, Any]) -> Any:
-    """Pod in Kubernetes' JSON as a ``V1Pod`` of its client."""
+    """Pod in Kubernetes' JSON as a ``V1Pod`` of its client.
+
+    Raises:
+        SettingError: an attribute of the step, or the pod template, lacks what Kubernetes requires.
+    """
     # The client's only public way from JSON to its classes is to deserialize a response.
-    return ApiClient().deserialize(SimpleNamespace(data=json.dumps(manifest)), "V1Pod")
+    try:
+        return ApiClient().deserialize(SimpleNamespace(data=json.dumps(manifest)), "V1Pod")
+    except (AttributeError, TypeError, ValueError) as error:
+        raise SettingError(
+            f"The pod of the step is not one that Kubernetes accepts: {error}. See the attributes of "
+            "@kubernetes, and kubernetes_pod_template."
+        ) from error

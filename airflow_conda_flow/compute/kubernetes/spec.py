@@ -8,16 +8,20 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 import re
 import secrets
 from collections.abc import Mapping
 from typing import Any
 
 from airflow_conda_flow.compute.kubernetes.attributes import DEFAULT_TMPFS_PATH, pod_attributes
+from airflow_conda_flow.compute.kubernetes.template import over_template, pod_template
 from airflow_conda_flow.compute.runner_environ import RUNNER
 from airflow_conda_flow.environments.packed import CONTAINER_CACHE
+from airflow_conda_flow.errors import SettingError
 from airflow_conda_flow.flow.decorators.amounts import megabytes
 from airflow_conda_flow.flow.decorators.kubernetes import POD_SECURITY
+from airflow_conda_flow.flow.decorators.timeout import timeout_seconds
 from airflow_conda_flow.runner.task_request import TaskRequest
 from airflow_conda_flow.settings.loading import Settings
 
@@ -33,6 +37,8 @@ _RUNNER_HOME = "/opt/airflow-conda-flow"  # path of the runner in every containe
 _RUNNER_VOLUME = "/runner"
 # Kubernetes' syntax of a label's value.
 _LABEL_VALUE = re.compile(r"^[A-Za-z0-9]([A-Za-z0-9_.-]{0,61}[A-Za-z0-9])?$")
+# Seconds beyond @timeout, which covers what comes before the step: the image, the environment, the code.
+_DEADLINE_SLACK = 900
 # Characters of a name or of a label's value in front of the random part or the digest. Both stay below 63,
 # the limit on host names and on label values.
 _READABLE = 40
@@ -86,7 +92,7 @@ def pod_manifest(
         }
     )
     _add_devices(container["resources"], attributes)
-    return {
+    manifest = {
         "apiVersion": "v1",
         "kind": "Pod",
         "metadata": _filled(
@@ -105,7 +111,15 @@ def pod_manifest(
                 "volumes": volumes.volumes,
                 "nodeSelector": attributes["node_selector"],
                 "tolerations": attributes["tolerations"],
+                "affinity": attributes["affinity"],
+                "topologySpreadConstraints": attributes["topology_spread_constraints"],
+                "priorityClassName": attributes["priority_class"],
+                "runtimeClassName": attributes["runtime_class"],
+                "activeDeadlineSeconds": _deadline(decorators, settings),
                 "serviceAccountName": attributes["service_account"],
+                # Credentials for a cloud come by other ways; this token is for the Kubernetes API, which few
+                # steps talk to.
+                "automountServiceAccountToken": bool(attributes["automount_service_account_token"]),
                 "imagePullSecrets": [{"name": name} for name in attributes["image_pull_secrets"] or ()],
                 "securityContext": _security(attributes, on_pod=True),
                 "hostNetwork": attributes["host_network"] or None,
@@ -115,6 +129,7 @@ def pod_manifest(
             }
         ),
     }
+    return over_template(pod_template(settings, CONTAINER), manifest)
 
 
 def pod_name(request: TaskRequest) -> str:
@@ -211,10 +226,31 @@ def _container(image: str, attributes: Mapping[str, Any]) -> Manifest:
             "securityContext": _security(attributes, on_pod=False),
             "resources": {
                 "requests": wanted,
-                "limits": dict(wanted) if attributes["qos"] == "Guaranteed" else {},
+                "limits": _limits(wanted, attributes),
             },
         }
     )
+
+
+def _limits(wanted: Mapping[str, str], attributes: Mapping[str, Any]) -> dict[str, str]:
+    if attributes["qos"] == "Guaranteed":
+        return dict(wanted)
+    return {"memory": wanted["memory"]} if attributes["limit_memory"] else {}
+
+
+def _deadline(decorators: Mapping[str, Any], settings: Settings) -> int:
+    """Seconds after which the cluster ends the pod, whoever has lost sight of it.
+
+    Raises:
+        SettingError: the setting is not a number of seconds above 0.
+    """
+    limit = timeout_seconds(decorators)
+    if limit is not None:
+        return math.ceil(limit) + _DEADLINE_SLACK
+    found = settings.texts["kubernetes_deadline"]
+    if not found.text.isdecimal() or not int(found.text):
+        raise SettingError(f"{found.source} is {found.text!r}; write seconds above 0, such as 432000.")
+    return int(found.text)
 
 
 def _add_devices(resources: Manifest, attributes: Mapping[str, Any]) -> None:

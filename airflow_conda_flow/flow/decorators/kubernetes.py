@@ -42,6 +42,29 @@ ATTRIBUTES: "dict[str, tuple[values.Normalise, str]]" = {
         values.list_of(values.fields("effect", "key", "operator", "tolerationSeconds", "value")),
         'a list of dicts, such as tolerations=[{"key": "gpu", "operator": "Exists"}]',
     ),
+    "affinity": (
+        values.fields("nodeAffinity", "podAffinity", "podAntiAffinity"),
+        'a dict as in Kubernetes, such as affinity={"pod_anti_affinity": {...}}',
+    ),
+    "topology_spread_constraints": (
+        values.list_of(
+            values.fields(
+                "labelSelector",
+                "matchLabelKeys",
+                "maxSkew",
+                "minDomains",
+                "nodeAffinityPolicy",
+                "nodeTaintsPolicy",
+                "topologyKey",
+                "whenUnsatisfiable",
+            )
+        ),
+        'a list of dicts as in Kubernetes, such as topology_spread_constraints=[{"max_skew": 1, ...}]',
+    ),
+    "priority_class": (values.object_name, 'its name, such as priority_class="batch-low"'),
+    "runtime_class": (values.object_name, 'its name, such as runtime_class="nvidia"'),
+    "automount_service_account_token": (values.flag, "True or False"),
+    "limit_memory": (values.flag, "True or False"),
     "labels": (values.labels, 'labels as Kubernetes allows them, such as labels={"team": "data"}'),
     "annotations": (values.annotations, 'a dict of texts, such as annotations={"owner": "Ada"}'),
     "image_pull_policy": (
@@ -102,6 +125,13 @@ class KubernetesDecorator(StepDecorator):
         env: environment variables; everybody who may read the pod can read them.
         node_selector: labels of the nodes to run on.
         tolerations: node taints that the pod tolerates.
+        affinity: rules for nodes and for other pods, as in Kubernetes.
+        topology_spread_constraints: how pods are spread over zones and nodes, as in Kubernetes.
+        priority_class: priority class of the pod.
+        runtime_class: runtime class of the pod.
+        automount_service_account_token: True if the step talks to the Kubernetes API itself; by default its
+            pod has no token for that.
+        limit_memory: True if the requested memory is a limit too.
         labels: additional labels of the pod.
         annotations: additional annotations of the pod.
         persistent_volume_claims: mount paths by the name of the claim.
@@ -160,6 +190,12 @@ if TYPE_CHECKING:
         service_account: "values.Text" = None,
         node_selector: "values.TextsByName" = None,
         tolerations: "Sequence[Mapping[str, Any]] | values.Fields" = None,
+        affinity: "values.Fields" = None,
+        topology_spread_constraints: "Sequence[Mapping[str, Any]] | values.Fields" = None,
+        priority_class: "values.Text" = None,
+        runtime_class: "values.Text" = None,
+        automount_service_account_token: "values.Flag" = None,
+        limit_memory: "values.Flag" = None,
         labels: "values.TextsByName" = None,
         annotations: "values.TextsByName" = None,
         image_pull_policy: "values.Text" = None,

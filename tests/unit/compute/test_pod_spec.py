@@ -84,6 +84,24 @@ TABLE = [
         [{"key": "a", "tolerationSeconds": 5}],
         '[{"key": "a", "tolerationSeconds": 5}]',
     ),
+    (
+        "affinity",
+        {"pod_affinity": {"requiredDuringSchedulingIgnoredDuringExecution": [{"topologyKey": "zone"}]}},
+        "spec.affinity",
+        {"podAffinity": {"requiredDuringSchedulingIgnoredDuringExecution": [{"topologyKey": "zone"}]}},
+        '{"podAffinity": {"requiredDuringSchedulingIgnoredDuringExecution": [{"topologyKey": "zone"}]}}',
+    ),
+    (
+        "topology_spread_constraints",
+        [{"max_skew": 1, "topology_key": "zone", "when_unsatisfiable": "ScheduleAnyway"}],
+        "spec.topologySpreadConstraints",
+        [{"maxSkew": 1, "topologyKey": "zone", "whenUnsatisfiable": "ScheduleAnyway"}],
+        '[{"maxSkew": 1, "topologyKey": "zone", "whenUnsatisfiable": "ScheduleAnyway"}]',
+    ),
+    ("priority_class", "low", "spec.priorityClassName", "low", "low"),
+    ("runtime_class", "nvidia", "spec.runtimeClassName", "nvidia", "nvidia"),
+    ("automount_service_account_token", True, "spec.automountServiceAccountToken", True, "true"),
+    ("limit_memory", True, f"{BASE}.resources.limits", {"memory": "4096M"}, "true"),
     ("labels", {"team": "data"}, "metadata.labels.team", "data", "team=data"),
     ("annotations", {"owner": "A & B"}, "metadata.annotations.owner", "A & B", '{"owner": "A & B"}'),
     ("image_pull_policy", "Never", f"{BASE}.imagePullPolicy", "Never", "never"),
@@ -174,6 +192,9 @@ TOGETHER = [  # attributes that mean something beside others
         False,
     ),
     ({"use_tmpfs": False, "tmpfs_size": 5}, lambda pod: len(pod["spec"]["volumes"]), 1),
+    ({"memory": 100, "limit_memory": True, "gpu": 1}, f"{BASE}.resources.limits.memory", "100M"),
+    ({"limit_memory": False}, lambda pod: pod["spec"]["containers"][0]["resources"]["limits"], {}),
+    ({"service_account": "a"}, "spec.automountServiceAccountToken", False),
     ({"host_network": False}, lambda pod: "hostNetwork" in pod["spec"], False),
 ]
 
@@ -205,7 +226,8 @@ def test_every_attribute_and_every_setting_is_tried():
     assert tried == set(ATTRIBUTES) | set(RESOURCES)
     by_setting = {f"kubernetes_{name}" for name, *_, text in TABLE if text is not None}
     not_attributes = {
-        f"kubernetes_{name}" for name in ("conn_id", "context", "runner_image", "startup_timeout")
+        f"kubernetes_{name}"
+        for name in ("conn_id", "context", "deadline", "pod_template", "runner_image", "startup_timeout")
     }
     names = {option.name for option in KUBERNETES_OPTIONS}
     assert names == by_setting | not_attributes | {"kubernetes_gpu_vendor"}
@@ -327,6 +349,26 @@ def test_a_wrong_setting_is_named(setting, text, message):
     with pytest.raises(SettingError) as raised:
         make_pod({}, **{setting: text})
     assert f"The environment variable CONDA_FLOW_KUBERNETES_{message}" in str(raised.value)
+
+
+@pytest.mark.parametrize(
+    ("decorators", "settings", "seconds"),
+    [
+        ({}, {}, 432000),
+        ({}, {"kubernetes_deadline": "3600"}, 3600),
+        ({"timeout": {"seconds": 1.5, "minutes": 1, "hours": 0}}, {"kubernetes_deadline": "10"}, 62 + 900),
+    ],
+)
+def test_the_cluster_ends_a_pod_that_nobody_looks_after(decorators, settings, seconds):
+    """After ``@timeout`` and what comes before the step, else after the setting."""
+    assert value_at(make_pod(decorators, **settings), "spec.activeDeadlineSeconds") == seconds
+
+
+@pytest.mark.parametrize("text", ["0", "-5", "1.5", "soon", "²"])
+def test_a_wrong_deadline(text):
+    """Is named with where it comes from."""
+    with pytest.raises(SettingError, match=r"CONDA_FLOW_KUBERNETES_DEADLINE is .*; write seconds above 0"):
+        make_pod({}, kubernetes_deadline=text)
 
 
 def test_the_client_knows_every_field():
