@@ -15,7 +15,7 @@ import pytest
 from airflow_conda_flow.datastore.local_storage import LocalStorage
 
 from ..flow_machine import Machine
-from .shapes import FLOWS, ONE_OF_EACH, SHAPES, Shape, flow_name, shape_name
+from .shapes import FLOWS, SHAPES, Shape, flow_name, shape_name
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -94,23 +94,24 @@ def run_dags(machine: AirflowMachine, shapes: Sequence[Shape]) -> dict[str, dict
 
 
 def run_in_containers(
-    machine: AirflowMachine, storage: Storage, compute: str, dag_shape: Shape
+    machine: AirflowMachine, storage: Storage, compute: str, shapes: Sequence[Shape], dag_shape: Shape
 ) -> tuple[dict[str, ShapeRun], dict[str, str]]:
-    """Run every flow as a program and one as a DAG at the same time, every task of them elsewhere.
+    """Run flows as programs and one as a DAG at the same time, every task of them elsewhere.
 
     Args:
         machine: where they are started.
         storage: the datastore's that its settings name.
         compute: ``kubernetes`` or ``batch``.
+        shapes: what runs as a program.
         dag_shape: what ``airflow dags test`` runs.
 
     Returns:
-        the runs of the shapes in ``ONE_OF_EACH``, and the states of the tasks of the DAG.
+        the runs of the shapes, and the states of the tasks of the DAG.
     """
     copy_dags([dag_shape], machine.dags, decorators=[compute])
     with ThreadPoolExecutor(1) as pool:
         dag = pool.submit(run_dags, machine, [dag_shape])
-        runs = run_shapes(machine, storage, "--with", compute, at_once=4, shapes=ONE_OF_EACH)
+        runs = run_shapes(machine, storage, "--with", compute, at_once=4, shapes=shapes)
         return runs, dag.result()[shape_name(dag_shape)]["states"]
 
 

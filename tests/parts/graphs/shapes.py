@@ -43,6 +43,12 @@ ONE_OF_EACH = list({name: (name, parameters) for name, parameters in SHAPES}.val
 """Every flow once, with the last of its parameters above."""
 
 
+_BOTH = ("deep_foreach", "switch_in_foreach")
+ON_PODS = [shape for number, shape in enumerate(ONE_OF_EACH) if number % 2 == 0 or shape[0] in _BOTH]
+ON_JOBS = [shape for number, shape in enumerate(ONE_OF_EACH) if number % 2 == 1 or shape[0] in _BOTH]
+"""Every flow in containers of one of the two computes, the widest in both: a task is a container, which costs seconds."""
+
+
 def shape_name(shape: Shape) -> str:
     """What a test of a shape is called."""
     name, parameters = shape

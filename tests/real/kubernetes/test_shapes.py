@@ -1,4 +1,4 @@
-"""Every flow of the shapes with each of its tasks in a pod, from the command line; one as a DAG."""
+"""Half of the shapes with each of its tasks in a pod, from the command line; one as a DAG."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from airflow_conda_flow.datastore.s3_storage import S3Storage
 
 from ...parts.airflow_machine import AirflowMachine
 from ...parts.graphs.shape_runs import hashes_of_dag_run, run_in_containers
-from ...parts.graphs.shapes import ONE_OF_EACH, shape_name
+from ...parts.graphs.shapes import ON_PODS, shape_name
 
 DAG_SHAPE = ("switch_in_foreach", {})
 
@@ -30,12 +30,12 @@ def storage(cluster, machine):
 
 @pytest.fixture(scope="module")
 def runs(machine, storage):
-    """The run of every flow, and the states of the DAG's tasks."""
-    return run_in_containers(machine, storage, "kubernetes", DAG_SHAPE)
+    """The runs of the flows, and the states of the DAG's tasks."""
+    return run_in_containers(machine, storage, "kubernetes", ON_PODS, DAG_SHAPE)
 
 
 @pytest.mark.timeout(900)
-@pytest.mark.parametrize("shape", ONE_OF_EACH, ids=shape_name)
+@pytest.mark.parametrize("shape", ON_PODS, ids=shape_name)
 def test_pods_leave_what_local_processes_leave(shape, runs, local_shapes):
     """By hash, every artifact of every task; and each task was a pod of its own."""
     run, local = runs[0][shape_name(shape)], local_shapes[shape_name(shape)]
