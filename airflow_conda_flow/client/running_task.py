@@ -42,6 +42,7 @@ def running_task(
         exception=None,
         environment=run.environment_of(current.step_name),
         python=None,
+        seconds={},
         cards=[],
     )
     return task

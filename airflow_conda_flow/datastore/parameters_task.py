@@ -26,5 +26,6 @@ def parameters_task(run: RunRecord) -> TaskRecord:
         exception=None,
         environment=None,
         python=None,
+        seconds={},
         cards=[],
     )

@@ -237,6 +237,8 @@ class _TaskManifest(TypedDict):
     environment: str | None
     """Spec id."""
     python: str | None
+    seconds: dict[str, float]
+    """Duration of each phase of the attempt, by its name; empty if it is not known."""
     cards: list[CardRecord]
 
 
@@ -519,6 +521,8 @@ class TaskRequestDocument(TypedDict):
     """SHA-256 of the run manifest's bytes; None for a run of a version that recorded none."""
     inputs_sha256: str | None
     """SHA-256 over the manifests of the tasks before it; None if the sender has not seen them end."""
+    tells: bool
+    """Whether the attempt prints lines about itself."""
 
 
 # Messages by the role that they have in the exchange of a runner and its step process.

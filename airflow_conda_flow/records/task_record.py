@@ -22,7 +22,10 @@ if TYPE_CHECKING:
     )
 
 TASK_VERSION = 2
-"""Version of task manifests. In version 1, ``task_id`` was the index path, and cards had no ``name``."""
+"""Version of task manifests.
+
+In version 1, ``task_id`` was the index path, cards had no ``name``, and there were no ``seconds``.
+"""
 
 RUNNING = "running"
 DONE = "done"
@@ -61,6 +64,8 @@ def current_task_manifest(document: "Any") -> "TaskManifest":
     """Manifest of any version in the form of the current one."""
     task_id = full_id(document["step"], document["task_id"])
     found: "Any" = dict(document, version=TASK_VERSION, task_id=task_id)
+    if found["status"] != LOST:
+        found.setdefault("seconds", {})
     if "cards" in found:
         found["cards"] = [current_card(each) for each in found["cards"]]
     return found  # type: ignore[no-any-return]
@@ -78,6 +83,7 @@ def make_task_record(
     exception: "ExceptionRecord | None",
     environment: "EnvironmentRef | None",
     python: "str | None",
+    seconds: "dict[str, float]",
     cards: "list[CardRecord]",
 ) -> "TaskRecord":
     """Record of an attempt. No argument has a default, so that no writer forgets a fact.
@@ -93,6 +99,7 @@ def make_task_record(
         exception: the failure, caught or not.
         environment: the step's environment, if it has its own.
         python: version of Python that the step ran on; that of the environment if None.
+        seconds: duration of each phase of the attempt, by its name; empty if they are not known.
         cards: the cards that are stored.
     """
     document: "Any" = {
@@ -111,6 +118,7 @@ def make_task_record(
         "exception": exception,
         "environment": environment["id"] if environment else None,
         "python": python or (environment["python"] if environment else None),
+        "seconds": seconds,
         "cards": cards,
     }
     return TaskRecord(document)
@@ -238,6 +246,11 @@ class TaskRecord:
     def python(self) -> "str | None":
         """Version of Python that the step ran on; None if it is not known."""
         return self.document.get("python")
+
+    @property
+    def seconds(self) -> "dict[str, float]":
+        """Duration of each phase of the attempt, by its name; empty if it is not known."""
+        return self.document.get("seconds", {})
 
     # Its artifacts and cards.
 

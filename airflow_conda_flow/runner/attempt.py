@@ -30,6 +30,7 @@ from airflow_conda_flow.runner.runtime_root import runtime_root
 from airflow_conda_flow.runner.s3_service import S3Service
 from airflow_conda_flow.runner.step_environ import conda_command, conda_environ, plain_command
 from airflow_conda_flow.runner.step_process import ProcessEnd, run_step_process
+from airflow_conda_flow.runner.story import Story
 from airflow_conda_flow.runner.task_inputs import TaskInputs, checked_inputs
 from airflow_conda_flow.runner.task_message import leads_back, next_round, task_message
 from airflow_conda_flow.runner.task_request import TaskRequest, TaskResult
@@ -165,7 +166,8 @@ class _Attempt:
         self._output = output
         self._keepers = keepers
         self._mask = secret_values.Mask()
-        self._attempt = AttemptRecord(request, run)
+        self._story = Story((lambda line: output("stderr", line)) if request.tells else None)
+        self._attempt = AttemptRecord(request, run, self._story.seconds)
         self._publishing: list[Future[None]] = []
         self._publisher: ThreadPoolExecutor | None = None
         self._message: TaskMessage | None = None
@@ -193,7 +195,8 @@ class _Attempt:
         try:
             try:
                 end = self._run_process(scratch, on_start, cancel)
-                self._finish_publishing()
+                with self._story.phase("artifacts"):
+                    self._finish_publishing()
             finally:
                 if self._publisher is not None:
                     self._publisher.shutdown()
@@ -216,16 +219,20 @@ class _Attempt:
         request, run = self._request, self._run
         # The inputs come first: if anything after them fails, the record still states the facts that they
         # give, and ``@catch`` can act.
-        inputs = self._attempt.inputs = self._inputs()
-        code_dir = request.code_dir or code_package.extract(
-            self._datastore.storage, run.code["sha256"], self._datastore.cache_dir, self._say
-        )
+        with self._story.phase("inputs"):
+            inputs = self._attempt.inputs = self._inputs()
+        self._story.begin(request, run, inputs)
+        with self._story.phase("code"):
+            code_dir = request.code_dir or code_package.extract(
+                self._datastore.storage, run.code["sha256"], self._datastore.cache_dir, self._say
+            )
         main_ip = THIS_MACHINE
         if request.is_elsewhere and run.graph.is_in_gang(request.step):
-            main_ip = main_address(self._datastore.storage, request, cancel)
+            with self._story.phase("main node"):
+                main_ip = main_address(self._datastore.storage, request, cancel)
         # The variable is set where the step has a tmpfs for its temporary files, on Kubernetes and Batch.
         tempdir = Path(tempfile.mkdtemp("", "task-", os.environ.get("CONDA_FLOW_TEMPDIR") or scratch))
-        self._message = message = task_message(
+        self._message = task_message(
             request,
             run,
             inputs,
@@ -235,10 +242,25 @@ class _Attempt:
             s3={"socket": self._s3.path, "root": run.datatools_root, "scratch": str(scratch)},
             main_ip=main_ip,
         )
-        command, environ = self._command()
+        with self._story.phase("environment"):
+            command, environ = self._command()
         environ = self._with_variables(environ)
+        with self._story.phase("step"):
+            return self._rounds(command, environ, on_start, cancel)
+
+    def _rounds(
+        self,
+        command: list[str],
+        environ: Mapping[str, str] | None,
+        on_start: Callable[[int], None],
+        cancel: threading.Event,
+    ) -> ProcessEnd:
+        """Run the step's process, and again as long as the step leads back to itself."""
+        message = self._message
+        if message is None:
+            raise RuntimeError("A step is run before its message is made.")
         end = run_step_process(command, environ, message, self, on_start, cancel)
-        while (done := leads_back(request.step, end.last)) and not cancel.is_set():
+        while (done := leads_back(self._request.step, end.last)) and not cancel.is_set():
             # The next round reads these artifacts, and ``next_round`` removes the directory they come from.
             self._finish_publishing()
             self._message = message = next_round(message, done)
@@ -280,6 +302,7 @@ class _Attempt:
         main = root / "airflow_conda_flow" / "runtime" / "main.py"
         if environment is None:
             return plain_command(str(self._request.python), main), None
+        self._story.making_environment()
         prefix = self._environments.prefix_of_run(environment)
         return conda_command(prefix, main), conda_environ(os.environ, prefix)
 
@@ -383,4 +406,5 @@ class _Attempt:
         self._log.store(self._datastore.storage, self._request.name)
         record = record.with_cards(self._cards.store(record))
         write_task_manifest(self._datastore.storage, record)
+        self._story.end(record, self._attempt.inputs)
         return record

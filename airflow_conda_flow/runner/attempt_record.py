@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from datetime import datetime, timezone
+from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 from airflow_conda_flow.datastore.manifests import read_attempt, read_run_manifest, write_task_manifest
@@ -30,15 +31,22 @@ class AttemptRecord:
     Args:
         request: the attempt.
         run: the run's record; None if the datastore has none.
+        seconds: duration of each phase, by its name; read when a record is made.
 
     Attributes:
         inputs: the task's inputs; None until they are known. Without them the record has no split name.
     """
 
-    def __init__(self, request: TaskRequest, run: RunRecord | None) -> None:
+    def __init__(
+        self,
+        request: TaskRequest,
+        run: RunRecord | None,
+        seconds: Mapping[str, float] = MappingProxyType({}),
+    ) -> None:
         self.inputs: TaskInputs | None = None
         self._name = request.name
         self._run = run
+        self._seconds = seconds
         self._started = now()
 
     @classmethod
@@ -128,6 +136,7 @@ class AttemptRecord:
             exception=exception,
             environment=None if self._run is None else self._run.environment_of(self._name.task.step),
             python=python,
+            seconds=dict(self._seconds),
             cards=[],
         )
 

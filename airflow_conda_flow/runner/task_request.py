@@ -36,6 +36,7 @@ class TaskRequest:
         run_sha256: ``RunRecord.sha256`` of the run as it was prepared; None if that is not known.
         inputs_sha256: ``inputs_sha256`` of the records of the tasks before it, as whoever starts the attempt
             has seen them end; None if that is not known.
+        tells: whether the attempt prints lines about itself, see ``runner.story``.
         is_elsewhere: whether the nodes of a ``num_parallel`` run on different machines, so that they need the
             network address of node 0.
     """
@@ -52,6 +53,7 @@ class TaskRequest:
     is_elsewhere: bool = False
     run_sha256: str | None = None
     inputs_sha256: str | None = None
+    tells: bool = False
 
     @property
     def task(self) -> TaskName:
@@ -78,6 +80,7 @@ class TaskRequest:
             "is_last": self.is_last,
             "run_sha256": self.run_sha256,
             "inputs_sha256": self.inputs_sha256,
+            "tells": self.tells,
         }
 
     @classmethod
@@ -107,6 +110,7 @@ class TaskRequest:
             is_last=data.get("is_last", True),
             run_sha256=data.get("run_sha256"),
             inputs_sha256=data.get("inputs_sha256"),
+            tells=data.get("tells", False),
         )
 
 

@@ -75,7 +75,7 @@ class AttemptMachine:
             step: the step.
             indices: the index path.
             attempt: the number of the attempt.
-            options: ``python``, ``code_dir``, ``output``, ``cancel``, ``on_start``.
+            options: ``python``, ``code_dir``, ``tells``, ``output``, ``cancel``, ``on_start``.
         """
         request = TaskRequest(
             "AFlow",
@@ -86,6 +86,7 @@ class AttemptMachine:
             options.pop("code_dir", self.folder),
             None if self.manifest is None else RunRecord(self.manifest),
             options.pop("python", None),
+            tells=options.pop("tells", False),
         )
         output = options.pop("output", lambda stream, line: self.lines.append((stream, line)))
         options.setdefault("cancel", threading.Event())

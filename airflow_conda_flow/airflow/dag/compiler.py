@@ -32,6 +32,8 @@ from airflow_conda_flow.flow.definition import FlowDefinition, read_flow
 from airflow_conda_flow.flow.parameters.config_input import GivenConfigs
 from airflow_conda_flow.records.graph import StepNode
 
+TAG = "conda-flow"
+"""Tag of every flow's DAG, by which Airflow's list of DAGs shows all of them."""
 _PREPARE = "prepare"
 _SLACK = timedelta(minutes=15)
 """Time that Airflow gives a task beyond ``@timeout``.
@@ -103,12 +105,14 @@ def compile_dag(
     params = {each.name: airflow_param(each) for each in definition.parameters}
     params.update(dag_keywords.pop("params", None) or {})
     dag_keywords.setdefault("doc_md", definition.graph.doc or None)
+    dag_keywords.setdefault("description", (definition.graph.doc or "").strip().partition("\n")[0] or None)
+    dag_keywords["tags"] = [TAG, *(dag_keywords.get("tags") or ())]
     dag_keywords.setdefault("schedule", schedule_of(definition))
     own_id = dag_id_of(definition.name)
     if project:
         own_id = f"{project['project_name']}.{project['branch_name']}.{own_id}"
         names = (f"project:{project['project_name']}", f"project_branch:{project['branch_name']}")
-        dag_keywords["tags"] = [*(dag_keywords.get("tags") or ()), *names]
+        dag_keywords["tags"] = [*dag_keywords["tags"], *names]
     dag = _make_dag(definition, dag_id or own_id, params, dag_keywords)
     # DAG() takes the file of its caller, which is this module; Airflow's UI would show this code.
     dag.fileloc = definition.file

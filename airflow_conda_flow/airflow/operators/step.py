@@ -117,6 +117,14 @@ def _is_failure(record: TaskRecord) -> bool:
     return not record.is_done and not record.is_lost
 
 
+def _why_again(record: TaskRecord) -> str:
+    """How an attempt ended that another one follows."""
+    what = "was lost" if record.is_lost else "failed"
+    exception = record.exception
+    reason = "" if exception is None else f": {exception['type']}: {exception['message']}"
+    return f"attempt {record.attempt} {what}{reason}"
+
+
 class StepTask(BaseOperator):
     """Base of the operators of a step: finds the attempt to run, and translates its result for Airflow.
 
@@ -196,6 +204,7 @@ class StepTask(BaseOperator):
             attempt=attempt_of(ti.try_number, run.first_attempt),
             run=run,
             run_sha256=run_sha256,
+            tells=True,
         )
         first = first_attempt_of(ti.max_tries, self.retries or 0, run.first_attempt)
         earlier = self._earlier(datastore, request, first)
@@ -240,7 +249,11 @@ class StepTask(BaseOperator):
         if newest is not None and not newest.is_done and tried.is_used_up:
             exception = newest.exception or as_exception(TaskFailed("No reason is known."))
             raise AirflowFailException(failure_text(self.step, exception))
-        return tried if tried.done else self.with_inputs(context, tried)
+        if tried.done is not None:
+            return tried
+        if newest is not None:
+            self.log.info("Attempt %d, because %s", tried.request.attempt, _why_again(newest))
+        return self.with_inputs(context, tried)
 
     def with_inputs(self, context: Context, tried: Try) -> Try:
         """The try, with the digest of its inputs in the request; see ``compared_inputs``."""

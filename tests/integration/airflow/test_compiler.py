@@ -51,7 +51,7 @@ def test_the_examples_are_dags(examples):
     assert set(dags) >= {"linear_flow", "sklearn_flow", "foreach_flow"}
     linear = dags["linear_flow"]
     assert linear["tasks"] == {"prepare": [], "start": ["prepare"], "hello": ["start"], "end": ["hello"]}
-    assert linear["tags"] == ["example"]
+    assert linear["tags"] == ["conda-flow", "example"]
     assert linear["doc"] == "Says hello from the middle of three steps."
     assert linear["file"] == str(examples.dags / "linear_flow.py")
     assert linear["params"]["greeting"]["schema"]["type"] == "string"
@@ -170,7 +170,7 @@ class AFlow(FlowSpec):
     seen = json.loads(machine.python(DESCRIBE).splitlines()[-1])
     assert seen["errors"] == {}
     assert seen["dags"]["a_flow"]["tasks"] == {"prepare": [], "start": ["prepare"], "end": ["start"]}
-    assert seen["dags"]["a_flow"]["tags"] == ["mine"]
+    assert seen["dags"]["a_flow"]["tags"] == ["conda-flow", "mine"]
     assert seen["dags"]["broken_flow"]["tags"] == ["broken flow"]
     assert "broken_flow.py:5: Step 'start' does not call self.next()" in seen["dags"]["broken_flow"]["doc"]
 

@@ -31,6 +31,7 @@ def task_record(attempt=0, status=DONE, task=TASK, **more):
         "exception": None,
         "environment": None,
         "python": None,
+        "seconds": {},
         "cards": [],
     }
     return make_task_record(task.attempt(attempt), status=status, **{**facts, **more})
