@@ -7,7 +7,7 @@ CACHE := .cache
 
 export UV_LINK_MODE = copy
 
-.PHONY: demo check test setup lint image faults clean
+.PHONY: demo check coverage test setup lint image faults clean
 
 # The folders of tests that `make test` runs; tests/real needs Docker and Kubernetes, and skips without them.
 TESTS ?= tests/unit tests/integration
@@ -46,6 +46,10 @@ check: setup
 	$(BIN)/mypy >$(CACHE)/mypy.txt 2>&1 & types=$$!; \
 	  $(BIN)/pytest --numprocesses=2 $(PYTEST_OPTIONS) tests/unit; failed=$$?; \
 	  wait $$types || failed=1; cat $(CACHE)/mypy.txt; exit $$failed
+
+# Which lines of the package the tests of `make test` run in the processes of pytest; step processes are not counted.
+coverage: setup
+	$(BIN)/pytest --numprocesses=2 --cov --cov-report=term-missing:skip-covered $(PYTEST_OPTIONS) $(TESTS)
 
 test: lint
 	$(BIN)/pytest --numprocesses=2 $(PYTEST_OPTIONS) $(TESTS)
