@@ -148,10 +148,9 @@ KUBERNETES_OPTIONS = (
     ),
     Option(
         "kubernetes_automount_service_account_token",
-        "false",
-        "Whether pods get a token for the Kubernetes API.",
-        choices=("true", "false"),
-        kind="boolean",
+        "",
+        "Whether pods get a token for the Kubernetes API: true or false. If empty, the pod template says it; "
+        "without one they get none.",
     ),
     Option(
         "kubernetes_limit_memory",

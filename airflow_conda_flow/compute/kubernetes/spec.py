@@ -37,6 +37,9 @@ _RUNNER_HOME = "/opt/airflow-conda-flow"  # path of the runner in every containe
 _RUNNER_VOLUME = "/runner"
 # Kubernetes' syntax of a label's value.
 _LABEL_VALUE = re.compile(r"^[A-Za-z0-9]([A-Za-z0-9_.-]{0,61}[A-Za-z0-9])?$")
+# Below the platform's template. Credentials for a cloud come by other ways; this token is for the Kubernetes
+# API, which few steps talk to.
+_UNLESS_SET = {"spec": {"automountServiceAccountToken": False}}
 # Seconds beyond @timeout, which covers what comes before the step: the image, the environment, the code.
 _DEADLINE_SLACK = 900
 # Characters of a name or of a label's value in front of the random part or the digest. Both stay below 63,
@@ -117,9 +120,7 @@ def pod_manifest(
                 "runtimeClassName": attributes["runtime_class"],
                 "activeDeadlineSeconds": _deadline(decorators, settings),
                 "serviceAccountName": attributes["service_account"],
-                # Credentials for a cloud come by other ways; this token is for the Kubernetes API, which few
-                # steps talk to.
-                "automountServiceAccountToken": bool(attributes["automount_service_account_token"]),
+                "automountServiceAccountToken": attributes["automount_service_account_token"],
                 "imagePullSecrets": [{"name": name} for name in attributes["image_pull_secrets"] or ()],
                 "securityContext": _security(attributes, on_pod=True),
                 "hostNetwork": attributes["host_network"] or None,
@@ -129,7 +130,7 @@ def pod_manifest(
             }
         ),
     }
-    return over_template(pod_template(settings, CONTAINER), manifest)
+    return over_template(over_template(_UNLESS_SET, pod_template(settings, CONTAINER)), manifest)
 
 
 def pod_name(request: TaskRequest) -> str:

@@ -217,7 +217,8 @@ def mounts(value: "Any") -> "dict[str, str]":
 def fields(*known: str) -> "Normalise":
     """Normaliser for a dict with some of these keys, spelled as in Kubernetes or as in Python.
 
-    The normalised dict has Kubernetes' spelling: ``run_as_user`` becomes ``runAsUser``.
+    The normalised dict has Kubernetes' spelling, on every level: ``run_as_user`` becomes ``runAsUser``. What
+    is below ``matchLabels`` stays as it is: labels.
     """
     by_spelling = {}
     for name in known:
@@ -227,9 +228,22 @@ def fields(*known: str) -> "Normalise":
     def normalise(value: "Any") -> "dict[str, Any]":
         if not isinstance(value, dict) or not value or not all(name in by_spelling for name in value):
             raise ValueError(value)
-        return {by_spelling[name]: each for name, each in value.items()}
+        return {by_spelling[name]: _spelled(each) for name, each in value.items()}
 
     return normalise
+
+
+def _spelled(value: "Any") -> "Any":
+    """The value with the keys of its dicts, on every level, in Kubernetes' spelling."""
+    if isinstance(value, (list, tuple)):
+        return [_spelled(each) for each in value]
+    if not isinstance(value, dict):
+        return value
+    named = {
+        re.sub("_([a-z])", lambda found: found.group(1).upper(), str(key)): each
+        for key, each in value.items()
+    }
+    return {name: each if name == "matchLabels" else _spelled(each) for name, each in named.items()}
 
 
 def list_of(normalise_one: "Normalise") -> "Normalise":

@@ -125,7 +125,7 @@ def test_decorators_of_the_flow_are_the_dags(airflow_machine):
         "c",
         "conda_flow.p.prod.Asked.end",
     ]
-    assert placed["tags"] == ["mine", "project:p", "project_branch:test.x"]
+    assert placed["tags"] == ["conda-flow", "mine", "project:p", "project_branch:test.x"]
     assert placed["outlets"] == ["conda_flow.p.test.x.Placed.end"]
     assert dags["p.user.airflow.whose"]["tags"] == ["project:p", "project_branch:user.airflow"]
     machine.environ.update(AIRFLOW__CONDA_FLOW__PROJECT_USER="team", METAFLOW_USER="somebody")

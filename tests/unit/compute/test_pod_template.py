@@ -89,6 +89,29 @@ def test_a_limit_of_the_step_wins(path):
 
 
 @pytest.mark.parametrize(
+    ("template", "setting", "own", "mounted"),
+    [
+        (None, "", None, False),
+        ("true", "", None, True),
+        ("true", "false", None, False),
+        ("true", "false", True, True),
+        ("true", "", False, False),
+        (None, "true", None, True),
+    ],
+)
+def test_the_token_for_the_cluster(tmp_path, template, setting, own, mounted):
+    """No token unless somebody asks for one: the step, else the setting, else the template."""
+    settings = {"kubernetes_automount_service_account_token": setting}
+    if template is not None:
+        file = tmp_path / "pod.yaml"
+        file.write_text(f"kind: Pod\nspec: {{automountServiceAccountToken: {template}}}")
+        settings["kubernetes_pod_template"] = str(file)
+    attributes = {} if own is None else {"automount_service_account_token": own}
+    pod = make_pod({"kubernetes": attributes_of(kubernetes_decorator, **attributes)}, **settings)
+    assert pod["spec"]["automountServiceAccountToken"] is mounted
+
+
+@pytest.mark.parametrize(
     ("text", "message"),
     [
         (None, "a file that cannot be read"),
