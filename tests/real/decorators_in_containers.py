@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+import tempfile
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any
 
@@ -113,21 +114,21 @@ def run_decorated(
 
 
 def _run(machine: AirflowMachine, command: list[str], kill: Callable[[], object]) -> str:
-    with subprocess.Popen(
-        command,
-        env=machine.environ,
-        cwd=machine.home,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-    ) as process:
-        try:
-            kill()
-            printed = process.communicate(timeout=120)[0]
-        except BaseException:
-            process.kill()
-            print(process.stdout.read() if process.stdout else "")  # what pytest shows of a failure
-            raise
+    # A file, not a pipe: nobody reads while the test waits for the container, and a full pipe stops the writer.
+    with tempfile.TemporaryFile("w+") as output:
+        with subprocess.Popen(
+            command, env=machine.environ, cwd=machine.home, stdout=output, stderr=subprocess.STDOUT
+        ) as process:
+            try:
+                kill()
+                process.wait(timeout=120)
+            except BaseException:
+                process.kill()
+                output.seek(0)
+                print(output.read())  # what pytest shows of a failure
+                raise
+        output.seek(0)
+        printed = output.read()
     assert process.returncode == 0, printed
     return printed
 
