@@ -9,9 +9,9 @@ from __future__ import annotations
 import asyncio
 import importlib
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from dataclasses import asdict, dataclass
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any
 
 from airflow.triggers.base import BaseTrigger, TaskFailedEvent, TaskSuccessEvent, TriggerEvent
 from asgiref.sync import sync_to_async
@@ -21,6 +21,12 @@ from airflow_conda_flow.airflow.identity import state_name
 from airflow_conda_flow.airflow.manifest_digests import KEY as MANIFESTS_KEY
 from airflow_conda_flow.airflow.manifest_digests import manifest_digests
 from airflow_conda_flow.airflow.step_end import SKIP_KEY, StepEnd, failure_text, skipped_value
+from airflow_conda_flow.airflow.triggers.requests import (
+    answer,
+    in_airflows_thread,
+    in_thread,
+    to_its_end,
+)
 from airflow_conda_flow.airflow.versions import is_at_least
 from airflow_conda_flow.compute.remote_attempt import End, Watched, conclude
 from airflow_conda_flow.datastore.datastore import Datastore
@@ -151,16 +157,15 @@ class StepTrigger(BaseTrigger):
         yield event
 
     async def _event(self) -> TriggerEvent:
-        # Airflow answers questions about connections in the one thread of sync_to_async alone.
-        datastore = await sync_to_async(_opened)(tuple(sorted(self.settings.items())))
+        datastore = await in_airflows_thread(_opened, tuple(sorted(self.settings.items())))
         request = TaskRequest.from_dict(self.request)
         end = await self._followed(datastore, request)
-        result = await _in_thread(conclude, datastore.storage, request, end)
-        run = await _in_thread(
+        result = await in_thread(conclude, datastore.storage, request, end)
+        run = await in_thread(
             read_run_manifest, datastore.storage, request.flow, request.run_id, request.run_sha256
         )
         task = TriggerTask(**self.facts)
-        step_end = await _in_thread(
+        step_end = await in_thread(
             StepEnd.of, request, run, datastore, result, self.log.error, task.ends_here
         )
         if self.task_instance is None:  # ``airflow dags test``, which knows no other events
@@ -173,7 +178,7 @@ class StepTrigger(BaseTrigger):
             watched = await self._open_watched(datastore, request)
             deadline, reason = self.end_at, None
             while True:
-                for line in await _in_thread(watched.lines):
+                for line in await in_thread(watched.lines):
                     self._logged += len(line.encode()) + _LINE_BYTES
                     self.log.info("%s", line)
                 if watched.is_over:
@@ -183,12 +188,12 @@ class StepTrigger(BaseTrigger):
                         break
                     reason = "The task's time is up (execution_timeout)."
                     deadline = time.time() + _ENDING_SECONDS
-                    await _in_thread(watched.remove)
+                    await in_thread(watched.remove)
                 await asyncio.sleep(watched.pause)
-            await _in_thread(watched.remove)
+            await in_thread(watched.remove)
             return watched.end() if reason is None else End(reason)
         except ComputeUnavailable:
-            record = await _in_thread(read_attempt, datastore.storage, request.name)
+            record = await in_thread(read_attempt, datastore.storage, request.name)
             if record is None or not record.is_done:
                 raise
             self.log.warning("The cluster cannot be reached, but the step is done.")
@@ -198,9 +203,9 @@ class StepTrigger(BaseTrigger):
         if self._watched is None:
             module, _, name = self.watch.partition(":")
             make = getattr(importlib.import_module(module), name)
-            self._watched = await sync_to_async(make)(self.state, datastore, request)
-        watched: Watched = self._watched
-        return watched
+            made: Watched = await in_airflows_thread(make, self.state, datastore, request)
+            self._watched = made
+        return self._watched
 
     async def _ending(self, end: StepEnd, task: TriggerTask) -> TriggerEvent:
         """Event that ends the task, or one for a worker where that is needed."""
@@ -237,17 +242,16 @@ class StepTrigger(BaseTrigger):
         # that a mapped task needs.
         ti: Any = self.task_instance
         comms: Any = task_runner.SUPERVISOR_COMMS
-        await comms.asend(
-            SetXCom(
-                key=key,
-                value=value,
-                dag_id=ti.dag_id,
-                run_id=ti.run_id,
-                task_id=ti.task_id,
-                map_index=ti.map_index,
-                mapped_length=mapped_length,
-            )
+        message = SetXCom(
+            key=key,
+            value=value,
+            dag_id=ti.dag_id,
+            run_id=ti.run_id,
+            task_id=ti.task_id,
+            map_index=ti.map_index,
+            mapped_length=mapped_length,
         )
+        await to_its_end(comms.asend(message))
 
     def _back(self, problem: str | None) -> TriggerEvent:
         """Event that makes a worker go on."""
@@ -283,7 +287,7 @@ class StepTrigger(BaseTrigger):
             dag_id=ti.dag_id, task_ids=[ti.task_id], map_index=ti.map_index, run_ids=[ti.run_id]
         )
         try:
-            states = await asyncio.wait_for(asked, _ANSWER_SECONDS)
+            states = await answer(asked, _ANSWER_SECONDS)
         except Exception as error:  # noqa: BLE001 - whatever Airflow raises: the pod or job keeps running
             self.log.info("Airflow does not say in which state the task is: %s", error)
             return None
@@ -292,9 +296,9 @@ class StepTrigger(BaseTrigger):
 
     async def on_kill(self) -> None:
         """End the pod or job: a person has marked or cleared the task."""
-        datastore = await sync_to_async(_opened)(tuple(sorted(self.settings.items())))
+        datastore = await in_airflows_thread(_opened, tuple(sorted(self.settings.items())))
         watched = await self._open_watched(datastore, TaskRequest.from_dict(self.request))
-        await _in_thread(watched.remove)
+        await in_thread(watched.remove)
 
 
 def _fails_rightly(end: StepEnd, task: TriggerTask) -> bool:
@@ -302,16 +306,6 @@ def _fails_rightly(end: StepEnd, task: TriggerTask) -> bool:
     if is_at_least("3.3"):  # Airflow tries again while it has tries left
         return end.may_retry or task.ends_here
     return not end.may_retry or task.ends_here  # Airflow never tries again
-
-
-_Result = TypeVar("_Result")
-
-
-async def _in_thread(function: Callable[..., _Result], *arguments: Any) -> _Result:
-    """Result of a function that may wait, without holding up other triggers."""
-    # Not asyncio.to_thread: in Airflow before 3.2 a question about a connection from a thread that asgiref
-    # does not know breaks the channel on which all triggers ask.
-    return await sync_to_async(function, thread_sensitive=False)(*arguments)
 
 
 _datastores: dict[tuple[tuple[str, str], ...], Datastore] = {}

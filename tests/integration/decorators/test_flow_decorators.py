@@ -127,7 +127,7 @@ def test_decorators_of_the_flow_are_the_dags(airflow_machine):
     ]
     assert placed["tags"] == ["conda-flow", "mine", "project:p", "project_branch:test.x"]
     assert placed["outlets"] == ["conda_flow.p.test.x.Placed.end"]
-    assert dags["p.user.airflow.whose"]["tags"] == ["project:p", "project_branch:user.airflow"]
+    assert dags["p.user.airflow.whose"]["tags"] == ["conda-flow", "project:p", "project_branch:user.airflow"]
     machine.environ.update(AIRFLOW__CONDA_FLOW__PROJECT_USER="team", METAFLOW_USER="somebody")
     assert "p.user.team.whose" in describe(machine)
 

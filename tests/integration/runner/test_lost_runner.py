@@ -99,7 +99,16 @@ def test_a_lost_attempt_has_every_fact_that_is_known(lose_runner):
     seen = run.done("visit", 0, code_dir=None).record  # the other split, whose runner saw its end
     assert seen.document.keys() == lost.document.keys()
     differing = {key for key in seen.document if seen.document[key] != lost.document[key]}
-    of_its_end = {"started", "finished", "artifacts", "transition", "exception", "status", "python"}
+    of_its_end = {
+        "started",
+        "finished",
+        "artifacts",
+        "transition",
+        "exception",
+        "status",
+        "python",
+        "seconds",
+    }
     assert differing == {"task_id", "split_name", *of_its_end}
 
 

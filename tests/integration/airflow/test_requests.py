@@ -1,0 +1,90 @@
+"""Calls of triggers to Airflow are never given up, which would end the triggerer of Airflow before 3.2."""
+
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+from asgiref.sync import async_to_sync, sync_to_async
+
+from airflow_conda_flow.airflow.triggers.requests import answer, in_airflows_thread, in_thread, to_its_end
+
+
+class Channel:
+    """Airflow's channel of requests, which a cancelled request breaks.
+
+    Attributes:
+        ended: how the requests ended.
+    """
+
+    def __init__(self) -> None:
+        self.ended: list[str] = []
+
+    async def asend(self) -> str:
+        """A request, answered after a while."""
+        try:
+            await asyncio.sleep(0.2)
+        except asyncio.CancelledError:
+            self.ended.append("cancelled")
+            raise
+        self.ended.append("answered")
+        return "deferred"
+
+    def send(self) -> str:
+        """The same from a thread, as Airflow does it."""
+        return async_to_sync(self.asend)()
+
+
+def test_an_answer_that_comes_too_late():
+    """The trigger goes on at once, and the request to its end."""
+    channel = Channel()
+
+    async def ask() -> None:
+        with pytest.raises(TimeoutError, match="no answer after"):
+            await answer(sync_to_async(channel.send)(), 0.05)
+        assert channel.ended == []
+        assert await answer(sync_to_async(channel.send)(), 5) == "deferred"
+
+    asyncio.run(ask())
+    assert channel.ended == ["answered", "answered"]
+
+
+@pytest.mark.parametrize("way", ["coroutine", "thread", "airflow's thread"])
+def test_a_trigger_that_is_cancelled(way):
+    """Its request is not."""
+    channel = Channel()
+
+    async def ask() -> None:
+        if way == "coroutine":
+            await to_its_end(channel.asend())
+        elif way == "thread":
+            await in_thread(channel.send)
+        else:
+            await in_airflows_thread(channel.send)
+
+    async def cancel() -> None:
+        trigger = asyncio.ensure_future(ask())
+        await asyncio.sleep(0.05)
+        trigger.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await trigger
+        while not channel.ended:  # noqa: ASYNC110 - the test's own limit ends it
+            await asyncio.sleep(0.02)
+
+    asyncio.run(cancel())
+    assert channel.ended == ["answered"]
+
+
+def test_an_error_reaches_the_trigger():
+    """As it is."""
+
+    async def broken() -> None:
+        raise ValueError("broken")
+
+    async def ask() -> None:
+        with pytest.raises(ValueError, match="broken"):
+            await answer(broken(), 5)
+        with pytest.raises(ValueError, match="broken"):
+            await to_its_end(broken())
+
+    asyncio.run(ask())
