@@ -1,9 +1,9 @@
 """Calls of a trigger that may ask Airflow: each goes on to its end, even if the trigger is cancelled.
 
-Before 3.2, Airflow's triggerer has one channel for the requests of all triggers, and takes answers in the order
-of requests. One that is cancelled leaves its answer on the channel. The next request reads that, says "Response
-read out of order!", and the triggerer ends. Airflow cancels a trigger whenever its task is marked or cleared,
-so a trigger must not hand the cancellation on.
+Before 3.2, Airflow's triggerer has one channel for the requests of all triggers, and takes answers in the
+order of requests. One that is cancelled leaves its answer on the channel. The next request reads that, says
+"Response read out of order!", and the triggerer ends. Airflow cancels a trigger whenever its task is marked
+or cleared, so a trigger must not hand the cancellation on.
 """
 
 from __future__ import annotations

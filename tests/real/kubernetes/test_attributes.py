@@ -34,6 +34,11 @@ ATTRIBUTES = (
     'node_selector={"kubernetes.io/os": "linux"}, '
     'tolerations=[{"key": "dedicated", "operator": "Exists", "effect": "NoSchedule"}], '
     'security_context={"run_as_user": 12345, "run_as_group": 23456, "read_only_root_filesystem": True}, '
+    "automount_service_account_token=True, limit_memory=True, "
+    'affinity={"node_affinity": {"required_during_scheduling_ignored_during_execution": {"node_selector_terms": '
+    '[{"match_expressions": [{"key": "kubernetes.io/os", "operator": "In", "values": ["linux"]}]}]}}}, '
+    'topology_spread_constraints=[{"max_skew": 1, "topology_key": "kubernetes.io/hostname", '
+    '"when_unsatisfiable": "ScheduleAnyway", "label_selector": {"match_labels": {"team": "blue"}}}], '
     'cpu="200m", memory=300, disk=200'
 )
 
@@ -77,6 +82,12 @@ def test_every_attribute_reaches_the_pod(cluster, machine, tmp_path):
     spec = pod["spec"]
     assert spec["nodeSelector"] == {"kubernetes.io/os": "linux"}
     assert {"key": "dedicated", "operator": "Exists", "effect": "NoSchedule"} in spec["tolerations"]
+    terms = spec["affinity"]["nodeAffinity"]["requiredDuringSchedulingIgnoredDuringExecution"][
+        "nodeSelectorTerms"
+    ]
+    assert terms[0]["matchExpressions"][0]["values"] == ["linux"]
+    assert spec["topologySpreadConstraints"][0]["labelSelector"] == {"matchLabels": {"team": "blue"}}
+    assert spec["activeDeadlineSeconds"] == 5 * 24 * 3600
     limits = [volume["emptyDir"].get("sizeLimit") for volume in spec["volumes"] if "emptyDir" in volume]
     assert {"48Mi", "32Mi"} <= set(limits)  # which this cluster's version does not pass on to the mount
     (container,) = spec["containers"]
@@ -85,6 +96,7 @@ def test_every_attribute_reaches_the_pod(cluster, machine, tmp_path):
         "memory": "300M",
         "ephemeral-storage": "200M",
     }
+    assert container["resources"]["limits"] == {"memory": "300M"}
 
 
 def test_a_gpu_that_no_node_has_is_said_while_it_is_waited_for(machine):
