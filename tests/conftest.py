@@ -17,6 +17,7 @@ import pytest
 
 TOGETHER = (
     "tests/integration/graphs/test_shapes.py",
+    "tests/real/airflow/running/",
     "tests/real/airflow/test_scheduler.py",
     "tests/real/batch/",
     "tests/real/kubernetes/test_scheduler.py",

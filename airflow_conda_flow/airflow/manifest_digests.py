@@ -12,7 +12,7 @@ from airflow_conda_flow.records.graph import FlowGraph
 from airflow_conda_flow.records.run_record import RunRecord
 from airflow_conda_flow.records.task_record import TaskRecord
 from airflow_conda_flow.runner.record_reader import RecordReader
-from airflow_conda_flow.runner.task_inputs import gather_inputs, inputs_sha256
+from airflow_conda_flow.runner.task_inputs import gather_inputs
 
 KEY = "conda_flow_manifests"
 """Key of the XCom: the sha256 of each manifest by task id. The nodes of a ``num_parallel`` share one."""
@@ -25,8 +25,8 @@ def manifest_digests(records: Iterable[TaskRecord]) -> dict[str, str]:
 
 def compared_inputs(
     ti: Any, storage: Storage, run: RunRecord, step: str, indices: tuple[int, ...]
-) -> str | None:
-    """One digest over the manifests that a task's inputs come from, once they were compared with the XComs.
+) -> RecordReader | None:
+    """Reader of the manifests that a task's inputs come from, once they were compared with the XComs.
 
     A task that has told nothing is not compared: an earlier version ran it, or a person marked it.
 
@@ -38,7 +38,7 @@ def compared_inputs(
         indices: its index path.
 
     Returns:
-        the digest, for ``TaskRequest.inputs_sha256``; None if a task before this one has not finished.
+        a reader that has read them and nothing else; None if a task before this one has not finished.
 
     Raises:
         NotAsPrepared: a manifest is not the one that its task wrote.
@@ -62,7 +62,7 @@ def compared_inputs(
                     "Nothing was run. Find out who wrote it (docs/security.md), and clear the task "
                     f"{name!r}: it writes its manifest again.",
                 )
-    return inputs_sha256(reader)
+    return reader
 
 
 def _told(ti: Any, step: str, *, is_beside: bool) -> dict[str, str]:

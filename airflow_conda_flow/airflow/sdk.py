@@ -16,6 +16,7 @@ if TYPE_CHECKING:
         AirflowException,
         AirflowFailException,
         AirflowNotFoundException,
+        AirflowRescheduleException,
         AirflowSkipException,
     )
     from airflow.sdk.log import redact  # type: ignore[attr-defined]  # Airflow's operators import it from here
@@ -25,6 +26,7 @@ __all__ = [
     "AirflowException",
     "AirflowFailException",
     "AirflowNotFoundException",
+    "AirflowRescheduleException",
     "AirflowSkipException",
     "AssetOrTimeSchedule",
     "BaseHook",
@@ -40,6 +42,7 @@ _MODULES: dict[str, tuple[str, ...]] = {
     "AirflowException": _EXCEPTIONS,
     "AirflowFailException": _EXCEPTIONS,
     "AirflowNotFoundException": _EXCEPTIONS,
+    "AirflowRescheduleException": _EXCEPTIONS,
     "AirflowSkipException": _EXCEPTIONS,
     "AssetOrTimeSchedule": ("airflow.sdk", "airflow.timetables.assets"),
     "BaseHook": ("airflow.sdk", "airflow.hooks.base"),

@@ -5,6 +5,7 @@ from collections import namedtuple
 from datetime import datetime, timezone
 
 from airflow_conda_flow.client.data_artifact import DataArtifact
+from airflow_conda_flow.client.run_code import RunCode
 from airflow_conda_flow.client.stored_object import StoredObject, local_time
 from airflow_conda_flow.client.task_data import TaskData
 from airflow_conda_flow.client.task_environment import TaskEnvironment
@@ -20,7 +21,6 @@ if TYPE_CHECKING:
     from typing import Any, Literal, overload
 
     from airflow_conda_flow.client.past_step import Step
-    from airflow_conda_flow.client.run_code import RunCode
     from airflow_conda_flow.client.task_metadata import Metadata
     from airflow_conda_flow.records.shapes import TaskManifest
 
@@ -176,8 +176,11 @@ class Task(StoredObject):
 
     @property
     def code(self) -> "RunCode":
-        """Source code of the task's run."""
-        return self.parent.parent.code
+        """Source code that the task ran: the run's, or that of the flow file as it was mended since then."""
+        ref = self._record().run_record
+        if ref is None:
+            return self.parent.parent.code
+        return RunCode(self._catalogue, ref["code"]["sha256"], ref["code"]["flow_file"])
 
     @property
     def runtime_name(self) -> str:

@@ -40,6 +40,7 @@ def running_task(
         artifacts=artifacts or {},
         transition=transition,
         exception=None,
+        run_record=None,
         environment=run.environment_of(current.step_name),
         python=None,
         seconds={},

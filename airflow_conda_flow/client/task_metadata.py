@@ -31,14 +31,15 @@ def task_metadata(task: "Any") -> "list[Metadata]":
     kind, _, root = task._catalogue.call("describe", []).partition("@")
     origin = record.ran_as.task.run_id if record.is_clone else run.origin_run_id
     attempts = range(run.first_attempt, record.attempt + 1)
+    code = run.code if record.run_record is None else record.run_record["code"]
     facts = {
         "attempt_ok": record.is_done,
         "user": run.username,
         "runtime": task.runtime_name,
         "ds-type": kind,
         "ds-root": root,
-        "script-name": run.code["flow_file"],
-        "code-package-sha": run.code["sha256"],
+        "script-name": code["flow_file"],
+        "code-package-sha": code["sha256"],
         "python_version": record.python,
         "environment": record.environment,
         "split-name": record.split_name,

@@ -1,6 +1,7 @@
 """Every key in a datastore, with one function for each kind.
 
     flows/<Flow>/<run>/run.json                        run manifest
+    flows/<Flow>/<run>/run-<sha256>.json               revision of it, for tasks that were cleared
     flows/<Flow>/<run>/<step>/<indices>/<attempt>.json task manifest
     flows/<Flow>/<run>/<step>/<indices>/<attempt>.stdout|stderr
     flows/<Flow>/<run>/<step>/<indices>/<attempt>.address where the main node of a num_parallel runs
@@ -40,6 +41,8 @@ _SHA256 = re.compile(r"[0-9a-f]{64}")
 FLOWS = "flows"
 RUN_MANIFEST_NAME = "run.json"
 TASK_MANIFEST_SUFFIX = ".json"
+_REVISION = "run-"  # no step is called so: it is not an identifier
+_REVISION_NAME = re.compile(r"run-([0-9a-f]{64})\.json")
 _CARD = ".card.html"
 
 
@@ -85,6 +88,17 @@ def run_folder(flow: str, run_id: str) -> str:
 def run_manifest(flow: str, run_id: str) -> str:
     """Key of a run's manifest."""
     return run_folder(flow, run_id) + RUN_MANIFEST_NAME
+
+
+def run_revision(flow: str, run_id: str, sha256: str) -> str:
+    """Key of a revision of a run's manifest, by the digest of its bytes."""
+    return f"{run_folder(flow, run_id)}{_REVISION}{_digest(sha256)}{TASK_MANIFEST_SUFFIX}"
+
+
+def revision_of(name: str) -> str | None:
+    """Digest of the revision whose key ends with ``name``; None if the name is not a revision's."""
+    found = _REVISION_NAME.fullmatch(name)
+    return found[1] if found else None
 
 
 def step_folder(flow: str, run_id: str, step: str) -> str:

@@ -14,7 +14,7 @@ import hashlib
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any
 
-from airflow_conda_flow.errors import DamagedDocument, NotInDatastore
+from airflow_conda_flow.errors import DamagedDocument, DatastoreError, NotInDatastore
 from airflow_conda_flow.records.document import damaged, other_than, read_document, stored_bytes
 from airflow_conda_flow.records.names import full_id
 from airflow_conda_flow.records.run_record import RunRecord, wrong_run_manifest
@@ -68,12 +68,11 @@ def read_run_manifest(storage: Storage, flow: str, run_id: str, sha256: str | No
 
     Raises:
         NotInDatastore: there is no such run; the message names it.
-        NotAsPrepared: the manifest is not the one with that digest.
+        NotAsPrepared: neither the manifest nor a revision of it has that digest.
         DamagedDocument: the manifest is not the one that was written, or that of another run.
         DatastoreError: a newer version of this package wrote it.
     """
     key = layout.run_manifest(flow, run_id)
-    name = _name(storage, key)
     try:
         data = storage.read_bytes(key)
     except NotInDatastore as error:
@@ -81,11 +80,37 @@ def read_run_manifest(storage: Storage, flow: str, run_id: str, sha256: str | No
             f"There is no run {run_id!r} of the flow {flow} in the datastore {storage.url}."
         ) from error
     if sha256 is not None and (got := hashlib.sha256(data).hexdigest()) != sha256:
-        raise not_as_prepared(name, sha256, got)
+        kept = layout.run_revision(flow, run_id, sha256)
+        try:
+            data = storage.read_bytes(kept)
+        except NotInDatastore:
+            raise not_as_prepared(_name(storage, key), sha256, got) from None
+        key = kept
+        if (got := hashlib.sha256(data).hexdigest()) != sha256:
+            raise not_as_prepared(_name(storage, key), sha256, got)
+    name = _name(storage, key)
     document: Any = read_document(data, name, _RUN_ADVICE, wrong=wrong_run_manifest)
     if fault := other_than(document, {"flow": flow, "run_id": run_id}):
         raise damaged(name, fault, _RUN_ADVICE)
     return RunRecord(document)
+
+
+def keep_revision(storage: Storage, run: RunRecord) -> RunRecord:
+    """Store a record of a run beside its manifest, where ``read_run_manifest`` finds it by its digest.
+
+    Tasks that are cleared at the same time make the same revision, each with its own time.
+
+    Returns:
+        the record that says the same and is there already, else this one.
+    """
+    for name in storage.list_names(layout.run_folder(run.flow, run.run_id)):
+        sha256 = layout.revision_of(layout.name_of(name))
+        # One that is damaged, or that somebody else has written, is not like this one.
+        with contextlib.suppress(DatastoreError):
+            if sha256 and run.is_like(found := read_run_manifest(storage, run.flow, run.run_id, sha256)):
+                return found
+    storage.write_bytes(layout.run_revision(run.flow, run.run_id, run.sha256), stored_bytes(run.document))
+    return run
 
 
 def write_task_manifest(storage: Storage, record: TaskRecord) -> None:
@@ -234,7 +259,8 @@ def list_runs(storage: Storage, flow: str) -> list[str]:
 def list_steps(storage: Storage, flow: str, run_id: str) -> list[str]:
     """Names of the run's steps that have tasks, sorted."""
     names = storage.list_names(layout.run_folder(flow, run_id))
-    return [layout.name_of(name) for name in names if name != layout.RUN_MANIFEST_NAME]
+    stored = (layout.name_of(name) for name in names if name != layout.RUN_MANIFEST_NAME)
+    return [name for name in stored if layout.revision_of(name) is None]
 
 
 def list_tasks(storage: Storage, flow: str, run_id: str, step: str) -> list[str]:

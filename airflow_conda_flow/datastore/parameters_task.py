@@ -24,6 +24,7 @@ def parameters_task(run: RunRecord) -> TaskRecord:
         artifacts=run.first_namespace,
         transition=None,
         exception=None,
+        run_record=run.ref,
         environment=None,
         python=None,
         seconds={},

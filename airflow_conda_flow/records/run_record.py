@@ -2,12 +2,13 @@
 
 import hashlib
 
-from airflow_conda_flow.records.document import lacking, stored_bytes
+from airflow_conda_flow.records.document import canonical_json, lacking, stored_bytes
 from airflow_conda_flow.records.graph import FlowGraph
 from airflow_conda_flow.records.names import TaskName
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Collection
     from typing import Any
 
     from airflow_conda_flow.records.shapes import (
@@ -15,6 +16,7 @@ if TYPE_CHECKING:
         CodeRef,
         EnvironmentRef,
         RunManifest,
+        RunRecordRef,
         TaggedRunDocument,
         UserDecoratorRecord,
     )
@@ -34,6 +36,21 @@ _KINDS = {
     "pickle_protocols": dict,
     "parameters": dict,
 }
+
+# What the flow file decides; all else belongs to the run. Parameters are of both kinds: see ``revised``.
+_OF_THE_FLOW = (
+    "graph",
+    "decorators",
+    "user_decorators",
+    "mutated_with",
+    "code",
+    "environment",
+    "environments",
+    "runner",
+    "pickle_protocols",
+    "constants",
+    "call",
+)
 
 
 def wrong_run_manifest(document: "dict[str, Any]") -> "str | None":
@@ -65,6 +82,16 @@ class RunRecord:
         of the record is used.
         """
         return hashlib.sha256(stored_bytes(self.document)).hexdigest()
+
+    @property
+    def ref(self) -> "RunRecordRef":
+        """Reference of this record."""
+        return {"sha256": self.sha256, "created": self.created, "code": self.code}
+
+    @property
+    def revision_of(self) -> "RunRecordRef | None":
+        """Reference of the record as the run was prepared; None if this is that record."""
+        return self.document.get("revision_of")
 
     @property
     def version(self) -> int:
@@ -204,6 +231,33 @@ class RunRecord:
         return dict(self.constants, **self.parameters)
 
     # Records made of it.
+
+    def revised(self, fresh: "RunRecord", own: "Collection[str]") -> "RunRecord":
+        """The run's record with the flow as it is now.
+
+        Args:
+            fresh: what the run's record would be, were the run prepared now.
+            own: names of the parameters whose values are the run's own; the others are configs.
+
+        Returns:
+            this record if the flow is the same, else a revision of it.
+        """
+        parameters = {
+            name: self.parameters.get(name, ref) if name in own else ref
+            for name, ref in fresh.parameters.items()
+        }
+        document: "Any" = dict(self.document, parameters=parameters)
+        now: "Any" = fresh.document
+        for key in _OF_THE_FLOW:
+            document[key] = now.get(key)
+        if canonical_json(document) == canonical_json(self.document):
+            return self
+        document.update(created=fresh.created, revision_of=self.ref)
+        return RunRecord(document)
+
+    def is_like(self, other: "RunRecord") -> bool:
+        """True if both records say the same, whenever they were made."""
+        return self.changed(created=other.created).sha256 == other.sha256
 
     def changed(self, **values: "Any") -> "RunRecord":
         """The record with these keys of its document replaced."""

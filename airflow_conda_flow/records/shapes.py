@@ -101,13 +101,15 @@ class _EnvironmentRef(TypedDict):
 class EnvironmentRef(_EnvironmentRef, total=False):
     """A step's environment. The keys added here are missing in runs of early versions.
 
-    They are missing for the steps that ``spin`` does not run, too.
+    The first two are missing for the steps that ``spin`` does not run, too.
     """
 
     lock: str
     """SHA-256 of the stored lock, in lower-case hex."""
     packed: PackedRef | None
     """Archive for containers; None if there is none."""
+    stated: dict[str, str]
+    """Versions that the flow states, by package; the environment has more packages than these."""
 
 
 class CodeRef(TypedDict):
@@ -161,9 +163,17 @@ class GraphDocument(TypedDict):
 # Stored documents.
 
 
-class RunManifest(TypedDict):
-    """A run, written once before any of its tasks; ``records.run_record`` reads it."""
+class RunRecordRef(TypedDict):
+    """A run's record, as somebody has read it."""
 
+    sha256: str
+    """Digest of the record's stored bytes."""
+    created: str
+    """ISO 8601, UTC, with microseconds."""
+    code: CodeRef
+
+
+class _RunManifest(TypedDict):
     version: int
     flow: str
     run_id: str
@@ -208,6 +218,13 @@ class RunManifest(TypedDict):
     """URL below which ``S3(run=...)`` works."""
 
 
+class RunManifest(_RunManifest, total=False):
+    """A run, written before any of its tasks; ``records.run_record`` reads it."""
+
+    revision_of: RunRecordRef
+    """Only in a revision: the record as the run was prepared."""
+
+
 class TaggedRunDocument(RunManifest):
     """A run manifest with the current tags, made for the client; never stored."""
 
@@ -234,6 +251,8 @@ class _TaskManifest(TypedDict):
     """None for the last step, and if the attempt failed."""
     exception: ExceptionRecord | None
     """The failure of the attempt, also one that ``@catch`` caught."""
+    run_record: RunRecordRef | None
+    """The run's record that the attempt ran by; null if it is not known."""
     environment: str | None
     """Spec id."""
     python: str | None

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
         EnvironmentRef,
         ExceptionRecord,
         Frame,
+        RunRecordRef,
         TaskManifest,
         Transition,
     )
@@ -24,7 +25,8 @@ if TYPE_CHECKING:
 TASK_VERSION = 2
 """Version of task manifests.
 
-In version 1, ``task_id`` was the index path, cards had no ``name``, and there were no ``seconds``.
+In version 1, ``task_id`` was the index path, cards had no ``name``, and there were no ``seconds`` and no
+``run_record``.
 """
 
 RUNNING = "running"
@@ -66,6 +68,7 @@ def current_task_manifest(document: "Any") -> "TaskManifest":
     found: "Any" = dict(document, version=TASK_VERSION, task_id=task_id)
     if found["status"] != LOST:
         found.setdefault("seconds", {})
+        found.setdefault("run_record", None)
     if "cards" in found:
         found["cards"] = [current_card(each) for each in found["cards"]]
     return found  # type: ignore[no-any-return]
@@ -81,6 +84,7 @@ def make_task_record(
     artifacts: "dict[str, ArtifactRef]",
     transition: "Transition | None",
     exception: "ExceptionRecord | None",
+    run_record: "RunRecordRef | None",
     environment: "EnvironmentRef | None",
     python: "str | None",
     seconds: "dict[str, float]",
@@ -97,6 +101,7 @@ def make_task_record(
         artifacts: the task's whole namespace.
         transition: the meaning of ``self.next``; None for the last step and for failures.
         exception: the failure, caught or not.
+        run_record: the run's record that the attempt runs by; None if it is not known.
         environment: the step's environment, if it has its own.
         python: version of Python that the step ran on; that of the environment if None.
         seconds: duration of each phase of the attempt, by its name; empty if they are not known.
@@ -116,6 +121,7 @@ def make_task_record(
         "artifacts": artifacts,
         "transition": transition,
         "exception": exception,
+        "run_record": run_record,
         "environment": environment["id"] if environment else None,
         "python": python or (environment["python"] if environment else None),
         "seconds": seconds,
@@ -236,6 +242,11 @@ class TaskRecord:
     def split_name(self) -> "str | None":
         """Readable names of the splits around the task, joined by `` / ``; None outside any foreach."""
         return self.document.get("split_name")
+
+    @property
+    def run_record(self) -> "RunRecordRef | None":
+        """The run's record that the attempt ran by; None if it is not known."""
+        return self.document.get("run_record")
 
     @property
     def environment(self) -> "str | None":

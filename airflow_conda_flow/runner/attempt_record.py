@@ -134,6 +134,7 @@ class AttemptRecord:
             artifacts=artifacts or {},
             transition=transition,
             exception=exception,
+            run_record=None if self._run is None else self._run.ref,
             environment=None if self._run is None else self._run.environment_of(self._name.task.step),
             python=python,
             seconds=dict(self._seconds),

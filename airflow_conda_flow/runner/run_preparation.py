@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from airflow_conda_flow.datastore import code_package, layout
 from airflow_conda_flow.datastore.datastore import Datastore
 from airflow_conda_flow.datastore.included_objects import read_object_at
-from airflow_conda_flow.datastore.manifests import read_run_manifest, write_run_manifest
+from airflow_conda_flow.datastore.manifests import keep_revision, read_run_manifest, write_run_manifest
 from airflow_conda_flow.datastore.storage import Storage
 from airflow_conda_flow.datastore.tags import checked_tags, origin_tags
 from airflow_conda_flow.environments.environments import Environments
@@ -57,10 +57,12 @@ def prepare_run(
     current: Mapping[str, Any] | None = None,
     resolved: Collection[str] | None = None,
     runner: str | None = None,
+    revises: RunRecord | None = None,
 ) -> RunRecord:
     """Resolve the environments, store the code package, and commit the run's manifest.
 
-    A second call for the same run id overwrites the manifest; tasks that start later use the new one.
+    A second call for the same run id overwrites the manifest; tasks that start later use the new one. With
+    ``revises`` the manifest stays, and what it would be now is stored beside it.
 
     Args:
         definition: the flow.
@@ -80,6 +82,7 @@ def prepare_run(
         current: further values for ``current`` in steps, as JSON.
         resolved: the steps whose environments are resolved; all if None.
         runner: the SHA-256 of the runner's archive, for jobs whose image may lack the runner.
+        revises: the record of a run that has begun, for a task that is to run the flow as it is now.
 
     Returns:
         the run's record. Whoever starts an attempt hands it ``RunRecord.sha256``.
@@ -134,6 +137,9 @@ def prepare_run(
         "datatools_root": settings.datatools_root,
     }
     run = RunRecord(manifest)
+    if revises is not None:
+        revision = revises.revised(run, own=set(parameters))
+        return revises if revision is revises else keep_revision(datastore.storage, revision)
     write_run_manifest(datastore.storage, run)
     return run
 
@@ -142,7 +148,13 @@ def _environment(
     spec: EnvironmentSpec, lock: Lock | None, packed: PackedEnvironment | None
 ) -> EnvironmentRef:
     """Reference of a step's environment; without a lock it is not known which packages it has."""
-    found: EnvironmentRef = {"python": spec.python, "id": spec.id, "platform": spec.platform}
+    stated = {**spec.libraries, **spec.pypi}
+    found: EnvironmentRef = {
+        "python": spec.python,
+        "id": spec.id,
+        "platform": spec.platform,
+        "stated": stated,
+    }
     if lock is not None:
         found["lock"] = lock.sha256
         found["packed"] = (

@@ -10,11 +10,11 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from airflow_conda_flow.records.run_record import RunRecord
-    from airflow_conda_flow.records.shapes import ArtifactRef
+    from airflow_conda_flow.records.shapes import ArtifactRef, RunRecordRef
     from airflow_conda_flow.records.task_record import TaskRecord
     from airflow_conda_flow.runner.task_inputs import TaskInputs
     from airflow_conda_flow.runner.task_request import TaskRequest
@@ -52,11 +52,13 @@ class Story:
 
     def begin(self, request: TaskRequest, run: RunRecord, inputs: TaskInputs) -> None:
         """Tell which attempt begins, with what code, environment and inputs."""
-        made = run.created[:19].replace("T", " ")
-        lines = [f"Code: package {run.code['sha256'][:_DIGITS]}, made {made} UTC"]
+        lines = [f"Code: {_code(run.ref)}"]
+        if (prepared := run.revision_of) is not None:
+            lines.append("That is newer than the run: this task was cleared, or reads from one that was.")
+            lines.append(f"The run was prepared with {_code(prepared)}")
         if (environment := run.environment_of(request.step)) is not None:
-            asked = _asked(run.decorators_of(request.step))
-            stated = f"; {asked}" if asked else ""
+            packages = _packages(environment.get("stated", {}))
+            stated = f"; {packages}" if packages else ""
             lines.append(
                 f"Environment: {environment['id'][:_DIGITS]}, Python {environment['python']}, "
                 f"{environment['platform']}{stated}"
@@ -99,14 +101,14 @@ class Story:
             self._say(line)
 
 
-def _asked(decorators: Mapping[str, Any]) -> str:
-    """Packages that the step's decorators name, with their versions."""
-    named = {
-        **((decorators.get("conda") or {}).get("libraries") or {}),
-        **((decorators.get("pypi") or {}).get("packages") or {}),
-    }
-    shown = [f"{name} {version}".rstrip() for name, version in list(named.items())[:_SHOWN]]
-    return ", ".join([*shown, *_more(len(named) - _SHOWN)])
+def _code(ref: RunRecordRef) -> str:
+    made = ref["created"][:19].replace("T", " ")
+    return f"package {ref['code']['sha256'][:_DIGITS]}, made {made} UTC"
+
+
+def _packages(stated: Mapping[str, str]) -> str:
+    shown = [f"{name} {version}".rstrip() for name, version in list(stated.items())[:_SHOWN]]
+    return ", ".join([*shown, *_more(len(stated) - _SHOWN)])
 
 
 def _artifacts(refs: Mapping[str, ArtifactRef]) -> str:

@@ -11,12 +11,14 @@ import sys
 from collections.abc import Mapping, Sequence
 from datetime import timedelta
 from pathlib import Path
+from platform import python_version
 from types import FrameType
 from typing import Any, Literal
 
 from airflow.sdk import DAG
 
 from airflow_conda_flow.airflow.configuration import airflow_project_place, airflow_settings
+from airflow_conda_flow.airflow.dag.facts import prepare_facts, step_facts
 from airflow_conda_flow.airflow.dag.parameters import airflow_param
 from airflow_conda_flow.airflow.dag.schedules import own_outlet, schedule_of
 from airflow_conda_flow.airflow.identity import dag_id_of
@@ -247,8 +249,12 @@ class _Tasks:
         # Read once and not for each step: parsing has to be quick.
         usual = conf.getint("core", "default_task_retries", fallback=0)
         self._default_args = {"retries": usual, **dag.default_args}
-        self._spare = infrastructure_retries(airflow_settings())
+        self._settings = airflow_settings()
+        self._spare = infrastructure_retries(self._settings)
         self._environment = environment
+        self._environments: dict[str, Any] = {}
+        if environment == "conda":
+            self._environments = definition.step_environments(python_version())
         self._everywhere = decorators
         self._tasks: dict[str, Any] = {}
         self._splits: dict[str, Any] = {}
@@ -262,6 +268,7 @@ class _Tasks:
             given=self._given,
             decorators=self._everywhere,
             project=(self._definition.branch, self._definition.production, self._definition.user),
+            facts=prepare_facts(self._definition.name, self._definition.file, self._environment),
             dag=self._dag,
         )
         for node in self._graph.topological():
@@ -302,6 +309,14 @@ class _Tasks:
             "kind": "linear" if node.num_parallel else node.kind,
             "decorators": decorators,
             "prepare": self._prepare,
+            "facts": step_facts(
+                self._definition.flow_class,
+                node.name,
+                place.name,
+                decorators,
+                self._environments.get(node.name),
+                self._settings,
+            ),
         }
         common: dict[str, Any] = {
             "task_id": node.name,

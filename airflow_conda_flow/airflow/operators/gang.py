@@ -86,11 +86,6 @@ class GangTask(_Mixed):
             self._fail(min(failed, key=lambda each: each.result.cancelled))
         self.tell_manifests(context, [each.result.record for each in results])
 
-    def with_inputs(self, context: Context, tried: Try) -> Try:
-        """The try as it is: each node has inputs of its own, see ``_requests``."""
-        del context
-        return tried
-
     def _shut_down(self, tried: Try, request: TaskRequest, end: StepEnd) -> StepEnd:
         """End of a node whose worker was shut down: lost, unless it had ended by itself."""
         if not end.result.cancelled:

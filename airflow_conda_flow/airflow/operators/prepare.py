@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -16,7 +17,9 @@ from airflow_conda_flow.airflow.operators.log_progress import LogProgress
 from airflow_conda_flow.airflow.operators.run_values import run_values
 from airflow_conda_flow.airflow.operators.step import check_width
 from airflow_conda_flow.compute.placement import Placement
-from airflow_conda_flow.errors import CondaFlowError
+from airflow_conda_flow.datastore.manifests import keep_revision, read_run_manifest
+from airflow_conda_flow.datastore.storage import Storage
+from airflow_conda_flow.errors import CondaFlowError, DamagedDocument, NotInDatastore
 from airflow_conda_flow.flow.definition import read_flow
 from airflow_conda_flow.flow.parameters.config_input import GivenConfigs
 from airflow_conda_flow.flow.username import username
@@ -25,6 +28,8 @@ from airflow_conda_flow.runner.run_preparation import first_attempt, prepare_run
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
+
+    from airflow_conda_flow.airflow.dag.facts import Facts
 
 
 class PrepareOperator(BaseOperator):
@@ -36,8 +41,10 @@ class PrepareOperator(BaseOperator):
         given: files and values that the DAG gives for the flow's configs.
         decorators: texts of decorators to attach to every step, as ``--with`` does.
         project: branch, production and user of a flow with ``@project``.
+        facts: what Airflow shows of the flow among the rendered fields.
     """
 
+    template_fields: Sequence[str] = ("facts",)
     ui_color = "#e4f0e8"
 
     def __init__(
@@ -48,6 +55,7 @@ class PrepareOperator(BaseOperator):
         given: GivenConfigs | None = None,
         decorators: Sequence[str] = (),
         project: tuple[str | None, bool, str | None] = (None, False, None),
+        facts: Facts | None = None,
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
@@ -56,6 +64,7 @@ class PrepareOperator(BaseOperator):
         self.given = given
         self.decorators = decorators
         self.project = project
+        self.facts = facts
 
     def execute(self, context: Context) -> dict[str, str]:
         """Prepare the run; a later try prepares it anew, from the flow file as it is then.
@@ -65,12 +74,24 @@ class PrepareOperator(BaseOperator):
             change who may write the datastore alone.
         """
         try:
-            run = self._prepare(context)
+            run = self._prepare(context, None)
         except CondaFlowError as error:
             raise as_airflow_error(error) from None
         return {"run": f"{run.flow}/{run.run_id}", "sha256": run.sha256}
 
-    def _prepare(self, context: Context) -> RunRecord:
+    def revision(self, context: Context, run: RunRecord) -> RunRecord:
+        """The run's record with the flow as it is now; the same record if it has not changed.
+
+        Args:
+            context: Airflow's context of the task that asks.
+            run: the record of the run as it was prepared.
+
+        Raises:
+            CondaFlowError: an environment cannot be solved, or the flow cannot be read.
+        """
+        return self._prepare(context, run)
+
+    def _prepare(self, context: Context, revises: RunRecord | None) -> RunRecord:
         definition = read_flow(self.flow_class, self.given)
         definition.attach(self.decorators)
         definition.branch, definition.production, definition.user = self.project
@@ -80,7 +101,9 @@ class PrepareOperator(BaseOperator):
         datastore, environments = open_stores(settings, LogProgress(self.log))
         run_id = flow_run_id(self.dag_id, context["run_id"])
         # A manifest that exists already at the first try is that of a deleted DAG run with the same id.
-        first_try = attempt_of(context["ti"].try_number) == 0
+        first_try = revises is None and attempt_of(context["ti"].try_number) == 0
+        if revises is None and not first_try:
+            self._keep_former(datastore.storage, definition.name, run_id)
         run = prepare_run(
             definition,
             datastore=datastore,
@@ -102,11 +125,14 @@ class PrepareOperator(BaseOperator):
             environment=self.environment,
             runner=placement.runner(definition.decorators, settings, datastore.storage),
             first_attempt=first_attempt(datastore.storage, definition.name, run_id, is_new=first_try),
+            revises=revises,
         )
         for place in placement.places():
             if place.prepare is not None:
                 there = {step: definition.decorators[step] for step in placement.steps_of(place.name)}
                 place.load("prepare")(there, settings, datastore.storage)
+        if revises is not None:
+            return run
         self.log.info("Prepared run %s/%s in %s", definition.name, run_id, datastore.storage.url)
         for step, environment in run.environments.items():
             self.log.info(
@@ -116,6 +142,11 @@ class PrepareOperator(BaseOperator):
                 environment["id"][:12],
             )
         return run
+
+    def _keep_former(self, storage: Storage, flow: str, run_id: str) -> None:
+        """Keep the record of an earlier try, by which tasks may have started."""
+        with contextlib.suppress(NotInDatastore, DamagedDocument):
+            keep_revision(storage, read_run_manifest(storage, flow, run_id))
 
 
 class FanOutOperator(BaseOperator):

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from airflow_conda_flow.airflow.failures import as_airflow_error
 from airflow_conda_flow.airflow.operators.deferral import defers, worker_seconds
+from airflow_conda_flow.airflow.operators.revision import by_its_record
 from airflow_conda_flow.airflow.operators.step import StepTask, Try
 from airflow_conda_flow.airflow.sdk import AirflowException
 from airflow_conda_flow.airflow.triggers.step import StepTrigger, TriggerTask
@@ -107,7 +108,7 @@ class RemoteStepTask(StepTask):
             if record is None or (problem and not record.is_done):
                 # Airflow tries again, and the next try finds the pod or job by its labels.
                 raise AirflowException(problem or f"Step {self.step} has left no result.")
-            tried = tried.at(record.attempt)
+            tried = by_its_record(tried.at(record.attempt), record)
             result = TaskResult(record.is_done, record, record.exception, reported=True)
             return self.conclude(context, tried, result)
         except CondaFlowError as error:

@@ -17,6 +17,7 @@ from airflow_conda_flow.airflow.identity import attempt_of, first_attempt_of, fl
 from airflow_conda_flow.airflow.manifest_digests import KEY as MANIFESTS_KEY
 from airflow_conda_flow.airflow.manifest_digests import compared_inputs, manifest_digests
 from airflow_conda_flow.airflow.operators.log_progress import LogProgress
+from airflow_conda_flow.airflow.operators.revision import record_that_counts, wait_for
 from airflow_conda_flow.airflow.operators.secret_keepers import airflow_keepers
 from airflow_conda_flow.airflow.sdk import AirflowException, AirflowFailException, AirflowSkipException
 from airflow_conda_flow.airflow.step_end import SKIP_KEY, StepEnd, failure_text, skipped_value
@@ -32,11 +33,14 @@ from airflow_conda_flow.records.task_record import TaskRecord
 from airflow_conda_flow.runner.attempt import run_attempt
 from airflow_conda_flow.runner.attempt_record import as_exception
 from airflow_conda_flow.runner.record_reader import RecordReader
+from airflow_conda_flow.runner.task_inputs import inputs_sha256
 from airflow_conda_flow.runner.task_request import TaskRequest, TaskResult
 from airflow_conda_flow.settings.loading import Settings
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
+
+    from airflow_conda_flow.airflow.dag.facts import Facts
 
 
 def check_width(what: str, num_splits: int) -> None:
@@ -105,6 +109,15 @@ class Try:
             return None
         return TaskResult(ok=True, record=self.newest, exception=self.newest.exception)
 
+    @property
+    def is_cleared(self) -> bool:
+        """True if a person has cleared the task since the run began."""
+        return self.first > self.run.first_attempt
+
+    def by(self, run: RunRecord) -> Try:
+        """The same by another record of the run."""
+        return replace(self, run=run, request=replace(self.request, run=run, run_sha256=run.sha256))
+
     def at(self, attempt: int) -> Try:
         """The same for this attempt, which an earlier try may have started."""
         failures = sum(_is_failure(record) for record in self.records if record.attempt < attempt)
@@ -139,12 +152,13 @@ class StepTask(BaseOperator):
             nothing.
         user_retries: how many failures of the step are followed by another attempt. Airflow's ``retries`` is
             larger: it also counts tries that the infrastructure has lost.
+        facts: what Airflow shows of the step among the rendered fields.
         kwargs: keywords of the operator that it is mixed into.
     """
 
     # Replaces the template fields of the operators that this is mixed into: their values are computed from
     # the step and the settings when the task runs, and Airflow would render them as templates before.
-    template_fields: Sequence[str] = ("indices",)
+    template_fields: Sequence[str] = ("indices", "facts")
 
     def __init__(
         self,
@@ -157,6 +171,7 @@ class StepTask(BaseOperator):
         left_out: Mapping[str, Sequence[str]] = MappingProxyType({}),
         prepare: str | None = None,
         user_retries: int = 0,
+        facts: Facts | None = None,
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
@@ -168,6 +183,7 @@ class StepTask(BaseOperator):
         self.left_out = dict(left_out)  # Airflow 3.0 copies operators, and a mapping proxy cannot be copied
         self.prepare = prepare
         self.user_retries = user_retries
+        self.facts = facts
         self._cancel: threading.Event | None = None
 
     def _links(self) -> tuple[BaseOperatorLink, ...]:
@@ -224,8 +240,12 @@ class StepTask(BaseOperator):
         """Digest of the run's record, as the prepare task returned it through Airflow's database."""
         if self.prepare is None:
             return None
+        if context["ti"].max_tries > (self.retries or 0):  # it was cleared; prepare may have been, too
+            wait_for(self.prepare, context)
         # map_indexes=None: also a mapped task asks for the value of the one prepare task.
         value = context["ti"].xcom_pull(task_ids=self.prepare, map_indexes=None)
+        if value is None and wait_for(self.prepare, context):
+            value = context["ti"].xcom_pull(task_ids=self.prepare, map_indexes=None)
         if isinstance(value, dict) and isinstance(value.get("sha256"), str):
             return str(value["sha256"])
         self.log.warning(
@@ -256,12 +276,24 @@ class StepTask(BaseOperator):
         return self.with_inputs(context, tried)
 
     def with_inputs(self, context: Context, tried: Try) -> Try:
-        """The try, with the digest of its inputs in the request; see ``compared_inputs``."""
-        digest = self.inputs_sha256(context, tried, self.index_path())
+        """The try by the run's record that counts for it, and with the digest of its inputs.
+
+        See ``record_that_counts`` and ``compared_inputs``.
+        """
+        inputs = self._inputs(context, tried, self.index_path())
+        run = record_that_counts(self, context, tried, [] if inputs is None else inputs.read)
+        if run is not tried.run:
+            tried = tried.by(run)
+            inputs = self._inputs(context, tried, self.index_path())  # the graph may be another one
+        digest = None if inputs is None else inputs_sha256(inputs)
         return replace(tried, request=replace(tried.request, inputs_sha256=digest))
 
     def inputs_sha256(self, context: Context, tried: Try, indices: tuple[int, ...]) -> str | None:
         """Digest of the inputs of the task at an index path; None without a prepare task to begin with."""
+        inputs = self._inputs(context, tried, indices)
+        return None if inputs is None else inputs_sha256(inputs)
+
+    def _inputs(self, context: Context, tried: Try, indices: tuple[int, ...]) -> RecordReader | None:
         if self.prepare is None:
             return None
         return compared_inputs(context["ti"], tried.datastore.storage, tried.run, self.step, indices)

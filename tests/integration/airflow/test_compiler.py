@@ -128,6 +128,37 @@ dag = AFlow.dag()
     assert list(json.loads(machine.python(DESCRIBE).splitlines()[-1])["dags"]) == ["a_flow"]
 
 
+def test_the_dag_changes_with_the_code_of_its_steps(machine):
+    """Airflow makes a new version of a DAG when its hash changes; the order of a set does not change it."""
+    text = """
+class AFlow(FlowSpec):
+    @step
+    def start(self):
+        self.words = ["x"]
+        self.next(self.body, foreach="words")
+    @step
+    def body(self):
+        assert self.input in {"x", "y", "z"}
+        self.next(self.join)
+    @step
+    def join(self, inputs):
+        self.next(self.end)
+    @step
+    def end(self):
+        pass
+dag = AFlow.dag(schedule=None)
+"""
+
+    def seen(text: str) -> str:
+        machine.flow(text, folder=machine.dags)
+        return machine.python(HASH).splitlines()[-1]
+
+    texts = [text, text.replace("pass", "print()"), text.replace('"z"', '"w"'), "A = 1\n" + text, text]
+    hashes = [seen(each) for each in texts]
+    assert len(set(hashes)) == 4
+    assert hashes[-1] == hashes[0]
+
+
 def test_a_wrong_keyword_names_the_line(machine):
     """A misspelt DAG keyword is one message with the nearest that exists."""
     machine.flow(

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import re
+import sqlite3
+from contextlib import closing
 
 from ..cli.test_run import NESTED
 
@@ -82,3 +84,51 @@ def test_an_environment_that_cannot_be_solved_fails_the_prepare_task(machine):
     assert "The environment of step start cannot be solved" in done.stdout
     assert "There is: 1.16.0, 1.17.0." in done.stdout
     assert not machine.datastore.joinpath("flows").exists()
+
+
+RENDERED = """
+from airflow_conda_flow import environment
+class AFlow(FlowSpec):
+    @environment(vars={"TOKEN": "hunter-3"})
+    @conda(libraries={"six": "1.16.0"})
+    @step
+    def start(self):
+        self.words = ["x"]
+        self.next(self.body, foreach="words")
+    @environment(vars={"GREETING": "{{ params }}"})
+    @step
+    def body(self):
+        import os
+        print("GREETING IS", os.environ["GREETING"])
+        self.next(self.join)
+    @step
+    def join(self, inputs):
+        self.next(self.end)
+    @step
+    def end(self):
+        pass
+
+dag = AFlow.dag(schedule=None)
+"""
+
+
+def test_rendered_fields(machine):
+    """What is known of a step before it runs; never the value of a variable, and nothing is taken for a template."""
+    machine.flow(RENDERED, folder=machine.dags)
+    done = machine.airflow("dags", "test", "a_flow")
+    assert done.returncode == 0, done.stdout
+    assert "GREETING IS {{ params }}" in done.stdout
+    with closing(sqlite3.connect(machine.home / "airflow" / "airflow.db")) as database:
+        rows = database.execute(
+            "select task_id, rendered_fields from rendered_task_instance_fields"
+        ).fetchall()
+    fields = {task: json.loads(text) for task, text in rows}
+    start = fields["start"]["facts"]
+    assert (start["step"], start["runs_on"]) == ("start", "local")
+    assert start["decorators"]["environment"] == {"vars": ["TOKEN"]}
+    assert start["environment"]["libraries"] == {"six": "1.16.0"}
+    assert fields["body"]["facts"]["decorators"]["environment"] == {"vars": ["GREETING"]}
+    assert fields["body"]["indices"] == [0]
+    assert fields["prepare"]["facts"]["file"] == "a_flow.py"
+    assert "hunter-3" not in str(rows)
+    assert "linux-64; six 1.16.0" in done.stdout  # the log names them too

@@ -29,6 +29,7 @@ def task_record(attempt=0, status=DONE, task=TASK, **more):
         "artifacts": {},
         "transition": None,
         "exception": None,
+        "run_record": None,
         "environment": None,
         "python": None,
         "seconds": {},

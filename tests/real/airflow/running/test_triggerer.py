@@ -5,17 +5,15 @@ from __future__ import annotations
 import os
 import re
 import signal
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from airflow_conda_flow.datastore.s3_storage import S3Storage
 
-from ...parts.airflow_machine import AirflowMachine
-from ...parts.airflow_versions import OLDER, AirflowVersion
-from ...parts.toys import toy_flow, what_is_left
-from .standalone import Standalone, standalone
+from ....parts.airflow_machine import AirflowMachine
+from ....parts.toys import what_is_left
+from ..standalone import Standalone
 
 WAITING = """
 import os
@@ -59,41 +57,17 @@ FLOWS = {
     "MarkedFlow": ("true", "@toy"),
     "MarkedOnWorkerFlow": ("false", "@toy"),
 }
-# The oldest; others with CONDA_FLOW_TEST_AIRFLOWS="3.1.8 3.2.2".
-WANTED = os.environ.get("CONDA_FLOW_TEST_AIRFLOWS", OLDER[0].airflow).split()
-TESTED = [each for each in OLDER if each.airflow in WANTED]
 
 
 @pytest.fixture(scope="module")
-def root(moto_s3, version) -> str:
-    """The datastore."""
-    del version  # each has its own
-    return moto_s3.make_root()
-
-
-@pytest.fixture(scope="module", params=[None, *TESTED], ids=lambda each: each.airflow if each else "newest")
-def version(request) -> AirflowVersion | None:
-    """The version of Airflow; None for that of the tests."""
-    return request.param
-
-
-@pytest.fixture(scope="module")
-def airflow(channel, database, moto_s3, root, tmp_path_factory, version) -> Iterator[Standalone]:
-    """Airflow with all its processes, whose workers hand every remote step over at once."""
-    home = tmp_path_factory.mktemp("triggerer") / "home"
-    environ = {"CONDA_FLOW_DEFERRABLE": "true", "CONDA_FLOW_DEFER_AFTER": "0"}
-    if version is None:
-        machine = AirflowMachine(home, channel.url, database, **environ)
-    else:
-        machine = version.machine(home, channel.url, **environ)
-    toy_flow(machine, machine.dags, root, moto_s3.environment)
+def airflow(running) -> Standalone:
+    """The running Airflow, with the flows of this file."""
+    machine = running.machine
     for name, (deferrable, decorator) in FLOWS.items():
         text = WAITING.format(name=name, deferrable=deferrable, decorator=decorator, folder=machine.home)
         machine.flow(text, f"{name.lower()}.py", machine.dags)
     machine.flow(CHATTY, "chattyflow.py", machine.dags)
-    machine.environ["PYTHONPATH"] = str(machine.dags)  # the triggerer does not look into the DAG folder
-    with standalone(machine) as running:
-        yield running
+    return running
 
 
 @pytest.mark.timeout(600)
