@@ -118,7 +118,8 @@ def test_tasks_end_in_the_triggerer(airflow, version, moto_s3, root, monkeypatch
     assert version is not None or "state attribute is" not in log
     for line in ("start prints", "ValueError: only the first time", "Toy 0 was taken away."):
         assert line in log
-    assert airflow.query("select count(*) from asset_event") == [(1,)]
+    events = "select count(*) from asset_event where source_dag_id = 'toy_flow'"
+    assert airflow.query(events) == [(1,)]
 
 
 @pytest.mark.timeout(300)
