@@ -212,19 +212,23 @@ def _attempts(decorators: Mapping[str, Any], default_args: Mapping[str, Any], sp
         default_args: those of the DAG; ``retries`` and ``retry_delay`` are for steps without ``@retry``.
         spare: the setting ``infrastructure_retries``.
     """
-    keywords: dict[str, Any] = {}
     if "retry" in decorators:
         times, seconds = retries(decorators)
-        keywords["retry_delay"] = timedelta(seconds=seconds)
+        keywords: dict[str, Any] = {"retry_delay": timedelta(seconds=seconds)}
     else:
         times = int(default_args.get("retries") or 0)
-        if "retry_delay" not in default_args and not times:
-            keywords["retry_delay"] = _SPARE_DELAY
+        keywords = _delay(default_args)
     keywords.update(user_retries=times, retries=times + spare)
     limit = timeout_seconds(decorators)
     if limit is not None:
         keywords["execution_timeout"] = timedelta(seconds=limit) + _SLACK
     return keywords
+
+
+def _delay(default_args: Mapping[str, Any]) -> dict[str, Any]:
+    """Keyword for the pause before a task is tried again that has no ``@retry``."""
+    is_given = "retry_delay" in default_args or default_args.get("retries")
+    return {} if is_given else {"retry_delay": _SPARE_DELAY}
 
 
 class _Tasks:
@@ -255,6 +259,11 @@ class _Tasks:
         self._environments: dict[str, Any] = {}
         if environment == "conda":
             self._environments = definition.step_environments(python_version())
+        # The tasks that run no step may lose their workers too.
+        self._spare_tries = {
+            "retries": int(self._default_args.get("retries") or 0) + self._spare,
+            **_delay(self._default_args),
+        }
         self._everywhere = decorators
         self._tasks: dict[str, Any] = {}
         self._splits: dict[str, Any] = {}
@@ -270,6 +279,7 @@ class _Tasks:
             project=(self._definition.branch, self._definition.production, self._definition.user),
             facts=prepare_facts(self._definition.name, self._definition.file, self._environment),
             dag=self._dag,
+            **self._spare_tries,
         )
         for node in self._graph.topological():
             task = self._step(node)
@@ -353,6 +363,7 @@ class _Tasks:
                     what=f"The foreach of step {innermost!r}, over all tasks of that step,",
                     dag=self._dag,
                     **self._trigger_rule([innermost]),
+                    **self._spare_tries,
                 ).output
             self._splits[innermost] = output
         return self._splits[innermost]

@@ -100,9 +100,8 @@ class PrepareOperator(BaseOperator):
         placement.check_reachable(settings)
         datastore, environments = open_stores(settings, LogProgress(self.log))
         run_id = flow_run_id(self.dag_id, context["run_id"])
-        # A manifest that exists already at the first try is that of a deleted DAG run with the same id.
-        first_try = revises is None and attempt_of(context["ti"].try_number) == 0
-        if revises is None and not first_try:
+        is_new = revises is None and _is_new(context)
+        if revises is None and not is_new:
             self._keep_former(datastore.storage, definition.name, run_id)
         run = prepare_run(
             definition,
@@ -124,7 +123,7 @@ class PrepareOperator(BaseOperator):
             origin="airflow",
             environment=self.environment,
             runner=placement.runner(definition.decorators, settings, datastore.storage),
-            first_attempt=first_attempt(datastore.storage, definition.name, run_id, is_new=first_try),
+            first_attempt=first_attempt(datastore.storage, definition.name, run_id, is_new=is_new),
             revises=revises,
         )
         for place in placement.places():
@@ -147,6 +146,16 @@ class PrepareOperator(BaseOperator):
         """Keep the record of an earlier try, by which tasks may have started."""
         with contextlib.suppress(NotInDatastore, DamagedDocument):
             keep_revision(storage, read_run_manifest(storage, flow, run_id))
+
+
+def _is_new(context: Context) -> bool:
+    """True if no step of this DAG run can have run: a manifest is that of a deleted DAG run with the same id.
+
+    Steps run after the task that prepares the run has succeeded, and only a person who clears it makes it run
+    again then.
+    """
+    cleared = getattr(context["dag_run"], "clear_number", None)
+    return not cleared if cleared is not None else attempt_of(context["ti"].try_number) == 0
 
 
 class FanOutOperator(BaseOperator):

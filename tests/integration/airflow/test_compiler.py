@@ -244,3 +244,41 @@ print(airflow_settings().resolver)
 """
     machine.environ["AIRFLOW__CONDA_FLOW__RESOLVER"] = "mamba"
     assert machine.python(program).splitlines()[-3:] == ["True True", "conda-forge", "mamba"]
+
+
+def test_every_task_has_tries_for_lost_workers(machine):
+    """Also those that run no step, and whatever the DAG says of retries."""
+    text = """
+class AFlow(FlowSpec):
+    @step
+    def start(self):
+        self.words = ["x"]
+        self.next(self.inner, foreach="words")
+    @step
+    def inner(self):
+        self.letters = ["y"]
+        self.next(self.body, foreach="letters")
+    @step
+    def body(self):
+        self.next(self.join)
+    @step
+    def join(self, inputs):
+        self.next(self.outer)
+    @step
+    def outer(self, inputs):
+        self.next(self.end)
+    @step
+    def end(self):
+        pass
+dag = AFlow.dag(schedule=None, default_args={"retries": 1})
+"""
+    machine.flow(text, folder=machine.dags)
+    tries = """
+import json, os
+from airflow.dag_processing.dagbag import DagBag
+dag = DagBag(os.environ["AIRFLOW__CORE__DAGS_FOLDER"]).dags["a_flow"]
+print(json.dumps({task.task_id: task.retries for task in dag.tasks}))
+"""
+    found = json.loads(machine.python(tries).splitlines()[-1])
+    assert set(found) >= {"prepare", "inner_splits", "body"}
+    assert set(found.values()) == {3}

@@ -131,5 +131,7 @@ def test_fix_and_clear(running, channel, moto_s3, root, monkeypatch):
         mended = f"Code: package {code_of(found['work'])[:12]}, made "
         assert mended in log, flow.name
         is_revision = flow is not prepared
+        (run,) = [key for key in storage.list_keys(f"flows/{flow.name}/") if key.endswith("/run.json")]
+        assert json.loads(storage.read_bytes(run))["first_attempt"] == 0
         before = f"The run was prepared with package {code_of(found['beside'])[:12]}, made "
         assert (before in log) is is_revision, flow.name
