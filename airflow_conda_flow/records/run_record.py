@@ -37,7 +37,7 @@ _KINDS = {
     "parameters": dict,
 }
 
-# What the flow file decides; all else belongs to the run. Parameters are of both kinds: see ``revised``.
+# Keys that the flow file decides; the others are the run's. Parameters are of both kinds, see ``revised``.
 _OF_THE_FLOW = (
     "graph",
     "decorators",
@@ -68,20 +68,23 @@ class RunRecord:
         document: the manifest as it is stored.
     """
 
-    __slots__ = ("_graph", "document")
+    __slots__ = ("_graph", "_sha256", "document")
 
     def __init__(self, document: "RunManifest") -> None:
         self.document = document
         self._graph: "FlowGraph | None" = None
+        self._sha256: "str | None" = None
 
     @property
     def sha256(self) -> str:
         """SHA-256, in hex, of the bytes that are stored for this record.
 
         It is handed to every attempt by a way that the datastore cannot change, and compared before anything
-        of the record is used.
+        of the record is used. It is computed once: every attempt of the run names it in its manifest.
         """
-        return hashlib.sha256(stored_bytes(self.document)).hexdigest()
+        if self._sha256 is None:
+            self._sha256 = hashlib.sha256(stored_bytes(self.document)).hexdigest()
+        return self._sha256
 
     @property
     def ref(self) -> "RunRecordRef":

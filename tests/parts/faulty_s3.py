@@ -59,7 +59,7 @@ def by_seed(seed: int, rates: Mapping[str, float]) -> Choose:
 
 
 def _without_chance(path: str) -> str:
-    """What is the same in every run: no name of a bucket, id of an upload or token of a list.
+    """Path without the parts that differ in every run: names of buckets, ids of uploads, tokens of lists.
 
     >>> _without_chance("/bucket-1f/a/key?partNumber=1&uploadId=Zx9")
     '/a/key?partNumber=1&uploadId='

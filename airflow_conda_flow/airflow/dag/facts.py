@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import inspect
 import linecache
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +17,8 @@ from airflow_conda_flow.settings.loading import Settings
 _DIGITS = 12
 _ENVIRONS = (("environment", "vars"), ("kubernetes", "env"))
 """Attributes that hold environment variables. Their names are shown; a value may have come from a secret."""
+_OF_A_SECRET = ("type", "id")
+"""Parts of a source of ``@secrets`` that are shown; the options of an inline one hold the values."""
 
 
 class Facts:
@@ -79,9 +81,8 @@ def prepare_facts(flow: str, file: str, environment: str) -> Facts:
         file: path of the flow file.
         environment: ``conda`` or ``local``.
     """
-    path = Path(file)
-    code = hashlib.sha256(path.read_bytes()).hexdigest()[:_DIGITS]
-    return Facts({"flow": flow, "file": path.name, "code": code, "environment": environment})
+    code = _digest(linecache.getlines(file))
+    return Facts(_given({"flow": flow, "file": Path(file).name, "code": code, "environment": environment}))
 
 
 def _shown(name: str, attributes: Any) -> Any:
@@ -91,6 +92,8 @@ def _shown(name: str, attributes: Any) -> Any:
     for decorator, attribute in _ENVIRONS:
         if decorator == name and isinstance(shown.get(attribute), Mapping):
             shown[attribute] = sorted(shown[attribute])
+    if name == "secrets":
+        shown["sources"] = [{key: each[key] for key in _OF_A_SECRET} for each in attributes["sources"]]
     return shown
 
 
@@ -99,10 +102,16 @@ def _given(attributes: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _source_digest(method: Any) -> str | None:
-    """First digits of the SHA-256 of a step's source, with its decorators; None without a source."""
+    """Digest of a step's source, with its decorators; None without a source."""
     code = getattr(method, "__code__", None)
     if code is None:
         return None
     lines = linecache.getlines(code.co_filename)[code.co_firstlineno - 1 :]
-    source = "".join(inspect.getblock(lines)) if lines else ""
-    return hashlib.sha256(source.encode("utf-8", "surrogatepass")).hexdigest()[:_DIGITS]
+    return _digest(inspect.getblock(lines)) if lines else None
+
+
+def _digest(lines: Sequence[str]) -> str | None:
+    """First digits of the SHA-256 of some lines; None if there are none."""
+    if not lines:
+        return None
+    return hashlib.sha256("".join(lines).encode("utf-8", "surrogatepass")).hexdigest()[:_DIGITS]

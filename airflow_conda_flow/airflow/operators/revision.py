@@ -16,7 +16,7 @@ from collections.abc import Sequence
 from datetime import datetime, timedelta, timezone
 from typing import TYPE_CHECKING, Any
 
-from airflow_conda_flow.airflow.sdk import AirflowException, AirflowRescheduleException
+from airflow_conda_flow.airflow.sdk import AirflowFailException, AirflowRescheduleException
 from airflow_conda_flow.datastore.manifests import read_run_manifest
 from airflow_conda_flow.errors import NotAsPrepared
 
@@ -98,7 +98,7 @@ def wait_for(task_id: str, context: Context) -> bool:
 
     Raises:
         AirflowRescheduleException: it takes long; Airflow starts this try again later.
-        AirflowException: it has failed.
+        AirflowFailException: it has failed.
     """
     waited = False
     give_way = time.monotonic() + _ON_WORKER
@@ -108,7 +108,9 @@ def wait_for(task_id: str, context: Context) -> bool:
             raise AirflowRescheduleException(datetime.now(timezone.utc) + _PAUSE)  # type: ignore[no-untyped-call]
         time.sleep(_ASK_EVERY)
     if state in {"failed", "upstream_failed"}:
-        raise AirflowException(f"The task {task_id} of this run has failed. Mend that first, and clear both.")
+        raise AirflowFailException(
+            f"The task {task_id} of this run has failed. Mend that first, and clear both."
+        )
     return waited
 
 

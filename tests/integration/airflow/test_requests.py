@@ -7,6 +7,7 @@ import asyncio
 import pytest
 from asgiref.sync import async_to_sync, sync_to_async
 
+from airflow_conda_flow.airflow.triggers import requests
 from airflow_conda_flow.airflow.triggers.requests import answer, in_airflows_thread, in_thread, to_its_end
 
 
@@ -14,16 +15,21 @@ class Channel:
     """Airflow's channel of requests, which a cancelled request breaks.
 
     Attributes:
+        begun: set when a request waits for its answer.
+        answers: set when requests are to be answered.
         ended: how the requests ended.
     """
 
     def __init__(self) -> None:
+        self.begun = asyncio.Event()
+        self.answers = asyncio.Event()
         self.ended: list[str] = []
 
     async def asend(self) -> str:
-        """A request, answered after a while."""
+        """A request."""
+        self.begun.set()
         try:
-            await asyncio.sleep(0.2)
+            await self.answers.wait()
         except asyncio.CancelledError:
             self.ended.append("cancelled")
             raise
@@ -34,19 +40,25 @@ class Channel:
         """The same from a thread, as Airflow does it."""
         return async_to_sync(self.asend)()
 
+    async def all_ended(self) -> list[str]:
+        """How the requests ended, once those that are under way have been answered."""
+        self.answers.set()
+        await asyncio.gather(*requests._open, return_exceptions=True)
+        return self.ended
+
 
 def test_an_answer_that_comes_too_late():
     """The trigger goes on at once, and the request to its end."""
     channel = Channel()
 
-    async def ask() -> None:
+    async def ask() -> list[str]:
         with pytest.raises(TimeoutError, match="no answer after"):
             await answer(sync_to_async(channel.send)(), 0.05)
+        await channel.begun.wait()
         assert channel.ended == []
-        assert await answer(sync_to_async(channel.send)(), 5) == "deferred"
+        return await channel.all_ended()
 
-    asyncio.run(ask())
-    assert channel.ended == ["answered", "answered"]
+    assert asyncio.run(ask()) == ["answered"]
 
 
 @pytest.mark.parametrize("way", ["coroutine", "thread", "airflow's thread"])
@@ -62,17 +74,15 @@ def test_a_trigger_that_is_cancelled(way):
         else:
             await in_airflows_thread(channel.send)
 
-    async def cancel() -> None:
+    async def cancel() -> list[str]:
         trigger = asyncio.ensure_future(ask())
-        await asyncio.sleep(0.05)
+        await channel.begun.wait()
         trigger.cancel()
         with pytest.raises(asyncio.CancelledError):
             await trigger
-        while not channel.ended:  # noqa: ASYNC110 - the test's own limit ends it
-            await asyncio.sleep(0.02)
+        return await channel.all_ended()
 
-    asyncio.run(cancel())
-    assert channel.ended == ["answered"]
+    assert asyncio.run(cancel()) == ["answered"]
 
 
 def test_an_error_reaches_the_trigger():

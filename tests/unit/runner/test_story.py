@@ -1,4 +1,4 @@
-"""What an attempt tells of itself, and the times that it keeps."""
+"""An attempt's lines about itself, and the times that it keeps."""
 
 from __future__ import annotations
 

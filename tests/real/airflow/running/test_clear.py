@@ -123,7 +123,7 @@ def test_fix_and_clear(running, channel, moto_s3, root, monkeypatch):
         found = records(storage, flow.name)
         version = "1.17.0" if flow is solved else "1"
         assert f"SEEN (3, 'given', '{version}') before after 3 7" in running.task_log(flow.dag_id, "end")
-        # What was not cleared ran what the run was prepared with.
+        # Tasks that were not cleared ran the code that the run was prepared with.
         assert code_of(found["start"]) == code_of(found["beside"])
         assert len({code_of(found[step]) for step in ("work", "join", "end")}) == 1
         assert code_of(found["work"]) != code_of(found["beside"])
