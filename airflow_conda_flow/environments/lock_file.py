@@ -98,9 +98,9 @@ def read_lock_file(flow_file: str | Path) -> LockFile | None:
 
 def make_lock_file(flow_file: str | Path, environments: Iterable[LockedEnvironment]) -> LockFile:
     """Lock file with these environments, as it will be read; nothing is written yet."""
+    from airflow_conda_flow.environments.lock_yaml import yaml_text  # noqa: PLC0415 - PyYAML is heavy
     from airflow_conda_flow.environments.rattler_lock_file import (  # noqa: PLC0415 - heavy
         pixi_document,
-        pixi_text,
         read_pixi_packages,
     )
 
@@ -109,7 +109,7 @@ def make_lock_file(flow_file: str | Path, environments: Iterable[LockedEnvironme
     # The format does not hold all that a solve tells. What counts is what a reader will find.
     with tempfile.TemporaryDirectory(prefix="airflow-conda-flow-") as folder:
         path = Path(folder, "pixi.lock")
-        path.write_text(pixi_text(document), encoding="utf-8")
+        path.write_text(yaml_text(document), encoding="utf-8")
         packages = read_pixi_packages(path)
     read = tuple(replace(each, locks=_locks(packages[each.name], each.asked)) for each in given)
     section = {
@@ -126,7 +126,7 @@ def make_lock_file(flow_file: str | Path, environments: Iterable[LockedEnvironme
     name = Path(flow_file).name
     head = f"# Packages of the environments of {name}. Do not edit; write it with: {lock_command(name)}\n"
     version = document.pop("version")
-    text = head + pixi_text({"version": version, _SECTION: section, **document})
+    text = head + yaml_text({"version": version, _SECTION: section, **document})
     return LockFile(Path(lock_file_of(str(flow_file))), read, text)
 
 
@@ -183,9 +183,10 @@ class _Reader:
         """The file as plain data, with a section that this version knows."""
         import yaml  # noqa: PLC0415 - only where a flow has a lock file
 
-        loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+        from airflow_conda_flow.environments.lock_yaml import load_yaml  # noqa: PLC0415 - as above
+
         try:
-            content = yaml.load(self._text, Loader=loader)  # noqa: S506 - both loaders are safe
+            content = load_yaml(self._text)
         except yaml.YAMLError as error:
             mark = getattr(error, "problem_mark", None)
             problem = getattr(error, "problem", None) or "it is no YAML"

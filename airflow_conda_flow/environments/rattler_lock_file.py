@@ -11,16 +11,14 @@ from pathlib import Path
 from typing import Any
 
 import rattler
-import yaml
 from rattler import CondaLockedBinaryPackage, PypiLockedPackage
 
 from airflow_conda_flow.environments.lock import Lock, LockedPackage
+from airflow_conda_flow.environments.lock_yaml import load_yaml, yaml_text
 from airflow_conda_flow.environments.rattler_record import rattler_record
 from airflow_conda_flow.environments.solve.pinned import pypi_package
 from airflow_conda_flow.environments.spec import PinnedUrl
 from airflow_conda_flow.errors import EnvironmentFailure, FlowDefinitionError
-
-_DUMPER = getattr(yaml, "CSafeDumper", yaml.SafeDumper)
 
 
 def read_pixi_lock(path: Path, platform: str) -> tuple[PinnedUrl, ...]:
@@ -87,18 +85,12 @@ def pixi_document(environments: Mapping[str, tuple[Sequence[str], Iterable[Lock]
     with tempfile.TemporaryDirectory(prefix="airflow-conda-flow-") as folder:
         path = Path(folder, "pixi.lock")
         file.to_path(path)
-        document: dict[str, Any] = yaml.safe_load(path.read_bytes())
+        document: dict[str, Any] = load_yaml(path.read_bytes())
     # py-rattler cannot be given the hash of a wheel, which the format has.
     for package in document["packages"]:
         if "pypi" in package:
             package["sha256"] = wheels[package["pypi"]]
     return document
-
-
-def pixi_text(document: Mapping[str, Any]) -> str:
-    """The document as YAML, in the layout that pixi gives it."""
-    text: str = yaml.dump(dict(document), Dumper=_DUMPER, sort_keys=False, allow_unicode=True, width=10_000)
-    return text
 
 
 def write_pixi_lock(lock: Lock, path: Path) -> None:
@@ -109,7 +101,7 @@ def write_pixi_lock(lock: Lock, path: Path) -> None:
     """
     channels = dict.fromkeys(each.channel for each in lock.packages if each.channel)
     try:
-        path.write_text(pixi_text(pixi_document({"default": (list(channels), [lock])})), encoding="utf-8")
+        path.write_text(yaml_text(pixi_document({"default": (list(channels), [lock])})), encoding="utf-8")
     except OSError as error:
         raise EnvironmentFailure(f"{path} cannot be written: {error}.") from error
 

@@ -62,12 +62,11 @@ class Served:
 
     def wait_for(self, wanted) -> list[dict]:
         """The cards, once they are so."""
-        for _ in range(500):
-            cards = self.cards()
-            if wanted(cards):
-                return cards
+        deadline = time.monotonic() + 60
+        while not wanted(cards := self.cards()):
+            assert time.monotonic() < deadline, cards
             time.sleep(0.02)
-        raise AssertionError(cards)
+        return cards
 
 
 def test_cards_as_they_come(machine):

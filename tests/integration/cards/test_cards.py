@@ -128,7 +128,7 @@ def test_a_card_is_there_while_its_step_runs(machine):
                 current.card.append(Markdown("early"))
                 current.card.refresh()
                 pattern = os.path.expanduser("~/.airflow-conda-flow/datastore/flows/AFlow/*/start/0/0.card.card.html")
-                for _ in range(100):
+                for _ in range(600):
                     if glob.glob(pattern):
                         break
                     time.sleep(0.1)
@@ -251,7 +251,7 @@ class AFlow(FlowSpec):
         current.card.append(Markdown("text"))
         current.card.refresh({"half": 1})
         pattern = os.path.expanduser("~/.airflow-conda-flow/datastore/flows/AFlow/*/middle/0/0.card.card.html")
-        for _ in range(100):
+        for _ in range(600):
             if glob.glob(pattern):
                 break
             time.sleep(0.05)

@@ -127,7 +127,7 @@ def test_the_jobs_of_a_run_that_was_killed(machine, cluster):
     nobody = machine.run(flow, "batch", "kill", "--user", "nobody")
     assert (nobody.returncode, nobody.stdout, nobody.stderr) == (0, "", "No unfinished jobs.\n")
     assert machine.run(flow, "batch", "kill").stdout == f"{line}told to end\n"
-    for _ in range(100):
+    for _ in range(300):
         if name not in docker("ps", "--format", "{{.Names}}").stdout.split():
             break
         time.sleep(0.2)

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import hashlib
+
 import pytest
 
 from airflow_conda_flow.environments.lock import Lock, LockedPackage
+from airflow_conda_flow.environments.lock_yaml import yaml_text
 from airflow_conda_flow.environments.locking import Upgrade, make_lock
-from airflow_conda_flow.environments.rattler_lock_file import pixi_document, pixi_text
+from airflow_conda_flow.environments.rattler_lock_file import pixi_document
 from airflow_conda_flow.flow.definition import read_flow
 from airflow_conda_flow.settings.loading import load_settings
 
@@ -68,7 +71,7 @@ def _package(name, version, platform):
         build_number=0,
         subdir=platform,
         url=f"https://host/c/{platform}/{name}-{version}-h1_0.conda",
-        sha256=f"{abs(hash((name, version, platform))):064x}",
+        sha256=hashlib.sha256(f"{name} {version} {platform}".encode()).hexdigest(),
         size=1,
         channel="https://host/c",
         depends=(),
@@ -134,7 +137,7 @@ def test_a_file_that_lists_other_packages_on_each_platform(lock, solver, tmp_pat
         Lock("", name, (_package("python", "3.11.7", name), _package("six", "1", name)))
         for name in ("linux-64", "osx-arm64")
     ]
-    (tmp_path / "pixi.lock").write_text(pixi_text(pixi_document({"default": (["https://host/c"], lists)})))
+    (tmp_path / "pixi.lock").write_text(yaml_text(pixi_document({"default": (["https://host/c"], lists)})))
     flow = FLOW.replace('libraries={"numpy": ">=1"}', 'file="pixi.lock"')
     file, _ = lock(flow, platforms=("linux-64", "osx-arm64"))
     assert [(each.name, list(each.locks)) for each in file.environments] == [
