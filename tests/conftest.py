@@ -11,6 +11,7 @@ There are three tiers of tests, each a folder that mirrors the source tree and h
 
 from __future__ import annotations
 
+import os
 from typing import Any
 
 import pytest
@@ -24,6 +25,13 @@ TOGETHER = (
     "tests/real/kubernetes/test_shapes.py",
 )
 """Files and folders whose tests share what takes minutes to make, and so one worker of pytest-xdist."""
+
+
+def pytest_runtest_logreport(report: pytest.TestReport) -> None:
+    """Print why a test is run again: the summary of pytest-rerunfailures gives its name alone."""
+    if report.outcome == "rerun" and "PYTEST_XDIST_WORKER" not in os.environ:
+        printed = "\n".join(f"--- {title}\n{text}" for title, text in report.sections)
+        print(f"\nRERUN {report.nodeid}\n{report.longreprtext}\n{printed}", flush=True)
 
 
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import secrets
 import sqlite3
 import subprocess
@@ -135,6 +136,15 @@ class Standalone:
         folder = self.machine.home / "airflow" / "logs"
         paths = sorted(folder.glob(f"dag_id={dag_id or '*'}/**/*.log*"))
         return "".join(path.read_text() for path in paths if not task or f"task_id={task}/" in str(path))
+
+    def tries_begun(self, dag_id: str, task: str, index: int) -> int:
+        """How many tries of a task of the run that was triggered last have a line of log."""
+        folder = self.machine.home / "airflow" / "logs" / f"dag_id={dag_id}"
+        mapped = f"/map_index={index}" if index >= 0 else ""
+        paths = folder.glob(f"run_id={self._run_ids[dag_id]}/task_id={task}{mapped}/attempt=*.log")
+        return sum(
+            1 for path in paths if re.fullmatch(r"attempt=\d+\.log", path.name) and path.stat().st_size
+        )
 
     def _told(self, dag_id: str) -> str:
         """What there is to read when something did not happen."""
