@@ -10,7 +10,7 @@ from pathlib import Path
 
 from airflow_conda_flow.cli.actions import Action, add_actions
 from airflow_conda_flow.cli.environment_lock import add_lock_arguments, lock_flow
-from airflow_conda_flow.cli.package_table import difference, headline, megabytes, package_table
+from airflow_conda_flow.cli.package_table import counted, difference, headline, megabytes, package_table
 from airflow_conda_flow.cli.parser import (
     LOCKERS,
     READERS,
@@ -174,11 +174,12 @@ def _list(arguments: argparse.Namespace, definition: FlowDefinition) -> int:
     for each in found:
         stated = ", ".join(f"{p.name} {p.version}" for p in each.lock.packages if p.stated)
         installed = "not installed" if each.prefix is None else f"installed {megabytes(each.installed_bytes)}"
+        packages = counted(len(each.lock.packages), "package")
         print(
-            f"{each.lock.spec_id[:12]}  {each.lock.platform:<13}  {len(each.lock.packages):>4} packages  "
+            f"{each.lock.spec_id[:12]}  {each.lock.platform:<13}  {packages:>13}  "
             f"{megabytes(each.archive_bytes):>10}  {installed:<20}  {stated}"
         )
-    sys.stderr.write(f"{len(found)} environments in {stores.settings.cache_dir}")
+    sys.stderr.write(f"{counted(len(found), 'environment')} in {stores.settings.cache_dir}")
     sys.stderr.write(f" and {storage.url}\n" if storage else "\n")
     return 0
 

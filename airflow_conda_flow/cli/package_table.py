@@ -18,6 +18,15 @@ def megabytes(size: int) -> str:
     return f"{size / 1e6:.1f} MB"
 
 
+def counted(number: int, noun: str) -> str:
+    """A number and its noun.
+
+    >>> counted(1, "package"), counted(2, "package")
+    ('1 package', '2 packages')
+    """
+    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
+
+
 def headline(steps: Iterable[str], lock: Lock | None) -> str:
     """Line about the environment of some steps."""
     names = list(steps)
@@ -26,7 +35,7 @@ def headline(steps: Iterable[str], lock: Lock | None) -> str:
         return f"{title}: no environment of its own"
     size = megabytes(sum(each.size for each in lock.packages))
     return (
-        f"{title}: Python {lock.python}, {lock.platform}, {len(lock.packages)} packages, {size}, "
+        f"{title}: Python {lock.python}, {lock.platform}, {counted(len(lock.packages), 'package')}, {size}, "
         f"environment {lock.spec_id[:12]}"
     )
 
