@@ -18,7 +18,7 @@ from typing import Any, Literal
 from airflow.sdk import DAG
 
 from airflow_conda_flow.airflow.configuration import airflow_project_place, airflow_settings
-from airflow_conda_flow.airflow.dag.facts import prepare_facts, step_facts
+from airflow_conda_flow.airflow.dag.facts import StepDecorators, prepare_facts, step_facts
 from airflow_conda_flow.airflow.dag.parameters import airflow_param
 from airflow_conda_flow.airflow.dag.schedules import own_outlet, schedule_of
 from airflow_conda_flow.airflow.identity import dag_id_of
@@ -317,7 +317,7 @@ class _Tasks:
             "flow": self._definition.name,
             "step": node.name,
             "kind": "linear" if node.num_parallel else node.kind,
-            "decorators": decorators,
+            "decorators": StepDecorators(decorators),
             "prepare": self._prepare,
             "facts": step_facts(
                 self._definition.flow_class,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import inspect
 import linecache
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -40,6 +40,36 @@ class Facts:
         return canonical_json(self._facts).decode("utf-8", "replace")
 
 
+class StepDecorators(Mapping[str, Any]):
+    """A step's decorators, as an operator takes them, without the values that are nobody's to read.
+
+    Airflow stores every argument of a mapped operator with the DAG, where whoever may read the DAG reads it: of
+    a dict all values, those of ``@environment`` among them, and of another object its text.
+
+    Args:
+        decorators: attributes by decorator's name.
+    """
+
+    def __init__(self, decorators: Mapping[str, Any]) -> None:
+        self._decorators = dict(decorators)
+
+    def __getitem__(self, name: str) -> Any:
+        """Attributes of a decorator."""
+        return self._decorators[name]
+
+    def __iter__(self) -> Iterator[str]:
+        """Names of the decorators."""
+        return iter(self._decorators)
+
+    def __len__(self) -> int:
+        """Number of decorators."""
+        return len(self._decorators)
+
+    def __repr__(self) -> str:
+        """The decorators as JSON, as the facts of the step show them; Airflow stores this of a mapped task."""
+        return canonical_json(_shown_decorators(self._decorators)).decode("utf-8", "replace")
+
+
 def step_facts(
     flow_class: type[Any],
     step: str,
@@ -69,7 +99,7 @@ def step_facts(
         default = settings.texts.get(f"{place}_image")
         facts["image"] = image or (default.text if default else None)
         facts["resources"] = _given(merge_resources(decorators, place))
-    facts["decorators"] = {name: _shown(name, attributes) for name, attributes in decorators.items()}
+    facts["decorators"] = _shown_decorators(decorators)
     return Facts(_given(facts))
 
 
@@ -83,6 +113,10 @@ def prepare_facts(flow: str, file: str, environment: str) -> Facts:
     """
     code = _digest(linecache.getlines(file))
     return Facts(_given({"flow": flow, "file": Path(file).name, "code": code, "environment": environment}))
+
+
+def _shown_decorators(decorators: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: _shown(name, attributes) for name, attributes in decorators.items()}
 
 
 def _shown(name: str, attributes: Any) -> Any:

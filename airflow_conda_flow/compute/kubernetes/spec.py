@@ -36,7 +36,7 @@ _RUNNER_HOME = "/opt/airflow-conda-flow"  # path of the runner in every containe
 # Path of the same volume in the init container, whose image has its own runner at _RUNNER_HOME.
 _RUNNER_VOLUME = "/runner"
 # Kubernetes' syntax of a label's value.
-_LABEL_VALUE = re.compile(r"^[A-Za-z0-9]([A-Za-z0-9_.-]{0,61}[A-Za-z0-9])?$")
+_LABEL_VALUE = re.compile(r"^[A-Za-z0-9]([A-Za-z0-9_.-]{0,61}[A-Za-z0-9])?\Z")
 # Below the platform's template. Credentials for a cloud come by other ways; this token is for the Kubernetes
 # API, which few steps talk to.
 _UNLESS_SET = {"spec": {"automountServiceAccountToken": False}}

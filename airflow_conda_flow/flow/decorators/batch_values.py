@@ -23,10 +23,10 @@ LOG_DRIVERS = (
     "splunk",
     "syslog",
 )
-_ROLE = re.compile(r"^arn:[a-z-]+:iam::\d{12}:role/\S+$")
-_FILE_SYSTEM = re.compile(r"^fs-[0-9a-f]+$")
+_ROLE = re.compile(r"^arn:[a-z-]+:iam::\d{12}:role/\S+\Z")
+_FILE_SYSTEM = re.compile(r"^fs-[0-9a-f]+\Z")
 # https://docs.aws.amazon.com/batch/latest/userguide/using-tags.html
-_TAG = re.compile(r"^[\w .:/=+@-]*$")
+_TAG = re.compile(r"^[\w .:/=+@-]*\Z")
 _TAG_KEY_LENGTH, _TAG_VALUE_LENGTH = 128, 256
 
 

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from airflow_conda_flow.flow.decorators.base import Method
     from airflow_conda_flow.flow.parameters.delayed_value import DelayedValue
 
-_ID = re.compile(r"^[A-Za-z][A-Za-z0-9_]*$")
+_ID = re.compile(r"^[A-Za-z][A-Za-z0-9_]*\Z")
 
 
 class CardDecorator(StepDecorator):

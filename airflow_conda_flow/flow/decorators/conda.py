@@ -27,20 +27,20 @@ if TYPE_CHECKING:
     _Pins = Mapping[str, str] | DelayedValue | None
 
 # Name with an optional channel or channel URL in front, as in "conda-forge::numpy".
-_NAME = re.compile(r"^([A-Za-z0-9_.:/+-]+::)?[A-Za-z0-9_][A-Za-z0-9_.-]*$")
-_VERSION = re.compile(r"^(\d+!)?\d[A-Za-z0-9_.]*(\+[A-Za-z0-9_.]+)?$")
+_NAME = re.compile(r"^([A-Za-z0-9_.:/+-]+::)?[A-Za-z0-9_][A-Za-z0-9_.-]*\Z")
+_VERSION = re.compile(r"^(\d+!)?\d[A-Za-z0-9_.]*(\+[A-Za-z0-9_.]+)?\Z")
 # Ranges of conda: comparisons, wildcards and alternatives; empty or "*" for any version.
 # https://docs.conda.io/projects/conda-build/en/stable/resources/package-spec.html#package-match-specifications
 _TERM = r"(>=|<=|==|!=|~=|=|>|<)?\s*(\d+!)?\d[A-Za-z0-9_.]*(\+[A-Za-z0-9_.]+)?\*?"
-_RANGE = re.compile(r"^\s*(\*|%s(\s*[,|]\s*%s)*)?\s*$" % (_TERM, _TERM))
+_RANGE = re.compile(r"^\s*(\*|%s(\s*[,|]\s*%s)*)?\s*\Z" % (_TERM, _TERM))
 # All three numbers: "3.11" alone is a range, any 3.11.
-_PYTHON = re.compile(r"^\d+\.\d+\.\d+([a-z]+\d+)?$")
+_PYTHON = re.compile(r"^\d+\.\d+\.\d+([a-z]+\d+)?\Z")
 # Name with optional extras in the form of PEP 508; exact version in the form of PEP 440.
-_PYPI_NAME = re.compile(r"^[A-Za-z0-9]([A-Za-z0-9._-]*[A-Za-z0-9])?(\[[A-Za-z0-9._, -]+\])?$")
-_PYPI_VERSION = re.compile(r"^(\d+!)?\d[A-Za-z0-9.]*(\+[A-Za-z0-9.]+)?$")
+_PYPI_NAME = re.compile(r"^[A-Za-z0-9]([A-Za-z0-9._-]*[A-Za-z0-9])?(\[[A-Za-z0-9._, -]+\])?\Z")
+_PYPI_VERSION = re.compile(r"^(\d+!)?\d[A-Za-z0-9.]*(\+[A-Za-z0-9.]+)?\Z")
 # Ranges of PEP 440; empty or "*" for any version.
 _PYPI_TERM = r"(>=|<=|===?|!=|~=|>|<)\s*(\d+!)?\d[A-Za-z0-9.]*(\+[A-Za-z0-9.]+)?(\.\*)?"
-_PYPI_RANGE = re.compile(r"^\s*(\*|\d[0-9.]*\.\*|%s(\s*,\s*%s)*)?\s*$" % (_PYPI_TERM, _PYPI_TERM))
+_PYPI_RANGE = re.compile(r"^\s*(\*|\d[0-9.]*\.\*|%s(\s*,\s*%s)*)?\s*\Z" % (_PYPI_TERM, _PYPI_TERM))
 _OLDEST = (3, 6)
 
 
@@ -61,6 +61,7 @@ class _EnvironmentAttributes(Decorator):
         for spelling in ("libraries", "packages"):
             for name, version in self._mapping(spelling).items():
                 self._check_library(name, version)
+                version = version.strip()  # "2.2.3 ", as read from a file, is a version and no range
                 key = library_key(name)
                 if given.setdefault(key, version) != version:
                     self.fail(
@@ -69,6 +70,8 @@ class _EnvironmentAttributes(Decorator):
                 merged[name] = version
         self.attributes[self.spelling] = merged
         self._check_python(self.attributes["python"])
+        if self.attributes["python"] is not None:
+            self.attributes["python"] = self.attributes["python"].strip()
         disabled = self.attributes["disabled"]
         if disabled is not None and not isinstance(disabled, bool):
             self.fail("@%s: disabled is %r; write True or False." % (self.name, disabled))
@@ -99,7 +102,8 @@ class _EnvironmentAttributes(Decorator):
                 '@%s: the version of %r is %r, not a string. Write {"%s": "%s"}.'
                 % (self.name, name, version, name, version or "1.2.3")
             )
-        if not self.version_pattern.match(version) and not self.range_pattern.match(version):
+        stripped = version.strip()
+        if not self.version_pattern.match(stripped) and not self.range_pattern.match(stripped):
             self.fail(
                 "@%s: the version of %r is %r, which is neither a version nor a range of versions. "
                 'Write one such as {"%s": "%s"}, or with a lock file {"%s": "%s"}.'
@@ -110,7 +114,7 @@ class _EnvironmentAttributes(Decorator):
         if python is None:
             return
         if isinstance(python, str) and python.strip(" *") and _RANGE.match(python):
-            plain = re.match(r"^(\d+)\.(\d+)[\d.*]*$", python)
+            plain = re.match(r"^(\d+)\.(\d+)[\d.*]*\Z", python)
             if plain and (int(plain.group(1)), int(plain.group(2))) < _OLDEST:
                 self.fail("@%s: python is %r; steps run on Python 3.6 and later." % (self.name, python))
             return

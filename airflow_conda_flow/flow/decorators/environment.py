@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from airflow_conda_flow.flow.decorators.base import Method
     from airflow_conda_flow.flow.parameters.delayed_value import DelayedValue
 
-VARIABLE = re.compile(r"^[A-Za-z_][A-Za-z0-9_]*$")
+VARIABLE = re.compile(r"^[A-Za-z_][A-Za-z0-9_]*\Z")
 
 
 class EnvironmentDecorator(StepDecorator):

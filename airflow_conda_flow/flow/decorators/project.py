@@ -13,8 +13,8 @@ if TYPE_CHECKING:
     from airflow_conda_flow.flow.decorators.base import FlowClass
     from airflow_conda_flow.flow.parameters.delayed_value import DelayedValue
 
-_NAME = re.compile(r"^[a-z0-9_]{1,128}$")
-_BRANCH = re.compile(r"^[A-Za-z0-9_.-]{1,128}$")
+_NAME = re.compile(r"^[a-z0-9_]{1,128}\Z")
+_BRANCH = re.compile(r"^[A-Za-z0-9_.-]{1,128}\Z")
 
 
 class ProjectDecorator(FlowDecorator):

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from airflow_conda_flow.flow.parameters.delayed_value import DelayedValue
 
 _PRESETS = {"hourly": "0 * * * *", "daily": "0 0 * * *", "weekly": "0 0 * * 0"}
-_FIELD = re.compile(r"^[0-9A-Za-z*/,#?-]+$")
+_FIELD = re.compile(r"^[0-9A-Za-z*/,#?-]+\Z")
 _DAY_OF_WEEK = 4  # position in a cron expression
 
 

@@ -71,6 +71,54 @@ def test_a_dag_serializes_the_same_each_time(examples):
     assert lines == second.splitlines()[-3:]
 
 
+SERIALIZED = """
+import json, os
+from airflow.dag_processing.dagbag import DagBag
+from airflow.serialization.serialized_objects import DagSerialization
+bag = DagBag(os.environ["AIRFLOW__CORE__DAGS_FOLDER"])
+print(bag.import_errors, json.dumps(DagSerialization.to_dict(bag.dags["secretive_flow"])))
+"""
+SECRETIVE = """
+from airflow_conda_flow import FlowSpec, environment, kubernetes, secrets, step
+
+INLINE = {"type": "inline", "id": "a", "options": {"env_vars": {"DOOR": "hunter-door"}}}
+
+class SecretiveFlow(FlowSpec):
+    @environment(vars={"PLAIN": "hunter-plain"})
+    @step
+    def start(self):
+        self.items = [1, 2]
+        self.next(self.body, foreach="items")
+
+    @secrets(sources=[INLINE])
+    @kubernetes(env={"POD": "hunter-pod"}, image="base:1")
+    @environment(vars={"MAPPED": "hunter-mapped"})
+    @step
+    def body(self):
+        self.next(self.join)
+
+    @step
+    def join(self, inputs):
+        self.next(self.end)
+
+    @step
+    def end(self):
+        pass
+
+dag = SecretiveFlow.dag()
+"""
+
+
+def test_no_value_of_an_environment_or_a_secret_is_stored_with_the_dag(machine):
+    """Airflow stores a mapped task's arguments: the names are there, and no value, for any place of a step."""
+    (machine.dags / "secretive_flow.py").write_text(SECRETIVE)
+    stored = machine.python(SERIALIZED).splitlines()[-1]
+    assert stored.startswith("{} ")
+    assert "hunter" not in stored
+    assert "MAPPED" in stored
+    assert "POD" in stored
+
+
 def test_parsing_needs_no_channel_and_writes_nothing(examples, channel):
     """A DAG file is parsed with the channel gone, and the cache stays empty."""
     channel.stop()

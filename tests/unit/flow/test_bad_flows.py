@@ -9,6 +9,9 @@ import textwrap
 
 import pytest
 
+from airflow_conda_flow import conda, step
+from airflow_conda_flow.flow.decorators.step import step_decorators
+
 HEAD = "from airflow_conda_flow import FlowSpec, JSONType, Parameter, conda, conda_base, step\n"
 END = """
     @step
@@ -924,3 +927,48 @@ def test_a_switch_joins_without_inputs(tmp_path):
     )
     assert done.returncode == 0, done.stderr
     assert "taken: b" in done.stdout
+
+
+@pytest.mark.parametrize(
+    "decorator",
+    [
+        "conda(libraries={{'pandas{end}': '2.2.3'}})",
+        "pypi(packages={{'pandas{end}': '2.2.3'}})",
+        "card(type='blank{end}', id='one{end}')",
+        "kubernetes(secrets=['keys{end}'])",
+        "environment(vars={{'NAME{end}': 'x'}})",
+        "card(id='one{end}')",
+        "kubernetes(namespace='flows{end}')",
+        "kubernetes(labels={{'team{end}': 'x'}})",
+        "kubernetes(labels={{'team': 'x{end}'}})",
+        "batch(iam_role='arn:aws:iam::123456789012:role/r{end}')",
+    ],
+)
+def test_a_line_break_after_a_right_value_is_refused(tmp_path, decorator):
+    """``$`` in a pattern also matches before a last line break, which would then reach channels and pods."""
+    text = HEAD + "from airflow_conda_flow import batch, card, environment, kubernetes, pypi\n"
+    text += (
+        "class F(FlowSpec):\n    @DECORATOR\n    @step\n    def start(self):\n        self.next(self.end)\n"
+        + END
+    )
+    for end, code in ("", 0), ("\\n", 1):
+        path = tmp_path / "flow.py"
+        called = decorator.format(end=end)
+        path.write_text(text.replace("DECORATOR", called) + "\nif __name__ == '__main__':\n    F()\n")
+        done = subprocess.run([sys.executable, path, "show"], capture_output=True, text=True, check=False)
+        assert done.returncode == code, done.stdout + done.stderr
+        assert code == 0 or f"{path}:4: " in done.stderr
+
+
+def test_space_around_a_version_is_no_part_of_it():
+    """A version read from a file with its line break is that version, not a range that wants a lock file."""
+
+    @conda(libraries={"pandas": " 2.2.3\n"}, python="3.11.7 ")
+    @step
+    def start(self):
+        pass
+
+    (found,) = step_decorators(start)
+    assert found.attributes["libraries"] == {"pandas": "2.2.3"}
+    assert found.attributes["python"] == "3.11.7"
+    assert found.ranges() == []
