@@ -41,10 +41,10 @@ class Facts:
 
 
 class StepDecorators(Mapping[str, Any]):
-    """A step's decorators, as an operator takes them, without the values that are nobody's to read.
+    """A step's decorators as an operator takes them, whose text shows no value of an environment or a secret.
 
-    Airflow stores every argument of a mapped operator with the DAG, where whoever may read the DAG reads it: of
-    a dict all values, those of ``@environment`` among them, and of another object its text.
+    Airflow stores every argument of a mapped operator with the DAG, for whoever may read the DAG: of a dict
+    all values, those of ``@environment`` among them; of another object its text.
 
     Args:
         decorators: attributes by decorator's name.
@@ -66,7 +66,7 @@ class StepDecorators(Mapping[str, Any]):
         return len(self._decorators)
 
     def __repr__(self) -> str:
-        """The decorators as JSON, as the facts of the step show them; Airflow stores this of a mapped task."""
+        """The decorators as JSON, as the step's facts show them; Airflow stores this of a mapped task."""
         return canonical_json(_shown_decorators(self._decorators)).decode("utf-8", "replace")
 
 

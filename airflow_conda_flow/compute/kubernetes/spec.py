@@ -12,6 +12,7 @@ import math
 import re
 import secrets
 from collections.abc import Mapping
+from decimal import Decimal
 from typing import Any
 
 from airflow_conda_flow.compute.kubernetes.attributes import DEFAULT_TMPFS_PATH, pod_attributes
@@ -286,7 +287,8 @@ def _quantity(amount: Any, unit: str) -> str:
     >>> _quantity(4096, "M"), _quantity("512", "Mi"), _quantity("4Gi", "M")
     ('4096M', '512Mi', '4Gi')
     """
-    text = str(amount)
+    # Kubernetes takes no suffix after an exponent, with which Python writes very small and very large floats.
+    text = f"{Decimal(str(amount)):f}" if isinstance(amount, float) else str(amount)
     return text if text[-1].isalpha() else text + unit
 
 

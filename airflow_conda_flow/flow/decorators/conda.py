@@ -59,9 +59,9 @@ class _EnvironmentAttributes(Decorator):
         merged: "dict[str, str]" = {}
         given: "dict[str, str]" = {}
         for spelling in ("libraries", "packages"):
-            for name, version in self._mapping(spelling).items():
-                self._check_library(name, version)
-                version = version.strip()  # "2.2.3 ", as read from a file, is a version and no range
+            for name, written in self._mapping(spelling).items():
+                self._check_library(name, written)
+                version = written.strip()  # "2.2.3 ", as read from a file, is a version and no range
                 key = library_key(name)
                 if given.setdefault(key, version) != version:
                     self.fail(

@@ -254,6 +254,33 @@ class AFlow(FlowSpec):
     assert "broken_flow.py:5: Step 'start' does not call self.next()" in seen["dags"]["broken_flow"]["doc"]
 
 
+def test_no_flow_of_a_loaded_folder_replaces_another(machine, tmp_path):
+    """A DAG id that is taken is said; files of one name in two folders are two modules."""
+    text = """
+class {name}(FlowSpec):
+    @step
+    def start(self):
+        self.next(self.end)
+    @step
+    def end(self):
+        pass
+"""
+    lines = ["from airflow_conda_flow.airflow.loader import load_flows  # dag"]
+    for folder, name in ("one", "OneFlow"), ("two", "TwoFlow"):
+        machine.flow(text.format(name=name), "train.py", tmp_path / folder)
+        lines.append(f"load_flows({str(tmp_path / folder)!r}, globals())")
+    machine.flow(text.format(name="OneFlow"), "two_flow.py", tmp_path / "two")
+    (machine.dags / "load.py").write_text("\n".join([*lines, ""]))
+    seen = json.loads(machine.python(DESCRIBE).splitlines()[-1])
+    assert seen["errors"] == {}
+    assert sorted(seen["dags"]) == ["one_flow", "two_flow", "two_flow_broken"]
+    assert "broken flow" not in seen["dags"]["two_flow"]["tags"]
+    assert (
+        "its flow would be the DAG 'one_flow', as is that of another"
+        in seen["dags"]["two_flow_broken"]["doc"]
+    )
+
+
 def test_the_dag_line_costs_nothing_as_a_program(machine):
     """Run as a program, the file with its `.dag()` line imports no Airflow."""
     flow = machine.flow(

@@ -192,6 +192,8 @@ TOGETHER = [  # attributes that mean something beside others
         False,
     ),
     ({"use_tmpfs": False, "tmpfs_size": 5}, lambda pod: len(pod["spec"]["volumes"]), 1),
+    ({"memory": 1e-7}, f"{REQUESTS}.memory", "0.0000001M"),
+    ({"disk": 1e22}, f"{REQUESTS}.ephemeral-storage", "10000000000000000000000M"),
     ({"memory": 100, "limit_memory": True, "gpu": 1}, f"{BASE}.resources.limits.memory", "100M"),
     ({"limit_memory": False}, lambda pod: pod["spec"]["containers"][0]["resources"]["limits"], {}),
     ({"service_account": "a"}, "spec.automountServiceAccountToken", False),
