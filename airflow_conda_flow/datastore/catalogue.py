@@ -12,7 +12,7 @@ from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime
 from typing import Any, TypeVar
 
-from airflow_conda_flow.errors import NotInDatastore, ObjectNotFound
+from airflow_conda_flow.errors import DamagedDocument, NotInDatastore, ObjectNotFound
 from airflow_conda_flow.records.lock_document import read_lock_document
 from airflow_conda_flow.records.names import TaskName, full_id
 from airflow_conda_flow.records.run_record import RunRecord, TaggedRun
@@ -31,6 +31,7 @@ from .manifests import (
     read_run_manifest,
     read_task_manifest,
 )
+from .notice import warn
 from .parameters_task import STEP, TASK_ID, parameters_task
 from .publish import read_published
 from .tags import change_tags, system_tags, user_tags
@@ -80,7 +81,7 @@ class RunCatalogue:
         return list_flows(self._storage)
 
     def run_ids(self, flow: str) -> list[str]:
-        """Ids of a flow's runs, the newest first."""
+        """Ids of a flow's runs, the newest first; none whose time of start is in a damaged record."""
         started: dict[str, str] = {}
         other = []
         for run_id in list_runs(self._storage, flow):
@@ -89,7 +90,9 @@ class RunCatalogue:
             else:
                 other.append(run_id)
         for run_id, run in zip(
-            other, self._each(other, lambda each: self._manifest(flow, each)), strict=True
+            other,
+            self._each(other, lambda each: self._unless_damaged(self._manifest, flow, each)),
+            strict=True,
         ):
             if run is not None:
                 started[run_id] = str(_microseconds(run.created))
@@ -101,8 +104,11 @@ class RunCatalogue:
         return None if run is None else self._with_tags(run)
 
     def runs(self, flow: str, run_ids: Sequence[str]) -> list[TaggedRun | None]:
-        """Results of ``run`` for all ids, in order."""
-        return self._each(run_ids, lambda run_id: self.run(flow, run_id))
+        """Results of ``run`` for all ids, in order; for a run whose record is damaged None, with a warning.
+
+        One damaged document must not hide all other runs of a flow.
+        """
+        return self._each(run_ids, lambda run_id: self._unless_damaged(self.run, flow, run_id))
 
     def steps(self, flow: str, run_id: str) -> list[str]:
         """Names of the steps that have a task of which something is stored, sorted."""
@@ -219,6 +225,15 @@ class RunCatalogue:
         try:
             return read_run_manifest(self._storage, flow, run_id)
         except NotInDatastore:
+            return None
+
+    def _unless_damaged(
+        self, read: Callable[[str, str], _Found | None], flow: str, run_id: str
+    ) -> _Found | None:
+        try:
+            return read(flow, run_id)
+        except DamagedDocument as error:
+            warn(f"Run('{flow}/{run_id}') is left out: {error}")
             return None
 
     def _parameters(self, flow: str, run_id: str) -> dict[str, TaskRecord]:

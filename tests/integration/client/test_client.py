@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pickle
+import shutil
 import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
@@ -27,6 +28,7 @@ from airflow_conda_flow import (
 from airflow_conda_flow.errors import (
     ArtifactError,
     ClientError,
+    CorruptData,
     InvalidPathspec,
     MissingArtifact,
     NamespaceMismatch,
@@ -34,6 +36,8 @@ from airflow_conda_flow.errors import (
     SettingError,
     TaggingError,
 )
+
+from ...parts.damage import FAULTS, damage
 
 pytestmark = pytest.mark.usefixtures("_looking")
 
@@ -48,6 +52,21 @@ def good() -> Run:
 def bad() -> Run:
     """The run that failed."""
     return list(Flow("AFlow"))[-1]
+
+
+@pytest.mark.parametrize("fault", FAULTS)
+def test_a_damaged_run_hides_no_other(machine, good, bad, tmp_path, caplog, fault):
+    """A listing leaves a run out whose record is damaged, and says so; asked for, the run is an error."""
+    store = tmp_path / "datastore"
+    shutil.copytree(machine.datastore, store)
+    record = store / "flows/AFlow" / good.id / "run.json"
+    damage(record, fault)
+    metadata(str(store))
+    assert [run.id for run in Flow("AFlow")] == [bad.id]
+    assert list(Flow("AFlow").runs("first"))
+    assert f"Run('AFlow/{good.id}') is left out: " in caplog.text
+    with pytest.raises(CorruptData, match=r"run\.json"):
+        Run(f"AFlow/{good.id}")
 
 
 def test_runs_come_newest_first_and_by_tag(good, bad):
