@@ -2,8 +2,8 @@
 
     python demo/dag_run.py DAG_ID LOG_FILE
 
-``AIRFLOW_HOME`` holds an SQLite database, and the command ``airflow`` is on ``PATH``. If the DAG run fails, prints
-the last lines of the log and exits with 1.
+``AIRFLOW_HOME`` holds an SQLite database, and the command ``airflow`` is on ``PATH``. If the DAG run fails,
+prints the last lines of the log and exits with 1.
 """
 
 import os
