@@ -8,6 +8,10 @@ import sys
 
 from airflow_conda_flow import bindings as _bindings  # noqa: F401 - registers the late bindings and places
 from airflow_conda_flow.flow.current_run import current
+from airflow_conda_flow.flow.decorators.airflow_sensors import (
+    airflow_external_task_sensor,
+    airflow_s3_key_sensor,
+)
 from airflow_conda_flow.flow.decorators.batch import batch
 from airflow_conda_flow.flow.decorators.card import card
 from airflow_conda_flow.flow.decorators.catch import catch
@@ -107,6 +111,8 @@ __all__ = [
     "StepMutator",
     "Task",
     "UserStepDecorator",
+    "airflow_external_task_sensor",
+    "airflow_s3_key_sensor",
     "batch",
     "card",
     "catch",

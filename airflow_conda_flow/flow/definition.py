@@ -6,6 +6,7 @@ from airflow_conda_flow.errors import FlowDefinitionError, ParameterError
 from airflow_conda_flow.flow.cards.types import is_known, unknown_type
 from airflow_conda_flow.flow.constants import is_plain
 from airflow_conda_flow.flow.current_run import current
+from airflow_conda_flow.flow.decorators.airflow_sensors import SensorDecorator
 from airflow_conda_flow.flow.decorators.attached import attached_decorators, check_attached
 from airflow_conda_flow.flow.decorators.card import CardDecorator
 from airflow_conda_flow.flow.decorators.environment_spec import (
@@ -156,6 +157,12 @@ class FlowDefinition:
         outcome = "on_success" if succeeded else "on_error"
         hooks = [each for each in self._completed().flow_decorators if each.name == "exit_hook"]
         return [function for each in reversed(hooks) for function in each.attributes[outcome]]
+
+    @property
+    def sensors(self) -> "list[SensorDecorator]":
+        """Sensors that a DAG run of the flow waits for, in the order of the file."""
+        decorators = self._completed().flow_decorators
+        return [each for each in reversed(decorators) if isinstance(each, SensorDecorator)]
 
     @property
     def has_project(self) -> bool:

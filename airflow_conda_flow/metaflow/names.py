@@ -4,7 +4,6 @@
 Standard library only, Python 3.6 and later: it is shipped into step environments.
 """
 
-_SENSOR = "put the flow's DAG behind Airflow's own sensor, or start it with @trigger"
 _DEPLOYER = "the flow file itself is the DAG: end it with dag = MyFlow.dag()"
 _TOP = "write from airflow_conda_flow import %s"
 _CLIENT = _TOP % "Flow, Run, Step, Task, DataArtifact"
@@ -17,8 +16,6 @@ INSTEAD = {
     "DeployedFlow": _DEPLOYER,
     "NBDeployer": _DEPLOYER,
     "JSONTypeClass": "write JSONType",
-    "airflow_external_task_sensor": _SENSOR,
-    "airflow_s3_key_sensor": _SENSOR,
     "checkpoint": _EXTENSION,
     "client.core": _CLIENT,
     "client.filecache": _CLIENT,

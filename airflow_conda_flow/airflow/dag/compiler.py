@@ -21,6 +21,7 @@ from airflow_conda_flow.airflow.configuration import airflow_project_place, airf
 from airflow_conda_flow.airflow.dag.facts import StepDecorators, prepare_facts, step_facts
 from airflow_conda_flow.airflow.dag.parameters import airflow_param
 from airflow_conda_flow.airflow.dag.schedules import own_outlet, schedule_of
+from airflow_conda_flow.airflow.dag.sensors import make_sensors
 from airflow_conda_flow.airflow.identity import dag_id_of
 from airflow_conda_flow.airflow.operators.exit_hook import ExitHookOperator
 from airflow_conda_flow.airflow.operators.prepare import FanOutOperator, PrepareOperator
@@ -267,6 +268,8 @@ class _Tasks:
         self._everywhere = decorators
         self._tasks: dict[str, Any] = {}
         self._splits: dict[str, Any] = {}
+        # First, so that no other task takes the name that a sensor was given.
+        self._sensors = make_sensors(definition.sensors, dag, self._settings, self._graph.steps)
         self._prepare = self._free_name(_PREPARE)
 
     def add(self) -> None:
@@ -281,13 +284,15 @@ class _Tasks:
             dag=self._dag,
             **self._spare_tries,
         )
+        # Before the run is prepared: nothing is solved, and no run exists, until there is something to do.
+        prepare.set_upstream(self._sensors)
         for node in self._graph.topological():
             task = self._step(node)
             self._tasks[node.name] = task
             # A step that leads back to itself is one task: its attempt runs all rounds.
             upstream = [self._tasks[name] for name in node.in_steps if name != node.name] or [prepare]
             task.set_upstream(upstream)
-        self._add_exit_hooks([prepare, *self._tasks.values()])
+        self._add_exit_hooks([*self._sensors, prepare, *self._tasks.values()])
 
     def _add_exit_hooks(self, tasks: Sequence[Any]) -> None:
         """Add the task that calls the exit hooks, after all others and not only after the last step.
@@ -369,8 +374,8 @@ class _Tasks:
         return self._splits[innermost]
 
     def _free_name(self, wanted: str) -> str:
-        """Task id that no step has."""
-        while wanted in self._graph.steps:
+        """Task id that neither a step nor a task made so far has."""
+        while wanted in self._graph.steps or self._dag.has_task(wanted):
             wanted += "_"
         return wanted
 

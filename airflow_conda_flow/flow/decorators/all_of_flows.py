@@ -1,5 +1,9 @@
 """Table of all flow decorators by name. To add one, write a new file and add a line here."""
 
+from airflow_conda_flow.flow.decorators.airflow_sensors import (
+    ExternalTaskSensorDecorator,
+    S3KeySensorDecorator,
+)
 from airflow_conda_flow.flow.decorators.conda import CondaBaseDecorator, PypiBaseDecorator
 from airflow_conda_flow.flow.decorators.exit_hook import ExitHookDecorator
 from airflow_conda_flow.flow.decorators.project import ProjectDecorator
@@ -11,6 +15,8 @@ if TYPE_CHECKING:
     from airflow_conda_flow.flow.decorators.base import FlowDecorator
 
 FLOW_DECORATORS: "dict[str, type[FlowDecorator]]" = {
+    "airflow_external_task_sensor": ExternalTaskSensorDecorator,
+    "airflow_s3_key_sensor": S3KeySensorDecorator,
     "conda_base": CondaBaseDecorator,
     "exit_hook": ExitHookDecorator,
     "project": ProjectDecorator,

@@ -164,9 +164,14 @@ def decorator_function(decorator_class: "Any") -> "Any":
         if len(positional) == 1 and not attributes and callable(positional[0]):
             return decorator_class()(positional[0])
         if positional:
-            decorator_class().fail(
+            # Not decorator_class().fail: without its attributes the decorator may complain about those.
+            frame = calling_frame()
+            show_plainly()
+            raise FlowDefinitionError(
                 "@%s takes its attributes by name, such as @%s(%s=...)."
-                % (decorator_class.name, decorator_class.name, next(iter(decorator_class.defaults)))
+                % (decorator_class.name, decorator_class.name, next(iter(decorator_class.defaults))),
+                frame.f_code.co_filename,
+                frame.f_lineno,
             )
         return decorator_class(**attributes)
 

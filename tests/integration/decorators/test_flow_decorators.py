@@ -159,6 +159,8 @@ MISTAKES = [
     ('@trigger_on_finish(flow={"name": "A", "project": "p"})', "project and project_branch go together"),
     ('@project(name="My-P")', "name is 'My-P'; write lower-case letters, digits and _"),
     ('@project(name="p", branch="a b")', "branch is 'a b'; write letters"),
+    ('@project("p")', "@project takes its attributes by name, such as @project(name=...)."),
+    ('@trigger("a")', "@trigger takes its attributes by name, such as @trigger(event=...)."),
 ]
 
 

@@ -133,7 +133,6 @@ for line, expected in [
     ("from airflow_conda_flow import version", "Metaflow's version is not here: write from airflow_conda_flow import m"),
     ("import airflow_conda_flow.mflog.x", "Metaflow's mflog is not here: what flows need of Metaflow's own parts is"),
     ("from airflow_conda_flow import package_sources", "Metaflow's package_sources is not here: put the modules"),
-    ("from airflow_conda_flow import airflow_s3_key_sensor", "Metaflow's airflow_s3_key_sensor is not here: put the"),
     ("from airflow_conda_flow import pytorch_parallel", "Metaflow's pytorch_parallel is not here: write @parallel"),
     ("from airflow_conda_flow.integrations import ArgoEvent", "Metaflow's integrations is not here: update the Air"),
     ("from airflow_conda_flow.client.core import X", "Metaflow's client.core.X is not here: write from airflow_conda"),

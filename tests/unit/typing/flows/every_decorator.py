@@ -1,6 +1,7 @@
 """Every decorator, with and without attributes: decorated steps keep their type."""
 
 from collections.abc import Callable, Iterator
+from datetime import timedelta
 from typing import Any
 
 from typing_extensions import assert_type
@@ -16,6 +17,8 @@ from airflow_conda_flow import (
     Run,
     StepMutator,
     UserStepDecorator,
+    airflow_external_task_sensor,
+    airflow_s3_key_sensor,
     batch,
     card,
     catch,
@@ -137,6 +140,11 @@ class Daily(FlowSpec):
 @pypi_base(packages={"requests": "2.32.3"})
 @trigger(event="orders")
 @trigger_on_finish(flows=["Daily", {"name": "Weekly", "project": "shop", "project_branch": "prod"}])
+@airflow_s3_key_sensor(bucket_key="s3://orders/*.csv", wildcard_match=True, timeout=60)
+@airflow_s3_key_sensor(bucket_key=["a", "b"], bucket_name="orders", mode="poke", verify=False)
+@airflow_external_task_sensor(
+    external_dag_id="first", external_task_ids=["end"], execution_delta=timedelta(days=1)
+)
 @exit_hook(on_success=[notify], on_error=[notify, report])
 @Everywhere("card")
 class Everything(FlowSpec):

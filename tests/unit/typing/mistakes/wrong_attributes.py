@@ -2,6 +2,8 @@
 
 from airflow_conda_flow import (
     FlowSpec,
+    airflow_external_task_sensor,
+    airflow_s3_key_sensor,
     batch,
     card,
     catch,
@@ -44,6 +46,10 @@ def returns(step_name: str, flow: FlowSpec, inputs: object) -> None:
 @trigger(events="orders")
 # error: List item 0 has incompatible type "int"
 @trigger_on_finish(flows=[1])
+# error: Missing named argument "bucket_key" for "airflow_s3_key_sensor"
+@airflow_s3_key_sensor(bucket_name="b")
+# error: Argument "execution_delta" to "airflow_external_task_sensor" has incompatible type "int"
+@airflow_external_task_sensor(external_dag_id="d", execution_delta=3600)
 # error: Argument "on_error" to "exit_hook" has incompatible type "str"
 @exit_hook(on_error="notify")
 class Flow(FlowSpec):
