@@ -89,7 +89,13 @@ class Watched(Protocol):
 
     @property
     def pause(self) -> float:
-        """Seconds until the next look."""
+        """Seconds until the next look, unless there is news before."""
+
+    def on_news(self, call: Callable[[], object]) -> None:
+        """Call this, from any thread, when a look is due before the pause is over; call it before ``lines``.
+
+        ``call`` returns at once. A place that does not tell of changes never calls it.
+        """
 
     def lines(self) -> list[str]:
         """Look at it, and return the new lines of its log and lines of ours about it.

@@ -11,6 +11,7 @@ from kubernetes.client import ApiClient
 
 from airflow_conda_flow.airflow.operators.remote import RemoteStepTask
 from airflow_conda_flow.airflow.operators.step import Try
+from airflow_conda_flow.compute.kubernetes.board import PodBoard
 from airflow_conda_flow.compute.kubernetes.cluster import Cluster
 from airflow_conda_flow.compute.kubernetes.pods import Pod
 from airflow_conda_flow.compute.kubernetes.settings import startup_timeout
@@ -60,13 +61,13 @@ class KubernetesStepOperator(RemoteStepTask, KubernetesPodOperator):
         attempt, found = max(alive, key=lambda each: each[0])
         self.pod = found
         metadata = {"name": found.metadata.name, "namespace": namespace}
-        return self._task({"metadata": metadata}), attempt
+        return self._task({"metadata": metadata}, tried.request), attempt
 
     def new_task(self, context: Context, tried: Try) -> Pod:
         """Pod for the attempt of this try."""
         self.pod = pod = self.make_pod(context, tried, tried.request)
         self.log.info("Making pod %s in namespace %s", pod.metadata.name, pod.metadata.namespace)
-        return self._task(ApiClient().sanitize_for_serialization(pod))
+        return self._task(ApiClient().sanitize_for_serialization(pod), tried.request)
 
     def watch_arguments(self, tried: Try) -> dict[str, Any]:
         """Connection and limit of the pod."""
@@ -104,9 +105,12 @@ class KubernetesStepOperator(RemoteStepTask, KubernetesPodOperator):
     def _namespace(self, context: Context, tried: Try) -> str:
         return str(self.make_pod(context, tried, tried.request).metadata.namespace)
 
-    def _task(self, manifest: dict[str, Any]) -> Pod:
+    def _task(self, manifest: dict[str, Any], request: TaskRequest) -> Pod:
+        namespace = manifest["metadata"]["namespace"]
+        # Those of this task alone: each worker has one task, and should not hear of all others' pods.
+        labels = {name: text for name, text in pod_labels(request).items() if name != ATTEMPT}
         return Pod(
-            self.cluster(manifest["metadata"]["namespace"]),
+            PodBoard(self.cluster(namespace), namespace, labels),
             manifest,
             lambda line: self.log.info("%s", line),
             self.startup_timeout_seconds,

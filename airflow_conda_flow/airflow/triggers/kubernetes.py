@@ -16,7 +16,7 @@ from airflow_conda_flow.runner.task_request import TaskRequest
 _boards: dict[tuple[str | None, str | None, str], tuple[float, PodBoard]] = {}
 """Board, and the time of its connection, by Airflow connection, context and namespace."""
 _CONNECTION_SECONDS = 600.0
-"""Age at which a connection is made anew for pods that are watched from then on: its token may expire."""
+"""Age at which a board's connection is made anew when a pod is to be watched: its token may expire."""
 
 
 def watched_pod(state: dict[str, Any], datastore: Datastore, request: TaskRequest) -> WatchedPod:
@@ -32,6 +32,10 @@ def watched_pod(state: dict[str, Any], datastore: Datastore, request: TaskReques
     made, board = _boards.get(key, (0.0, None))
     if board is None or time.monotonic() - made > _CONNECTION_SECONDS:
         hook: Any = KubernetesHook(conn_id=state["conn_id"], cluster_context=state["context"])
-        board = PodBoard(Cluster(hook.core_v1_client, state["namespace"]), state["namespace"])
+        cluster = Cluster(hook.core_v1_client, state["namespace"])
+        if board is None:
+            board = PodBoard(cluster, state["namespace"])
+        # The same board: pods that run for days would keep many of them, each with a watch, alive.
+        board.cluster = cluster
         _boards[key] = time.monotonic(), board
     return WatchedPod(board, state["name"], state["startup_timeout"], state["position"])

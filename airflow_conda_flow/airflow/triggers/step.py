@@ -7,7 +7,9 @@ the two halves of a deferred task. What the triggerer cannot do is left to a wor
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import importlib
+import math
 import time
 from collections.abc import AsyncIterator
 from dataclasses import asdict, dataclass
@@ -48,6 +50,8 @@ _LINE_BYTES = 300
 """Bytes that Airflow adds to a line of the log, at most."""
 _MOST_ROUNDS = 64
 """Requests after which everything is read that the socket between the two processes can hold."""
+_LATE_SECONDS = 0.1
+"""Seconds after the time limit at which it is looked at again."""
 _ENDING_SECONDS = 60.0
 """Seconds that a pod or job has to end after it was told to: more than the 30 s that its cluster gives it."""
 
@@ -176,6 +180,8 @@ class StepTrigger(BaseTrigger):
         """Pass the log on until the pod or job has ended; the manifest counts if the cluster is away."""
         try:
             watched = await self._open_watched(datastore, request)
+            news = _News()
+            watched.on_news(news.tell)
             deadline, reason = self.end_at, None
             while True:
                 for line in await in_thread(watched.lines):
@@ -189,7 +195,8 @@ class StepTrigger(BaseTrigger):
                     reason = "The task's time is up (execution_timeout)."
                     deadline = time.time() + _ENDING_SECONDS
                     await in_thread(watched.remove)
-                await asyncio.sleep(watched.pause)
+                left = math.inf if deadline is None else max(0.0, deadline - time.time()) + _LATE_SECONDS
+                await news.wait(min(watched.pause, left))
             await in_thread(watched.remove)
             return watched.end() if reason is None else End(reason)
         except ComputeUnavailable:
@@ -298,7 +305,29 @@ class StepTrigger(BaseTrigger):
         """End the pod or job: a person has marked or cleared the task."""
         datastore = await in_airflows_thread(_opened, tuple(sorted(self.settings.items())))
         watched = await self._open_watched(datastore, TaskRequest.from_dict(self.request))
-        await in_thread(watched.remove)
+        try:
+            await in_thread(watched.remove)
+        finally:
+            watched.close()
+
+
+class _News:
+    """Wakes the event loop's task that made it, from any thread."""
+
+    def __init__(self) -> None:
+        self._loop = asyncio.get_running_loop()
+        self._event = asyncio.Event()
+
+    def tell(self) -> None:
+        """End the present wait or, without one, the next."""
+        with contextlib.suppress(RuntimeError):  # the loop is closed: nobody waits any more
+            self._loop.call_soon_threadsafe(self._event.set)
+
+    async def wait(self, seconds: float) -> None:
+        """Wait for news, or until the time is up."""
+        with contextlib.suppress(asyncio.TimeoutError):
+            await asyncio.wait_for(self._event.wait(), seconds)
+        self._event.clear()
 
 
 def _fails_rightly(end: StepEnd, task: TriggerTask) -> bool:

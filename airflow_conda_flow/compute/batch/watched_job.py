@@ -54,6 +54,9 @@ class WatchedJob:
         """Seconds until the next look."""
         return self._news.pause
 
+    def on_news(self, call: Callable[[], object]) -> None:
+        """Nothing: Batch does not tell of changes."""
+
     def lines(self) -> list[str]:
         """Look at the job, and return the new lines of its output, and lines of ours about its status.
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import re
 import threading
 import time
@@ -141,13 +140,18 @@ class PodLog:
             on_pause()
             time.sleep(_PAUSE)
 
-    def read(self) -> None:
-        """Emit the lines that are there now; a log that cannot be read now is read by the next call."""
+    def read(self) -> bool:
+        """Emit the lines that are there now; return False if the log could be read by a further call only."""
         from kubernetes.client.exceptions import ApiException  # noqa: PLC0415 - heavy
         from urllib3.exceptions import HTTPError  # noqa: PLC0415 - heavy
 
-        with contextlib.suppress(ApiException, HTTPError):
+        try:
             self._read(follow=False)
+        except ApiException as error:
+            return bool(error.status == _NOT_FOUND)
+        except HTTPError:
+            return False
+        return True
 
     def _read(self, *, follow: bool = True) -> None:
         options: dict[str, Any] = {}

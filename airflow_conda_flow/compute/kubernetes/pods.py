@@ -9,10 +9,11 @@ from typing import Any
 
 from airflow_conda_flow.compute.compute import RunContext
 from airflow_conda_flow.compute.kubernetes import state as pod_state
+from airflow_conda_flow.compute.kubernetes.board import PodBoard
 from airflow_conda_flow.compute.kubernetes.cluster import Cluster, connect
 from airflow_conda_flow.compute.kubernetes.log import LogPosition
 from airflow_conda_flow.compute.kubernetes.settings import startup_timeout
-from airflow_conda_flow.compute.kubernetes.spec import pod_manifest
+from airflow_conda_flow.compute.kubernetes.spec import pod_manifest, run_labels
 from airflow_conda_flow.compute.kubernetes.watch import PodWatch
 from airflow_conda_flow.compute.remote_attempt import End, run_to_end
 from airflow_conda_flow.compute.runner_environ import runner_environ
@@ -25,7 +26,7 @@ class Pod:
     """A pod that runs an attempt: the ``RemoteTask`` of Kubernetes.
 
     Args:
-        cluster: the pod's cluster.
+        board: the states of pods in the pod's namespace.
         manifest: the pod as JSON, with its namespace; of a pod that exists already, name and namespace are
             enough.
         emit: receives the lines of the log, and messages about the pod.
@@ -36,7 +37,7 @@ class Pod:
 
     def __init__(
         self,
-        cluster: Cluster,
+        board: PodBoard,
         manifest: dict[str, Any],
         emit: Callable[[str], None],
         startup_timeout: float,
@@ -44,9 +45,9 @@ class Pod:
     ) -> None:
         self.name: str = manifest["metadata"]["name"]
         self.namespace: str = manifest["metadata"]["namespace"]
-        self._cluster = cluster
+        self._cluster = board.cluster
         self._manifest = manifest
-        self._watch = PodWatch(cluster, self.name, self.namespace, emit, startup_timeout, position)
+        self._watch = PodWatch(board, self.name, emit, startup_timeout, position)
         self._end = End(None, f"Pod {self.name} was never looked at.")
 
     @property
@@ -108,6 +109,8 @@ class Kubernetes:
         self._make_pod = make_pod or self._pod
         self._environ = runner_environ(context.settings, context.datastore.storage)
         self._startup_timeout = startup_timeout(context.settings)
+        self._boards: dict[tuple[str, str], PodBoard] = {}
+        self._mutex = threading.Lock()
 
     def _pod(self, request: TaskRequest) -> dict[str, Any]:
         context = self._context
@@ -124,5 +127,14 @@ class Kubernetes:
         """Run one attempt to its end; see ``Compute.run``."""
         manifest = self._make_pod(request)
         manifest["metadata"].setdefault("namespace", self._cluster.namespace)
-        pod = Pod(self._cluster, manifest, lambda line: output("stdout", line), self._startup_timeout)
+        board = self._board(manifest["metadata"]["namespace"], request)
+        pod = Pod(board, manifest, lambda line: output("stdout", line), self._startup_timeout)
         return run_to_end(pod, self._context.datastore.storage, request, on_start, cancel)
+
+    def _board(self, namespace: str, request: TaskRequest) -> PodBoard:
+        """Board of the pods of the request's run in a namespace."""
+        key = (namespace, request.run_id)
+        with self._mutex:
+            if key not in self._boards:
+                self._boards[key] = PodBoard(self._cluster, namespace, run_labels(request))
+            return self._boards[key]

@@ -154,6 +154,12 @@ def pod_labels(request: TaskRequest) -> dict[str, str]:
     return {LABEL + name: label_value(text) for name, text in names.items()}
 
 
+def run_labels(request: TaskRequest) -> dict[str, str]:
+    """Labels that find the pods of the attempt's run."""
+    labels = pod_labels(request)
+    return {name: labels[name] for name in (f"{LABEL}flow", f"{LABEL}run-id")}
+
+
 def label_value(text: str) -> str:
     """Text as the value of a label: unchanged if it is valid, else its beginning and a digest.
 

@@ -11,9 +11,9 @@ from airflow_conda_flow.errors import TaskFailed
 
 # Seconds of silence at first: for a moment every new pod waits for the scheduler, which is not news.
 _SETTLING = 1.0
-# Seconds on a node before its warnings are asked for: creating a container normally takes less, and asking is
-# one more request for each look.
-_STARTING = 5.0
+# Seconds on a node before its warnings are asked for: creating a container normally takes less. Then the
+# longest pause between two questions, each of which is a request.
+_STARTING, _LONGEST = 5.0, 60.0
 
 
 class PodStart:
@@ -23,11 +23,20 @@ class PodStart:
         timeout: seconds that the pod may wait for a node, and again on the node until its container runs.
         last_warning: returns the newest warning among the pod's events, such as that a volume cannot be
             mounted.
+        share: returns the pause between two questions of many pods; takes the pause of a single pod.
     """
 
-    def __init__(self, timeout: float, last_warning: Callable[[], str | None] = lambda: None) -> None:
+    def __init__(
+        self,
+        timeout: float,
+        last_warning: Callable[[], str | None] = lambda: None,
+        share: Callable[[float], float] = lambda pause: pause,
+    ) -> None:
         self._timeout = timeout
         self._last_warning = last_warning
+        self._share = share
+        self._asked = 0.0  # the wait at the last question, in seconds
+        self._pause = _STARTING
         self._since = time.monotonic()
         self._scheduled = False
         self._met: float | None = None
@@ -64,7 +73,12 @@ class PodStart:
 
     def _unnamed(self, pod: Any, waited: float) -> str | None:
         """Message about an obstacle that only the pod's events name, such as a volume that does not mount."""
-        warning = self._last_warning() if self._scheduled and waited >= _STARTING else None
+        if not self._scheduled or waited - self._asked < self._pause:
+            return None
+        self._asked = waited
+        # A volume is mounted within seconds, or somebody is needed: the first questions matter most.
+        self._pause = self._share(min(self._pause * 2, _LONGEST))
+        warning = self._last_warning()
         return f"Pod {pod.metadata.name} does not start yet. The cluster says: {warning}" if warning else None
 
     def _with_warning(self, message: str) -> str:

@@ -10,15 +10,17 @@ from collections.abc import Callable
 from typing import Any
 
 from airflow_conda_flow.compute.kubernetes import state as pod_state
-from airflow_conda_flow.compute.kubernetes.cluster import Cluster
+from airflow_conda_flow.compute.kubernetes.board import PodBoard, PodFollower, Sight
 from airflow_conda_flow.compute.kubernetes.log import LogPosition, PodLog
+from airflow_conda_flow.compute.kubernetes.refusals import Forbidden
 from airflow_conda_flow.compute.kubernetes.start import PodStart
+from airflow_conda_flow.compute.patience import Patience
 from airflow_conda_flow.errors import ComputeUnavailable, TaskFailed
 
-# Seconds between two looks at a pod: short at first, for short steps; then longer, because each look is a
-# request and a run may have hundreds of pods.
+# Seconds between two looks at a pod that has no news: for the limits of its start. Where the cluster forbids
+# watching and listing, each look is a request.
 _FIRST_LOOK, _LAST_LOOK = 0.2, 2.0
-_BLINK = 0.1  # seconds until an interrupt, or the end of the log, is noticed
+_BLINK = 0.1  # seconds until an interrupt, news of the pod, or the end of the log is noticed
 _GRACE = 45.0  # seconds that we wait for a deleted pod to disappear: Kubernetes kills it after 30
 
 
@@ -26,9 +28,8 @@ class PodWatch:
     """Watcher of one pod; works in the calling thread, and reads the log in a thread of its own.
 
     Args:
-        cluster: the pod's cluster.
+        board: the states of pods in the pod's namespace.
         name: the pod's name.
-        namespace: the pod's namespace.
         emit: receives the lines of the log, and messages about the pod.
         startup_timeout: seconds that the pod may wait for a node, and again on the node until its container
             runs.
@@ -37,16 +38,19 @@ class PodWatch:
 
     def __init__(
         self,
-        cluster: Cluster,
+        board: PodBoard,
         name: str,
-        namespace: str,
         emit: Callable[[str], None],
         startup_timeout: float,
         position: LogPosition | None = None,
     ) -> None:
         self.name = name
+        cluster, namespace = board.cluster, board.namespace
         self._namespace = namespace
         self._cluster = cluster
+        self._board = board
+        self._follower: PodFollower | None = None
+        self._patience = Patience()
         self._emit = emit
         self._start = PodStart(startup_timeout, lambda: cluster.last_warning(name, namespace))
         self._log = PodLog(cluster.api, name, namespace, emit, position)
@@ -71,19 +75,22 @@ class PodWatch:
 
         Raises:
             TaskFailed: the pod cannot start.
-            ComputeUnavailable: the cluster refuses a request, or cannot be reached.
+            ComputeUnavailable: the cluster forbids every look, or did not answer for five minutes.
         """
         pause = _FIRST_LOOK
         end = time.monotonic() + seconds
+        pod = None
         while True:
-            pod = self._cluster.read_pod(self.name, self._namespace)
-            if pod is None or pod_state.is_over(pod):
-                return self._ended(pod)
-            if pod_state.has_started(pod):
-                self._follow_log()
-            else:
-                self._look_at_start(pod)
-            if self._wait(pause, cancel) or time.monotonic() >= end:
+            sight = self._look()
+            if sight.is_known:
+                pod = sight.pod
+                if pod is None or pod_state.is_over(pod):
+                    return self._ended(pod)
+                if pod_state.has_started(pod):
+                    self._follow_log()
+                else:
+                    self._look_at_start(pod)
+            if self._wait(pause, cancel, end) or time.monotonic() >= end:
                 return pod
             # The log ends with the container, but the cluster reports the end a second or two later. A
             # manifest that says "done" is proof enough to skip that wait.
@@ -93,7 +100,8 @@ class PodWatch:
             pause = min(pause * 1.3, _LAST_LOOK)
 
     def hand_over(self) -> LogPosition:
-        """Stop reading the log, so that another watcher can take over, and return the position reached."""
+        """Stop watching, so that another watcher can take over, and return the log's position reached."""
+        self._leave()
         return self._log.stop()
 
     def remove(self, *, wait: bool) -> None:
@@ -102,23 +110,56 @@ class PodWatch:
         # error.
         with contextlib.suppress(ComputeUnavailable):
             self._cluster.delete_pod(self.name, self._namespace, has_ended=self._is_over.is_set())
-            deadline = time.monotonic() + _GRACE
-            while wait and time.monotonic() < deadline:
-                pod = self._cluster.read_pod(self.name, self._namespace)
-                if pod is None:
-                    break
-                if pod_state.is_over(pod):
-                    self._cluster.delete_pod(self.name, self._namespace, has_ended=True)
-                time.sleep(_FIRST_LOOK)
+            if wait:
+                self._wait_until_gone()
+        self._leave()
         self._is_over.set()
         if self._log_thread is not None:
             self._log_thread.join(_LAST_LOOK)
+
+    def _following(self) -> PodFollower:
+        if self._follower is None:
+            self._follower = self._board.follow(self.name)
+        return self._follower
+
+    def _look(self) -> Sight:
+        """State of the pod; unknown while the cluster does not answer."""
+        try:
+            sight = self._following().look()
+        except Forbidden:
+            raise  # nobody gives us the right while we wait
+        except ComputeUnavailable as error:
+            lines, sight = self._patience.unanswered(error), Sight(is_known=False)
+        else:
+            lines = self._board.notices()
+            self._patience.answered()
+        for line in lines:
+            self._emit(line)
+        return sight
+
+    def _wait_until_gone(self) -> None:
+        deadline = time.monotonic() + _GRACE
+        has_ended = False
+        while time.monotonic() < deadline:
+            sight = self._look()
+            if sight.is_gone:
+                return
+            if sight.pod is not None and pod_state.is_over(sight.pod) and not has_ended:
+                has_ended = True
+                self._cluster.delete_pod(self.name, self._namespace, has_ended=True)
+            self._following().news.wait(_FIRST_LOOK)
+
+    def _leave(self) -> None:
+        if self._follower is not None:
+            self._follower.close()
+            self._follower = None
 
     def _ended(self, pod: Any | None) -> Any | None:
         """Pass the rest of the log on, and return the pod."""
         if pod is not None and pod_state.has_started(pod):
             self._follow_log()
         self._is_over.set()
+        self._leave()
         if self._log_thread is not None:
             self._log_thread.join()
         return pod
@@ -142,10 +183,11 @@ class PodWatch:
         if news is not None:
             self._emit(news)
 
-    def _wait(self, seconds: float, cancel: threading.Event) -> bool:
-        """Wait until the next look is due or the log has paused; return True if cancelled."""
-        due = time.monotonic() + seconds
+    def _wait(self, seconds: float, cancel: threading.Event, end: float) -> bool:
+        """Wait until there is news, the next look is due or the log has paused; return True if cancelled."""
+        due = min(time.monotonic() + seconds, end)
+        news = self._following().news
         while not cancel.wait(_BLINK):
-            if time.monotonic() >= due or self._log_paused.is_set():
+            if news.is_set() or time.monotonic() >= due or self._log_paused.is_set():
                 return False
         return True

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import contextlib
+import random
 import time
-from contextlib import ExitStack
+from collections.abc import Callable
+from typing import Any
 
 from airflow_conda_flow.compute.kubernetes import state as pod_state
-from airflow_conda_flow.compute.kubernetes.board import PodBoard
+from airflow_conda_flow.compute.kubernetes.board import PodBoard, PodFollower
 from airflow_conda_flow.compute.kubernetes.log import LogPosition, PodLog
 from airflow_conda_flow.compute.kubernetes.start import PodStart
 from airflow_conda_flow.compute.patience import Patience
@@ -15,8 +17,14 @@ from airflow_conda_flow.compute.remote_attempt import End
 from airflow_conda_flow.errors import ComputeUnavailable, TaskFailed
 
 # Seconds between two looks at a pod that starts, so that obstacles are reported soon, and at one that runs.
+# Neither is a request while the board watches. An end is news, for which nobody waits so long.
 _STARTING, _RUNNING = 1.0, 2.0
-_LOG_SECONDS = 5.0  # between two readings of a pod's log, each of which is a request
+_LOG_SECONDS = 5.0
+"""Seconds between two readings of a pod's log, each of which is a request; more for more than 50 pods."""
+_BLINK, _LONGEST = 0.1, 60.0
+_LAST_READINGS = 5
+"""Readings of the log of an ended pod at most: nobody reads the log after them."""
+_LAST_PAUSE = 1.0
 
 
 class WatchedPod:
@@ -36,14 +44,13 @@ class WatchedPod:
         cluster, namespace = board.cluster, board.namespace
         self._lines: list[str] = []
         self._log = PodLog(cluster.api, name, namespace, self._lines.append, LogPosition(position))
-        self._log_read = float("-inf")
-        self._start = PodStart(startup_timeout, lambda: cluster.last_warning(name, namespace))
+        self._log_due: float | None = None
+        self._start = PodStart(startup_timeout, lambda: cluster.last_warning(name, namespace), board.share)
         self._patience = Patience()
         self._end: End | None = None
-        self._shortest = _STARTING
-        self._begun = time.monotonic()
-        self._counted = ExitStack()
-        self._counted.enter_context(board.watched())
+        self._on_news: Callable[[], object] = _nothing
+        # From the first look on: whoever only removes a pod need not follow it.
+        self._follower: PodFollower | None = None
 
     @property
     def is_over(self) -> bool:
@@ -52,38 +59,62 @@ class WatchedPod:
 
     @property
     def pause(self) -> float:
-        """Seconds until the next look."""
-        return self._board.pause(self._shortest)
+        """Seconds until the next look, unless there is news before."""
+        if not self._board.is_watched:
+            return self._board.pause(_STARTING if self._log_due is None else _RUNNING)
+        if self._log_due is None:
+            return self._board.pause(_STARTING)
+        return min(max(self._log_due - time.monotonic(), _BLINK), _LONGEST)
+
+    def on_news(self, call: Callable[[], object]) -> None:
+        """Call this, from another thread, when the pod has changed."""
+        self._on_news = call
 
     def lines(self) -> list[str]:
-        """Look at the pod, and return the new lines of its log, and lines of ours about its start.
+        """Look at the pod, and return the new lines of its log, and lines of ours about it.
 
         Raises:
             ComputeUnavailable: the cluster did not answer for five minutes.
         """
-        # Half a pause: one of many watchers refreshes the board, and the others reuse its look. A look from
-        # before this watch may be from before the pod too, which would then seem to be deleted.
-        age = min(self.pause / 2, time.monotonic() - self._begun)
+        if self._follower is None:
+            self._follower = self._board.follow(self.name, self._on_news)
         try:
-            pod = self._board.look(self.name, age)
+            sight = self._follower.look()
         except ComputeUnavailable as error:
             return self._patience.unanswered(error)
         self._patience.answered()
+        self._lines.extend(self._board.notices())
+        if sight.is_known:
+            self._look(sight.pod)
+        found, self._lines[:] = list(self._lines), []
+        return found
+
+    def _look(self, pod: Any | None) -> None:
+        is_over = pod is None or pod_state.is_over(pod)
         if pod is not None and pod_state.has_started(pod):
-            self._shortest = _RUNNING
-            now = time.monotonic()
-            if pod_state.is_over(pod) or now - self._log_read >= _LOG_SECONDS:
-                self._log_read = now
-                self._log.read()
-        elif pod is not None and not pod_state.is_over(pod):
+            self._read_log(is_last=is_over)
+        elif not is_over:
             try:
                 self._lines.extend(filter(None, [self._start.look(pod)]))
             except TaskFailed as error:
                 self._end = End(str(error))
-        if pod is None or pod_state.is_over(pod):
+        if is_over:
             self._end = pod_state.end_of(pod, self.name)
-        found, self._lines[:] = list(self._lines), []
-        return found
+
+    def _read_log(self, *, is_last: bool) -> None:
+        now = time.monotonic()
+        pause = self._board.share(_LOG_SECONDS)
+        if self._log_due is None:
+            # At once for few pods. Many pods may be met at once, by a triggerer that starts again.
+            self._log_due = now + random.random() * (pause - _LOG_SECONDS)  # noqa: S311 - no secret
+        if is_last:
+            for reading in range(_LAST_READINGS):
+                if self._log.read():
+                    break
+                time.sleep(_LAST_PAUSE * min(reading, 1))
+        elif now >= self._log_due:
+            self._log_due = now + pause
+            self._log.read()
 
     def end(self) -> End:
         """How the pod ended."""
@@ -95,5 +126,10 @@ class WatchedPod:
             self._board.cluster.delete_pod(self.name, self._board.namespace, has_ended=self.is_over)
 
     def close(self) -> None:
-        """Stop counting the pod as one that is waited for."""
-        self._counted.close()
+        """Stop following the pod. Idempotent."""
+        if self._follower is not None:
+            self._follower.close()
+
+
+def _nothing() -> None:
+    """For a pod of whose news nobody wants to hear."""

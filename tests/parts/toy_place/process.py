@@ -56,6 +56,9 @@ class Toy:
         process = subprocess.Popen(command, env=environ, start_new_session=True)
         (self.folder / "pid").write_text(str(process.pid))
 
+    def on_news(self, call):
+        """Nothing: a process does not tell."""
+
     def lines(self):
         # Asked before the reading: only a reading after the end sees all.
         over = self.is_over
