@@ -28,7 +28,7 @@ class RunContext:
         datastore: the datastore that contains the run.
         environments: the environments of this machine.
         settings: the settings in force.
-        code_dir: directory of the flow's code on this machine; if None, the run's code package is extracted.
+        code_dir: directory of the flow's data files on this machine, as in ``TaskRequest``.
     """
 
     run: RunRecord

@@ -377,6 +377,9 @@ class _TaskMessage(TypedDict):
     flow: str
     flow_file: str
     code_dir: str
+    """Directory that the flow's modules take for their own."""
+    stored_dir: str
+    """Directory of the extracted code package, which their text comes from."""
     step: str
     node: NodeSummary
     namespace: dict[str, ArtifactRef]
@@ -408,8 +411,6 @@ class TaskMessage(_TaskMessage, total=False):
     """Given if the flow has mutators, which run in the step's process too."""
     call: ArtifactRef
     """Arguments that the flow object is made with."""
-    is_copy: bool
-    """Whether ``code_dir`` is an extracted code package, in which bytecode may be written."""
 
 
 class ArtifactMessage(TypedDict):

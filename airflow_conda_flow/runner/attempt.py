@@ -223,7 +223,7 @@ class _Attempt:
             inputs = self._attempt.inputs = self._inputs()
         self._story.begin(request, run, inputs)
         with self._story.phase("code"):
-            code_dir = request.code_dir or code_package.extract(
+            stored_dir = code_package.extract(
                 self._datastore.storage, run.code["sha256"], self._datastore.cache_dir, self._say
             )
         main_ip = THIS_MACHINE
@@ -236,7 +236,8 @@ class _Attempt:
             request,
             run,
             inputs,
-            code_dir=code_dir,
+            code_dir=request.code_dir or stored_dir,
+            stored_dir=stored_dir,
             scratch=scratch,
             tempdir=tempdir,
             s3={"socket": self._s3.path, "root": run.datatools_root, "scratch": str(scratch)},

@@ -34,6 +34,7 @@ def task_message(
     inputs: TaskInputs,
     *,
     code_dir: Path,
+    stored_dir: Path,
     scratch: Path,
     tempdir: Path,
     s3: S3Access,
@@ -42,11 +43,11 @@ def task_message(
     """First message to a step process.
 
     Args:
-        request: the attempt. If its ``code_dir`` is None, the code comes from an extracted code package, and
-            the step process may write bytecode there.
+        request: the attempt.
         run: the run's record.
         inputs: the task's inputs.
-        code_dir: directory of the flow file.
+        code_dir: directory that the flow's modules take for their own.
+        stored_dir: directory of the extracted code package, which their text comes from.
         scratch: directory in which the step process writes artifacts, for the runner to publish.
         tempdir: directory for the step's own files (``current.tempdir``).
         s3: socket and directories by which the step's S3 client reaches the runner.
@@ -60,6 +61,7 @@ def task_message(
         "flow": run.flow,
         "flow_file": run.code["flow_file"],
         "code_dir": str(code_dir),
+        "stored_dir": str(stored_dir),
         "step": step,
         "node": _summary(node),
         "namespace": inputs.namespace,
@@ -80,8 +82,6 @@ def task_message(
         message["mutated_with"] = run.mutated_with
     if run.call is not None:
         message["call"] = run.call
-    if request.code_dir is None:
-        message["is_copy"] = True
     return message
 
 

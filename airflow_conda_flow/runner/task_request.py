@@ -30,7 +30,8 @@ class TaskRequest:
         indices: the index path.
         attempt: number of the attempt, from 0.
         is_last: whether no retry follows if this attempt fails; ``@catch`` acts on the last attempt only.
-        code_dir: directory of the flow file; None extracts the run's code package.
+        code_dir: directory of the flow file, where the flow's modules find their data files; None is that of
+            the extracted code package. Their text comes from the package either way.
         run: the run's record; None reads it from the datastore.
         python: the interpreter for steps without an environment; None is the runner's own.
         run_sha256: ``RunRecord.sha256`` of the run as it was prepared; None if that is not known.

@@ -106,15 +106,14 @@ def _run(message: "TaskMessage", stream: "Any", running: "list[Any]") -> "Any":
     """Run the step; its task is appended to ``running`` as soon as it exists."""
     from airflow_conda_flow.flow import flowspec  # noqa: PLC0415 - main sets the path
     from airflow_conda_flow.flow.current_run import current  # noqa: PLC0415 - main sets the path
-    from airflow_conda_flow.runtime import protocol, user_sources  # noqa: PLC0415 - main sets the path
+    from airflow_conda_flow.runtime import protocol, stored_code  # noqa: PLC0415 - main sets the path
     from airflow_conda_flow.runtime.task import StepTask  # noqa: PLC0415 - main sets the path
 
     protocol.check_version(message)
     flowspec.in_step_process = True
     protocol.s3 = message.get("s3")
     current._set(**message["current"])  # noqa: SLF001 - interface for the runtime
-    if not message.get("is_copy"):
-        user_sources.leave_untouched(message["code_dir"])
+    stored_code.serve(message["code_dir"], message["stored_dir"])
     flow_class = _load_flow(message["code_dir"], message["flow_file"], message["flow"])
     current._update(flow_class=flow_class)  # noqa: SLF001 - interface for the runtime
     task = StepTask(message, stream)
@@ -171,23 +170,22 @@ def _load_flow(code_dir: str, flow_file: str, name: str) -> "Any":
             return getattr(module, name)
     import importlib.util  # noqa: PLC0415 - needed only if another module has the file's name
 
-    from airflow_conda_flow.runtime.user_sources import UncachedLoader  # noqa: PLC0415 - main sets the path
+    from airflow_conda_flow.runtime.stored_code import flow_spec  # noqa: PLC0415 - main sets the path
 
-    loader = UncachedLoader(module_name, path)
-    spec = importlib.util.spec_from_file_location(module_name, path, loader=loader)
-    module = importlib.util.module_from_spec(spec)  # type: ignore[arg-type]
+    spec = flow_spec(module_name, path)
+    module = importlib.util.module_from_spec(spec)
     sys.modules[module_name] = module
-    spec.loader.exec_module(module)  # type: ignore[union-attr]
+    spec.loader.exec_module(module)
     return getattr(module, name)
 
 
 def _join_step() -> None:
-    """Prepare a process that the step spawned: its flow file compiles no DAG and gets no bytecode."""
+    """Prepare a process that the step spawned: its flow file is the stored one, and compiles no DAG."""
     sys.meta_path.insert(0, _OwnPackage(_root()))
     from airflow_conda_flow.flow import flowspec  # noqa: PLC0415 - the parent set the path
-    from airflow_conda_flow.runtime import user_sources  # noqa: PLC0415 - the parent set the path
+    from airflow_conda_flow.runtime import stored_code  # noqa: PLC0415 - the parent set the path
 
-    user_sources.leave_untouched(sys.path[0])
+    stored_code.serve_again()
     flowspec.in_step_process = True
 
 

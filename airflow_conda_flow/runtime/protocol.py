@@ -19,7 +19,7 @@ import os
 
 from airflow_conda_flow.errors import CondaFlowError
 
-VERSION = 1
+VERSION = 2
 """Version of the protocol. Increase it when an older peer would misread a message."""
 
 TYPE_CHECKING = False

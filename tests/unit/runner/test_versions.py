@@ -17,10 +17,10 @@ from ...parts.attempt_machine import one_step
 def test_a_step_process_refuses_another_protocol(make_run, monkeypatch):
     """The version that the runner sends is compared, before any of the step's code runs."""
     run = make_run(one_step("print('ran')"))
-    monkeypatch.setattr(task_message.protocol, "VERSION", 2)
+    monkeypatch.setattr(task_message.protocol, "VERSION", 9)
     exception = run.failure("start")
     assert exception["message"] == (
-        "The runner of this step speaks version 2 of the protocol, and the step process version 1: parts of "
+        "The runner of this step speaks version 9 of the protocol, and the step process version 2: parts of "
         "two versions of airflow-conda-flow are mixed on this machine. Install one."
     )
     assert run.printed() == []

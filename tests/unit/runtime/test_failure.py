@@ -55,16 +55,17 @@ def test_a_chained_exception(make_run, version):
 @pytest.mark.parametrize(
     ("text", "expected"),
     [
-        ("import no_such_module\n", "ModuleNotFoundError: No module named 'no_such_module'"),
-        ("1 +\n", "SyntaxError: "),
-        ("1 / 0\n", "ZeroDivisionError: division by zero"),
+        ("import no_such_module", "ModuleNotFoundError: No module named 'no_such_module'"),
+        ("import broken", "SyntaxError: "),
+        ("1 / 0", "ZeroDivisionError: division by zero"),
     ],
 )
-def test_a_flow_file_that_cannot_be_loaded(make_run, text, expected):
+def test_a_flow_file_that_cannot_be_loaded(make_run, tmp_path, text, expected):
     """What its top level raises in the step's environment is the step's failure, with file and line."""
-    run = make_run(one_step("pass"))
-    with (run.folder / "a_flow.py").open("a") as file:
-        file.write(text)
+    (tmp_path / "code").mkdir()
+    (tmp_path / "code" / "broken.py").write_text("1 +\n")
+    # The name that the step process gives to the flow's module, and the process that reads the flow does not.
+    run = make_run(f'{one_step("pass")}\nif __name__ == "a_flow":\n    {text}\n')
     traceback = run.failure("start")["traceback"]
     assert expected in traceback
     assert f'a_flow.py", line {len((run.folder / "a_flow.py").read_text().splitlines())}' in traceback
