@@ -5,7 +5,6 @@ worker, as Airflow's own deferrable operators do. The steps are processes that s
 """
 
 import shutil
-import subprocess
 import sys
 import tempfile
 from pathlib import Path
@@ -14,7 +13,8 @@ import harness
 
 sys.path.insert(0, str(harness.REPOSITORY))
 
-from tests.parts.airflow_machine import AIRFLOW, AirflowMachine
+from tests.parts.airflow_machine import AirflowMachine, migrate_database
+from tests.parts.flow_machine import Machine
 from tests.parts.s3_servers import run_moto
 from tests.parts.toys import TOYS
 from tests.real.airflow.standalone import standalone
@@ -59,8 +59,7 @@ SPAN = (
 def main():
     """Print the table."""
     folder = Path(tempfile.mkdtemp(prefix="deferred-"))
-    environ = {"HOME": str(folder), "AIRFLOW_HOME": str(folder / "database"), "PATH": "/usr/bin:/bin"}
-    subprocess.run([str(AIRFLOW), "db", "migrate"], env=environ, check=True, capture_output=True)
+    migrate_database(Path(sys.executable), Machine(folder, AIRFLOW_HOME=str(folder / "database")))
     with run_moto(folder / "moto") as server:
         machine = AirflowMachine(
             folder / "home",
