@@ -11,10 +11,13 @@ import hashlib
 import io
 import os
 import shutil
+import tokenize
 import zipfile
 from collections import Counter
 from dataclasses import dataclass, field
+from importlib.util import decode_source
 from pathlib import Path, PurePosixPath
+from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 from airflow_conda_flow.errors import CorruptData, DatastoreError, NotAsPrepared, NotInDatastore
@@ -28,7 +31,7 @@ from .local_storage import LocalStorage
 from .notice import warn
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator
+    from collections.abc import Callable, Iterable, Iterator, Mapping
 
     from .storage import Storage
 
@@ -68,13 +71,23 @@ class CodePackage:
 
 
 def build(
-    flow_file: str | Path, exclude: Iterable[str | Path] = (), suffixes: Iterable[str] = ()
+    flow_file: str | Path,
+    exclude: Iterable[str | Path] = (),
+    suffixes: Iterable[str] = (),
+    read: Mapping[str, str] = MappingProxyType({}),
 ) -> CodePackage:
     """Code package of a flow file: every ``.py`` file in its directory and below, and its lock file.
 
     Left out are hidden directories, ``__pycache__``, ``site-packages``, ``node_modules``, virtual
     environments, conda prefixes, tagged caches, and the directories in ``exclude``. Files whose names end in
     one of ``suffixes``, such as ``.sql``, are included too.
+
+    Args:
+        flow_file: the flow file.
+        exclude: directories that are left out.
+        suffixes: endings of further files.
+        read: texts by absolute path, as this process has read them. They are packed also if the files hold
+            other texts by now.
 
     Raises:
         DatastoreError: a file cannot be read, or the package exceeds ``MAX_BYTES``, ``MAX_FILES`` or
@@ -88,7 +101,7 @@ def build(
         sources[PurePosixPath(lock_file).name] = lock_file
     tree = _Tree(str(flow_path.parent), excluded, (".py", *suffixes))
     sources.update(tree.sources())
-    data = _zip(sources, tree)
+    data = _zip(sources, tree, read)
     return CodePackage(hashlib.sha256(data).hexdigest(), data, flow_path.name)
 
 
@@ -160,23 +173,43 @@ class _Tree:
         )
 
 
-def _zip(sources: dict[str, str], tree: _Tree) -> bytes:
+def _zip(sources: dict[str, str], tree: _Tree, read: Mapping[str, str]) -> bytes:
     buffer = io.BytesIO()
     with zipfile.ZipFile(buffer, "w", zipfile.ZIP_STORED) as archive:
         for name in sorted(sources):
-            try:
-                with open(sources[name], "rb") as file:  # noqa: PTH123
-                    data = file.read()
-            except OSError as error:
-                raise DatastoreError(
-                    f"{sources[name]} cannot be read for the code package of {tree.root}: "
-                    f"{error.strerror}. Make it readable, or move it away from the flow file."
-                ) from error
+            data = _source(sources[name], read.get(sources[name]), tree.root)
             info = zipfile.ZipInfo(name, _TIMESTAMP)
             info.create_system = 3  # Unix, also where the package is built on another system
             info.external_attr = _MODE << 16
             archive.writestr(info, data)
     return buffer.getvalue()
+
+
+def _source(path: str, text: str | None, root: str) -> bytes:
+    """Bytes of a source: those of the file, unless it no longer holds the text that was read from it."""
+    try:
+        with open(path, "rb") as file:  # noqa: PTH123
+            data = file.read()
+    except OSError as error:
+        if text is None:
+            raise DatastoreError(
+                f"{path} cannot be read for the code package of {root}: "
+                f"{error.strerror}. Make it readable, or move it away from the flow file."
+            ) from error
+        data = b""
+    if text is None or _is_text(data, text):
+        return data
+    encoding, _ = tokenize.detect_encoding(io.BytesIO(text.encode()).readline)
+    return text.encode(encoding)
+
+
+def _is_text(data: bytes, text: str) -> bool:
+    try:
+        now = decode_source(data)
+    except (SyntaxError, UnicodeDecodeError):  # half saved, or in an encoding that it does not state
+        return False
+    # ``linecache`` ends the last line with a newline, also if the file does not.
+    return text in (now, f"{now}\n")
 
 
 def publish(storage: Storage, package: CodePackage) -> None:
@@ -207,6 +240,8 @@ def extract(storage: Storage, sha256: str, cache_dir: str | Path, say: Callable[
     """
     key = layout.code_package(sha256)
     target = Path(cache_dir) / "code" / sha256
+    if (known := _compared.get(target)) is not None and _states(target, known[0]) == known[1]:
+        return target
     with _opened(_archive(storage, key, sha256, cache_dir, say), key) as archive:
         names = _safe_names(archive, key)
         if target.is_dir():
@@ -295,15 +330,13 @@ def _safe_names(archive: zipfile.ZipFile, key: str) -> list[str]:
     return names
 
 
-# By directory: the states of a package's files when they were last found to be right.
-_compared: dict[Path, list[tuple[int, ...]]] = {}
+# By directory: names of a package's files, and the states of the files when they were last found to be right.
+_compared: dict[Path, tuple[list[str], list[tuple[int, ...]]]] = {}
 
 
 def _mend(archive: zipfile.ZipFile, names: list[str], folder: Path, say: Callable[[str], None]) -> None:
     """Replace the files that differ from the package's, and forget the bytecode that was made of them."""
     states = _states(folder, names)
-    if states is not None and _compared.get(folder) == states:
-        return
     if wrong := [name for name in names if _content(folder / name) != archive.read(name)]:
         few = ", ".join(wrong[:3]) + (f" and {len(wrong) - 3} more" if len(wrong) > 3 else "")  # noqa: PLR2004
         say(f"The code package in {folder} is damaged; replacing {few}.")
@@ -312,7 +345,7 @@ def _mend(archive: zipfile.ZipFile, names: list[str], folder: Path, say: Callabl
             shutil.rmtree((folder / name).with_name("__pycache__"), ignore_errors=True)
     # States from before the files were read: one that changed meanwhile is compared again.
     if states is not None and not wrong:
-        _compared[folder] = states
+        _compared[folder] = (names, states)
 
 
 def _states(folder: Path, names: list[str]) -> list[tuple[int, ...]] | None:

@@ -1,5 +1,6 @@
 """``FlowDefinition``: everything that is known about a flow before it runs, after all checks."""
 
+import linecache
 import os
 
 from airflow_conda_flow.errors import FlowDefinitionError, ParameterError
@@ -130,6 +131,13 @@ class FlowDefinition:
             raise RuntimeError("attach() comes before the decorators of the flow are looked at.")
         self._draft.attach(texts)
         self._completed()
+
+    @property
+    def read_files(self) -> "dict[str, str]":
+        """Texts of the files that the step graph was read from, by path; they may have changed since."""
+        files = {self.graph.file} | {node.file for node in self.graph.steps.values()}
+        found = {os.path.abspath(file): "".join(linecache.getlines(file)) for file in files if file}
+        return {file: text for file, text in found.items() if text}
 
     @property
     def given_configs(self) -> "GivenConfigs":

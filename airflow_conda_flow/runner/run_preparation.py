@@ -87,13 +87,16 @@ def prepare_run(
     Returns:
         the run's record. Whoever starts an attempt hands it ``RunRecord.sha256``.
     """
+    # Before environments, which may take minutes: what is stored is what was there when the run began.
+    package = code_package.build(
+        definition.file, suffixes=settings.package_suffixes, read=definition.read_files
+    )
     specs = environment_specs(definition, settings, platforms) if environment == "conda" else {}
     wanted = {step: spec for step, spec in specs.items() if resolved is None or step in resolved}
     packed = {step: spec for step, spec in wanted.items() if step in in_containers}
     # Environments and code come before the manifest, because it refers to them.
     locks = environments.resolve_all(wanted)
     archives = environments.prepare_for_containers(packed)
-    package = code_package.build(definition.file, suffixes=settings.package_suffixes)
     code_package.publish(datastore.storage, package)
     protocols = _pickle_protocols(definition, specs)
     created = datetime.now(timezone.utc)

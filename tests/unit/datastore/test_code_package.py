@@ -267,3 +267,23 @@ def test_processes_extract_at_once(datastore_root, datastore, make_tree, tmp_pat
     processes = [subprocess.Popen(command) for _ in range(3)]
     assert [process.wait(60) for process in processes] == [0, 0, 0]
     assert extracted(tmp_path / "other" / "code") == [package.sha256]
+
+
+@pytest.mark.parametrize(
+    "edit",
+    [
+        lambda path: path.write_text("y = 2\n"),
+        lambda path: path.write_bytes(b"x = '\xff"),
+        lambda path: path.unlink(),
+    ],
+    ids=["edited", "half saved", "deleted"],
+)
+def test_a_file_that_was_read_is_packed_as_it_was(make_tree, edit):
+    """Whatever has become of it since, with the encoding that it states."""
+    flow_file = make_tree("flow.py", "other.py")
+    text = "# coding: latin-1\nx = 'caf\xe9'\n"
+    flow_file.write_text(text, encoding="latin-1")
+    before = code_package.build(flow_file)
+    assert code_package.build(flow_file, read={str(flow_file): text}) == before
+    edit(flow_file)
+    assert code_package.build(flow_file, read={str(flow_file): text}) == before

@@ -12,6 +12,9 @@ from pathlib import Path
 
 import pytest
 
+from airflow_conda_flow.datastore import code_package
+from airflow_conda_flow.environments.environments import Environments
+
 from ...parts.attempt_machine import old_python, one_step
 
 FLOW = """
@@ -429,3 +432,30 @@ def test_an_interpreter_below_the_flows_folder(make_flow, monkeypatch):
     root = Path(os.path.commonpath([run.folder, sys.base_prefix]))
     assert run.value(run.done("start", code_dir=root), "where") == wave.__file__
     assert run.printed("stderr") == []
+
+
+def test_an_edit_while_the_run_is_prepared(make_flow, monkeypatch, tmp_path):
+    """Environments may take minutes: the code is that of the run's start, as its graph is."""
+
+    def resolve_all(_environments, _wanted):
+        for path in (tmp_path / "code").glob("*.py"):
+            path.write_text(NEW)
+        return {}
+
+    monkeypatch.setattr(Environments, "resolve_all", resolve_all)
+    run = make_flow(FLOW, MODULES)
+    assert run.value(run.done("start"), "said") == "stored"
+    assert run.value(run.done("end"), "lazy") == ["stored"] * 3
+
+
+def test_an_edit_before_the_code_is_stored(make_flow, monkeypatch, tmp_path):
+    """The flow file is stored as it was read for the graph, with its modules as they are then."""
+    build = code_package.build
+
+    def edited_and_built(*arguments, **options):
+        (tmp_path / "code" / "a_flow.py").write_text(NEW)
+        return build(*arguments, **options)
+
+    monkeypatch.setattr(code_package, "build", edited_and_built)
+    run = make_flow(FLOW, MODULES)
+    assert run.value(run.done("start"), "said") == "stored"
