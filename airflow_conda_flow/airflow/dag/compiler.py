@@ -15,16 +15,17 @@ from platform import python_version
 from types import FrameType
 from typing import Any, Literal
 
-from airflow.sdk import DAG
+from airflow.sdk import DAG, AssetAlias
 
 from airflow_conda_flow.airflow.configuration import airflow_project_place, airflow_settings
 from airflow_conda_flow.airflow.dag.facts import StepDecorators, prepare_facts, step_facts
 from airflow_conda_flow.airflow.dag.parameters import airflow_param
-from airflow_conda_flow.airflow.dag.schedules import own_outlet, schedule_of
+from airflow_conda_flow.airflow.dag.schedules import own_asset, schedule_of
 from airflow_conda_flow.airflow.dag.sensors import make_sensors
 from airflow_conda_flow.airflow.identity import dag_id_of
 from airflow_conda_flow.airflow.operators.exit_hook import ExitHookOperator
 from airflow_conda_flow.airflow.operators.prepare import FanOutOperator, PrepareOperator
+from airflow_conda_flow.airflow.versions import is_at_least
 from airflow_conda_flow.compute.infrastructure import infrastructure_retries
 from airflow_conda_flow.compute.placement import Placement
 from airflow_conda_flow.errors import FlowDefinitionError, ParameterError, SettingError
@@ -60,6 +61,7 @@ def compile_dag(
     decorators: Sequence[str] = (),
     branch: str | None = None,
     production: bool | None = None,
+    asset: bool = False,
     **dag_keywords: Any,
 ) -> DAG:
     """DAG of a flow.
@@ -75,6 +77,8 @@ def compile_dag(
             step that has no decorator of that name.
         branch: the branch of a flow with ``@project``; None for that of the settings.
         production: True for a production deployment; None for the value of the settings.
+        asset: True to show the flow's end in Airflow as an asset that the last task updates. Without it the
+            end is an event only while another DAG refers to that asset.
         dag_keywords: keywords of Airflow's ``DAG``; ``params`` is added to the flow's parameters.
 
     Raises:
@@ -119,7 +123,7 @@ def compile_dag(
     dag = _make_dag(definition, dag_id or own_id, params, dag_keywords)
     # DAG() takes the file of its caller, which is this module; Airflow's UI would show this code.
     dag.fileloc = definition.file
-    _Tasks(definition, dag, environment, given, tuple(decorators)).add()
+    _Tasks(definition, dag, environment, given, tuple(decorators), shows_end=asset).add()
     return dag
 
 
@@ -173,6 +177,7 @@ def _make_dag(
             "decorators",
             "branch",
             "production",
+            "asset",
         ]
         wrong = next((name for name in keywords if name not in known), None)
         hint = "" if wrong is None else f" {wrong!r} is no keyword of a DAG.{nearest(wrong, known)}"
@@ -242,6 +247,8 @@ class _Tasks:
         environment: Literal["conda", "local"],
         given: GivenConfigs,
         decorators: Sequence[str],
+        *,
+        shows_end: bool,
     ) -> None:
         from airflow_conda_flow.airflow.sdk import conf  # noqa: PLC0415 - reads the configuration
 
@@ -266,6 +273,7 @@ class _Tasks:
             **_delay(self._default_args),
         }
         self._everywhere = decorators
+        self._shows_end = shows_end
         self._tasks: dict[str, Any] = {}
         self._splits: dict[str, Any] = {}
         # First, so that no other task takes the name that a sensor was given.
@@ -292,22 +300,38 @@ class _Tasks:
             # A step that leads back to itself is one task: its attempt runs all rounds.
             upstream = [self._tasks[name] for name in node.in_steps if name != node.name] or [prepare]
             task.set_upstream(upstream)
-        self._add_exit_hooks([*self._sensors, prepare, *self._tasks.values()])
+        self._add_exit_hooks()
 
-    def _add_exit_hooks(self, tasks: Sequence[Any]) -> None:
+    def _add_exit_hooks(self) -> None:
         """Add the task that calls the exit hooks, after all others and not only after the last step.
 
         Airflow gives the last step up as soon as one branch fails, while another branch may still run.
         """
         hooks = {succeeded: self._definition.exit_hooks(succeeded) for succeeded in (True, False)}
         if any(hooks.values()):
+            last = self._tasks_to_wait_for()
             ExitHookOperator(
                 task_id=self._free_name("exit_hook"),
                 flow=self._definition.name,
                 last_step=self._graph.end,
                 hooks=hooks,
                 dag=self._dag,
-            ).set_upstream(list(tasks))
+            ).set_upstream(last)
+
+    def _tasks_to_wait_for(self) -> list[Any]:
+        """Tasks after which, whatever their states, every task of the DAG has ended.
+
+        A task that follows one task alone, which is not mapped, gets no state before that one: whoever waits
+        for it waits for both. Airflow ends other tasks early: one that follows several fails or is skipped as
+        soon as one of them is, and one that follows a mapped task fails as soon as one of its splits does.
+        """
+        tasks = self._dag.task_dict
+        waited_for = set(tasks)
+        for task in tasks.values():
+            first, *others = task.upstream_task_ids or [None]
+            if first is not None and not others and not tasks[first].is_mapped:
+                waited_for.discard(first)
+        return [tasks[name] for name in sorted(waited_for)]
 
     def _step(self, node: StepNode) -> Any:
         decorators = self._decorators[node.name]
@@ -340,8 +364,14 @@ class _Tasks:
             "do_xcom_push": node.kind == "foreach" and not node.num_parallel,
             **self._trigger_rule(node.in_steps),
             **_attempts(decorators, self._default_args, self._spare),
-            **({"outlets": [own_outlet(self._definition)]} if node.kind == "end" else {}),
         }
+        if node.kind == "end":
+            asset = own_asset(self._definition)
+            keywords["end_asset"] = asset.name
+            if self._shows_end:
+                # Airflow 3.0 fails a task under `dags test` whose outlet is an asset that no scheduler has
+                # activated.
+                common["outlets"] = [asset if is_at_least("3.1") else AssetAlias(asset.name)]
         if node.kind == "switch":
             keywords["left_out"] = self._left_out(node)
         if foreaches:

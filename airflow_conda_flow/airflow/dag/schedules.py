@@ -5,10 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from airflow.sdk import Asset, AssetAlias, AssetAll
+from airflow.sdk import Asset, AssetAll
 
 from airflow_conda_flow.airflow.sdk import AssetOrTimeSchedule, CronTriggerTimetable
-from airflow_conda_flow.airflow.versions import is_at_least
 from airflow_conda_flow.flow.definition import FlowDefinition
 from airflow_conda_flow.flow.trigger_events import finished_name
 
@@ -41,11 +40,9 @@ def finished_asset(flow: str, prefix: str) -> Asset:
     return Asset(finished_name(flow, prefix))
 
 
-def own_outlet(definition: FlowDefinition) -> Asset | AssetAlias:
-    """Outlet of a flow's last task: the asset that a run updates when it has finished, or an alias of it."""
-    asset = finished_asset(definition.name, _prefix(definition))
-    # Airflow 3.0 fails a task under `dags test` whose outlet is an asset that no scheduler has activated.
-    return asset if is_at_least("3.1") else AssetAlias(asset.name)
+def own_asset(definition: FlowDefinition) -> Asset:
+    """Asset that a run of the flow updates when it has finished."""
+    return finished_asset(definition.name, _prefix(definition))
 
 
 def _prefix(definition: FlowDefinition) -> str:

@@ -153,6 +153,7 @@ class RemoteStepTask(StepTask):
 
     def _defer(self, context: Context, tried: Try, task: RemoteTask) -> None:
         self._show_split_name(context, tried)
+        self.add_outlet(context)  # events of outlets need a worker at the end
         end_at: float | None = None
         timeout: timedelta | None = None
         if self.execution_timeout is not None:

@@ -10,6 +10,7 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 from airflow.sdk import Asset, AssetAlias, BaseOperator, BaseOperatorLink
+from airflow.sdk.exceptions import AirflowRuntimeError, ErrorType
 
 from airflow_conda_flow.airflow.configuration import airflow_settings, open_stores
 from airflow_conda_flow.airflow.failures import as_airflow_error
@@ -153,6 +154,7 @@ class StepTask(BaseOperator):
         user_retries: how many failures of the step are followed by another attempt. Airflow's ``retries`` is
             larger: it also counts tries that the infrastructure has lost.
         facts: what Airflow shows of the step among the rendered fields.
+        end_asset: for the last step: name of the asset that is updated if a DAG refers to it.
         kwargs: keywords of the operator that it is mixed into.
     """
 
@@ -172,6 +174,7 @@ class StepTask(BaseOperator):
         prepare: str | None = None,
         user_retries: int = 0,
         facts: Facts | None = None,
+        end_asset: str | None = None,
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
@@ -184,6 +187,7 @@ class StepTask(BaseOperator):
         self.prepare = prepare
         self.user_retries = user_retries
         self.facts = facts
+        self.end_asset = end_asset
         self._cancel: threading.Event | None = None
 
     def _links(self) -> tuple[BaseOperatorLink, ...]:
@@ -330,8 +334,27 @@ class StepTask(BaseOperator):
         if self.prepare is not None:
             context["ti"].xcom_push(MANIFESTS_KEY, manifest_digests(records))
 
+    def add_outlet(self, context: Context) -> None:
+        """Make the asset of the flow's end an outlet of this task if a DAG refers to it.
+
+        Airflow knows an asset as long as a DAG is scheduled by it, or reads or updates it. A DAG file cannot
+        see who listens. An asset that every flow declares would be one more entry in Airflow's list for each,
+        and would send each last step to a worker.
+        """
+        if self.end_asset is None or self.outlets:
+            return
+        asset = Asset.ref(name=self.end_asset)  # by name alone: the DAG that listens may give it another URI
+        try:
+            context["outlet_events"][asset]
+        except AirflowRuntimeError as error:
+            if error.error.error is ErrorType.ASSET_NOT_FOUND:
+                return
+            raise
+        self.outlets = [asset]
+
     def _tell_outlets(self, context: Context, record: TaskRecord) -> None:
         """Add the names of the run and its last task to the asset event of a finished flow."""
+        self.add_outlet(context)
         names: dict[str, Any] = {
             "flow": record.flow,
             "run_id": record.run_id,

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+
 import pytest
 
 FLOW = """
@@ -90,3 +92,59 @@ def test_hooks_of_dag_runs(airflow_machine):
     (first,) = (store / "flows/AFlow").iterdir()
     assert "WELL" in good.stdout
     assert f"TOLD AFlow/{first.name} True 1 []" in good.stdout
+
+
+BEFORE = """
+import json, os
+from airflow.dag_processing.dagbag import DagBag
+bag = DagBag(os.environ["AIRFLOW__CORE__DAGS_FOLDER"])
+print(json.dumps({name: sorted(dag.get_task("exit_hook").upstream_task_ids) for name, dag in bag.dags.items()}))
+"""
+HEAD = """
+from airflow_conda_flow import exit_hook
+@exit_hook(on_error=[print])
+class {name}(FlowSpec):
+"""
+
+
+def test_the_task_of_the_hooks_follows_as_few_tasks_as_it_has_to(airflow_machine):
+    """Only those that may still run when the last step has a state already: before joins, and mapped ones."""
+    shapes = {
+        "line": {"start": "self.a", "a": "self.b", "b": "self.end"},
+        "split": {
+            "start": "self.a, self.b",
+            "a": "self.c",
+            "b": "self.join",
+            "c": "self.join",
+            "join": "self.end",
+        },
+        "switch": {
+            "start": '{"x": self.a, "y": self.b}, condition="way"',
+            "a": "self.c",
+            "b": "self.c",
+            "c": "self.end",
+        },
+        "nested": {
+            "start": 'self.a, foreach="items"',
+            "a": 'self.b, foreach="items"',
+            "b": "self.inner",
+            "inner": "self.outer",
+            "outer": "self.end",
+        },
+    }
+    for name, steps in shapes.items():
+        text = HEAD.format(name=name.title())
+        for step, following in steps.items():
+            inputs = ", inputs" if step in {"join", "inner", "outer"} else ""
+            text += f"    @step\n    def {step}(self{inputs}):\n        self.items, self.way = [1, 2], 'x'\n"
+            text += f"        self.next({following})\n"
+        text += "    @step\n    def end(self):\n        pass\n"
+        text += f'dag = {name.title()}.dag(environment="local", schedule=None)\n'
+        airflow_machine.flow(text, f"{name}.py", airflow_machine.dags)
+    found = json.loads(airflow_machine.python(BEFORE).splitlines()[-1])
+    assert found == {
+        "line": ["end"],
+        "split": ["b", "c", "end"],
+        "switch": ["a", "b", "end"],
+        "nested": ["a", "a_splits", "b", "end", "inner"],
+    }

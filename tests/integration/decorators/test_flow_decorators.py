@@ -91,7 +91,7 @@ def test_decorators_of_the_flow_are_the_dags(airflow_machine):
         "placed": flow_text(
             '@trigger_on_finish(flows=["Plain", "q.prod.Other"])\n@project(name="p")',
             "Placed",
-            ', branch="x", tags=["mine"]',
+            ', branch="x", tags=["mine"], asset=True',
         ),
         "asked": flow_text(
             "@trigger(events=[namespaced_event_name('n'), {'name': lambda context: current.branch_name + '.b', "
@@ -108,7 +108,7 @@ def test_decorators_of_the_flow_are_the_dags(airflow_machine):
         machine.flow(text, f"{name}.py", machine.dags)
     dags = describe(machine)
     assert dags["plain"]["schedule"] is None
-    assert dags["plain"]["outlets"] == ["conda_flow.Plain.end"]
+    assert dags["plain"]["outlets"] == []
     assert dags["daily"]["schedule"] == "0 0 * * *"
     assert dags["keyword"]["schedule"] == "1 2 * * *"
     assert dags["berlin"]["schedule"][0] == "CronTriggerTimetable"

@@ -54,17 +54,31 @@ dag = CaughtFlow.dag(schedule=None, environment="local")
 """
 HOOKED = """
 from airflow_conda_flow import exit_hook
+from pathlib import Path
 def tell(run):
-    from pathlib import Path
-    (task,) = run["start"]
-    Path("PATH").write_text(f"{run.pathspec}: start {'done' if task.successful else 'failed'}")
+    ended = {task.pathspec.split("/", 2)[2]: task.successful for step in run for task in step}
+    Path("PATH").write_text(f"{run.pathspec}: {sorted(ended.items())}")
 def broken():
     raise ValueError("the hook's own")
 @exit_hook(on_error=[broken, tell])
 class HookedFlow(FlowSpec):
     @step
     def start(self):
-        raise ValueError("on purpose")
+        self.items = ["fails", "waits"]
+        self.next(self.body, foreach="items")
+    @step
+    def body(self):
+        import time
+        if self.input == "fails":
+            raise ValueError("on purpose")
+        while not Path("PATH.go").exists():
+            time.sleep(0.2)
+        self.next(self.after)
+    @step
+    def after(self):
+        self.next(self.join)
+    @step
+    def join(self, inputs):
         self.next(self.end)
     @step
     def end(self):
@@ -155,11 +169,25 @@ def test_the_second_try_comes_after_the_delay(airflow):
 
 
 @pytest.mark.timeout(400)
-def test_an_exit_hook_is_told_of_a_run_that_failed(airflow):
-    """The DAG run has failed in spite of the hooks' own task, and a hook that fails does not stop the next."""
+def test_an_exit_hook_waits_for_every_task_of_a_run_that_failed(airflow):
+    """Airflow gives up the last step when a split fails, and the hook still waits for the other split.
+
+    The DAG run has failed in spite of the hooks' own task, and a hook that fails does not stop the next.
+    """
+    statement = "select task_id, map_index, state from task_instance where dag_id = 'hooked_flow'"
+
+    def states() -> dict[tuple[str, int], str | None]:
+        return {(task, index): state for task, index, state in airflow.query(statement)}
+
+    airflow.wait_for(lambda: states().get(("end", -1)) == "upstream_failed", "hooked_flow")
+    found = states()
+    assert found["body", 1] == "running"
+    assert found["exit_hook", -1] is None
+    (airflow.machine.home / "hooked.go").touch()
     airflow.wait_for_run("hooked_flow", "failed")
     told = (airflow.machine.home / "hooked").read_text()
-    assert re.fullmatch(r"HookedFlow/run-[\w-]+: start failed", told), told
+    ended = [("body/body-0", False), ("body/body-1", True), ("start/start-0", True)]
+    assert re.fullmatch(rf"HookedFlow/run-[\w-]+: {re.escape(str(ended))}", told), told
 
 
 @pytest.mark.timeout(400)
@@ -176,6 +204,15 @@ def test_a_finished_flow_starts_another(airflow):
         rf"TRIGGER conda_flow\.FirstFlow\.end FirstFlow/{run.name}/end/end-0 20\S+ \S+ run\n", text
     )
     assert "FROM the first one's line\n" in text
+
+
+@pytest.mark.timeout(400)
+def test_only_flows_that_another_dag_listens_to_update_assets(airflow):
+    """The others' ends are not among Airflow's assets, and make no events."""
+    airflow.wait_for_run("mapped_flow")
+    airflow.wait_for_run("first_flow")
+    assert airflow.query("select name from asset") == [("conda_flow.FirstFlow.end",)]
+    assert airflow.query("select distinct source_dag_id from asset_event") == [("first_flow",)]
 
 
 @pytest.mark.timeout(400)

@@ -45,11 +45,22 @@ class ChattyFlow(FlowSpec):
         for number in range(2000):
             print("number", number, "x" * 40)
         self.next(self.end)
+    @toy
     @step
     def end(self):
         pass
 
 dag = ChattyFlow.dag(schedule=None, environment="local")
+"""
+LISTENS = """
+from airflow_conda_flow import trigger_on_finish
+@trigger_on_finish(flow="ToyFlow")
+class ListensFlow(FlowSpec):
+    @step(start=True, end=True)
+    def only(self):
+        pass
+
+dag = ListensFlow.dag(environment="local")
 """
 FLOWS = {
     "ShutToyFlow": ("false", "@toy"),
@@ -67,6 +78,7 @@ def airflow(running) -> Standalone:
         text = WAITING.format(name=name, deferrable=deferrable, decorator=decorator, folder=machine.home)
         machine.flow(text, f"{name.lower()}.py", machine.dags)
     machine.flow(CHATTY, "chattyflow.py", machine.dags)
+    machine.flow(LISTENS, "listensflow.py", machine.dags)
     return running
 
 
@@ -79,6 +91,7 @@ def test_tasks_end_in_the_triggerer(airflow, version, moto_s3, root, monkeypatch
         machine.dags / "toy_flow.py", "run", CONDA_FLOW_TOY_BOX=str(machine.home / "local-toys")
     )
     assert done.returncode == 0, done.stderr
+    airflow.wait_for(lambda: airflow.query("select 1 from asset where name = 'conda_flow.ToyFlow.end'"))
     airflow.trigger("toy_flow")
     airflow.wait_for_run("toy_flow", seconds=500)
     left = what_is_left(S3Storage(root, moto_s3.make_client()))
@@ -116,7 +129,8 @@ def test_tasks_end_in_the_triggerer(airflow, version, moto_s3, root, monkeypatch
     # 1 start, 3 inner, 6 choose, 3 left, broken; one failure of choose, two lost attempts of broken.
     ends = [line for line in log.splitlines() if "airflow.triggers.step.StepTrigger" in line]
     assert sum("The step is done." in line for line in ends) == 1 + 3 + 6 + 3 + 1
-    # The end has an outlet, of which workers alone tell Airflow. Before 3.3 they also fail what is tried again.
+    # Another DAG listens to the end, of which workers alone tell Airflow. Before 3.3 they also fail what is tried
+    # again.
     failed_there = 1 + 2 if version is None else 0
     assert sum('"event":"Step ' in line for line in ends) == failed_there, ends
     assert sum("A worker ends this task." in line for line in ends) == 1 + 3 - failed_there
@@ -134,6 +148,16 @@ def test_the_log_has_every_line(airflow):
     airflow.wait_for_run("chatty_flow")
     log = airflow.task_log("chatty_flow", "start")
     assert re.findall(r'"number (\d+) x{40}"', log) == [str(number) for number in range(2000)]
+
+
+@pytest.mark.timeout(300)
+def test_an_end_that_nobody_listens_to_ends_in_the_triggerer(airflow):
+    """No second worker starts to tell Airflow of an asset that no DAG refers to."""
+    airflow.trigger("chatty_flow")
+    airflow.wait_for_run("chatty_flow")
+    log = airflow.task_log("chatty_flow", "end")
+    assert "The step is done." in log
+    assert "A worker ends this task." not in log
 
 
 def dag_of(flow: str) -> str:
