@@ -7,7 +7,7 @@ import sys
 from collections.abc import Sequence
 
 from airflow_conda_flow._version import __version__
-from airflow_conda_flow.cli import channel
+from airflow_conda_flow.cli import channel, datastore
 from airflow_conda_flow.cli.parser import FlowArgumentParser
 from airflow_conda_flow.errors import CondaFlowError
 
@@ -20,6 +20,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         title="commands", metavar="COMMAND", required=True, parser_class=FlowArgumentParser
     )
     channel.add_commands(commands)
+    datastore.add_commands(commands)
     arguments = _parse(parser, argv)
     try:
         code: int = arguments.execute(arguments)

@@ -15,6 +15,7 @@ from airflow_conda_flow.errors import CorruptData, DatastoreUnavailable, NotInDa
 
 from . import layout
 from .digest import corrupt, known_sha256
+from .keeping import REFRESH_AFTER, keeper
 from .left_behind import clear_once, new_mark
 from .local_storage import LocalStorage
 from .notice import warn
@@ -55,14 +56,14 @@ class ArtifactStore:
         """Move a file into the datastore; its bytes are hashed before.
 
         Bytes that are stored already are hashed too. If they are right they are left alone, inode and mtime
-        included; if not, they are replaced.
+        included, and kept from a prune (``keeping.py``); if not, they are replaced.
 
         Raises:
             CorruptData: the file does not have that digest.
             DatastoreUnavailable: the datastore cannot be read or written.
         """
         key = layout.artifact(sha256)
-        if self._is_local and self._storage.holds(key, sha256):
+        if self._is_local and self._is_kept(key, sha256):
             path.unlink()  # and never read: one hash is enough
             return
         got = known_sha256(path)
@@ -71,10 +72,19 @@ class ArtifactStore:
                 f"The file {path} that was to be published as {key} has the sha256 {got}: "
                 "it was changed, or not written to its end."
             )
-        if not self._is_local and not self._storage.holds(key, sha256):
+        if not self._is_local and not self._is_kept(key, sha256):
             self._storage.upload(path, key)
         # Uploaded before it is moved: the cache must not hold an artifact that the datastore lacks.
         self._files.move_in(path, key, sha256)
+        if not self._is_local:
+            self._files.refresh(key, REFRESH_AFTER)
+
+    def _is_kept(self, key: str, sha256: str) -> bool:
+        """True if the datastore holds the bytes, and will."""
+        file = self._files.local_path(key)
+        return self._storage.holds(key, sha256) and keeper(self._storage).keep(
+            key, lambda: self._storage.upload(file, key)
+        )
 
     def has(self, sha256: str) -> bool:
         """True if the datastore holds the artifact; its bytes are read, as with ``Storage.holds``."""
@@ -110,6 +120,8 @@ class ArtifactStore:
                     self._storage.download(key, path, sha256)
                 except NotInDatastore as error:
                     raise self._missing(key) from error
+            elif self._files.refresh(key, REFRESH_AFTER) is None:  # the cache was pruned just now
+                self._storage.download(key, path, sha256)
         return path
 
     def _missing(self, key: str) -> NotInDatastore:

@@ -26,6 +26,7 @@ from airflow_conda_flow.records.lock_file import lock_file_of
 from . import layout
 from .atomic_file import new_file_beside, replace, write_all
 from .digest import corrupt
+from .keeping import keeper
 from .left_behind import clear_once, new_mark
 from .local_storage import LocalStorage
 from .notice import warn
@@ -215,8 +216,12 @@ def _is_text(data: bytes, text: str) -> bool:
 def publish(storage: Storage, package: CodePackage) -> None:
     """Store the package, unless it is stored already; the stored bytes are read, and replaced if damaged."""
     key = layout.code_package(package.sha256)
-    if not storage.holds(key, package.sha256):
+
+    def store() -> None:
         storage.write_bytes(key, package.data)
+
+    if not (storage.holds(key, package.sha256) and keeper(storage).keep(key, store)):
+        store()
 
 
 def extract(storage: Storage, sha256: str, cache_dir: str | Path, say: Callable[[str], None] = warn) -> Path:

@@ -2,6 +2,7 @@
 
     flows/<Flow>/<run>/run.json                        run manifest
     flows/<Flow>/<run>/run-<sha256>.json               revision of it, for tasks that were cleared
+    flows/<Flow>/<run>/run.alive                       written now and then while tasks of the run run
     flows/<Flow>/<run>/<step>/<indices>/<attempt>.json task manifest
     flows/<Flow>/<run>/<step>/<indices>/<attempt>.stdout|stderr
     flows/<Flow>/<run>/<step>/<indices>/<attempt>.address where the main node of a num_parallel runs
@@ -17,6 +18,9 @@
     jobs/<region>/<name>                               who registers a job definition of AWS Batch
     runners/<platform>/<runner id>.json                which archive is the runner of that id
     runners/<platform>/<sha256>.tar.gz                 runners, for images that hold none
+    data/<Flow>/<run>/...                              what steps store with ``S3(run=self)``
+    prunes/notices/<mark>.json                         notice of a prune that is under way
+    prunes/removals/<Flow>/<run>.json                  note that a run is being removed
 
 The id of a task is ``<step>-<indices>``: ``fit-3-1`` is stored below ``fit/3-1/``.
 
@@ -39,6 +43,16 @@ _SAFE = ":+=~"  # ids of Airflow's runs contain times such as 2026-11-24T02:00:0
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 
 FLOWS = "flows"
+ARTIFACTS = "artifacts/"
+CODE = "code/"
+PACKAGES = "packages/"
+RUNNERS = "runners/"
+TAGS = "tags/"
+DATA = "data/"
+JOBS = "jobs/"
+PRUNES = "prunes/"
+PRUNE_NOTICES = "prunes/notices/"
+REMOVALS = "prunes/removals/"
 RUN_MANIFEST_NAME = "run.json"
 TASK_MANIFEST_SUFFIX = ".json"
 _REVISION = "run-"  # no step is called so: it is not an identifier
@@ -88,6 +102,11 @@ def run_folder(flow: str, run_id: str) -> str:
 def run_manifest(flow: str, run_id: str) -> str:
     """Key of a run's manifest."""
     return run_folder(flow, run_id) + RUN_MANIFEST_NAME
+
+
+def sign_of_life(flow: str, run_id: str) -> str:
+    """Key whose age says when a task of the run was last running, if that is long after it was prepared."""
+    return run_folder(flow, run_id) + "run.alive"
 
 
 def run_revision(flow: str, run_id: str, sha256: str) -> str:
@@ -226,3 +245,31 @@ def runner_pointer(platform: str, runner_id: str) -> str:
 def runner_archive(platform: str, sha256: str) -> str:
     """Key of a runner's archive; ``runner/bootstrap.py`` takes the sha256 to verify from its name."""
     return f"runners/{part(platform)}/{_digest(sha256)}.tar.gz"
+
+
+def data_folder(flow: str, run_id: str) -> str:
+    """Folder with what steps of a run store with ``S3(run=self)``, unless a setting names another place.
+
+    The client joins the names as they are.
+    """
+    return f"{DATA}{flow}/{run_id}/"
+
+
+def prune_notice(mark: str) -> str:
+    """Key of the notice of a prune."""
+    return f"{PRUNE_NOTICES}{mark}.json"
+
+
+def removal(flow: str, run_id: str) -> str:
+    """Key of the note that a run is being removed."""
+    return f"{REMOVALS}{part(flow)}/{part(run_id)}.json"
+
+
+def removal_of(key: str) -> tuple[str, str]:
+    """(flow, run id) of a note's key.
+
+    >>> removal_of(removal("AFlow", "a/b"))
+    ('AFlow', 'a/b')
+    """
+    *_, flow, name = key.split("/")
+    return name_of(flow), name_of(name.removesuffix(".json"))

@@ -20,9 +20,11 @@ from airflow_conda_flow.errors import CondaFlowError, DatastoreUnavailable, NotI
 
 from .atomic_file import link_once, move_aside, new_file_beside, replace, write_all
 from .digest import corrupt, known_sha256, moved, remember
+from .left_behind import clear, new_mark
+from .storage import Entry
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     from .storage import Progress
 
@@ -39,6 +41,7 @@ class LocalStorage:
     """
 
     kind = "local"
+    spares_refreshed = True
 
     def __init__(self, root: Path | str, setting: str = "datastore_root") -> None:
         self.root = Path(os.path.abspath(Path(root).expanduser()))  # noqa: PTH100  symlinks stay
@@ -208,8 +211,70 @@ class LocalStorage:
         except (FileNotFoundError, NotADirectoryError):
             return []
 
+    def entries(self, prefix: str) -> Iterator[Entry]:
+        """Keys that start with ``prefix``, with sizes and ages, sorted folder by folder."""
+        for key in self.list_keys(prefix):
+            try:
+                stat = os.stat(self._path(key))  # noqa: PTH116  hot path
+            except FileNotFoundError:
+                continue  # removed since it was listed
+            yield Entry(key, stat.st_size, time.time() - stat.st_mtime)
+
+    def refresh(self, key: str, older_than: float) -> bool | None:
+        """Make a file new if it is older; its bytes stay. None if there is no such key."""
+        path = self._path(key)
+        try:
+            if time.time() - os.stat(path).st_mtime <= older_than:  # noqa: PTH116  hot path
+                return False
+            os.utime(path)
+        except (FileNotFoundError, NotADirectoryError):
+            return None
+        except PermissionError:  # another user's file, which only its owner may make new: put a copy there
+            mode = os.stat(path).st_mode & 0o777  # noqa: PTH116
+            self.upload(self.local_path(key), key)
+            os.chmod(path, mode)  # noqa: PTH101
+        except OSError as error:
+            raise self.unavailable("write", key, error) from error
+        return True
+
+    def remove_old(self, prefix: str, older_than: float, wanted: Callable[[Entry], bool]) -> Iterator[Entry]:
+        """Remove files that are older; empty folders are left to ``remove_empty_folders``.
+
+        A file is renamed first. If somebody has refreshed it meanwhile, it is put back, so that whoever
+        refreshes a key or finds it missing can rely on that.
+        """
+        for entry in self.entries(prefix):
+            if entry.age > older_than and wanted(entry) and self._remove_if_old(entry.key, older_than):
+                yield entry
+
+    def _remove_if_old(self, key: str, older_than: float) -> bool:
+        path = self._path(key)
+        folder, name = os.path.split(path)
+        aside = f"{folder}/.{name[:100]}.{new_mark()}.part"
+        try:
+            os.rename(path, aside)  # noqa: PTH104  hot path
+        except FileNotFoundError:  # another prune was first
+            return False
+        except OSError as error:
+            raise self.unavailable("remove", key, error) from error
+        if time.time() - os.stat(aside).st_mtime > older_than:  # noqa: PTH116  hot path
+            os.unlink(aside)  # noqa: PTH108  hot path
+            return True
+        if link_once(aside, path) is None and not self.exists(key):
+            replace(aside, path)
+        with contextlib.suppress(FileNotFoundError):
+            os.unlink(aside)  # noqa: PTH108  hot path
+        return False
+
+    def remove_empty_folders(self, folder: str) -> None:
+        """Remove a folder and those below it, as far as nothing is in them but what dead processes left."""
+        for path, _, _ in os.walk(self._path(folder), topdown=False):
+            clear(path)
+            with contextlib.suppress(OSError):  # something is in it
+                os.rmdir(path)  # noqa: PTH106
+
     def unavailable(self, verb: str, key: str, error: OSError) -> DatastoreUnavailable:
-        """Error for a failure of the file system; ``verb`` is "read" or "write"."""
+        """Error for a failure of the file system; ``verb`` is "read", "write" or "remove"."""
         kind = "cache" if self.setting == "cache_dir" else "datastore"
         advice = _advice(self.root, self.setting, error)
         return DatastoreUnavailable(f"The {kind} {self.url} cannot {verb} {key}: {error.strerror}. {advice}")

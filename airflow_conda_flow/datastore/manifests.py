@@ -29,6 +29,7 @@ from airflow_conda_flow.records.task_record import (
 
 from . import layout
 from .digest import not_as_prepared
+from .keeping import keeper
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -51,6 +52,7 @@ def write_run_manifest(storage: Storage, run: RunRecord, *, only_if_new: bool = 
     """
     key = layout.run_manifest(run.flow, run.run_id)
     data = stored_bytes(run.document)
+    keeper(storage).settle()
     if only_if_new:
         return storage.write_if_absent(key, data)
     storage.write_bytes(key, data)
@@ -109,6 +111,7 @@ def keep_revision(storage: Storage, run: RunRecord) -> RunRecord:
         with contextlib.suppress(DatastoreError):
             if sha256 and run.is_like(found := read_run_manifest(storage, run.flow, run.run_id, sha256)):
                 return found
+    keeper(storage).settle()
     storage.write_bytes(layout.run_revision(run.flow, run.run_id, run.sha256), stored_bytes(run.document))
     return run
 
@@ -121,6 +124,7 @@ def write_task_manifest(storage: Storage, record: TaskRecord) -> None:
     """
     key = layout.task_manifest(record.name)
     data = stored_bytes(record.document)
+    keeper(storage).settle()
     # The attempt's own manifest before the mark: the mark must never lead to a missing manifest.
     if record.attempt > 0:
         storage.write_bytes(key, data)
@@ -259,8 +263,8 @@ def list_runs(storage: Storage, flow: str) -> list[str]:
 def list_steps(storage: Storage, flow: str, run_id: str) -> list[str]:
     """Names of the run's steps that have tasks, sorted."""
     names = storage.list_names(layout.run_folder(flow, run_id))
-    stored = (layout.name_of(name) for name in names if name != layout.RUN_MANIFEST_NAME)
-    return [name for name in stored if layout.revision_of(name) is None]
+    # Steps are identifiers; the names of other keys in the folder have a dot.
+    return [step for step in map(layout.name_of, names) if step.isidentifier()]
 
 
 def list_tasks(storage: Storage, flow: str, run_id: str, step: str) -> list[str]:

@@ -44,10 +44,16 @@ class TooSlow(Exception):
 
 
 @contextlib.contextmanager
-def tries() -> Iterator[float]:
-    """One request, with all of its tries: gives the time after which no try begins."""
+def tries(seconds: float = DEADLINE) -> Iterator[float]:
+    """One request, with all of its tries: gives the time after which no try begins.
+
+    Args:
+        seconds: from now; a request around this one may end earlier.
+    """
     outer = getattr(_thread, "end", None)
-    end = time.monotonic() + DEADLINE if outer is None else outer
+    end = time.monotonic() + seconds
+    if outer is not None:
+        end = min(end, outer)
     _thread.end = end
     try:
         yield end

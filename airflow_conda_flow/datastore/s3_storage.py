@@ -7,6 +7,9 @@ from __future__ import annotations
 
 import hashlib
 import os
+import tempfile
+import time
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
@@ -17,11 +20,12 @@ from .digest import corrupt, remember
 from .s3_client import ClientOfProcess
 from .s3_errors import MISSING_KEY, answer_code, reporting
 from .s3_listing import PAGE, listed_pages
+from .s3_removal import REMOVE_WITHIN, remove_objects
 from .s3_transfer import RangedDownload, ranged_chunks, read_object, transfer_config, upload_surely
+from .storage import Entry
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-    from pathlib import Path
+    from collections.abc import Callable, Iterator
 
     from .storage import Progress
 
@@ -40,6 +44,8 @@ class S3Storage:
 
     kind = "s3"
     page_size = PAGE
+    # S3 deletes whatever is there, also what was written a moment ago.
+    spares_refreshed = False
 
     def __init__(self, url: str, client: Any = None) -> None:
         self.bucket, self._prefix = _parts(url)
@@ -260,6 +266,62 @@ class S3Storage:
                     last = entry["Key"]
                     yield last.removeprefix(self._prefix)
 
+    def entries(self, prefix: str) -> Iterator[Entry]:
+        """Keys that start with ``prefix``, with sizes and ages, in S3's order."""
+        for page in self._pages(prefix):
+            yield from self._entries(page)
+
+    def _entries(self, page: dict[str, Any]) -> list[Entry]:
+        found = {
+            each["Key"]: Entry(each["Key"].removeprefix(self._prefix), each["Size"], _age(page, each))
+            for each in page.get("Contents", ())
+        }
+        return list(found.values())
+
+    def refresh(self, key: str, older_than: float) -> bool | None:
+        """Make an object new if it is older; its bytes stay. None if there is no such key."""
+        name = self._name(key)
+        with reporting(self.url, key):
+            try:
+                head = self.client.head_object(**name)
+                if _age(head) <= older_than:
+                    return False
+                # S3 copies an object onto itself only if something is replaced.
+                self.client.copy(name, *name.values(), ExtraArgs={"MetadataDirective": "REPLACE"})
+            except self.client.exceptions.ClientError as error:
+                if answer_code(error) in MISSING_KEY:
+                    return None
+                raise
+        # Some servers leave the time of an object that is copied onto itself. A prune sees the listing.
+        if any(each.key == key and each.age > older_than for each in self.entries(key)):
+            self._send_again(key)
+        return True
+
+    def _send_again(self, key: str) -> None:
+        with tempfile.TemporaryDirectory() as folder:
+            copy = Path(folder) / "object"
+            self.download(key, copy)
+            self.upload(copy, key)
+
+    def remove_old(self, prefix: str, older_than: float, wanted: Callable[[Entry], bool]) -> Iterator[Entry]:
+        """Remove objects that are older, a page of the listing at a time.
+
+        What a page says is acted on within ``REMOVE_WITHIN`` seconds; after that it may be wrong, and its
+        objects are left to the next prune.
+        """
+        pages = iter(self._pages(prefix))
+        while True:
+            began = time.monotonic()
+            if (page := next(pages, None)) is None:
+                return
+            old = [each for each in self._entries(page) if each.age > older_than and wanted(each)]
+            if old and time.monotonic() - began < REMOVE_WITHIN:
+                with reporting(self.url, prefix):
+                    gone = remove_objects(
+                        self.client, self.bucket, [self._prefix + each.key for each in old], began
+                    )
+                yield from (each for each in old if self._prefix + each.key in gone)
+
     def list_names(self, folder: str) -> list[str]:
         """Names directly in ``folder``, sorted; empty if it is missing."""
         start = self._prefix + folder
@@ -301,13 +363,14 @@ def _is_aws(client: Any) -> bool:
     return host.endswith((".amazonaws.com", ".amazonaws.com.cn"))
 
 
-def _age(answer: dict[str, Any]) -> float:
+def _age(answer: dict[str, Any], entry: dict[str, Any] | None = None) -> float:
+    """Age of the object that an answer is about, or of an entry of a listing."""
     # Both dates are the server's, so this machine's clock does not matter. 0 where the server states none:
     # ``publish.py`` then treats the key as just written.
     from email.utils import parsedate_to_datetime  # noqa: PLC0415  only this needs it
 
     try:
         now = parsedate_to_datetime(answer["ResponseMetadata"]["HTTPHeaders"]["date"])
-        return float((now - answer["LastModified"]).total_seconds())
+        return float((now - (entry or answer)["LastModified"]).total_seconds())
     except (KeyError, TypeError, ValueError):
         return 0.0

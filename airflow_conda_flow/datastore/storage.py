@@ -8,7 +8,7 @@ runs against both (``tests/unit/datastore/test_storage_contract.py``).
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -16,6 +16,20 @@ if TYPE_CHECKING:
 
     Progress = Callable[[int], None]
     """Called with the number of bytes moved since the last call, from any thread."""
+
+
+class Entry(NamedTuple):
+    """A key of a listing.
+
+    Attributes:
+        key: the key.
+        size: number of its bytes.
+        age: seconds since it was written, by the storage's clock.
+    """
+
+    key: str
+    size: int
+    age: float
 
 
 class Storage(Protocol):
@@ -92,6 +106,34 @@ class Storage(Protocol):
 
     def list_keys(self, prefix: str) -> Iterator[str]:
         """All keys that start with ``prefix``: sorted folder by folder locally, by their bytes in S3."""
+
+    def entries(self, prefix: str) -> Iterator[Entry]:
+        """Keys that start with ``prefix``, with their sizes and ages, in the order of ``list_keys``."""
+
+    def refresh(self, key: str, older_than: float) -> bool | None:
+        """Make the age of a key zero if it is larger than ``older_than`` seconds; its bytes stay.
+
+        Returns:
+            True if that was done, False if the key is younger, None if there is no such key.
+        """
+
+    @property
+    def spares_refreshed(self) -> bool:
+        """True if ``remove_old`` never removes a key that is refreshed at the same moment.
+
+        Where it is false, ``keeping.py`` looks again a while after a refresh.
+        """
+
+    def remove_old(self, prefix: str, older_than: float, wanted: Callable[[Entry], bool]) -> Iterator[Entry]:
+        """Remove keys that start with ``prefix`` and are older; gives each one that was removed.
+
+        The age of a key is looked at immediately before it is removed.
+
+        Args:
+            prefix: start of the keys.
+            older_than: age in seconds; younger keys stay.
+            wanted: decides about each key, without a request of its own.
+        """
 
     def list_names(self, folder: str) -> list[str]:
         """Names of the keys and folders directly in ``folder``, sorted; empty if it is missing."""

@@ -16,14 +16,16 @@ from typing import TYPE_CHECKING, TypeVar
 
 from airflow_conda_flow.datastore import layout
 from airflow_conda_flow.datastore.digest import not_as_prepared
+from airflow_conda_flow.datastore.keeping import REFRESH_AFTER, gone_again, keeper
 from airflow_conda_flow.datastore.left_behind import clear_once, new_mark
 from airflow_conda_flow.datastore.local_storage import LocalStorage
 from airflow_conda_flow.datastore.publish import publish_once, read_published
 from airflow_conda_flow.datastore.remembered import remembered_key
 from airflow_conda_flow.datastore.storage import Storage
 from airflow_conda_flow.environments.bytecode import compile_modules
+from airflow_conda_flow.environments.cache_places import extracted, makers_mutex, note_extracted
 from airflow_conda_flow.environments.credentials import Credentials
-from airflow_conda_flow.environments.file_mutex import held
+from airflow_conda_flow.environments.file_mutex import held, mutex_of, shared
 from airflow_conda_flow.environments.lock import Lock, LockedPackage
 from airflow_conda_flow.environments.packages import PackageStore, discard
 from airflow_conda_flow.environments.packed import (
@@ -125,6 +127,8 @@ class Environments:
         unique = {spec.id: spec for spec in specs.values()}
         known = _side_by_side(self._published_lock, unique.values())
         by_id = {lock.spec_id: lock for lock in known if lock is not None}
+        if lost := [lock for lock in by_id.values() if not self._is_kept(lock)]:
+            by_id.update({lock.spec_id: lock for lock in self._publish(lost)})
         committed = [spec.locked for key, spec in unique.items() if spec.locked and key not in by_id]
         if committed:
             self._check_cache_dir()
@@ -138,8 +142,8 @@ class Environments:
     def prepare_for_containers(self, specs: Mapping[str, EnvironmentSpec]) -> dict[str, PackedEnvironment]:
         """Resolve each spec and pack its environment, unless that was done before; see ``packed.py``.
 
-        Costs one small read for each packed environment, and one for its lock where this machine has no copy
-        of it. Does nothing without a datastore in S3.
+        Costs one small read for each packed environment, one for its lock where this machine has no copy of
+        it, and three requests that keep them from a prune. Does nothing without a datastore in S3.
 
         Args:
             specs: by label: the names of steps, by which messages name them.
@@ -283,6 +287,14 @@ class Environments:
         )
         return None
 
+    def _is_kept(self, lock: Lock) -> bool:
+        """Keep a published lock from prunes, of the datastore and of the cache; False if it is not there."""
+        key = layout.lock(lock.platform, lock.spec_id)
+        if self._storage is None:
+            return self._local.refresh(key, REFRESH_AFTER) is not None
+        self._local.refresh(self._copy_key(key), REFRESH_AFTER)
+        return keeper(self._storage).keep(key, lambda: self._publish([lock]))
+
     def _known_lock(self, spec_id: str, platform: str, sha256: str | None = None) -> Lock | None:
         """The published lock, or None. Published locks never change, so a local copy is used if there is one.
 
@@ -360,8 +372,9 @@ class Environments:
         The order matters: whoever finds a lock in the datastore finds its packages there too.
         """
         packages = [package for lock in locks for package in lock.packages]
-        self._packages.fetch(packages)
-        self._packages.mirror(packages)
+        with shared(makers_mutex(self._cache_dir)):  # a prune of the cache must not come between the two
+            self._packages.fetch(packages)
+            self._packages.mirror(packages)
         return _side_by_side(self._publish_lock, locks)
 
     def _publish_lock(self, lock: Lock) -> Lock:
@@ -411,7 +424,7 @@ class Environments:
             )
         with self._mutex:
             mutex = self._making.setdefault(prefix.name, threading.Lock())
-        with mutex, held(prefix.with_name(f".{prefix.name}.mutex")) as alone:
+        with mutex, held(mutex_of(prefix)) as alone, shared(makers_mutex(self._cache_dir)):
             if prefix.is_dir():
                 return
             # While this process holds the file mutex nobody else builds this prefix, so what is there belongs
@@ -434,7 +447,8 @@ class Environments:
         archives = self._packages.fetch(lock.packages)
         from airflow_conda_flow.environments.rattler_link import link  # noqa: PLC0415 - heavy
 
-        link(lock, archives, folder, prefix, self._cache_dir / "extracted")
+        link(lock, archives, folder, prefix, extracted(self._cache_dir))
+        note_extracted(self._cache_dir, lock)
         wheels = [each for each in lock.packages if each.kind == "pypi"]
         if wheels:
             install_wheels(wheels, archives, folder, prefix, lock.python)
@@ -472,8 +486,10 @@ class Environments:
                 "(docs/security.md)."
             )
             storage.write_bytes(key, packed_bytes(platform, spec_id, known))
-            return known
-        return named
+            named = known
+        archive = layout.environment_archive(platform, named.sha256)
+        is_kept = all(keeper(storage).keep(each, gone_again(storage, each)) for each in (key, archive))
+        return named if is_kept else None
 
     def _remember_packed(self, lock: Lock, packed: PackedEnvironment) -> None:
         key = self._copy_key(layout.packed_environment(lock.platform, lock.spec_id))
@@ -485,7 +501,8 @@ class Environments:
         clear_once(self._cache_dir / "packing")
         folder = _temporary(self._cache_dir / "packing" / prefix.name)
         try:
-            self._install(lock, folder, prefix, compiled=True)
+            with shared(makers_mutex(self._cache_dir)):
+                self._install(lock, folder, prefix, compiled=True)
             packed = publish_packed(storage, lock.platform, lock.spec_id, folder, prefix)
         finally:
             discard(folder)

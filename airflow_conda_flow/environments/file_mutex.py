@@ -1,9 +1,10 @@
-"""A mutex between the processes of one machine: a locked file, which the kernel frees if its holder dies."""
+"""Mutexes between the processes of one machine: locked files, which the kernel frees if their holder dies."""
 
 from __future__ import annotations
 
 import contextlib
 import fcntl
+import os
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -25,3 +26,77 @@ def held(path: Path) -> Iterator[bool]:
             yield False
         else:
             yield True
+
+
+@contextlib.contextmanager
+def shared(path: Path) -> Iterator[None]:
+    """Hold the mutex of a file together with others who share it, and make the file new.
+
+    Waits while somebody holds it alone. Does nothing where the file cannot be written or locked.
+    """
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        # Not inherited by the step process: if the runner dies, the step process ends by itself.
+        fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
+    except OSError:
+        yield
+        return
+    try:
+        with contextlib.suppress(OSError):
+            fcntl.flock(fd, fcntl.LOCK_SH)
+            os.utime(fd)
+        yield
+    finally:
+        os.close(fd)
+
+
+@contextlib.contextmanager
+def held_now(path: Path) -> Iterator[bool]:
+    """Hold the mutex of a file, if nobody else does: gives False at once if somebody does.
+
+    Also False where files cannot be locked, because nobody knows then.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    # Its time says when it was last shared, so it is not written.
+    fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
+    try:
+        fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        os.close(fd)
+        yield False
+        return
+    try:
+        yield True
+    finally:
+        os.close(fd)
+
+
+def mutex_of(folder: Path) -> Path:
+    """Mutex of a folder of the cache: shared by those who use it, held by who makes or removes it."""
+    return folder.with_name(f".{folder.name}.mutex")
+
+
+def last_use(folder: Path) -> float:
+    """Time at which the folder was last used or made, as ``time.time`` counts; 0 if it is gone."""
+    times = []
+    for path in (mutex_of(folder), folder):
+        with contextlib.suppress(OSError):
+            times.append(path.stat().st_mtime)
+    return max(times, default=0.0)
+
+
+def users_of(folder: Path) -> list[int] | None:
+    """Processes of this machine that use a folder, by their ids; None if nobody can tell.
+
+    A process of another container has no id here, and counts as 0.
+    """
+    try:
+        state = os.stat(mutex_of(folder))  # noqa: PTH116
+        device = f"{os.major(state.st_dev):02x}:{os.minor(state.st_dev):02x}:{state.st_ino}"
+        lines = Path("/proc/locks").read_text(encoding="ascii").splitlines()
+    except FileNotFoundError:
+        return []
+    except OSError:
+        return None
+    fields = [line.replace("->", "").split() for line in lines]
+    return sorted({max(0, int(each[4])) for each in fields if each[1] == "FLOCK" and each[5] == device})

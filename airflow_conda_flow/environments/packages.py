@@ -12,6 +12,7 @@ from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
 from pathlib import Path
 
 from airflow_conda_flow.datastore import layout
+from airflow_conda_flow.datastore.keeping import REFRESH_AFTER, keeper
 from airflow_conda_flow.datastore.left_behind import clear_once, new_mark
 from airflow_conda_flow.datastore.local_storage import LocalStorage
 from airflow_conda_flow.datastore.storage import Storage
@@ -80,8 +81,12 @@ class PackageStore:
 
         def put(package: LockedPackage, _given_up: threading.Event) -> None:
             key = layout.package(package.sha256, package.file_name)
-            if not remote.holds(key, package.sha256):
+
+            def upload() -> None:
                 remote.upload(self.path(package), key)
+
+            if not (remote.holds(key, package.sha256) and keeper(remote).keep(key, upload)):
+                upload()
 
         _side_by_side(put, wanted)
 
@@ -121,6 +126,8 @@ class PackageStore:
     def _is_sound(self, package: LockedPackage) -> bool:
         # A damaged or changed archive must never be linked.
         if self._holds(package):
+            # Its time says when it was last used; a prune of the cache looks at it.
+            self._local.refresh(layout.package(package.sha256, package.file_name), REFRESH_AFTER)
             return True
         if os.path.lexists(self.path(package)):
             self._progress.say(f"    {package.file_name} in the cache is damaged; fetching it again")

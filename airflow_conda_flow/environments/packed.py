@@ -18,6 +18,7 @@ from pathlib import Path
 
 from airflow_conda_flow.datastore import layout
 from airflow_conda_flow.datastore.digest import file_sha256
+from airflow_conda_flow.datastore.keeping import gone_again, keeper
 from airflow_conda_flow.datastore.publish import publish_once
 from airflow_conda_flow.datastore.storage import Storage
 from airflow_conda_flow.environments.tar_stream import pack, unpack
@@ -98,7 +99,8 @@ def publish_packed(
             pack(folder, file)
         packed = PackedEnvironment(str(prefix), file_sha256(path), path.stat().st_size)
         key = layout.environment_archive(platform, packed.sha256)
-        if not storage.holds(key, packed.sha256):
+        is_kept = storage.holds(key, packed.sha256) and keeper(storage).keep(key, gone_again(storage, key))
+        if not is_kept:
             storage.upload(path, key)
     finally:
         path.unlink(missing_ok=True)

@@ -9,9 +9,12 @@ from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import TypeGuard
 
+from airflow_conda_flow.datastore import layout
 from airflow_conda_flow.datastore.catalogue import RunCatalogue
 from airflow_conda_flow.datastore.datastore import Datastore
+from airflow_conda_flow.datastore.keeping import keeper, prune_is_under_way
 from airflow_conda_flow.datastore.manifests import dead_end, write_task_manifest
+from airflow_conda_flow.errors import NotInDatastore
 from airflow_conda_flow.local.console import Console
 from airflow_conda_flow.local.readiness import Readiness, TaskKey
 from airflow_conda_flow.records.graph import StepNode
@@ -54,6 +57,9 @@ class Cloning:
         self._catalogue = RunCatalogue(datastore)
         self._origin = origin
         self._run = run
+        # The new run's manifest is stored: a prune that begins now sees that it needs the origin. One that
+        # has begun before may be removing the origin, so each artifact is kept.
+        self._is_pruned = prune_is_under_way(datastore.storage)
         self._again = rerun | self._changed()
 
     def clone(self, readiness: Readiness, console: Console) -> list[TaskKey]:
@@ -124,8 +130,24 @@ class Cloning:
 
     def _write(self, record: TaskRecord) -> TaskRecord:
         clone = record.clone(self._run.run_id)
+        if self._is_pruned:
+            refs = list(record.artifacts.values())
+            if record.transition is not None and "splits" in record.transition:
+                refs += [record.transition["splits"], *record.transition.get("blocks", [])]
+            for sha256 in {ref["sha256"] for ref in refs}:
+                self._keep(sha256)
         write_task_manifest(self._storage, clone)
         return clone
+
+    def _keep(self, sha256: str) -> None:
+        def gone() -> None:
+            raise NotInDatastore(
+                f"The run {self._origin.run_id} is being removed by a prune: {layout.artifact(sha256)} is "
+                f"gone from {self._storage.url}. Resume another run, or start a new one."
+            )
+
+        if not keeper(self._storage).keep(layout.artifact(sha256), gone):
+            gone()
 
     def _changed(self) -> frozenset[str]:
         """Steps that are new, or whose part of the graph has changed."""

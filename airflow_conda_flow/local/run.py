@@ -15,6 +15,7 @@ from airflow_conda_flow._version import __version__
 from airflow_conda_flow.compute.compute import RunContext, make_compute
 from airflow_conda_flow.compute.infrastructure import infrastructure_retries
 from airflow_conda_flow.compute.placement import Placement
+from airflow_conda_flow.datastore.keeping import signs_of_life
 from airflow_conda_flow.environments.progress import open_progress
 from airflow_conda_flow.flow.decorators.retry import retries
 from airflow_conda_flow.flow.definition import FlowDefinition
@@ -127,32 +128,33 @@ class LocalRun:
             current={"trigger": self._options.trigger} if self._options.trigger else None,
             runner=placement.runner(definition.decorators, self._settings, self._datastore.storage),
         )
-        run_task = self._run_task(run, placement)
-        if self._options.resumed is not None:
-            self._console.run_line(
-                "Gathering required information to resume run (this may take a bit of time)..."
+        with signs_of_life(self._datastore.storage, run.flow, run.run_id):
+            run_task = self._run_task(run, placement)
+            if self._options.resumed is not None:
+                self._console.run_line(
+                    "Gathering required information to resume run (this may take a bit of time)..."
+                )
+            self._console.run_line(f"Workflow starting (run-id {self.run_id}):")
+            readiness, first = Readiness(definition.graph), None
+            if self._options.resumed is not None:
+                cloning = Cloning(
+                    self._datastore,
+                    self._options.resumed,
+                    run,
+                    self._options.rerun,
+                    self._options.max_num_splits,
+                    self._held,
+                )
+                first = cloning.clone(readiness, self._console)
+            yield Scheduler(
+                definition.graph,
+                self.run_id,
+                run_task,
+                self._console,
+                self._options.max_workers,
+                readiness,
+                first,
             )
-        self._console.run_line(f"Workflow starting (run-id {self.run_id}):")
-        readiness, first = Readiness(definition.graph), None
-        if self._options.resumed is not None:
-            cloning = Cloning(
-                self._datastore,
-                self._options.resumed,
-                run,
-                self._options.rerun,
-                self._options.max_num_splits,
-                self._held,
-            )
-            first = cloning.clone(readiness, self._console)
-        yield Scheduler(
-            definition.graph,
-            self.run_id,
-            run_task,
-            self._console,
-            self._options.max_workers,
-            readiness,
-            first,
-        )
 
     def _run_task(self, run: RunRecord, placement: Placement) -> RunTask:
         """Function that runs one attempt of a task in the place of its step."""

@@ -314,6 +314,24 @@ class RunnerDocument(TypedDict):
     size: int
 
 
+class PruneNotice(TypedDict):
+    """Notice of a prune that is under way; ``datastore.keeping`` says who reads it."""
+
+    version: int
+    grace: float
+    """Seconds: the prune removes nothing that is younger."""
+
+
+class RemovalDocument(TypedDict):
+    """Note that a run is being removed, so that the next prune continues a removal that was interrupted."""
+
+    version: int
+    flow: str
+    run_id: str
+    manifest: str
+    """SHA-256 of the run's manifest, in hex; empty if it has none that can be read."""
+
+
 class ChecksumDocument(TypedDict):
     """The last key of every stored document; readers remove it (``records.document``)."""
 

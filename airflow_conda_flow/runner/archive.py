@@ -23,6 +23,7 @@ from typing import Any
 
 from airflow_conda_flow.datastore import layout
 from airflow_conda_flow.datastore.digest import file_sha256
+from airflow_conda_flow.datastore.keeping import gone_again, keeper
 from airflow_conda_flow.datastore.local_storage import LocalStorage
 from airflow_conda_flow.datastore.notice import warn
 from airflow_conda_flow.datastore.publish import publish_once, read_published
@@ -72,7 +73,9 @@ def published_runner(storage: Storage, cache_dir: Path | None = None) -> str:
                 data = stored_bytes(known)
                 storage.write_bytes(pointer, data)
             key = layout.runner_archive(subdir, found["sha256"])
-            if storage.size(key) == found["size"]:
+            keeps = keeper(storage)
+            is_kept = all(keeps.keep(each, gone_again(storage, each)) for each in (key, pointer))
+            if is_kept and storage.size(key) == found["size"]:
                 _remember(local, storage, pointer, data)
                 return key
     data = _publish(storage, subdir, pointer, is_new=data is None)
@@ -123,7 +126,7 @@ def _publish(storage: Storage, subdir: str, pointer: str, *, is_new: bool) -> by
                 tar.add(entry, entry.name, filter=_owned_by_root)
         sha256, size = file_sha256(archive), archive.stat().st_size
         key = layout.runner_archive(subdir, sha256)
-        if not storage.holds(key, sha256):
+        if not (storage.holds(key, sha256) and keeper(storage).keep(key, gone_again(storage, key))):
             storage.upload(archive, key)
         content = {"version": VERSION, "runner_id": runner_id(), "sha256": sha256, "size": size}
         data = stored_bytes(content)

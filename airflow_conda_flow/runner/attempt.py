@@ -9,6 +9,7 @@ import tempfile
 import threading
 from collections.abc import Callable, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -16,8 +17,10 @@ from typing import TYPE_CHECKING
 from airflow_conda_flow.datastore import code_package
 from airflow_conda_flow.datastore.catalogue import RunCatalogue
 from airflow_conda_flow.datastore.datastore import Datastore
+from airflow_conda_flow.datastore.keeping import signs_of_life
 from airflow_conda_flow.datastore.manifests import read_run_manifest, write_task_manifest
 from airflow_conda_flow.environments.environments import Environments
+from airflow_conda_flow.environments.file_mutex import mutex_of, shared
 from airflow_conda_flow.errors import CondaFlowError, NotAsPrepared, TaskFailed, TimeoutException
 from airflow_conda_flow.runner import caught_failure, secret_values
 from airflow_conda_flow.runner.attempt_cards import AttemptCards
@@ -106,7 +109,8 @@ def run_attempt(
         reader = RecordReader(datastore.storage, request.flow, request.run_id)
         surroundings = Surroundings(reader, RunCatalogue(datastore))
     attempt = _Attempt(request, run, datastore, environments, output, keepers or {}, surroundings)
-    return attempt.run(on_start, cancel or threading.Event())
+    with signs_of_life(datastore.storage, request.flow, request.run_id):
+        return attempt.run(on_start, cancel or threading.Event())
 
 
 def caught_outside(
@@ -171,6 +175,7 @@ class _Attempt:
         self._publishing: list[Future[None]] = []
         self._publisher: ThreadPoolExecutor | None = None
         self._message: TaskMessage | None = None
+        self._uses = ExitStack()
         self._cards = AttemptCards(
             datastore.storage,
             run.decorators_of(request.step).get("card", []),
@@ -185,6 +190,7 @@ class _Attempt:
         try:
             return self._run_and_commit(scratch, on_start, cancel)
         finally:
+            self._uses.close()
             self._s3.close()
             self._log.close()
             shutil.rmtree(scratch, ignore_errors=True)
@@ -223,8 +229,10 @@ class _Attempt:
             inputs = self._attempt.inputs = self._inputs()
         self._story.begin(request, run, inputs)
         with self._story.phase("code"):
-            stored_dir = code_package.extract(
-                self._datastore.storage, run.code["sha256"], self._datastore.cache_dir, self._say
+            stored_dir = self._used(
+                lambda: code_package.extract(
+                    self._datastore.storage, run.code["sha256"], self._datastore.cache_dir, self._say
+                )
             )
         main_ip = THIS_MACHINE
         if request.is_elsewhere and run.graph.is_in_gang(request.step):
@@ -299,13 +307,21 @@ class _Attempt:
         if environment is None and self._request.python in {None, sys.executable}:
             # This interpreter has the package installed; a copy of it on ``sys.path`` would be redundant.
             return plain_command(sys.executable, Path(runtime_main.__file__)), None
-        root = runtime_root(self._datastore.cache_dir)
+        root = self._used(lambda: runtime_root(self._datastore.cache_dir))
         main = root / "airflow_conda_flow" / "runtime" / "main.py"
         if environment is None:
             return plain_command(str(self._request.python), main), None
         self._story.making_environment()
-        prefix = self._environments.prefix_of_run(environment)
+        prefix = self._used(lambda: self._environments.prefix_of_run(environment))
         return conda_command(prefix, main), conda_environ(os.environ, prefix)
+
+    def _used(self, make: Callable[[], Path]) -> Path:
+        """Folder of the cache that a function gives; a prune of the cache leaves it for the whole attempt."""
+        while True:
+            folder = make()
+            self._uses.enter_context(shared(mutex_of(folder)))
+            if folder.is_dir():  # else a prune removed it before it was held
+                return folder
 
     # The exchange.
 

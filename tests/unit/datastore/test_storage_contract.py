@@ -5,6 +5,7 @@ from __future__ import annotations
 import subprocess
 import sys
 import threading
+import time
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
@@ -186,3 +187,54 @@ def test_survives_fork(datastore_root, storage):
     command = [sys.executable, "-c", code, *datastore_root, "/nonexistent/cache"]
     subprocess.run(command, check=True, timeout=60)
     assert storage.read_bytes("child") == b"1"
+
+
+def test_entries(storage):
+    """A listing with sizes and ages has the same keys as one without."""
+    for key in KEYS:
+        storage.write_bytes(key, b"x" * len(key))
+    found = list(storage.entries("a"))
+    assert [each.key for each in found] == list(storage.list_keys("a"))
+    assert all(each.size == len(each.key) and -1 <= each.age <= 5 for each in found)
+
+
+def test_refresh(storage):
+    """A key that is old becomes new, a younger one stays as it is, and a missing one is said to be missing."""
+    storage.write_bytes("old", b"bytes")
+    _wait_until(lambda: next(storage.entries("old")).age > 2)
+    assert storage.refresh("old", 1000.0) is False
+    assert storage.refresh("old", 1.5) is True
+    assert next(storage.entries("old")).age <= 2
+    assert storage.read_bytes("old") == b"bytes"
+    assert storage.refresh("gone", 0.0) is None
+
+
+def test_remove_old(storage):
+    """What is old and wanted is removed and given, everything else stays; a second removal gives nothing."""
+    for key in KEYS:
+        storage.write_bytes(key, b"xy")
+    assert list(storage.remove_old("a", 1000.0, lambda _entry: True)) == []
+    _wait_until(lambda: min(each.age for each in storage.entries("")) > 1)
+    gone = list(storage.remove_old("a", 0.5, lambda entry: entry.key != "a/10"))
+    assert [(each.key, each.size) for each in gone] == [("a/1", 2), ("a/b/2", 2), ("ab", 2)]
+    assert sorted(storage.list_keys("")) == ["a/10", KEYS[-1]]
+    assert list(storage.remove_old("a", 0.5, lambda entry: entry.key != "a/10")) == []
+
+
+def test_a_refreshed_key_is_not_removed(storage):
+    """Among many keys, those that were refreshed after they became old stay."""
+    for number in range(20):
+        storage.write_bytes(f"many/{number:02}", b"x")
+    _wait_until(lambda: min(each.age for each in storage.entries("many/")) > 3)
+    for number in range(0, 20, 4):
+        assert storage.refresh(f"many/{number:02}", 2.0)
+    gone = {each.key for each in storage.remove_old("many/", 2.0, lambda _entry: True)}
+    assert len(gone) == 15
+    assert [int(key[-2:]) for key in storage.list_keys("many/")] == list(range(0, 20, 4))
+
+
+def _wait_until(condition):
+    deadline = time.monotonic() + 30
+    while not condition():
+        assert time.monotonic() < deadline
+        time.sleep(0.1)

@@ -1,0 +1,48 @@
+"""Ages and sizes as people write and read them."""
+
+from __future__ import annotations
+
+import argparse
+import re
+
+_UNITS = {"h": 3600.0, "d": 24 * 3600.0, "w": 7 * 24 * 3600.0}
+_AGE = re.compile(r"(\d+(?:\.\d+)?)([hdw])")
+_STEP = 1000
+_WHOLE_FROM = 100
+
+
+def age(text: str) -> float:
+    """Seconds of an age such as ``30d``; for argparse.
+
+    >>> age("36h") == age("1.5d") == 36 * 3600
+    True
+    """
+    found = _AGE.fullmatch(text.strip())
+    if not found:
+        raise argparse.ArgumentTypeError(
+            f"{text!r} is no age: write a number and h, d or w, such as 12h, 30d or 2w"
+        )
+    return float(found[1]) * _UNITS[found[2]]
+
+
+def age_text(seconds: float) -> str:
+    """An age in hours or days, in few characters.
+
+    >>> [age_text(each) for each in (600, 7200, 86400 * 3.4, 86400 * 400)]
+    ['0 h', '2 h', '3 d', '400 d']
+    """
+    hours = int(max(seconds, 0.0) // 3600)
+    return f"{hours} h" if hours < 48 else f"{hours // 24} d"  # noqa: PLR2004 - two days
+
+
+def size_text(size: float) -> str:
+    """A number of bytes, in units of thousands.
+
+    >>> [size_text(each) for each in (0, 999, 1500, 123_456_789, 5.2e12)]
+    ['0 B', '999 B', '1.5 kB', '123 MB', '5.2 TB']
+    """
+    units = iter(("B", "kB", "MB", "GB", "TB"))
+    unit = next(units)
+    while size >= _STEP and unit != "TB":
+        size, unit = size / _STEP, next(units)
+    return f"{size:.0f} {unit}" if unit == "B" or size >= _WHOLE_FROM else f"{size:.1f} {unit}"

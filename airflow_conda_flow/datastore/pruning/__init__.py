@@ -1,0 +1,1 @@
+"""Removal of old runs, and of what no run refers to any more."""
