@@ -36,6 +36,11 @@ def add_commands(commands: Any) -> None:
         metavar="PATH",
         help="an interpreter to pack",
     )
+    build.add_argument(
+        "--pip",
+        action="store_true",
+        help="add pip as well, which some versions of mamba require for every Python",
+    )
     build.set_defaults(execute=_build, command_parser=build)
     serve = actions.add_parser("serve", help="serve a channel over HTTP")
     serve.add_argument("directory", type=Path, metavar="DIR")
@@ -66,7 +71,8 @@ def _build(arguments: argparse.Namespace) -> int:
         if interpreter is None:
             raise SettingError(f"{path} is not a CPython interpreter that runs here.")
         interpreters.append(interpreter)
-    build_channel(arguments.directory, interpreters, arguments.requirements, print)
+    requirements = [*arguments.requirements, *(["pip"] if arguments.pip else [])]
+    build_channel(arguments.directory, interpreters, requirements, print)
     print(f"The channel is at {arguments.directory.absolute()}. Flows use it after")
     print(f"    export CONDA_CHANNELS={shlex.quote(arguments.directory.absolute().as_uri())}")
     return 0

@@ -34,8 +34,12 @@ def channel_url(channel: str) -> str:
             f"The channel {channel!r} is no directory: {error}. "
             "Channels are set by CONDA_CHANNELS, the setting channels, or the flow's decorators."
         ) from error
-    alias = public_channel(os.environ.get("CONDA_CHANNEL_ALIAS", _ALIAS))
-    return f"{alias.rstrip('/')}/{channel.strip('/')}"
+    return f"{channel_alias()}/{channel.strip('/')}"
+
+
+def channel_alias() -> str:
+    """URL below which channels are that are named without one: ``CONDA_CHANNEL_ALIAS``, or anaconda.org."""
+    return public_channel(os.environ.get("CONDA_CHANNEL_ALIAS") or _ALIAS).rstrip("/")
 
 
 def split_library(name: str) -> tuple[str | None, str]:

@@ -41,6 +41,7 @@ from airflow_conda_flow.environments.packed import (
 )
 from airflow_conda_flow.environments.platform import current_platform
 from airflow_conda_flow.environments.progress import Progress, Silence
+from airflow_conda_flow.environments.solve.patience import LONGEST
 from airflow_conda_flow.environments.solve.pinned import lock_of_pinned
 from airflow_conda_flow.environments.solve.solver import make_solver
 from airflow_conda_flow.environments.spec import EnvironmentSpec
@@ -76,6 +77,7 @@ class Environments:
         progress: receives reports on resolving and downloading.
         compile_bytecode: whether to compile the modules of every new prefix.
         credentials: of private channels; if None, those in this user's files.
+        resolver_seconds: how long one solve of an executable may take.
     """
 
     def __init__(
@@ -87,11 +89,13 @@ class Environments:
         *,
         compile_bytecode: bool = False,
         credentials: Credentials | None = None,
+        resolver_seconds: float = LONGEST,
     ) -> None:
         self._cache_dir = Path(cache_dir)
         self._local = LocalStorage(self._cache_dir, "cache_dir")
         self._storage = storage
         self._resolver = resolver
+        self._resolver_seconds = resolver_seconds
         self._compile_bytecode = compile_bytecode
         self._progress = progress or Silence()
         self._credentials = credentials or Credentials()
@@ -351,7 +355,7 @@ class Environments:
         free = {label: spec for label, spec in specs.items() if not spec.pinned}
         locks = {label: lock_of_pinned(spec, self._packages) for label, spec in pinned.items()}
         if free:
-            solver = make_solver(self._resolver, self._cache_dir, self._credentials)
+            solver = make_solver(self._resolver, self._cache_dir, self._credentials, self._resolver_seconds)
             locks.update(solver.solve(free, preferred))
         return {
             label: self._with_pypi(label, spec, locks[label], preferred.get(label, ()))

@@ -25,7 +25,20 @@ def declared_virtual_packages(platform: str, settings: Settings) -> dict[str, st
         packages["__osx"] = settings.osx
     if settings.cuda:
         packages["__cuda"] = settings.cuda
+    # One setting for all platforms of a flow: a microarchitecture of x86 says nothing about the others.
+    if settings.archspec and (platform.endswith("-64") or not settings.archspec.startswith("x86")):
+        packages["__archspec"] = f"1={settings.archspec}"
     return dict(sorted(packages.items()))
+
+
+def split_virtual_version(version: str) -> tuple[str, str]:
+    """Version and build of a virtual package; the build, behind ``=``, is 0 where none is stated.
+
+    >>> split_virtual_version("2.28"), split_virtual_version("1=x86_64_v3"), split_virtual_version("")
+    (('2.28', '0'), ('1', 'x86_64_v3'), ('', ''))
+    """
+    number, _, build = version.partition("=")
+    return number, build or ("0" if number else "")
 
 
 def check_this_machine(settings: Settings) -> None:

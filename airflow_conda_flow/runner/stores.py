@@ -39,6 +39,7 @@ def open_environments(
         # Only an S3 datastore shares locks and packages; otherwise the cache directory alone has them.
         storage=datastore.storage if settings.datastore == "s3" else None,
         resolver=settings.resolver,
+        resolver_seconds=settings.resolver_seconds,
         progress=progress,
         credentials=Credentials.of_channels(settings.channels, credentials),
     )

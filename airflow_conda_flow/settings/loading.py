@@ -30,6 +30,7 @@ from airflow_conda_flow.settings.option import FoundText, Option
 from airflow_conda_flow.settings.remote import REMOTE_OPTIONS
 
 _LONGEST_PATH, _LONGEST_PART = 3000, 255  # bytes; Linux has 4096 for a path, and ours continue below it
+_MICROARCHITECTURE = re.compile(r"[a-z][a-z0-9_]*")
 _VERSION = re.compile(r"\d+(\.\d+)*")
 HOME = "~/.airflow-conda-flow"
 """Directory for the defaults of the local datastore and the cache."""
@@ -75,6 +76,12 @@ _OPTIONS = (
         aliases=("METAFLOW_CONDA_DEPENDENCY_RESOLVER",),
         choices=("rattler", "conda", "mamba", "micromamba"),
     ),
+    Option(
+        "resolver_seconds",
+        "1800",
+        "How many seconds conda, mamba or micromamba may take for one environment; then it is ended.",
+        kind="integer",
+    ),
     # glibc 2.28 is that of RHEL 8 and Debian 10. Machines with an older one refuse to run steps, so a higher
     # default would exclude more machines, and a lower one the packages that need 2.28.
     Option(
@@ -89,6 +96,13 @@ _OPTIONS = (
         "",
         "The version of CUDA that environments are solved for, such as 12.4. Empty: none.",
         aliases=("CONDA_OVERRIDE_CUDA",),
+    ),
+    Option(
+        "archspec",
+        "",
+        "The microarchitecture that environments are solved for, such as x86_64_v3: the lowest of all "
+        "machines that run steps. Empty: none, so that only packages are taken that run on all of them.",
+        aliases=("CONDA_OVERRIDE_ARCHSPEC",),
     ),
     # Higher would exclude older Macs, lower the packages that need macOS 13.
     Option(
@@ -177,6 +191,8 @@ class Settings:
         channels: conda channels in order of priority, never empty.
         package_suffixes: endings of additional files in the code package.
         resolver: ``rattler``, ``conda``, ``mamba`` or ``micromamba``.
+        resolver_seconds: how long an executable may take for one solve.
+        archspec: microarchitecture that environments are solved for; the empty string if none is assumed.
         glibc: version of glibc that Linux environments are solved for.
         cuda: version of CUDA that environments are solved for; the empty string if none is assumed.
         osx: version of macOS that environments are solved for.
@@ -197,6 +213,8 @@ class Settings:
     osx: str
     remote_platform: str
     datatools_root: str | None = None
+    resolver_seconds: int = 1800
+    archspec: str = ""
     channel_conn_id: str = ""
     aws_conn_id: str = ""
     texts: Mapping[str, FoundText] = field(default_factory=dict)
@@ -274,6 +292,8 @@ def load_settings(
             part.strip() for part in lookup.find("package_suffixes").text.split(",") if part.strip()
         ),
         resolver=resolver,
+        resolver_seconds=lookup.find_seconds("resolver_seconds"),
+        archspec=_archspec(lookup),
         glibc=lookup.find_version("glibc"),
         cuda=lookup.find_version("cuda"),
         osx=lookup.find_version("osx"),
@@ -371,6 +391,12 @@ class _Lookup:
             raise SettingError(f"{source} is {text!r}; it takes a version, such as 2.28.")
         return text
 
+    def find_seconds(self, name: str) -> int:
+        text, source = self.find(name)
+        if not re.fullmatch("[0-9]{1,9}", text) or not int(text):
+            raise SettingError(f"{source} is {text!r}; it takes a number of seconds, such as 600.")
+        return int(text)
+
     def _first(self, option: Option, aliases: tuple[str, ...]) -> FoundText:
         given = self.overrides.get(option.name)
         if given is not None:
@@ -388,6 +414,13 @@ class _Lookup:
         if fallback:
             return FoundText(fallback, f"The Airflow option [conda_flow] {option.name}")
         return FoundText(option.default, f"The default of {option.name}")
+
+
+def _archspec(lookup: _Lookup) -> str:
+    text, source = lookup.find("archspec")
+    if text and not _MICROARCHITECTURE.fullmatch(text):
+        raise SettingError(f"{source} is {text!r}; it takes a microarchitecture, such as x86_64_v3.")
+    return text
 
 
 def _datastore_root(datastore: str, lookup: _Lookup) -> str:

@@ -6,6 +6,7 @@ import json
 
 import pytest
 
+from airflow_conda_flow.environments.virtual_packages import declared_virtual_packages
 from airflow_conda_flow.errors import SettingError
 from airflow_conda_flow.settings.loading import load_settings, metaflow_setting, options, unknown_variables
 
@@ -154,3 +155,23 @@ def test_a_variable_that_is_no_setting(name, near):
     assert list(found) == [name]
     if near is not None:
         assert found[name] == near
+
+
+@pytest.mark.parametrize("value", ["0", "-1", "2.5", "ten", "1" * 20])
+def test_a_time_that_is_no_number_of_seconds(value):
+    """It is named with its place, and an example of a number that it takes."""
+    with pytest.raises(
+        SettingError, match=r"CONDA_FLOW_RESOLVER_SECONDS is .* number of seconds, such as 600"
+    ):
+        load_settings(environ={"CONDA_FLOW_RESOLVER_SECONDS": value})
+
+
+def test_a_microarchitecture_is_declared_where_it_can_be():
+    """Only of platforms of its kind, and never if it is not set: the ids of specs would change."""
+    plain = load_settings(environ={})
+    newer = load_settings(environ={"CONDA_OVERRIDE_ARCHSPEC": "x86_64_v3"})
+    assert "__archspec" not in declared_virtual_packages("linux-64", plain)
+    assert declared_virtual_packages("linux-64", newer)["__archspec"] == "1=x86_64_v3"
+    assert "__archspec" not in declared_virtual_packages("osx-arm64", newer)
+    with pytest.raises(SettingError, match="it takes a microarchitecture, such as x86_64_v3"):
+        load_settings(environ={"CONDA_FLOW_ARCHSPEC": "x86-64 v3"})

@@ -1,25 +1,43 @@
-"""Solves with a ``conda``, ``mamba`` or ``micromamba`` executable, by a dry run that prints JSON."""
+"""Solves with a ``conda``, ``mamba`` or ``micromamba`` executable, by a dry run that prints JSON.
+
+The executable only chooses. The records of what it chose come from the channel through py-rattler, which also
+checks that they satisfy the spec: one spec id means one set of packages, whoever solves.
+"""
 
 from __future__ import annotations
 
-import json
-import os
 import shutil
+import subprocess
 import tempfile
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from types import MappingProxyType
-from typing import Any
+from typing import TYPE_CHECKING
 
 from airflow_conda_flow.environments.channels import channel_url, split_library
+from airflow_conda_flow.environments.credentials import Credentials
 from airflow_conda_flow.environments.lock import Lock, LockedPackage
+from airflow_conda_flow.environments.solve.executable_answer import (
+    ChosenPackage,
+    OddAnswer,
+    chosen_packages,
+    read_answer,
+    reason_of,
+    shortened,
+)
+from airflow_conda_flow.environments.solve.executable_home import bearer_channels, make_home
 from airflow_conda_flow.environments.solve.patience import GivenUp, run_program
 from airflow_conda_flow.environments.spec import EnvironmentSpec, constraint
 from airflow_conda_flow.errors import ChannelError, ResolverNotFound, SolveError
+
+if TYPE_CHECKING:
+    from airflow_conda_flow.environments.solve.rattler import RattlerSolver
 
 # Values of ``exception_name`` in conda's JSON that mean an unreadable channel.
 _CHANNEL_FAILURES = frozenset(
     ["ChannelDenied", "CondaHTTPError", "CondaSSLError", "ProxyError", "UnavailableInvalidChannel"]
 )
+_LONGEST_SHEBANG = 256  # bytes of a first line; Linux reads as many
 
 
 class ExecutableSolver:
@@ -27,12 +45,15 @@ class ExecutableSolver:
 
     Args:
         name: the executable's name.
+        cache_dir: directory for repodata.
+        credentials: of private channels.
+        seconds: how long one solve may take.
 
     Raises:
         ResolverNotFound: no such executable is on PATH.
     """
 
-    def __init__(self, name: str) -> None:
+    def __init__(self, name: str, cache_dir: Path, credentials: Credentials, seconds: float) -> None:
         found = shutil.which(name)
         if found is None:
             raise ResolverNotFound(
@@ -42,6 +63,9 @@ class ExecutableSolver:
             )
         self._name = name
         self._program = found
+        self._cache_dir = cache_dir
+        self._credentials = credentials
+        self._seconds = seconds
 
     def solve(
         self,
@@ -50,89 +74,119 @@ class ExecutableSolver:
     ) -> dict[str, Lock]:
         """Locks of all specs, by label; no executable can be told which packages to prefer."""
         del preferred
-        return {label: self._solve(label, spec) for label, spec in specs.items()}
+        from airflow_conda_flow.environments.solve.rattler import RattlerSolver  # noqa: PLC0415 - heavy
 
-    def _solve(self, label: str, spec: EnvironmentSpec) -> Lock:
-        stated = {"python": spec.python}
+        rattler = RattlerSolver(self._cache_dir, self._credentials)
+        chosen = {}
+        for label, spec in specs.items():
+            try:
+                chosen[label] = self._choose(label, spec)
+            except _Failed as error:
+                rattler.solve({label: spec})  # whatever rattler cannot solve either has one message for both
+                hint = self._hint_at_pip(rattler, label, spec)
+                raise error.kind(f"{error}{hint}") from error
+        return rattler.lock_chosen(specs, chosen, self._name)
+
+    def _choose(self, label: str, spec: EnvironmentSpec) -> tuple[ChosenPackage, ...]:
+        done = self._run(label, spec)
+        answer = read_answer(done.stdout)
+        failed = f"{self._name} cannot solve the environment of {label}"
+        if answer is None:
+            printed = shortened(done.stderr.strip() or done.stdout.strip()) or "it printed nothing"
+            raise _Failed(f"{failed}: it ended with code {done.returncode} and without an answer: {printed}")
+        # conda with its solver of rattler sometimes aborts when its answer is complete.
+        complete = answer.get("success") is True and done.returncode < 0
+        if done.returncode and not complete:
+            reason = reason_of(answer) or f"exit code {done.returncode}"
+            if answer.get("exception_name") in _CHANNEL_FAILURES:
+                raise _Failed(
+                    f"{failed}, because a channel cannot be read: {reason}. Channels are set by "
+                    "CONDA_CHANNELS, or the setting channels.",
+                    ChannelError,
+                )
+            raise _Failed(f"{failed}: {reason}")
+        try:
+            packages = chosen_packages(answer)
+        except OddAnswer as error:
+            raise SolveError(
+                f"{failed}: {self._program} gave an answer that cannot be used, because {error}. "
+                "Replace that program by another version, or set resolver to rattler."
+            ) from error
+        if not packages:
+            raise _Failed(
+                f"{self._name} found no packages for the environment of {label}: "
+                f"{reason_of(answer) or 'its answer lists none'}"
+            )
+        return packages
+
+    def _run(self, label: str, spec: EnvironmentSpec) -> subprocess.CompletedProcess[str]:
         texts = [_text("python", spec.python)]
+        own_channels = []
         for name, version in spec.libraries.items():
             channel, package = split_library(name)
-            stated[package] = version
+            if channel is not None:
+                own_channels.append(channel_url(channel))
             prefix = "" if channel is None else f"{channel_url(channel)}::"
             texts.append(_text(f"{prefix}{package}", version))
-        answer = self._ask(label, spec, texts)
-        records = answer.get("actions", {}).get("FETCH", [])
-        packages = tuple(self._package(each, stated) for each in records)
-        if not packages:
-            raise SolveError(
-                f"{self._name} found no packages for the environment of {label}: "
-                f"{answer.get('message') or answer.get('error') or 'its answer lists none'}."
+        channels = [channel_url(each) for each in spec.channels]
+        all_channels = list(dict.fromkeys([*channels, *own_channels]))
+        unusable = bearer_channels(all_channels, self._credentials) if self._name == "conda" else []
+        if unusable:
+            raise ChannelError(
+                f"conda cannot solve the environment of {label}: the channel {' and '.join(unusable)} takes "
+                "a bearer token, which conda cannot send. Set resolver to rattler, mamba or micromamba."
             )
-        return Lock(spec.id, spec.platform, packages)
-
-    def _ask(self, label: str, spec: EnvironmentSpec, texts: list[str]) -> dict[str, Any]:
-        with tempfile.TemporaryDirectory(prefix="airflow-conda-flow-") as empty:
-            # An empty package cache: FETCH in the answer does not list packages that are cached already.
-            environ = {
-                **os.environ,
-                "CONDA_PKGS_DIRS": f"{empty}/pkgs",
-                "CONDA_SUBDIR": spec.platform,
-                **_overrides(spec),
-            }
-            channels = [word for each in spec.channels for word in ("-c", channel_url(each))]
-            words = ["create", "--dry-run", "--json", "--yes", "--override-channels"]
-            words += ["--prefix", f"{empty}/prefix", *channels, *texts]
+        words = ["create", "--dry-run", "--json", "--yes", "--override-channels"]
+        # The configuration of conda's installation is read too; mamba's own program has no such option.
+        words += ["--no-default-packages"] if self._name == "conda" else []
+        words += [word for each in channels for word in ("-c", each)]
+        with tempfile.TemporaryDirectory(prefix="airflow-conda-flow-", ignore_cleanup_errors=True) as folder:
+            environ = make_home(
+                Path(folder), spec, all_channels, self._credentials, self._cache_dir / self._name
+            )
+            command = [self._program, *words, "--prefix", f"{folder}/prefix", *texts]
             what = f"{self._name}, which solves the environment of {label}"
             try:
-                done = run_program([self._program, *words], what, environ)
+                return run_program(command, what, environ, seconds=self._seconds, folder=folder)
             except GivenUp as error:
                 raise SolveError(
                     f"{self._name} ({self._program}) cannot solve the environment of {label}: {error}; "
-                    "it was ended. Run it by hand to see why, or set resolver to rattler."
+                    "it was ended. Run it by hand to see why, set CONDA_FLOW_RESOLVER_SECONDS to more, "
+                    "or set resolver to rattler."
                 ) from error
             except OSError as error:
                 raise SolveError(
-                    f"{self._name} ({self._program}) cannot be started: {error.strerror}. "
+                    f"{self._name} ({self._program}) cannot be started: {self._start_fault(error)}. "
                     "Mend it, or set resolver to rattler."
                 ) from error
-        try:
-            answer: dict[str, Any] = json.loads(done.stdout)
-        except ValueError:
-            answer = {"error": done.stderr.strip() or done.stdout.strip()}
-        if done.returncode:
-            reason = answer.get("message") or answer.get("error") or f"exit code {done.returncode}"
-            if answer.get("exception_name") in _CHANNEL_FAILURES:
-                raise ChannelError(
-                    f"{self._name} cannot solve the environment of {label}, because a channel cannot be "
-                    f"read: {reason}. Channels are set by CONDA_CHANNELS, or the setting channels."
-                )
-            problems = answer.get("solver_problems") or []
-            raise SolveError(
-                f"{self._name} cannot solve the environment of {label}: "
-                + "\n  ".join([str(reason), *map(str, problems)])
-            )
-        return answer
 
-    def _package(self, record: Mapping[str, Any], stated: Mapping[str, str]) -> LockedPackage:
-        for needed in ("sha256", "url"):
-            if not record.get(needed):
-                raise SolveError(f"{self._name} gives no {needed} for {record.get('fn') or record}.")
-        url: str = record["url"]
-        return LockedPackage(
-            name=record["name"],
-            version=record["version"],
-            build=record.get("build_string") or record["build"],
-            build_number=record["build_number"],
-            subdir=record["subdir"],
-            url=url,
-            sha256=record["sha256"],
-            size=record["size"],
-            channel=url.rsplit("/", 2)[0],
-            depends=tuple(record.get("depends", ())),
-            noarch=record.get("noarch") or None,
-            python_site_packages_path=record.get("python_site_packages_path"),
-            stated=record["name"] in stated,
-        )
+    def _start_fault(self, error: OSError) -> str:
+        """Reason why the program cannot be started; Linux reports a missing interpreter as a missing file."""
+        if isinstance(error, FileNotFoundError):
+            try:
+                with Path(self._program).open("rb") as file:
+                    line = file.readline(_LONGEST_SHEBANG).decode(errors="replace").strip()
+            except OSError:
+                line = ""
+            if line.startswith("#!"):
+                return f"its first line names a program that does not exist: {line}"
+        return error.strerror or str(error)
+
+    def _hint_at_pip(self, rattler: RattlerSolver, label: str, spec: EnvironmentSpec) -> str:
+        if rattler.lacks({label: spec}, "pip"):
+            return (
+                f". py-rattler can solve it: {self._name} may add pip to every Python, and no channel here "
+                "has pip. Add it (airflow-conda-flow channel build --pip), or set resolver to rattler."
+            )
+        return ". py-rattler can solve it: set resolver to rattler."
+
+
+class _Failed(Exception):
+    """The executable failed; py-rattler may know why."""
+
+    def __init__(self, message: str, kind: type[SolveError | ChannelError] = SolveError) -> None:
+        super().__init__(message.rstrip("."))
+        self.kind = kind
 
 
 def _text(name: str, version: str) -> str:
@@ -143,14 +197,3 @@ def _text(name: str, version: str) -> str:
     """
     limit = constraint(version)
     return f"{name}{limit}" if limit.startswith("==") else f"{name} {limit}".rstrip()
-
-
-def _overrides(spec: EnvironmentSpec) -> dict[str, str]:
-    """Environment variables by which conda takes declared virtual packages instead of detected ones.
-
-    https://docs.conda.io/projects/conda/en/stable/user-guide/tasks/manage-virtual.html
-    """
-    names = {"__glibc": "GLIBC", "__cuda": "CUDA", "__osx": "OSX", "__linux": "LINUX"}
-    given = {f"CONDA_OVERRIDE_{names[n]}": v for n, v in spec.virtual_packages.items() if n in names}
-    # An empty value means no CUDA: without it conda would detect this machine's driver.
-    return {"CONDA_OVERRIDE_CUDA": "", **given}

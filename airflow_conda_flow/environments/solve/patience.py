@@ -10,12 +10,14 @@ import contextlib
 import os
 import signal
 import subprocess
+import sys
 import time
-from collections.abc import Coroutine, Mapping, Sequence
+from collections.abc import Callable, Coroutine, Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
 from airflow_conda_flow.datastore.notice import warn
+from airflow_conda_flow.environments.solve import ending
 
 SAY_AFTER = 10.0
 QUIET = 90.0
@@ -67,44 +69,98 @@ async def patiently(work: Coroutine[Any, Any, _Made], what: str, folder: Path) -
 
 
 def run_program(
-    command: Sequence[str], what: str, environ: Mapping[str, str], cwd: str | None = None
+    command: Sequence[str],
+    what: str,
+    environ: Mapping[str, str],
+    cwd: str | None = None,
+    *,
+    seconds: float | None = None,
+    folder: str = "",
 ) -> subprocess.CompletedProcess[str]:
-    """Run a program to its end, with its output as text.
+    """Run a program to its end, with its output as text; bytes that are no UTF-8 are replaced.
 
-    It is ended with all that it has started if it takes too long, or if this process is interrupted.
+    It is ended with all that it has started if it takes too long, if this process is interrupted, and when
+    this process ends for whatever reason. It has no terminal that it could ask.
+
+    Args:
+        command: program and arguments.
+        what: what is waited for, for people.
+        environ: environment variables of the program.
+        cwd: its working directory; this process's own if None.
+        seconds: how long it may take; ``LONGEST`` if None.
+        folder: directory to delete if this process is killed meanwhile; empty for none.
 
     Raises:
-        GivenUp: it is not done after ``LONGEST`` seconds.
+        GivenUp: it is not done after so many seconds.
         OSError: it cannot be started.
     """
     pipe = subprocess.PIPE
+    longest = LONGEST if seconds is None else seconds
     with subprocess.Popen(
         command,
         stdin=subprocess.DEVNULL,
         stdout=pipe,
         stderr=pipe,
-        text=True,
+        encoding="utf-8",
+        errors="replace",
         env=environ,
         cwd=cwd,
         start_new_session=True,
     ) as process:
         started, pause = time.monotonic(), SAY_AFTER
         try:
+            tie = _tied_to_this_process(process.pid, folder)
+        except BaseException:
+            _end(process.pid)
+            raise
+        try:
             while True:
-                left = started + LONGEST - time.monotonic()
+                left = started + longest - time.monotonic()
                 try:
                     out, err = process.communicate(timeout=max(0.0, min(pause, left)))
                 except subprocess.TimeoutExpired:
-                    if time.monotonic() - started >= LONGEST:
-                        raise GivenUp(f"not done after {LONGEST:.0f} s") from None
+                    if time.monotonic() - started >= longest:
+                        raise GivenUp(f"not done after {longest:.0f} s") from None
                     warn(f"Waiting for {what}.")
                     pause = _SAY_AGAIN
                 else:
                     return subprocess.CompletedProcess(command, process.returncode, out, err)
         except BaseException:
-            with contextlib.suppress(ProcessLookupError):
-                os.killpg(process.pid, signal.SIGKILL)
+            _end(process.pid)
             raise
+        finally:
+            tie()
+
+
+def _end(group: int) -> None:
+    with contextlib.suppress(ProcessLookupError):
+        os.killpg(group, signal.SIGKILL)
+
+
+def _tied_to_this_process(group: int, folder: str) -> Callable[[], None]:
+    """Let a process group end when this process does, even by SIGKILL; returns what unties them."""
+    reading, writing = os.pipe()
+    try:
+        watcher = subprocess.Popen(
+            [sys.executable, "-I", "-S", ending.__file__, str(reading), str(group), folder],
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            pass_fds=(reading,),
+            start_new_session=True,
+        )
+    except BaseException:
+        os.close(writing)
+        raise
+    finally:
+        os.close(reading)
+
+    def untie() -> None:
+        watcher.kill()
+        watcher.wait()
+        os.close(writing)
+
+    return untie
 
 
 def _moved_bytes(folder: Path) -> int:

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import difflib
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any, NoReturn
@@ -25,6 +26,8 @@ from airflow_conda_flow.environments.channels import channel_url, split_library
 from airflow_conda_flow.environments.credentials import Credentials
 from airflow_conda_flow.environments.lock import Lock, LockedPackage
 from airflow_conda_flow.environments.rattler_record import rattler_record
+from airflow_conda_flow.environments.solve.conflict import conflict_statements
+from airflow_conda_flow.environments.solve.executable_answer import ChosenPackage, shortened
 from airflow_conda_flow.environments.solve.patience import GivenUp, patiently
 from airflow_conda_flow.environments.solve.rattler_gateway import (
     forget_indexes,
@@ -35,14 +38,19 @@ from airflow_conda_flow.environments.solve.rattler_gateway import (
     open_gateway,
 )
 from airflow_conda_flow.environments.spec import EnvironmentSpec, constraint, is_exact
+from airflow_conda_flow.environments.virtual_packages import split_virtual_version
 from airflow_conda_flow.errors import ChannelError, SolveError
 
 _UNREADABLE = (GatewayError, FetchRepoDataError, OSError)  # a channel cannot be read
+_BAD_WORDS = (InvalidPackageNameError, InvalidVersionError, InvalidVersionSpecError, InvalidMatchSpecError)
 _CHANNEL_ADVICE = (
     "Is the address right, may you read it, and can this machine reach it? "
     "Channels are set by CONDA_CHANNELS, or the setting channels."
 )
 _MOST_VERSIONS = 6  # in a message: enough to see the neighbours of a wrong version, and still one line
+
+
+_MakeSolve = Callable[[rattler.Gateway, str], "_Solve"]
 
 
 class RattlerSolver:
@@ -67,11 +75,57 @@ class RattlerSolver:
         preferred: Mapping[str, Sequence[LockedPackage]] = MappingProxyType({}),
     ) -> dict[str, Lock]:
         """Locks of all specs, by label."""
+        return self._run(
+            specs,
+            lambda gateway, each: _Solve(
+                gateway, self._cache_dir, each, specs[each], preferred.get(each, ())
+            ),
+        )
+
+    def lock_chosen(
+        self,
+        specs: Mapping[str, EnvironmentSpec],
+        chosen: Mapping[str, Sequence[ChosenPackage]],
+        program: str,
+    ) -> dict[str, Lock]:
+        """Locks of packages that an executable has chosen, by label; their records are the channels'.
+
+        A package that neither the spec nor another package asks for is left out.
+
+        Args:
+            specs: by label.
+            chosen: the packages by label.
+            program: name of the executable, for messages.
+
+        Raises:
+            SolveError: the packages do not satisfy a spec with the virtual packages that it declares.
+            ChannelError: a channel cannot be read.
+        """
+        return self._run(
+            specs,
+            lambda gateway, each: _ChosenSolve(
+                gateway, self._cache_dir, each, specs[each], chosen[each], program
+            ),
+        )
+
+    def lacks(self, specs: Mapping[str, EnvironmentSpec], name: str) -> bool:
+        """Whether no channel of the specs has a package of that name; False if that cannot be found out."""
+        gateway = self._gateway(specs, sharded=False)
+        solves = [_Solve(gateway, self._cache_dir, label, spec) for label, spec in specs.items()]
+
+        async def known() -> list[list[str]]:
+            return await asyncio.gather(*(each.known_versions(name) for each in solves))
+
+        return not any(
+            asyncio.run(patiently(known(), f"the channels of {', '.join(specs)}", self._cache_dir))
+        )
+
+    def _run(self, specs: Mapping[str, EnvironmentSpec], make: _MakeSolve) -> dict[str, Lock]:
         urls = {channel_url(each) for spec in specs.values() for each in spec.channels}
         channels = " or ".join(sorted(urls))
         what = f"the channel {channels}, to solve the environment of {', '.join(specs)}"
         try:
-            return asyncio.run(patiently(self._solve_all(specs, preferred), what, self._cache_dir))
+            return asyncio.run(patiently(self._solve_all(specs, make), what, self._cache_dir))
         except GivenUp as error:
             raise ChannelError(
                 f"The environment of {', '.join(specs)} cannot be solved, because the channel {channels} "
@@ -80,19 +134,17 @@ class RattlerSolver:
         finally:
             give_back_memory()
 
-    async def _solve_all(
-        self, specs: Mapping[str, EnvironmentSpec], preferred: Mapping[str, Sequence[LockedPackage]]
-    ) -> dict[str, Lock]:
-        locks = await self._solve_with_shards(specs, preferred)
+    async def _solve_all(self, specs: Mapping[str, EnvironmentSpec], make: _MakeSolve) -> dict[str, Lock]:
+        locks = await self._solve_with_shards(specs, make)
         left = {label: spec for label, spec in specs.items() if label not in locks}
         if left:
             gateway = self._gateway(left, sharded=False)
-            solves = [_Solve(gateway, label, spec, preferred.get(label, ())) for label, spec in left.items()]
+            solves = [make(gateway, label) for label in left]
             locks.update(zip(left, await asyncio.gather(*(each.lock() for each in solves)), strict=True))
         return {label: locks[label] for label in specs}
 
     async def _solve_with_shards(
-        self, specs: Mapping[str, EnvironmentSpec], preferred: Mapping[str, Sequence[LockedPackage]]
+        self, specs: Mapping[str, EnvironmentSpec], make: _MakeSolve
     ) -> dict[str, Lock]:
         """Locks of the specs that shards solve, by label."""
         remote = {label: spec for label, spec in specs.items() if _is_remote(spec)}
@@ -100,7 +152,7 @@ class RattlerSolver:
             return {}
         forget_indexes(self._cache_dir)
         gateway = self._gateway(remote, sharded=True)
-        solves = [_Solve(gateway, label, spec, preferred.get(label, ())) for label, spec in remote.items()]
+        solves = [make(gateway, label) for label in remote]
         found = await asyncio.gather(*(each.lock_of_shards() for each in solves))
         if any(each.is_unreadable for each in solves):
             forget_shards(self._cache_dir)
@@ -134,6 +186,7 @@ class _Solve:
     def __init__(
         self,
         gateway: rattler.Gateway,
+        cache_dir: Path,
         label: str,
         spec: EnvironmentSpec,
         preferred: Sequence[LockedPackage] = (),
@@ -141,6 +194,7 @@ class _Solve:
         self.is_unreadable = False
         self._preferred = [each for each in preferred if each.kind == "conda"]
         self._gateway = gateway
+        self._conflicts = cache_dir / "conflicts"
         self._label = label
         self._spec = spec
         self._versions = {"python": spec.python}
@@ -196,7 +250,12 @@ class _Solve:
             platforms=self._platforms,
             locked_packages=[rattler_record(each, each.url) for each in self._preferred],
             virtual_packages=_virtual_packages(self._spec.virtual_packages),
+            constraints=self._constraints(),
         )
+
+    def _constraints(self) -> list[rattler.MatchSpec]:
+        """Limits of packages that the spec does not ask for."""
+        return []
 
     def _lock(self, records: list[rattler.RepoDataRecord]) -> Lock:
         packages = tuple(self._package(record) for record in records)
@@ -211,12 +270,7 @@ class _Solve:
                 else:
                     rattler.VersionSpec(_limit(version) or "*")
                 self._match(name, version)
-            except (
-                InvalidPackageNameError,
-                InvalidVersionError,
-                InvalidVersionSpecError,
-                InvalidMatchSpecError,
-            ) as error:
+            except _BAD_WORDS as error:
                 raise SolveError(
                     f"The environment of {self._label} cannot be solved: {name!r} {version!r} is not a "
                     f"package and its version ({error}). Write such as 'numpy': '1.26.4'."
@@ -254,7 +308,7 @@ class _Solve:
     async def _explain(self, error: SolverError) -> NoReturn:
         """Raise a ``SolveError`` that names the libraries in conflict, or the versions that exist."""
         for name, version in self._versions.items():
-            known = await self._known_versions(name)
+            known = await self.known_versions(name)
             if not known:
                 raise SolveError(await self._unknown(name, version)) from error
             allowed = rattler.VersionSpec(_limit(version) or "*")
@@ -264,29 +318,45 @@ class _Solve:
                     f"{self._lacks(name, f'{name} {version}')}. There is: "
                     f"{', '.join(_nearest_versions(version, known))}."
                 ) from error
-        reason = str(error).removeprefix("Cannot solve the request because of: ").strip()
-        named = set(re.findall(r"[\w.-]+", reason))
+        statements, rest = self._conflict(error)
+        named = set(re.findall(r"[\w.-]+", statements))
         at_odds = [name for name in self._versions if name in named] or list(self._versions)
         stated = " and ".join(f"{name} {self._versions[name]}".rstrip() for name in at_odds)
         trouble = "do not go together" if len(at_odds) > 1 else "cannot be installed"
         raise SolveError(
-            f"The environment of {self._label} cannot be solved: {stated} {trouble}.\n"
-            f"{reason}\nChange one of these versions."
+            f"The environment of {self._label} cannot be solved: {stated} {trouble}: {statements}. "
+            f"Change one of these versions.{rest}"
         ) from error
+
+    def _conflict(self, error: SolverError) -> tuple[str, str]:
+        """The statements that cannot hold together, and a sentence about the file with all of them.
+
+        The sentence is empty if there is no more to say, or if the file cannot be written.
+        """
+        tree = str(error).removeprefix("Cannot solve the request because of: ").strip()
+        statements = conflict_statements(tree, self._versions, self._spec.virtual_packages)
+        said = "; ".join(statements) or shortened(tree)
+        if tree.count("\n") < len(statements) + 1:
+            return said, ""
+        path = self._conflicts / f"{self._spec.id[:16]}.txt"
+        with contextlib.suppress(OSError):
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_text(f"{tree}\n", encoding="utf-8")
+            return said, f" All that the solver found is in {path}."
+        return said, ""
 
     def _channels_of(self, name: str) -> list[rattler.Channel]:
         own = self._own_channel.get(name)
         return self._channels if own is None else [rattler.Channel(channel_url(own))]
 
-    async def _known_versions(self, name: str) -> list[str]:
-        found = await self._gateway.query(
-            self._channels_of(name),
-            self._platforms,
-            [name],
-            recursive=False,
-        )
-        versions = {str(record.version) for records in found for record in records}
+    async def known_versions(self, name: str) -> list[str]:
+        """Versions of a package in the spec's channels, lowest first."""
+        versions = {str(record.version) for record in await self._records_of(name)}
         return sorted(versions, key=rattler.Version)
+
+    async def _records_of(self, name: str) -> list[rattler.RepoDataRecord]:
+        found = await self._gateway.query(self._channels_of(name), self._platforms, [name], recursive=False)
+        return [record for records in found for record in records]
 
     async def _unknown(self, name: str, version: str) -> str:
         names = await self._gateway.names(self._channels_of(name), self._platforms)
@@ -316,6 +386,67 @@ class _Solve:
         return f"none of the channels {', '.join(urls)} has {what} for {self._spec.platform}"
 
 
+class _ChosenSolve(_Solve):
+    """The solve of a spec that only packages may satisfy that an executable has chosen."""
+
+    def __init__(
+        self,
+        gateway: rattler.Gateway,
+        cache_dir: Path,
+        label: str,
+        spec: EnvironmentSpec,
+        chosen: Sequence[ChosenPackage],
+        program: str,
+    ) -> None:
+        super().__init__(gateway, cache_dir, label, spec)
+        self._chosen = {each.name: each for each in chosen}
+        self._program = program
+
+    def _check_words(self) -> None:
+        super()._check_words()
+        for each in self._chosen.values():
+            try:
+                rattler.PackageName(each.name)
+                rattler.MatchSpec(_exactly(each))
+            except _BAD_WORDS as error:
+                raise self._refused(f"{' '.join(each)!r} is not a package with version and build") from error
+
+    def _constraints(self) -> list[rattler.MatchSpec]:
+        return [rattler.MatchSpec(_exactly(each)) for each in self._chosen.values()]
+
+    def _lock(self, records: list[rattler.RepoDataRecord]) -> Lock:
+        for record in records:
+            each = self._chosen.get(record.name.normalized)
+            if each is None:
+                raise self._refused(
+                    f"it did not choose {record.name.normalized}, which the environment needs"
+                )
+            if str(record.build) != each.build:  # the answer has a pattern
+                raise self._refused(f"it chose {' '.join(each)}, which no channel has")
+        return super()._lock(records)
+
+    async def _explain(self, error: SolverError) -> NoReturn:
+        """Raise a ``SolveError`` that names a chosen package that there is not, or those in conflict."""
+        for each in self._chosen.values():
+            exact = rattler.MatchSpec(_exactly(each))
+            if not any(exact.matches(record) for record in await self._records_of(each.name)):
+                raise self._refused(
+                    f"it chose {' '.join(each)}, and {self._lacks(each.name, 'it')}"
+                ) from error
+        statements, rest = self._conflict(error)
+        raise self._refused(f"what it chose does not go together: {statements}", rest) from error
+
+    def _refused(self, reason: str, rest: str = "") -> SolveError:
+        return SolveError(
+            f"The environment of {self._label} cannot be made of the answer of {self._program}: {reason}. "
+            f"Run it again if the channel has just changed, or set resolver to rattler.{rest}"
+        )
+
+
+def _exactly(package: ChosenPackage) -> str:
+    return f"{package.name} =={package.version} {package.build}"
+
+
 def _limit(version: str) -> str:
     """The version as rattler reads it, which takes ``==1.*`` for ``==1``.
 
@@ -341,9 +472,10 @@ def _nearest_versions(version: str, known: list[str]) -> list[str]:
 
 
 def _virtual_packages(versions: Mapping[str, str]) -> list[rattler.GenericVirtualPackage]:
+    declared = [(name, *split_virtual_version(version)) for name, version in versions.items()]
     return [
         rattler.GenericVirtualPackage(
-            rattler.PackageName(name), rattler.Version(version), rattler.BuildString("0")
+            rattler.PackageName(name), rattler.Version(version), rattler.BuildString(build)
         )
-        for name, version in versions.items()
+        for name, version, build in declared
     ]

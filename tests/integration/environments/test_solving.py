@@ -89,8 +89,8 @@ def test_versions_that_do_not_go_together(make_environments, make_spec, channel)
     with pytest.raises(SolveError) as caught:
         make_environments().resolve(spec, "start")
     message = str(caught.value)
-    assert f"step start cannot be solved: python {other} and numpy 1.26.4 do not go together." in message
-    assert "numpy 1.26.4 would require" in message
+    assert f"step start cannot be solved: python {other} and numpy 1.26.4 do not go together: " in message
+    assert re.search(rf"numpy 1\.26\.4 needs python >=\S+; python {re.escape(other)} is asked for", message)
     assert "six" not in message
 
 

@@ -80,11 +80,10 @@ def test_a_program_that_never_ends(monkeypatch, tmp_path, caplog):
     )
     program.chmod(0o755)
     monkeypatch.setenv("PATH", f"{program.parent}:{os.environ['PATH']}")
-    monkeypatch.setattr(patience, "LONGEST", 2.0)
     monkeypatch.setattr(patience, "SAY_AFTER", 0.5)
     spec = EnvironmentSpec("3.11.7", {}, ("conda-forge",), "linux-64")
     with pytest.raises(SolveError, match=r"conda .* not done after 2 s; it was ended") as caught:
-        ExecutableSolver("conda").solve({"step start": spec})
+        ExecutableSolver("conda", tmp_path / "repodata", Credentials(), 2.0).solve({"step start": spec})
     assert str(program) in str(caught.value)
     assert "Waiting for conda, which solves the environment of step start." in caplog.text
     pid = int(pid_file.read_text())
