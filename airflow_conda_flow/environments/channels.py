@@ -26,7 +26,7 @@ def channel_url(channel: str) -> str:
     """
     try:
         if "://" in channel:
-            return public_channel(channel).rstrip("/")
+            return public_channel(channel)
         if channel.startswith(("/", "./", "../", "~")):
             return Path(channel).expanduser().absolute().as_uri()
     except RuntimeError as error:  # there is no such user
@@ -53,9 +53,24 @@ def split_library(name: str) -> tuple[str | None, str]:
 
 
 def public_channel(channel: str) -> str:
-    """The channel without the credentials in its URL.
+    """The channel as a spec names it: of a URL, without credentials and without slashes at its end.
 
     >>> public_channel("https://user:word@host/channel"), public_channel("conda-forge")
     ('https://host/channel', 'conda-forge')
+    >>> public_channel("http://host/"), public_channel("http://host/t/TOKEN")
+    ('http://host', 'http://host')
     """
-    return split_credential(channel)[0] if "://" in channel else channel
+    if "://" not in channel:
+        return channel
+    url = split_credential(channel)[0]
+    return url if url.endswith("://") or url == "file:///" else url.rstrip("/")
+
+
+def public_library(name: str) -> str:
+    """The library's name with its channel as a spec names it.
+
+    >>> public_library("https://user:word@host/channel/::numpy"), public_library("numpy")
+    ('https://host/channel::numpy', 'numpy')
+    """
+    channel, separator, package = name.rpartition("::")
+    return f"{public_channel(channel)}{separator}{package}"

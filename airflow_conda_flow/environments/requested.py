@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from airflow_conda_flow.environments.channels import public_channel
+from airflow_conda_flow.environments.channels import public_channel, public_library
 from airflow_conda_flow.environments.environment_file import EnvironmentFile, read_environment_file
 from airflow_conda_flow.environments.lock import Lock
 from airflow_conda_flow.environments.spec import EnvironmentSpec, PinnedUrl, python_range
@@ -95,12 +95,14 @@ def environment_request(
     file = None if wanted["file"] is None else read_environment_file(wanted["file"], platform, lock_command)
     if file is not None and file.pinned:
         return _complete(step, wanted, file, place)
-    libraries, pypi = dict(wanted["libraries"]), dict(wanted["pypi"])
+    libraries = {public_library(name): version for name, version in wanted["libraries"].items()}
+    pypi = dict(wanted["pypi"])
     channels: tuple[str, ...] = ()
     python = wanted["python"] if wanted["python_stated"] else ""
     if file is not None:
         stated = {name.rpartition("::")[2].lower() for name in libraries}
-        libraries.update({n: v for n, v in file.libraries.items() if n.rpartition("::")[2] not in stated})
+        ours = {n: v for n, v in file.libraries.items() if n.rpartition("::")[2] not in stated}
+        libraries.update({public_library(name): version for name, version in ours.items()})
         pypi = {**file.pypi, **pypi}
         channels = tuple(public_channel(each) for each in file.channels)
         python = python or file.python
