@@ -26,6 +26,7 @@ from urllib.parse import urlsplit
 
 from airflow_conda_flow.errors import SettingError
 from airflow_conda_flow.flow.places import places
+from airflow_conda_flow.settings.foreach import FOREACH_OPTIONS
 from airflow_conda_flow.settings.option import FoundText, Option
 from airflow_conda_flow.settings.remote import REMOTE_OPTIONS
 
@@ -235,7 +236,7 @@ class Settings:
 def options() -> tuple[Option, ...]:
     """Every setting: those of this module, and those of each place where steps can run."""
     own = [place.load("options") for place in places() if place.options is not None]
-    return (*_OPTIONS, *REMOTE_OPTIONS, *(option for each in own for option in each))
+    return (*_OPTIONS, *FOREACH_OPTIONS, *REMOTE_OPTIONS, *(option for each in own for option in each))
 
 
 def unknown_variables(environ: Mapping[str, str]) -> dict[str, str]:

@@ -386,16 +386,15 @@ class _Tasks:
         return task
 
     def _splits_of(self, foreaches: list[str]) -> Any:
-        """XCom with the index paths to map over: those of the innermost foreach, in one list."""
+        """XCom with the splits to map over: those of the innermost foreach, in one list."""
         innermost = foreaches[-1]
         if innermost not in self._splits:
             output = self._tasks[innermost].output
-            # The foreach step is mapped itself and returns a list per task; Airflow maps over one list only.
+            # The foreach step is mapped itself, and returns its splits per task; Airflow maps over one list.
             if len(foreaches) > 1:
                 output = FanOutOperator(
                     task_id=self._free_name(f"{innermost}_splits"),
                     splits=output,
-                    what=f"The foreach of step {innermost!r}, over all tasks of that step,",
                     dag=self._dag,
                     **self._trigger_rule([innermost]),
                     **self._spare_tries,

@@ -8,7 +8,7 @@ from airflow.providers.amazon.aws.operators.batch import BatchOperator
 
 from airflow_conda_flow.airflow.operators.batch_connection import connect
 from airflow_conda_flow.airflow.operators.remote import RemoteStepTask
-from airflow_conda_flow.airflow.operators.step import Try
+from airflow_conda_flow.airflow.operators.step import Opened, Try
 from airflow_conda_flow.airflow.sdk import AirflowException
 from airflow_conda_flow.compute.batch.errors import translated
 from airflow_conda_flow.compute.batch.job import attempt_of_job, job_family
@@ -20,8 +20,10 @@ from airflow_conda_flow.compute.stored_lines import stored_lines
 if TYPE_CHECKING:
     from airflow.sdk import Context
 
+    from airflow_conda_flow.settings.loading import Settings
 
-class BatchStepOperator(RemoteStepTask, BatchOperator):  # type: ignore[misc]  # execute returns more
+
+class BatchStepOperator(RemoteStepTask, BatchOperator):
     """Operator that runs one step of a flow as a job of AWS Batch."""
 
     # BatchOperator's own renderers name fields that are no templates here.
@@ -40,18 +42,30 @@ class BatchStepOperator(RemoteStepTask, BatchOperator):  # type: ignore[misc]  #
             botocore_config=CLIENT_CONFIG,
             **{**kwargs, "do_xcom_push": True},
         )
+        self._shared: tuple[str | None, tuple[BatchRegion, StepPlan]] | None = None
 
-    def connect(self, tried: Try) -> None:
-        """Apply the current settings to the operator's connection to AWS."""
-        self.aws_conn_id = tried.settings.aws_conn_id or None
-        self.region_name = step_region(self.decorators, tried.settings)
+    def connect(self, settings: Settings) -> None:
+        """Apply the settings in force to the operator's connection to AWS."""
+        self.aws_conn_id = settings.aws_conn_id or None
+        self.region_name = step_region(self.decorators, settings)
+
+    def share(self, opened: Opened) -> None:
+        """Connect to AWS once: one look at Batch is for the jobs of all splits."""
+        self.connect(opened.settings)
+        _ = self.hook.client
+        self._shared = opened.run.runner, self._region_and_plan(opened, opened.run.runner)
 
     def region_and_plan(self, tried: Try) -> tuple[BatchRegion, StepPlan]:
         """Region of the step's queue, and the plan of its jobs."""
-        region = connect(self.aws_conn_id, self.region_name)
-        storage = tried.datastore.storage
         runner = tried.run.runner
-        return region, plan_step(self.step, self.decorators, tried.settings, storage, region.service, runner)
+        if self._shared is not None and self._shared[0] == runner:
+            return self._shared[1]
+        return self._region_and_plan(tried, runner)
+
+    def _region_and_plan(self, opened: Opened | Try, runner: str | None) -> tuple[BatchRegion, StepPlan]:
+        region = connect(self.aws_conn_id, self.region_name)
+        storage, settings = opened.datastore.storage, opened.settings
+        return region, plan_step(self.step, self.decorators, settings, storage, region.service, runner)
 
     def task_left(self, context: Context, tried: Try) -> tuple[JobTask, int] | None:
         """Job of an earlier try that has not ended, or one of this very attempt; None without one."""

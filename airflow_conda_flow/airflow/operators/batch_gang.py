@@ -22,17 +22,13 @@ if TYPE_CHECKING:
 class BatchGangOperator(GangTask, BatchStepOperator):
     """Operator that runs the nodes of a step as jobs of AWS Batch, and waits for them in the worker."""
 
-    def execute(self, context: Context) -> None:
-        """Run the next attempt of every node."""
-        self.run_nodes(context)
-
     def compute(
         self, context: Context, requests: Sequence[TaskRequest], tried: Try, run: RunContext
     ) -> Compute:
         """Compute that submits the jobs; first terminates those of an earlier try whose worker was lost."""
         # A gang starts and fails as a whole, so unlike a single job the old ones are not waited for.
         del context
-        self.connect(tried)
+        self.connect(tried.settings)
         region, plan = self.region_and_plan(tried)
         root = tried.settings.datastore_root
         self._end_earlier(region.service, plan.queue, [job_family(each, root) for each in requests])

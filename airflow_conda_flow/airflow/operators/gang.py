@@ -7,12 +7,11 @@ ever. One task needs one slot, and also runs under ``airflow dags test``.
 from __future__ import annotations
 
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING
 
-from airflow_conda_flow.airflow.failures import as_airflow_error
 from airflow_conda_flow.airflow.operators.secret_keepers import airflow_keepers
 from airflow_conda_flow.airflow.operators.step import SHUT_DOWN, StepOperator, StepTask, Try
 from airflow_conda_flow.airflow.sdk import AirflowException
@@ -23,7 +22,6 @@ from airflow_conda_flow.compute.local.process import LocalProcess
 from airflow_conda_flow.compute.remote_attempt import conclude
 from airflow_conda_flow.datastore.datastore import Datastore
 from airflow_conda_flow.datastore.manifests import list_tasks, read_attempt
-from airflow_conda_flow.errors import CondaFlowError
 from airflow_conda_flow.records.names import TaskName
 from airflow_conda_flow.records.task_record import TaskRecord
 from airflow_conda_flow.runner.main_node import forget_address
@@ -43,7 +41,7 @@ else:
 class GangTask(_Mixed):
     """Mixin for the operator of a single step that makes it run all nodes of a ``num_parallel``.
 
-    ``indices`` is the index path of the whole gang, without the number of a node.
+    ``indices`` is the index path of the whole gang, without the number of a node; in a block, those of gangs.
     """
 
     def compute(
@@ -61,24 +59,17 @@ class GangTask(_Mixed):
 
     def index_path(self) -> tuple[int, ...]:
         """Index path of node 0, the main node."""
-        return (*self.indices, 0)
+        return (*super().index_path(), 0)
 
-    def run_nodes(self, context: Context) -> None:
+    def run_one(self, context: Context) -> None:
         """Run the next attempt of all nodes at the same time; if one fails, the others are ended.
 
         Raises:
             AirflowException: a node failed.
         """
-        # Not created in __init__: Airflow copies operators, and an Event has a lock, which cannot be copied.
-        self._cancel = threading.Event()
-        try:
-            tried = self.begin(context)
-            requests = self._requests(context, tried)
-            results = self._done_already(tried, requests) or self._results(context, tried, requests)
-            if self._cancel.is_set() and self.is_still_wanted(context):
-                results = [self._shut_down(tried, *each) for each in zip(requests, results, strict=True)]
-        except CondaFlowError as error:
-            raise as_airflow_error(error) from None
+        cancel = self.begin_cancellable()
+        tried = self.begin(context)
+        results = self.ends(context, tried, cancel, partial(self.is_still_wanted, context))
         self.name_split(context, results[0].result.record.split_name)
         failed = [each for each in results if not each.ok]
         if failed:
@@ -86,12 +77,25 @@ class GangTask(_Mixed):
             self._fail(min(failed, key=lambda each: each.result.cancelled))
         self.tell_manifests(context, [each.result.record for each in results])
 
+    def ends(
+        self, context: Context, tried: Try, cancel: threading.Event, is_shut_down: Callable[[], bool]
+    ) -> list[StepEnd]:
+        """How the nodes of the attempt ended; those of an earlier attempt if it has finished all of them."""
+        requests = self._requests(context, tried)
+        done = self._done_already(tried, requests)
+        if done:
+            return done
+        results = self._results(context, tried, requests, cancel)
+        if cancel.is_set() and is_shut_down():
+            return [self._shut_down(tried, *each) for each in zip(requests, results, strict=True)]
+        return results
+
     def _shut_down(self, tried: Try, request: TaskRequest, end: StepEnd) -> StepEnd:
         """End of a node whose worker was shut down: lost, unless it had ended by itself."""
         if not end.result.cancelled:
             return end
         result = conclude(tried.datastore.storage, request, SHUT_DOWN)
-        return StepEnd.of(request, tried.run, tried.datastore, result, self.log.error, tried.ends_here)
+        return self.end_of(tried, request, result)
 
     def _earlier(self, datastore: Datastore, request: TaskRequest, first: int) -> list[TaskRecord]:
         """Records of earlier attempts: of node 0, or of a node that was lost and so ended the others."""
@@ -139,11 +143,12 @@ class GangTask(_Mixed):
             return []
         return [StepEnd(TaskResult(ok=True, record=each), may_retry=False) for each in records if each]
 
-    def _results(self, context: Context, tried: Try, requests: Sequence[TaskRequest]) -> list[StepEnd]:
+    def _results(
+        self, context: Context, tried: Try, requests: Sequence[TaskRequest], cancel: threading.Event
+    ) -> list[StepEnd]:
         run = RunContext(tried.run, tried.datastore, tried.environments, tried.settings, code_dir=None)
         compute = self.compute(context, requests, tried, run)
         forget_address(tried.datastore.storage, tried.request)
-        cancel = self._cancel or threading.Event()
         return run_together([partial(self._run_node, compute, tried, each) for each in requests], cancel)
 
     def _run_node(self, compute: Compute, tried: Try, request: TaskRequest, stop: threading.Event) -> StepEnd:
@@ -171,10 +176,6 @@ class GangTask(_Mixed):
 
 class GangOperator(GangTask, StepOperator):
     """Operator that runs the nodes of a step as processes on one worker."""
-
-    def execute(self, context: Context) -> None:
-        """Run the next attempt of every node."""
-        self.run_nodes(context)
 
     def compute(
         self, context: Context, requests: Sequence[TaskRequest], tried: Try, run: RunContext

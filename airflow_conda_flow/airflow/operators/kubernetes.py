@@ -10,7 +10,7 @@ from airflow.providers.cncf.kubernetes.operators.pod import KubernetesPodOperato
 from kubernetes.client import ApiClient
 
 from airflow_conda_flow.airflow.operators.remote import RemoteStepTask
-from airflow_conda_flow.airflow.operators.step import Try
+from airflow_conda_flow.airflow.operators.step import Opened, Try
 from airflow_conda_flow.compute.kubernetes.board import PodBoard
 from airflow_conda_flow.compute.kubernetes.cluster import Cluster
 from airflow_conda_flow.compute.kubernetes.pods import Pod
@@ -22,6 +22,8 @@ from airflow_conda_flow.runner.task_request import TaskRequest
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
+
+    from airflow_conda_flow.settings.loading import Settings
 
 
 class KubernetesStepOperator(RemoteStepTask, KubernetesPodOperator):
@@ -35,12 +37,16 @@ class KubernetesStepOperator(RemoteStepTask, KubernetesPodOperator):
     def __init__(self, **kwargs: Any) -> None:
         super().__init__(random_name_suffix=False, base_container_name=CONTAINER, deferrable=False, **kwargs)
 
-    def connect(self, tried: Try) -> None:
-        """Apply the current settings to the operator's connection to the cluster."""
-        texts = tried.settings.texts
-        self.kubernetes_conn_id = texts["kubernetes_conn_id"].text or None
-        self.cluster_context = texts["kubernetes_context"].text or None
-        self.startup_timeout_seconds = startup_timeout(tried.settings)
+    def connect(self, settings: Settings) -> None:
+        """Apply the settings in force to the operator's connection to the cluster."""
+        self.kubernetes_conn_id = settings.texts["kubernetes_conn_id"].text or None
+        self.cluster_context = settings.texts["kubernetes_context"].text or None
+        self.startup_timeout_seconds = startup_timeout(settings)
+
+    def share(self, opened: Opened) -> None:
+        """Connect to the cluster once: copies of the operator have its client."""
+        self.connect(opened.settings)
+        _ = self.client
 
     def task_left(self, context: Context, tried: Try) -> tuple[Pod, int] | None:
         """Pod that an earlier try of this task left behind; None without one."""

@@ -22,17 +22,13 @@ if TYPE_CHECKING:
 class KubernetesGangOperator(GangTask, KubernetesStepOperator):
     """Operator that runs the nodes of a step as pods, and waits for them in the worker."""
 
-    def execute(self, context: Context) -> None:
-        """Run the next attempt of every node."""
-        self.run_nodes(context)
-
     def compute(
         self, context: Context, requests: Sequence[TaskRequest], tried: Try, run: RunContext
     ) -> Compute:
         """Compute that creates the pods; first deletes the pods of an earlier try whose worker was lost."""
         # All pods are built here: build_pod_request_obj uses the operator's state, and nodes start in
         # threads.
-        self.connect(tried)
+        self.connect(tried.settings)
         pods = {each.indices: self.make_pod(context, tried, each) for each in requests}
         namespace = pods[requests[0].indices].metadata.namespace
         self._end_earlier(requests, namespace)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from airflow.sdk import BaseOperator
 
+from airflow_conda_flow.airflow.block_settings import most_tasks
 from airflow_conda_flow.airflow.configuration import airflow_settings, open_stores
 from airflow_conda_flow.airflow.dag.parameters import given_values
 from airflow_conda_flow.airflow.dag.schedules import event_parameters
@@ -15,7 +16,7 @@ from airflow_conda_flow.airflow.failures import as_airflow_error
 from airflow_conda_flow.airflow.identity import attempt_of, flow_run_id
 from airflow_conda_flow.airflow.operators.log_progress import LogProgress
 from airflow_conda_flow.airflow.operators.run_values import run_values
-from airflow_conda_flow.airflow.operators.step import check_width
+from airflow_conda_flow.airflow.splits import Element, mapped_over, ranges_of
 from airflow_conda_flow.compute.placement import Placement
 from airflow_conda_flow.datastore.manifests import keep_revision, read_run_manifest
 from airflow_conda_flow.datastore.storage import Storage
@@ -162,27 +163,23 @@ class FanOutOperator(BaseOperator):
     """Operator that joins the splits of a nested foreach into one list, which the next step is mapped over.
 
     Args:
-        splits: the index paths that each task of the mapped step returned.
-        what: subject of the error message if there are too many splits.
+        splits: the ranges of splits that each task of the mapped step returned.
     """
 
     template_fields: Sequence[str] = ("splits",)
     ui_color = "#eeeeee"
 
-    def __init__(self, *, splits: Any, what: str, **kwargs: Any) -> None:
+    def __init__(self, *, splits: Any, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.splits = splits
-        self.what = what
 
-    def execute(self, context: Context) -> list[list[int]]:
-        """Return the index paths of all splits, in order.
-
-        Raises:
-            AirflowFailException: there are more splits than Airflow maps.
-        """
+    def execute(self, context: Context) -> list[Element]:
+        """Return the splits of all tasks together, in order: one by one, or in blocks if there are many."""
         del context
         # Airflow's sequence of a mapped task's XComs is lazy. A slice fetches all of it in one request;
         # iterating sends one request per item, and one past the end, which logs an error.
-        splits = [list(path) for paths in self.splits[:] for path in paths]
-        check_width(self.what, len(splits))
-        return splits
+        ranges = [each for value in self.splits[:] for each in ranges_of(value)]
+        try:
+            return mapped_over(ranges, most_tasks(airflow_settings()))
+        except CondaFlowError as error:
+            raise as_airflow_error(error) from None

@@ -13,16 +13,18 @@ from __future__ import annotations
 
 import threading
 import time
+from collections.abc import Callable
 from datetime import timedelta
+from functools import partial
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from airflow_conda_flow.airflow.failures import as_airflow_error
 from airflow_conda_flow.airflow.operators.deferral import defers, worker_seconds
+from airflow_conda_flow.airflow.operators.rendered_name import set_rendered_name
 from airflow_conda_flow.airflow.operators.revision import by_its_record
 from airflow_conda_flow.airflow.operators.step import StepTask, Try
 from airflow_conda_flow.airflow.sdk import AirflowException
 from airflow_conda_flow.airflow.triggers.step import StepTrigger, TriggerTask
-from airflow_conda_flow.airflow.versions import is_at_least
 from airflow_conda_flow.compute.remote_attempt import End, RemoteTask, conclude, is_done
 from airflow_conda_flow.errors import ComputeUnavailable, CondaFlowError
 from airflow_conda_flow.runner.record_reader import RecordReader
@@ -31,6 +33,8 @@ from airflow_conda_flow.runner.task_request import TaskResult
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
+
+    from airflow_conda_flow.settings.loading import Settings
 
 # Airflow's own timeout of a deferred task fails it without any code of ours. It must come after the trigger's
 # deadline, which ends the pod or job.
@@ -46,6 +50,7 @@ class RemoteStepTask(StepTask):
     """
 
     watch: ClassVar[str]
+    is_remote = True
 
     def task_left(self, context: Context, tried: Try) -> tuple[RemoteTask, int] | None:
         """Pod or job of an earlier try that still runs, with the number of its attempt; else None."""
@@ -55,39 +60,32 @@ class RemoteStepTask(StepTask):
         """Pod or job for the attempt of this try, not started yet."""
         raise NotImplementedError
 
-    def connect(self, tried: Try) -> None:
-        """Apply the current settings to the operator's connection to the cluster."""
+    def connect(self, settings: Settings) -> None:
+        """Apply the settings in force to the operator's connection to the cluster."""
         raise NotImplementedError
 
     def watch_arguments(self, tried: Try) -> dict[str, Any]:
         """Arguments with which the triggerer reaches the cluster, as JSON, without any secret."""
         raise NotImplementedError
 
-    def execute(self, context: Context) -> list[list[int]] | None:
+    def run_one(self, context: Context) -> Any:
         """Run the step's next attempt in a pod or job, or wait for the one that runs the step already."""
-        try:
-            tried = self.begin(context)
-            if tried.done is not None:
-                self.log.info("The step is done already; only Airflow did not know.")
-                return self.conclude(context, tried, tried.done)
-            self.connect(tried)
-            found = self.task_left(context, tried)
-            if found is None:
-                return self._run(context, tried, self.new_task(context, tried), start=True)
-            task, attempt = found
-            self.log.info("%s runs this step already; waiting for it.", task.title.capitalize())
-            return self._run(context, tried.at(attempt), task, start=False)
-        except CondaFlowError as error:
-            raise as_airflow_error(error) from None
+        tried = self.begin(context)
+        if tried.done is not None:
+            self.log.info("The step is done already; only Airflow did not know.")
+            return self.conclude(context, tried, tried.done)
+        cancel = self.begin_cancellable()
+        is_shut_down = partial(self.is_still_wanted, context)
+        tried, result = self._attempt(context, tried, cancel, is_shut_down, defer=True)
+        return self.conclude(context, tried, result)
 
-    def on_kill(self) -> None:
-        """Make ``execute`` end the pod or job, or leave it to the next try if the worker is shut down."""
-        # Called in a signal handler: the thread that it interrupts may be waiting for an answer of Airflow's,
-        # so nothing can be asked here.
-        if self._cancel is not None:
-            self._cancel.set()
+    def attempt(
+        self, context: Context, tried: Try, cancel: threading.Event, is_shut_down: Callable[[], bool]
+    ) -> tuple[Try, TaskResult]:
+        """Run the attempt in a pod or job, and wait for it here."""
+        return self._attempt(context, tried, cancel, is_shut_down, defer=False)
 
-    def conclude_deferred(self, context: Context, event: Any = None) -> list[list[int]] | None:
+    def conclude_deferred(self, context: Context, event: Any = None) -> Any:
         """Conclude the attempt that the triggerer has followed to its end.
 
         Args:
@@ -114,9 +112,26 @@ class RemoteStepTask(StepTask):
         except CondaFlowError as error:
             raise as_airflow_error(error) from None
 
-    def _run(self, context: Context, tried: Try, task: RemoteTask, *, start: bool) -> list[list[int]] | None:
-        # Not created in __init__: Airflow copies operators, and an Event has a lock, which cannot be copied.
-        cancel = self._cancel = threading.Event()
+    def _left_or_new(self, context: Context, tried: Try) -> tuple[Try, RemoteTask, bool]:
+        """The pod or job that runs the step already, with the try of its attempt; or a new one, and True."""
+        self.connect(tried.settings)
+        found = self.task_left(context, tried)
+        if found is None:
+            return tried, self.new_task(context, tried), True
+        task, attempt = found
+        self.log.info("%s runs this step already; waiting for it.", task.title.capitalize())
+        return tried.at(attempt), task, False
+
+    def _attempt(
+        self,
+        context: Context,
+        tried: Try,
+        cancel: threading.Event,
+        is_shut_down: Callable[[], bool],
+        *,
+        defer: bool,
+    ) -> tuple[Try, TaskResult]:
+        tried, task, is_new = self._left_or_new(context, tried)
         request, storage = tried.request, tried.datastore.storage
         keep = False  # the pod or job, although this process leaves it
 
@@ -124,16 +139,17 @@ class RemoteStepTask(StepTask):
             return is_done(storage, request)
 
         try:
-            if start:
+            if is_new:
                 task.start()
                 self.log.info("The step runs as %s.", task.title)
-            task.follow(cancel, done, worker_seconds(tried.settings))
-            if not task.is_over and not cancel.is_set():
-                # _defer raises TaskDeferred, which leaves this function; the pod must survive the finally.
-                if keep := defers(tried.settings):
+            if defer:
+                task.follow(cancel, done, worker_seconds(tried.settings))
+                if not task.is_over and not cancel.is_set() and (keep := defers(tried.settings)):
+                    # _defer raises TaskDeferred, which leaves this function; the pod survives the finally.
                     self._defer(context, tried, task)
+            if not task.is_over and not cancel.is_set():
                 task.follow(cancel, done)
-            if cancel.is_set() and not task.is_over and self.is_still_wanted(context):
+            if cancel.is_set() and not task.is_over and is_shut_down():
                 keep = True
                 raise AirflowException(
                     f"The worker is shutting down. {task.title.capitalize()} keeps running; the next try "
@@ -148,8 +164,7 @@ class RemoteStepTask(StepTask):
         finally:
             if not keep:
                 task.remove(wait=False)
-        result = conclude(storage, request, end, cancelled=cancel.is_set())
-        return self.conclude(context, tried, result)
+        return tried, conclude(storage, request, end, cancelled=cancel.is_set())
 
     def _defer(self, context: Context, tried: Try, task: RemoteTask) -> None:
         self._show_split_name(context, tried)
@@ -168,7 +183,7 @@ class RemoteStepTask(StepTask):
                 watch=self.watch,
                 state={**task.hand_over(), **self.watch_arguments(tried)},
                 end_at=end_at,
-                facts=TriggerTask.of(self, ends_here=tried.ends_here).to_dict(),
+                facts=TriggerTask.of(self, tried.settings, ends_here=tried.ends_here).to_dict(),
             ),
             method_name="conclude_deferred",
             timeout=timeout,
@@ -182,15 +197,3 @@ class RemoteStepTask(StepTask):
         inputs = gather_inputs(tried.run, self.step, self.index_path(), reader)
         self.name_split(context, inputs.split_name)
         set_rendered_name(str(context["split_name"]))  # type: ignore[typeddict-item]
-
-
-def set_rendered_name(name: str) -> None:
-    """Tell Airflow the name of the mapped task that runs in this process; before 3.2 it takes none here."""
-    if not is_at_least("3.2"):
-        return
-    from airflow.sdk.execution_time import task_runner  # noqa: PLC0415 - only in a task
-    from airflow.sdk.execution_time.comms import SetRenderedMapIndex  # noqa: PLC0415 - only in a task
-
-    # Airflow has no public way: it renders the name before and after ``execute``, and not when it defers.
-    comms: Any = task_runner.SUPERVISOR_COMMS
-    comms.send(msg=SetRenderedMapIndex(rendered_map_index=name))

@@ -23,7 +23,6 @@ from airflow_conda_flow.errors import NotAsPrepared
 if TYPE_CHECKING:
     from airflow.sdk import Context
 
-    from airflow_conda_flow.airflow.operators.prepare import PrepareOperator
     from airflow_conda_flow.airflow.operators.step import StepTask, Try
     from airflow_conda_flow.records.run_record import RunRecord
     from airflow_conda_flow.records.task_record import TaskRecord
@@ -62,8 +61,7 @@ def record_that_counts(
     run = _newest(tried, inputs)
     if not tried.is_cleared or operator.prepare is None:
         return run
-    prepare: PrepareOperator = operator.dag.get_task(operator.prepare)  # type: ignore[assignment]
-    now = prepare.revision(context, tried.run)
+    now = operator.revision(context, tried.run)
     return run if now.is_like(run) else now
 
 

@@ -4,23 +4,35 @@ from __future__ import annotations
 
 import sys
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 from airflow.sdk import Asset, AssetAlias, BaseOperator, BaseOperatorLink
 from airflow.sdk.exceptions import AirflowRuntimeError, ErrorType
 
+from airflow_conda_flow.airflow.block_settings import most_tasks
 from airflow_conda_flow.airflow.configuration import airflow_settings, open_stores
 from airflow_conda_flow.airflow.failures import as_airflow_error
 from airflow_conda_flow.airflow.identity import attempt_of, first_attempt_of, flow_run_id, state_name
 from airflow_conda_flow.airflow.manifest_digests import KEY as MANIFESTS_KEY
 from airflow_conda_flow.airflow.manifest_digests import compared_inputs, manifest_digests
+from airflow_conda_flow.airflow.operators.block import run_block
 from airflow_conda_flow.airflow.operators.log_progress import LogProgress
 from airflow_conda_flow.airflow.operators.revision import record_that_counts, wait_for
 from airflow_conda_flow.airflow.operators.secret_keepers import airflow_keepers
 from airflow_conda_flow.airflow.sdk import AirflowException, AirflowFailException, AirflowSkipException
+from airflow_conda_flow.airflow.splits import (
+    Path,
+    as_block,
+    is_block,
+    mapped_over,
+    path_text,
+    paths_of,
+    split_range,
+)
 from airflow_conda_flow.airflow.step_end import SKIP_KEY, StepEnd, failure_text, skipped_value
 from airflow_conda_flow.airflow.ui.card_link import card_links
 from airflow_conda_flow.compute.remote_attempt import End, conclude
@@ -42,26 +54,33 @@ if TYPE_CHECKING:
     from airflow.sdk import Context
 
     from airflow_conda_flow.airflow.dag.facts import Facts
-
-
-def check_width(what: str, num_splits: int) -> None:
-    """Raise ``AirflowFailException`` if there are more splits than Airflow maps a task over."""
-    # Checked here, because Airflow itself would fail the task later, when it pushes its XCom.
-    from airflow_conda_flow.airflow.sdk import conf  # noqa: PLC0415 - reads the configuration
-
-    most = conf.getint("core", "max_map_length", fallback=1024)
-    if num_splits > most:
-        raise AirflowFailException(
-            f"{what} has {num_splits} splits, and Airflow maps a task over {most} at most. Set "
-            f"[core] max_map_length, or AIRFLOW__CORE__MAX_MAP_LENGTH, to {num_splits} or more, for the "
-            "API server too."
-        )
+    from airflow_conda_flow.airflow.operators.prepare import PrepareOperator
+    from airflow_conda_flow.records.shapes import ExceptionRecord
 
 
 _RUNNING = ("running", "restarting")
 """States of a task that nobody has marked or cleared."""
 SHUT_DOWN = End("The worker was shut down before the step ended.", is_lost=True)
 """End of a process on a worker that was shut down while Airflow still counts its task as running."""
+
+
+@dataclass(frozen=True)
+class Opened:
+    """The run of a task, and where it is; the splits of a block share it.
+
+    Attributes:
+        run: the run's record.
+        run_sha256: its digest, as the prepare task returned it; None if it is not known.
+        datastore: the datastore of the settings.
+        environments: the environments of this machine.
+        settings: the settings in force.
+    """
+
+    run: RunRecord
+    run_sha256: str | None
+    datastore: Datastore
+    environments: Environments
+    settings: Settings
 
 
 @dataclass(frozen=True)
@@ -147,7 +166,7 @@ class StepTask(BaseOperator):
         step: the step's name.
         kind: kind of the step's node in the graph, such as ``foreach``.
         decorators: the step's decorators: attributes by decorator name.
-        indices: index path of the task; mapped inside a foreach.
+        indices: index path of the task, or a block of them (see ``airflow.splits``); mapped inside a foreach.
         left_out: for a switch: the tasks to skip, by the step that was chosen.
         prepare: id of the task that prepares the run, and returns the digest of its record; None compares
             nothing.
@@ -162,6 +181,11 @@ class StepTask(BaseOperator):
     # the step and the settings when the task runs, and Airflow would render them as templates before.
     template_fields: Sequence[str] = ("indices", "facts")
 
+    is_remote = False
+    """True if the step runs on another machine, so that a worker waits for many of them without effort."""
+    tells = True
+    """True if attempts print lines about themselves; those of a block's splits would drown the others."""
+
     def __init__(
         self,
         *,
@@ -169,7 +193,7 @@ class StepTask(BaseOperator):
         step: str,
         kind: str,
         decorators: Mapping[str, Any],
-        indices: Sequence[int] = (),
+        indices: Any = (),
         left_out: Mapping[str, Sequence[str]] = MappingProxyType({}),
         prepare: str | None = None,
         user_retries: int = 0,
@@ -189,6 +213,9 @@ class StepTask(BaseOperator):
         self.facts = facts
         self.end_asset = end_asset
         self._cancel: threading.Event | None = None
+        if is_block(indices) and self.execution_timeout is not None:
+            # The limit is for one split, and the splits of a block may run one after the other.
+            self.execution_timeout *= len(paths_of(indices))
 
     def _links(self) -> tuple[BaseOperatorLink, ...]:
         # For a mapped task Airflow reads this property on the MappedOperator, which has only partial_kwargs.
@@ -198,44 +225,116 @@ class StepTask(BaseOperator):
     operator_extra_links: Any = property(_links, doc="The button that opens the task's cards, if it has any.")
 
     def index_path(self) -> tuple[int, ...]:
-        """Index path of the task."""
-        return tuple(self.indices)
+        """Index path of the task; of a block, that of its first split."""
+        return paths_of(self.indices)[0]
 
-    def open(self, context: Context) -> Try:
-        """The try that Airflow has started, with the stores of the settings.
+    def execute(self, context: Context) -> Any:
+        """Run the next attempt of the step, or of every split of a block that is not done.
+
+        Returns:
+            for a foreach, the splits that Airflow maps the next step over.
+        """
+        try:
+            return run_block(self, context) if is_block(self.indices) else self.run_one(context)
+        except CondaFlowError as error:
+            raise as_airflow_error(error) from None
+
+    def run_one(self, context: Context) -> Any:
+        """Run the step's next attempt; returns the same as ``execute``."""
+        raise NotImplementedError
+
+    def ends(
+        self, context: Context, tried: Try, cancel: threading.Event, is_shut_down: Callable[[], bool]
+    ) -> list[StepEnd]:
+        """Run an attempt in the calling thread, and return how it ended; several for a ``num_parallel``.
+
+        Args:
+            context: Airflow's context of the task.
+            tried: the try.
+            cancel: when set, the attempt is ended early.
+            is_shut_down: says, once ``cancel`` is set, if the cause is the worker and not a person.
+        """
+        if tried.done is not None:
+            return [StepEnd(tried.done, may_retry=False)]
+        tried, result = self.attempt(context, tried, cancel, is_shut_down)
+        return [self.end_of(tried, tried.request, result)]
+
+    def attempt(
+        self, context: Context, tried: Try, cancel: threading.Event, is_shut_down: Callable[[], bool]
+    ) -> tuple[Try, TaskResult]:
+        """Run an attempt of a single task; returns its result, and the try of the attempt that ended."""
+        raise NotImplementedError
+
+    def end_of(self, tried: Try, request: TaskRequest, result: TaskResult) -> StepEnd:
+        """How an attempt ends for Airflow."""
+        return StepEnd.of(request, tried.run, tried.datastore, result, self.log.error, tried.ends_here)
+
+    def share(self, opened: Opened) -> None:
+        """Make what all splits of a block need, before this operator is copied for each of them."""
+
+    def begin_cancellable(self) -> threading.Event:
+        """Event that ``on_kill`` sets from now on."""
+        # Not created in __init__: Airflow copies operators, and an Event has a lock, which cannot be copied.
+        self._cancel = threading.Event()
+        return self._cancel
+
+    def on_kill(self) -> None:
+        """End the step: its process, pod or job. A remote one stays if the worker is shut down."""
+        # Called in a signal handler: the thread that it interrupts may be waiting for an answer of Airflow's,
+        # so nothing can be asked here.
+        if self._cancel is not None:
+            self._cancel.set()
+
+    def opened(self, context: Context) -> Opened:
+        """The run of this task, with the stores of the settings.
 
         Raises:
             NotAsPrepared: the run's manifest is not the one that the prepare task wrote.
-            AirflowSkipException: a switch chose another arm for this task.
-            AirflowException: a step before this one has not finished.
         """
         settings = airflow_settings()
         datastore, environments = open_stores(settings, LogProgress(self.log))
         run_id = flow_run_id(self.dag_id, context["run_id"])
         run_sha256 = self._run_sha256(context)
         run = read_run_manifest(datastore.storage, self.flow, run_id, run_sha256)
-        self._skip_unless_taken(context, run, RecordReader(datastore.storage, self.flow, run_id))
+        return Opened(run, run_sha256, datastore, environments, settings)
+
+    def open(self, context: Context, opened: Opened | None = None, first: int | None = None) -> Try:
+        """The try that Airflow has started.
+
+        Args:
+            context: Airflow's context of the task.
+            opened: the run; None opens it.
+            first: number of the first attempt that counts; None for those since the task was last cleared.
+
+        Raises:
+            NotAsPrepared: as for ``opened``.
+            AirflowSkipException: a switch chose another arm for this task.
+            AirflowException: a step before this one has not finished.
+        """
+        opened = opened or self.opened(context)
+        run = opened.run
+        self._skip_unless_taken(context, run, RecordReader(opened.datastore.storage, self.flow, run.run_id))
         ti = context["ti"]
         request = TaskRequest(
             flow=self.flow,
-            run_id=run_id,
+            run_id=run.run_id,
             step=self.step,
             indices=self.index_path(),
             attempt=attempt_of(ti.try_number, run.first_attempt),
             run=run,
-            run_sha256=run_sha256,
-            tells=True,
+            run_sha256=opened.run_sha256,
+            tells=self.tells,
         )
-        first = first_attempt_of(ti.max_tries, self.retries or 0, run.first_attempt)
-        earlier = self._earlier(datastore, request, first)
+        if first is None:
+            first = first_attempt_of(ti.max_tries, self.retries or 0, run.first_attempt)
         return Try(
             request=request,
             run=run,
-            datastore=datastore,
-            environments=environments,
-            settings=settings,
+            datastore=opened.datastore,
+            environments=opened.environments,
+            settings=opened.settings,
             first=first,
-            records=tuple(earlier),
+            records=tuple(self._earlier(opened.datastore, request, first)),
             user_retries=self.user_retries,
             ends_here=ti.try_number > ti.max_tries,
         ).at(request.attempt)
@@ -260,15 +359,15 @@ class StepTask(BaseOperator):
         )
         return None
 
-    def begin(self, context: Context) -> Try:
-        """The try that Airflow has started, of which nothing runs yet.
+    def begin(self, context: Context, opened: Opened | None = None, first: int | None = None) -> Try:
+        """The try that Airflow has started, of which nothing runs yet; see ``open`` for the arguments.
 
         Raises:
             AirflowFailException: the step has failed as often as it may; Airflow had missed the last failure.
             NotAsPrepared: as for ``open``; or a manifest of a task before is not the one that the task wrote.
             AirflowException: as for ``open``.
         """
-        tried = self.open(context)
+        tried = self.open(context, opened, first)
         newest = tried.newest
         if newest is not None and not newest.is_done and tried.is_used_up:
             exception = newest.exception or as_exception(TaskFailed("No reason is known."))
@@ -302,6 +401,11 @@ class StepTask(BaseOperator):
             return None
         return compared_inputs(context["ti"], tried.datastore.storage, tried.run, self.step, indices)
 
+    def revision(self, context: Context, run: RunRecord) -> RunRecord:
+        """The run's record with the flow as it is now; see ``PrepareOperator.revision``."""
+        prepare: PrepareOperator = self.dag.get_task(str(self.prepare))  # type: ignore[assignment]
+        return prepare.revision(context, run)
+
     def _earlier(self, datastore: Datastore, request: TaskRequest, first: int) -> list[TaskRecord]:
         """Records of the attempts from ``first`` to that of the request, oldest first."""
         found = [
@@ -310,15 +414,14 @@ class StepTask(BaseOperator):
         ]
         return [record for record in found if record is not None]
 
-    def conclude(self, context: Context, tried: Try, result: TaskResult) -> list[list[int]] | None:
-        """Report an attempt's result to Airflow; for a foreach, return the index paths of its splits.
+    def conclude(self, context: Context, tried: Try, result: TaskResult) -> Any:
+        """Report an attempt's result to Airflow; for a foreach, return what the next step is mapped over.
 
         Raises:
             AirflowException: the step failed, and Airflow may try again.
-            AirflowFailException: the step failed as often as it may, or its foreach has more splits than
-                Airflow maps.
+            AirflowFailException: the step failed as often as it may.
         """
-        end = StepEnd.of(tried.request, tried.run, tried.datastore, result, self.log.error, tried.ends_here)
+        end = self.end_of(tried, tried.request, result)
         record = end.result.record
         self.name_split(context, record.split_name)
         if not end.result.ok:
@@ -327,7 +430,7 @@ class StepTask(BaseOperator):
         self.tell_manifests(context, [record])
         if left_out := self.left_out.get(record.chosen or ""):
             context["ti"].xcom_push(SKIP_KEY, skipped_value(left_out))
-        return self._splits(record)
+        return self.splits_of([(self.index_path(), record)], tried.settings)
 
     def tell_manifests(self, context: Context, records: Sequence[TaskRecord]) -> None:
         """Tell the tasks after this one what its manifests are."""
@@ -378,12 +481,16 @@ class StepTask(BaseOperator):
             raise AirflowSkipException(f"A switch before step {self.step} chose another way.")
 
     def _fail(self, end: StepEnd) -> None:
+        kind = AirflowException if end.may_retry else AirflowFailException
+        raise kind(failure_text(self.step, self.report_failure(end)))
+
+    def report_failure(self, end: StepEnd) -> ExceptionRecord:
+        """Print the traceback of a failure, unless it is printed already, and return the failure."""
         exception = end.result.exception or as_exception(TaskFailed("No reason is known."))
         if not end.result.reported and not end.is_ours:
             for line in exception["traceback"].splitlines():
                 self.log.error("%s", line)
-        kind = AirflowException if end.may_retry else AirflowFailException
-        raise kind(failure_text(self.step, exception))
+        return exception
 
     def is_still_wanted(self, context: Context) -> bool:
         """True if Airflow counts the task as running, although this process was told to end.
@@ -409,14 +516,22 @@ class StepTask(BaseOperator):
         """Set the name of a mapped task in Airflow's UI: the name of its split, or else its index path."""
         # map_index_template, in the compiler, reads this key.
         if self.indices:
-            name = name or "-".join(str(each) for each in self.indices)
+            name = name or path_text(self.indices)
             context["split_name"] = name  # type: ignore[typeddict-unknown-key]
 
-    def _splits(self, record: TaskRecord) -> list[list[int]] | None:
-        if record.num_splits is None or self.kind != "foreach":
+    def splits_of(self, ended: Sequence[tuple[Path, TaskRecord]], settings: Settings) -> Any:
+        """Value that says over which splits Airflow maps the next step; None unless this one opens a foreach.
+
+        Args:
+            ended: index path and record of each task that this task of Airflow has finished, in order.
+            settings: the settings in force.
+        """
+        if self.kind != "foreach":
             return None
-        check_width(f"The foreach of step {self.step!r}", record.num_splits)
-        return [[*self.indices, index] for index in range(record.num_splits)]
+        found = [(path, record.num_splits) for path, record in ended]
+        ranges = [split_range(path, number) for path, number in found if number is not None]
+        # The tasks of a nested foreach each return their ranges, and ``FanOutOperator`` joins them.
+        return as_block(ranges) if self.indices else mapped_over(ranges, most_tasks(settings))
 
 
 class StepOperator(StepTask):
@@ -424,27 +539,28 @@ class StepOperator(StepTask):
 
     ui_color = "#dce9f5"
 
-    def execute(self, context: Context) -> list[list[int]] | None:
-        """Run the step's next attempt; for a foreach, return the index paths of its splits."""
-        # Not created in __init__: Airflow copies operators, and an Event has a lock, which cannot be copied.
-        self._cancel = threading.Event()
-        try:
-            tried = self.begin(context)
-            result = tried.done or run_attempt(
-                replace(tried.request, python=sys.executable),
-                tried.datastore,
-                tried.environments,
-                output=lambda _stream, line: self.log.info("%s", line),
-                cancel=self._cancel,
-                keepers=airflow_keepers(tried.settings),
-            )
-            if result.cancelled and self.is_still_wanted(context):
-                result = conclude(tried.datastore.storage, tried.request, SHUT_DOWN)
-            return self.conclude(context, tried, result)
-        except CondaFlowError as error:
-            raise as_airflow_error(error) from None
+    def run_one(self, context: Context) -> Any:
+        """Run the step's next attempt."""
+        cancel = self.begin_cancellable()
+        tried = self.begin(context)
+        result = tried.done
+        if result is None:
+            tried, result = self.attempt(context, tried, cancel, partial(self.is_still_wanted, context))
+        return self.conclude(context, tried, result)
 
-    def on_kill(self) -> None:
-        """End the step's process and its children."""
-        if self._cancel is not None:
-            self._cancel.set()
+    def attempt(
+        self, context: Context, tried: Try, cancel: threading.Event, is_shut_down: Callable[[], bool]
+    ) -> tuple[Try, TaskResult]:
+        """Run the attempt as a child process."""
+        del context
+        result = run_attempt(
+            replace(tried.request, python=sys.executable),
+            tried.datastore,
+            tried.environments,
+            output=lambda _stream, line: self.log.info("%s", line),
+            cancel=cancel,
+            keepers=airflow_keepers(tried.settings),
+        )
+        if result.cancelled and is_shut_down():
+            result = conclude(tried.datastore.storage, tried.request, SHUT_DOWN)
+        return tried, result

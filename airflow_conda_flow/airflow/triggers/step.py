@@ -18,10 +18,12 @@ from typing import TYPE_CHECKING, Any
 from airflow.triggers.base import BaseTrigger, TaskFailedEvent, TaskSuccessEvent, TriggerEvent
 from asgiref.sync import sync_to_async
 
+from airflow_conda_flow.airflow.block_settings import most_tasks
 from airflow_conda_flow.airflow.configuration import airflow_datastore
 from airflow_conda_flow.airflow.identity import state_name
 from airflow_conda_flow.airflow.manifest_digests import KEY as MANIFESTS_KEY
 from airflow_conda_flow.airflow.manifest_digests import manifest_digests
+from airflow_conda_flow.airflow.splits import as_block, mapped_over, split_range
 from airflow_conda_flow.airflow.step_end import SKIP_KEY, StepEnd, failure_text, skipped_value
 from airflow_conda_flow.airflow.triggers.requests import (
     answer,
@@ -40,6 +42,7 @@ from airflow_conda_flow.runner.task_request import TaskRequest
 
 if TYPE_CHECKING:
     from airflow_conda_flow.airflow.operators.step import StepTask
+    from airflow_conda_flow.settings.loading import Settings
 
 _RETURN_KEY = "return_value"
 _ANSWER_SECONDS = 5.0
@@ -68,7 +71,7 @@ class TriggerTask:
         is_foreach: True if tasks are mapped over the splits of this one.
         is_mapped: True if the task is mapped itself.
         indices: its index path.
-        most_splits: how many splits Airflow maps a task over.
+        most_tasks: how many mapped tasks a foreach may have.
         left_out: for a switch: the tasks to skip, by the step that was chosen.
     """
 
@@ -78,14 +81,16 @@ class TriggerTask:
     is_foreach: bool
     is_mapped: bool
     indices: list[int]
-    most_splits: int
+    most_tasks: int
     left_out: dict[str, list[str]]
 
     @classmethod
-    def of(cls, operator: StepTask, *, ends_here: bool) -> TriggerTask:
-        """Facts about the task of an operator, in this process's configuration."""
-        from airflow_conda_flow.airflow.sdk import conf  # noqa: PLC0415 - reads the configuration
+    def of(cls, operator: StepTask, settings: Settings, *, ends_here: bool) -> TriggerTask:
+        """Facts about the task of an operator, whose index path is that of one split.
 
+        Raises:
+            SettingError: a setting is wrong.
+        """
         return cls(
             needs_worker=bool(operator.outlets or operator.on_success_callback),
             failure_needs_worker=bool(operator.on_failure_callback or operator.on_retry_callback),
@@ -93,7 +98,7 @@ class TriggerTask:
             is_foreach=operator.kind == "foreach",
             is_mapped=bool(operator.indices),
             indices=list(operator.indices),
-            most_splits=conf.getint("core", "max_map_length", fallback=1024),
+            most_tasks=most_tasks(settings),
             left_out={chosen: list(tasks) for chosen, tasks in operator.left_out.items()},
         )
 
@@ -218,8 +223,7 @@ class StepTrigger(BaseTrigger):
         """Event that ends the task, or one for a worker where that is needed."""
         record = end.result.record
         if end.result.ok:
-            too_wide = task.is_foreach and (record.num_splits or 0) > task.most_splits
-            if task.needs_worker or too_wide:
+            if task.needs_worker:
                 return self._back(None)
             await self._tell(task, record)
             self.log.info("The step is done.")
@@ -236,8 +240,12 @@ class StepTrigger(BaseTrigger):
         if self.request.get("run_sha256"):
             await self._push(MANIFESTS_KEY, manifest_digests([record]), None)
         if task.is_foreach and record.num_splits is not None:
-            splits = [[*task.indices, index] for index in range(record.num_splits)]
-            await self._push(_RETURN_KEY, splits, None if task.is_mapped else len(splits))
+            ranges = [split_range(task.indices, record.num_splits)]
+            if task.is_mapped:
+                await self._push(_RETURN_KEY, as_block(ranges), None)
+            else:
+                elements = mapped_over(ranges, task.most_tasks)
+                await self._push(_RETURN_KEY, elements, len(elements))
         if left_out := task.left_out.get(record.chosen or ""):
             await self._push(SKIP_KEY, skipped_value(left_out), None)
 

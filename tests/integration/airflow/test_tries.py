@@ -11,6 +11,7 @@ from airflow.sdk.exceptions import AirflowException, AirflowFailException
 from packaging.version import Version
 
 from airflow_conda_flow.airflow import versions
+from airflow_conda_flow.airflow.configuration import airflow_settings
 from airflow_conda_flow.airflow.identity import first_attempt_of
 from airflow_conda_flow.airflow.operators import remote
 from airflow_conda_flow.airflow.operators import step as step_module
@@ -208,7 +209,7 @@ def event_of(operator, request: TaskRequest):
         watch="unreachable_place:unreachable",
         state={},
         end_at=None,
-        facts=TriggerTask.of(operator, ends_here=False).to_dict(),
+        facts=TriggerTask.of(operator, airflow_settings(), ends_here=False).to_dict(),
     )
     path, arguments = trigger.serialize()
     assert path == "airflow_conda_flow.airflow.triggers.step.StepTrigger"
@@ -261,7 +262,7 @@ def test_an_event_of_an_earlier_try_begins_the_try_anew(run):
 def test_where_a_failure_ends(monkeypatch, airflow, may_retry, ends_here, here):
     """In the triggerer only if Airflow then does what it should: try again, or not."""
     monkeypatch.setattr(versions, "airflow_version", lambda: Version(airflow))
-    task = TriggerTask.of(make_operator(0), ends_here=ends_here)
+    task = TriggerTask.of(make_operator(0), airflow_settings(), ends_here=ends_here)
     assert step_trigger._fails_rightly(StepEnd(None, may_retry), task) is here
 
 

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import json
-import re
 import shutil
+import sqlite3
+from contextlib import closing
 
 import pytest
 
@@ -105,19 +106,28 @@ def test_more_splits_than_the_run_allows(machine):
     assert machine.run(flow, "run", "--width", "3", "--max-num-splits", "3").returncode == 0
 
 
+def grid(machine: AirflowMachine) -> dict[str, str]:
+    """The name of every mapped task in Airflow's UI, by ``step[map index]``."""
+    with closing(sqlite3.connect(machine.home / "airflow" / "airflow.db")) as database:
+        rows = database.execute(
+            "select task_id, map_index, rendered_map_index from task_instance where map_index >= 0"
+        ).fetchall()
+    return {f"{task}[{index}]": name for task, index, name in rows}
+
+
 def test_more_splits_than_airflow_maps(tmp_path, database):
-    """The foreach's own task fails, without retries, before a split starts; it names the setting."""
+    """Each mapped task takes a block of splits."""
     machine = AirflowMachine(tmp_path / "home", "unused", database, AIRFLOW__CORE__MAX_MAP_LENGTH="3")
     machine.flow(WIDE + 'dag = AFlow.dag(schedule=None, environment="local")\n', folder=machine.dags)
-    done = machine.airflow("dags", "test", "a_flow", "--conf", json.dumps({"width": 4}))
-    said = re.sub(r"\s+", " ", done.stdout)
-    assert "The foreach of step 'start' has 4 splits, and Airflow maps a task over 3 at most." in said
-    assert "AIRFLOW__CORE__MAX_MAP_LENGTH" in said
-    assert machine.manifests().keys() == {"start/0"}
+    done = machine.airflow("dags", "test", "a_flow", "--conf", json.dumps({"width": 8}))
+    assert done.returncode == 0, done.stdout
+    assert grid(machine) == {"body[0]": "items 0 to 1", "body[1]": "items 2 to 4", "body[2]": "items 5 to 7"}
+    assert machine.manifests().keys() == {"start/0", "join/0", "end/0", *(f"body/{n}" for n in range(8))}
+    assert "3 splits: 3 done." in done.stdout
 
 
 def test_more_splits_of_splits_than_airflow_maps(tmp_path, database):
-    """Splits of a foreach inside a foreach count together, where they are put into one list."""
+    """Splits of a foreach inside a foreach count together; a block may span several splits around it."""
     machine = AirflowMachine(tmp_path / "home", "unused", database, AIRFLOW__CORE__MAX_MAP_LENGTH="3")
     machine.flow(
         WIDE.replace("self.next(self.join)", 'self.items = [1, 2]\n        self.next(self.inner, foreach="items")')
@@ -127,10 +137,18 @@ def test_more_splits_of_splits_than_airflow_maps(tmp_path, database):
         + 'dag = AFlow.dag(schedule=None, environment="local")\n',
         folder=machine.dags,
     )  # fmt: skip
-    done = machine.airflow("dags", "test", "a_flow", "--conf", json.dumps({"width": 2}))
-    said = re.sub(r"\s+", " ", done.stdout)
-    assert "The foreach of step 'body', over all tasks of that step, has 4 splits" in said
-    assert "inner/0-0" not in machine.manifests()
+    done = machine.airflow("dags", "test", "a_flow", "--conf", json.dumps({"width": 3}))
+    assert done.returncode == 0, done.stdout
+    names = grid(machine)
+    assert [names[f"inner[{n}]"] for n in range(3)] == [
+        "items 0-0 to 0-1",
+        "items 1-0 to 1-1",
+        "items 2-0 to 2-1",
+    ]
+    assert [names[f"inner_join[{n}]"] for n in range(3)] == ["0", "1", "2"]
+    assert {
+        f"inner/{outer}-{inner}" for outer in range(3) for inner in range(2)
+    } <= machine.manifests().keys()
 
 
 NESTED_GANG = """

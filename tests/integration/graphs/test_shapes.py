@@ -46,6 +46,28 @@ def test_local_and_airflow_agree(shape, airflow_machine, airflow_runs, local_sha
             assert state == "skipped", task
 
 
+IN_BLOCKS = [
+    ("deep_foreach", {}),
+    ("switch_in_foreach", {}),
+    ("foreach_in_switch_in_foreach", {}),
+    ("loop_in_foreach", {}),
+]
+
+
+@pytest.mark.timeout(600)
+def test_blocks_of_splits_leave_what_single_splits_leave(tmp_path, database, local_shapes):
+    """However few tasks Airflow maps: switches, loops and foreaches in a block, and joins over blocks."""
+    most = 2
+    machine = AirflowMachine(tmp_path / "home", "unused", database, CONDA_FLOW_FOREACH_TASKS=str(most))
+    machine.environ["AIRFLOW__CORE__DAGS_FOLDER"] = str(FLOWS)
+    runs = run_dags(machine, IN_BLOCKS)
+    for shape in IN_BLOCKS:
+        left = hashes_of_dag_run(LocalStorage(machine.datastore), shape, IN_BLOCKS)
+        assert left == local_shapes[shape_name(shape)], shape
+        mapped = {task for task in runs[shape_name(shape)]["states"] if "[" in task}
+        assert not [task for task in mapped if int(task.split("[")[1][:-1]) >= most]
+
+
 def test_a_switch_skips_the_arms_that_it_does_not_choose(airflow_runs):
     """Outside a foreach the tasks of an arm are skipped; inside, those splits that chose otherwise."""
     states = airflow_runs["switch-short"]["states"]

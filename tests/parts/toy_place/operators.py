@@ -13,7 +13,7 @@ class ToyStepOperator(RemoteStepTask):
 
     watch = "toy_place.operators:watched_toy"
 
-    def connect(self, tried):
+    def connect(self, settings):
         """Nothing is to be connected."""
 
     def task_left(self, context, tried):
@@ -30,16 +30,9 @@ class ToyStepOperator(RemoteStepTask):
     def watch_arguments(self, tried):
         return {}
 
-    def on_kill(self):
-        if self._cancel is not None:
-            self._cancel.set()
-
 
 class ToyGangOperator(GangTask, ToyStepOperator):
     """Runs the nodes of a gang as toys."""
-
-    def execute(self, context):
-        self.run_nodes(context)
 
     def compute(self, context, requests, tried, run):
         return ToyCompute(run)

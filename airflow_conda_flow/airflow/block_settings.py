@@ -1,0 +1,51 @@
+"""How a foreach's splits are shared out among Airflow's mapped tasks: the settings, read and checked."""
+
+from __future__ import annotations
+
+import os
+
+from airflow_conda_flow.errors import SettingError
+from airflow_conda_flow.settings.loading import Settings
+
+_REMOTE_AT_ONCE = 10
+"""Pods or jobs of one block at a time: enough to hide their start, few enough for any worker's memory."""
+
+
+def most_tasks(settings: Settings) -> int:
+    """Mapped tasks that a foreach has at most: the setting, but never more than Airflow maps.
+
+    Raises:
+        SettingError: the setting is not a whole number from 1 on.
+    """
+    from airflow_conda_flow.airflow.sdk import conf  # noqa: PLC0415 - reads the configuration
+
+    longest: int = conf.getint("core", "max_map_length", fallback=1024)
+    return max(1, min(_whole_number(settings, "foreach_tasks"), longest))
+
+
+def splits_at_once(settings: Settings, *, remote: bool) -> int:
+    """Splits of a block that run at the same time.
+
+    Args:
+        settings: the settings in force.
+        remote: True if the splits are pods or jobs.
+
+    Raises:
+        SettingError: the setting is not a whole number from 1 on.
+    """
+    if settings.texts["splits_at_once"].text:
+        return _whole_number(settings, "splits_at_once")
+    return _REMOTE_AT_ONCE if remote else _cores()
+
+
+def _cores() -> int:
+    """Cores that this process may use."""
+    # macOS has no affinities of processes.
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def _whole_number(settings: Settings, name: str) -> int:
+    found = settings.texts[name]
+    if not (found.text.isascii() and found.text.isdecimal() and int(found.text)):
+        raise SettingError(f"{found.source} is {found.text!r}; write a whole number from 1 on, such as 16.")
+    return int(found.text)
