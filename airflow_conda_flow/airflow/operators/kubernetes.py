@@ -15,7 +15,7 @@ from airflow_conda_flow.compute.kubernetes.board import PodBoard
 from airflow_conda_flow.compute.kubernetes.cluster import Cluster
 from airflow_conda_flow.compute.kubernetes.pods import Pod
 from airflow_conda_flow.compute.kubernetes.settings import startup_timeout
-from airflow_conda_flow.compute.kubernetes.spec import ATTEMPT, CONTAINER, pod_labels, pod_manifest
+from airflow_conda_flow.compute.kubernetes.spec import ATTEMPT, CONTAINER, TASK, pod_labels, pod_manifest
 from airflow_conda_flow.compute.runner_environ import runner_environ
 from airflow_conda_flow.errors import SettingError
 from airflow_conda_flow.runner.task_request import TaskRequest
@@ -36,6 +36,7 @@ class KubernetesStepOperator(RemoteStepTask, KubernetesPodOperator):
 
     def __init__(self, **kwargs: Any) -> None:
         super().__init__(random_name_suffix=False, base_container_name=CONTAINER, deferrable=False, **kwargs)
+        self._boards: dict[str, PodBoard] | None = None
 
     def connect(self, settings: Settings) -> None:
         """Apply the settings in force to the operator's connection to the cluster."""
@@ -44,9 +45,10 @@ class KubernetesStepOperator(RemoteStepTask, KubernetesPodOperator):
         self.startup_timeout_seconds = startup_timeout(settings)
 
     def share(self, opened: Opened) -> None:
-        """Connect to the cluster once: copies of the operator have its client."""
+        """Connect to the cluster once: copies of the operator share its client, and a watch of their pods."""
         self.connect(opened.settings)
         _ = self.client
+        self._boards = {}
 
     def task_left(self, context: Context, tried: Try) -> tuple[Pod, int] | None:
         """Pod that an earlier try of this task left behind; None without one."""
@@ -113,10 +115,16 @@ class KubernetesStepOperator(RemoteStepTask, KubernetesPodOperator):
 
     def _task(self, manifest: dict[str, Any], request: TaskRequest) -> Pod:
         namespace = manifest["metadata"]["namespace"]
-        # Those of this task alone: each worker has one task, and should not hear of all others' pods.
-        labels = {name: text for name, text in pod_labels(request).items() if name != ATTEMPT}
+        labels = pod_labels(request)
+        del labels[ATTEMPT]
+        if self._boards is None:
+            # Those of this task alone: each worker has one task, and should not hear of all others' pods.
+            board = PodBoard(self.cluster(namespace), namespace, labels)
+        else:
+            del labels[TASK]
+            board = self._boards.setdefault(namespace, PodBoard(self.cluster(namespace), namespace, labels))
         return Pod(
-            PodBoard(self.cluster(namespace), namespace, labels),
+            board,
             manifest,
             lambda line: self.log.info("%s", line),
             self.startup_timeout_seconds,

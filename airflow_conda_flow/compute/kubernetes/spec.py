@@ -32,6 +32,8 @@ LABEL = "airflow-conda-flow/"
 """Prefix of our labels and annotations."""
 ATTEMPT = f"{LABEL}attempt"
 """Label with the number of the attempt."""
+TASK = f"{LABEL}task-id"
+"""Label with the id of the task."""
 
 _RUNNER_HOME = "/opt/airflow-conda-flow"  # path of the runner in every container
 # Path of the same volume in the init container, whose image has its own runner at _RUNNER_HOME.
