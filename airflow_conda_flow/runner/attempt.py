@@ -27,6 +27,7 @@ from airflow_conda_flow.runner.attempt_cards import AttemptCards
 from airflow_conda_flow.runner.attempt_log import AttemptLog, shown
 from airflow_conda_flow.runner.attempt_record import AttemptRecord, as_exception
 from airflow_conda_flow.runner.main_node import THIS_MACHINE, main_address
+from airflow_conda_flow.runner.mask import Mask
 from airflow_conda_flow.runner.process_death import describe_death
 from airflow_conda_flow.runner.record_reader import RecordReader
 from airflow_conda_flow.runner.runtime_root import runtime_root
@@ -169,7 +170,7 @@ class _Attempt:
         self._environments = environments
         self._output = output
         self._keepers = keepers
-        self._mask = secret_values.Mask()
+        self._mask = Mask()
         self._story = Story((lambda line: output("stderr", line)) if request.tells else None)
         self._attempt = AttemptRecord(request, run, self._story.seconds)
         self._publishing: list[Future[None]] = []
@@ -358,9 +359,17 @@ class _Attempt:
 
     def line(self, stream: str, data: bytes) -> None:
         """Add a line to the log and pass it on, with secrets masked."""
-        data = self._mask.data(data)
-        self._log.add(stream, data)
-        self._output(stream, shown(data))
+        self.lines(stream, [data])
+
+    def lines(self, stream: str, lines: list[bytes]) -> None:
+        """Add lines to the log and pass them on, with secrets masked."""
+        for line in self._mask.lines(lines):
+            self._log.add(stream, line)
+            self._output(stream, shown(line))
+
+    def cut(self, data: bytes) -> int:
+        """Where an unfinished line may be cut: not within a secret."""
+        return self._mask.cut(data)
 
     def _publish(self, path: Path, sha256: str, size: int) -> None:
         """Publish an artifact: small local files now, others in a thread, while the step keeps pickling."""

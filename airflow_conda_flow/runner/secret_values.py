@@ -1,4 +1,4 @@
-"""The values of a step's ``@secrets``: fetched when the step starts, and masked in whatever it prints."""
+"""The values of a step's ``@secrets``, fetched when the step starts."""
 
 from __future__ import annotations
 
@@ -6,15 +6,11 @@ import base64
 import json
 import os
 import re
-from collections.abc import Callable, Iterable, Mapping
-from html import escape
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable, Mapping
+from typing import Any
 
 from airflow_conda_flow.errors import SecretError
 from airflow_conda_flow.flow.decorators.secrets import AIRFLOW_CONNECTION, AIRFLOW_VARIABLE, AWS, INLINE
-
-if TYPE_CHECKING:
-    from airflow_conda_flow.records.shapes import ExceptionRecord
 
 Source = Mapping[str, Any]
 """One entry of ``@secrets(sources=...)`` in its long form: ``type``, ``id``, ``options``, ``role``."""
@@ -22,7 +18,6 @@ Keeper = Callable[[Source], dict[str, str]]
 """Function that fetches the secret of a source and returns environment variables; raises ``SecretError``."""
 
 _UNSAFE = re.compile(r"[^A-Za-z0-9_]")
-_SHORTEST = 3  # masking one or two characters would mask parts of every line
 _ARN = re.compile(r"arn:[^:]+:secretsmanager:([^:]+):")  # the group is the region
 
 
@@ -97,45 +92,6 @@ def variable(name: str) -> str:
     """
     safe = _UNSAFE.sub("_", name)
     return f"_{safe}" if safe[:1].isdigit() else safe
-
-
-class Mask:
-    """Replaces secrets by ``***`` in the lines that a step prints, its exception and its cards."""
-
-    def __init__(self) -> None:
-        self._texts: re.Pattern[str] | None = None
-        self._bytes: re.Pattern[bytes] | None = None
-
-    def hide(self, values: Iterable[str]) -> None:
-        """Mask these values from now on; those of an earlier call are forgotten.
-
-        The lines of a value are masked one by one, because lines are what is printed. Lines of fewer than
-        three characters are not masked.
-        """
-        plain = [piece for value in values for piece in value.splitlines() if len(piece) >= _SHORTEST]
-        pieces = {*plain, *map(escape, plain)}  # cards contain them escaped for HTML
-        # Longest first: a regular expression takes the first alternative that matches, and a secret may be
-        # the beginning of another one.
-        ordered = sorted(pieces, key=len, reverse=True)
-        self._texts = re.compile("|".join(map(re.escape, ordered))) if ordered else None
-        encoded = b"|".join(re.escape(piece.encode("utf-8", "surrogateescape")) for piece in ordered)
-        self._bytes = re.compile(encoded) if ordered else None
-
-    def data(self, data: bytes) -> bytes:
-        """The bytes with every secret replaced."""
-        return data if self._bytes is None else self._bytes.sub(b"***", data)
-
-    def exception(self, exception: ExceptionRecord) -> ExceptionRecord:
-        """The exception record with every secret replaced in its texts."""
-        if self._texts is None:
-            return exception
-        masked = self._texts
-        return {
-            "type": masked.sub("***", exception["type"]),
-            "full_type": masked.sub("***", exception["full_type"]),
-            "message": masked.sub("***", exception["message"]),
-            "traceback": masked.sub("***", exception["traceback"]),
-        }
 
 
 def from_client(client: Any, source: Source) -> dict[str, str]:

@@ -39,8 +39,11 @@ class Exchange(Protocol):
     def answer(self, message: StepMessage) -> Answer | None:
         """The answer to ``fetch`` and ``ask``; None for messages that are not answered."""
 
-    def line(self, stream: str, data: bytes) -> None:
-        """Accept a line that the process wrote, with its newline if it had one."""
+    def lines(self, stream: str, lines: list[bytes]) -> None:
+        """Accept lines that the process wrote; each but the last one has its newline."""
+
+    def cut(self, data: bytes) -> int:
+        """Where a line that is too long, and has not ended yet, may be cut."""
 
 
 @dataclass(frozen=True)
@@ -117,10 +120,12 @@ class LineReader:
 
     Args:
         longest: number of bytes past which an unfinished line is cut; None cuts no line.
+        cut: called with an unfinished line; returns the place to cut it at.
     """
 
-    def __init__(self, longest: int | None) -> None:
+    def __init__(self, longest: int | None, cut: Callable[[bytes], int] = len) -> None:
         self._longest = longest
+        self._cut = cut
         self._parts: list[bytes] = []
         self._size = 0
 
@@ -133,7 +138,11 @@ class LineReader:
             self._parts.append(tail)
             self._size += len(tail)
         if self._longest is not None and self._size > self._longest:
-            yield self._whole(b"")
+            line = self._whole(b"")
+            # At least half of it goes, whatever there is that should stay together.
+            place = max(self._cut(line), self._longest // 2)
+            self._parts, self._size = [line[place:]], len(line) - place
+            yield line[:place]
 
     def rest(self) -> bytes:
         """The unfinished last line; call it when no more bytes come."""
@@ -166,7 +175,7 @@ class _Conversation:
         self._ended_at: float | None = None
         self._last: LastMessage | None = None
         self._messages = LineReader(longest=None)  # a message that is cut could not be decoded
-        self._lines = {name: LineReader(_LONGEST_LINE) for name in ("stdout", "stderr")}
+        self._lines = {name: LineReader(_LONGEST_LINE, exchange.cut) for name in ("stdout", "stderr")}
         self._selector = selectors.DefaultSelector()
 
     def hold(self, task: TaskMessage) -> ProcessEnd:
@@ -181,7 +190,7 @@ class _Conversation:
                 self._turn()
         for stream, reader in self._lines.items():
             if rest := reader.rest():
-                self._exchange.line(stream, rest)
+                self._exchange.lines(stream, [rest])
         cancelled = self._cancelled_at is not None and not self._timed_out
         return ProcessEnd(self._last, self._process.wait(), cancelled, self._timed_out)
 
@@ -231,9 +240,8 @@ class _Conversation:
         elif key.data == "link":
             for line in self._messages.feed(data):
                 self._take(decode(line))
-        else:
-            for line in self._lines[key.data].feed(data):
-                self._exchange.line(key.data, line)
+        elif lines := list(self._lines[key.data].feed(data)):
+            self._exchange.lines(key.data, lines)
 
     def _take(self, message: StepMessage) -> None:
         if message["type"] == "done" or message["type"] == "failed":

@@ -1,0 +1,236 @@
+"""Masking of secrets: in a step's lines, however they are spelled, in its exception and in its cards.
+
+A secret is found as it is, and as ``repr``, JSON, the ``repr`` of bytes, URLs, HTML and base64 spell it.
+"""
+
+from __future__ import annotations
+
+import base64
+import json
+import re
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from airflow_conda_flow.records.shapes import ExceptionRecord
+
+_MASKED = b"***"
+_SHORTEST = 3  # characters; masking one or two would mask parts of every line
+# Bytes. Base64 of a shorter secret, between unknown neighbours, has so few certain letters that they occur in
+# other texts too.
+_SHORTEST_IN_BASE64 = 6
+# Backslashes before an escaped character: 15 are four levels, such as JSON in JSON in JSON in a ``repr``.
+_SLASHES = rb"\\{1,15}"
+_LETTERS = {"\t": b"t", "\n": b"n", "\r": b"r", "\b": b"b", "\f": b"f", "\v": b"v", "\a": b"a", "\0": b"0"}
+_ENTITIES = {"&": b"&amp;", "<": b"&lt;", ">": b"&gt;", '"': b"&quot;", "'": b"&apos;"}
+# No spelling but base64 changes these.
+_PLAIN = re.compile(rb"[A-Za-z0-9_.-]+")
+_PIECES = re.compile(r"[A-Za-z0-9_.-]+|\\+|.", re.DOTALL)
+# Bounds of the length of one character's spellings: 15 backslashes and ``U0001f600``, or four bytes of UTF-8
+# as ``\xf0\x9f\x98\x80`` with 15 backslashes each.
+_LONGEST_ASCII, _LONGEST_OTHER = 32, 80
+_BASE64_LETTERS = {"+": rb"(?:[+-]|%2[Bb])", "/": rb"(?:[/_]|\\{1,15}/|%2[Ff])"}
+_BASE64_LETTER = rb"(?:[A-Za-z0-9+/_-])?"
+_BASE64_END = rb"(?:=|%3[Dd]){0,2}"
+
+
+@dataclass(frozen=True)
+class _Spelling:
+    """A way to spell a secret.
+
+    Attributes:
+        part: bytes that every text with this spelling contains. Looking for them is far quicker than for the
+            pattern, and nearly every line contains none.
+        pattern: matches the spelling.
+        longest: number of bytes that it matches at most.
+    """
+
+    part: bytes
+    pattern: re.Pattern[bytes]
+    longest: int
+
+
+class Mask:
+    """Replaces secrets by ``***`` in the lines that a step prints, its exception and its cards."""
+
+    def __init__(self) -> None:
+        self._spellings: list[tuple[bytes, re.Pattern[bytes]]] = []
+        self._longest = 0
+
+    def hide(self, values: Iterable[str]) -> None:
+        """Mask these values from now on; those of an earlier call are forgotten.
+
+        The lines of a value are masked one by one, because lines are what is printed. Lines of fewer than
+        three characters are not masked.
+        """
+        values = set(values)
+        lines = {line for value in values for line in value.splitlines() if len(line) >= _SHORTEST}
+        found = [_spelling(line) for line in lines]
+        for each in _encoded(values | lines):
+            found.extend(_in_base64(each))
+        self._spellings = [(each.part, each.pattern) for each in found]
+        self._longest = max((each.longest for each in found), default=0)
+
+    def data(self, data: bytes) -> bytes:
+        """The bytes with every secret replaced."""
+        if not self._spellings or not (spans := self._spans(data)):
+            return data
+        parts, end = [], 0
+        for start, stop in spans:
+            parts += [data[end:start], _MASKED]
+            end = stop
+        return b"".join([*parts, data[end:]])
+
+    def lines(self, lines: list[bytes]) -> list[bytes]:
+        """The lines with every secret replaced. Many at once cost far less than one by one.
+
+        Args:
+            lines: lines that follow each other; each but the last one ends with a newline.
+        """
+        if not self._spellings:
+            return lines
+        whole = b"".join(lines)
+        masked = self.data(whole)  # no secret holds a newline, for its lines are masked one by one
+        if masked is whole:
+            return lines
+        *ended, rest = masked.split(b"\n")
+        return [line + b"\n" for line in ended] + ([rest] if rest else [])
+
+    def cut(self, data: bytes) -> int:
+        """Where the beginning of a line may be cut off, so that no secret is on both sides of the cut.
+
+        Args:
+            data: the line, so far.
+        """
+        if not self._spellings:
+            return len(data)
+        # A secret that begins before this place is complete.
+        place = max(len(data) - self._longest + 1, 0)
+        for start, stop in self._spans(data):
+            if start < place < stop:
+                return stop
+        return place
+
+    def exception(self, exception: ExceptionRecord) -> ExceptionRecord:
+        """The exception record with every secret replaced in its texts."""
+        if not self._spellings:
+            return exception
+        return {
+            "type": self._text(exception["type"]),
+            "full_type": self._text(exception["full_type"]),
+            "message": self._text(exception["message"]),
+            "traceback": self._text(exception["traceback"]),
+        }
+
+    def _text(self, text: str) -> str:
+        return self.data(text.encode("utf-8", "surrogatepass")).decode("utf-8", "surrogatepass")
+
+    def _spans(self, data: bytes) -> list[tuple[int, int]]:
+        """Places of secrets, in order; those that overlap are one."""
+        found = [
+            match.span()
+            for part, pattern in self._spellings
+            if part in data
+            for match in pattern.finditer(data)
+        ]
+        found.sort()
+        spans: list[tuple[int, int]] = []
+        for start, stop in found:
+            if spans and start < spans[-1][1]:
+                spans[-1] = (spans[-1][0], max(stop, spans[-1][1]))
+            else:
+                spans.append((start, stop))
+        return spans
+
+
+def _spelling(text: str) -> _Spelling:
+    """Every spelling of a text, but those in base64: each character by itself or by one of its escapes."""
+    patterns, longest = [], 0
+    for piece in _PIECES.findall(text):
+        patterns.append(_piece(piece))
+        is_plain = _PLAIN.fullmatch(piece.encode("utf-8", "surrogatepass")) is not None
+        longest += len(piece) * (1 if is_plain else _LONGEST_ASCII if piece.isascii() else _LONGEST_OTHER)
+    runs = _PLAIN.findall(text.encode("utf-8", "surrogatepass"))
+    return _Spelling(max(runs, key=len, default=b""), re.compile(b"".join(patterns)), longest)
+
+
+def _piece(piece: str) -> bytes:
+    """Pattern of a run of plain characters or of backslashes, or of one other character."""
+    if piece[0] == "\\":
+        # One quantifier for the run: with one for each backslash, a text of backslashes alone would take
+        # the regular expression for ever.
+        percent = _percent(b"\\")
+        return rb"(?:\\{%d,%d}|(?:%s){%d})" % (len(piece), 16 * len(piece), percent, len(piece))
+    if _PLAIN.fullmatch(piece.encode("utf-8", "surrogatepass")):
+        return re.escape(piece.encode())
+    return b"(?:%s)" % b"|".join(_spellings_of(piece))
+
+
+def _spellings_of(character: str) -> Iterator[bytes]:
+    """Patterns of a character that is no letter, digit or backslash."""
+    code = ord(character)
+    # A lone surrogate stands for a byte that is no UTF-8.
+    raw = character.encode("utf-8", "surrogateescape" if 0xDC80 <= code <= 0xDCFF else "surrogatepass")  # noqa: PLR2004
+    # Quotes are escaped according to what surrounds them, and a slash by some writers of JSON.
+    slashes = rb"\\{0,15}" if character in "\"'/" else b""
+    yield slashes + re.escape(raw)
+    yield b"".join(map(_percent, (raw[i : i + 1] for i in range(len(raw)))))
+    if character == " ":
+        yield rb"\+"
+    if character in _LETTERS:
+        yield _SLASHES + _LETTERS[character]
+    if character in _ENTITIES:
+        yield slashes + _ENTITIES[character]
+    yield slashes + rb"&#(?:0{0,4}%d|[xX]0{0,4}%s);" % (code, _hex(f"{code:x}"))
+    if code <= 0xFF:  # noqa: PLR2004 - what two digits can say
+        yield _SLASHES + b"x" + _hex(f"{code:02x}")
+    if code <= 0xFFFF:  # noqa: PLR2004 - what four digits can say
+        yield _SLASHES + b"u" + _hex(f"{code:04x}")
+    else:
+        yield _SLASHES + b"U" + _hex(f"{code:08x}")
+        pair = character.encode("utf-16-be").hex()  # as JSON has it
+        yield b"".join(_SLASHES + b"u" + _hex(half) for half in (pair[:4], pair[4:]))
+    if not character.isascii():
+        yield b"".join(_SLASHES + b"x" + _hex(f"{byte:02x}") for byte in raw)
+
+
+def _percent(byte: bytes) -> bytes:
+    """Pattern of a byte in a URL; URLs within URLs have ``%25`` for ``%``."""
+    return b"%(?:25){0,3}" + _hex(byte.hex())
+
+
+def _hex(digits: str) -> bytes:
+    """Pattern of hexadecimal digits in either case."""
+    return b"".join(
+        b"[%s%s]" % (each.encode(), each.upper().encode()) if each.isalpha() else each.encode()
+        for each in digits
+    )
+
+
+def _encoded(values: Iterable[str]) -> set[bytes]:
+    """Bytes that somebody may encode: those of the values, as they are and as JSON has them."""
+    found = set()
+    for value in values:
+        for text in (value, json.dumps(value)[1:-1], json.dumps(value, ensure_ascii=False)[1:-1]):
+            found.add(text.encode("utf-8", "surrogateescape" if text == value else "surrogatepass"))
+    return found
+
+
+def _in_base64(data: bytes) -> Iterator[_Spelling]:
+    """Spellings in base64, also amid other bytes: three, since three bytes become four letters."""
+    if len(data) < _SHORTEST_IN_BASE64:
+        return
+    for before in range(3):
+        letters = base64.b64encode(bytes(before) + data).decode("ascii")
+        # Letters that depend on no other byte; at both ends there may be one that does.
+        first, stop = -(-before * 8 // 6), (before + len(data)) * 8 // 6
+        sure = letters[first:stop]
+        pattern = b"".join(_BASE64_LETTERS.get(each, each.encode()) for each in sure)
+        if before:
+            pattern = _BASE64_LETTER + pattern
+        if (before + len(data)) % 3:
+            pattern += _BASE64_LETTER
+        runs = re.findall(rb"[A-Za-z0-9]+", sure.encode())
+        longest = len(sure) + 16 * sum(sure.count(each) for each in _BASE64_LETTERS) + 8
+        yield _Spelling(max(runs, key=len, default=b""), re.compile(pattern + _BASE64_END), longest)
