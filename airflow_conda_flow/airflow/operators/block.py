@@ -18,9 +18,9 @@ import time
 from collections.abc import Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass
-from functools import partial
 from typing import TYPE_CHECKING, Any
 
+from airflow_conda_flow.airflow.asking import ASKING
 from airflow_conda_flow.airflow.block_settings import splits_at_once
 from airflow_conda_flow.airflow.failures import as_airflow_error
 from airflow_conda_flow.airflow.identity import first_attempt_of
@@ -98,7 +98,8 @@ class _Block:
         self._cancel = operator.begin_cancellable()
         self._stop = threading.Event()
         self._is_shut_down = False
-        self._asking = _Asking(context["ti"])
+        self._ti = _AskedOnce(context["ti"])
+        self._revising = threading.Lock()
         self._revised: dict[str, RunRecord] = {}
 
     def run(self) -> Any:
@@ -174,14 +175,16 @@ class _Block:
                 while waiting:
                     _, waiting = wait(waiting, _BLINK, FIRST_COMPLETED)
                     if self._cancel.is_set() and not self._stop.is_set():
-                        self._is_shut_down = self._asking.do(
-                            partial(self._operator.is_still_wanted, self._context)
-                        )
+                        self._is_shut_down = self._is_still_wanted()
                         self._stop.set()
             finally:
                 # Also after an exception of a signal handler here: leaving the pool waits for every split.
                 self._stop.set()
         return [future.result() for future in futures]
+
+    def _is_still_wanted(self) -> bool:
+        with ASKING:
+            return self._operator.is_still_wanted(self._context)
 
     def _at(self, path: Path) -> StepTask:
         """Copy of the operator for one split: all of its state, its pod or job too, is the split's own."""
@@ -194,7 +197,7 @@ class _Block:
 
     def _revision(self, context: Context, run: RunRecord) -> RunRecord:
         """The revision that a cleared block runs: made once for all its splits."""
-        with self._asking.mutex:
+        with self._revising:
             if run.sha256 not in self._revised:
                 self._revised[run.sha256] = self._operator.revision(context, run)
             return self._revised[run.sha256]
@@ -203,7 +206,7 @@ class _Block:
         """Run one split in this thread; whatever happens is its end."""
         if self._stop.is_set():
             return SplitEnd(path, failure="was not started: the task was ended.", may_retry=True)
-        context: Any = {**self._context, "ti": self._asking}
+        context: Any = {**self._context, "ti": self._ti}
         began = time.monotonic()
         try:
             tried = part.begin(context, opened, first)
@@ -305,36 +308,30 @@ def _left_out(left_out: Any, chosen: set[str | None]) -> list[str]:
     return [task for task in each[0] if all(task in others for others in each[1:])] if each else []
 
 
-class _Asking:
+class _AskedOnce:
     """Airflow's task instance for many threads: one question at a time, and none of them twice.
 
-    A process has one channel to Airflow, which not every version guards against several threads.
+    All splits pull the same values, which say what all tasks of a step have written.
     """
 
     def __init__(self, ti: Any) -> None:
         self._ti = ti
         self._known: dict[str, Any] = {}
-        self.mutex = threading.RLock()
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._ti, name)
 
-    def do(self, ask: Any) -> Any:
-        """Answer of a function that asks Airflow."""
-        with self.mutex:
-            return ask()
-
     def xcom_pull(self, *positional: Any, **keywords: Any) -> Any:
         """Value of an XCom, asked for once."""
         key = repr((positional, sorted(keywords.items())))
-        with self.mutex:
+        with ASKING:
             if key not in self._known:
                 self._known[key] = self._ti.xcom_pull(*positional, **keywords)
             return self._known[key]
 
     def xcom_push(self, *positional: Any, **keywords: Any) -> None:
         """Push an XCom."""
-        with self.mutex:
+        with ASKING:
             self._ti.xcom_push(*positional, **keywords)
 
 

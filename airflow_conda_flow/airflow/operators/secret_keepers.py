@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from airflow_conda_flow.airflow.asking import ASKING
 from airflow_conda_flow.errors import SecretError
 from airflow_conda_flow.flow.decorators.secrets import AIRFLOW_CONNECTION, AIRFLOW_VARIABLE, AWS
 from airflow_conda_flow.runner import secret_values
@@ -29,7 +30,8 @@ def _connection(source: Source) -> dict[str, str]:
     from airflow_conda_flow.airflow.sdk import AirflowNotFoundException  # noqa: PLC0415
 
     try:
-        found: Any = Connection.get(source["id"])
+        with ASKING:
+            found: Any = Connection.get(source["id"])
     except (AirflowNotFoundException, AirflowRuntimeError) as error:
         raise SecretError(f"@secrets: there is no Airflow connection {source['id']!r}.") from error
     return secret_values.connection(found.get_uri(), source)
@@ -40,7 +42,8 @@ def _variable(source: Source) -> dict[str, str]:
     from airflow.sdk.exceptions import AirflowRuntimeError  # noqa: PLC0415
 
     try:
-        text = Variable.get(source["id"])
+        with ASKING:
+            text = Variable.get(source["id"])
     except (AirflowRuntimeError, KeyError) as error:
         raise SecretError(f"@secrets: there is no Airflow variable {source['id']!r}.") from error
     return secret_values.airflow_variable(str(text), source)
@@ -54,4 +57,5 @@ def _client(settings: Settings, source: Source) -> Any:
         region_name=secret_values.region_of(source),
         client_type="secretsmanager",
     )
-    return hook.get_conn()
+    with ASKING:
+        return hook.get_conn()

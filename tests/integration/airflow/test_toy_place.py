@@ -22,8 +22,10 @@ def test_a_flow_on_toys(machine, moto_s3, monkeypatch):
     assert "(toy 0)] start prints" in done.stdout
     assert "['aL3', 'aR4', 'bL3', 'bR4', 'cL3', 'cR4'] [0, 1] Toy 2 was taken away." in done.stdout
     shutil.rmtree(machine.home / "toys")
-    tested = machine.airflow("dags", "test", "toy_flow")
+    # Four tasks for six inner splits: two run alone, and may be deferred, and the others in blocks of two.
+    tested = machine.airflow("dags", "test", "toy_flow", CONDA_FLOW_FOREACH_TASKS="4")
     assert tested.returncode == 0, tested.stdout
+    assert "items 0-1 to 1-0 of step choose: 2 splits, 10 at a time" in tested.stdout
     left = what_is_left(S3Storage(root, moto_s3.make_client()))
     failures = {name for name, each in left["local"].items() if "failed" in each}
     assert failures == {"choose/1-0/0.json", "broken/0/0.json", "broken/0/1.json"}
