@@ -4,19 +4,18 @@ from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-from airflow_conda_flow.cli.amounts import age, age_text, size_text
 from airflow_conda_flow.cli.parser import READERS, add_common_options, say_unknown_variables
 from airflow_conda_flow.cli.prune_report import PruneReport
 from airflow_conda_flow.datastore.datastore import Datastore, open_datastore
 from airflow_conda_flow.datastore.keeping import LEAST_GRACE
+from airflow_conda_flow.datastore.pruning.amounts import age, age_text, size_text
 from airflow_conda_flow.datastore.pruning.choice import RunChoice
-from airflow_conda_flow.datastore.pruning.prune import GRACE, Pruned, prune
-from airflow_conda_flow.datastore.pruning.references import digests_in
+from airflow_conda_flow.datastore.pruning.prune import GRACE, prune
 from airflow_conda_flow.datastore.pruning.stored_run import STATES
+from airflow_conda_flow.datastore.pruning.summary import locked_digests, prune_summary
 from airflow_conda_flow.datastore.pruning.usage import usage
 from airflow_conda_flow.errors import SettingError
 from airflow_conda_flow.settings.loading import load_settings
@@ -43,7 +42,9 @@ def add_commands(commands: Any) -> None:
 def add_prune_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the options that say which runs go."""
     several: dict[str, Any] = {"action": "append", "default": []}
-    parser.add_argument("--older-than", type=age, metavar="AGE", help="runs prepared longer ago, as 30d")
+    parser.add_argument(
+        "--older-than", type=age_argument, metavar="AGE", help="runs prepared longer ago, as 30d"
+    )
     parser.add_argument(
         "--keep-last",
         type=_count,
@@ -66,13 +67,21 @@ def add_prune_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument(
         "--grace",
-        type=age,
+        type=age_argument,
         default=GRACE,
         metavar="AGE",
         help=f"nothing written within this time; {GRACE / 3600:.0f}h if not given, "
         f"{LEAST_GRACE / 3600:.0f}h at least",
     )
     parser.add_argument("--yes", "-y", action="store_true", help="remove it; without, only say what would go")
+
+
+def age_argument(text: str) -> float:
+    """Seconds of an age, for argparse."""
+    try:
+        return age(text)
+    except SettingError as error:
+        raise argparse.ArgumentTypeError(str(error)) from error
 
 
 def _count(text: str) -> int:
@@ -140,56 +149,13 @@ def _prune(arguments: argparse.Namespace) -> int:
         )
     finally:
         report.close()
-    for line in summary(pruned, removed=arguments.yes):
+    for line in prune_summary(pruned, removed=arguments.yes):
         print(line)
     return _say_faults(
         pruned.faults,
         "While they are there, nothing that they may refer to is removed. Mend or delete them; "
         "--run FLOW/RUN_ID removes a run whose manifest is damaged.",
     )
-
-
-def locked_digests(files: Iterable[Path]) -> list[str]:
-    """SHA-256 of all packages in these lock files.
-
-    Raises:
-        SettingError: a file cannot be read, or names no package.
-    """
-    found: list[str] = []
-    for each in files:
-        try:
-            digests = digests_in(each.read_bytes())
-        except OSError as error:
-            raise SettingError(f"--keep-lock {each} cannot be read: {error.strerror}.") from error
-        if not digests:
-            raise SettingError(f"--keep-lock {each} names no package by its sha256; it is no lock file.")
-        found += digests
-    return found
-
-
-def summary(pruned: Pruned, *, removed: bool) -> list[str]:
-    """Lines that say what went, or would go."""
-    verb = "removed" if removed else "would go"
-    total = len(pruned.runs) + sum(pruned.kept.values())
-    lines = [f"{len(pruned.runs)} of {total} runs {verb}, {size_text(pruned.run_bytes)}"]
-    lines += [
-        f"  {each.pathspec}  {each.state or 'unreadable'}  {age_text(each.age)}  {size_text(each.size)}"
-        for each in pruned.runs
-    ]
-    lines += [f"  {count} stay: {reason}" for reason, count in pruned.kept.most_common()]
-    swept = pruned.swept
-    if any(swept.count.values()):
-        lines.append(f"No run {'refers' if removed else 'would refer'} to these any more:")
-        lines += [
-            f"  {kind:<20} {count:>10,}  {size_text(swept.size[kind]):>9}"
-            for kind, count in swept.count.items()
-            if count
-        ]
-    if removed:
-        return [*lines, f"{size_text(pruned.freed)} freed."]
-    nothing = not pruned.runs and not any(swept.count.values())
-    hint = "" if nothing else " Nothing was removed: add --yes to remove this."
-    return [*lines, f"{size_text(pruned.freed)} would be freed.{hint}"]
 
 
 def _say_faults(faults: list[str], meaning: str) -> int:

@@ -6,7 +6,7 @@ import sys
 import time
 from typing import TextIO
 
-from airflow_conda_flow.cli.amounts import size_text
+from airflow_conda_flow.datastore.pruning.amounts import size_text
 
 _REDRAW_SECONDS = 0.1
 _SAY_EVERY_SECONDS = 30.0

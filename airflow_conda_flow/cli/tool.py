@@ -7,7 +7,7 @@ import sys
 from collections.abc import Sequence
 
 from airflow_conda_flow._version import __version__
-from airflow_conda_flow.cli import channel, datastore
+from airflow_conda_flow.cli import cache, channel, datastore
 from airflow_conda_flow.cli.parser import FlowArgumentParser
 from airflow_conda_flow.errors import CondaFlowError
 
@@ -21,6 +21,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     )
     channel.add_commands(commands)
     datastore.add_commands(commands)
+    cache.add_commands(commands)
     arguments = _parse(parser, argv)
     try:
         code: int = arguments.execute(arguments)

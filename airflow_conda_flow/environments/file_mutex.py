@@ -57,10 +57,12 @@ def held_now(path: Path) -> Iterator[bool]:
     Also False where files cannot be locked, because nobody knows then.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    # Its time says when it was last shared, so it is not written.
+    is_new = not path.exists()
     fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
     try:
         fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        if is_new:
+            os.utime(fd, (0, 0))  # its time says when it was last shared: never
     except OSError:
         os.close(fd)
         yield False

@@ -6,9 +6,9 @@ import doctest
 
 import pytest
 
-from airflow_conda_flow.cli import amounts, tool
+from airflow_conda_flow.cli import tool
 from airflow_conda_flow.datastore.datastore import open_datastore
-from airflow_conda_flow.datastore.pruning import references
+from airflow_conda_flow.datastore.pruning import amounts, references
 
 from ...parts.old_datastore import OldDatastore, sha256
 

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-import argparse
 import re
+
+from airflow_conda_flow.errors import SettingError
 
 _UNITS = {"h": 3600.0, "d": 24 * 3600.0, "w": 7 * 24 * 3600.0}
 _AGE = re.compile(r"(\d+(?:\.\d+)?)([hdw])")
@@ -12,16 +13,17 @@ _WHOLE_FROM = 100
 
 
 def age(text: str) -> float:
-    """Seconds of an age such as ``30d``; for argparse.
+    """Seconds of an age such as ``30d``.
+
+    Raises:
+        SettingError: the text is no age.
 
     >>> age("36h") == age("1.5d") == 36 * 3600
     True
     """
     found = _AGE.fullmatch(text.strip())
     if not found:
-        raise argparse.ArgumentTypeError(
-            f"{text!r} is no age: write a number and h, d or w, such as 12h, 30d or 2w"
-        )
+        raise SettingError(f"{text!r} is no age: write a number and h, d or w, such as 12h, 30d or 2w.")
     return float(found[1]) * _UNITS[found[2]]
 
 

@@ -1,0 +1,257 @@
+"""Removes from the cache directory what was not used for long, beside whatever uses the cache meanwhile.
+
+- An environment, extracted code and the runtime are shared by the attempts that run in them
+  (``file_mutex.py``); one that is in use stays.
+- Packages and what was extracted from them go while nobody makes an environment (``makers_mutex``).
+- Everything goes by a rename first: who looks sees the whole of it or nothing.
+- With a datastore in a directory, locks and packages are in the cache alone. What its runs need stays,
+  however long ago it was used.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import shutil
+import time
+from collections.abc import Collection
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from airflow_conda_flow.datastore import layout
+from airflow_conda_flow.datastore.atomic_file import link_once
+from airflow_conda_flow.datastore.keeping import LEAST_GRACE
+from airflow_conda_flow.datastore.left_behind import clear, new_mark
+from airflow_conda_flow.datastore.local_storage import LocalStorage
+from airflow_conda_flow.datastore.pruning.digest_set import DigestSet
+from airflow_conda_flow.datastore.pruning.references import digests_in, mark_runs
+from airflow_conda_flow.datastore.pruning.report import Report, Silence
+from airflow_conda_flow.datastore.storage import Storage
+from airflow_conda_flow.environments.cache_contents import (
+    ARTIFACTS,
+    CODE,
+    COPIES,
+    EXTRACTED,
+    INDEXES,
+    LOCKS,
+    PACKAGES,
+    PREFIXES,
+    RUNTIME,
+    CacheItem,
+    cache_items,
+    scratch_folders,
+)
+from airflow_conda_flow.environments.cache_places import makers_mutex
+from airflow_conda_flow.environments.disk_usage import freed_by_removing
+from airflow_conda_flow.environments.file_mutex import held_now, last_use, mutex_of
+from airflow_conda_flow.errors import DamagedDocument, DatastoreError, SettingError
+from airflow_conda_flow.records.lock_document import read_lock_document
+
+UNUSED_FOR = 30 * 24 * 3600.0
+"""Default time in seconds without a use after which something goes."""
+_FOLDERS = (PREFIXES, CODE, RUNTIME)
+_OF_PACKAGES = (PACKAGES, EXTRACTED, INDEXES)
+_PATIENCE = 20.0  # seconds for those who make something of packages to end
+
+
+@dataclass
+class CachePruned:
+    """What went, or would go.
+
+    Attributes:
+        items: what went.
+        freed: bytes on the disk.
+        in_use: items that are old and stay because somebody uses them.
+        scratch: number of things that dead processes had left.
+        faults: what cannot be read, or was in use for too long; what depends on it stays.
+    """
+
+    items: list[CacheItem] = field(default_factory=list)
+    freed: int = 0
+    in_use: list[CacheItem] = field(default_factory=list)
+    scratch: int = 0
+    faults: list[str] = field(default_factory=list)
+
+
+def prune_cache(
+    cache_dir: Path,
+    datastore: Storage,
+    *,
+    removes: bool,
+    unused_for: float = UNUSED_FOR,
+    kept_digests: Collection[str] = (),
+    report: Report | None = None,
+) -> CachePruned:
+    """Remove what was not used for long; without ``removes`` say what would go.
+
+    Args:
+        cache_dir: the cache directory.
+        datastore: the datastore of the settings; if it is a directory, what its runs need stays.
+        removes: whether anything is removed.
+        unused_for: seconds without a use.
+        kept_digests: SHA-256 of packages that stay, such as those of lock files beside flows.
+        report: told about the progress.
+
+    Raises:
+        SettingError: the time is too short for other processes to rely on.
+    """
+    if unused_for < LEAST_GRACE:
+        raise SettingError(
+            f"--older-than is {unused_for / 3600:g} h; for the cache it must be at least "
+            f"{LEAST_GRACE / 3600:g} h, on which running steps rely."
+        )
+    return _CachePrune(cache_dir, datastore, removes, unused_for, kept_digests, report or Silence()).run()
+
+
+class _CachePrune:
+    def __init__(
+        self,
+        cache_dir: Path,
+        datastore: Storage,
+        removes: bool,
+        unused_for: float,
+        kept_digests: Collection[str],
+        report: Report,
+    ) -> None:
+        self._cache_dir = cache_dir
+        self._datastore = datastore
+        self._removes = removes
+        self._unused_for = unused_for
+        self._kept = DigestSet(kept_digests)
+        self._report = report
+        self._trash = cache_dir / ".trash"
+        self._moved: dict[Path, Path] = {}
+        self._pruned = CachePruned()
+
+    def run(self) -> CachePruned:
+        pruned = self._pruned
+        if self._removes:
+            pruned.scratch = sum(clear(folder) for folder in scratch_folders(self._cache_dir))
+        self._report.phase("looking at the cache")
+        old = [
+            each
+            for each in cache_items(self._cache_dir)
+            if each.unused > self._unused_for and each.kind != COPIES
+        ]
+        gone = [each for each in old if each.kind in _FOLDERS and each.path.is_dir() and self._takes(each)]
+        gone += self._locks([each for each in old if each.kind == LOCKS])
+        of_packages = [each for each in old if each.kind in _OF_PACKAGES and self._may_go(each)]
+        gone += self._while_nobody_makes(of_packages)
+        files = [each for each in old if each.kind in {ARTIFACTS, CODE} and not each.path.is_dir()]
+        gone += [each for each in files if self._takes_file(each)]
+        pruned.items = gone
+        self._report.phase("removing" if self._removes else "counting what would go")
+        where = [self._trash_of(each) if self._removes else each.path for each in gone]
+        pruned.freed = freed_by_removing(where)
+        if self._removes:
+            for path in where:
+                _discard(path)
+                self._report.step()
+            with contextlib.suppress(OSError):
+                self._trash.rmdir()
+        return pruned
+
+    def _takes(self, item: CacheItem) -> bool:
+        """Take a folder away, unless somebody uses it."""
+        if not self._removes:
+            is_free = item.users == []
+        else:
+            with held_now(mutex_of(item.path)) as is_free:
+                # The last user may have come and gone since the cache was looked at.
+                if is_free and (
+                    time.time() - last_use(item.path) <= self._unused_for or not self._move(item)
+                ):
+                    return False
+        if not is_free:
+            self._pruned.in_use.append(item)
+        return is_free
+
+    def _takes_file(self, item: CacheItem) -> bool:
+        """Take a file away, unless it was used meanwhile."""
+        if not self._removes:
+            return True
+        if not self._move(item):
+            return False
+        moved = self._moved[item.path]
+        if time.time() - moved.stat().st_mtime > self._unused_for:
+            return True
+        if link_once(moved, str(item.path)) is None:
+            moved.rename(item.path)
+        moved.unlink(missing_ok=True)
+        return False
+
+    def _move(self, item: CacheItem) -> bool:
+        self._trash.mkdir(exist_ok=True)
+        target = self._trash / new_mark()
+        try:
+            item.path.rename(target)
+        except FileNotFoundError:  # another prune was first
+            return False
+        self._moved[item.path] = target
+        return True
+
+    def _locks(self, old: list[CacheItem]) -> list[CacheItem]:
+        """Take away old locks that no run needs, and keep the packages of the others."""
+        marks = DigestSet()
+        if self._datastore.kind == "local":
+            marks, self._pruned.faults = mark_runs(self._datastore, self._report)
+        gone = []
+        if not self._pruned.faults:
+            unneeded = [
+                each for each in old if not any(d in marks for d in digests_in(each.path.name.encode()))
+            ]
+            gone = [each for each in unneeded if self._takes_file(each)]
+        paths = {each.path for each in gone}
+        for path in sorted((self._cache_dir / "environments").glob("*/*.lock")):
+            if path not in paths:
+                self._keep_packages_of(path)
+        return gone
+
+    def _keep_packages_of(self, path: Path) -> None:
+        key = str(path.relative_to(self._cache_dir))
+        try:
+            data = path.read_bytes()
+            platform, spec_id = layout.lock_of(key)
+            read_lock_document(data, str(path), spec_id, platform)
+        except FileNotFoundError:
+            return
+        except DatastoreError as error:
+            self._pruned.faults.append(error.fault if isinstance(error, DamagedDocument) else str(error))
+        else:
+            self._kept.update(digests_in(data))
+
+    def _may_go(self, item: CacheItem) -> bool:
+        """True unless it is a package that something needs, or may need."""
+        if item.kind != PACKAGES:
+            return True
+        return not self._pruned.faults and not any(
+            each in self._kept for each in digests_in(item.path.parent.name.encode())
+        )
+
+    def _while_nobody_makes(self, items: list[CacheItem]) -> list[CacheItem]:
+        """Take away packages and what was made of them, while nobody makes an environment of them."""
+        if not self._removes or not items:
+            return items
+        deadline = time.monotonic() + _PATIENCE
+        while True:
+            with held_now(makers_mutex(self._cache_dir)) as is_free:
+                if is_free:
+                    gone = [each for each in items if self._takes_file(each)]
+                    LocalStorage(self._cache_dir, "cache_dir").remove_empty_folders("packages")
+                    return gone
+            if time.monotonic() > deadline:
+                self._pruned.faults.append(
+                    f"Environments are being made in {self._cache_dir}, or files cannot be locked there. "
+                    "Their packages stay; prune again later."
+                )
+                return []
+            time.sleep(0.2)
+
+    def _trash_of(self, item: CacheItem) -> Path:
+        return self._moved[item.path]
+
+
+def _discard(path: Path) -> None:
+    if path.is_dir() and not path.is_symlink():
+        shutil.rmtree(path, ignore_errors=True)
+    else:
+        path.unlink(missing_ok=True)
