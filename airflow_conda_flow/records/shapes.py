@@ -429,6 +429,8 @@ class TaskMessage(_TaskMessage, total=False):
     """Given if the flow has mutators, which run in the step's process too."""
     call: ArtifactRef
     """Arguments that the flow object is made with."""
+    overlay: str
+    """Folder for what the step installs while it runs; see ``runtime/overlay.py``."""
 
 
 class ArtifactMessage(TypedDict):

@@ -82,6 +82,7 @@ def task_message(
         message["mutated_with"] = run.mutated_with
     if run.call is not None:
         message["call"] = run.call
+    message["overlay"] = str(scratch / "overlay")  # of all rounds of the task
     return message
 
 

@@ -113,6 +113,10 @@ def _run(message: "TaskMessage", stream: "Any", running: "list[Any]") -> "Any":
     flowspec.in_step_process = True
     protocol.s3 = message.get("s3")
     current._set(**message["current"])  # noqa: SLF001 - interface for the runtime
+    if "overlay" in message:
+        from airflow_conda_flow.runtime import overlay  # noqa: PLC0415 - main sets the path
+
+        overlay.enter(message["overlay"])
     stored_code.serve(message["code_dir"], message["stored_dir"])
     flow_class = _load_flow(message["code_dir"], message["flow_file"], message["flow"])
     current._update(flow_class=flow_class)  # noqa: SLF001 - interface for the runtime
