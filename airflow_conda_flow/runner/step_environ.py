@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import sys
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -13,6 +15,13 @@ _DROPPED_PREFIXES = ("PYTHON", "CONDA_", "_CONDA_", "_CE_", "MAMBA_")
 _DROPPED = frozenset(["VIRTUAL_ENV", "VIRTUAL_ENV_PROMPT", "__PYVENV_LAUNCHER__", "LD_PRELOAD"])
 # In these locales Python before 3.7 prints ASCII only, and so do many programs that a step starts.
 _C_LOCALES = frozenset(["", "C", "POSIX"])
+_SYSTEM_PATH = "/usr/local/bin:/usr/bin:/bin"
+# The machine's own programs, also where the runner's interpreter is one of them.
+_SYSTEM = frozenset(
+    ["/bin", "/sbin", *(f"/usr{local}/{name}" for local in ("", "/local") for name in ("bin", "sbin"))]
+)
+# Files that a virtual environment, and a conda environment, has beside its ``bin`` or ``condabin``.
+_MARKS = ("pyvenv.cfg", "conda-meta")
 
 
 def conda_environ(environ: Mapping[str, str], prefix: Path) -> dict[str, str]:
@@ -30,7 +39,7 @@ def conda_environ(environ: Mapping[str, str], prefix: Path) -> dict[str, str]:
         for name, value in environ.items()
         if name not in _DROPPED and not name.startswith(_DROPPED_PREFIXES)
     }
-    values["PATH"] = f"{prefix / 'bin'}:{environ.get('PATH', '/usr/local/bin:/usr/bin:/bin')}"
+    values["PATH"] = os.pathsep.join([str(prefix / "bin"), *_outside(environ.get("PATH") or _SYSTEM_PATH)])
     values["CONDA_PREFIX"] = str(prefix)
     values["PYTHONNOUSERSITE"] = "1"
     values["PYTHONIOENCODING"] = "utf-8"
@@ -38,6 +47,27 @@ def conda_environ(environ: Mapping[str, str], prefix: Path) -> dict[str, str]:
     if locale in _C_LOCALES:
         values["LC_ALL"] = "C.UTF-8"
     return values
+
+
+def _outside(path: str) -> list[str]:
+    """Directories of a ``PATH`` that belong to no Python environment, whether it is activated or not.
+
+    A program of another environment would answer where the step's has none of that name, with libraries that
+    the step did not declare. Without any directory left, those of the system.
+    """
+    kept = [each for each in path.split(os.pathsep) if each and not _is_of_python(Path(each))]
+    return kept or _SYSTEM_PATH.split(os.pathsep)
+
+
+def _is_of_python(folder: Path) -> bool:
+    if str(folder) in _SYSTEM:
+        return False
+    if folder == Path(sys.executable).parent or folder.resolve() == Path(sys.base_prefix).resolve() / "bin":
+        return True
+    if any((folder.parent / mark).exists() for mark in _MARKS):
+        return True
+    # Of pyenv: each of these programs is that of the version of Python that pyenv chooses.
+    return folder.name == "shims" and (folder.parent / "versions").is_dir()
 
 
 def conda_command(prefix: Path, main: Path) -> list[str]:

@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
+from airflow_conda_flow.runner.left_processes import end_marked, mark
 from airflow_conda_flow.runtime.protocol import decode, encode
 
 if TYPE_CHECKING:
@@ -81,9 +82,12 @@ def run_step_process(
         on_start: called with the pid once the process runs.
         cancel: when set, the process and its children are ended: SIGTERM, and SIGKILL after 5 s.
 
+    When this returns, all processes that the step has started are gone, also those in sessions of their own.
+
     Raises:
         OSError: the interpreter cannot be started.
     """
+    environ, text = mark(os.environ if environ is None else environ)
     ours, theirs = socket.socketpair()
     # Nobody writes to this pipe. When the runner dies, however it dies, its end closes, and
     # ``runtime/lifeline.py`` ends the step process and its children.
@@ -110,6 +114,7 @@ def run_step_process(
                 return conversation.hold(task)
             finally:
                 conversation.end_group(signal.SIGKILL)
+                end_marked(text)
     finally:
         os.close(held)
         ours.close()

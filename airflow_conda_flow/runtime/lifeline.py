@@ -4,7 +4,8 @@ The runner holds the writing end of a pipe. When that end closes, the kernel sig
 (``F_SETOWN`` and ``F_SETSIG``, see fcntl(2)). This needs no thread, so a step may still fork. If the
 kernel does not support it, a thread waits for the end of the pipe.
 
-A child that starts its own session leaves the group and is not ended.
+A child that starts its own session leaves the group. The runner ends it with the task, if it still can
+(``runner/left_processes.py``).
 """
 
 import fcntl

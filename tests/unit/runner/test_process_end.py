@@ -103,6 +103,69 @@ def test_children_end_with_the_step(make_run):
     _wait_gone(run.value(run.done("start"), "pid"))
 
 
+LEFT_BEHIND = {
+    "session": "subprocess.Popen(['sleep', '60'], start_new_session=True)",
+    "shell": "os.system('setsid sleep 60 & nohup sleep 61 >/dev/null 2>&1 &')",
+    "daemon": """
+if os.fork() == 0:
+    os.setsid()
+    if os.fork() == 0:
+        time.sleep(60)
+    os._exit(0)
+""",
+    "child without variables": "os.system('setsid sh -c \\'env -i sleep 60; true\\' &')",
+    "ignores signals": "os.system('setsid sh -c \\'trap \"\" TERM HUP INT; sleep 60; true\\' &')",
+}
+
+
+@pytest.mark.parametrize("way", LEFT_BEHIND)
+@pytest.mark.parametrize("end", ["", "raise ValueError", "os._exit(3)"])
+def test_what_leaves_the_session_ends_with_the_step(make_run, tmp_path, way, end):
+    """A process in a session of its own, as a daemon is, is gone when the attempt is over, however that ended."""
+    lines = ["import os, subprocess, time", f"os.chdir({str(tmp_path)!r})", LEFT_BEHIND[way].strip(), end]
+    run = make_run(one_step("\n".join(lines)))
+    run.attempt("start")
+    assert _in_folder(tmp_path) == []
+
+
+def _in_folder(folder: Path) -> list[str]:
+    """Command lines of the living processes whose working directory this is."""
+    found = []
+    for process in Path("/proc").glob("[0-9]*"):
+        try:
+            if (process / "cwd").readlink() == folder:
+                found.append((process / "cmdline").read_text())
+        except OSError:
+            continue
+    return found
+
+
+def test_processes_of_other_steps_stay(make_run, tmp_path):
+    """A step that ends takes nothing of a step that still runs."""
+    go = tmp_path / "go"
+    run = make_run(
+        one_step(f"""
+            import os, subprocess, time
+            process = subprocess.Popen(["sleep", "60"], start_new_session=True)
+            print("ready")
+            while current.retry_count == 0 and not os.path.exists({str(go)!r}):
+                time.sleep(0.01)
+            self.code = process.poll()
+        """)
+    )
+    ready = threading.Event()
+    results = []
+    first = threading.Thread(
+        target=lambda: results.append(run.attempt("start", output=lambda *_: ready.set()))
+    )
+    first.start()
+    assert ready.wait(60)
+    run.done("start", attempt=1)
+    go.touch()
+    first.join()
+    assert run.value(results[0], "code") is None
+
+
 @pytest.mark.parametrize("stubborn", [False, True])
 def test_cancelling(make_run, monkeypatch, stubborn):
     """Step and children get SIGTERM, and those that ignore it SIGKILL."""

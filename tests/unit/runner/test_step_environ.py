@@ -65,6 +65,53 @@ def test_the_environment_comes_first_on_the_path():
     assert values["CONDA_PREFIX"] == "/an/environment"
 
 
+def _virtual(folder: Path) -> Path:
+    (folder / "bin").mkdir(parents=True)
+    (folder / "pyvenv.cfg").touch()
+    return folder / "bin"
+
+
+def _conda(folder: Path) -> Path:
+    (folder / "conda-meta").mkdir(parents=True)
+    (folder / "bin").mkdir()
+    return folder / "bin"
+
+
+def _condabin(folder: Path) -> Path:
+    _conda(folder)
+    (folder / "condabin").mkdir()
+    return folder / "condabin"
+
+
+def _pyenv(folder: Path) -> Path:
+    (folder / "versions").mkdir(parents=True)
+    (folder / "shims").mkdir()
+    return folder / "shims"
+
+
+@pytest.mark.parametrize("kind", [_virtual, _conda, _condabin, _pyenv])
+def test_programs_of_other_environments_are_not_on_the_path(tmp_path, kind):
+    """Neither an environment that is activated nor one that is only on PATH answers in a step."""
+    own = tmp_path / "tools"
+    own.mkdir()
+    path = f"{kind(tmp_path / 'other')}:{own}:/usr/bin"
+    assert conda_environ({"PATH": path}, PREFIX)["PATH"] == f"{PREFIX}/bin:{own}:/usr/bin"
+
+
+@pytest.mark.parametrize("folder", [Path(sys.executable).parent, Path(sys.base_prefix) / "bin"])
+def test_programs_of_the_launching_python_are_not_on_the_path(folder):
+    """The environment that the runner runs in, and the interpreter below it, are other environments too."""
+    path = conda_environ({"PATH": f"{folder}:/opt/x:/usr/bin"}, PREFIX)["PATH"].split(":")
+    assert path[:2] == [f"{PREFIX}/bin", "/opt/x"]
+
+
+@pytest.mark.parametrize("path", ["", "nothing else", ":"])
+def test_the_system_is_always_on_the_path(tmp_path, path):
+    """A PATH of which nothing is left, or that is not set, becomes the system's."""
+    path = str(_virtual(tmp_path / "venv")) if path == "nothing else" else path
+    assert conda_environ({"PATH": path}, PREFIX)["PATH"] == f"{PREFIX}/bin:/usr/local/bin:/usr/bin:/bin"
+
+
 def test_a_conda_interpreter_is_isolated(tmp_path):
     """An interpreter started our way has no folder of the caller's on its path, and speaks UTF-8."""
     prefix = tmp_path / "prefix"
