@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
 # Variables that would lead pip or uv past the overlay: images set some of them for their own Python.
 _DROPPED = ("PIP_PREFIX", "PIP_PYTHON", "PIP_ROOT", "PIP_TARGET", "UV_PYTHON", "UV_SYSTEM_PYTHON")
+_LIBRARIES = ("site-packages", "dist-packages")
 # A module that every ``python`` of the overlay imports at its start, by a file of that name with ``.pth``.
 _MODULE = "_airflow_conda_flow_overlay"
 # It puts the directories of the step's own environment behind the overlay's. ``PREFIXES`` are those of the
@@ -77,7 +78,8 @@ def _below() -> "list[str]":
     """Directories of libraries that the step sees, in their order."""
     known = [site.getusersitepackages()] if site.ENABLE_USER_SITE else []
     known += site.getsitepackages()
-    return [each for each in sys.path if each in known]
+    # In a flow that a step runs, the interpreter is itself an overlay's, and those below that one count too.
+    return [each for each in sys.path if each in known or os.path.basename(each) in _LIBRARIES]
 
 
 def _make(folder: str, libraries: str, below: "list[str]", minor: str) -> None:
@@ -137,7 +139,8 @@ def _lead_children(folder: str) -> None:
         # as user site-packages, and nothing of the user's real ones.
         os.environ["PYTHONUSERBASE"] = folder
         os.environ.pop("PYTHONNOUSERSITE", None)
-    sys.executable = os.path.join(folder, "bin", "python")
+    own = os.path.join(folder, "bin", os.path.basename(sys.executable))
+    sys.executable = own if os.path.exists(own) else os.path.join(folder, "bin", "python")
 
 
 class _PipInStep:

@@ -306,6 +306,40 @@ def test_undeclared_pip_is_no_library(make_run, python_without_pip):
     assert run.failure("start", python=python_without_pip)["message"] == "No module named 'pip'"
 
 
+NESTED = """
+from airflow_conda_flow import FlowSpec, step
+
+class Inner(FlowSpec):
+    @step
+    def start(self):
+        import os
+        print("code", os.system("python -c 'import pytest, tinything'"))
+        self.next(self.end)
+
+    @step
+    def end(self):
+        pass
+
+if __name__ == "__main__":
+    Inner()
+"""
+
+
+def test_a_flow_that_a_step_runs(make_run, wheel, tmp_path):
+    """Its steps see what the outer step sees and has installed."""
+    (tmp_path / "inner.py").write_text(NESTED)
+    run = make_run(
+        one_step(f"""
+            import os, subprocess, sys
+            os.system("pip install {OPTIONS} {wheel}")
+            os.environ["HOME"] = current.tempdir
+            subprocess.check_call([sys.executable, {str(tmp_path / "inner.py")!r}, "run"])
+        """)
+    )
+    run.done("start")
+    assert any(line.endswith("] code 0") for line in run.printed()), run.printed()
+
+
 def test_the_real_user_site_stays_visible(make_run, monkeypatch, tmp_path):
     """A plain step of an interpreter with user site-packages sees them, and so does its shell's ``python``."""
     python = old_python("3.11")

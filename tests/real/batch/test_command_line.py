@@ -138,8 +138,8 @@ def test_the_jobs_of_a_run_that_was_killed(machine, cluster):
 def test_an_image_without_the_runner_gets_it_from_s3(machine, cluster):
     """The user's own image, with its own Python; the runner brings boto3 for the S3 client."""
     machine.environ["CONDA_FLOW_BATCH_IMAGE"] = cluster.bare_image
-    body = """import sys
-print('in', sys.executable)
+    body = """import os, sys
+print('in', os.path.realpath(sys.executable))
 from airflow_conda_flow import S3
 with S3(run=self) as s3:
     s3.put('name', 'an object')
