@@ -21,6 +21,7 @@ TOGETHER = (
     "tests/real/airflow/running/",
     "tests/real/airflow/test_scheduler.py",
     "tests/real/batch/",
+    "tests/real/kubernetes/test_celery.py",
     "tests/real/kubernetes/test_scheduler.py",
     "tests/real/kubernetes/test_shapes.py",
 )

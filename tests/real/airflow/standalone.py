@@ -131,10 +131,14 @@ class Standalone:
         ((pid,),) = self.query(statement, dag_id, self._run_ids[dag_id], task_id)
         return int(pid)
 
+    def log_folders(self) -> list[Path]:
+        """The folders in which the logs of tasks are, in the order in which they are to be read."""
+        return [self.machine.home / "airflow" / "logs"]
+
     def task_log(self, dag_id: str = "", task: str = "") -> str:
         """What the tasks logged: of all DAGs, of one, or of one of its tasks."""
-        folder = self.machine.home / "airflow" / "logs"
-        paths = sorted(folder.glob(f"dag_id={dag_id or '*'}/**/*.log*"))
+        found = [folder.glob(f"dag_id={dag_id or '*'}/**/*.log*") for folder in self.log_folders()]
+        paths = [path for each in found for path in sorted(each)]
         return "".join(path.read_text() for path in paths if not task or f"task_id={task}/" in str(path))
 
     def tries_begun(self, dag_id: str, task: str, index: int) -> int:
@@ -146,12 +150,16 @@ class Standalone:
             1 for path in paths if re.fullmatch(r"attempt=\d+\.log", path.name) and path.stat().st_size
         )
 
+    def printed(self) -> str:
+        """What Airflow's processes printed."""
+        return _log_file(self.machine).read_text()
+
     def _told(self, dag_id: str) -> str:
         """What there is to read when something did not happen."""
         states = self.query(
             "select task_id, map_index, state, try_number from task_instance where dag_id = ?", dag_id
         )
-        printed = _log_file(self.machine).read_text()
+        printed = self.printed()
         return f"{states}\n{self.task_log(dag_id)[-4000:] if dag_id else ''}\n{printed[-4000:]}"
 
 
@@ -185,7 +193,7 @@ def standalone(machine: AirflowMachine, **environ: str) -> Iterator[Standalone]:
         )
         try:
             airflow = Standalone(machine, ports[0])
-            airflow.wait_for(lambda: _answers(address))  # a task that starts before the API server fails
+            airflow.wait_for(lambda: answers(address))  # a task that starts before the API server fails
             yield airflow
         finally:
             end_group(process)
@@ -195,7 +203,8 @@ def _log_file(machine: AirflowMachine) -> Path:
     return machine.home / "standalone.log"
 
 
-def _answers(address: str) -> bool:
+def answers(address: str) -> bool:
+    """True if an API server at the address answers."""
     try:
         with urllib.request.urlopen(f"{address}/api/v2/version", timeout=5) as answer:
             return answer.status == 200

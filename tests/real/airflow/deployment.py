@@ -1,0 +1,225 @@
+"""A real deployment of Airflow for tests: PostgreSQL, Redis, and every component as a machine of its own.
+
+Components share the database, the broker and nothing else: each has its own HOME, AIRFLOW_HOME, TMPDIR, cache and
+copy of the DAG folder. They can be killed and started one by one.
+"""
+
+from __future__ import annotations
+
+import base64
+import contextlib
+import os
+import secrets
+import shutil
+import signal
+import socket
+import subprocess
+import tempfile
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import psutil
+import psycopg2
+import pytest
+
+from ...parts.airflow_machine import AirflowMachine
+from ...parts.process_group import end_group
+from ...parts.real_parts import missing
+from ...parts.s3_servers import free_port
+from .standalone import Standalone, answers
+
+WORKERS = ("worker-a", "worker-b")
+COMMANDS = {
+    "api-server": ("api-server",),
+    "scheduler": ("scheduler",),
+    "dag-processor": ("dag-processor",),
+    "triggerer": ("triggerer", "--skip-serve-logs"),
+    **{
+        name: ("celery", "worker", "--celery-hostname", name, "--concurrency", "3", "--skip-serve-logs")
+        for name in WORKERS
+    },
+}
+"""Airflow's commands by component."""
+_NOTICED = {
+    "AIRFLOW__SCHEDULER__SCHEDULER_HEALTH_CHECK_THRESHOLD": "15",
+    "AIRFLOW__SCHEDULER__ORPHANED_TASKS_CHECK_INTERVAL": "10",
+    "AIRFLOW__SCHEDULER__TASK_INSTANCE_HEARTBEAT_TIMEOUT": "30",
+    "AIRFLOW__SCHEDULER__TASK_INSTANCE_HEARTBEAT_TIMEOUT_DETECTION_INTERVAL": "5",
+    "AIRFLOW__TRIGGERER__TRIGGERER_HEALTH_CHECK_THRESHOLD": "15",
+}
+"""After how many seconds Airflow notices that a component is gone; its own values are minutes."""
+
+
+class Deployment(Standalone):
+    """A running deployment.
+
+    Attributes:
+        machine: where commands of an operator run; its DAG folder is what is deployed.
+        connection: of the database, as libpq takes it.
+    """
+
+    def __init__(self, machine: AirflowMachine, port: int, connection: str) -> None:
+        super().__init__(machine, port)
+        self.connection = connection
+        self._processes: dict[str, subprocess.Popen[bytes]] = {}
+
+    def query(self, statement: str, *values: str) -> list[tuple]:
+        """The answer of Airflow's database."""
+        with contextlib.closing(psycopg2.connect(self.connection)) as database, database.cursor() as cursor:
+            cursor.execute(statement.replace("?", "%s"), values)
+            return cursor.fetchall()
+
+    def home(self, component: str) -> Path:
+        """The home directory of a component."""
+        return self.machine.home / component
+
+    def log_folders(self) -> list[Path]:
+        """Those of every component that runs code of tasks."""
+        return [self.home(name) / "airflow" / "logs" for name in (*WORKERS, "triggerer")]
+
+    def printed(self) -> str:
+        """The last lines of every component."""
+        texts = {name: (self.home(name) / "log").read_text()[-1500:] for name in self._processes}
+        return "\n".join(f"--- {name}\n{text}" for name, text in texts.items())
+
+    def start(self, *components: str) -> None:
+        """Start components; one that was killed comes back to the same home."""
+        for name in components:
+            home = self.home(name)
+            (home / "tmp").mkdir(parents=True, exist_ok=True)
+            dags = home / "dags"
+            dags.mkdir(exist_ok=True)
+            if name in {*WORKERS, "dag-processor"}:
+                shutil.copytree(self.machine.dags, dags, dirs_exist_ok=True)
+            environ = {
+                **self.machine.environ,
+                "HOME": str(home),
+                "TMPDIR": str(home / "tmp"),
+                "AIRFLOW_HOME": str(home / "airflow"),
+                "AIRFLOW__CORE__DAGS_FOLDER": str(dags),
+            }
+            with (home / "log").open("ab") as log:
+                self._processes[name] = subprocess.Popen(
+                    [self.machine.airflow_program, *COMMANDS[name]],
+                    env=environ,
+                    cwd=home,
+                    stdout=log,
+                    stderr=subprocess.STDOUT,
+                    start_new_session=True,
+                )
+
+    def kill(self, *components: str) -> None:
+        """Kill components with all that they have started, as the loss of their machines does."""
+        lost = [psutil.Process(self._processes[name].pid) for name in components]
+        lost += [child for process in lost for child in process.children(recursive=True)]
+        for process in lost:
+            with contextlib.suppress(psutil.NoSuchProcess):
+                process.kill()
+        for name in components:
+            self._processes[name].wait(30)
+
+    def end(self) -> None:
+        """End every component."""
+        for process in self._processes.values():
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(process.pid, signal.SIGTERM)
+        for process in self._processes.values():
+            with contextlib.suppress(ProcessLookupError):
+                end_group(process, 5)
+
+
+@contextlib.contextmanager
+def deployment(machine: AirflowMachine, **environ: str) -> Iterator[Deployment]:
+    """Every component, up and answering while the block runs."""
+    folder = Path(
+        tempfile.mkdtemp(prefix="deployment-", dir="/tmp")
+    )  # another user reads it, so not below pytest's
+    folder.chmod(0o755)
+    port = free_port()
+    address = f"http://127.0.0.1:{port}"
+    with contextlib.ExitStack() as stack:
+        stack.callback(shutil.rmtree, folder, ignore_errors=True)
+        database = stack.enter_context(_postgresql(folder))
+        broker = stack.enter_context(_redis(folder))
+        machine.environ.update(
+            PATH=f"{machine.interpreter.parent}:{machine.environ['PATH']}",
+            AIRFLOW__DATABASE__SQL_ALCHEMY_CONN=f"postgresql+psycopg2://{database}",
+            AIRFLOW__CORE__EXECUTOR="CeleryExecutor",
+            AIRFLOW__CELERY__BROKER_URL=broker,
+            AIRFLOW__CELERY__RESULT_BACKEND=f"db+postgresql+psycopg2://{database}",
+            AIRFLOW__CORE__FERNET_KEY=base64.urlsafe_b64encode(secrets.token_bytes(32)).decode(),
+            AIRFLOW__API_AUTH__JWT_SECRET=secrets.token_hex(32),
+            AIRFLOW__API__SECRET_KEY=secrets.token_hex(32),
+            AIRFLOW__API__PORT=str(port),
+            AIRFLOW__API__BASE_URL=address,
+            AIRFLOW__API__WORKERS="1",
+            AIRFLOW__API__EXPOSE_STACKTRACE="True",
+            AIRFLOW__CORE__EXECUTION_API_SERVER_URL=f"{address}/execution/",
+            AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_ALL_ADMINS="True",
+            AIRFLOW__CORE__DAGS_ARE_PAUSED_AT_CREATION="False",
+            AIRFLOW__WORKERS__EXECUTION_API_TIMEOUT="60",
+            **_NOTICED,
+            **environ,
+        )
+        migrated = machine.airflow("db", "migrate")
+        assert migrated.returncode == 0, migrated.stdout
+        airflow = Deployment(machine, port, f"postgresql://{database}")
+        stack.callback(airflow.end)
+        airflow.start(*COMMANDS)
+        airflow.wait_for(lambda: answers(address))
+        yield airflow
+
+
+@contextlib.contextmanager
+def _postgresql(folder: Path) -> Iterator[str]:
+    """A PostgreSQL server; gives ``user@host:port/database``."""
+    found = sorted(Path("/usr/lib/postgresql").glob("*/bin/postgres"))
+    if not found:
+        missing("PostgreSQL is not installed (Debian: postgresql)")
+    data = folder / "postgresql"
+    data.mkdir()
+    # PostgreSQL refuses to run as root.
+    owner = {"user": "postgres", "group": "postgres"} if os.geteuid() == 0 else {}
+    if owner:
+        shutil.chown(data, **owner)
+    initdb = [found[-1].with_name("initdb"), "-D", data, "-U", "airflow", "--auth", "trust", "--no-sync"]
+    done = subprocess.run(initdb, capture_output=True, text=True, cwd=data, check=False, **owner)
+    assert done.returncode == 0, done.stderr
+    port = free_port()
+    options = ["-c", "listen_addresses=127.0.0.1", "-c", "fsync=off", "-c", "max_connections=300", "-k", ""]
+    command = [found[-1], "-D", data, "-p", str(port), *options]
+    with _server(command, folder / "postgresql.log", port, **owner):
+        yield f"airflow@127.0.0.1:{port}/postgres"
+
+
+@contextlib.contextmanager
+def _redis(folder: Path) -> Iterator[str]:
+    """A Redis server; gives its URL."""
+    program = shutil.which("redis-server")
+    if program is None:
+        missing("redis-server is not installed (Debian: redis-server)")
+    port = free_port()
+    options = ["--bind", "127.0.0.1", "--save", "", "--appendonly", "no", "--dir", str(folder)]
+    with _server([program, "--port", str(port), *options], folder / "redis.log", port):
+        yield f"redis://127.0.0.1:{port}/0"
+
+
+@contextlib.contextmanager
+def _server(command: list, log: Path, port: int, **owner: str) -> Iterator[None]:
+    """A server, while the block runs."""
+    with log.open("wb") as file:
+        process = subprocess.Popen(
+            command, stdout=file, stderr=file, cwd="/", start_new_session=True, **owner
+        )
+    try:
+        deadline = time.monotonic() + 60
+        while True:
+            with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port), 1):
+                break
+            if process.poll() is not None or time.monotonic() > deadline:
+                pytest.fail(f"{command[0]} did not start: {log.read_text()}")
+            time.sleep(0.1)
+        yield
+    finally:
+        end_group(process, 5)
