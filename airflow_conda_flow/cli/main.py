@@ -45,6 +45,15 @@ def _program_with(flow_class: type[Any]) -> str | None:
     return os.path.abspath(file) if is_there and file else None  # noqa: PTH100 - as the flow's own is made
 
 
+def _package_of(file: str) -> str:
+    """Name of the package that the program is run as a module of, if the program is that file; else empty."""
+    program = sys.modules["__main__"]
+    spec = getattr(program, "__spec__", None)  # None if it is run by its path
+    if spec is None or os.path.abspath(getattr(program, "__file__", None) or "") != file:  # noqa: PTH100
+        return ""
+    return str(spec.name).rpartition(".")[0]
+
+
 _OF_THE_MACHINE = {
     errno.EACCES: "Make it readable and writable for this user.",
     errno.EROFS: "Name a place that can be written: settings are datastore_root and cache_dir, and TMPDIR.",
@@ -81,6 +90,7 @@ def main(  # noqa: PLR0911 - each kind of failure ends it
             return 2
         definition.take_call(call)
         definition.file = _program_with(flow_class) or definition.file
+        definition.package = _package_of(definition.file)
         parser = build_parser(definition)
         # Parsed twice with a keywords file: the first pass finds the command, which knows the keywords.
         arguments = parse(parser, words)

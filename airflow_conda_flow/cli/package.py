@@ -67,7 +67,8 @@ def _add_path(parser: argparse.ArgumentParser) -> None:
 
 
 def _build(arguments: argparse.Namespace, definition: FlowDefinition) -> code_package.CodePackage:
-    return code_package.build(definition.file, suffixes=chosen_settings(arguments).package_suffixes)
+    suffixes = chosen_settings(arguments).package_suffixes
+    return code_package.build(definition.file, suffixes=suffixes, root=definition.root)
 
 
 def _names(package: code_package.CodePackage) -> list[str]:
@@ -81,12 +82,12 @@ def _info(arguments: argparse.Namespace, definition: FlowDefinition) -> int:
     print(f"Number of files: {len(_names(package))}")
     print(f"SHA-256: {package.sha256}")
     kinds = ", ".join(dict.fromkeys((".py", *chosen_settings(arguments).package_suffixes)))
-    print(f"Packaged from directory {Path(definition.file).parent}: {kinds} files, sub-directories too")
+    print(f"Packaged from directory {definition.root}: {kinds} files, sub-directories too")
     return 0
 
 
 def _list(arguments: argparse.Namespace, definition: FlowDefinition) -> int:
-    root = Path(definition.file).parent
+    root = Path(definition.root)
     for name in _names(_build(arguments, definition)):
         print(name if arguments.archive else root / name)
     return 0

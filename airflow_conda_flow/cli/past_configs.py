@@ -29,7 +29,7 @@ def with_configs_of(
         return definition
     found = read_flow(definition.flow_class, (given or GivenConfigs()).after(stored))
     found.branch, found.production = definition.branch, definition.production
-    found.file, found.call = definition.file, definition.call
+    found.file, found.package, found.call = definition.file, definition.package, definition.call
     return found
 
 

@@ -76,6 +76,7 @@ def build(
     exclude: Iterable[str | Path] = (),
     suffixes: Iterable[str] = (),
     read: Mapping[str, str] = MappingProxyType({}),
+    root: str | Path | None = None,
 ) -> CodePackage:
     """Code package of a flow file: every ``.py`` file in its directory and below, and its lock file.
 
@@ -89,21 +90,26 @@ def build(
         suffixes: endings of further files.
         read: texts by absolute path, as this process has read them. They are packed also if the files hold
             other texts by now.
+        root: directory above the flow file that its package is imported from, to be packed in place of the
+            file's own. Of a directory of installed libraries, that package alone is packed.
 
     Raises:
         DatastoreError: a file cannot be read, or the package exceeds ``MAX_BYTES``, ``MAX_FILES`` or
             ``MAX_ENTRIES``.
     """
     flow_path = Path(flow_file).absolute()
+    folder = flow_path.parent if root is None else Path(root).absolute()
+    name = flow_path.relative_to(folder).as_posix()
     excluded = {os.path.realpath(path) for path in exclude}
-    sources = {flow_path.name: str(flow_path)}
+    sources = {name: str(flow_path)}
     lock_file = lock_file_of(str(flow_path))
     if os.path.isfile(lock_file):  # noqa: PTH113
-        sources[PurePosixPath(lock_file).name] = lock_file
-    tree = _Tree(str(flow_path.parent), excluded, (".py", *suffixes))
-    sources.update(tree.sources())
+        sources[lock_file_of(name)] = lock_file
+    top = name.partition("/")[0] if "/" in name and "site-packages" in folder.parts else ""
+    tree = _Tree(str(folder), excluded, (".py", *suffixes))
+    sources.update(tree.sources(top))
     data = _zip(sources, tree, read)
-    return CodePackage(hashlib.sha256(data).hexdigest(), data, flow_path.name)
+    return CodePackage(hashlib.sha256(data).hexdigest(), data, name)
 
 
 class _Tree:
@@ -117,9 +123,10 @@ class _Tree:
         self.files: Counter[str] = Counter()
         self.bytes: Counter[str] = Counter()
 
-    def sources(self) -> Iterator[tuple[str, str]]:
-        """Pairs (name in the package, path) of all sources."""
-        yield from self._below(self.root, "", (os.path.realpath(self.root),))
+    def sources(self, top: str = "") -> Iterator[tuple[str, str]]:
+        """Pairs (name in the package, path) of all sources; of those below the directory ``top`` if given."""
+        folder = os.path.join(self.root, top) if top else self.root  # noqa: PTH118
+        yield from self._below(folder, f"{top}/" if top else "", (os.path.realpath(folder),))
 
     def _below(self, folder: str, name: str, above: tuple[str, ...]) -> Iterator[tuple[str, str]]:
         try:

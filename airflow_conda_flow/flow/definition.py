@@ -74,6 +74,8 @@ class FlowDefinition:
         parameters: its parameters, in the order of the class.
         configs: values of its configs, by attribute.
         flow_class: the class itself.
+        package: name of the package that the flow file is run as a module of (``python -m package.flow``);
+            empty if it is run by its path.
         call: arguments with which the program created the flow object; None without arguments, as in a DAG.
         branch: branch given on the command line or by a setting, for ``@project``.
         production: True if the command line or a setting selects a production branch.
@@ -88,6 +90,7 @@ class FlowDefinition:
         self.flow_class = draft.flow_class
         self.configs = {each.attribute: draft.configs[each.name] for each in draft.config_options}
         self.call: "tuple[list[Any], dict[str, Any]] | None" = None
+        self.package = ""
         self._draft = draft
         self._is_complete = False
         self.branch: "str | None" = None
@@ -131,6 +134,14 @@ class FlowDefinition:
             raise RuntimeError("attach() comes before the decorators of the flow are looked at.")
         self._draft.attach(texts)
         self._completed()
+
+    @property
+    def root(self) -> str:
+        """Directory that its modules are imported from: the one around its file or outermost package."""
+        folder = os.path.dirname(self.file)
+        for _ in self.package.split(".") if self.package else ():
+            folder = os.path.dirname(folder)
+        return folder
 
     @property
     def read_files(self) -> "dict[str, str]":

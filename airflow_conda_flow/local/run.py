@@ -159,7 +159,7 @@ class LocalRun:
     def _run_task(self, run: RunRecord, placement: Placement) -> RunTask:
         """Function that runs one attempt of a task in the place of its step."""
         context = RunContext(
-            run, self._datastore, self._environments, self._settings, Path(self._definition.file).parent
+            run, self._datastore, self._environments, self._settings, Path(self._definition.root)
         )
         # One compute for all steps of a kind: that of Batch looks at all jobs with one request.
         computes = {place.name: make_compute(place.name, context) for place in placement.places()}

@@ -141,7 +141,7 @@ class Spin:
             self.run_id,
             options.step,
             options.indices,
-            code_dir=Path(self._definition.file).parent,
+            code_dir=Path(self._definition.root),
             run=record,
             python=sys.executable,
         )

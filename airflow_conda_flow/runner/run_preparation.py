@@ -89,7 +89,10 @@ def prepare_run(
     """
     # Before environments, which may take minutes: what is stored is what was there when the run began.
     package = code_package.build(
-        definition.file, suffixes=settings.package_suffixes, read=definition.read_files
+        definition.file,
+        suffixes=settings.package_suffixes,
+        read=definition.read_files,
+        root=definition.root,
     )
     specs = environment_specs(definition, settings, platforms) if environment == "conda" else {}
     wanted = {step: spec for step, spec in specs.items() if resolved is None or step in resolved}

@@ -166,10 +166,14 @@ def _load_flow(code_dir: str, flow_file: str, name: str) -> "Any":
     """Flow class. Its module is named after the file, so that later steps can unpickle its classes."""
     sys.path.insert(0, code_dir)
     path = os.path.join(code_dir, flow_file)
+    if "/" in flow_file:
+        # A flow that is run as a module of a package. Modules beside it are importable in steps all the same.
+        sys.path.append(os.path.dirname(path))
     sys.argv[:] = [path]
-    module_name = os.path.splitext(flow_file)[0]
-    if module_name.isidentifier() and module_name not in sys.modules:
-        module = __import__(module_name)
+    module_name = os.path.splitext(flow_file)[0].replace("/", ".")
+    if all(part.isidentifier() for part in module_name.split(".")) and module_name not in sys.modules:
+        __import__(module_name)
+        module = sys.modules[module_name]
         if os.path.abspath(getattr(module, "__file__", None) or "") == os.path.abspath(path):
             return getattr(module, name)
     import importlib.util  # noqa: PLC0415 - needed only if another module has the file's name

@@ -172,3 +172,42 @@ def test_a_spun_step_runs_the_flow_of_now(machine):
     flow.write_text(flow.read_text().replace('print("SAID"', 'print("SPUN", __file__'))
     spun = machine.run(flow, "spin", f"{run_id}/end")
     assert f"SPUN {flow} ['stored'" in spun.stdout, spun.stdout + spun.stderr
+
+
+def test_a_flow_that_is_a_module_of_a_package(machine):
+    """``python -m`` in the folder of the package: absolute, relative and lazy imports, edited or not."""
+    flow = machine.flow(
+        """
+        import os
+        import time
+        import beside
+        from pkg import near
+        from .. import above
+        class AFlow(FlowSpec):
+            @step
+            def start(self):
+                print("WAITING", flush=True)
+                while not os.path.exists("go"):
+                    time.sleep(0.05)
+                self.thing = near.Thing()
+                self.next(self.end)
+            @step
+            def end(self):
+                from . import lazy
+                import lazy as plain
+                print("SAID", beside.SAID, above.SAID, lazy.SAID, plain.SAID, type(self.thing) is near.Thing)
+                print("NAMED", __name__, __file__)
+        """,
+        folder=machine.home / "pkg" / "flows",
+    )
+    for name in ("beside.py", "pkg/above.py", "pkg/flows/lazy.py"):
+        (machine.home / name).write_text("SAID = 'stored'")
+    (machine.home / "pkg" / "near.py").write_text("class Thing:\n    pass\n")
+    for name in ("pkg", "pkg/flows"):
+        (machine.home / name / "__init__.py").touch()
+    with _waiting(machine, "-m", "pkg.flows.a_flow", "run") as process:
+        for path in [*machine.home.glob("*.py"), *(machine.home / "pkg").rglob("*.py")]:
+            path.write_text(NEW)
+        output = _rest(machine, process)
+    assert "] SAID stored stored stored stored True\n" in output
+    assert f"] NAMED pkg.flows.a_flow {flow}\n" in output

@@ -287,3 +287,18 @@ def test_a_file_that_was_read_is_packed_as_it_was(make_tree, edit):
     assert code_package.build(flow_file, read={str(flow_file): text}) == before
     edit(flow_file)
     assert code_package.build(flow_file, read={str(flow_file): text}) == before
+
+
+def test_a_flow_within_a_package(make_tree):
+    """Packed is what the package is imported from; of a directory of installed libraries, that package alone."""
+    names = ["other.py", "pkg/__init__.py", "pkg/flows/flow.lock", "pkg/flows/flow.py", "pkg/near.py"]
+    make_tree(*names)
+    root = make_tree("flow.py").parent
+    (root / "flow.py").unlink()
+    package = code_package.build(root / "pkg/flows/flow.py", root=root)
+    assert package.flow_file == "pkg/flows/flow.py"
+    assert names_in(package) == names
+    installed = make_tree(*names, at="lib/site-packages").parent
+    package = code_package.build(installed / "pkg/flows/flow.py", root=installed)
+    assert package.flow_file == "pkg/flows/flow.py"
+    assert names_in(package) == names[1:]
