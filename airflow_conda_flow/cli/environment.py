@@ -1,8 +1,9 @@
-"""``environment``: resolve, lock, show, list, export, rebuild and compare the environments of steps."""
+"""``environment``: resolve, lock, show, list, export, rebuild, verify, compare the environments of steps."""
 
 from __future__ import annotations
 
 import argparse
+import os
 import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -39,6 +40,7 @@ from airflow_conda_flow.settings.loading import Settings
 NAME = "environment"
 HELP = "Commands related to the environments of steps."
 COMMON: tuple[str, ...] = ()
+_MOST_FAULTS = 20  # lines about one environment
 
 
 def add_arguments(parser: argparse.ArgumentParser, definition: FlowDefinition) -> None:
@@ -92,6 +94,13 @@ def add_arguments(parser: argparse.ArgumentParser, definition: FlowDefinition) -
                 LOCKERS,
             ),
             Action(
+                "verify",
+                "Compare installed environments with packages, byte by byte; exit code 1 if one differs.",
+                of_run,
+                _verify,
+                LOCKERS,
+            ),
+            Action(
                 "diff",
                 "Show how the environments of two runs differ.",
                 two_runs,
@@ -106,7 +115,7 @@ def execute(arguments: argparse.Namespace, definition: FlowDefinition) -> int:
     """Report a missing subcommand; argparse does so first, as a subcommand is required."""
     del definition
     parser: FlowArgumentParser = arguments.command_parser
-    parser.error("write resolve, lock, show, list, export, rebuild or diff")
+    parser.error("write resolve, lock, show, list, export, rebuild, verify or diff")
 
 
 @dataclass(frozen=True)
@@ -214,6 +223,28 @@ def _rebuild(arguments: argparse.Namespace, definition: FlowDefinition) -> int:
             prefix = stores.environments.rebuild(lock)
             print(f"{headline(steps, lock)}\n    rebuilt in {prefix}")
     return 0
+
+
+def _verify(arguments: argparse.Namespace, definition: FlowDefinition) -> int:
+    stores = _Stores.of(arguments)
+    damaged = False
+    for steps, lock in _by_lock(_locks(arguments, definition, stores)):
+        if lock is None:
+            continue
+        print(headline(steps, lock))
+        prefix = stores.environments.prefix_of(lock)
+        if not os.path.lexists(prefix):
+            print("    not installed")
+            continue
+        found = stores.environments.verify(lock)
+        damaged = damaged or bool(found)
+        for line in found[:_MOST_FAULTS] or [f"as its packages have it, in {prefix}"]:
+            print(f"    {line}")
+        if len(found) > _MOST_FAULTS:
+            print(f"    and {len(found) - _MOST_FAULTS} more")
+    if damaged:
+        sys.stderr.write(f"Make it again: python {Path(definition.file).name} environment rebuild.\n")
+    return int(damaged)
 
 
 def _diff(arguments: argparse.Namespace, definition: FlowDefinition) -> int:

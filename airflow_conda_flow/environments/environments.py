@@ -41,6 +41,14 @@ from airflow_conda_flow.environments.packed import (
 )
 from airflow_conda_flow.environments.platform import current_platform
 from airflow_conda_flow.environments.progress import Progress, Silence
+from airflow_conda_flow.environments.seal import (
+    broken_seal,
+    differences,
+    make_seal,
+    remove_bytecode,
+    restore_modes,
+    seal_path,
+)
 from airflow_conda_flow.environments.solve.patience import LONGEST
 from airflow_conda_flow.environments.solve.pinned import lock_of_pinned
 from airflow_conda_flow.environments.solve.solver import make_solver
@@ -174,7 +182,7 @@ class Environments:
         return {label: packed[spec.id] for label, spec in specs.items() if spec.id in packed}
 
     def materialise(self, lock: Lock) -> Path:
-        """Prefix of a lock, made from verified packages if it does not exist.
+        """Prefix of a lock, made from verified packages if it does not exist, or is not as it was made.
 
         Raises:
             PackageError: a package cannot be fetched from anywhere, or its bytes are wrong.
@@ -215,8 +223,11 @@ class Environments:
         self, spec_id: str, platform: str, lock_sha256: str | None, packed: PackedEnvironment | None
     ) -> Path:
         key = (spec_id, platform, lock_sha256)
-        prefix = self._prefixes.get(key) or self._unpacked(spec_id, platform, packed)
-        if prefix is None or not prefix.is_dir():
+        prefix = self._prefixes.get(key)
+        if prefix is not None and broken_seal(prefix) is None:
+            return prefix
+        prefix = self._unpacked(spec_id, platform, packed)
+        if prefix is None:
             lock = self._known_lock(spec_id, platform, lock_sha256)
             if lock is None:
                 where = self._storage.url if self._storage else self._cache_dir
@@ -262,11 +273,36 @@ class Environments:
             PackageError: a package cannot be fetched from anywhere, or its bytes are wrong.
         """
         prefix = self.prefix_of(lock)
-        if prefix.is_dir():
-            old = _temporary(prefix)
-            prefix.rename(old)
-            discard(old)
+        restore_modes(prefix)
+        _put_aside(prefix)
         return self.materialise(lock)
+
+    def verify(self, lock: Lock) -> list[str]:
+        """Files of a prefix that are not as its packages have them, such as ``bin/x was changed``; sorted.
+
+        The prefix is compared byte by byte with another one, made of archives that are verified again and
+        extracted again. Bytecode is removed, because nothing vouches for it.
+
+        Raises:
+            PackageError: a package cannot be fetched from anywhere, or its bytes are wrong.
+            EnvironmentFailure: the other prefix cannot be made.
+        """
+        prefix = self.prefix_of(lock)
+        if not prefix.is_dir():
+            return [f"{prefix} is no directory"]
+        folder = _temporary(self._cache_dir / "verifying" / prefix.name)
+        extracted_again = folder.with_name(f"{folder.name}.extracted")
+        clear_once(folder.parent)
+        try:
+            self._install(lock, folder, prefix, extracted_in=extracted_again)
+            found = differences(prefix, folder)
+        finally:
+            discard(folder)
+            discard(extracted_again)
+        remove_bytecode(prefix)
+        if self._compile_bytecode and not found:
+            compile_modules(prefix)
+        return found
 
     def prefix_of(self, lock: Lock) -> Path:
         """Path of a lock's prefix, which need not exist."""
@@ -413,11 +449,12 @@ class Environments:
             ) from error
 
     def _make(self, prefix: Path, build: Callable[[Path], None]) -> None:
-        """Let ``build`` fill a folder that becomes the prefix, unless the prefix exists.
+        """Let ``build`` fill a folder that becomes the prefix, unless the prefix is there, as it was made.
 
-        One builder works at a time, of all threads and processes of this machine.
+        One builder works at a time, of all threads and processes of this machine. A prefix that something has
+        changed is replaced. Steps that run in it find the same files in the new one.
         """
-        if prefix.is_dir():
+        if broken_seal(prefix) is None:
             return
         self._check_cache_dir()
         if len(str(prefix)) > _LONGEST_PREFIX:
@@ -429,8 +466,14 @@ class Environments:
         with self._mutex:
             mutex = self._making.setdefault(prefix.name, threading.Lock())
         with mutex, held(mutex_of(prefix)) as alone, shared(makers_mutex(self._cache_dir)):
-            if prefix.is_dir():
+            fault = broken_seal(prefix)
+            if fault is None:
                 return
+            if fault:
+                self._progress.say(
+                    f"    The environment {prefix} is not as it was made: {fault}. Making it again."
+                )
+                restore_modes(prefix)
             # While this process holds the file mutex nobody else builds this prefix, so what is there belongs
             # to a dead process.
             if alone:
@@ -439,20 +482,42 @@ class Environments:
             temporary = _temporary(prefix)
             try:
                 build(temporary)
+                seal = make_seal(temporary)
+                # The seal comes first. If the process is killed in between, it is not that of the old prefix,
+                # which is then replaced.
+                self._local.write_bytes(str(seal_path(prefix).relative_to(self._cache_dir)), seal)
+                _put_aside(prefix)
                 temporary.rename(prefix)
             except OSError:
-                if not prefix.is_dir():  # if it is there, another process was first
+                if broken_seal(prefix) is not None:  # else another process was first
                     raise
             finally:
                 discard(temporary)
 
-    def _install(self, lock: Lock, folder: Path, prefix: Path, *, compiled: bool = False) -> None:
-        """Make an environment in ``folder`` that works once it is renamed to ``prefix``."""
+    def _install(
+        self,
+        lock: Lock,
+        folder: Path,
+        prefix: Path,
+        *,
+        compiled: bool = False,
+        extracted_in: Path | None = None,
+    ) -> None:
+        """Make an environment in ``folder`` that works once it is renamed to ``prefix``.
+
+        Args:
+            lock: its packages.
+            folder: a directory that does not exist.
+            prefix: the path that is written into its files.
+            compiled: whether to compile its modules, whatever the setting says.
+            extracted_in: directory for extracted packages in place of the one that all environments share.
+        """
         archives = self._packages.fetch(lock.packages)
         from airflow_conda_flow.environments.rattler_link import link  # noqa: PLC0415 - heavy
 
-        link(lock, archives, folder, prefix, extracted(self._cache_dir))
-        note_extracted(self._cache_dir, lock)
+        link(lock, archives, folder, prefix, extracted_in or extracted(self._cache_dir))
+        if extracted_in is None:
+            note_extracted(self._cache_dir, lock)
         wheels = [each for each in lock.packages if each.kind == "pypi"]
         if wheels:
             install_wheels(wheels, archives, folder, prefix, lock.python)
@@ -507,6 +572,7 @@ class Environments:
         try:
             with shared(makers_mutex(self._cache_dir)):
                 self._install(lock, folder, prefix, compiled=True)
+            make_seal(folder)  # files are as in other prefixes: only readable
             packed = publish_packed(storage, lock.platform, lock.spec_id, folder, prefix)
         finally:
             discard(folder)
@@ -541,6 +607,14 @@ class Environments:
 def _prefix_name(lock: Lock) -> str:
     # Half of the digest: unique all the same, and the prefix's path has to be short.
     return lock.digest[:32]
+
+
+def _put_aside(prefix: Path) -> None:
+    """Remove whatever is at the path of a prefix, at once for others and then in peace."""
+    if os.path.lexists(prefix):
+        old = _temporary(prefix)
+        prefix.rename(old)
+        discard(old)
 
 
 def _temporary(prefix: Path) -> Path:

@@ -240,5 +240,9 @@ def _side_by_side(
 
 
 def discard(path: Path) -> None:
-    """Remove a folder if it exists; errors are ignored."""
-    shutil.rmtree(path, ignore_errors=True)
+    """Remove a folder, or whatever else is at the path; errors are ignored."""
+    if path.is_dir() and not path.is_symlink():
+        shutil.rmtree(path, ignore_errors=True)
+        return
+    with contextlib.suppress(OSError):
+        path.unlink()

@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 
 from ...parts.flow_machine import Machine
+from ...parts.tiny_wheel import tiny_wheel
 
 SEED = """
 class AFlow(FlowSpec):
@@ -116,6 +117,94 @@ class AFlow(FlowSpec):
     assert MISSING in done.stdout, done.stdout + done.stderr
     assert done.stdout.count(f"child: {MISSING}") == 3
     assert "site-packages/airflow" not in done.stdout
+
+
+def test_what_a_step_installs_stays_in_its_task(machine, tmp_path):
+    """A package is there for the step, its shell and its programs; neither the environment nor the next step has it."""
+    wheel = tiny_wheel(tmp_path, "tinything")
+    flow = machine.flow(f"""
+import os, subprocess, sys
+class AFlow(FlowSpec):
+    @conda(libraries={{"six": "1.17.0"}})
+    @step
+    def start(self):
+        assert os.system("pip install -q --no-index {wheel}") == 0
+        import six, tinything
+        for program in (sys.executable, "python", sys.prefix + "/bin/python"):
+            subprocess.check_call([program, "-c", "import six, tinything; print('imported')"])
+        subprocess.check_call(["tinything"])
+        assert sys.prefix == os.environ["CONDA_PREFIX"]
+        os.system("pip uninstall -y six; pip install -q --no-index --user {wheel}")
+        self.next(self.again)
+    @conda(libraries={{"six": "1.17.0"}})
+    @step
+    def again(self):
+        import six
+        print("six is", six.__version__)
+        import tinything
+        self.next(self.end)
+    @step
+    def end(self):
+        pass
+""")
+    before = sorted(machine.cache.rglob("tinything*"))
+    done = machine.run(flow, "--environment=conda", "run")
+    assert done.returncode == 1
+    assert done.stdout.count("imported") == 3, done.stdout + done.stderr
+    assert "tinything 1.0" in done.stdout
+    assert "six is 1.17.0" in done.stdout
+    assert "No module named 'tinything'" in done.stdout + done.stderr
+    assert "not as it was made" not in done.stderr
+    assert sorted(machine.cache.rglob("tinything*")) == before == []
+
+
+def test_programs_of_the_launching_environment_do_not_answer(machine):
+    """A program that only the launching virtual environment has is not found in a step."""
+    own = Path(sys.executable).parent
+    assert (own / "ruff").exists()
+    flow = machine.flow("""
+import shutil
+class AFlow(FlowSpec):
+    @step
+    def start(self):
+        print("found", shutil.which("ruff"), shutil.which("sh") is not None)
+        self.next(self.end)
+    @step
+    def end(self):
+        pass
+""")
+    done = machine.run(
+        flow, "--environment=conda", "run", PATH=f"{own}:/usr/bin:/bin", VIRTUAL_ENV=str(own.parent)
+    )
+    assert "found None True" in done.stdout, done.stdout + done.stderr
+
+
+def test_a_step_that_changes_its_environment_changes_it_for_itself_alone(machine):
+    """A step that writes into an installed module is seen before the next step, which has a sound environment."""
+    flow = machine.flow("""
+import os
+class AFlow(FlowSpec):
+    @conda(libraries={"six": "1.17.0"})
+    @step
+    def start(self):
+        import six
+        os.chmod(six.__file__, 0o644)
+        with open(six.__file__, "a") as file:
+            file.write("__version__ = 'changed'")
+        self.next(self.again)
+    @conda(libraries={"six": "1.17.0"})
+    @step
+    def again(self):
+        import six
+        print("six is", six.__version__)
+        self.next(self.end)
+    @step
+    def end(self):
+        pass
+""")
+    done = machine.run(flow, "--environment=conda", "run")
+    assert "six is 1.17.0" in done.stdout, done.stdout + done.stderr
+    assert "six.py was changed. Making it again." in done.stderr
 
 
 def test_only_the_language_and_the_runtime_are_shipped(machine):

@@ -125,13 +125,28 @@ def test_an_environment_is_rebuilt(machine, channel):
     (six,) = prefix.glob("lib/python*/site-packages/six.py")
     six.unlink()
     lock = {path: path.read_bytes() for path in (machine.cache / "environments").rglob("*.lock")}
-    assert machine.run(machine.file, "--environment=conda", "run").returncode == 1
     channel.stop()
     done = _said(machine, "environment", "rebuild", "start")
     assert f"    rebuilt in {prefix}\n" in done.stdout
     assert "] six 1.16.0" in _said(machine, "--environment=conda", "run").stdout
     assert {path: path.read_bytes() for path in lock} == lock
     shutil.rmtree(prefix)
+
+
+def test_an_environment_is_verified(machine):
+    """Sound environments are said to be so; every file that differs is named, and the exit code is 1."""
+    _said(machine, "environment", "resolve")
+    assert "not installed" in _said(machine, "environment", "verify").stdout
+    _said(machine, "--environment=conda", "run")
+    assert "as its packages have it, in " in _said(machine, "environment", "verify").stdout
+    (six,) = (machine.cache / "prefixes").glob("*/lib/python*/site-packages/six.py")
+    six.chmod(0o644)
+    six.write_bytes(six.read_bytes() + b"#")
+    said = _said(machine, "environment", "verify", "start", code=1)
+    assert said.stdout.splitlines()[1].endswith("site-packages/six.py was changed")
+    assert said.stderr == "Make it again: python a_flow.py environment rebuild.\n"
+    _said(machine, "environment", "rebuild")
+    _said(machine, "environment", "verify")
 
 
 def test_what_differs_between_two_runs(machine):

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -12,6 +15,7 @@ from pathlib import Path
 import pytest
 
 from airflow_conda_flow.environments.environments import Environments
+from airflow_conda_flow.environments.seal import seal_path
 from airflow_conda_flow.errors import PackageError, SettingError
 
 from ...parts.damage import FILE_FAULTS
@@ -138,6 +142,194 @@ def test_a_library_changed_in_place_does_not_spread(make_environments, make_spec
     second = environments.materialise(environments.resolve(make_spec(six="1.17.0", numpy="1.26.4"), "end"))
     assert second != first
     assert (second / module.relative_to(first)).read_bytes() == sound
+
+
+def _append(prefix: Path) -> str:
+    (module,) = prefix.glob("lib/python*/site-packages/six.py")
+    module.chmod(0o644)
+    with module.open("a") as file:
+        file.write("__version__ = 'changed'\n")
+    return r"lib/python3\.\d+/site-packages/six\.py was changed"
+
+
+def _replace(prefix: Path) -> str:
+    (module,) = prefix.glob("lib/python*/site-packages/six.py")
+    size = module.stat().st_size
+    module.unlink()
+    module.write_bytes(b"#" * size)
+    return r"lib/python3\.\d+/site-packages/six\.py was changed"
+
+
+def _add(prefix: Path) -> str:
+    (library,) = prefix.glob("lib/python*/site-packages")
+    (library / "undeclared").mkdir()
+    (library / "undeclared" / "__init__.py").touch()
+    return r"undeclared/__init__\.py was added"
+
+
+def _add_program(prefix: Path) -> str:
+    (prefix / "bin" / "undeclared").touch()
+    return "bin/undeclared was added"
+
+
+def _remove_package(prefix: Path) -> str:
+    (module,) = prefix.glob("lib/python*/site-packages/six.py")
+    module.unlink()
+    return r"six\.py is missing"
+
+
+def _remove_python(prefix: Path) -> str:
+    for path in prefix.glob("bin/python*"):
+        path.unlink()
+    return r"bin/python.* is missing"
+
+
+def _forbid_python(prefix: Path) -> str:
+    (prefix / "bin" / "python").resolve().chmod(0o644)
+    return r"bin/python.* was changed"
+
+
+def _empty(prefix: Path) -> str:
+    shutil.rmtree(prefix)
+    prefix.mkdir()
+    return "it is not known how it was made"
+
+
+def _become_a_file(prefix: Path) -> str:
+    shutil.rmtree(prefix)
+    prefix.write_text("a file")
+    return "it is no directory"
+
+
+def _dangle(prefix: Path) -> str:
+    shutil.rmtree(prefix)
+    prefix.symlink_to("nowhere")
+    return "it is no directory"
+
+
+def _lose_the_seal(prefix: Path) -> str:
+    seal_path(prefix).unlink()
+    return "it is not known how it was made"
+
+
+def _damage_the_seal(prefix: Path) -> str:
+    path = seal_path(prefix)
+    path.chmod(0o644)
+    path.write_bytes(path.read_bytes()[:-9])
+    return "it is not known how it was made"
+
+
+@pytest.mark.parametrize(
+    "harm",
+    [
+        _append,
+        _replace,
+        _add,
+        _add_program,
+        _remove_package,
+        _remove_python,
+        _forbid_python,
+        _empty,
+        _become_a_file,
+        _dangle,
+        _lose_the_seal,
+        _damage_the_seal,
+    ],
+)
+def test_a_prefix_that_was_changed_is_made_again(make_environments, make_spec, channel, recorder, harm):
+    """Whatever a step did to its prefix, the next use sees it, says so, and has a sound one; without a channel."""
+    spec = make_spec()
+    environments = make_environments(progress=recorder)
+    prefix = environments.materialise(environments.resolve(spec, "start"))
+    assert environments.prefix_for(spec.id, spec.platform) == prefix
+    sound = {path.relative_to(prefix) for path in prefix.rglob("*") if "__pycache__" not in path.parts}
+    channel.stop()
+    fault = harm(prefix)
+    recorder.said.clear()
+    assert environments.prefix_for(spec.id, spec.platform) == prefix
+    (line,) = recorder.said
+    pattern = rf"    The environment {prefix} is not as it was made: .*{fault}\. Making it again\."
+    assert re.fullmatch(pattern, line), line
+    code = "import six; print(six.__version__, six.__file__)"
+    assert run_python(prefix, code).startswith(f"1.17.0 {prefix}")
+    left = {path.relative_to(prefix) for path in prefix.rglob("*") if "__pycache__" not in path.parts}
+    assert left == sound
+    recorder.said.clear()
+    assert make_environments(progress=recorder).prefix_for(spec.id, spec.platform) == prefix
+    assert recorder.said == []
+    assert [path for path in prefix.parent.iterdir() if path.is_dir()] == [prefix]
+
+
+def test_what_python_adds_is_no_change(make_environments, make_spec, recorder):
+    """Bytecode of a first import, and files that programs keep outside of libraries, change nothing."""
+    environments = make_environments(progress=recorder)
+    lock = environments.resolve(make_spec(), "start")
+    prefix = environments.materialise(lock)
+    inode = prefix.stat().st_ino
+    recorder.said.clear()
+    assert Path(run_python(prefix, "import six; print(six.__cached__)")).is_file()
+    (prefix / "var" / "cache").mkdir(parents=True)
+    (prefix / "var" / "cache" / "fonts").touch()
+    assert environments.materialise(lock).stat().st_ino == inode
+    assert recorder.said == []
+
+
+def test_files_of_a_prefix_are_only_readable(make_environments, make_spec):
+    """No file of a prefix gives anyone the right to write, so that a step without privileges cannot."""
+    environments = make_environments()
+    prefix = environments.materialise(environments.resolve(make_spec(), "start"))
+    files = [path for path in prefix.rglob("*") if path.is_file() and not path.is_symlink()]
+    assert len(files) > 100
+    assert not [path for path in files if path.stat().st_mode & 0o222]
+
+
+def test_a_change_is_seen_in_every_prefix_that_shares_the_file(make_environments, make_spec, recorder):
+    """Prefixes share files by hard links: all that have the changed one are made again."""
+    environments = make_environments(progress=recorder)
+    locks = [
+        environments.resolve(make_spec(six="1.17.0"), "start"),
+        environments.resolve(make_spec(six="1.17.0", numpy="1.26.4"), "end"),
+    ]
+    prefixes = [environments.materialise(lock) for lock in locks]
+    _append(prefixes[0])
+    assert run_python(prefixes[1], "import six; print(six.__version__)") == "changed", "they share the file"
+    for lock, prefix in zip(locks, prefixes, strict=True):
+        environments.materialise(lock)
+        assert run_python(prefix, "import six; print(six.__version__)") == "1.17.0"
+    assert sum("Making it again" in line for line in recorder.said) == 2
+
+
+def test_processes_that_see_a_change_at_once_make_one_prefix(make_environments, make_spec, tmp_path):
+    """Each of them ends with the same sound prefix."""
+    spec = make_spec()
+    environments = make_environments()
+    prefix = environments.materialise(environments.resolve(spec, "start"))
+    _append(prefix)
+    processes = [start_materialising(tmp_path / "machine", spec) for _ in range(3)]
+    assert {process.communicate()[0].splitlines()[-1] for process in processes} == {str(prefix)}
+    assert run_python(prefix, "import six; print(six.__version__)") == "1.17.0"
+
+
+def test_verifying_reads_every_byte(make_environments, make_spec):
+    """A change that the seal cannot show is found, also if the extracted package has it; so is bytecode."""
+    environments = make_environments()
+    lock = environments.resolve(make_spec(), "start")
+    prefix = environments.materialise(lock)
+    assert environments.verify(lock) == []
+    (module,) = prefix.glob("lib/python*/site-packages/six.py")
+    status = module.stat()
+    damage(module)
+    module.chmod(status.st_mode)
+    os.utime(module, ns=(status.st_atime_ns, status.st_mtime_ns))
+    cached = module.parent / "__pycache__" / "six.cpython-39.pyc"
+    cached.parent.mkdir(exist_ok=True)
+    cached.write_bytes(b"nobody knows")
+    assert environments.materialise(lock) == prefix, "nothing shows it"
+    assert environments.verify(lock) == [f"{module.relative_to(prefix)} was changed"]
+    assert not cached.exists()
+    environments.rebuild(lock)
+    assert environments.verify(lock) == []
+    assert [path.name for path in (prefix.parents[1] / "verifying").iterdir()] == []
 
 
 def test_everything_works_without_the_channel_once_it_was_used(
