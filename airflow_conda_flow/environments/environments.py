@@ -454,7 +454,8 @@ class Environments:
         One builder works at a time, of all threads and processes of this machine. A prefix that something has
         changed is replaced. Steps that run in it find the same files in the new one.
         """
-        if broken_seal(prefix) is None:
+        fault = broken_seal(prefix)
+        if fault is None or (fault and _is_out_of_reach(prefix)):
             return
         self._check_cache_dir()
         if len(str(prefix)) > _LONGEST_PREFIX:
@@ -607,6 +608,11 @@ class Environments:
 def _prefix_name(lock: Lock) -> str:
     # Half of the digest: unique all the same, and the prefix's path has to be short.
     return lock.digest[:32]
+
+
+def _is_out_of_reach(prefix: Path) -> bool:
+    """True if no step of this user can have changed a prefix, as in an image, where inodes are new."""
+    return (prefix / "bin" / "python").exists() and not os.access(prefix, os.W_OK)
 
 
 def _put_aside(prefix: Path) -> None:

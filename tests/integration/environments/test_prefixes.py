@@ -274,6 +274,22 @@ def test_what_python_adds_is_no_change(make_environments, make_spec, recorder):
     assert recorder.said == []
 
 
+def test_a_prefix_that_nobody_can_write_to_is_taken(make_environments, make_spec, recorder, monkeypatch):
+    """In an image every file has another inode, and steps of another user cannot change them."""
+    environments = make_environments(progress=recorder)
+    lock = environments.resolve(make_spec(), "start")
+    prefix = environments.materialise(lock)
+    _lose_the_seal(prefix)
+    recorder.said.clear()
+    # The superuser, as whom tests may run, can write everywhere.
+    monkeypatch.setattr(os, "access", lambda path, _mode: Path(path) != prefix)
+    inode = prefix.stat().st_ino
+    assert environments.materialise(lock).stat().st_ino == inode
+    assert recorder.said == []
+    _remove_python(prefix)
+    assert environments.materialise(lock).stat().st_ino != inode
+
+
 def test_files_of_a_prefix_are_only_readable(make_environments, make_spec):
     """No file of a prefix gives anyone the right to write, so that a step without privileges cannot."""
     environments = make_environments()
