@@ -191,7 +191,7 @@ class _Block:
         part = copy.copy(self._operator)
         part.indices = list(path)
         part.tells = False
-        part._log = _PrefixLog(self._operator.log, path_text(path))  # noqa: SLF001 - where LoggingMixin keeps it
+        part.split_log = _PrefixLog(self._operator.log, path_text(path))
         part.revision = self._revision  # type: ignore[method-assign]
         return part
 

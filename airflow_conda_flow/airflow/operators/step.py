@@ -217,6 +217,15 @@ class StepTask(BaseOperator):
             # The limit is for one split, and the splits of a block may run one after the other.
             self.execution_timeout *= len(paths_of(indices))
 
+    split_log: Any = None
+    """Logger of one split of a block, which says the split's index path; None for a task of its own."""
+
+    @property
+    def log(self) -> Any:
+        """Logger of the task."""
+        # Airflow keeps an operator's logger under a name that differs between its versions.
+        return super().log if self.split_log is None else self.split_log
+
     def _links(self) -> tuple[BaseOperatorLink, ...]:
         # For a mapped task Airflow reads this property on the MappedOperator, which has only partial_kwargs.
         partial = getattr(self, "partial_kwargs", {})

@@ -160,7 +160,7 @@ def test_a_split_that_may_be_tried_again_is_not_given_up_for_another(prepared, f
     assert left(run) == ["f", "ld", "-d", "-d"]
 
 
-def test_a_failure_is_caught_for_each_split(prepared, failing):
+def test_a_failure_is_caught_for_each_split(prepared, failing, capsys):
     """With its last attempt, so that the block succeeds."""
     run = prepared(catch="@catch(var='problem', print_exception=False)")
     failing.write_text("b")
@@ -169,6 +169,10 @@ def test_a_failure_is_caught_for_each_split(prepared, failing):
     assert operator.execute(context) is None
     assert left(run) == ["d", "d", "d", "d"]
     assert context["split_name"] == "items 0 to 3"
+    told = capsys.readouterr().out
+    assert "[1] Attempt 0 begins." in told
+    assert "[1] Attempt 0 is done, its failure caught, after" in told
+    assert "4 splits: 4 done." in told
     record = read_attempt(run.datastore.storage, TaskRequest("AFlow", "1", "body", (1,)).name)
     assert record.exception["message"] == "no b"
 

@@ -184,16 +184,17 @@ dag = AFlow.dag(schedule=None, environment="local")
 """
 
 
-def test_the_nodes_of_a_num_parallel_are_one_task_of_a_dag(tmp_path, database):
+@pytest.mark.parametrize(("most", "prefix"), [("2", ""), ("1", "[1] ")], ids=["alone", "in a block"])
+def test_the_nodes_of_a_num_parallel_are_one_task_of_a_dag(tmp_path, database, most, prefix):
     """Inside a foreach it is mapped over the splits around it alone; each node is caught for itself."""
-    machine = AirflowMachine(tmp_path / "home", "unused", database)
+    machine = AirflowMachine(tmp_path / "home", "unused", database, CONDA_FLOW_FOREACH_TASKS=most)
     flow = machine.flow(NESTED_GANG, folder=machine.dags)
     assert machine.run(flow, "run").returncode == 0
     local = machine.manifests()
     shutil.rmtree(machine.datastore)
     done = machine.airflow("dags", "test", "a_flow")
     assert done.returncode == 0, done.stdout
-    assert "[node 2] Starts as pid " in done.stdout
+    assert f"{prefix}[node 2] Starts as pid " in done.stdout
     in_airflow = machine.manifests()
     assert {key for key in in_airflow if key.startswith("train/")} == {
         f"train/{index}-{node}" for index in range(2) for node in range(index + 2)
