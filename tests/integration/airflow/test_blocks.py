@@ -11,6 +11,7 @@ import pytest
 from airflow.sdk import DAG
 from airflow.sdk.exceptions import AirflowException, AirflowFailException, AirflowSkipException
 
+from airflow_conda_flow.airflow.manifest_digests import KEY
 from airflow_conda_flow.airflow.operators import block as block_module
 from airflow_conda_flow.airflow.operators import step as step_module
 from airflow_conda_flow.airflow.operators.remote import RemoteStepTask
@@ -18,6 +19,7 @@ from airflow_conda_flow.airflow.step_end import SKIP_KEY
 from airflow_conda_flow.compute.remote_attempt import End, conclude
 from airflow_conda_flow.datastore.manifests import read_attempt
 from airflow_conda_flow.errors import ComputeUnavailable
+from airflow_conda_flow.records.run_record import RunRecord
 from airflow_conda_flow.runner.attempt_record import commit_failure
 from airflow_conda_flow.runner.task_request import TaskRequest
 
@@ -198,6 +200,28 @@ def test_what_is_cleared(prepared, failing):
     run.done("start", attempt=1)
     operator.execute(context_of(5, 6))
     assert left(run) == ["d-ddd", "fddfd", "d-ddd", "d-ddd"]
+
+
+def test_airflow_is_asked_once_for_all_splits(prepared, monkeypatch):
+    """For the digests of what the splits read; a cleared block also makes one revision of the run's record."""
+    run = prepared()
+    asked, revised = [], []
+    monkeypatch.setattr(
+        step_module.StepOperator, "revision", lambda _self, _context, record: revised.append(record) or record
+    )
+
+    def xcom_pull(task_ids, key="return_value", map_indexes=None):
+        del map_indexes
+        asked.append((task_ids, key))
+        return {"sha256": RunRecord(run.manifest).sha256} if task_ids == "prepare" else None
+
+    context = context_of(2, 3)
+    context["ti"].xcom_pull = xcom_pull
+    make_operator(prepare="prepare").execute(context)
+    assert left(run) == ["-d"] * 4
+    assert len(revised) == 1
+    assert sorted(map(str, asked)) == sorted(map(str, [("prepare", "return_value"), (["start"], KEY)]))
+    assert context["pushed"][KEY].keys() == {f"body-{index}" for index in range(4)}
 
 
 def kill_when(path, operator):
