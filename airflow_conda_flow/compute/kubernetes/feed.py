@@ -98,13 +98,14 @@ class PodFeed:
 
     def _run(self) -> None:
         while not self._stopped.is_set():
+            began = time.monotonic()
             try:
                 pause = self._next()
             except ComputeUnavailable as error:
-                pause = self._failed(error)
+                pause = self._failed(error, began)
             except Exception as error:  # noqa: BLE001 - without this thread all followers would wait for ever
                 text = f"Pods in the namespace {self._namespace} cannot be followed: "
-                pause = self._failed(ComputeUnavailable(f"{text}{type(error).__name__}: {error}"))
+                pause = self._failed(ComputeUnavailable(f"{text}{type(error).__name__}: {error}"), began)
             self._stopped.wait(pause)
 
     def _next(self) -> float:
@@ -176,11 +177,12 @@ class PodFeed:
         self._unanswered_since = None
         self._receiver.reached(self, is_watched=is_watched)
 
-    def _failed(self, error: ComputeUnavailable) -> float:
-        now = time.monotonic()
+    def _failed(self, error: ComputeUnavailable, began: float) -> float:
+        """Note a failure of what began at this time; return the seconds to wait."""
+        # From the beginning, as a list that is tried again and again may itself take minutes to fail.
         if self._unanswered_since is None:
-            self._unanswered_since = now
-        if now - self._unanswered_since >= _SAY_AFTER:
+            self._unanswered_since = began
+        if time.monotonic() - self._unanswered_since >= _SAY_AFTER:
             self._receiver.failed(self, error)
         return self._pause()
 
