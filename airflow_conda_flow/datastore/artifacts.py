@@ -15,7 +15,7 @@ from airflow_conda_flow.errors import CorruptData, DatastoreUnavailable, NotInDa
 
 from . import layout
 from .digest import corrupt, known_sha256
-from .keeping import REFRESH_AFTER, keeper
+from .keeping import keeper, note_use
 from .left_behind import clear_once, new_mark
 from .local_storage import LocalStorage
 from .notice import warn
@@ -77,7 +77,7 @@ class ArtifactStore:
         # Uploaded before it is moved: the cache must not hold an artifact that the datastore lacks.
         self._files.move_in(path, key, sha256)
         if not self._is_local:
-            self._files.refresh(key, REFRESH_AFTER)
+            note_use(self._files, key)
 
     def _is_kept(self, key: str, sha256: str) -> bool:
         """True if the datastore holds the bytes, and will."""
@@ -120,7 +120,7 @@ class ArtifactStore:
                     self._storage.download(key, path, sha256)
                 except NotInDatastore as error:
                     raise self._missing(key) from error
-            elif self._files.refresh(key, REFRESH_AFTER) is None:  # the cache was pruned just now
+            elif not note_use(self._files, key):  # the cache was pruned just now
                 self._storage.download(key, path, sha256)
         return path
 

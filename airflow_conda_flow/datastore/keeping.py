@@ -20,7 +20,7 @@ from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING
 from weakref import WeakKeyDictionary, proxy
 
-from airflow_conda_flow.errors import DatastoreError, NotInDatastore
+from airflow_conda_flow.errors import DatastoreError, DatastoreUnavailable, NotInDatastore
 from airflow_conda_flow.records.document import VERSION, stored_bytes
 
 from . import layout
@@ -62,7 +62,10 @@ class Keeper:
             key: the key.
             store_again: stores the same bytes again; called by ``settle`` if a prune has removed them.
         """
-        refreshed = self._storage.refresh(key, REFRESH_AFTER)
+        try:
+            refreshed = self._storage.refresh(key, REFRESH_AFTER)
+        except DatastoreUnavailable:  # this user may read and not write; then the grace time has to be enough
+            return self._storage.exists(key)
         if refreshed and not self._storage.spares_refreshed and prune_is_under_way(self._storage):
             with self._mutex:
                 self._doubtful[key] = time.monotonic(), store_again
@@ -88,6 +91,14 @@ class Keeper:
         for key, (_, store_again) in doubtful.items():
             if not self._storage.exists(key):
                 store_again()
+
+
+def note_use(cache: Storage, key: str) -> bool:
+    """Make a file of the cache new that is used now, where that is possible; False if it is not there."""
+    try:
+        return cache.refresh(key, REFRESH_AFTER) is not None
+    except DatastoreUnavailable:
+        return cache.exists(key)
 
 
 def gone_again(storage: Storage, key: str) -> Callable[[], None]:

@@ -10,7 +10,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import shutil
 import time
 from collections.abc import Collection
@@ -42,7 +41,7 @@ from airflow_conda_flow.environments.cache_contents import (
 )
 from airflow_conda_flow.environments.cache_places import makers_mutex
 from airflow_conda_flow.environments.disk_usage import freed_by_removing
-from airflow_conda_flow.environments.file_mutex import held_now, last_use, mutex_of
+from airflow_conda_flow.environments.file_mutex import held_now, last_use, use_of
 from airflow_conda_flow.errors import DamagedDocument, DatastoreError, SettingError
 from airflow_conda_flow.records.lock_document import read_lock_document
 
@@ -146,8 +145,6 @@ class _CachePrune:
             for path in where:
                 _discard(path)
                 self._report.step()
-            with contextlib.suppress(OSError):
-                self._trash.rmdir()
         return pruned
 
     def _takes(self, item: CacheItem) -> bool:
@@ -155,7 +152,7 @@ class _CachePrune:
         if not self._removes:
             is_free = item.users == []
         else:
-            with held_now(mutex_of(item.path)) as is_free:
+            with held_now(use_of(item.path)) as is_free:
                 # The last user may have come and gone since the cache was looked at.
                 if is_free and (
                     time.time() - last_use(item.path) <= self._unused_for or not self._move(item)
@@ -180,7 +177,7 @@ class _CachePrune:
         return False
 
     def _move(self, item: CacheItem) -> bool:
-        self._trash.mkdir(exist_ok=True)
+        self._trash.mkdir(exist_ok=True)  # and never removed: another prune may be using it
         target = self._trash / new_mark()
         try:
             item.path.rename(target)

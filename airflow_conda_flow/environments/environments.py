@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 from airflow_conda_flow.datastore import layout
 from airflow_conda_flow.datastore.digest import not_as_prepared
-from airflow_conda_flow.datastore.keeping import REFRESH_AFTER, gone_again, keeper
+from airflow_conda_flow.datastore.keeping import gone_again, keeper, note_use
 from airflow_conda_flow.datastore.left_behind import clear_once, new_mark
 from airflow_conda_flow.datastore.local_storage import LocalStorage
 from airflow_conda_flow.datastore.publish import publish_once, read_published
@@ -331,8 +331,8 @@ class Environments:
         """Keep a published lock from prunes, of the datastore and of the cache; False if it is not there."""
         key = layout.lock(lock.platform, lock.spec_id)
         if self._storage is None:
-            return self._local.refresh(key, REFRESH_AFTER) is not None
-        self._local.refresh(self._copy_key(key), REFRESH_AFTER)
+            return note_use(self._local, key)
+        note_use(self._local, self._copy_key(key))
         return keeper(self._storage).keep(key, lambda: self._publish([lock]))
 
     def _known_lock(self, spec_id: str, platform: str, sha256: str | None = None) -> Lock | None:

@@ -74,14 +74,23 @@ def held_now(path: Path) -> Iterator[bool]:
 
 
 def mutex_of(folder: Path) -> Path:
-    """Mutex of a folder of the cache: shared by those who use it, held by who makes or removes it."""
+    """Mutex of a folder of the cache that is held by who makes it."""
     return folder.with_name(f".{folder.name}.mutex")
+
+
+def use_of(folder: Path) -> Path:
+    """Mutex of a folder of the cache that is shared by those who use it, and held by who removes it.
+
+    Not that of its makers: who makes a folder again that somebody removed must not wait for those who still
+    use the old one.
+    """
+    return folder.with_name(f".{folder.name}.use")
 
 
 def last_use(folder: Path) -> float:
     """Time at which the folder was last used or made, as ``time.time`` counts; 0 if it is gone."""
     times = []
-    for path in (mutex_of(folder), folder):
+    for path in (use_of(folder), mutex_of(folder), folder):
         with contextlib.suppress(OSError):
             times.append(path.stat().st_mtime)
     return max(times, default=0.0)
@@ -93,7 +102,7 @@ def users_of(folder: Path) -> list[int] | None:
     A process of another container has no id here, and counts as 0.
     """
     try:
-        state = os.stat(mutex_of(folder))  # noqa: PTH116
+        state = os.stat(use_of(folder))  # noqa: PTH116
         device = f"{os.major(state.st_dev):02x}:{os.minor(state.st_dev):02x}:{state.st_ino}"
         lines = Path("/proc/locks").read_text(encoding="ascii").splitlines()
     except FileNotFoundError:

@@ -12,7 +12,7 @@ from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
 from pathlib import Path
 
 from airflow_conda_flow.datastore import layout
-from airflow_conda_flow.datastore.keeping import REFRESH_AFTER, keeper
+from airflow_conda_flow.datastore.keeping import keeper, note_use
 from airflow_conda_flow.datastore.left_behind import clear_once, new_mark
 from airflow_conda_flow.datastore.local_storage import LocalStorage
 from airflow_conda_flow.datastore.storage import Storage
@@ -127,8 +127,7 @@ class PackageStore:
         # A damaged or changed archive must never be linked.
         if self._holds(package):
             # Its time says when it was last used; a prune of the cache looks at it.
-            self._local.refresh(layout.package(package.sha256, package.file_name), REFRESH_AFTER)
-            return True
+            return note_use(self._local, layout.package(package.sha256, package.file_name))
         if os.path.lexists(self.path(package)):
             self._progress.say(f"    {package.file_name} in the cache is damaged; fetching it again")
         return False

@@ -20,7 +20,7 @@ from airflow_conda_flow.datastore.datastore import Datastore
 from airflow_conda_flow.datastore.keeping import signs_of_life
 from airflow_conda_flow.datastore.manifests import read_run_manifest, write_task_manifest
 from airflow_conda_flow.environments.environments import Environments
-from airflow_conda_flow.environments.file_mutex import mutex_of, shared
+from airflow_conda_flow.environments.file_mutex import shared, use_of
 from airflow_conda_flow.errors import CondaFlowError, NotAsPrepared, TaskFailed, TimeoutException
 from airflow_conda_flow.runner import caught_failure, secret_values
 from airflow_conda_flow.runner.attempt_cards import AttemptCards
@@ -320,7 +320,7 @@ class _Attempt:
         """Folder of the cache that a function gives; a prune of the cache leaves it for the whole attempt."""
         while True:
             folder = make()
-            self._uses.enter_context(shared(mutex_of(folder)))
+            self._uses.enter_context(shared(use_of(folder)))
             if folder.is_dir():  # else a prune removed it before it was held
                 return folder
 

@@ -19,7 +19,7 @@ from airflow_conda_flow.environments.cache_contents import cache_items, kind_usa
 from airflow_conda_flow.environments.cache_places import makers_mutex
 from airflow_conda_flow.environments.cache_prune import prune_cache
 from airflow_conda_flow.environments.disk_usage import DiskUsage, freed_by_removing
-from airflow_conda_flow.environments.file_mutex import mutex_of, shared, users_of
+from airflow_conda_flow.environments.file_mutex import shared, use_of, users_of
 from airflow_conda_flow.errors import SettingError
 from airflow_conda_flow.records.document import stored_bytes
 
@@ -96,7 +96,7 @@ def test_what_was_not_used_for_long_goes(cache):
     assert {each.path for each in told.items} == {each.path for each in done.items} == gone
     assert {path for path in made.values() if path.exists()} == set(made.values()) - gone
     assert told.freed == done.freed >= 4 * 10_000
-    assert not (cache.path / ".trash").exists()
+    assert not list((cache.path / ".trash").iterdir())
 
 
 def test_an_environment_in_use_stays(cache):
@@ -105,21 +105,21 @@ def test_an_environment_in_use_stays(cache):
     program = f"""
 import sys, time
 from pathlib import Path
-from airflow_conda_flow.environments.file_mutex import mutex_of, shared
-with shared(mutex_of(Path({str(prefix)!r}))):
+from airflow_conda_flow.environments.file_mutex import use_of, shared
+with shared(use_of(Path({str(prefix)!r}))):
     print("held", flush=True)
     time.sleep(600)
 """
     with subprocess.Popen([sys.executable, "-c", program], stdout=subprocess.PIPE) as process:
         assert process.stdout.readline() == b"held\n"
-        cache.age(mutex_of(prefix), 90)  # it has been running for long
+        cache.age(use_of(prefix), 90)  # it has been running for long
         assert users_of(prefix) == [process.pid]
         for removes in (False, True):
             pruned = cache.prune(removes=removes)
             assert [(each.path, each.users) for each in pruned.in_use] == [(prefix, [process.pid])]
             assert prefix.is_dir()
         process.kill()
-    cache.age(mutex_of(prefix), 90)
+    cache.age(use_of(prefix), 90)
     assert users_of(prefix) == []
     assert not cache.prune().in_use
     assert not prefix.exists()
@@ -128,9 +128,9 @@ with shared(mutex_of(Path({str(prefix)!r}))):
 def test_the_last_use_counts(cache):
     """An old environment that a step ran in yesterday stays."""
     prefix = cache.folder("prefixes/aa", 90)
-    with shared(mutex_of(prefix)):
+    with shared(use_of(prefix)):
         pass
-    cache.age(mutex_of(prefix), 1)
+    cache.age(use_of(prefix), 1)
     assert cache.prune().items == []
     assert [each.unused for each in cache_items(cache.path)] == [pytest.approx(DAY, abs=60)]
 
@@ -141,7 +141,7 @@ def test_used_between_the_look_and_the_removal(cache, monkeypatch):
     package = cache.package(b"a", 90)
     items = list(cache_items(cache.path))
     monkeypatch.setattr(cache_prune, "cache_items", lambda _path: items)
-    with shared(mutex_of(prefix)):
+    with shared(use_of(prefix)):
         pass
     os.utime(package)
     assert cache.prune().items == []
@@ -272,8 +272,8 @@ def test_commands(cache, capsys, monkeypatch):
     monkeypatch.setenv("CONDA_FLOW_DATASTORE_ROOT", cache.datastore.storage.url)
     prefix = cache.folder("prefixes/aa", 40)
     cache.folder("prefixes/bb", 90)
-    with shared(mutex_of(prefix)):
-        cache.age(mutex_of(prefix), 40)
+    with shared(use_of(prefix)):
+        cache.age(use_of(prefix), 40)
         assert tool.main(["cache", "list"]) == 0
         lines = [line.split() for line in capsys.readouterr().out.splitlines()]
         assert ["aa", "12.3", "kB", "40", "d", "process", str(os.getpid())] in lines
