@@ -79,10 +79,13 @@ if TYPE_CHECKING or sys.version_info < (3, 7):
 if sys.version_info < (3, 7):
     from airflow_conda_flow.metaflow.launch_stand_in import stand_in
 
-    Deployer, NBRunner, Runner = map(stand_in, ("Deployer", "NBRunner", "Runner"))
+    DeployedFlow, Deployer, NBRunner, Runner = map(
+        stand_in, ("DeployedFlow", "Deployer", "NBRunner", "Runner")
+    )
 if TYPE_CHECKING:
     from importlib.machinery import ModuleSpec
 
+    from airflow_conda_flow.launch.deployed_flow import DeployedFlow
     from airflow_conda_flow.launch.deployer import Deployer
     from airflow_conda_flow.launch.notebook import NBRunner
     from airflow_conda_flow.launch.runner import Runner
@@ -93,6 +96,7 @@ __all__ = [
     "Config",
     "ConfigValue",
     "DataArtifact",
+    "DeployedFlow",
     "Deployer",
     "Flow",
     "FlowMutator",
@@ -156,6 +160,7 @@ __all__ = [
 
 _LATER = {
     "DataArtifact": "client.data_artifact",
+    "DeployedFlow": "launch.deployed_flow",
     "Deployer": "launch.deployer",
     "Flow": "client.past_flow",
     "Inputs": "runtime.inputs",

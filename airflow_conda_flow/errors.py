@@ -24,7 +24,8 @@
     │   ├── NamespaceMismatch (LookupError) the object exists in another namespace
     │   ├── InvalidPathspec (ValueError)   not a valid name of such an object
     │   └── TaggingError (ValueError)      a tag is malformed or may not be changed
-    ├── LaunchError (RuntimeError)         a program could not start the command of a flow file
+    ├── LaunchError (RuntimeError)         a program could not start a run, on this machine or in Airflow
+    │   └── LaunchTimeout (TimeoutError)   what a program waits for has not come in time
     ├── TransitionError (ValueError)       self.next() was called with targets that the graph does not allow
     ├── MergeError (ValueError)            merge_artifacts() was called with invalid arguments
     │   ├── MergeConflict                  inputs have different values of an artifact
@@ -180,7 +181,11 @@ class TaggingError(ClientError, ValueError):
 
 
 class LaunchError(CondaFlowError, RuntimeError):
-    """A program could not start a run: the command of the flow file failed, or cannot run here."""
+    """A program could not start a run: the flow file's command failed, or Airflow refuses it."""
+
+
+class LaunchTimeout(LaunchError, TimeoutError):
+    """A run that a program started in Airflow has not begun, or not ended, within the given seconds."""
 
 
 class TransitionError(CondaFlowError, ValueError):

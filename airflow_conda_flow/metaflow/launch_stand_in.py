@@ -1,4 +1,4 @@
-"""Placeholders for ``Runner``, ``Deployer`` and ``NBRunner`` in step environments; they start no runs."""
+"""Placeholders for ``Runner``, ``Deployer`` and the like in step environments; they start no runs."""
 
 from airflow_conda_flow.errors import LaunchError
 
@@ -8,16 +8,18 @@ if TYPE_CHECKING:
 
 
 def stand_in(name: str) -> "type":
-    """Class that can be imported, but raises ``LaunchError`` with advice when it is called.
+    """Class that can be imported, but raises ``LaunchError`` with advice when it is used.
 
     Args:
         name: name of the class.
     """
 
-    def refuse(_cls: "type", *_positional: "Any", **_keywords: "Any") -> "NoReturn":
+    def refuse(*_positional: "Any", **_keywords: "Any") -> "NoReturn":
         raise LaunchError(
             "%s is not in a step's own environment. Give the step @conda(disabled=True), or start runs in a "
             "program of your own." % name
         )
 
-    return type(name, (object,), {"__new__": refuse, "__doc__": "Not in a step's own environment."})
+    members = {"__new__": refuse, "__doc__": "Not in a step's own environment."}  # type: dict[str, Any]
+    members.update((each, staticmethod(refuse)) for each in ("from_deployment", "get_triggered_run"))
+    return type(name, (object,), members)

@@ -93,6 +93,7 @@ _VALUES: "dict[str, Callable[[], Any]]" = {
     "MarkdownComponent": lambda: _from("flow.cards.components", "Markdown"),
     "MetaflowCode": lambda: _from("client.run_code", "RunCode"),
     "MetaflowData": lambda: _from("client.task_data", "TaskData"),
+    "TriggeredRun": lambda: _from("launch.deployed_flow", "TriggeredRun"),
     "get_username": lambda: username,
     "render_safely": lambda: _as_it_is,
     "resolve_identity": lambda: lambda: "user:" + username(),

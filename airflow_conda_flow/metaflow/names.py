@@ -4,7 +4,7 @@
 Standard library only, Python 3.6 and later: it is shipped into step environments.
 """
 
-_DEPLOYER = "the flow file itself is the DAG: end it with dag = MyFlow.dag()"
+_DEPLOYER = "write Deployer(flow_file).airflow(), for a flow file in Airflow's dags folder"
 _TOP = "write from airflow_conda_flow import %s"
 _CLIENT = _TOP % "Flow, Run, Step, Task, DataArtifact"
 _PLUGIN = "what flows need of Metaflow's own parts is in airflow_conda_flow itself, or in its cards"
@@ -13,7 +13,6 @@ _EXTENSION = "it is of an extension; write a decorator of your own with @user_st
 _USER_DECORATORS = _TOP % "FlowMutator, StepMutator, UserStepDecorator, user_step_decorator"
 
 INSTEAD = {
-    "DeployedFlow": _DEPLOYER,
     "NBDeployer": _DEPLOYER,
     "JSONTypeClass": "write JSONType",
     "checkpoint": _EXTENSION,
@@ -42,7 +41,7 @@ INSTEAD = {
     "plugins": _PLUGIN,
     "profilers": _EXTENSION,
     "pytorch_parallel": "write @parallel and read current.parallel",
-    "runner.deployer": _DEPLOYER,
+    "runner.deployer": _TOP % "Deployer, DeployedFlow",
     "runner.metaflow_runner": _TOP % "Runner",
     "runner.nbdeploy": _DEPLOYER,
     "runner.nbrun": _TOP % "NBRunner",

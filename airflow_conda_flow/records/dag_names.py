@@ -7,6 +7,11 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
+DAG_TAG = "conda-flow"
+"""Tag of every flow's DAG, by which Airflow's list of DAGs shows all of them."""
+PREPARE_TASK = "prepare"
+"""Id of the task that prepares the run, unless a step has that name."""
+
 _UNSAFE = re.compile(r"[^A-Za-z0-9_.-]+")
 # Characters of Airflow's run id that ours keeps. A run id is the name of a directory, which has 255 bytes
 # at most, and Airflow's may have 250 characters.

@@ -26,6 +26,7 @@ from urllib.parse import urlsplit
 
 from airflow_conda_flow.errors import SettingError
 from airflow_conda_flow.flow.places import places
+from airflow_conda_flow.settings.airflow_api import TOKEN_VARIABLE, URL_VARIABLE
 from airflow_conda_flow.settings.foreach import FOREACH_OPTIONS
 from airflow_conda_flow.settings.option import FoundText, Option
 from airflow_conda_flow.settings.remote import REMOTE_OPTIONS
@@ -165,8 +166,10 @@ _OPTIONS = (
     ),
 )
 """Settings that do not depend on where steps run."""
-# Variables that are no settings, and those that are named after a flow's parameters or are the tests' own.
+# Variables that are no settings of flows; prefixes of those that are named after parameters, or tests' own.
 _OTHER_VARIABLES = (
+    URL_VARIABLE,
+    TOKEN_VARIABLE,
     "CONDA_FLOW_CONFIG",
     "CONDA_FLOW_CONFIG_VALUE",
     "CONDA_FLOW_REQUEST",

@@ -34,11 +34,9 @@ from airflow_conda_flow.flow.decorators.retry import retries
 from airflow_conda_flow.flow.decorators.timeout import timeout_seconds
 from airflow_conda_flow.flow.definition import FlowDefinition, read_flow
 from airflow_conda_flow.flow.parameters.config_input import GivenConfigs
+from airflow_conda_flow.records.dag_names import DAG_TAG, PREPARE_TASK
 from airflow_conda_flow.records.graph import StepNode
 
-TAG = "conda-flow"
-"""Tag of every flow's DAG, by which Airflow's list of DAGs shows all of them."""
-_PREPARE = "prepare"
 _SLACK = timedelta(minutes=15)
 """Time that Airflow gives a task beyond ``@timeout``.
 
@@ -113,7 +111,7 @@ def compile_dag(
     params.update(dag_keywords.pop("params", None) or {})
     dag_keywords.setdefault("doc_md", definition.graph.doc or None)
     dag_keywords.setdefault("description", (definition.graph.doc or "").strip().partition("\n")[0] or None)
-    dag_keywords["tags"] = [TAG, *(dag_keywords.get("tags") or ())]
+    dag_keywords["tags"] = [DAG_TAG, *(dag_keywords.get("tags") or ())]
     dag_keywords.setdefault("schedule", schedule_of(definition))
     own_id = dag_id_of(definition.name)
     if project:
@@ -278,7 +276,7 @@ class _Tasks:
         self._splits: dict[str, Any] = {}
         # First, so that no other task takes the name that a sensor was given.
         self._sensors = make_sensors(definition.sensors, dag, self._settings, self._graph.steps)
-        self._prepare = self._free_name(_PREPARE)
+        self._prepare = self._free_name(PREPARE_TASK)
 
     def add(self) -> None:
         prepare = PrepareOperator(

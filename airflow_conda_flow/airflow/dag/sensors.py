@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import itertools
 from collections.abc import Container, Iterable, Sequence
 from typing import Any
@@ -48,7 +49,7 @@ def _free_id(wanted: str, taken: Container[str]) -> str:
 def _sensor(decorator: SensorDecorator, task_id: str, dag: DAG, *, may_defer: bool) -> Any:
     keywords = {name: value for name, value in decorator.attributes.items() if value is not None}
     keywords.pop("name", None)
-    is_deferred = may_defer and "mode" not in keywords
+    is_deferred = may_defer and "mode" not in keywords and _can_defer(decorator)
     keywords.setdefault("mode", "reschedule")
     try:
         return _class_of(decorator)(
@@ -60,6 +61,14 @@ def _sensor(decorator: SensorDecorator, task_id: str, dag: DAG, *, may_defer: bo
         )
     except (TypeError, ValueError) as error:
         decorator.fail(f"@{decorator.name}: {error}")
+
+
+def _can_defer(decorator: SensorDecorator) -> bool:
+    """True if the triggerer can wait in place of the sensor's task, as far as can be seen here."""
+    if isinstance(decorator, S3KeySensorDecorator):
+        # Airflow's trigger uses it, and Amazon's provider does not require it: it is one of its extras.
+        return importlib.util.find_spec("aiobotocore") is not None
+    return True
 
 
 def _class_of(decorator: SensorDecorator) -> Any:

@@ -10,7 +10,7 @@ import sys
 
 import pytest
 
-from airflow_conda_flow import Deployer, NBRunner, Runner
+from airflow_conda_flow import NBRunner, Runner
 from airflow_conda_flow.errors import LaunchError
 
 from ...parts.signals import start
@@ -151,13 +151,11 @@ def test_what_came_to_no_run(flow, keywords, said):
 
 
 def test_wrong_files_and_options(machine, flow):
-    """A file that is not there, an option that there is not, and deploying."""
+    """A file that is not there, and an option that there is not."""
     with pytest.raises(LaunchError, match=r"Runner\('no\.py'\): there is no such file"):
         Runner("no.py")
     with pytest.raises(LaunchError, match="no such option: --environmnet=conda"):
         Runner(flow, show_output=False, environmnet="conda").run()
-    with pytest.raises(LaunchError, match="the flow file itself is the DAG"):
-        Deployer(flow)
 
 
 def test_an_interrupt_ends_the_run(flow, machine):

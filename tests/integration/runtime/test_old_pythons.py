@@ -95,10 +95,10 @@ def test_a_step_process_on_each_python(make_run, version):
 
 
 LAUNCH = """
-from airflow_conda_flow import Deployer, NBRunner, Runner
-for name in (Deployer, NBRunner, Runner):
+from airflow_conda_flow import DeployedFlow, Deployer, NBRunner, Runner
+for name in (DeployedFlow, Deployer, NBRunner, Runner):
     try:
-        name("a_flow.py", cwd=".")
+        (name.from_deployment if name is DeployedFlow else name)("a_flow.py", cwd=".")
     except RuntimeError as error:
         assert str(error).startswith("%s is not in a step's own environment. Give" % name.__name__), error
     else:

@@ -43,14 +43,21 @@ class Standalone:
         with closing(sqlite3.connect(f"file:{path}?mode=ro", uri=True, timeout=30)) as database:
             return database.execute(statement, values).fetchall()
 
+    @property
+    def token(self) -> str:
+        """A token for the API server."""
+        if self._token is None:
+            with urllib.request.urlopen(
+                f"http://127.0.0.1:{self.port}/auth/token", timeout=_ANSWER
+            ) as answer:
+                self._token = json.load(answer)["access_token"]
+        return self._token
+
     def ask(self, method: str, path: str, body: dict[str, Any] | None = None) -> dict[str, Any]:
         """What the API server answers, as it does to the buttons of its pages."""
         address = f"http://127.0.0.1:{self.port}"
-        if self._token is None:
-            with urllib.request.urlopen(f"{address}/auth/token", timeout=_ANSWER) as answer:
-                self._token = json.load(answer)["access_token"]
         request = urllib.request.Request(f"{address}/api/v2/{path}", json.dumps(body).encode(), method=method)
-        request.add_header("Authorization", f"Bearer {self._token}")
+        request.add_header("Authorization", f"Bearer {self.token}")
         request.add_header("Content-Type", "application/json")
         answer = ""
         for pause in (0, 1, 2, 4, 8):

@@ -10,6 +10,9 @@ from pathlib import Path
 
 import pytest
 
+from airflow_conda_flow import Deployer
+from airflow_conda_flow.client import scope
+
 from ...parts.airflow_machine import AirflowMachine
 from .standalone import Standalone, standalone
 
@@ -123,6 +126,23 @@ class ClockFlow(FlowSpec):
 
 dag = ClockFlow.dag(environment="local")
 """
+TRIGGERED = """
+from airflow_conda_flow import airflow_external_task_sensor
+# It waits for itself: it is deferred as soon as it waits in the triggerer.
+@airflow_external_task_sensor(external_dag_id="triggered_flow", external_task_ids=["external_task_sensor"],
+                              allowed_states=["deferred"], poke_interval=1)
+class TriggeredFlow(FlowSpec):
+    word = Parameter("word", default="none")
+    @step
+    def start(self):
+        self.said = self.word * 2
+        self.next(self.end)
+    @step
+    def end(self):
+        pass
+
+dag = TriggeredFlow.dag(environment="local")
+"""
 
 
 @pytest.fixture(scope="module")
@@ -131,6 +151,7 @@ def airflow(tmp_path_factory, channel, database) -> Iterator[Standalone]:
     home = tmp_path_factory.mktemp("scheduler") / "home"
     machine = AirflowMachine(home, channel.url, database)
     texts = {"mapped": MAPPED, "caught": CAUGHT, "hooked": HOOKED, "first": FIRST, "second": SECOND}
+    texts["triggered"] = TRIGGERED
     for name, text in {**texts, "clock": CLOCK}.items():
         machine.flow(text.replace("PATH", str(home / "hooked")), f"{name}_flow.py", machine.dags)
     with standalone(machine) as running:
@@ -155,6 +176,28 @@ def test_a_triggered_flow(airflow):
     assert sorted(path.name for path in run.glob("body/1/*.json")) == ["0.json", "1.json"]
     assert json.loads((run / "body/1/1.json").read_text())["status"] == "done"
     assert json.loads((run / "body/0/0.json").read_text())["split_name"] == "x"
+
+
+@pytest.mark.timeout(400)
+def test_a_program_triggers_a_flow(airflow, monkeypatch):
+    """The run waits for its sensor in the triggerer, runs, and is read by the program that triggered it."""
+    machine = airflow.machine
+    monkeypatch.setattr(scope, "_open", {})
+    env = {
+        "HOME": str(machine.home),
+        "CONDA_FLOW_AIRFLOW_API_URL": f"http://127.0.0.1:{airflow.port}",
+        "CONDA_FLOW_AIRFLOW_API_TOKEN": airflow.token,
+        "CONDA_FLOW_DATASTORE_ROOT": str(machine.datastore),
+    }
+    airflow.wait_for(lambda: airflow.query("select 1 from serialized_dag where dag_id = ?", "triggered_flow"))
+    deployed = Deployer(machine.dags / "triggered_flow.py", env=env).airflow().create()
+    triggered = deployed.trigger(word="ha")
+    run = triggered.wait_for_run(timeout=250)
+    triggered.wait_for_completion(check_interval=0.5, timeout=100)
+    assert triggered.status == "success", airflow.task_log("triggered_flow")
+    assert (run.pathspec, run["start"].task.data.said) == (triggered.pathspec, "haha")
+    assert not triggered.terminate()
+    assert "Pausing task as DEFERRED" in airflow.task_log("triggered_flow", "external_task_sensor")
 
 
 @pytest.mark.timeout(400)
