@@ -19,7 +19,7 @@ from airflow_conda_flow.flow.decorators.conda import conda, conda_base, pypi, py
 from airflow_conda_flow.flow.decorators.environment import environment
 from airflow_conda_flow.flow.decorators.exit_hook import exit_hook
 from airflow_conda_flow.flow.decorators.kubernetes import kubernetes
-from airflow_conda_flow.flow.decorators.parallel import parallel
+from airflow_conda_flow.flow.decorators.parallel import parallel, pytorch_parallel
 from airflow_conda_flow.flow.decorators.project import project
 from airflow_conda_flow.flow.decorators.resources import resources
 from airflow_conda_flow.flow.decorators.retry import retry
@@ -145,6 +145,7 @@ __all__ = [
     "pypi",
     "pypi_base",
     "pyproject_toml_parser",
+    "pytorch_parallel",
     "requirements_txt_parser",
     "resources",
     "retry",

@@ -13,6 +13,8 @@ _EXTENSION = "it is of an extension; write a decorator of your own with @user_st
 _USER_DECORATORS = _TOP % "FlowMutator, StepMutator, UserStepDecorator, user_step_decorator"
 
 INSTEAD = {
+    "ArtifactSerializer": "give the class __reduce__ or __getstate__, or register it with copyreg",
+    "R": "a step may start Rscript, with r-base from @conda",
     "NBDeployer": _DEPLOYER,
     "JSONTypeClass": "write JSONType",
     "checkpoint": _EXTENSION,
@@ -36,17 +38,16 @@ INSTEAD = {
     "mpi": _EXTENSION,
     "multicore_utils": _TOP % "parallel_map, parallel_imap_unordered",
     "nvidia": _EXTENSION,
-    "package_sources": "put the modules beside the flow file, or a link to their directory",
+    "package_sources": "put a link to their directory beside the flow file; its modules are shipped then",
     "parameters": _TOP % "Parameter, JSONType",
     "plugins": _PLUGIN,
     "profilers": _EXTENSION,
-    "pytorch_parallel": "write @parallel and read current.parallel",
     "runner.deployer": _TOP % "Deployer, DeployedFlow",
     "runner.metaflow_runner": _TOP % "Runner",
     "runner.nbdeploy": _DEPLOYER,
     "runner.nbrun": _TOP % "NBRunner",
     "slurm": _EXTENSION,
-    "torchrun": "write @parallel, read current.parallel, and start torchrun with subprocess",
+    "torchrun": "write @pytorch_parallel, and start torchrun with subprocess; see docs/flows.md",
     "user_configs": _TOP % "Config, ConfigValue, config_expr",
     "user_decorators": _USER_DECORATORS,
     "util": _PLUGIN,
@@ -84,7 +85,6 @@ INNER = dict.fromkeys(
         "tuple_util",
         "unbounded_foreach",
         "vendor",
-        "R",
     ],
     _PLUGIN,
 )

@@ -25,7 +25,7 @@ class StepNode:
         is_join: whether the step takes ``inputs``.
         is_start: whether the step has ``@step(start=True)``.
         is_end: whether the step has ``@step(end=True)``.
-        is_parallel: whether the step has ``@parallel``.
+        is_parallel: whether the step has ``@parallel`` or a decorator of its kind.
         num_parallel: whether the step opens a ``num_parallel``, whose tasks all run at the same time.
         conditional: whether a switch decides if the step runs.
         split_parents: the splits and foreach steps that are open around the step, outermost first.

@@ -12,7 +12,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from airflow_conda_flow.datastore import code_package
 from airflow_conda_flow.datastore.catalogue import RunCatalogue
@@ -32,7 +32,7 @@ from airflow_conda_flow.runner.process_death import describe_death
 from airflow_conda_flow.runner.record_reader import RecordReader
 from airflow_conda_flow.runner.runtime_root import runtime_root
 from airflow_conda_flow.runner.s3_service import S3Service
-from airflow_conda_flow.runner.step_environ import conda_command, conda_environ, plain_command
+from airflow_conda_flow.runner.step_environ import conda_command, conda_environ, plain_command, torch_environ
 from airflow_conda_flow.runner.step_process import ProcessEnd, run_step_process
 from airflow_conda_flow.runner.story import Story
 from airflow_conda_flow.runner.task_inputs import TaskInputs, checked_inputs
@@ -254,7 +254,7 @@ class _Attempt:
         )
         with self._story.phase("environment"):
             command, environ = self._command()
-        environ = self._with_variables(environ)
+        environ = self._with_variables(environ, self._message["current"])
         with self._story.phase("step"):
             return self._rounds(command, environ, on_start, cancel)
 
@@ -284,14 +284,26 @@ class _Attempt:
         except LookupError as error:
             raise TaskFailed(f"Task {request.task.task_id} cannot start: {error}") from error
 
-    def _with_variables(self, environ: Mapping[str, str] | None) -> Mapping[str, str] | None:
-        """Environment variables of the step: the given ones, then ``@environment``, then ``@secrets``."""
+    def _with_variables(
+        self, environ: Mapping[str, str] | None, current: Mapping[str, Any]
+    ) -> Mapping[str, str] | None:
+        """Environment variables of the step: the given ones, then those of its decorators.
+
+        They are ``@pytorch_parallel``, ``@environment`` and ``@secrets``, in this order.
+
+        Args:
+            environ: the given ones; None for those of this process.
+            current: values of ``current`` in the step.
+        """
         decorators = self._run.decorators_of(self._request.step)
-        if not decorators.keys() & {"environment", "secrets"}:
+        if not decorators.keys() & {"environment", "pytorch_parallel", "secrets"}:
             return environ
+        torch = decorators.get("pytorch_parallel")
+        gang = torch_environ(torch, current["parallel"], current["run_id"]) if torch is not None else {}
         stated = decorators.get("environment", {}).get("vars", {})
         values = {
             **(os.environ if environ is None else environ),
+            **gang,
             **{name: value for name, value in stated.items() if value is not None},
         }
         for name in sorted(stated.keys() - values.keys()):

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import sys
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 # Variables of the interpreter, conda environment or virtual environment that the runner itself runs in.
 # ``_CE_CONDA`` and ``_CE_M`` are set by conda's shell functions.
@@ -73,6 +75,32 @@ def _is_of_python(folder: Path) -> bool:
 def conda_command(prefix: Path, main: Path) -> list[str]:
     """Start of the command line in a conda environment: Python isolated (``-I``) and in UTF-8 mode."""
     return [str(prefix / "bin" / "python"), "-I", "-X", "utf8", str(main)]
+
+
+# Below the ports that Linux gives to outgoing connections (32768 and up), above those of known services.
+_FIRST_PORT, _PORTS = 20000, 10000
+
+
+def torch_environ(attributes: Mapping[str, Any], parallel: Mapping[str, Any], run_id: str) -> dict[str, str]:
+    """Environment variables by which the nodes of a gang find each other in ``torch.distributed``.
+
+    Without ``master_port`` the port follows from the run and the main node's task, so that all nodes agree,
+    and that two gangs on one machine rarely meet.
+
+    Args:
+        attributes: those of ``@pytorch_parallel``.
+        parallel: values of ``current.parallel``.
+        run_id: id of the run.
+    """
+    main = hashlib.sha256(f"{run_id}/{parallel['control_task_id']}".encode()).digest()
+    port = attributes["master_port"] or _FIRST_PORT + int.from_bytes(main[:4], "big") % _PORTS
+    return {
+        "MASTER_ADDR": str(parallel["main_ip"]),
+        "MASTER_PORT": str(port),
+        "NODE_RANK": str(parallel["node_index"]),
+        "NUM_NODES": str(parallel["num_nodes"]),
+        "WORLD_SIZE": str(parallel["num_nodes"]),
+    }
 
 
 def plain_command(python: str, main: Path) -> list[str]:

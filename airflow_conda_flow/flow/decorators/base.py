@@ -53,6 +53,7 @@ class Decorator:
     Subclasses set ``name`` and ``defaults``, and check their attributes in ``check``.
 
     Attributes:
+        elsewhere: attributes that only Metaflow's decorator has, with what to write instead.
         allow_many: True if one step or class may have several; the data of a step is then a list.
 
     Raises:
@@ -61,6 +62,7 @@ class Decorator:
 
     name = ""
     defaults: "dict[str, Any]" = {}
+    elsewhere: "dict[str, str]" = {}
     allow_many = False
 
     def __init__(self, **attributes: "Any") -> None:
@@ -91,6 +93,8 @@ class Decorator:
 
     def _take(self, attributes: "dict[str, Any]") -> None:
         for key in attributes:
+            if key in self.elsewhere:
+                self.fail("@%s has no %s here: %s." % (self.name, key, self.elsewhere[key]))
             if key not in self.defaults and not is_unpacked(key):
                 self.fail(
                     "@%s has no attribute %r.%s It takes: %s."

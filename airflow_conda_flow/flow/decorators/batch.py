@@ -7,7 +7,7 @@ from airflow_conda_flow.flow.decorators import attribute_values as values
 from airflow_conda_flow.flow.decorators import batch_values
 from airflow_conda_flow.flow.decorators.amounts import megabytes
 from airflow_conda_flow.flow.decorators.base import StepDecorator, decorator_function
-from airflow_conda_flow.flow.decorators.resources import RESOURCES, check_resources
+from airflow_conda_flow.flow.decorators.resources import NO_EXECUTABLE, RESOURCES, check_resources
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -100,6 +100,7 @@ class BatchDecorator(StepDecorator):
     """
 
     name = "batch"
+    elsewhere = NO_EXECUTABLE
     defaults = dict(RESOURCES, **dict.fromkeys(ATTRIBUTES))
 
     def check(self) -> None:

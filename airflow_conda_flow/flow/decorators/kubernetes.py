@@ -6,7 +6,7 @@ Names and units are Metaflow's. An attribute that is not given is None; a settin
 from airflow_conda_flow.flow.decorators import attribute_values as values
 from airflow_conda_flow.flow.decorators.amounts import megabytes
 from airflow_conda_flow.flow.decorators.base import StepDecorator, decorator_function
-from airflow_conda_flow.flow.decorators.resources import RESOURCES, check_resources
+from airflow_conda_flow.flow.decorators.resources import NO_EXECUTABLE, RESOURCES, check_resources
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -151,6 +151,7 @@ class KubernetesDecorator(StepDecorator):
     """
 
     name = "kubernetes"
+    elsewhere = NO_EXECUTABLE
     defaults = dict(
         RESOURCES, hostname_resolution_timeout=None, compute_pool=None, **dict.fromkeys(ATTRIBUTES)
     )

@@ -74,6 +74,12 @@ def merge_resources(decorators: "Mapping[str, Mapping[str, Any]]", name: str) ->
     return merged
 
 
+NO_EXECUTABLE = {
+    "executable": "a step runs its environment's Python, @conda(python=...); without one, the image's python3"
+}
+"""Attribute of Metaflow's computes that has no counterpart, and what to write."""
+
+
 class ResourcesDecorator(StepDecorator):
     """Resources that a step needs from its machine; a local process uses whatever the machine has.
 

@@ -10,7 +10,7 @@ from airflow_conda_flow.flow.places import remote_names
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Mapping
-    from typing import Any
+    from typing import Any, NoReturn
 
     from airflow_conda_flow.flow.decorators.attribute_values import Several, Text
     from airflow_conda_flow.flow.decorators.base import Method
@@ -30,6 +30,12 @@ INLINE = "inline"
 
 These variables are not secret, and they are stored with the run.
 """
+
+_ELSEWHERE = {
+    "gcp-secret-manager": "airflow.providers.google.cloud.secrets.secret_manager.CloudSecretManagerBackend",
+    "az-key-vault": "airflow.providers.microsoft.azure.secrets.key_vault.AzureKeyVaultBackend",
+}
+"""Types of Metaflow that Airflow reads with a secrets backend of its own, and the backend's class."""
 
 _OPTIONS = ("json", "env_var_name", "region")
 
@@ -86,6 +92,8 @@ class SecretsDecorator(StepDecorator):
         else:
             self.fail("@secrets: a source is %r; write a text or a dict." % (given,))
         kind = source.get("type", AWS)
+        if kind in _ELSEWHERE:
+            self._fail_elsewhere(kind)
         if kind not in TYPES and kind != INLINE:
             self.fail("@secrets: there is no type %r. There is: %s." % (kind, ", ".join(TYPES)))
         if not isinstance(source.get("id"), str) or not source["id"]:
@@ -98,10 +106,19 @@ class SecretsDecorator(StepDecorator):
             "role": source.get("role") or self.attributes["role"],
         }
 
+    def _fail_elsewhere(self, kind: str) -> "NoReturn":
+        self.fail(
+            "@secrets: %s is read through Airflow: write airflow.variable:KEY or airflow.connection:ID, and "
+            "set Airflow's [secrets] backend to %s." % (kind, _ELSEWHERE[kind])
+        )
+
     def _from_text(self, text: str) -> "dict[str, Any]":
         for kind, mark in ((AIRFLOW_CONNECTION, ":"), (AIRFLOW_VARIABLE, ":"), (AWS, ".")):
             if text.startswith(kind + mark):
                 return {"type": kind, "id": text[len(kind) + 1 :]}
+        for kind in _ELSEWHERE:
+            if text.startswith(kind + "."):
+                self._fail_elsewhere(kind)
         if text.startswith("airflow."):
             self.fail(
                 "@secrets: %r is not a source; write airflow.connection:ID or airflow.variable:KEY." % (text,)

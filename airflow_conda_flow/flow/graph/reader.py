@@ -11,6 +11,7 @@ import re
 from types import FunctionType
 
 from airflow_conda_flow.flow.decorators.base import nearest
+from airflow_conda_flow.flow.decorators.parallel import Parallel
 from airflow_conda_flow.flow.decorators.step import is_step, step_decorators
 from airflow_conda_flow.flow.flowspec import FlowSpec, taken_name
 from airflow_conda_flow.flow.graph.class_text import twice_written
@@ -142,7 +143,7 @@ def _read_step(name: str, method: "Any", sources: "_Sources") -> "StepNode":
     node.doc = method.__doc__ or ""
     node.is_start = bool(getattr(method, "is_start_step", False))
     node.is_end = bool(getattr(method, "is_end_step", False))
-    node.is_parallel = any(each.name == "parallel" for each in step_decorators(method))
+    node.is_parallel = any(isinstance(each, Parallel) for each in step_decorators(method))
     definition = sources.definition(code.co_filename, code.co_name, code.co_firstlineno)
     if definition is None:
         node.text_problems.append(("The source of step %r cannot be read." % name, node.line))
@@ -282,6 +283,14 @@ def _read_call(node: "StepNode", call: "Any", me: str) -> None:
 def _read_switch(node: "StepNode", call: "Any", me: str) -> None:
     node.kind = "switch"
     cases = call.args[0]
+    if any(isinstance(each, (ast.List, ast.Tuple, ast.Set)) for each in cases.values):
+        _problem(
+            node,
+            call,
+            "A case of the switch in step %r names several steps. Name one step, which splits: "
+            "self.next(self.a, self.b)." % node.name,
+        )
+        return
     targets = _targets(node, call, cases.values, me)
     if node.condition is None:
         _problem(node, call, "A dict of steps goes with condition=. Write %s." % _FORMS)

@@ -231,3 +231,27 @@ def test_mistakes_are_found_before_anything_runs(machine, decorators, message):
     assert done.returncode == 1
     assert done.stderr.startswith(f"{flow}:{6 if '@kubernetes' not in decorators else 7}: ")
     assert message in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("sources", "backend"),
+    [
+        ('["gcp-secret-manager.projects/1/secrets/a"]', "CloudSecretManagerBackend"),
+        ('[{"type": "az-key-vault", "id": "a"}]', "AzureKeyVaultBackend"),
+    ],
+)
+def test_secrets_of_other_clouds(machine, sources, backend):
+    """The message says what to write and which backend Airflow needs; it is not taken as a name in AWS."""
+    flow = machine.flow(f"""
+        from airflow_conda_flow import secrets
+        class AFlow(FlowSpec):
+            @secrets(sources={sources})
+            @step(start=True, end=True)
+            def only(self):
+                pass
+    """)
+    done = machine.run(flow, "check")
+    assert done.returncode == 1
+    assert "is read through Airflow: write airflow.variable:KEY or airflow.connection:ID" in done.stderr
+    assert backend in done.stderr
+    assert done.stderr.count("\n") == 1

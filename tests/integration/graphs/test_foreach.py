@@ -202,6 +202,55 @@ def test_the_nodes_of_a_num_parallel_are_one_task_of_a_dag(tmp_path, database, m
     assert _hashes(in_airflow) == _hashes(local)
 
 
+TORCH = """
+import os
+from airflow_conda_flow import environment, pytorch_parallel
+class AFlow(FlowSpec):
+    @step
+    def start(self):
+        self.next(self.train, num_parallel=3)
+    DECORATORS
+    @step
+    def train(self):
+        names = ["MASTER_ADDR", "NODE_RANK", "NUM_NODES", "WORLD_SIZE", "MASTER_PORT"]
+        self.values = [os.environ[each] for each in names]
+        self.next(self.join)
+    @step
+    def join(self, inputs):
+        self.all = sorted(each.values for each in inputs)
+        self.next(self.end)
+    @step
+    def end(self):
+        print("ALL", [each[:4] for each in self.all], "PORTS", sorted({each[4] for each in self.all}))
+"""
+
+
+def test_nodes_that_train_with_pytorch(tmp_path):
+    """Each has the variables of torch.distributed: its rank, and the address and port that all agree on."""
+    machine = Machine(tmp_path / "home")
+    flow = machine.flow(TORCH.replace("DECORATORS", "@pytorch_parallel"))
+    done = machine.run(flow, "run")
+    assert done.returncode == 0, done.stdout
+    nodes = [["127.0.0.1", str(rank), "3", "3"] for rank in range(3)]
+    assert f"ALL {nodes} PORTS" in done.stdout
+    (port,) = re.findall(r"PORTS \['(\d+)'\]", done.stdout)
+    assert 20000 <= int(port) < 30000
+    given = "@environment(vars={'WORLD_SIZE': '6'})\n    @pytorch_parallel(master_port=2345)"
+    done = machine.run(machine.flow(TORCH.replace("DECORATORS", given)), "run")
+    assert f"ALL {[[*each[:3], '6'] for each in nodes]} PORTS ['2345']" in done.stdout, done.stdout
+
+
+def test_a_port_that_is_none(tmp_path):
+    """One line with file and line."""
+    machine = Machine(tmp_path / "home")
+    flow = machine.flow(TORCH.replace("DECORATORS", "@pytorch_parallel(master_port='x')"))
+    done = machine.run(flow, "check")
+    assert (done.returncode, done.stderr) == (
+        1,
+        f"{flow}:9: @pytorch_parallel: master_port is 'x'; write a port from 1 to 65535.\n",
+    )
+
+
 WORKERS = """
 from airflow_conda_flow import parallel
 class AFlow(FlowSpec):

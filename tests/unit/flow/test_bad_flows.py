@@ -430,6 +430,19 @@ class F(FlowSpec):
         r"self\.next\(\) names something that is not a step",
     ),
     (
+        "several steps in one case of a switch",
+        """
+class F(FlowSpec):
+    @step
+    def start(self):
+        self.state = "a"
+        self.next({"a": [self.end, self.end], "b": self.end}, condition="state")
+"""
+        + END,
+        6,
+        r"A case of the switch in step 'start' names several steps\. Name one step, which splits: ",
+    ),
+    (
         "an unknown option",
         """
 class F(FlowSpec):

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from airflow_conda_flow import FlowSpec, kubernetes, step
+from airflow_conda_flow import FlowSpec, batch, kubernetes, step
 from airflow_conda_flow.errors import FlowDefinitionError
 from airflow_conda_flow.flow.decorators import attribute_values
 from airflow_conda_flow.flow.decorators.kubernetes import ATTRIBUTES
@@ -165,3 +165,12 @@ def test_from_the_command_line():
         "secrets": ["x"],
         "host_network": True,
     }
+
+
+@pytest.mark.parametrize("decorator", [kubernetes, batch], ids=["kubernetes", "batch"])
+def test_executable_says_what_to_write(decorator):
+    """Metaflow's attribute has no counterpart; the message is not a list of all attributes."""
+    with pytest.raises(
+        FlowDefinitionError, match="has no executable here: a step runs its environment's Python"
+    ):
+        decorator(executable="python3.11")

@@ -34,6 +34,7 @@ from airflow_conda_flow import (
     project,
     pypi,
     pypi_base,
+    pytorch_parallel,
     resources,
     retry,
     schedule,
@@ -218,6 +219,7 @@ class Everything(FlowSpec):
         """Attributes from a config."""
         self.next(self.node, num_parallel=2)
 
+    @pytorch_parallel(master_port=2345)
     @parallel()
     @step
     def node(self) -> None:
