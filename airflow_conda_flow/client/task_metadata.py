@@ -43,9 +43,11 @@ def task_metadata(task: "Any") -> "list[Metadata]":
         "python_version": record.python,
         "environment": record.environment,
         "split-name": record.split_name,
+        "rounds": max((int(name.split()[-1]) for name in record.rounds), default=None),
         "origin-run-id": origin,
         "origin-task-id": task.id if record.is_clone else None,
     }
+    facts.update(("%s-seconds" % name.replace(" ", "-"), took) for name, took in record.rounds.items())
     return [
         Metadata(name, str(value), task.finished_at, name, task)
         for name, value in [("attempt", number) for number in attempts] + list(facts.items())

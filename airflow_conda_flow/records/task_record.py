@@ -263,6 +263,14 @@ class TaskRecord:
         """Duration of each phase of the attempt, by its name; empty if it is not known."""
         return self.document.get("seconds", {})
 
+    @property
+    def rounds(self) -> "dict[str, float]":
+        """Seconds of the rounds of a step that leads back to itself, by names such as ``round 2``.
+
+        Rounds above a limit are together, as in ``rounds 101 to 250``. Empty for all other steps.
+        """
+        return {name: seconds for name, seconds in self.seconds.items() if name.startswith("round")}
+
     # Its artifacts and cards.
 
     @property

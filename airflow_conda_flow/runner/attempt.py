@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import itertools
 import os
 import shutil
 import sys
@@ -269,12 +271,17 @@ class _Attempt:
         message = self._message
         if message is None:
             raise RuntimeError("A step is run before its message is made.")
-        end = run_step_process(command, environ, message, self, on_start, cancel)
+        # Only a step that leads back to itself has rounds, so that all others have no first one either.
+        is_loop = self._request.step in message["node"]["out_steps"]
+        numbers = itertools.count(1)
+        with self._story.round(next(numbers)) if is_loop else contextlib.nullcontext():
+            end = run_step_process(command, environ, message, self, on_start, cancel)
         while (done := leads_back(self._request.step, end.last)) and not cancel.is_set():
             # The next round reads these artifacts, and ``next_round`` removes the directory they come from.
             self._finish_publishing()
             self._message = message = next_round(message, done)
-            end = run_step_process(command, environ, message, self, on_start, cancel)
+            with self._story.round(next(numbers)):
+                end = run_step_process(command, environ, message, self, on_start, cancel)
         return end
 
     def _inputs(self) -> TaskInputs:

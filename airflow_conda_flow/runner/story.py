@@ -24,6 +24,8 @@ _SHOWN = 20
 _DIGITS = 12
 """Digits of a digest that a line shows."""
 _THOUSAND = 1000
+_ROUNDS = 100
+"""Rounds of a step that leads back to itself whose times are kept one by one."""
 
 
 class Story:
@@ -49,6 +51,27 @@ class Story:
         finally:
             total = self.seconds.get(name, 0.0) + time.perf_counter() - began
             self.seconds[name] = round(total, 3)
+
+    @contextmanager
+    def round(self, number: int) -> Iterator[None]:
+        """Tell that a round of a step that leads back to itself begins, and measure the block.
+
+        The first ``_ROUNDS`` rounds have a time each and the later ones have one together: a step that waits
+        for something may have thousands, and all manifests of a run are read again and again.
+
+        Args:
+            number: of the round, counted from 1.
+        """
+        self._tell(f"Round {number} begins")
+        if number <= _ROUNDS:
+            with self.phase(f"round {number}"):
+                yield
+            return
+        first = f"rounds {_ROUNDS + 1} to"
+        name = f"{first} {number}"
+        self.seconds[name] = self.seconds.pop(f"{first} {number - 1}", 0.0)
+        with self.phase(name):
+            yield
 
     def begin(self, request: TaskRequest, run: RunRecord, inputs: TaskInputs) -> None:
         """Tell which attempt begins, with what code, environment and inputs."""

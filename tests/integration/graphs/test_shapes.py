@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
+
 import pytest
 
 from airflow_conda_flow.datastore.local_storage import LocalStorage
@@ -92,6 +95,14 @@ def test_nodes_of_num_parallel(way, tmp_path, airflow_machine):
     assert printed.count("on purpose") < 4, printed  # of one node alone
 
 
+METADATA = """
+from airflow_conda_flow import Flow, namespace
+namespace(None)
+told = Flow("Loop").latest_run["again"].task.metadata_dict
+print(told["rounds"], [told[f"round-{number}-seconds"] for number in (1, 2, 3)])
+"""
+
+
 def test_a_loop_is_one_task_with_the_lines_of_all_rounds(tmp_path):
     """A step that leads back to itself is one task; its log and its artifacts are those of all rounds."""
     machine = Machine(tmp_path / "home")
@@ -107,4 +118,12 @@ def test_a_loop_is_one_task_with_the_lines_of_all_rounds(tmp_path):
         "round 2",
         "round 3",
     ]
-    assert machine.manifests("Loop")["again/0"]["transition"]["chosen"] == "end"
+    manifest = machine.manifests("Loop")["again/0"]
+    assert manifest["transition"]["chosen"] == "end"
+    rounds = [manifest["seconds"][f"round {number}"] for number in (1, 2, 3)]
+    assert 0 < sum(rounds) <= manifest["seconds"]["step"]
+    told = subprocess.run(
+        [sys.executable, "-c", METADATA], env=machine.environ, capture_output=True, text=True, check=True
+    ).stdout
+    assert told == f"3 {[str(each) for each in rounds]}\n"
+    assert not [name for name in machine.manifests("Loop")["start/0"]["seconds"] if "round" in name]

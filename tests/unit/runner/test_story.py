@@ -66,6 +66,18 @@ def test_a_phase_that_comes_again_adds_up(monkeypatch):
     assert story.seconds == {"step": 3.5}
 
 
+def test_rounds_have_their_times():
+    """Each of the first hundred has its own, and the later ones have one together; each is told."""
+    lines = []
+    story = Story(lines.append)
+    for number in range(1, 104):
+        with story.round(number):
+            pass
+    assert list(story.seconds) == [*(f"round {number}" for number in range(1, 101)), "rounds 101 to 103"]
+    assert lines[:2] == ["Round 1 begins", "Round 2 begins"]
+    assert lines[-1] == "Round 103 begins"
+
+
 def test_examples():
     """The examples in docstrings give what they say."""
     assert doctest.testmod(story_module).failed == 0
