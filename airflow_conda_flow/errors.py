@@ -16,6 +16,7 @@
     │   │   └── NotAsPrepared              something stored is not what the run was prepared with
     │   └── DatastoreUnavailable (OSError) the storage cannot be reached or refuses the request
     ├── ComputeUnavailable (OSError)       the service that runs tasks cannot be reached or refuses
+    │   └── ComputeForbidden               a right is missing there
     ├── ArtifactError
     │   ├── UnpicklableArtifact (TypeError)
     │   └── MissingArtifact (AttributeError)
@@ -146,6 +147,10 @@ class DatastoreUnavailable(DatastoreError, OSError):
 
 class ComputeUnavailable(CondaFlowError, OSError):
     """The service that runs tasks elsewhere cannot be reached, or refuses the request."""
+
+
+class ComputeForbidden(ComputeUnavailable):
+    """A right is missing at the service that runs tasks elsewhere; retries do not help."""
 
 
 class ArtifactError(CondaFlowError):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from airflow_conda_flow.airflow.sdk import AirflowException, AirflowFailException
 from airflow_conda_flow.errors import (
+    ComputeForbidden,
     CondaFlowError,
     FlowDefinitionError,
     NotAsPrepared,
@@ -14,6 +15,7 @@ from airflow_conda_flow.errors import (
 )
 
 _HOPELESS = (
+    ComputeForbidden,
     FlowDefinitionError,
     NotAsPrepared,
     ParameterError,
@@ -21,7 +23,7 @@ _HOPELESS = (
     SettingError,
     SolveError,
 )
-"""Errors that every retry would repeat until somebody changes a flow, a parameter or a setting.
+"""Errors that every retry would repeat until somebody changes a flow, a parameter, a setting or a right.
 
 Or, for ``NotAsPrepared``, what the datastore holds.
 """

@@ -14,7 +14,7 @@ from typing import Any, Protocol
 
 from airflow_conda_flow.datastore.manifests import read_attempt, write_task_manifest
 from airflow_conda_flow.datastore.storage import Storage
-from airflow_conda_flow.errors import ComputeUnavailable, TaskFailed, TaskLost
+from airflow_conda_flow.errors import ComputeForbidden, ComputeUnavailable, TaskFailed, TaskLost
 from airflow_conda_flow.runner.attempt_record import as_exception, commit_failure
 from airflow_conda_flow.runner.task_request import TaskRequest, TaskResult
 
@@ -153,8 +153,9 @@ def run_to_end(
             task.follow(cancel, lambda: is_done(storage, request))
             end = task.end()
     except ComputeUnavailable as error:
-        # If it could not be started, it was refused for a reason that lasts; if it ran, it lost its cluster.
-        end = End(str(error), is_lost=is_started)
+        # If it could not be started, it was refused for a reason that lasts, and so is a missing right. If it
+        # ran, it lost its cluster.
+        end = End(str(error), is_lost=is_started and not isinstance(error, ComputeForbidden))
     finally:
         # When cancelled, wait: nothing of the run may be left running. Else it has ended by itself.
         task.remove(wait=cancel.is_set())

@@ -26,7 +26,7 @@ from airflow_conda_flow.airflow.operators.step import StepTask, Try
 from airflow_conda_flow.airflow.sdk import AirflowException
 from airflow_conda_flow.airflow.triggers.step import StepTrigger, TriggerTask
 from airflow_conda_flow.compute.remote_attempt import End, RemoteTask, conclude, is_done
-from airflow_conda_flow.errors import ComputeUnavailable, CondaFlowError
+from airflow_conda_flow.errors import ComputeForbidden, ComputeUnavailable, CondaFlowError
 from airflow_conda_flow.runner.record_reader import RecordReader
 from airflow_conda_flow.runner.task_inputs import gather_inputs
 from airflow_conda_flow.runner.task_request import TaskResult
@@ -156,9 +156,10 @@ class RemoteStepTask(StepTask):
                     "waits for it."
                 )
             end = task.end()
-        except ComputeUnavailable:
+        except ComputeUnavailable as error:
             if not done():
-                keep = not tried.ends_here  # for the next try, which finds it by its labels
+                # For the next try, which finds it by its labels; without the right to look there is none.
+                keep = not tried.ends_here and not isinstance(error, ComputeForbidden)
                 raise
             end = End(None)
         finally:

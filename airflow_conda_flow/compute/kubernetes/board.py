@@ -10,10 +10,9 @@ from typing import Any
 
 from airflow_conda_flow.compute.kubernetes.cluster import Cluster
 from airflow_conda_flow.compute.kubernetes.feed import PodFeed
-from airflow_conda_flow.compute.kubernetes.refusals import Forbidden
 from airflow_conda_flow.compute.kubernetes.spec import LABEL
 from airflow_conda_flow.compute.kubernetes.state import is_over
-from airflow_conda_flow.errors import ComputeUnavailable
+from airflow_conda_flow.errors import ComputeForbidden, ComputeUnavailable
 
 _SECONDS_PER_POD = 0.01
 """Seconds between two lists that each pod adds, where watching is forbidden."""
@@ -199,7 +198,7 @@ class PodBoard:
             if feed is self._feed:
                 self._error = error
 
-    def forbidden(self, feed: PodFeed, error: Forbidden, *, to_list: bool) -> None:
+    def forbidden(self, feed: PodFeed, error: ComputeForbidden, *, to_list: bool) -> None:
         """Go on with less: lists without a watch, or looks at single pods."""
         instead = "each is asked for alone" if to_list else "they are listed again and again"
         right = "`list` and `watch`" if to_list else "`watch`"
@@ -250,7 +249,7 @@ class PodFollower:
         """Last known state of the pod.
 
         Raises:
-            Forbidden: we have no right to read pods.
+            ComputeForbidden: we have no right to read pods.
             ComputeUnavailable: the cluster does not answer at present.
         """
         self.news.clear()

@@ -108,7 +108,7 @@ class Cluster:
         JSON, because the client takes 2 to 4 ms of processor time to make a ``V1Pod``.
 
         Raises:
-            Forbidden: we have no right to list pods.
+            ComputeForbidden: we have no right to list pods.
             ComputeUnavailable: the cluster refuses the request, or cannot be reached.
         """
         options = {"label_selector": _selector(labels), "_preload_content": False, **_TIMEOUT}
@@ -131,7 +131,7 @@ class Cluster:
             seconds: seconds after which the cluster ends the stream.
 
         Raises:
-            Forbidden: we have no right to watch pods.
+            ComputeForbidden: we have no right to watch pods.
             Outdated: the version is too old.
             ComputeUnavailable: the cluster refuses the request, or cannot be reached.
         """

@@ -10,8 +10,8 @@ from typing import Any, Protocol
 
 from airflow_conda_flow.compute.kubernetes.cluster import Cluster
 from airflow_conda_flow.compute.kubernetes.events import PodEvents
-from airflow_conda_flow.compute.kubernetes.refusals import Forbidden, Outdated
-from airflow_conda_flow.errors import ComputeUnavailable
+from airflow_conda_flow.compute.kubernetes.refusals import Outdated
+from airflow_conda_flow.errors import ComputeForbidden, ComputeUnavailable
 
 _WATCH_SECONDS = 60
 """Seconds of one watch.
@@ -46,7 +46,7 @@ class Receiver(Protocol):
     def failed(self, feed: PodFeed, error: ComputeUnavailable) -> None:
         """The cluster has not answered for some seconds."""
 
-    def forbidden(self, feed: PodFeed, error: Forbidden, *, to_list: bool) -> None:
+    def forbidden(self, feed: PodFeed, error: ComputeForbidden, *, to_list: bool) -> None:
         """Pods cannot be watched or, with ``to_list``, not even be listed."""
 
     def pause(self, shortest: float) -> float:
@@ -115,14 +115,14 @@ class PodFeed:
         if self._version is None or not may_watch or now - self._listed >= _RELIST_SECONDS:
             try:
                 self._list()
-            except Forbidden as error:
+            except ComputeForbidden as error:
                 self._receiver.forbidden(self, error, to_list=True)
                 return _FORBIDDEN_SECONDS
             if not may_watch:
                 return self._receiver.pause(1.0)
         try:
             return self._watch()
-        except Forbidden as error:
+        except ComputeForbidden as error:
             self._watch_again = time.monotonic() + _FORBIDDEN_SECONDS
             self._receiver.forbidden(self, error, to_list=False)
             return self._receiver.pause(1.0)

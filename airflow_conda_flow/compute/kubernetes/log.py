@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable, Iterator
 from typing import Any
 
+from airflow_conda_flow.compute.kubernetes.refusals import reason_of
 from airflow_conda_flow.compute.kubernetes.spec import CONTAINER
 from airflow_conda_flow.runner.attempt_log import shown
 
@@ -21,7 +22,7 @@ OVERLAP_SECONDS = 10
 Known lines are skipped. It must exceed the delay between a line's own time and its arrival here.
 """
 _PAUSE = 0.3  # seconds between two connections, so that a log that keeps failing is not read in a tight loop
-_NOT_FOUND = 404
+_FORBIDDEN, _NOT_FOUND = 403, 404
 # RFC 3339 in UTC, as the kubelet puts it before each line.
 _TIME = re.compile(rb"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?Z$")
 
@@ -105,6 +106,7 @@ class PodLog:
         self._received: float | None = None
         self._mutex = threading.Lock()
         self._is_stopped = False
+        self._is_refused = False
 
     def stop(self) -> LogPosition:
         """Stop emitting lines, and return the position reached; no line is emitted after the return."""
@@ -130,6 +132,7 @@ class PodLog:
             try:
                 self._read()
             except ApiException as error:
+                self._tell_refusal(error)
                 if error.status == _NOT_FOUND or was_over:
                     return
             except HTTPError:
@@ -148,10 +151,17 @@ class PodLog:
         try:
             self._read(follow=False)
         except ApiException as error:
+            self._tell_refusal(error)
             return bool(error.status == _NOT_FOUND)
         except HTTPError:
             return False
         return True
+
+    def _tell_refusal(self, error: Any) -> None:
+        """Say once that the log may not be read, because the step would seem to print nothing."""
+        if error.status == _FORBIDDEN and not self._is_refused:
+            self._is_refused = True
+            self._emit(f"The log of pod {self._name} cannot be read: {reason_of(error)}")
 
     def _read(self, *, follow: bool = True) -> None:
         options: dict[str, Any] = {}

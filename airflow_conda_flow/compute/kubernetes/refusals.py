@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import contextlib
 import json
+import re
 from collections.abc import Iterator
 from typing import Any
 
-from airflow_conda_flow.errors import ComputeUnavailable
+from airflow_conda_flow.errors import ComputeForbidden, ComputeUnavailable
 
 _FORBIDDEN, _GONE = 403, 410
-
-
-class Forbidden(ComputeUnavailable):
-    """The cluster does not give us the right to do this (status 403)."""
+# Of one pod and not of us, such as an exhausted quota, which may be over at the next try. A missing right reads
+# "pods is forbidden: User ... cannot create resource ...".
+_REFUSED_POD = re.compile(r"is forbidden: (?!User )")
 
 
 class Outdated(ComputeUnavailable):
@@ -22,20 +22,24 @@ class Outdated(ComputeUnavailable):
 
 def refusal(status: int | None, message: str) -> ComputeUnavailable:
     """Error for an HTTP status of the cluster."""
-    kinds: dict[int | None, type[ComputeUnavailable]] = {_FORBIDDEN: Forbidden, _GONE: Outdated}
-    return kinds.get(status, ComputeUnavailable)(message)
+    if status == _FORBIDDEN and not _REFUSED_POD.search(message):
+        return ComputeForbidden(message)
+    return Outdated(message) if status == _GONE else ComputeUnavailable(message)
 
 
 @contextlib.contextmanager
 def refusals(what: str) -> Iterator[None]:
-    """Raise ``ComputeUnavailable`` from any error of the client in the block; ``what`` begins its message."""
+    """Raise ``ComputeUnavailable`` from any error of the client in the block; ``what`` begins its message.
+
+    ``ComputeForbidden`` if a right is missing.
+    """
     from kubernetes.client.exceptions import ApiException  # noqa: PLC0415 - heavy
     from urllib3.exceptions import HTTPError  # noqa: PLC0415 - heavy
 
     try:
         yield
     except ApiException as error:
-        raise refusal(error.status, f"{what}: {_reason(error)}") from error
+        raise refusal(error.status, f"{what}: {reason_of(error)}") from error
     except HTTPError as error:
         raise ComputeUnavailable(f"{what}: the cluster cannot be reached: {one_line(error)}") from error
 
@@ -52,7 +56,8 @@ def answers(what: str) -> Iterator[None]:
         ) from error
 
 
-def _reason(error: Any) -> str:
+def reason_of(error: Any) -> str:
+    """The cluster's own words about a request that it refused, in one line."""
     try:
         message = json.loads(error.body)["message"]
     except (KeyError, TypeError, ValueError):

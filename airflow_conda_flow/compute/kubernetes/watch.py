@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import math
 import threading
 import time
@@ -12,10 +11,9 @@ from typing import Any
 from airflow_conda_flow.compute.kubernetes import state as pod_state
 from airflow_conda_flow.compute.kubernetes.board import PodBoard, PodFollower, Sight
 from airflow_conda_flow.compute.kubernetes.log import LogPosition, PodLog
-from airflow_conda_flow.compute.kubernetes.refusals import Forbidden
 from airflow_conda_flow.compute.kubernetes.start import PodStart
 from airflow_conda_flow.compute.patience import Patience
-from airflow_conda_flow.errors import ComputeUnavailable, TaskFailed
+from airflow_conda_flow.errors import ComputeForbidden, ComputeUnavailable, TaskFailed
 
 # Seconds between two looks at a pod that has no news: for the limits of its start. Where the cluster forbids
 # watching and listing, each look is a request.
@@ -106,12 +104,14 @@ class PodWatch:
 
     def remove(self, *, wait: bool) -> None:
         """Delete the pod; with ``wait``, return when it is gone, or after 45 seconds."""
-        # The attempt's result is already known; a cluster that does not answer must not replace it by an
-        # error.
-        with contextlib.suppress(ComputeUnavailable):
+        # The attempt's result is already known; a cluster that refuses, or does not answer, must not
+        # replace it by an error.
+        try:
             self._cluster.delete_pod(self.name, self._namespace, has_ended=self._is_over.is_set())
             if wait:
                 self._wait_until_gone()
+        except ComputeUnavailable as error:
+            self._emit(str(error))
         self._leave()
         self._is_over.set()
         if self._log_thread is not None:
@@ -126,7 +126,7 @@ class PodWatch:
         """State of the pod; unknown while the cluster does not answer."""
         try:
             sight = self._following().look()
-        except Forbidden:
+        except ComputeForbidden:
             raise  # nobody gives us the right while we wait
         except ComputeUnavailable as error:
             lines, sight = self._patience.unanswered(error), Sight(is_known=False)

@@ -10,9 +10,8 @@ import pytest
 from airflow_conda_flow.compute.kubernetes import cluster as cluster_module
 from airflow_conda_flow.compute.kubernetes import feed as feed_module
 from airflow_conda_flow.compute.kubernetes.board import PodBoard
-from airflow_conda_flow.compute.kubernetes.refusals import Forbidden
 from airflow_conda_flow.compute.kubernetes.state import exit_code, is_over
-from airflow_conda_flow.errors import ComputeUnavailable
+from airflow_conda_flow.errors import ComputeForbidden, ComputeUnavailable
 
 from ...parts.kubernetes_api import NAMESPACE, running, wait_until
 
@@ -308,7 +307,7 @@ def test_everything_is_forbidden(api, follow):
     api.forbidden = {"watch", "list", "get"}
     follower = follow("p")
     api.wait_for("list")
-    with pytest.raises(Forbidden, match="cannot get resource"):
+    with pytest.raises(ComputeForbidden, match="cannot get resource"):
         wait_until(lambda: follower.look().is_known)
 
 

@@ -13,9 +13,8 @@ from airflow_conda_flow.airflow.triggers.step import _News
 from airflow_conda_flow.compute.kubernetes import watched_pod as watched_pod_module
 from airflow_conda_flow.compute.kubernetes.board import PodBoard
 from airflow_conda_flow.compute.kubernetes.pods import Pod
-from airflow_conda_flow.compute.kubernetes.refusals import Forbidden
 from airflow_conda_flow.compute.kubernetes.watched_pod import WatchedPod
-from airflow_conda_flow.errors import ComputeUnavailable
+from airflow_conda_flow.errors import ComputeForbidden, ComputeUnavailable
 
 from ...parts.kubernetes_api import LABELS, NAMESPACE, wait_until
 
@@ -236,5 +235,5 @@ def test_a_pod_that_nobody_may_look_at(api, board):
     api.run("p")
     followed = Followed(board, "p")
     followed.thread.join(5)
-    assert isinstance(followed.error, Forbidden)
+    assert isinstance(followed.error, ComputeForbidden)
     followed.pod.remove(wait=False)
