@@ -449,9 +449,8 @@ class StepTask(BaseOperator):
     def add_outlet(self, context: Context) -> None:
         """Make the asset of the flow's end an outlet of this task if a DAG refers to it.
 
-        Airflow knows an asset as long as a DAG is scheduled by it, or reads or updates it. A DAG file cannot
-        see who listens. An asset that every flow declares would be one more entry in Airflow's list for each,
-        and would send each last step to a worker.
+        Airflow knows an asset as long as a DAG is scheduled by it, or reads or updates it; a DAG file cannot
+        see who listens. See docs/decisions/0023-an-asset-while-a-dag-listens.md.
         """
         if self.end_asset is None or self.outlets:
             return
