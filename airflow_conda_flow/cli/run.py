@@ -7,6 +7,7 @@ import errno
 import json
 import os
 import signal
+import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -25,6 +26,11 @@ from airflow_conda_flow.local.console import Console
 from airflow_conda_flow.local.run import LocalRun, RunOptions
 from airflow_conda_flow.records.run_record import RunRecord
 from airflow_conda_flow.settings.loading import Settings
+
+_SAME_KEY_SECONDS = 0.5
+_ENDED_BY_SIGNAL = 128  # added to the signal's number, as shells do
+_heard: list[float] = []  # times of the signals that came while a block of ``ended_by`` ran
+_blocks: list[None] = []  # one for each such block; they are nested
 
 NAME = "run"
 HELP = "Run the flow on this machine."
@@ -210,14 +216,30 @@ def _positive(text: str) -> int:
 def ended_by(handler: Callable[[int, FrameType | None], object]) -> Iterator[None]:
     """Handle Ctrl-C, SIGTERM and a closed terminal with the given handler while the block runs.
 
-    Signals that are ignored stay ignored, as under ``nohup`` and in a shell's background jobs.
+    A second Ctrl-C ends the process at once; the processes of its steps end with it. Signals that are ignored
+    stay ignored, as under ``nohup`` and in a shell's background jobs.
     """
+
+    def handle(number: int, frame: FrameType | None) -> None:
+        # A terminal sends the signal to the whole group, and a program that started this one may pass it on:
+        # what comes within a moment is the same key.
+        now = time.monotonic()
+        if _heard and number == signal.SIGINT and now - _heard[0] > _SAME_KEY_SECONDS:
+            os.write(2, b"Interrupted again: ended at once. Pods and jobs of the run may be left.\n")
+            os._exit(_ENDED_BY_SIGNAL + number)
+        _heard.append(now)
+        handler(number, frame)
+
     before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)}
     heard = [number for number, handled_by in before.items() if handled_by is not signal.SIG_IGN]
+    if not _blocks:
+        _heard.clear()
+    _blocks.append(None)
     for number in heard:
-        signal.signal(number, handler)
+        signal.signal(number, handle)
     try:
         yield
     finally:
         for number in heard:
             signal.signal(number, before[number])
+        _blocks.pop()

@@ -7,8 +7,9 @@ import errno
 import hashlib
 import os
 import threading
-from collections.abc import Callable, Collection, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+import time
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor, wait
 from dataclasses import replace
 from pathlib import Path
 from types import MappingProxyType
@@ -22,7 +23,7 @@ from airflow_conda_flow.datastore.local_storage import LocalStorage
 from airflow_conda_flow.datastore.publish import publish_once, read_published
 from airflow_conda_flow.datastore.remembered import remembered_key
 from airflow_conda_flow.datastore.storage import Storage
-from airflow_conda_flow.environments.bytecode import compile_modules
+from airflow_conda_flow.environments.bytecode import compile_modules, count_modules
 from airflow_conda_flow.environments.cache_places import extracted, makers_mutex, note_extracted
 from airflow_conda_flow.environments.credentials import Credentials
 from airflow_conda_flow.environments.file_mutex import held, mutex_of, shared
@@ -53,6 +54,7 @@ from airflow_conda_flow.environments.solve.patience import LONGEST
 from airflow_conda_flow.environments.solve.pinned import lock_of_pinned
 from airflow_conda_flow.environments.solve.solver import make_solver
 from airflow_conda_flow.environments.spec import EnvironmentSpec
+from airflow_conda_flow.environments.stopping import Stopped, check, checked
 from airflow_conda_flow.environments.wheels import install_wheels
 from airflow_conda_flow.errors import (
     CorruptData,
@@ -71,6 +73,8 @@ if TYPE_CHECKING:
 # longer prefix does not fit into binary files.
 _LONGEST_PREFIX = 255
 _SIDE_BY_SIDE = 8  # requests to the datastore at a time
+_LOOK_EVERY = 0.1  # seconds between looks at whether work is still wanted
+_LAST_WRITES_SECONDS = 1.0  # for threads that cannot be ended: a package is extracted in less
 _Given = TypeVar("_Given")
 _Made = TypeVar("_Made")
 
@@ -177,56 +181,81 @@ class Environments:
         here = current_platform()
         wanted = {key: each for key, each in locks.items() if key not in packed and each[1].platform == here}
         # Few at a time: each one already compiles in two processes and compresses on all cores.
-        made = _side_by_side(lambda each: self._pack(storage, *each), wanted.values(), at_once=2)
+        cancel = threading.Event()
+        made = _side_by_side(
+            lambda each: self._pack(storage, *each, cancel), wanted.values(), at_once=2, cancel=cancel
+        )
         packed.update(zip(wanted, made, strict=True))
         return {label: packed[spec.id] for label, spec in specs.items() if spec.id in packed}
 
-    def materialise(self, lock: Lock) -> Path:
+    def materialise(self, lock: Lock, cancel: threading.Event | None = None) -> Path:
         """Prefix of a lock, made from verified packages if it does not exist, or is not as it was made.
 
+        Args:
+            lock: the lock.
+            cancel: when set, the work ends.
+
         Raises:
+            Stopped: ``cancel`` was set.
             PackageError: a package cannot be fetched from anywhere, or its bytes are wrong.
             EnvironmentFailure: the prefix cannot be made.
             SettingError: the cache directory cannot be written, or its path is too long.
         """
         prefix = self.prefix_of(lock)
-        self._make(prefix, lambda temporary: self._install(lock, temporary, prefix))
+        self._make(prefix, lambda temporary: self._install(lock, temporary, prefix, cancel=cancel), cancel)
         return prefix
 
-    def prefix_of_run(self, environment: EnvironmentRef) -> Path:
+    def prefix_of_run(self, environment: EnvironmentRef, cancel: threading.Event | None = None) -> Path:
         """Prefix of the environment that a run was prepared with; the reference comes from the run's record.
 
+        Args:
+            environment: the reference.
+            cancel: when set, the work ends.
+
         Raises:
+            Stopped: ``cancel`` was set.
             NotAsPrepared: the lock is needed, and is not the one that the run was prepared with.
             EnvironmentFailure: as ``prefix_for``.
         """
         spec_id, platform, lock = environment["id"], environment["platform"], environment.get("lock")
         if lock is None:  # a run of an early version
-            return self.prefix_for(spec_id, platform)
+            return self.prefix_for(spec_id, platform, cancel)
         packed = environment.get("packed")
-        return self._prefix(spec_id, platform, lock, PackedEnvironment(**packed) if packed else None)
+        named = PackedEnvironment(**packed) if packed else None
+        return self._prefix(spec_id, platform, lock, named, cancel)
 
-    def prefix_for(self, spec_id: str, platform: str) -> Path:
+    def prefix_for(self, spec_id: str, platform: str, cancel: threading.Event | None = None) -> Path:
         """Prefix of an environment that was resolved before, on this machine or another one.
 
         Made from the packed environment if possible, else from packages, as the datastore has them now.
 
+        Args:
+            spec_id: id of its spec.
+            platform: conda platform.
+            cancel: when set, the work ends.
+
         Raises:
+            Stopped: ``cancel`` was set.
             EnvironmentFailure: the environment was never resolved, or as ``materialise``.
         """
         storage, packed = self._storage, None
         if storage is not None and self._unpacks and (spec_id, platform, None) not in self._prefixes:
             packed = find_packed(storage, platform, spec_id)
-        return self._prefix(spec_id, platform, None, packed)
+        return self._prefix(spec_id, platform, None, packed, cancel)
 
     def _prefix(
-        self, spec_id: str, platform: str, lock_sha256: str | None, packed: PackedEnvironment | None
+        self,
+        spec_id: str,
+        platform: str,
+        lock_sha256: str | None,
+        packed: PackedEnvironment | None,
+        cancel: threading.Event | None,
     ) -> Path:
         key = (spec_id, platform, lock_sha256)
         prefix = self._prefixes.get(key)
         if prefix is not None and broken_seal(prefix) is None:
             return prefix
-        prefix = self._unpacked(spec_id, platform, packed)
+        prefix = self._unpacked(spec_id, platform, packed, cancel)
         if prefix is None:
             lock = self._known_lock(spec_id, platform, lock_sha256)
             if lock is None:
@@ -235,7 +264,7 @@ class Environments:
                     f"The environment {spec_id[:12]} for {platform} has no lock in {where}. "
                     "It is made when the run is prepared; start the run again."
                 )
-            prefix = self.materialise(lock)
+            prefix = self.materialise(lock, cancel)
         self._prefixes[key] = prefix
         return prefix
 
@@ -448,7 +477,9 @@ class Environments:
                 "--cache-dir, or CONDA_FLOW_CACHE_DIR, to a directory that this user may write to."
             ) from error
 
-    def _make(self, prefix: Path, build: Callable[[Path], None]) -> None:
+    def _make(
+        self, prefix: Path, build: Callable[[Path], None], cancel: threading.Event | None = None
+    ) -> None:
         """Let ``build`` fill a folder that becomes the prefix, unless the prefix is there, as it was made.
 
         One builder works at a time, of all threads and processes of this machine. A prefix that something has
@@ -466,7 +497,8 @@ class Environments:
             )
         with self._mutex:
             mutex = self._making.setdefault(prefix.name, threading.Lock())
-        with mutex, held(mutex_of(prefix)) as alone, shared(makers_mutex(self._cache_dir)):
+        waited = held(mutex_of(prefix), cancel, self._say_waiting)
+        with _acquired(mutex, cancel), waited as alone, shared(makers_mutex(self._cache_dir)):
             fault = broken_seal(prefix)
             if fault is None:
                 return
@@ -492,8 +524,14 @@ class Environments:
             except OSError:
                 if broken_seal(prefix) is not None:  # else another process was first
                     raise
+            except (Stopped, KeyboardInterrupt):
+                _discard_all(temporary)
+                raise
             finally:
                 discard(temporary)
+
+    def _say_waiting(self) -> None:
+        self._progress.say("Waiting for another process of this machine, which makes the environment")
 
     def _install(
         self,
@@ -503,6 +541,7 @@ class Environments:
         *,
         compiled: bool = False,
         extracted_in: Path | None = None,
+        cancel: threading.Event | None = None,
     ) -> None:
         """Make an environment in ``folder`` that works once it is renamed to ``prefix``.
 
@@ -512,18 +551,26 @@ class Environments:
             prefix: the path that is written into its files.
             compiled: whether to compile its modules, whatever the setting says.
             extracted_in: directory for extracted packages in place of the one that all environments share.
+            cancel: when set, the work ends.
         """
-        archives = self._packages.fetch(lock.packages)
+        check(cancel)
+        archives = self._packages.fetch(lock.packages, cancel)
         from airflow_conda_flow.environments.rattler_link import link  # noqa: PLC0415 - heavy
 
-        link(lock, archives, folder, prefix, extracted_in or extracted(self._cache_dir))
-        if extracted_in is None:
-            note_extracted(self._cache_dir, lock)
         wheels = [each for each in lock.packages if each.kind == "pypi"]
-        if wheels:
-            install_wheels(wheels, archives, folder, prefix, lock.python)
+        total = len(lock.packages)
+        text = f"Making the environment {prefix.name[:12]} of {total} package{'' if total == 1 else 's'}"
+        with self._progress.phase(text, total, "packages") as advance:
+            link(lock, archives, folder, prefix, extracted_in or extracted(self._cache_dir), advance, cancel)
+            if extracted_in is None:
+                note_extracted(self._cache_dir, lock)
+            if wheels:
+                install_wheels(wheels, archives, folder, prefix, lock.python, checked(cancel, advance))
         if compiled or self._compile_bytecode:
-            compile_modules(folder)
+            check(cancel)
+            modules = count_modules(folder)
+            with self._progress.phase("    Compiling its modules", modules, "files") as advance:
+                compile_modules(folder, advance, cancel, modules)
 
     # Packed environments.
 
@@ -565,16 +612,21 @@ class Environments:
         key = self._copy_key(layout.packed_environment(lock.platform, lock.spec_id))
         self._local.write_bytes(key, packed_bytes(lock.platform, lock.spec_id, packed))
 
-    def _pack(self, storage: Storage, label: str, lock: Lock) -> PackedEnvironment:
+    def _pack(self, storage: Storage, label: str, lock: Lock, cancel: threading.Event) -> PackedEnvironment:
         self._progress.say(f"Packing the environment of {label} for containers")
         prefix = container_prefix(_prefix_name(lock))
         clear_once(self._cache_dir / "packing")
         folder = _temporary(self._cache_dir / "packing" / prefix.name)
         try:
             with shared(makers_mutex(self._cache_dir)):
-                self._install(lock, folder, prefix, compiled=True)
+                self._install(lock, folder, prefix, compiled=True, cancel=cancel)
             make_seal(folder)  # files are as in other prefixes: only readable
-            packed = publish_packed(storage, lock.platform, lock.spec_id, folder, prefix)
+            packed = publish_packed(
+                storage, lock.platform, lock.spec_id, folder, prefix, self._progress, cancel
+            )
+        except (Stopped, KeyboardInterrupt):
+            _discard_all(folder)
+            raise
         finally:
             discard(folder)
         self._remember_packed(lock, packed)
@@ -585,7 +637,13 @@ class Environments:
         # An archive works at the path that it was made for only, so another cache directory needs packages.
         return self._cache_dir == Path(CONTAINER_CACHE)
 
-    def _unpacked(self, spec_id: str, platform: str, packed: PackedEnvironment | None) -> Path | None:
+    def _unpacked(
+        self,
+        spec_id: str,
+        platform: str,
+        packed: PackedEnvironment | None,
+        cancel: threading.Event | None,
+    ) -> Path | None:
         """Prefix made from a packed environment; None if there is none for this cache directory."""
         storage = self._storage
         if storage is None or packed is None or not self._unpacks:
@@ -594,7 +652,11 @@ class Environments:
             return None
         prefix = Path(packed.prefix)
         try:
-            self._make(prefix, lambda folder: unpack_into(storage, platform, packed, folder))
+            self._make(
+                prefix,
+                lambda folder: unpack_into(storage, platform, packed, folder, self._progress, cancel),
+                cancel,
+            )
         except (CorruptData, NotInDatastore) as error:
             fault = error.fault if isinstance(error, CorruptData) else error
             self._progress.say(f"    {fault} Making the environment of its packages.")
@@ -628,14 +690,49 @@ def _temporary(prefix: Path) -> Path:
     return prefix.with_name(f".{prefix.name}.{new_mark()}")
 
 
+@contextlib.contextmanager
+def _acquired(mutex: threading.Lock, cancel: threading.Event | None) -> Iterator[None]:
+    """Hold the mutex while the block runs; ``Stopped`` if the event is set before it is free."""
+    while not mutex.acquire(timeout=-1 if cancel is None else _LOOK_EVERY):
+        check(cancel)
+    try:
+        yield
+    finally:
+        mutex.release()
+
+
+def _discard_all(folder: Path) -> None:
+    """Remove a folder that threads of py-rattler may still write a package to, for a second at most."""
+    end = time.monotonic() + _LAST_WRITES_SECONDS
+    while folder.exists() and time.monotonic() < end:
+        discard(folder)
+        time.sleep(_LOOK_EVERY)
+
+
 def _side_by_side(
-    function: Callable[[_Given], _Made], values: Collection[_Given], at_once: int = _SIDE_BY_SIDE
+    function: Callable[[_Given], _Made],
+    values: Collection[_Given],
+    at_once: int = _SIDE_BY_SIDE,
+    cancel: threading.Event | None = None,
 ) -> list[_Made]:
-    """Results of the function for all values, in order; a failure is raised after all calls have ended."""
+    """Results of the function for all values, in order; a failure is raised after all calls have ended.
+
+    An interrupt is raised after a second at most. ``cancel`` is set then, for calls that look at it.
+    """
     if len(values) < 2:  # noqa: PLR2004 - nothing to overlap
         return [function(each) for each in values]
-    with ThreadPoolExecutor(at_once, thread_name_prefix="environments") as pool:
-        return list(pool.map(function, values))
+    pool = ThreadPoolExecutor(at_once, thread_name_prefix="environments")
+    calls = [pool.submit(function, each) for each in values]
+    try:
+        wait(calls)
+    except BaseException:
+        if cancel is not None:
+            cancel.set()
+        pool.shutdown(wait=False, cancel_futures=True)
+        wait(calls, _LAST_WRITES_SECONDS)
+        raise
+    pool.shutdown()
+    return [each.result() for each in calls]
 
 
 def _described(spec: EnvironmentSpec) -> str:

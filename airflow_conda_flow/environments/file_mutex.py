@@ -3,25 +3,43 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import fcntl
 import os
-from collections.abc import Iterator
+import threading
+import time
+from collections.abc import Callable, Iterator
 from pathlib import Path
+
+from airflow_conda_flow.environments.stopping import check
+
+_LOOK_EVERY = 0.05  # seconds
+_SAY_AFTER = 1.0  # seconds: a holder that is nearly done needs no words
 
 
 @contextlib.contextmanager
-def held(path: Path) -> Iterator[bool]:
+def held(
+    path: Path, cancel: threading.Event | None = None, on_wait: Callable[[], None] = lambda: None
+) -> Iterator[bool]:
     """Hold the mutex of a file while the block runs; gives True, or False if files cannot be locked.
 
     Waits until the mutex is free. On a file system without locks nobody waits: the block then runs in several
     processes at once.
+
+    Args:
+        path: the file.
+        cancel: when set, the wait ends.
+        on_wait: called once if the mutex does not become free soon.
+
+    Raises:
+        Stopped: ``cancel`` was set while another process held the mutex.
     """
     # The file is never removed: another process may have opened it already and would lock a file that later
     # ones do not see.
     path.parent.mkdir(parents=True, exist_ok=True)
     with path.open("wb") as file:
         try:
-            fcntl.flock(file, fcntl.LOCK_EX)
+            _lock(file.fileno(), cancel, on_wait)
         except OSError:
             yield False
         else:
@@ -111,3 +129,20 @@ def users_of(folder: Path) -> list[int] | None:
         return None
     fields = [line.replace("->", "").split() for line in lines]
     return sorted({max(0, int(each[4])) for each in fields if each[1] == "FLOCK" and each[5] == device})
+
+
+def _lock(descriptor: int, cancel: threading.Event | None, on_wait: Callable[[], None]) -> None:
+    say_at = time.monotonic() + _SAY_AFTER
+    while True:
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            if error.errno not in {errno.EWOULDBLOCK, errno.EACCES}:
+                raise
+        else:
+            return
+        check(cancel)
+        if time.monotonic() > say_at:
+            on_wait()
+            say_at = float("inf")
+        time.sleep(_LOOK_EVERY)

@@ -19,16 +19,14 @@ from airflow_conda_flow.datastore.storage import Storage
 from airflow_conda_flow.environments.credentials import Credentials
 from airflow_conda_flow.environments.lock import LockedPackage, file_name_of
 from airflow_conda_flow.environments.progress import Progress
+from airflow_conda_flow.environments.stopping import Stopped, check
 from airflow_conda_flow.errors import CorruptData, DatastoreError, NotInDatastore, PackageError
 
 _SIDE_BY_SIDE = 8  # archives at a time
 # After a failure or Ctrl-C: time for running fetches to notice and remove their partial files. A fetch whose
 # connection stands still does not notice before its timeout, and the user should not wait for that.
 _GIVE_UP_SECONDS = 1.0
-
-
-class _GivenUp(BaseException):
-    """Ends a fetch that is no longer needed. Not an ``Exception``, so that no retry catches it."""
+_LOOK_EVERY = 0.1  # seconds between looks at whether a fetch is still wanted
 
 
 class PackageStore:
@@ -51,19 +49,26 @@ class PackageStore:
         self._mutex = threading.Lock()
         self._fetching: dict[str, threading.Lock] = {}
 
-    def fetch(self, packages: Iterable[LockedPackage]) -> dict[str, Path]:
+    def fetch(
+        self, packages: Iterable[LockedPackage], cancel: threading.Event | None = None
+    ) -> dict[str, Path]:
         """Paths of verified archives of all packages, by sha256.
 
         A missing or damaged archive is fetched from the datastore, or else from the URL in the lock.
 
+        Args:
+            packages: the packages.
+            cancel: when set, the fetch ends.
+
         Raises:
+            Stopped: ``cancel`` was set.
             PackageError: a package cannot be fetched, or its bytes are not those that were locked.
         """
         wanted = list({each.sha256: each for each in packages}.values())
         missing = [each for each in wanted if not self._is_sound(each)]
         self._progress.expect(sum(each.size for each in missing))
         try:
-            _side_by_side(self._fetch_once, missing)
+            _side_by_side(self._fetch_once, missing, cancel)
         finally:
             self._progress.finish()
         return {each.sha256: self.path(each) for each in wanted}
@@ -87,8 +92,11 @@ class PackageStore:
 
             if not (remote.holds(key, package.sha256) and keeper(remote).keep(key, upload)):
                 upload()
+            advance(1)
 
-        _side_by_side(put, wanted)
+        text = f"Storing {len(wanted)} package{'' if len(wanted) == 1 else 's'} in {remote.url}"
+        with self._progress.phase(text, len(wanted), "packages") as advance:
+            _side_by_side(put, wanted)
 
     def path(self, package: LockedPackage) -> Path:
         """Path of the archive on this machine, once it was fetched."""
@@ -139,7 +147,7 @@ class PackageStore:
     def _fetch_once(self, package: LockedPackage, given_up: threading.Event) -> None:
         def advance(size: int) -> None:
             if given_up.is_set():
-                raise _GivenUp
+                raise Stopped
             self._progress.advance(size)
 
         with self._mutex:
@@ -219,7 +227,9 @@ class PackageStore:
 
 
 def _side_by_side(
-    work: Callable[[LockedPackage, threading.Event], None], packages: Iterable[LockedPackage]
+    work: Callable[[LockedPackage, threading.Event], None],
+    packages: Iterable[LockedPackage],
+    cancel: threading.Event | None = None,
 ) -> None:
     """Call ``work`` for each package, in threads; the first failure ends all of them.
 
@@ -230,8 +240,12 @@ def _side_by_side(
     pool = ThreadPoolExecutor(_SIDE_BY_SIDE, thread_name_prefix="packages")
     futures = [pool.submit(work, each, given_up) for each in packages]
     try:
-        for future in wait(futures, return_when=FIRST_EXCEPTION).done:
-            future.result()
+        left = set(futures)
+        while left:
+            done, left = wait(left, None if cancel is None else _LOOK_EVERY, FIRST_EXCEPTION)
+            for future in done:
+                future.result()
+            check(cancel)
     finally:
         given_up.set()
         pool.shutdown(wait=False, cancel_futures=True)

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import os
 import tempfile
+import threading
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -21,6 +22,8 @@ from airflow_conda_flow.datastore.digest import file_sha256
 from airflow_conda_flow.datastore.keeping import gone_again, keeper
 from airflow_conda_flow.datastore.publish import publish_once
 from airflow_conda_flow.datastore.storage import Storage
+from airflow_conda_flow.environments.progress import Progress
+from airflow_conda_flow.environments.stopping import checked
 from airflow_conda_flow.environments.tar_stream import pack, unpack
 from airflow_conda_flow.errors import CorruptData, DatastoreError, DatastoreUnavailable
 from airflow_conda_flow.records.document import other_than, read_document, stored_bytes
@@ -85,7 +88,13 @@ def packed_bytes(platform: str, spec_id: str, packed: PackedEnvironment) -> byte
 
 
 def publish_packed(
-    storage: Storage, platform: str, spec_id: str, folder: Path, prefix: Path
+    storage: Storage,
+    platform: str,
+    spec_id: str,
+    folder: Path,
+    prefix: Path,
+    progress: Progress,
+    cancel: threading.Event | None = None,
 ) -> PackedEnvironment:
     """Pack a folder that was made for ``prefix``, upload the archive, and store its ``.packed`` document.
 
@@ -95,13 +104,20 @@ def publish_packed(
     descriptor, name = tempfile.mkstemp(dir=folder.parent, prefix=f".{folder.name}-")
     path = Path(name)
     try:
-        with os.fdopen(descriptor, "wb") as file:
-            pack(folder, file)
+        count = sum(len(folders) + len(files) for _, folders, files in os.walk(folder))
+        with (
+            os.fdopen(descriptor, "wb") as file,
+            progress.phase("    Compressing its files", count, "files") as advance,
+        ):
+            pack(folder, file, checked(cancel, advance))
         packed = PackedEnvironment(str(prefix), file_sha256(path), path.stat().st_size)
         key = layout.environment_archive(platform, packed.sha256)
         is_kept = storage.holds(key, packed.sha256) and keeper(storage).keep(key, gone_again(storage, key))
         if not is_kept:
-            storage.upload(path, key)
+            with progress.phase(
+                f"    Uploading {packed.size / 1e6:.1f} MB to {storage.url}", packed.size, "bytes"
+            ) as advance:
+                storage.upload(path, key, advance)
     finally:
         path.unlink(missing_ok=True)
     pointer = layout.packed_environment(platform, spec_id)
@@ -122,12 +138,20 @@ def withdraw_packed(storage: Storage, platform: str, spec_id: str, packed: Packe
         storage.write_bytes(layout.packed_environment(platform, spec_id), stored_bytes(content))
 
 
-def unpack_into(storage: Storage, platform: str, packed: PackedEnvironment, target: Path) -> None:
+def unpack_into(
+    storage: Storage,
+    platform: str,
+    packed: PackedEnvironment,
+    target: Path,
+    progress: Progress,
+    cancel: threading.Event | None = None,
+) -> None:
     """Download the archive, verify its sha256, then unpack it into the new folder ``target``.
 
     The archive lies next to ``target`` meanwhile.
 
     Raises:
+        Stopped: ``cancel`` was set.
         NotInDatastore: the archive is missing.
         CorruptData: its bytes are wrong.
     """
@@ -137,11 +161,16 @@ def unpack_into(storage: Storage, platform: str, packed: PackedEnvironment, targ
         raise CorruptData(f"{key} in {storage.url} is corrupt: expected {packed.size} bytes, got {size}.")
     archive = target.with_name(f"{target.name}.archive")
     try:
-        storage.download(key, archive, packed.sha256)
-        with archive.open("rb") as file:
+        size_text = f"{packed.size / 1e6:.1f} MB"
+        with progress.phase(f"Fetching the packed environment: {size_text}", packed.size, "bytes") as advance:
+            storage.download(key, archive, packed.sha256, checked(cancel, advance))
+        with (
+            archive.open("rb") as file,
+            progress.phase("Unpacking the environment", packed.size, "bytes") as advance,
+        ):
             try:
                 most = max(_MOST_AT_LEAST, _MOST_TIMES * packed.size)
-                unpack(file, target, most)
+                unpack(file, target, most, checked(cancel, advance))
             except CorruptData as error:
                 raise CorruptData(f"{key} in the datastore {storage.url}: {error.fault}") from error
     finally:

@@ -5,6 +5,9 @@ from __future__ import annotations
 import sys
 import threading
 import time
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
+from dataclasses import dataclass, field
 from typing import Protocol, TextIO
 
 _WIDTH = 28  # characters of the bar; with the byte counts behind it a line stays below 80
@@ -26,9 +29,27 @@ class Progress(Protocol):
     def finish(self) -> None:
         """Report that everything expected has arrived, or that the download failed."""
 
+    def phase(self, text: str, total: int, unit: str) -> AbstractContextManager[Callable[[int], None]]:
+        """Report that work begins, and at the end of the block that it has ended.
+
+        Args:
+            text: the work, for people, such as ``Packing the environment of step train``.
+            total: how many units there are; 0 if that is not known.
+            unit: the unit in the plural, such as ``packages``.
+
+        Returns:
+            a context manager; it gives a function to call with the number of further units that are done.
+        """
+
 
 class Silence:
     """Progress that shows nothing."""
+
+    @contextmanager
+    def phase(self, text: str, total: int, unit: str) -> Iterator[Callable[[int], None]]:
+        """Show nothing."""
+        del text, total, unit
+        yield lambda _more: None
 
     def say(self, text: str) -> None:
         """Show nothing."""
@@ -41,6 +62,29 @@ class Silence:
 
     def finish(self) -> None:
         """Show nothing."""
+
+
+@dataclass(eq=False)
+class _Phase:
+    """A phase that runs: how many of its units are done, and when it began."""
+
+    total: int
+    unit: str
+    done: int = 0
+    began: float = field(default_factory=time.monotonic)
+
+
+def phase_end(done: int, unit: str, seconds: float) -> str:
+    """How a phase ended, for people.
+
+    >>> phase_end(21, "packages", 1.26), phase_end(1, "files", 0.04), phase_end(0, "files", 2)
+    ('21 packages in 1.3 s', '1 file in 0.0 s', 'done in 2.0 s')
+    >>> phase_end(64_000_000, "bytes", 2)
+    '64.0 MB in 2.0 s'
+    """
+    units = unit.removesuffix("s") if done == 1 else unit
+    counted = _megabytes(done) if unit == "bytes" else f"{done} {units}"
+    return f"{counted if done else 'done'} in {seconds:.1f} s"
 
 
 class Lines:
@@ -69,6 +113,28 @@ class Lines:
         with self._mutex:
             self._done += size
 
+    @contextmanager
+    def phase(self, text: str, total: int, unit: str) -> Iterator[Callable[[int], None]]:
+        """Print the text, and at the end the number of units and the time; no end after a failure."""
+        self.say(text)
+        phase = _Phase(total, unit)
+        self._enter(phase)
+        try:
+            yield lambda more: self._advance(phase, more)
+        finally:
+            self._leave(phase)
+        self.say(f"    {phase_end(phase.done, unit, time.monotonic() - phase.began)}")
+
+    def _enter(self, phase: _Phase) -> None:
+        """Note a phase that has begun."""
+
+    def _leave(self, phase: _Phase) -> None:
+        """Forget a phase that has ended."""
+
+    def _advance(self, phase: _Phase, more: int) -> None:
+        with self._mutex:
+            phase.done += more
+
     def finish(self) -> None:
         """Print the number of bytes and the time, if any bytes arrived."""
         if self._done:
@@ -84,6 +150,7 @@ class Bar(Lines):
         super().__init__(stream)
         self._total = 0
         self._drawn = 0.0
+        self._phases: list[_Phase] = []
 
     def say(self, text: str) -> None:
         """Print the text above the bar."""
@@ -99,11 +166,29 @@ class Bar(Lines):
         """Draw the bar again, ten times a second at most."""
         super().advance(size)
         with self._mutex:
-            now = time.monotonic()
-            if now - self._drawn > _REDRAW_SECONDS:
-                self._drawn = now
-                self._stream.write(f"\r\x1b[K{self._text()}")
-                self._stream.flush()
+            self._draw()
+
+    def _enter(self, phase: _Phase) -> None:
+        with self._mutex:
+            self._phases.append(phase)
+
+    def _leave(self, phase: _Phase) -> None:
+        with self._mutex:
+            self._phases.remove(phase)
+            self._stream.write("\r\x1b[K")
+            self._stream.flush()
+
+    def _advance(self, phase: _Phase, more: int) -> None:
+        super()._advance(phase, more)
+        with self._mutex:
+            self._draw()
+
+    def _draw(self) -> None:
+        now = time.monotonic()
+        if now - self._drawn > _REDRAW_SECONDS:
+            self._drawn = now
+            self._stream.write(f"\r\x1b[K{self._text()}")
+            self._stream.flush()
 
     def finish(self) -> None:
         """Replace the bar by a line with the number of bytes and the time."""
@@ -111,10 +196,23 @@ class Bar(Lines):
         self._total = 0
 
     def _text(self) -> str:
-        share = min(1.0, self._done / self._total) if self._total else 0.0
-        filled = int(share * _WIDTH)
-        bar = "█" * filled + "░" * (_WIDTH - filled)
-        return f"    {bar} {_megabytes(self._done)} of {_megabytes(self._total)}"
+        if self._total or not self._phases:
+            return (
+                f"    {_bar(self._done, self._total)} {_megabytes(self._done)} of {_megabytes(self._total)}"
+            )
+        # Of several that run at once the newest: a terminal's line has room for one.
+        phase = self._phases[-1]
+        known = [phase.done, phase.total] if phase.total else [phase.done]
+        counts = " of ".join(_megabytes(each) if phase.unit == "bytes" else str(each) for each in known)
+        if phase.unit != "bytes":
+            counts += f" {phase.unit}"
+        return f"    {_bar(phase.done, phase.total)} {counts}"
+
+
+def _bar(done: int, total: int) -> str:
+    share = min(1.0, done / total) if total else 0.0
+    filled = int(share * _WIDTH)
+    return "█" * filled + "░" * (_WIDTH - filled)
 
 
 def open_progress(stream: TextIO | None = None) -> Progress:

@@ -13,7 +13,7 @@ import os
 import queue
 import tarfile
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import BinaryIO
 
@@ -45,34 +45,44 @@ _BINARY, _NEGATIVE = b"\x80", b"\xff"  # the first byte of a number that is not 
 _FILE, _LINK, _SYMLINK, _FOLDER, _LONG_LINK, _LONG_NAME = b"0", b"1", b"2", b"5", b"K", b"L"
 
 
-def pack(folder: Path, file: BinaryIO) -> None:
+def pack(folder: Path, file: BinaryIO, advance: Callable[[int], None] = lambda _more: None) -> None:
     """Write everything in a folder to ``file``, with times in whole seconds.
+
+    ``advance`` is called with the number of further files; it may raise.
 
     Bytecode states its source's time in whole seconds, so it stays valid.
     """
+
+    def prepared(entry: tarfile.TarInfo) -> tarfile.TarInfo:
+        advance(1)
+        return _without_owner(entry)
+
     compressor = zstandard.ZstdCompressor(level=_LEVEL, threads=-1)
     with (
         compressor.stream_writer(file, closefd=False) as stream,
         tarfile.open(fileobj=stream, mode="w|", format=tarfile.GNU_FORMAT) as archive,
     ):
         for entry in sorted(folder.iterdir()):
-            archive.add(entry, entry.name, filter=_without_owner)
+            archive.add(entry, entry.name, filter=prepared)
 
 
-def unpack(file: BinaryIO, target: Path, most: int) -> None:
+def unpack(
+    file: BinaryIO, target: Path, most: int, advance: Callable[[int], None] = lambda _more: None
+) -> None:
     """Unpack a stream, whose digest the caller has verified, into the new folder ``target``.
 
     Args:
         file: the stream.
         target: the folder.
         most: number of bytes that the stream may have when it is decompressed.
+        advance: called with the number of further bytes that are read; it may raise.
 
     Raises:
         CorruptData: the stream is not what ``pack`` writes, or is larger.
     """
     target.mkdir(parents=True)
     try:
-        with _Ahead(_decompressed(file)) as blocks:
+        with _Ahead(_decompressed(file, advance)) as blocks:
             _Unpacking(target).run(_Reader(blocks, most))
     except (zstandard.ZstdError, EOFError, OverflowError, ValueError) as error:
         raise CorruptData(f"The packed environment cannot be read: {error}.") from error
@@ -89,9 +99,12 @@ def _without_owner(entry: tarfile.TarInfo) -> tarfile.TarInfo:
     return entry
 
 
-def _decompressed(file: BinaryIO) -> Iterator[bytes]:
+def _decompressed(file: BinaryIO, advance: Callable[[int], None]) -> Iterator[bytes]:
     stream = zstandard.ZstdDecompressor().stream_reader(file, closefd=False)
+    read = 0
     while data := stream.read(_PIECE):
+        advance(file.tell() - read)
+        read = file.tell()
         yield data
 
 

@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import cache
 from pathlib import Path
 
@@ -57,6 +57,7 @@ def install_wheels(
     target: Path,
     final: Path,
     python: str,
+    advance: Callable[[int], None] = lambda _more: None,
 ) -> None:
     """Install wheels into a new prefix.
 
@@ -66,6 +67,7 @@ def install_wheels(
         target: the prefix while it is being made.
         final: the path that the prefix will have, for the scripts' first lines.
         python: version of its Python.
+        advance: called with the number of further wheels that are installed; it may raise.
 
     Raises:
         EnvironmentFailure: two packages contain the same file, or a wheel is malformed.
@@ -87,6 +89,7 @@ def install_wheels(
         scheme, interpreter=str(final / "bin" / "python"), script_kind="posix"
     )
     for package in packages:
+        advance(1)
         try:
             with WheelFile.open(archives[package.sha256]) as source:
                 installer.install(source, destination, {"INSTALLER": b"airflow-conda-flow\n"})

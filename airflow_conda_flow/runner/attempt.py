@@ -23,6 +23,7 @@ from airflow_conda_flow.datastore.keeping import signs_of_life
 from airflow_conda_flow.datastore.manifests import read_run_manifest, write_task_manifest
 from airflow_conda_flow.environments.environments import Environments
 from airflow_conda_flow.environments.file_mutex import shared, use_of
+from airflow_conda_flow.environments.stopping import Stopped
 from airflow_conda_flow.errors import CondaFlowError, NotAsPrepared, TaskFailed, TimeoutException
 from airflow_conda_flow.runner import caught_failure, secret_values
 from airflow_conda_flow.runner.attempt_cards import AttemptCards
@@ -209,6 +210,9 @@ class _Attempt:
             finally:
                 if self._publisher is not None:
                     self._publisher.shutdown()
+        except Stopped:
+            error = TaskFailed("The task was ended before its step began.")
+            return self._fail(as_exception(error), cancelled=True)
         except (CondaFlowError, OSError) as error:
             # Failures outside the step are results too. Any other exception is a bug and is not hidden.
             return self._fail(as_exception(error), cancelled=cancel.is_set())
@@ -255,7 +259,7 @@ class _Attempt:
             main_ip=main_ip,
         )
         with self._story.phase("environment"):
-            command, environ = self._command()
+            command, environ = self._command(cancel)
         environ = self._with_variables(environ, self._message["current"])
         with self._story.phase("step"):
             return self._rounds(command, environ, on_start, cancel)
@@ -322,7 +326,7 @@ class _Attempt:
         self._mask.hide(secrets.values())
         return {**values, **secrets}
 
-    def _command(self) -> tuple[list[str], Mapping[str, str] | None]:
+    def _command(self, cancel: threading.Event) -> tuple[list[str], Mapping[str, str] | None]:
         environment = self._run.environment_of(self._request.step)
         if environment is None and self._request.python in {None, sys.executable}:
             # This interpreter has the package installed; a copy of it on ``sys.path`` would be redundant.
@@ -332,7 +336,7 @@ class _Attempt:
         if environment is None:
             return plain_command(str(self._request.python), main), None
         self._story.making_environment()
-        prefix = self._used(lambda: self._environments.prefix_of_run(environment))
+        prefix = self._used(lambda: self._environments.prefix_of_run(environment, cancel))
         return conda_command(prefix, main), conda_environ(os.environ, prefix)
 
     def _used(self, make: Callable[[], Path]) -> Path:

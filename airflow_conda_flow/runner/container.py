@@ -15,6 +15,7 @@ from types import FrameType
 from airflow_conda_flow.datastore.datastore import Datastore, open_datastore
 from airflow_conda_flow.environments.environments import Environments
 from airflow_conda_flow.environments.packed import CONTAINER_CACHE
+from airflow_conda_flow.environments.progress import open_progress
 from airflow_conda_flow.errors import CondaFlowError, SettingError, TaskFailed
 from airflow_conda_flow.runner.attempt import run_attempt
 from airflow_conda_flow.runner.attempt_record import commit_failure
@@ -53,7 +54,7 @@ def run_in_container(request: TaskRequest) -> int:
         result = run_attempt(
             replace(request, python=image_python(), is_elsewhere=True),
             datastore,
-            Environments(settings.cache_dir, storage=datastore.storage),
+            Environments(settings.cache_dir, storage=datastore.storage, progress=open_progress()),
             output=write_line,
             on_start=ending.step_started,
             cancel=ending.cancel,
@@ -132,8 +133,8 @@ class _Ending:
         if self._signal is None:
             self._signal = number
             self.cancel.set()
-            # Setting ``cancel`` ends a step process, but no download and no installation of an environment.
-            # If one of these takes too long, the timer ends the whole process.
+            # Setting ``cancel`` ends a step process, and the making of an environment, but no upload. If one
+            # takes too long, the timer ends the whole process.
             last_resort = threading.Timer(_COMMIT_SECONDS, self._give_up, [number])
             last_resort.daemon = True
             last_resort.start()

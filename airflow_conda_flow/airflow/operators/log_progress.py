@@ -3,7 +3,12 @@
 from __future__ import annotations
 
 import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any
+
+from airflow_conda_flow.environments.progress import phase_end
 
 
 class LogProgress:
@@ -33,6 +38,21 @@ class LogProgress:
         """Add to the count of fetched bytes; called from many threads."""
         with self._mutex:
             self._bytes += size
+
+    @contextmanager
+    def phase(self, text: str, total: int, unit: str) -> Iterator[Callable[[int], None]]:
+        """Log the text, and at the end of the block the number of units and the time."""
+        del total
+        text = text.strip()  # details are indented on a terminal
+        done, began = [0], time.monotonic()
+
+        def advance(more: int) -> None:
+            with self._mutex:
+                done[0] += more
+
+        self._log.info("%s", text)
+        yield advance
+        self._log.info("%s: %s", text, phase_end(done[0], unit, time.monotonic() - began))
 
     def finish(self) -> None:
         """Log the count of fetched bytes, and reset it."""

@@ -11,8 +11,8 @@ from typing import Any
 from airflow_conda_flow.errors import ComputeForbidden, ComputeUnavailable
 
 _FORBIDDEN, _GONE = 403, 410
-# Of one pod and not of us, such as an exhausted quota, which may be over at the next try. A missing right reads
-# "pods is forbidden: User ... cannot create resource ...".
+# About one pod and not about us, such as an exhausted quota, which may be over at the next try. A missing
+# right reads "pods is forbidden: User ... cannot create resource ...".
 _REFUSED_POD = re.compile(r"is forbidden: (?!User )")
 
 

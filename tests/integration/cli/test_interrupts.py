@@ -86,3 +86,85 @@ def test_a_run_under_nohup_outlives_its_terminal(tmp_path):
         output = process.stdout.read()
         assert process.wait(60) == 0
     assert "Done!" in output
+
+
+SLOW_ENVIRONMENT = """
+if __name__ == "__main__":
+    import asyncio
+    from airflow_conda_flow.environments import rattler_link
+    real = rattler_link._install
+    async def slowly(*words):
+        await real(*words)
+        print("it is linked", flush=True)
+        await asyncio.sleep(60)
+    rattler_link._install = slowly
+
+class AFlow(FlowSpec):
+    @conda(libraries={"six": "1.17.0"})
+    @step
+    def start(self):
+        print("the step began", flush=True)
+        self.next(self.end)
+    @step
+    def end(self):
+        pass
+"""
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_task_that_makes_its_environment_is_ended_at_once(tmp_path, channel, number):
+    """No step is started to be ended, and nothing of the environment is left."""
+    machine = Machine(tmp_path / "home", channel.url)
+    with machine.started(machine.flow(SLOW_ENVIRONMENT), "--environment=conda", "run") as process:
+        output = ""
+        while "it is linked" not in output:
+            line = process.stdout.readline()
+            assert line, output
+            output += line
+        before = time.monotonic()
+        process.send_signal(number)
+        output += process.stdout.read()
+        assert process.wait(60) == 1
+        took = time.monotonic() - before
+    assert took < 20, output  # linking would have taken a minute
+    assert "Making the environment " in output
+    assert "Workflow interrupted." in output
+    assert "the step began" not in output
+    assert "Traceback" not in output
+    prefixes = [each.name for each in (machine.cache / "prefixes").iterdir()]
+    assert [name for name in prefixes if not name.endswith(".mutex")] == []
+
+
+STUBBORN = """
+class AFlow(FlowSpec):
+    @step
+    def start(self):
+        import signal, time
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)
+        print("waits", flush=True)
+        time.sleep(600)
+        self.next(self.end)
+    @step
+    def end(self):
+        pass
+"""
+
+
+def test_a_second_interrupt_ends_the_process(tmp_path):
+    """A step that does not hear the first one is ended with the process."""
+    machine = Machine(tmp_path / "home")
+    with machine.started(machine.flow(STUBBORN), "run") as process:
+        while "waits" not in (line := process.stdout.readline()):
+            assert line
+        process.send_signal(signal.SIGINT)
+        while "Interrupted: ending the tasks that run." not in (line := process.stdout.readline()):
+            assert line
+        before = time.monotonic()
+        while process.poll() is None:  # one that comes within a moment counts as the same key
+            assert time.monotonic() - before < 60
+            process.send_signal(signal.SIGINT)
+            time.sleep(0.1)
+        took = time.monotonic() - before
+        assert process.returncode == 128 + signal.SIGINT
+        assert "Interrupted again: ended at once." in process.stdout.read()
+    assert took < 5, "the step is given that long to end"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import subprocess
 from pathlib import Path
 
@@ -19,6 +20,7 @@ class Recorder:
 
     def __init__(self) -> None:
         self.said: list[str] = []
+        self.phases: list[str] = []
         self.expected = 0
         self.bytes = 0
 
@@ -33,6 +35,13 @@ class Recorder:
 
     def finish(self) -> None:
         pass
+
+    @contextlib.contextmanager
+    def phase(self, text: str, total: int, unit: str):
+        self.phases.append(f"{text}: {total} {unit}")
+        done = []
+        yield done.append
+        self.phases.append(f"{text}: done {sum(done)}")
 
 
 @pytest.fixture

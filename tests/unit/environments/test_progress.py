@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import io
+import logging
 import os
 import pty
 import re
 
+import pytest
+
+from airflow_conda_flow.airflow.operators.log_progress import LogProgress
 from airflow_conda_flow.environments.progress import Bar, Lines, open_progress
 
 
@@ -55,3 +59,66 @@ def test_a_terminal_gets_a_bar():
     assert re.search(r"█+░+ 0\.5 MB of 2\.0 MB", text.decode())
     last = text.decode().rstrip().rpartition("\n")[2]
     assert last == "\r\x1b[Kdone"
+
+
+def test_a_phase_has_two_lines():
+    """One at its start and one at its end, which counts what was done; details are indented."""
+    stream = io.StringIO()
+    progress = open_progress(stream)
+    with progress.phase("Making the environment", 3, "packages") as advance:
+        assert stream.getvalue() == "Making the environment\n"
+        advance(1)
+        advance(2)
+    last = stream.getvalue().splitlines()[1:]
+    assert len(last) == 1
+    assert re.fullmatch(r"    3 packages in \d+\.\d s", last[0])
+
+
+@pytest.mark.parametrize("make", [open_progress, Bar])
+def test_a_phase_that_fails_has_no_end(make):
+    """It is the failure that is reported, and what a bar has drawn is removed."""
+    stream = io.StringIO()
+    progress = make(stream)
+
+    def fail() -> None:
+        with progress.phase("Packing", 2, "files") as advance:
+            advance(1)
+            raise OSError("full")
+
+    with pytest.raises(OSError, match="full"):
+        fail()
+    assert " in " not in stream.getvalue()
+    assert stream.getvalue().endswith(("Packing\n", "\r\x1b[K"))
+
+
+@pytest.mark.parametrize(("unit", "drawn"), [("packages", "2 of 4 packages"), ("bytes", "0.0 MB of 0.0 MB")])
+def test_a_phase_is_a_bar_on_a_terminal(unit, drawn):
+    """It has the unit's own counts, and what follows is written over it."""
+    stream = io.StringIO()
+    with Bar(stream).phase("Working", 4, unit) as advance:
+        advance(2)
+    text = stream.getvalue()
+    assert re.search(rf"█+░+ {re.escape(drawn)}", text)
+    assert text.startswith("\r\x1b[KWorking\n")
+    assert text.rpartition("\r\x1b[K")[2].startswith("    ")
+
+
+def test_a_download_inside_a_phase_is_a_bar_of_bytes():
+    """Of two things that run at once, the line shows the bytes as long as they come."""
+    stream = io.StringIO()
+    progress = Bar(stream)
+    with progress.phase("Working", 4, "packages"):
+        progress.expect(2_000_000)
+        progress.advance(1_000_000)
+        progress.finish()
+    assert "1.0 MB of 2.0 MB" in stream.getvalue()
+
+
+def test_airflows_log_has_a_line_at_the_start_and_the_end(caplog):
+    """Without a bar, which would be thousands of lines there."""
+    progress = LogProgress(logging.getLogger("a.task"))
+    with caplog.at_level("INFO"), progress.phase("    Compiling", 3, "files") as advance:
+        advance(3)
+    first, last = (record.message for record in caplog.records)
+    assert first == "Compiling"
+    assert re.fullmatch(r"Compiling: 3 files in \d+\.\d s", last)

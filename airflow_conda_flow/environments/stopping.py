@@ -1,0 +1,26 @@
+"""Ends work on an environment that nobody waits for any more: its run was interrupted, or its task ended."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+
+
+class Stopped(BaseException):
+    """The work is no longer wanted. Not an ``Exception``, so that no retry and no cleanup catches it."""
+
+
+def check(cancel: threading.Event | None) -> None:
+    """Raise ``Stopped`` if the event is set."""
+    if cancel is not None and cancel.is_set():
+        raise Stopped
+
+
+def checked(cancel: threading.Event | None, advance: Callable[[int], None]) -> Callable[[int], None]:
+    """The function that counts progress, which raises ``Stopped`` once the event is set."""
+
+    def count(more: int) -> None:
+        check(cancel)
+        advance(more)
+
+    return count
