@@ -179,7 +179,7 @@ def test_a_triggered_flow(airflow):
 
 
 @pytest.mark.timeout(400)
-def test_a_program_triggers_a_flow(airflow, monkeypatch):
+def test_a_program_triggers_a_flow(airflow, monkeypatch, tmp_path):
     """The run waits for its sensor in the triggerer, runs, and is read by the program that triggered it."""
     machine = airflow.machine
     monkeypatch.setattr(scope, "_open", {})
@@ -190,7 +190,9 @@ def test_a_program_triggers_a_flow(airflow, monkeypatch):
         "CONDA_FLOW_DATASTORE_ROOT": str(machine.datastore),
     }
     airflow.wait_for(lambda: airflow.query("select 1 from serialized_dag where dag_id = ?", "triggered_flow"))
-    deployed = Deployer(machine.dags / "triggered_flow.py", env=env).airflow().create()
+    flow = tmp_path / "triggered_flow.py"  # the program's own copy
+    flow.write_text((machine.dags / flow.name).read_text().replace("    AFlow()", "    TriggeredFlow()"))
+    deployed = Deployer(flow, env=env).airflow().create()
     triggered = deployed.trigger(word="ha")
     run = triggered.wait_for_run(timeout=250)
     triggered.wait_for_completion(check_interval=0.5, timeout=100)
