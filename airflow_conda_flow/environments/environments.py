@@ -50,7 +50,6 @@ from airflow_conda_flow.environments.seal import (
     restore_modes,
     seal_path,
 )
-from airflow_conda_flow.environments.solve.patience import LONGEST
 from airflow_conda_flow.environments.solve.pinned import lock_of_pinned
 from airflow_conda_flow.environments.solve.solver import make_solver
 from airflow_conda_flow.environments.spec import EnvironmentSpec
@@ -89,7 +88,7 @@ class Environments:
         progress: receives reports on resolving and downloading.
         compile_bytecode: whether to compile the modules of every new prefix.
         credentials: of private channels; if None, those in this user's files.
-        resolver_seconds: how long one solve of an executable may take.
+        resolver_seconds: how long one solve of an executable may take; if None, half an hour.
     """
 
     def __init__(
@@ -101,7 +100,7 @@ class Environments:
         *,
         compile_bytecode: bool = False,
         credentials: Credentials | None = None,
-        resolver_seconds: float = LONGEST,
+        resolver_seconds: float | None = None,
     ) -> None:
         self._cache_dir = Path(cache_dir)
         self._local = LocalStorage(self._cache_dir, "cache_dir")

@@ -47,13 +47,13 @@ class ExecutableSolver:
         name: the executable's name.
         cache_dir: directory for repodata.
         credentials: of private channels.
-        seconds: how long one solve may take.
+        seconds: how long one solve may take; ``LONGEST`` of ``patience.py`` if None.
 
     Raises:
         ResolverNotFound: no such executable is on PATH.
     """
 
-    def __init__(self, name: str, cache_dir: Path, credentials: Credentials, seconds: float) -> None:
+    def __init__(self, name: str, cache_dir: Path, credentials: Credentials, seconds: float | None) -> None:
         found = shutil.which(name)
         if found is None:
             raise ResolverNotFound(

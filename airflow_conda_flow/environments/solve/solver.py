@@ -5,8 +5,6 @@ from __future__ import annotations
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Protocol
 
-from airflow_conda_flow.environments.solve.patience import LONGEST
-
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from pathlib import Path
@@ -36,14 +34,16 @@ class Solver(Protocol):
         """
 
 
-def make_solver(resolver: str, cache_dir: Path, credentials: Credentials, seconds: float = LONGEST) -> Solver:
+def make_solver(
+    resolver: str, cache_dir: Path, credentials: Credentials, seconds: float | None = None
+) -> Solver:
     """Solver of that name: ``rattler``, or an executable on PATH.
 
     Args:
         resolver: the name.
         cache_dir: directory of the cache.
         credentials: of private channels.
-        seconds: how long one solve of an executable may take.
+        seconds: how long one solve of an executable may take; if None, half an hour.
 
     Raises:
         ResolverNotFound: no executable of that name is on PATH.
