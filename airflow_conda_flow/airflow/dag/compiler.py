@@ -276,6 +276,7 @@ class _Tasks:
         self._splits: dict[str, Any] = {}
         # First, so that no other task takes the name that a sensor was given.
         self._sensors = make_sensors(definition.sensors, dag, self._settings, self._graph.steps)
+        self._skipped_by: dict[str, list[str]] = {}  # switches, by the steps that they may skip
         self._prepare = self._free_name(PREPARE_TASK)
 
     def add(self) -> None:
@@ -296,8 +297,10 @@ class _Tasks:
             task = self._step(node)
             self._tasks[node.name] = task
             # A step that leads back to itself is one task: its attempt runs all rounds.
-            upstream = [self._tasks[name] for name in node.in_steps if name != node.name] or [prepare]
-            task.set_upstream(upstream)
+            before = [name for name in node.in_steps if name != node.name]
+            # The scheduler asks the tasks right before another one whether to skip it, and no others.
+            before += [name for name in self._skipped_by.get(node.name, ()) if name not in before]
+            task.set_upstream([self._tasks[name] for name in before] or [prepare])
         self._add_exit_hooks()
 
     def _add_exit_hooks(self) -> None:
@@ -334,12 +337,8 @@ class _Tasks:
     def _step(self, node: StepNode) -> Any:
         decorators = self._decorators[node.name]
         place = self._placement.place(node.name)
-        foreaches = [name for name in node.split_parents if self._graph.steps[name].kind == "foreach"]
-        if self._graph.is_in_gang(node.name):
-            operator = place.load("gang_operator")
-            foreaches.pop()  # all nodes of a num_parallel are one task, so there is nothing to map
-        else:
-            operator = place.load("operator")
+        foreaches = self._foreaches(node)
+        operator = place.load("gang_operator" if self._graph.is_in_gang(node.name) else "operator")
         keywords: dict[str, Any] = {
             "flow": self._definition.name,
             "step": node.name,
@@ -371,7 +370,9 @@ class _Tasks:
                 # activated.
                 common["outlets"] = [asset if is_at_least("3.1") else AssetAlias(asset.name)]
         if node.kind == "switch":
-            keywords["left_out"] = self._left_out(node)
+            left_out = keywords["left_out"] = self._left_out(node)
+            for name in {name for names in left_out.values() for name in names}:
+                self._skipped_by.setdefault(name, []).append(node.name)
         if foreaches:
             task = operator.partial(**common, **keywords, map_index_template="{{ split_name }}").expand(
                 indices=self._splits_of(foreaches)
@@ -416,11 +417,30 @@ class _Tasks:
             return {"trigger_rule": "none_failed_min_one_success"}
         return {}
 
+    def _foreaches(self, node: StepNode) -> list[str]:
+        """Steps over whose splits the step's task is mapped, outermost first."""
+        foreaches = [name for name in node.split_parents if self._graph.steps[name].kind == "foreach"]
+        if self._graph.is_in_gang(node.name):
+            foreaches.pop()  # all nodes of a num_parallel are one task, so there is nothing to map
+        return foreaches
+
     def _left_out(self, node: StepNode) -> dict[str, list[str]]:
-        """For each arm of a switch, the tasks directly after the switch to skip if that arm is chosen."""
+        """For each arm of a switch, the tasks to skip if that arm is chosen.
+
+        Outside any foreach these are the tasks directly after the switch: a task is skipped if all before it
+        are. A mapped task waits for all splits of the task before it, and is not skipped with one of them. So
+        a switch in a foreach names all tasks of its arms that are mapped as it is; otherwise a worker would
+        start for each, only to skip it.
+        """
+        foreaches = self._foreaches(node)
+        arms = list(node.out_steps)
+        if foreaches:
+            after = self._graph.descendants(node.name) - set(arms)
+            steps = self._graph.steps
+            arms += sorted(name for name in after if self._foreaches(steps[name]) == foreaches)
         # Not the steps that the chosen arm reaches later, nor the switch itself, if it leads back to itself.
         left_out = {}
         for chosen in node.out_steps:
             on_the_way = self._graph.descendants(chosen) | {chosen, node.name}
-            left_out[chosen] = [name for name in node.out_steps if name not in on_the_way]
+            left_out[chosen] = [name for name in arms if name not in on_the_way]
         return left_out

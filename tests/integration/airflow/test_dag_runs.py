@@ -133,3 +133,64 @@ def test_rendered_fields(machine):
     assert fields["prepare"]["facts"]["file"] == "a_flow.py"
     assert "hunter-" not in str(rows)
     assert "linux-64; six 1.16.0" in done.stdout  # the log names them too
+
+
+ARMS = """
+class AFlow(FlowSpec):
+    @step
+    def start(self):
+        self.items = ["short", "long", "short"]
+        self.next(self.choose, foreach="items")
+    @step
+    def choose(self):
+        self.way = self.input
+        self.next({"short": self.short, "long": self.long}, condition="way")
+    @step
+    def short(self):
+        self.next(self.met)
+    @step
+    def long(self):
+        self.next(self.longer)
+    @step
+    def longer(self):
+        self.letters = ["a", "b"]
+        self.next(self.inner, foreach="letters")
+    @step
+    def inner(self):
+        self.next(self.gather)
+    @step
+    def gather(self, inputs):
+        self.next(self.met)
+    @step
+    def met(self):
+        self.way = self.input
+        self.next(self.join)
+    @step
+    def join(self, inputs):
+        self.ways = [each.way for each in inputs]
+        self.next(self.end)
+    @step
+    def end(self):
+        print("WAYS", self.ways)
+
+dag = AFlow.dag(schedule=None, environment="local")
+"""
+
+
+def test_an_arm_that_a_split_did_not_take_starts_no_worker(machine):
+    """The scheduler skips all steps of the arm, not the first alone; no try of them begins."""
+    machine.flow(ARMS, folder=machine.dags)
+    done = machine.airflow("dags", "test", "a_flow")
+    assert done.returncode == 0, done.stdout
+    assert "WAYS ['short', 'long', 'short']" in done.stdout
+    with closing(sqlite3.connect(machine.home / "airflow" / "airflow.db")) as database:
+        rows = database.execute(
+            "select task_id, map_index, state, try_number from task_instance order by 1, 2"
+        ).fetchall()
+    tries = {(task, index): (state, number) for task, index, state, number in rows}
+    done, skipped = ("success", 1), ("skipped", 0)
+    for task in ("long", "longer", "gather"):
+        assert [tries[task, index] for index in range(3)] == [skipped, done, skipped], rows
+    assert [tries["short", index] for index in range(3)] == [done, skipped, done]
+    assert [tries["met", index] for index in range(3)] == [done] * 3
+    assert [tries["inner", index] for index in range(2)] == [done] * 2
