@@ -26,7 +26,6 @@ from airflow_conda_flow.records.document import VERSION, stored_bytes
 from . import layout
 from .left_behind import new_mark
 from .notice import warn
-from .s3_removal import LAST_REMOVAL
 
 if TYPE_CHECKING:
     from airflow_conda_flow.records.shapes import PruneNotice
@@ -39,6 +38,14 @@ REFRESH_AFTER = LEAST_GRACE / 2
 """Seconds after which something that is referred to again is made new."""
 SIGN_OF_LIFE_EVERY = LEAST_GRACE / 4
 """Seconds between two signs of life of a run."""
+REMOVE_WITHIN = 10.0
+"""Seconds after the request for a listing of S3 within which a removal that relies on it may be sent."""
+LAST_REMOVAL = 50.0
+"""Seconds after the request for a listing of S3 after which no removal that relies on it takes effect.
+
+The first try is sent within ``REMOVE_WITHIN``, the last one as long after that, and its connection is closed
+after the 30 s of ``s3_patience.QUIET``.
+"""
 ANY_AGE = -1e9
 """For ``Storage.remove_old``: keys of every age, also by clocks that differ."""
 _NOTICE_EVERY = 60.0

@@ -7,20 +7,13 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any
 
+from .keeping import REMOVE_WITHIN
 from .s3_errors import answer_code
-from .s3_patience import QUIET, tries
+from .s3_patience import tries
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-REMOVE_WITHIN = 10.0
-"""Seconds after the request for a listing within which a removal that relies on it may be sent."""
-LAST_REMOVAL = 2 * REMOVE_WITHIN + QUIET
-"""Seconds after the request for a listing after which no removal that relies on it takes effect any more.
-
-The first try is sent within ``REMOVE_WITHIN``, the last one as long after that, and its connection is closed
-after ``QUIET`` seconds.
-"""
 _SIDE_BY_SIDE = 16
 # Answers of servers that have no request for many objects at once (Google's), or want another checksum.
 _ONE_BY_ONE = {"NotImplemented", "MethodNotAllowed", "InvalidArgument", "InvalidRequest", "MissingContentMD5"}
@@ -46,11 +39,10 @@ def remove_objects(client: Any, bucket: str, names: Sequence[str], listed: float
         if answer_code(error) not in _ONE_BY_ONE:
             raise
         return _one_by_one(client, bucket, names, listed)
-    failed = {each["Key"]: each for each in answer.get("Errors", ())}
-    for each in failed.values():
-        if each.get("Code") in {"AccessDenied", "AllAccessDisabled"}:
-            raise client.exceptions.ClientError({"Error": each}, "DeleteObjects")
-    return set(names) - failed.keys()
+    failed = {each["Key"]: each.get("Code") for each in answer.get("Errors", ())}
+    # Some servers ask for a right to the bucket where many names are sent, else for one to each object.
+    denied = [name for name, code in failed.items() if code in {"AccessDenied", "AllAccessDisabled"}]
+    return (set(names) - failed.keys()) | _one_by_one(client, bucket, denied, listed)
 
 
 def _one_by_one(client: Any, bucket: str, names: Sequence[str], listed: float) -> set[str]:
@@ -60,6 +52,8 @@ def _one_by_one(client: Any, bucket: str, names: Sequence[str], listed: float) -
                 client.delete_object(Bucket=bucket, Key=name)
                 yield name
 
+    if not names:
+        return set()
     with ThreadPoolExecutor(_SIDE_BY_SIDE, thread_name_prefix="remove") as pool:
         return {name for found in pool.map(lambda each: list(remove(each)), names) for name in found}
 

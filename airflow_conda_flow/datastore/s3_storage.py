@@ -18,10 +18,11 @@ from airflow_conda_flow.errors import NotInDatastore, SettingError
 
 from .atomic_file import new_file_beside, replace
 from .digest import corrupt, remember
+from .keeping import REMOVE_WITHIN
 from .s3_client import ClientOfProcess
 from .s3_errors import MISSING_KEY, answer_code, reporting
 from .s3_listing import PAGE, listed_pages
-from .s3_removal import REMOVE_WITHIN, remove_objects
+from .s3_removal import remove_objects
 from .s3_transfer import RangedDownload, ranged_chunks, read_object, transfer_config, upload_surely
 from .storage import Entry
 

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 from airflow_conda_flow.datastore import layout
 from airflow_conda_flow.datastore.digest import not_as_prepared
-from airflow_conda_flow.datastore.keeping import gone_again, keeper, note_use
+from airflow_conda_flow.datastore.keeping import REFRESH_AFTER, gone_again, keeper, note_use
 from airflow_conda_flow.datastore.left_behind import clear_once, new_mark
 from airflow_conda_flow.datastore.local_storage import LocalStorage
 from airflow_conda_flow.datastore.publish import publish_once, read_published
@@ -71,6 +71,7 @@ if TYPE_CHECKING:
 # Packages contain a placeholder path of this many characters, which installing overwrites with the prefix. A
 # longer prefix does not fit into binary files.
 _LONGEST_PREFIX = 255
+_KEPT_FOR = REFRESH_AFTER / 2  # seconds
 _SIDE_BY_SIDE = 8  # requests to the datastore at a time
 _LOOK_EVERY = 0.1  # seconds between looks at whether work is still wanted
 _LAST_WRITES_SECONDS = 1.0  # for threads that cannot be ended: a package is extracted in less
@@ -360,8 +361,17 @@ class Environments:
         key = layout.lock(lock.platform, lock.spec_id)
         if self._storage is None:
             return note_use(self._local, key)
-        note_use(self._local, self._copy_key(key))
-        return keeper(self._storage).keep(key, lambda: self._publish([lock]))
+        # The time of the copy says when the lock was last kept or published: a warm start asks nothing. The
+        # lock was at most REFRESH_AFTER old then, and is younger now than the shortest grace time.
+        copy = self._local.local_path(self._copy_key(key))
+        with contextlib.suppress(OSError):
+            if time.time() - copy.stat().st_mtime < _KEPT_FOR:
+                return True
+        is_kept = keeper(self._storage).keep(key, lambda: self._publish([lock]))
+        if is_kept:
+            with contextlib.suppress(OSError):
+                os.utime(copy)
+        return is_kept
 
     def _known_lock(self, spec_id: str, platform: str, sha256: str | None = None) -> Lock | None:
         """The published lock, or None. Published locks never change, so a local copy is used if there is one.
@@ -395,6 +405,7 @@ class Environments:
             return self._publish([self._lock(data, self._local, key, spec_id, platform)])[0]
         lock = self._lock(data, self._storage, key, spec_id, platform, sha256)
         self._local.write_bytes(copy, data)
+        os.utime(self._local.local_path(copy), (0, 0))  # nobody has kept it yet
         return lock
 
     @staticmethod

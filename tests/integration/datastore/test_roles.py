@@ -15,6 +15,10 @@ from airflow_conda_flow.datastore import layout
 from airflow_conda_flow.datastore.artifacts import ArtifactStore
 from airflow_conda_flow.datastore.catalogue import RunCatalogue
 from airflow_conda_flow.datastore.datastore import Datastore
+from airflow_conda_flow.datastore.keeping import ANY_AGE, notice_of_prune
+from airflow_conda_flow.datastore.pruning.digest_set import DigestSet
+from airflow_conda_flow.datastore.pruning.report import Silence
+from airflow_conda_flow.datastore.pruning.sweep import Sweep
 from airflow_conda_flow.datastore.s3_storage import S3Storage
 from airflow_conda_flow.errors import DatastoreUnavailable
 
@@ -72,7 +76,7 @@ def datastore_of(server, tmp_path_factory) -> Callable[[str], Datastore]:
     options = {"endpoint_url": server.endpoint, "region_name": "us-east-1"}
     iam = boto3.session.Session(ACCESS_KEY, SECRET_KEY).client("iam", **options)
     keys = {}
-    for role in ("step", "prepare", "reader"):
+    for role in ("step", "prepare", "reader", "prune"):
         iam.create_user(UserName=role)
         iam.put_user_policy(UserName=role, PolicyName="of-the-page", PolicyDocument=json.dumps(policy(role)))
         made = iam.create_access_key(UserName=role)["AccessKey"]
@@ -137,3 +141,21 @@ def test_a_reader_writes_nothing(datastore_of):
     for key in ("flows/AFlow/1/start/0/0.json", "artifacts/ab/abab", "tags/AFlow/1/x.json", "data/x"):
         with pytest.raises(DatastoreUnavailable):
             storage.write_bytes(key, b"evil")
+
+
+def test_only_one_role_removes(datastore_of):
+    """`prune` removes what nothing refers to; nobody else removes anything, and `prune` writes nothing else."""
+    key = layout.artifact("cd" * 32)
+    datastore_of("prepare").storage.write_bytes(key, b"of nobody")
+    for role in ("step", "prepare", "reader"):
+        storage = datastore_of(role).storage
+        with pytest.raises(DatastoreUnavailable):
+            list(storage.remove_old(key, ANY_AGE, lambda _entry: True))
+        assert storage.exists(key)
+    storage = datastore_of("prune").storage
+    with pytest.raises(DatastoreUnavailable):
+        storage.write_bytes(key, b"evil")
+    with notice_of_prune(storage) as notice:
+        assert Sweep(storage, DigestSet(), ANY_AGE, notice, Silence()).run().count["artifacts"] > 0
+    assert not storage.exists(key)
+    assert not list(storage.list_keys(layout.PRUNES))

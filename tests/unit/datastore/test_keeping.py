@@ -7,7 +7,7 @@ import time
 
 import pytest
 
-from airflow_conda_flow.datastore import keeping, layout
+from airflow_conda_flow.datastore import keeping, layout, s3_patience
 from airflow_conda_flow.datastore.keeping import Keeper, Notice, NoticeLost, notice_of_prune, signs_of_life
 
 RUN = ("AFlow", "1")
@@ -131,3 +131,8 @@ def test_a_prune_that_stood_still_stops(storage, monkeypatch):
     monkeypatch.setattr(keeping.time, "monotonic", lambda: now + 400)
     with pytest.raises(NoticeLost, match="stood still for 400 s"):
         notice.renew()
+
+
+def test_nobody_looks_before_the_last_removal():
+    """The time that is waited for is that of a removal's slowest course."""
+    assert keeping.LAST_REMOVAL >= 2 * keeping.REMOVE_WITHIN + s3_patience.QUIET
