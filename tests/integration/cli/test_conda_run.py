@@ -379,7 +379,7 @@ def test_two_first_runs_at_once_have_one_lock(machine, tmp_path):
         ('python="3.9.99"', "has no python 3.9.99"),
         (
             'python="{old}", libraries={"scikit-learn": "1.5.2"}',
-            "scikit-learn 1.5.2 do not go together.\nscikit-learn ==1.5.2 cannot be installed",
+            "scikit-learn 1.5.2 do not go together: scikit-learn 1.5.2 needs python >=",
         ),
     ],
 )
