@@ -31,7 +31,7 @@ def test_an_exact_version(version):
 @pytest.mark.parametrize("version", RANGES + CONDA_ONLY)
 def test_a_range_of_conda(version):
     """The decorator knows it as a range, and rattler can read what the solver is asked for."""
-    assert CondaDecorator(libraries={"a": version}).ranges() == [("a", version)]
+    assert CondaDecorator(libraries={"a": version}).ranges() == [("a", version.strip())]
     assert not is_exact(version)
     assert rattler.MatchSpec(f"a {constraint(version)}".strip()).name.normalized == "a"
     assert " " not in constraint(version)
@@ -40,7 +40,7 @@ def test_a_range_of_conda(version):
 @pytest.mark.parametrize("version", RANGES)
 def test_a_range_of_pypi(version):
     """The decorator knows it as a range, and it is a requirement of PEP 508."""
-    assert PypiDecorator(packages={"a": version}).ranges() == [("a", version)]
+    assert PypiDecorator(packages={"a": version}).ranges() == [("a", version.strip())]
     assert Requirement(f"a{_specifier(version)}").name == "a"
 
 
