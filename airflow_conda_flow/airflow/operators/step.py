@@ -450,7 +450,7 @@ class StepTask(BaseOperator):
         """Make the asset of the flow's end an outlet of this task if a DAG refers to it.
 
         Airflow knows an asset as long as a DAG is scheduled by it, or reads or updates it; a DAG file cannot
-        see who listens. See docs/decisions/0023-an-asset-while-a-dag-listens.md.
+        see who listens. See docs/decisions/0022-an-asset-while-a-dag-listens.md.
         """
         if self.end_asset is None or self.outlets:
             return
