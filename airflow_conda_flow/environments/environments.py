@@ -569,7 +569,8 @@ class Environments:
 
         wheels = [each for each in lock.packages if each.kind == "pypi"]
         total = len(lock.packages)
-        text = f"Making the environment {prefix.name[:12]} of {total} package{'' if total == 1 else 's'}"
+        making = "Making" if extracted_in is None else "Making again, to compare it,"
+        text = f"{making} the environment {prefix.name[:12]} of {total} package{'' if total == 1 else 's'}"
         with self._progress.phase(text, total, "packages") as advance:
             link(lock, archives, folder, prefix, extracted_in or extracted(self._cache_dir), advance, cancel)
             if extracted_in is None:

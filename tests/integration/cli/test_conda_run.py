@@ -283,7 +283,7 @@ class AFlow(FlowSpec):
     @step
     def around(self):
         import sys
-        print("around", sys.executable)
+        print("around", sys.prefix)
         self.next(self.end)
     @step
     def end(self):
@@ -292,7 +292,7 @@ class AFlow(FlowSpec):
     done = machine.run(flow, "--environment=conda", "run")
     assert "base 1.16.0" in done.stdout, done.stderr
     assert "own 1.17.0" in done.stdout
-    assert f"around {sys.executable}" in done.stdout
+    assert f"around {sys.prefix}" in done.stdout
 
 
 def test_a_warm_cache_needs_no_channel(machine, channel, tmp_path):

@@ -324,12 +324,12 @@ def test_what_is_not_here_says_what_to_write(machine):
         "import airflow_conda_flow as flow\n"
         "assert flow.cards.Markdown and flow.exception.MetaflowException and flow.client.Flow is flow.Flow\n"
         "assert flow.datatools.S3 is flow.S3\n"
-        "from airflow_conda_flow import FlowSpec, pytorch_parallel\n"
+        "from airflow_conda_flow import FlowSpec, torchrun\n"
     )
     done = subprocess.run(
         [sys.executable, str(path)], capture_output=True, text=True, env=machine.environ, check=False
     )
-    assert done.stderr.startswith(f"{path}:4: Metaflow's pytorch_parallel is not here: write @parallel")
+    assert done.stderr.startswith(f"{path}:4: Metaflow's torchrun is not here: write @pytorch_parallel")
     assert done.returncode == 1
 
 

@@ -58,6 +58,7 @@ environment show --run-id RUN
 environment list
 environment export start
 environment rebuild
+environment verify
 environment diff RUN RUN
 kubernetes list
 kubernetes kill
