@@ -44,14 +44,14 @@ class TooSlow(Exception):
 
 
 @contextlib.contextmanager
-def tries(seconds: float = DEADLINE) -> Iterator[float]:
+def tries(seconds: float | None = None) -> Iterator[float]:
     """One request, with all of its tries: gives the time after which no try begins.
 
     Args:
-        seconds: from now; a request around this one may end earlier.
+        seconds: from now, ``DEADLINE`` if None; a request around this one may end earlier.
     """
     outer = getattr(_thread, "end", None)
-    end = time.monotonic() + seconds
+    end = time.monotonic() + (DEADLINE if seconds is None else seconds)
     if outer is not None:
         end = min(end, outer)
     _thread.end = end

@@ -364,13 +364,11 @@ class Environments:
         # The time of the copy says when the lock was last kept or published: a warm start asks nothing. The
         # lock was at most REFRESH_AFTER old then, and is younger now than the shortest grace time.
         copy = self._local.local_path(self._copy_key(key))
-        with contextlib.suppress(OSError):
-            if time.time() - copy.stat().st_mtime < _KEPT_FOR:
-                return True
+        if _is_young(copy):
+            return True
         is_kept = keeper(self._storage).keep(key, lambda: self._publish([lock]))
         if is_kept:
-            with contextlib.suppress(OSError):
-                os.utime(copy)
+            _make_young(copy)
         return is_kept
 
     def _known_lock(self, spec_id: str, platform: str, sha256: str | None = None) -> Lock | None:
@@ -601,6 +599,9 @@ class Environments:
             known = read_packed(self._local.read_bytes(self._copy_key(key)), platform, spec_id)
         except NotInDatastore:
             known = None
+        copy = self._local.local_path(self._copy_key(key))
+        if known == named and _is_young(copy):  # as for the lock
+            return named
         if known is None:
             self._remember_packed(lock, named)
         elif known != named:
@@ -617,7 +618,10 @@ class Environments:
             named = known
         archive = layout.environment_archive(platform, named.sha256)
         is_kept = all(keeper(storage).keep(each, gone_again(storage, each)) for each in (key, archive))
-        return named if is_kept else None
+        if not is_kept:
+            return None
+        _make_young(copy)
+        return named
 
     def _remember_packed(self, lock: Lock, packed: PackedEnvironment) -> None:
         key = self._copy_key(layout.packed_environment(lock.platform, lock.spec_id))
@@ -676,6 +680,18 @@ class Environments:
                 withdraw_packed(storage, platform, spec_id, packed)
             return None
         return prefix
+
+
+def _is_young(copy: Path) -> bool:
+    """True if what a local copy is of was kept in the datastore not long ago."""
+    with contextlib.suppress(OSError):
+        return time.time() - copy.stat().st_mtime < _KEPT_FOR
+    return False
+
+
+def _make_young(copy: Path) -> None:
+    with contextlib.suppress(OSError):
+        os.utime(copy)
 
 
 def _prefix_name(lock: Lock) -> str:

@@ -155,7 +155,9 @@ def test_only_one_role_removes(datastore_of):
     storage = datastore_of("prune").storage
     with pytest.raises(DatastoreUnavailable):
         storage.write_bytes(key, b"evil")
-    list(storage.remove_old(layout.locks(), ANY_AGE, lambda _entry: True))  # what others wrote there are no locks
+    list(
+        storage.remove_old(layout.locks(), ANY_AGE, lambda _entry: True)
+    )  # what others wrote there are no locks
     with notice_of_prune(storage) as notice:
         swept = Sweep(storage, DigestSet(), ANY_AGE, notice, Silence()).run()
         assert swept.faults == []

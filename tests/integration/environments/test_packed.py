@@ -43,7 +43,7 @@ def test_a_container_makes_it_of_the_archive_alone(
     prefix = container.prefix_for(spec.id, spec.platform)
     assert run_python(prefix, "import six, sys; print(six.__version__, sys.prefix)") == f"1.17.0 {prefix}"
     place = prefix.parent.parent
-    assert sorted(each.name for each in place.iterdir()) == ["prefixes"]
+    assert sorted(each.name for each in place.iterdir()) == [".makers.mutex", "prefixes"]
     (compiled,) = (prefix / "lib").glob("python*/site-packages/__pycache__/six.*.pyc")
     before = compiled.stat()
     run_python(prefix, "import six")
@@ -53,7 +53,7 @@ def test_a_container_makes_it_of_the_archive_alone(
 def test_a_warm_start_costs_one_small_read_an_environment(
     make_environments, make_spec, make_s3_storage, recorder
 ):
-    """And one of its lock on a machine that has never seen it."""
+    """And one of its lock on a machine that has never seen it, which also asks how old all of it is."""
     specs = {
         "start": make_spec(six="1.17.0"),
         "end": make_spec(six="1.16.0"),
@@ -65,9 +65,10 @@ def test_a_warm_start_costs_one_small_read_an_environment(
     storage.client.meta.events.register("before-send.s3", lambda request, **_: requests.append(request))
     second = make_environments("second", storage=storage, progress=recorder)
     second.prepare_for_containers(specs)
-    assert {request.method for request in requests} == {"GET"}
-    endings = [request.url.rpartition(".")[2] for request in requests]
+    endings = [request.url.rpartition(".")[2] for request in requests if request.method == "GET"]
     assert sorted(endings) == ["lock", "lock", "packed", "packed"]
+    ages = [request.method for request in requests if request.method != "GET"]
+    assert ages == ["HEAD"] * 6  # of lock, archive and the document that names it, of two environments
     requests.clear()
     second.prepare_for_containers(specs)
     assert [request.url.rpartition(".")[2] for request in requests] == ["packed", "packed"]
@@ -139,7 +140,7 @@ def test_another_archive_is_not_taken_by_a_run_that_was_prepared(
     ref.update(lock=lock.sha256, packed=asdict(packed))
     prefix = make_container(make_s3_storage()).prefix_of_run(ref)
     assert run_python(prefix, "import six; print(six.__version__)") == "1.17.0"
-    assert sorted(each.name for each in prefix.parent.parent.iterdir()) == ["prefixes"]
+    assert sorted(each.name for each in prefix.parent.parent.iterdir()) == [".makers.mutex", "prefixes"]
 
 
 def test_another_archive_is_not_taken_by_the_next_run(

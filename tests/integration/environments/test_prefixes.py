@@ -192,7 +192,7 @@ def _forbid_python(prefix: Path) -> str:
 def _empty(prefix: Path) -> str:
     shutil.rmtree(prefix)
     prefix.mkdir()
-    return "it is not known how it was made"
+    return r"\S+ is missing"
 
 
 def _become_a_file(prefix: Path) -> str:
