@@ -67,8 +67,12 @@ def test_a_warm_start_reads_lock_and_document_of_each_environment_and_once_the_c
     channel.stop()
     requests = prepare("second", "2")
     reads = sorted((method, key.partition("/")[0]) for method, key in requests if method in {"GET", "HEAD"})
-    # The code package is read too: what is stored counts only once it was verified.
-    assert reads == [("GET", "code"), *[("GET", "environments")] * 4, ("HEAD", "code")]
+    # The code package is read too: what is stored counts only once it was verified. And a machine that has never
+    # seen the environments asks how old lock, archive and document are, of which a prune removes what is old.
+    ages = [*[("HEAD", "code")] * 2, *[("HEAD", "environments")] * 6]
+    assert reads == [("GET", "code"), *[("GET", "environments")] * 4, *ages]
     assert [each for each in requests if each[0] not in {"GET", "HEAD"}] == [
         ("PUT", "flows/AFlow/2/run.json")
     ]
+    again = [key for method, key in prepare("second", "3") if method == "HEAD"]
+    assert not [key for key in again if key.startswith("environments")]
