@@ -156,13 +156,14 @@ def test_credentials_of_a_container_come_from_its_endpoint(bootstrap, tmp_path):
     assert asked == [("/v2/credentials", "secret-of-the-task")]
 
 
-def test_publishing_again_asks_twice_and_sends_nothing(storage):
+def test_publishing_again_asks_and_sends_nothing(storage):
+    """It reads the document, asks how old document and archive are, and how large the archive is."""
     requests = []
     storage.client.meta.events.register(
         "before-send.s3", lambda request, **_: requests.append(request.method)
     )
     assert storage.runner_url == f"{storage.url}/{published_runner(storage)}"
-    assert requests == ["GET", "HEAD"]
+    assert requests == ["GET", "HEAD", "HEAD", "HEAD"]
 
 
 def test_the_runner_publishes_itself(runner_image, rclone_s3, storage):
