@@ -33,7 +33,7 @@ def test_the_installed_package_says_what_it_is():
     assert "Framework :: Apache Airflow :: Provider" in classifiers
     for minor in (10, 11, 12, 13):
         assert f"Programming Language :: Python :: 3.{minor}" in classifiers
-    text = str(metadata.get_payload())
+    text = metadata["Description"]  # the payload is empty where a library has brought importlib_metadata
     assert text.startswith("# airflow-conda-flow")
     assert "](docs/" not in text
 
