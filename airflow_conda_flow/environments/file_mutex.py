@@ -11,6 +11,8 @@ import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+from airflow_conda_flow.datastore.atomic_file import link_once
+from airflow_conda_flow.datastore.left_behind import new_mark
 from airflow_conda_flow.environments.stopping import check
 
 _LOOK_EVERY = 0.05  # seconds
@@ -75,12 +77,11 @@ def held_now(path: Path) -> Iterator[bool]:
     Also False where files cannot be locked, because nobody knows then.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    is_new = not path.exists()
+    if not path.exists():
+        _make_unused(path)
     fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
     try:
         fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        if is_new:
-            os.utime(fd, (0, 0))  # its time says when it was last shared: never
     except OSError:
         os.close(fd)
         yield False
@@ -89,6 +90,21 @@ def held_now(path: Path) -> Iterator[bool]:
         yield True
     finally:
         os.close(fd)
+
+
+def _make_unused(path: Path) -> None:
+    """Make the file of a mutex with a time that says when it was last shared: never.
+
+    It has that time from its first moment: another prune would take it for one that was shared just now.
+    """
+    new = path.with_name(f"{path.name}.{new_mark()}")
+    new.touch(0o666)
+    os.utime(new, (0, 0))
+    try:
+        if link_once(new, str(path)) is None:
+            new.rename(path)
+    finally:
+        new.unlink(missing_ok=True)
 
 
 def mutex_of(folder: Path) -> Path:
