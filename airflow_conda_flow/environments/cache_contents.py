@@ -51,23 +51,44 @@ def cache_items(cache_dir: Path) -> Iterator[CacheItem]:
                 yield CacheItem(kind, path, time.time() - last_use(path), users_of(path))
     for path in _entries(extracted(cache_dir)):
         yield CacheItem(EXTRACTED, path, _age(path), [])
-    for kind, folder, pattern in (
-        (PACKAGES, "packages", "*/*"),
-        (LOCKS, "environments", "*/*"),
-        (COPIES, "locks", "**/*"),
-        (ARTIFACTS, "artifacts", "*/*"),
-        (CODE, "code", "*.zip"),
-        (INDEXES, "repodata", "**/*"),
+    for kind, folder, depth, ending in (
+        (PACKAGES, "packages", 2, ""),
+        (LOCKS, "environments", 2, ""),
+        (COPIES, "locks", None, ""),
+        (ARTIFACTS, "artifacts", 2, ""),
+        (CODE, "code", 1, ".zip"),
+        (INDEXES, "repodata", None, ""),
     ):
-        for path in sorted((cache_dir / folder).glob(pattern)):
-            if not path.name.startswith(".") and path.is_file():
-                yield CacheItem(kind, path, _age(path), [])
+        for path in files_below(cache_dir / folder, depth, ending):
+            yield CacheItem(kind, path, _age(path), [])
+
+
+def files_below(folder: Path, depth: int | None, ending: str) -> list[Path]:
+    """Files below a folder, sorted; those that begin with a dot are left out.
+
+    Unlike ``Path.glob`` it does not fail if another process removes a folder meanwhile.
+
+    Args:
+        folder: need not exist.
+        depth: levels at which the files are, 1 for those directly in the folder; None for any.
+        ending: of their names.
+    """
+    found = []
+    for root, folders, names in os.walk(folder):
+        level = len(Path(root).relative_to(folder).parts) + 1
+        if depth is not None and level >= depth:
+            folders.clear()
+        if depth is None or level == depth:
+            found += [
+                Path(root, name) for name in names if name.endswith(ending) and not name.startswith(".")
+            ]
+    return sorted(path for path in found if path.is_file())
 
 
 def scratch_folders(cache_dir: Path) -> list[Path]:
     """Folders in which processes that died may have left something."""
     names = (".scratch", "packing", "packages", "code", "runtime", "prefixes", ".trash")
-    deeper = [path for name in ("environments", "artifacts") for path in sorted((cache_dir / name).glob("*"))]
+    deeper = [path for name in ("environments", "artifacts") for path in _entries(cache_dir / name)]
     return [*(cache_dir / name for name in names), *deeper]
 
 

@@ -37,6 +37,7 @@ from airflow_conda_flow.environments.cache_contents import (
     RUNTIME,
     CacheItem,
     cache_items,
+    files_below,
     scratch_folders,
 )
 from airflow_conda_flow.environments.cache_places import makers_mutex
@@ -198,7 +199,7 @@ class _CachePrune:
             ]
             gone = [each for each in unneeded if self._takes_file(each)]
         paths = {each.path for each in gone}
-        for path in sorted((self._cache_dir / "environments").glob("*/*.lock")):
+        for path in files_below(self._cache_dir / "environments", 2, ".lock"):
             if path not in paths:
                 self._keep_packages_of(path)
         return gone
