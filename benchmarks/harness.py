@@ -1,4 +1,4 @@
-"""What the benchmarks share: places, the peer's interpreter, a channel, timing and the table."""
+"""Common parts of the benchmarks: places, the peer's interpreter, a channel, timing and the table."""
 
 import os
 import platform

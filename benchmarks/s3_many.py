@@ -74,7 +74,7 @@ if __name__ == "__main__":
 
 
 def measured(python, text, environ, folder, *words):
-    """What a program prints of its times."""
+    """Times that a program prints."""
     path = folder / "many_flow.py"
     path.write_text(text)
     _, output = harness.run([python, path, *words], env=environ, cwd=folder)

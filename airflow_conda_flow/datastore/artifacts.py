@@ -140,7 +140,7 @@ class ArtifactStore:
 
 
 def _fault(path: Path, sha256: str, size: int) -> str | None:
-    """What is wrong with a file: empty if it is missing, None if it has that digest.
+    """Fault of a file: empty if it is missing, None if it has that digest.
 
     Raises:
         DatastoreUnavailable: this user may not read it.

@@ -54,7 +54,7 @@ _NOTICE_COUNTS = 600.0
 
 
 class Keeper:
-    """What this process keeps in one storage. Thread-safe."""
+    """Keys that this process keeps in one storage. Thread-safe."""
 
     def __init__(self, storage: Storage) -> None:
         self._storage: Storage = proxy(storage)  # ``_keepers`` must not keep the storage alive

@@ -1,4 +1,4 @@
-"""What the cache directory holds, when it was last used, and who uses it now."""
+"""Contents of the cache directory: their last uses, and who uses them now."""
 
 from __future__ import annotations
 

@@ -55,7 +55,7 @@ _PATIENCE = 20.0  # seconds for those who make something of packages to end
 
 @dataclass
 class CachePruned:
-    """What went, or would go.
+    """Result of a prune of the cache: all that went, or would go.
 
     Attributes:
         items: what went.

@@ -33,7 +33,7 @@ class _Loader(getattr(yaml, "CSafeLoader", yaml.SafeLoader)):  # type: ignore[mi
 
 
 class _Dumper(getattr(yaml, "CSafeDumper", yaml.SafeDumper)):  # type: ignore[misc]
-    # What looks like a number in either version of YAML is written in quotes.
+    # A text that looks like a number in either version of YAML is written in quotes.
     yaml_implicit_resolvers: ClassVar[dict[Any, Any]] = {
         key: list(rules) for key, rules in yaml.SafeDumper.yaml_implicit_resolvers.items()
     }

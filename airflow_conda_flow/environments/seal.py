@@ -52,7 +52,7 @@ def make_seal(folder: Path) -> bytes:
 
 
 def broken_seal(prefix: Path) -> str | None:
-    """What is wrong with a prefix, in a few words; None if it is as it was made, empty if it is not there."""
+    """Fault of a prefix, in a few words; None if it is as it was made, empty if it is not there."""
     if not os.path.lexists(prefix):
         return ""
     if not prefix.is_dir():

@@ -150,7 +150,7 @@ class PodBoard:
                 is_alone = is_alone or is_late or self._listed >= follower.since
             return follower.pod, follower.is_gone, is_alone
 
-    # What follows is called by the thread.
+    # The thread calls the methods below.
 
     def listed(self, feed: PodFeed, pods: list[dict[str, Any]], began: float) -> None:
         """Take over a list of all pods."""

@@ -31,7 +31,7 @@ GRACE = 24 * 3600.0
 
 @dataclass
 class Pruned:
-    """What went, or in a dry run would go.
+    """Result of a prune: all that went, or in a dry run would go.
 
     Attributes:
         runs: the runs that went.

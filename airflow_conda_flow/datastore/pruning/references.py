@@ -1,4 +1,4 @@
-"""What the runs of a datastore refer to: the marks of a mark and sweep.
+"""References of the runs of a datastore: the marks of a mark and sweep.
 
 Every SHA-256 in a manifest counts as a reference to whatever has that name, be it an artifact, a code
 package, a lock or an archive. So a reference under a key that this version does not know counts too, and a

@@ -1,4 +1,4 @@
-"""What a prune tells while it works."""
+"""Progress of a prune, as it is told to people."""
 
 from __future__ import annotations
 

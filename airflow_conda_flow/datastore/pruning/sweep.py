@@ -36,7 +36,7 @@ _ARTIFACT_FOLDERS = [f"{layout.ARTIFACTS}{number:02x}/" for number in range(256)
 
 @dataclass
 class Swept:
-    """What nothing refers to, by kind.
+    """Everything that nothing refers to, by kind.
 
     Attributes:
         count: number of keys that went, or would go.

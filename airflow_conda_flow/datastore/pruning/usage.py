@@ -58,7 +58,7 @@ class FlowUsage:
 
 @dataclass
 class Usage:
-    """What a datastore holds.
+    """Contents of a datastore.
 
     Attributes:
         count: number of keys by kind.

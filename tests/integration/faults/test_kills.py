@@ -73,7 +73,7 @@ class AFlow(FlowSpec):
 
 
 def processes(machine: Machine) -> dict[int, str]:
-    """What each process runs that has the machine's home directory, by process id."""
+    """Command of each process that has the machine's home directory, by process id."""
     mark = f"HOME={machine.home}".encode()
     found = {}
     for folder in Path("/proc").glob("[0-9]*"):
@@ -126,7 +126,7 @@ def place(request, tmp_path, monkeypatch) -> Place:
 
 @pytest.fixture(scope="module")
 def whole(tmp_path_factory, channel) -> Callable[[Place], tuple[Hashes, float]]:
-    """What a run leaves that nobody disturbs, and its seconds; it has a datastore and a cache of its own."""
+    """Artifacts of a run that nobody disturbs, and its seconds; it has a datastore and a cache of its own."""
 
     @functools.cache
     def run(*options: str) -> tuple[Hashes, float]:

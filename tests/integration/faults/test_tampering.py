@@ -106,7 +106,7 @@ def _scope():
 
 
 def read_all(datastore: Path, run_id: str) -> dict[str, Any]:
-    """What the client reads of a run: artifacts, source, state, output and cards."""
+    """Everything that the client reads of a run: artifacts, source, state, output and cards."""
     metadata(str(datastore))
     namespace(None)
     run = Run(f"AFlow/{run_id}")
