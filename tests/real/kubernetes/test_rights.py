@@ -89,9 +89,12 @@ def test_a_right_that_is_missing_is_named_in_one_line(
 ):
     """The line names account, verb and resource; there is no traceback."""
     machine = make_machine(shared_root)
-    machine.environ["KUBECONFIG"] = account(resource, verb)
     flow = machine.flow("from airflow_conda_flow import kubernetes\n" + FLOW)
     flow.write_text(flow.read_text().replace("AFlow()", "RightsFlow()"))
+    if verb == "list":  # the command looks for the pods of a run that is in the datastore
+        machine.environ["KUBECONFIG"] = account()
+        assert machine.run(flow, "run").returncode == 0
+    machine.environ["KUBECONFIG"] = account(resource, verb)
     # Pods are listed by the command that looks for those that are left, and by Airflow.
     done = machine.run(flow, *(("kubernetes", "list", "--my-runs") if verb == "list" else ("run",)))
     words = f'cannot {verb} resource "{resource}"'
