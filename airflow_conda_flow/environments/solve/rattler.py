@@ -30,8 +30,9 @@ from airflow_conda_flow.environments.solve.conflict import conflict_statements
 from airflow_conda_flow.environments.solve.executable_answer import ChosenPackage, shortened
 from airflow_conda_flow.environments.solve.patience import GivenUp, patiently
 from airflow_conda_flow.environments.solve.rattler_gateway import (
+    doubt_shards,
+    forget_doubtful_shards,
     forget_indexes,
-    forget_shards,
     give_back_memory,
     has_own_urls,
     make_client,
@@ -151,11 +152,12 @@ class RattlerSolver:
         if not remote:
             return {}
         forget_indexes(self._cache_dir)
+        forget_doubtful_shards(self._cache_dir)
         gateway = self._gateway(remote, sharded=True)
         solves = [make(gateway, label) for label in remote]
         found = await asyncio.gather(*(each.lock_of_shards() for each in solves))
         if any(each.is_unreadable for each in solves):
-            forget_shards(self._cache_dir)
+            doubt_shards(self._cache_dir)
         return {label: lock for label, lock in zip(remote, found, strict=True) if lock is not None}
 
     def _gateway(self, specs: Mapping[str, EnvironmentSpec], *, sharded: bool) -> rattler.Gateway:

@@ -21,6 +21,8 @@ from airflow_conda_flow.environments.credentials import Credentials
 # Names within rattler's cache directory.
 _INDEXES = "*.shards-cache-v*"
 _SHARDS = "shards-v*"
+# The file that lies there while a shard may be damaged.
+_DOUBT = "doubtful-shards"
 # Each bit is a letter of a subdir; the shortest, noarch, has six. Further private servers of one host get no
 # credentials, which is the safe side.
 _MARKS = range(1, 64)
@@ -52,10 +54,23 @@ def forget_indexes(cache_dir: Path) -> None:
         path.unlink(missing_ok=True)
 
 
-def forget_shards(cache_dir: Path) -> None:
-    """Delete the shards, one of which may be damaged: rattler does not verify them."""
-    for path in cache_dir.glob(_SHARDS):
-        shutil.rmtree(path, ignore_errors=True)
+def doubt_shards(cache_dir: Path) -> None:
+    """Let the next solve forget the shards, one of which may be damaged: rattler does not verify them.
+
+    They are not deleted at once, because rattler may still be writing some: a solve that fails at one shard
+    does not wait for the others.
+    """
+    cache_dir.mkdir(parents=True, exist_ok=True)
+    (cache_dir / _DOUBT).touch()
+
+
+def forget_doubtful_shards(cache_dir: Path) -> None:
+    """Delete the shards if a solve before could not read one."""
+    doubt = cache_dir / _DOUBT
+    if doubt.exists():
+        for path in cache_dir.glob(_SHARDS):
+            shutil.rmtree(path, ignore_errors=True)
+        doubt.unlink(missing_ok=True)
 
 
 def make_client(channels: Iterable[str], platforms: Sequence[str], credentials: Credentials) -> Client:

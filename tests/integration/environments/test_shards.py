@@ -251,6 +251,23 @@ def test_a_damaged_shard_in_the_cache(server, solve, lock_of_all, tmp_path):
     assert not server.has_sent_all
 
 
+def test_a_damaged_shard_that_is_written_late(server, solve, lock_of_all, tmp_path):
+    """Rattler may still write a shard when the solve that could not read another is over."""
+    assert solve(server.url) == lock_of_all
+    shards = list((tmp_path / "cache").glob("shards-v*/*"))
+    for path in shards:
+        path.unlink()
+    server.answers["/shards/"] = garbage = GARBAGE["another document"]
+    assert solve(server.url) == lock_of_all
+    server.answers.clear()
+    server.paths.clear()
+    for path in shards:
+        path.parent.mkdir(exist_ok=True)
+        path.write_bytes(garbage)
+    assert solve(server.url) == lock_of_all
+    assert not server.has_sent_all
+
+
 @pytest.mark.parametrize("policy", [None, "no-store", "no-cache", "max-age=3600", "public, immutable"])
 def test_a_new_package_is_seen_by_the_next_solve(server, solve, policy):
     """Whatever the server says about caching, and however old the index was when it was cached."""

@@ -10,8 +10,9 @@ import pytest
 from airflow_conda_flow.environments.solve.rattler_gateway import (
     _MARKS,
     _marked,
+    doubt_shards,
+    forget_doubtful_shards,
     forget_indexes,
-    forget_shards,
     give_back_memory,
 )
 
@@ -34,10 +35,14 @@ def test_only_indexes_and_shards_are_forgotten(tmp_path):
     (tmp_path / "shards-v1" / "00.msgpack").touch()
     forget_indexes(tmp_path)
     assert {each.name for each in tmp_path.iterdir()} == names - {"3c4d.shards-cache-v1"} | {"shards-v1"}
-    forget_shards(tmp_path)
+    forget_doubtful_shards(tmp_path)
+    assert (tmp_path / "shards-v1" / "00.msgpack").exists()
+    doubt_shards(tmp_path)
+    forget_doubtful_shards(tmp_path)
     assert {each.name for each in tmp_path.iterdir()} == names - {"3c4d.shards-cache-v1"}
     forget_indexes(tmp_path / "missing")
-    forget_shards(tmp_path / "missing")
+    forget_doubtful_shards(tmp_path / "missing")
+    assert not (tmp_path / "missing").exists()
 
 
 def test_memory_is_given_back_where_the_library_can(monkeypatch):
