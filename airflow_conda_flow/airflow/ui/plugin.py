@@ -9,6 +9,20 @@ from airflow.plugins_manager import AirflowPlugin
 from airflow_conda_flow.airflow.versions import OLDEST, airflow_version
 
 
+class CardPages:
+    """ASGI application that imports the cards' pages when the first of them is asked for.
+
+    Every process of Airflow loads every plugin, that of each task too, and the pages import Airflow's API
+    server: a second and a half of processor time, which only the API server has spent anyway.
+    """
+
+    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+        """Answer a request: https://asgi.readthedocs.io/en/latest/specs/main.html."""
+        from airflow_conda_flow.airflow.ui.card_app import app  # noqa: PLC0415 - see above
+
+        await app(scope, receive, send)
+
+
 class CondaFlowPlugin(AirflowPlugin):
     """Plugin that serves the cards of tasks, and links to them; empty if Airflow is too old."""
 
@@ -17,10 +31,9 @@ class CondaFlowPlugin(AirflowPlugin):
     operator_extra_links: list[Any] = []  # noqa: RUF012 - as Airflow declares it
 
 
-# An older Airflow loads the plugin too, and lacks what the pages import.
+# An older Airflow loads the plugin too, and lacks what links import.
 if airflow_version() >= OLDEST:
-    from airflow_conda_flow.airflow.ui.card_app import app
     from airflow_conda_flow.airflow.ui.card_link import URL_PREFIX, CardLink
 
-    CondaFlowPlugin.fastapi_apps = [{"app": app, "url_prefix": URL_PREFIX, "name": "Cards"}]
+    CondaFlowPlugin.fastapi_apps = [{"app": CardPages(), "url_prefix": URL_PREFIX, "name": "Cards"}]
     CondaFlowPlugin.operator_extra_links = [CardLink()]

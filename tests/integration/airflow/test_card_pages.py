@@ -96,3 +96,17 @@ def test_only_steps_with_a_card_have_the_button(machine):
 
     links = json.loads(printed.splitlines()[-1])
     assert links == {"prepare": [], "start": ["Card"], "body": ["Card"], "join": [], "end": []}
+
+
+def test_a_task_of_any_dag_does_not_pay_for_the_pages(machine):
+    """Airflow loads plugins in each task's process: that of the cards imports no web framework there."""
+    printed = machine.python(
+        "import sys\n"
+        "import airflow.sdk.execution_time.task_runner\n"
+        "before = set(sys.modules)\n"
+        "from airflow.sdk.listener import get_listener_manager\n"
+        "get_listener_manager()\n"
+        "print(sorted({name.partition('.')[0] for name in set(sys.modules) - before}))\n"
+        "print('airflow_conda_flow.airflow.ui.plugin' in sys.modules)\n"
+    )
+    assert printed.splitlines()[-2:] == ["['airflow', 'airflow_conda_flow']", "True"]
