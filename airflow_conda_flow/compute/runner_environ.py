@@ -1,4 +1,4 @@
-"""Environment variables of a runner in a container: the datastore's location only, never credentials."""
+"""Environment variables of a runner in a container: the datastore's location above all, never credentials."""
 
 from __future__ import annotations
 
@@ -23,6 +23,8 @@ def runner_environ(settings: Settings, storage: Storage) -> dict[str, str]:
         "CONDA_FLOW_DATASTORE": settings.datastore,
         "CONDA_FLOW_DATASTORE_ROOT": settings.datastore_root,
     }
+    if settings.step_credentials:
+        environ["CONDA_FLOW_STEP_CREDENTIALS"] = "true"
     endpoint = settings.texts["remote_endpoint_url"].text
     if isinstance(storage, S3Storage):
         meta = storage.client.meta

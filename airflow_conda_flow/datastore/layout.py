@@ -53,6 +53,10 @@ JOBS = "jobs/"
 PRUNES = "prunes/"
 PRUNE_NOTICES = "prunes/notices/"
 REMOVALS = "prunes/removals/"
+OWN_FOLDERS = frozenset(
+    [f"{FLOWS}/", ARTIFACTS, CODE, PACKAGES, RUNNERS, TAGS, JOBS, PRUNES, "environments/"]
+)
+"""Every folder of a datastore but that of the flows' own objects, ``DATA``."""
 RUN_MANIFEST_NAME = "run.json"
 TASK_MANIFEST_SUFFIX = ".json"
 _REVISION = "run-"  # no step is called so: it is not an identifier

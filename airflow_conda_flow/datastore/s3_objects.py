@@ -19,6 +19,7 @@ from typing import Any, TypeVar
 
 from airflow_conda_flow.errors import S3Failed, S3InvalidRange, S3InvalidURL, S3NotFound
 
+from . import layout
 from .s3_errors import reporting_object
 from .s3_listing import listed_pages
 from .s3_transfer import PART, RangedDownload, save_range, transfer_config, upload_surely
@@ -45,6 +46,7 @@ class S3Objects:
 
     Args:
         client: function that returns the boto3 client.
+        datastore_root: URL of a datastore; nothing is put into its own folders.
 
     Attributes:
         CALLS: the methods that a step process may call.
@@ -52,8 +54,9 @@ class S3Objects:
 
     CALLS = frozenset({"get", "info", "listing", "put"})
 
-    def __init__(self, client: Callable[[], Any]) -> None:
+    def __init__(self, client: Callable[[], Any], datastore_root: str | None = None) -> None:
         self._client = client
+        self._datastore_root = datastore_root
         self._stopped = threading.Event()
 
     def call(self, name: str, arguments: Sequence[Any]) -> Any:
@@ -182,9 +185,31 @@ class S3Objects:
         streams = _streams(len(files))
         return self._each(files, lambda each: self._put(each, overwrite, streams))
 
+    def _check_place(self, name: Mapping[str, str], url: str) -> None:
+        """Raise if an object belongs to the datastore, and not to a flow.
+
+        The runner may write there. What lies there is what later runs execute, so the code of a step may not.
+
+        Raises:
+            S3InvalidURL: it does.
+        """
+        if self._datastore_root is None:
+            return
+        root = _name(f"{self._datastore_root}/{layout.DATA}")
+        prefix = root["Key"][: -len(layout.DATA)]
+        if name["Bucket"] != root["Bucket"] or not name["Key"].startswith(prefix):
+            return
+        folder, slash, _ = name["Key"][len(prefix) :].partition("/")
+        if folder + slash in layout.OWN_FOLDERS:
+            raise S3InvalidURL(
+                f"{url} is not stored: {folder}/ in {self._datastore_root} belongs to the datastore. "
+                "Write to another folder, or with S3(run=self), which has one of its own."
+            )
+
     def _put(self, file: Mapping[str, Any], overwrite: object, streams: int) -> bool:
         url, path = file["url"], Path(file["path"])
         name = _name(url)
+        self._check_place(name, url)
         if not overwrite and self.info([url], True) != [None]:
             return False
         extra = {

@@ -153,6 +153,7 @@ class Spin:
             on_start=lambda pid: lines.started(f"pid {pid}"),
             cancel=cancel,
             surroundings=surroundings,
+            step_credentials=self._settings.step_credentials,
         )
         if result.exception is not None and not result.reported:
             for text in result.exception["traceback"].splitlines():

@@ -35,7 +35,14 @@ from airflow_conda_flow.runner.process_death import describe_death
 from airflow_conda_flow.runner.record_reader import RecordReader
 from airflow_conda_flow.runner.runtime_root import runtime_root
 from airflow_conda_flow.runner.s3_service import S3Service
-from airflow_conda_flow.runner.step_environ import conda_command, conda_environ, plain_command, torch_environ
+from airflow_conda_flow.runner.step_environ import (
+    CREDENTIALS,
+    conda_command,
+    conda_environ,
+    plain_command,
+    torch_environ,
+    without_credentials,
+)
 from airflow_conda_flow.runner.step_process import ProcessEnd, run_step_process
 from airflow_conda_flow.runner.story import Story
 from airflow_conda_flow.runner.task_inputs import TaskInputs, checked_inputs
@@ -59,6 +66,10 @@ if TYPE_CHECKING:
 # Publishing a small file to a local datastore, a hash and a hard link, costs less than handing the file to a
 # thread. For files of this size and above the step does not wait.
 _PUBLISHED_AT_ONCE = 1024 * 1024
+_NO_CREDENTIALS = (
+    "A step does not get the credentials that its runner has: %s. Write @aws_credentials above the step %r "
+    "to give them to it; S3(run=self) needs none."
+)
 
 
 @dataclass(frozen=True)
@@ -87,6 +98,8 @@ def run_attempt(
     cancel: threading.Event | None = None,
     keepers: Mapping[str, secret_values.Keeper] | None = None,
     surroundings: Surroundings | None = None,
+    *,
+    step_credentials: bool = False,
 ) -> TaskResult:
     """Run one attempt in the calling thread and commit its manifest, done or failed.
 
@@ -101,6 +114,8 @@ def run_attempt(
         cancel: when set, the attempt ends early.
         keepers: keepers of secrets by type; they take precedence over ``secret_values.KEEPERS``.
         surroundings: where the attempt reads its inputs; its own run if None.
+        step_credentials: whether the step gets the credentials for AWS that this process has in environment
+            variables; if not, ``@aws_credentials`` gives them to it.
 
     Raises:
         NotAsPrepared: the run's manifest is not the one that the run was prepared with.
@@ -112,7 +127,9 @@ def run_attempt(
     if surroundings is None:
         reader = RecordReader(datastore.storage, request.flow, request.run_id)
         surroundings = Surroundings(reader, RunCatalogue(datastore))
-    attempt = _Attempt(request, run, datastore, environments, output, keepers or {}, surroundings)
+    attempt = _Attempt(
+        request, run, datastore, environments, output, keepers or {}, surroundings, step_credentials
+    )
     with signs_of_life(datastore.storage, request.flow, request.run_id):
         return attempt.run(on_start, cancel or threading.Event())
 
@@ -165,8 +182,13 @@ class _Attempt:
         output: Output,
         keepers: Mapping[str, secret_values.Keeper],
         surroundings: Surroundings,
+        step_credentials: bool,
     ) -> None:
         self._request = request
+        self._withheld: list[str] = []
+        self._keeps_credentials = not (
+            step_credentials or "aws_credentials" in run.decorators_of(request.step)
+        )
         self._surroundings = surroundings
         self._run = run
         self._datastore = datastore
@@ -220,6 +242,8 @@ class _Attempt:
             return self._fail(self._death(end), cancelled=end.cancelled)
         if end.last["type"] == "failed":
             last = end.last
+            if self._withheld and last["exception"]["type"].endswith("NoCredentialsError"):
+                self._say(_NO_CREDENTIALS % (", ".join(self._withheld), self._request.step))
             return self._fail(
                 last["exception"], cancelled=end.cancelled, left=last.get("artifacts"), python=last["python"]
             )
@@ -260,7 +284,7 @@ class _Attempt:
         )
         with self._story.phase("environment"):
             command, environ = self._command(cancel)
-        environ = self._with_variables(environ, self._message["current"])
+        environ = self._with_variables(self._without_credentials(environ), self._message["current"])
         with self._story.phase("step"):
             return self._rounds(command, environ, on_start, cancel)
 
@@ -294,6 +318,12 @@ class _Attempt:
             return checked_inputs(request, self._run, self._surroundings.record_of)
         except LookupError as error:
             raise TaskFailed(f"Task {request.task.task_id} cannot start: {error}") from error
+
+    def _without_credentials(self, environ: Mapping[str, str] | None) -> Mapping[str, str] | None:
+        """The given variables, None for those of this process, without credentials that the runner keeps."""
+        given = os.environ if environ is None else environ
+        self._withheld = sorted(CREDENTIALS & given.keys()) if self._keeps_credentials else []
+        return without_credentials(given) if self._withheld else environ
 
     def _with_variables(
         self, environ: Mapping[str, str] | None, current: Mapping[str, Any]

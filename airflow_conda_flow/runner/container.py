@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import ctypes
 import os
 import shutil
 import signal
@@ -24,6 +25,7 @@ from airflow_conda_flow.settings.loading import Settings, load_settings
 
 # Exit codes, part of the contract in docs/containers.md. 2 is a usage error (``command.py``).
 DONE, STEP_FAILED, CANNOT_RUN = 0, 1, 3
+_PR_SET_DUMPABLE = 4
 _ENDED_BY_SIGNAL = 128  # plus the number of the signal, as shells report it
 SCRATCH = "/tmp/airflow-conda-flow"  # noqa: S108 - the container is ours alone
 """Directory for artifacts, logs and code, used by this container only. The cache directory, in contrast, may
@@ -47,6 +49,7 @@ def run_in_container(request: TaskRequest) -> int:
     Raises:
         SettingError: the environment variables name no S3 datastore.
     """
+    _keep_from_step()
     settings = container_settings()
     datastore = open_container_datastore(settings)
     ending = _Ending(request, datastore)
@@ -58,6 +61,7 @@ def run_in_container(request: TaskRequest) -> int:
             output=write_line,
             on_start=ending.step_started,
             cancel=ending.cancel,
+            step_credentials=settings.step_credentials,
         )
     except CondaFlowError as error:
         sys.stderr.write(f"{error}\n")
@@ -65,6 +69,17 @@ def run_in_container(request: TaskRequest) -> int:
             commit_failure(datastore.storage, request, error)
         return CANNOT_RUN
     return ending.code(result)
+
+
+def _keep_from_step() -> None:
+    """Keep the memory and the environment variables of this process from others of its user.
+
+    The step is such a process. Without the capability SYS_PTRACE, which containers do not have by default, it
+    cannot read ``/proc/<pid>/environ`` of a process that is not dumpable, whoever it runs as:
+    https://man7.org/linux/man-pages/man2/PR_SET_DUMPABLE.2const.html
+    """
+    with contextlib.suppress(AttributeError, OSError):
+        ctypes.CDLL(None).prctl(_PR_SET_DUMPABLE, 0, 0, 0, 0)
 
 
 def write_line(stream: str, line: str) -> None:

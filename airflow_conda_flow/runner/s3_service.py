@@ -45,7 +45,8 @@ class S3Service:
 
     def __init__(self, storage: Storage, scratch: Path) -> None:
         client = (lambda: storage.client) if isinstance(storage, S3Storage) else ClientOfProcess().get
-        self._objects = S3Objects(client)
+        root = storage.url if isinstance(storage, S3Storage) else None
+        self._objects = S3Objects(client, datastore_root=root)
         self._is_closed = False
         self._folder: Path | None = None
         self._listener = socket.socket(socket.AF_UNIX)

@@ -17,6 +17,24 @@ _DROPPED_PREFIXES = ("PYTHON", "CONDA_", "_CONDA_", "_CE_", "MAMBA_")
 _DROPPED = frozenset(["VIRTUAL_ENV", "VIRTUAL_ENV_PROMPT", "__PYVENV_LAUNCHER__", "LD_PRELOAD"])
 # In these locales Python before 3.7 prints ASCII only, and so do many programs that a step starts.
 _C_LOCALES = frozenset(["", "C", "POSIX"])
+# Where boto3 looks for credentials in environment variables: keys, and what a role gives them by. Those that
+# name a profile or its file stay: they hold none, and without them another profile would be used.
+CREDENTIALS = frozenset(
+    [
+        "AWS_ACCESS_KEY_ID",
+        "AWS_SECRET_ACCESS_KEY",
+        "AWS_SESSION_TOKEN",
+        "AWS_SECURITY_TOKEN",
+        "AWS_CREDENTIAL_EXPIRATION",
+        "AWS_ROLE_ARN",
+        "AWS_ROLE_SESSION_NAME",
+        "AWS_WEB_IDENTITY_TOKEN_FILE",
+        "AWS_CONTAINER_AUTHORIZATION_TOKEN",
+        "AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE",
+        "AWS_CONTAINER_CREDENTIALS_FULL_URI",
+        "AWS_CONTAINER_CREDENTIALS_RELATIVE_URI",
+    ]
+)
 _SYSTEM_PATH = "/usr/local/bin:/usr/bin:/bin"
 # The machine's own programs, also where the runner's interpreter is one of them.
 _SYSTEM = frozenset(
@@ -70,6 +88,14 @@ def _is_of_python(folder: Path) -> bool:
         return True
     # Of pyenv: each of these programs is that of the version of Python that pyenv chooses.
     return folder.name == "shims" and (folder.parent / "versions").is_dir()
+
+
+def without_credentials(environ: Mapping[str, str]) -> dict[str, str]:
+    """The environment variables without those by which boto3 finds credentials.
+
+    https://docs.aws.amazon.com/sdkref/latest/guide/settings-reference.html
+    """
+    return {name: value for name, value in environ.items() if name not in CREDENTIALS}
 
 
 def conda_command(prefix: Path, main: Path) -> list[str]:

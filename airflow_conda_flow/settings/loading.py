@@ -132,6 +132,13 @@ _OPTIONS = (
         "Empty: boto3's default chain. Used under Airflow alone.",
     ),
     Option(
+        "step_credentials",
+        "false",
+        "Whether steps get the credentials for AWS that their runner has in environment variables, where the "
+        "datastore is in S3. @aws_credentials asks for those of one step.",
+        choices=("true", "false"),
+    ),
+    Option(
         "package_suffixes",
         "",
         "Endings of files beside the flow file, and below, that its code package has as well as .py, "
@@ -203,6 +210,7 @@ class Settings:
         remote_platform: conda platform of steps in pods and jobs.
         channel_conn_id: ids of Airflow connections, separated by commas, or the empty string.
         aws_conn_id: id of an Airflow connection, or the empty string.
+        step_credentials: whether steps get the credentials of their runner; True if the datastore is local.
         texts: every option by name, unconverted; options of a compute are converted where they are used.
     """
 
@@ -221,6 +229,7 @@ class Settings:
     archspec: str = ""
     channel_conn_id: str = ""
     aws_conn_id: str = ""
+    step_credentials: bool = False
     texts: Mapping[str, FoundText] = field(default_factory=dict)
 
     def given(self) -> dict[str, str]:
@@ -304,6 +313,7 @@ def load_settings(
         remote_platform=lookup.find("remote_platform")[0],
         channel_conn_id=channel_conn_id,
         aws_conn_id=aws_conn_id,
+        step_credentials=lookup.find("step_credentials").text == "true" or datastore == "local",
         texts={option.name: lookup.find(option.name) for option in options()},
     )
 

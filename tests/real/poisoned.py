@@ -6,9 +6,10 @@ import re
 import subprocess
 
 POISONER = """
-from airflow_conda_flow import batch, kubernetes, retry
+from airflow_conda_flow import aws_credentials, batch, kubernetes, retry
 
 class AFlow(FlowSpec):
+    @aws_credentials
     @step
     def start(self):
         import boto3, hashlib, json, os

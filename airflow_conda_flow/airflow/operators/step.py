@@ -568,6 +568,7 @@ class StepOperator(StepTask):
             output=lambda _stream, line: self.log.info("%s", line),
             cancel=cancel,
             keepers=airflow_keepers(tried.settings),
+            step_credentials=tried.settings.step_credentials,
         )
         if result.cancelled and is_shut_down():
             result = conclude(tried.datastore.storage, tried.request, SHUT_DOWN)

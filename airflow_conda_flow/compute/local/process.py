@@ -47,4 +47,5 @@ class LocalProcess:
             on_start=lambda pid: on_start(f"pid {pid}"),
             cancel=cancel,
             keepers=self._keepers,
+            step_credentials=context.settings.step_credentials,
         )

@@ -4,6 +4,7 @@ To add one, write a new file and add a line here. Decorators that choose where a
 ``@kubernetes``, are in the table of places (``flow/places.py``) instead.
 """
 
+from airflow_conda_flow.flow.decorators.aws_credentials import AwsCredentialsDecorator
 from airflow_conda_flow.flow.decorators.card import CardDecorator
 from airflow_conda_flow.flow.decorators.catch import CatchDecorator
 from airflow_conda_flow.flow.decorators.conda import CondaDecorator, PypiDecorator
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
     from airflow_conda_flow.flow.decorators.base import StepDecorator
 
 STEP_DECORATORS: "dict[str, type[StepDecorator]]" = {
+    "aws_credentials": AwsCredentialsDecorator,
     "card": CardDecorator,
     "catch": CatchDecorator,
     "environment": EnvironmentDecorator,

@@ -11,6 +11,7 @@ import pytest
 from airflow_conda_flow.compute.batch.failure import ENDED
 
 from ...parts.real_parts import docker
+from ..credentials_in_containers import NOTHING, STEALS
 from .flows import FLOWS, artifact_hashes, task_manifests
 
 ONE = """
@@ -59,6 +60,13 @@ def test_a_failing_step_shows_its_traceback_once(machine):
     assert re.search(r'File ".*a_flow.py", line \d+, in start', done.stdout)
     assert "airflow_conda_flow/" not in done.stdout
     assert "] Task failed.\n" in done.stdout
+
+
+def test_a_step_finds_no_credential(machine):
+    """The runner has them, from the image here and from a role on AWS; the step uses S3 all the same."""
+    done = machine.run(machine.flow(one_step(STEALS.strip())), "run")
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert NOTHING in done.stdout
 
 
 def test_a_killed_container_is_one_line(machine, cluster):

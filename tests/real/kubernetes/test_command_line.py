@@ -8,6 +8,7 @@ import time
 
 import pytest
 
+from ..credentials_in_containers import NOTHING, STEALS
 from .conftest import EXAMPLES, root_of, write_example
 
 WITH_A_POD = """
@@ -299,12 +300,12 @@ def test_a_cluster_that_is_not_configured(machine, environ, message):
 
 
 def test_no_credential_is_in_a_pod(cluster, machine):
-    """What the cluster keeps of a pod holds neither key nor value; the step itself has them."""
-    body = 'import os, time\nself.key = os.environ["AWS_ACCESS_KEY_ID"]\ntime.sleep(5)'
-    with machine.started(one_pod(machine, body), "run") as process:
+    """What the cluster keeps of a pod holds neither key nor value, and the step finds none; its runner has them."""
+    with machine.started(one_pod(machine, f"{STEALS}import time\ntime.sleep(5)"), "run") as process:
         pod = cluster.pod_of("AFlow", "start")
         output = process.communicate(timeout=60)[0]
     assert process.returncode == 0, output
+    assert NOTHING in output
     for value in (
         cluster.server.environment[name] for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY")
     ):

@@ -10,9 +10,15 @@ import sys
 from pathlib import Path
 
 import pytest
+from botocore import credentials
 
 from airflow_conda_flow.runner.runtime_root import runtime_root
-from airflow_conda_flow.runner.step_environ import conda_command, conda_environ
+from airflow_conda_flow.runner.step_environ import (
+    CREDENTIALS,
+    conda_command,
+    conda_environ,
+    without_credentials,
+)
 
 PREFIX = Path("/an/environment")
 
@@ -36,10 +42,22 @@ def test_what_leads_to_other_libraries_is_dropped(name):
     assert name not in conda_environ({name: "x"}, PREFIX)
 
 
-@pytest.mark.parametrize("name", ["AWS_SECRET_ACCESS_KEY", "HOME", "LD_LIBRARY_PATH", "CUDA_VISIBLE_DEVICES"])
+@pytest.mark.parametrize("name", ["AWS_PROFILE", "HOME", "LD_LIBRARY_PATH", "CUDA_VISIBLE_DEVICES"])
 def test_what_a_step_may_need_is_kept(name):
-    """Credentials, the home directory and where the machine's drivers are stay."""
+    """The profile, the home directory and where the machine's drivers are stay."""
     assert conda_environ({name: "x"}, PREFIX)[name] == "x"
+    assert without_credentials({name: "x"}) == {name: "x"}
+
+
+def test_no_variable_that_boto3_finds_credentials_by_is_kept():
+    """Those of botocore's own providers, except the ones that name a profile or a file of profiles."""
+    env, container = credentials.EnvProvider, credentials.ContainerProvider
+    role = credentials.AssumeRoleWithWebIdentityProvider
+    names = {env.ACCESS_KEY, env.SECRET_KEY, *env.TOKENS, env.EXPIRY_TIME}
+    names |= {container.ENV_VAR, container.ENV_VAR_FULL, container.ENV_VAR_AUTH_TOKEN}
+    names |= {container.ENV_VAR_AUTH_TOKEN_FILE, *role._CONFIG_TO_ENV_VAR.values()}
+    assert names == CREDENTIALS
+    assert without_credentials(dict.fromkeys(names, "x")) == {}
 
 
 @pytest.mark.parametrize(
