@@ -42,11 +42,12 @@ SHAPES: list[Shape] = [
 ONE_OF_EACH = list({name: (name, parameters) for name, parameters in SHAPES}.values())
 """Every flow once, with the last of its parameters above."""
 
-
-_BOTH = ("deep_foreach", "switch_in_foreach")
-ON_PODS = [shape for number, shape in enumerate(ONE_OF_EACH) if number % 2 == 0 or shape[0] in _BOTH]
-ON_JOBS = [shape for number, shape in enumerate(ONE_OF_EACH) if number % 2 == 1 or shape[0] in _BOTH]
-"""Every flow in containers of one of the two computes, the widest in both: a task is a container, which costs seconds."""
+_PODS = ("branches", "loop_in_foreach", "merging", "switch_in_foreach")
+_JOBS = ("foreach_in_switch", "inherited", "loop", "switch_in_branch", "unusual_source")
+ON_PODS = [shape for shape in ONE_OF_EACH if shape[0] in _PODS]
+ON_JOBS = [shape for shape in ONE_OF_EACH if shape[0] in _JOBS]
+"""Flows in containers of one of the two computes. They have each kind of transition; a task is a container, which
+costs seconds."""
 
 
 def shape_name(shape: Shape) -> str:

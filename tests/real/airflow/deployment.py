@@ -158,6 +158,7 @@ def deployment(machine: AirflowMachine, **environ: str) -> Iterator[Deployment]:
             AIRFLOW__CORE__EXECUTION_API_SERVER_URL=f"{address}/execution/",
             AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_ALL_ADMINS="True",
             AIRFLOW__CORE__DAGS_ARE_PAUSED_AT_CREATION="False",
+            AIRFLOW__DAG_PROCESSOR__MIN_FILE_PROCESS_INTERVAL="600",
             AIRFLOW__WORKERS__EXECUTION_API_TIMEOUT="60",
             **_NOTICED,
             **environ,

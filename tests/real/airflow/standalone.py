@@ -184,6 +184,7 @@ def standalone(machine: AirflowMachine, **environ: str) -> Iterator[Standalone]:
         AIRFLOW__CORE__EXECUTION_API_SERVER_URL=f"{address}/execution/",
         AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_ALL_ADMINS="True",
         AIRFLOW__CORE__DAGS_ARE_PAUSED_AT_CREATION="False",
+        AIRFLOW__DAG_PROCESSOR__MIN_FILE_PROCESS_INTERVAL="600",  # a file that changes is read again at once
         AIRFLOW__WORKERS__EXECUTION_API_TIMEOUT="60",  # two processors, and much else to do
         AIRFLOW__LOGGING__WORKER_LOG_SERVER_PORT=str(ports[1]),
         AIRFLOW__LOGGING__TRIGGER_LOG_SERVER_PORT=str(ports[2]),

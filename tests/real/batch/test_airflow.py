@@ -22,8 +22,8 @@ from .flows import SLEEPER, artifact_hashes, flow_name, runs_of
 
 
 def test_dags_test_leaves_the_same_artifacts_as_local_processes(examples):
-    """`airflow dags test`: by hash, every artifact of every task. Under the scheduler, all examples do."""
-    name = "nested_flow"
+    """`airflow dags test`: by hash, every artifact of every task."""
+    name = "linear_flow"
     machine = examples.machine
     local = examples.local_hashes(name)
     before = runs_of(machine, flow_name(name))

@@ -39,8 +39,8 @@ def one_pod(machine, body, attributes="", **keywords):
 
 
 def test_the_same_artifacts_as_on_this_machine(cluster, make_airflow, shared_root, node_cache, local_hashes):
-    """A nested flow, all steps pods: the same artifacts as from local processes. Under the scheduler, all examples."""
-    name = "AFlow"
+    """All steps pods in their environments: the same artifacts as from local processes."""
+    name = "LinearFlow"
     local = local_hashes(name)
     machine = make_airflow(shared_root, CONDA_FLOW_KUBERNETES_NODE_CACHE=str(node_cache))
     flow = write_example(machine, name, machine.dags, decorators=["kubernetes"])

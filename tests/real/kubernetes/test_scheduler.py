@@ -11,7 +11,10 @@ import pytest
 
 from ...parts.airflow_machine import AirflowMachine
 from ..airflow.standalone import Standalone, standalone
-from .conftest import EXAMPLES, root_of, write_example
+from .conftest import root_of, write_example
+
+SCHEDULED = {"LinearFlow": "linear_flow", "AFlow": "a_flow"}
+"""Examples under the scheduler: the id of the DAG by the name of the flow."""
 
 RETRIED = """
 from airflow_conda_flow import kubernetes
@@ -37,12 +40,12 @@ dag = {name}.dag(
     default_args={{"retries": {retries}, "retry_delay": timedelta(seconds=1)}},
 )
 """
-FIFTY = """
+WIDE = """
 from airflow_conda_flow import kubernetes
-class FiftyFlow(FlowSpec):
+class WideFlow(FlowSpec):
     @step
     def start(self):
-        self.items = ["n%d" % n for n in range(50)]
+        self.items = ["n%d" % n for n in range(16)]
         self.next(self.square, foreach="items")
     @kubernetes
     @step
@@ -57,7 +60,7 @@ class FiftyFlow(FlowSpec):
     def end(self):
         pass
 
-dag = FiftyFlow.dag(schedule=None, environment="local")
+dag = WideFlow.dag(schedule=None, environment="local")
 """
 GANG = """
 import time
@@ -100,7 +103,7 @@ def airflow(cluster, channel, database, shared_root, node_cache, tmp_path_factor
         AIRFLOW__CORE__PARALLELISM="8",
         AIRFLOW__CORE__MAX_ACTIVE_TASKS_PER_DAG="64",
     )
-    for name in EXAMPLES:
+    for name in SCHEDULED:
         write_example(machine, name, machine.dags, decorators=["kubernetes"])
     not_deferred = 'import os\nos.environ["CONDA_FLOW_DEFERRABLE"] = "false"'
     for name, before, seconds, retries in (
@@ -110,25 +113,23 @@ def airflow(cluster, channel, database, shared_root, node_cache, tmp_path_factor
     ):
         text = RETRIED.format(name=name, before=before, seconds=seconds, retries=retries)
         machine.flow(text, f"{name.lower()}.py", machine.dags)
-    machine.flow(FIFTY, "fifty_flow.py", machine.dags)
+    machine.flow(WIDE, "wide_flow.py", machine.dags)
     machine.flow(GANG, "gang_flow.py", machine.dags)
     with standalone(machine) as running:
         yield running
-    for name in (*EXAMPLES, "DeletedFlow", "LostFlow", "ClearedFlow", "FiftyFlow", "GangFlow"):
+    for name in (*SCHEDULED, "DeletedFlow", "LostFlow", "ClearedFlow", "WideFlow", "GangFlow"):
         cluster.clear(name)  # of a test that failed; others count the pods of flows of the same name
 
 
 @pytest.mark.timeout(600)
 def test_the_examples_give_the_same_artifacts(cluster, airflow, local_hashes):
-    """All four at once, every step a pod: as from local processes."""
-    names = {"LinearFlow": "linear_flow", "SklearnFlow": "sklearn_flow", "ForeachFlow": "foreach_flow"}
-    names["AFlow"] = "a_flow"
-    local = {name: local_hashes(name) for name in names}
-    for name in names:
+    """Both at once, every step a pod: as from local processes. From the command line, all examples do."""
+    local = {name: local_hashes(name) for name in SCHEDULED}
+    for name in SCHEDULED:
         cluster.clear(name)  # what an earlier try of this test has left
-    for dag_id in names.values():
+    for dag_id in SCHEDULED.values():
         airflow.trigger(dag_id)
-    for name, dag_id in names.items():
+    for name, dag_id in SCHEDULED.items():
         airflow.wait_for_run(dag_id, seconds=400)
         assert cluster.hashes(root_of(airflow.machine), name) == local[name]
         cluster.wait_until_empty(name)
@@ -224,14 +225,14 @@ def _running(cluster, flow: str, count: int) -> list[dict]:
 
 
 @pytest.mark.timeout(600)
-def test_fifty_splits_with_readable_names(cluster, airflow):
-    """Fifty mapped tasks, each a pod; the UI shows the value of each split."""
-    airflow.trigger("fifty_flow")
-    airflow.wait_for_run("fifty_flow", seconds=500)
+def test_splits_with_readable_names(cluster, airflow):
+    """Mapped tasks, each a pod; the UI shows the value of each split."""
+    airflow.trigger("wide_flow")
+    airflow.wait_for_run("wide_flow", seconds=500)
     found = airflow.query(
-        "select rendered_map_index from task_instance where dag_id = 'fifty_flow' and task_id = 'square'"
+        "select rendered_map_index from task_instance where dag_id = 'wide_flow' and task_id = 'square'"
     )
-    assert {name for (name,) in found} == {f"n{n}" for n in range(50)}
-    manifests = cluster.manifests(root_of(airflow.machine), "FiftyFlow")
-    assert len(manifests) == 53
-    cluster.wait_until_empty("FiftyFlow")
+    assert {name for (name,) in found} == {f"n{n}" for n in range(16)}
+    manifests = cluster.manifests(root_of(airflow.machine), "WideFlow")
+    assert len(manifests) == 19
+    cluster.wait_until_empty("WideFlow")

@@ -1,4 +1,4 @@
-"""Half of the shapes with each of its tasks in a pod, from the command line; one as a DAG."""
+"""Some shapes with each of its tasks in a pod, from the command line; one as a DAG."""
 
 from __future__ import annotations
 
