@@ -8,7 +8,7 @@ from dataclasses import asdict, replace
 import pytest
 
 from airflow_conda_flow.datastore import layout
-from airflow_conda_flow.environments import environments as environments_module
+from airflow_conda_flow.environments import packing
 from airflow_conda_flow.environments.environments import Environments
 from airflow_conda_flow.environments.packed import find_packed, packed_bytes
 from airflow_conda_flow.errors import NotAsPrepared
@@ -21,7 +21,7 @@ from .conftest import damage, run_python
 def make_container(tmp_path, monkeypatch):
     """A function: the environments of a container with an empty disk, at the path that all containers use."""
     place = tmp_path / "container"
-    monkeypatch.setattr(environments_module, "CONTAINER_CACHE", str(place))
+    monkeypatch.setattr(packing, "CONTAINER_CACHE", str(place))
     monkeypatch.setattr("airflow_conda_flow.environments.packed.CONTAINER_CACHE", str(place))
 
     def make(storage, **options) -> Environments:

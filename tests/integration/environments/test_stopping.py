@@ -144,7 +144,7 @@ def test_waiting_for_another_process_is_stopped_and_said(tmp_path, stop_when, ta
 @pytest.mark.parametrize("text", ["Fetching the packed environment", "Unpacking the environment"])
 def test_a_packed_environment_is_stopped(make_spec, make_s3_storage, tmp_path, monkeypatch, text):
     """While its archive comes, and while it is unpacked."""
-    monkeypatch.setattr("airflow_conda_flow.environments.environments.CONTAINER_CACHE", str(tmp_path / "c"))
+    monkeypatch.setattr("airflow_conda_flow.environments.packing.CONTAINER_CACHE", str(tmp_path / "c"))
     monkeypatch.setattr("airflow_conda_flow.environments.packed.CONTAINER_CACHE", str(tmp_path / "c"))
     spec = make_spec()
     storage = make_s3_storage()
