@@ -6,11 +6,13 @@ import fcntl
 import shutil
 import subprocess
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
 
 from .flow_machine import Machine
+from .warm_airflow import COMMAND, can_be_warm, run_warm
 
 DAGS = Path(__file__).parents[2] / "dags"
 
@@ -46,28 +48,50 @@ class AirflowMachine(Machine):
 
     def airflow(self, *words: str, seconds: float = 280, **environ: str) -> subprocess.CompletedProcess[str]:
         """Run an Airflow command to its end; both streams are in ``stdout``."""
+        environ = {**self.environ, **environ}
+        if self._can_be_warm(environ):
+            command = ["airflow", *words]
+            return run_warm(COMMAND, command, environ, self.home, seconds, stderr=subprocess.STDOUT)
         return subprocess.run(
             [self.airflow_program, *words],
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,
-            env={**self.environ, **environ},
+            env=environ,
             cwd=self.home,
             check=False,
             timeout=seconds,
         )
 
-    def python(self, program: str) -> str:
-        """What a Python program prints in this machine's Airflow; it must succeed."""
-        done = subprocess.run(
-            [self.interpreter, "-W", "ignore", "-c", program],
+    def program(
+        self, text: str, *words: str, seconds: float = 120, warm: bool = True
+    ) -> subprocess.CompletedProcess[str]:
+        """Run a Python program in this machine's Airflow to its end.
+
+        Args:
+            text: the program.
+            words: its arguments.
+            seconds: how long it may take.
+            warm: whether Airflow may have been imported before it starts.
+        """
+        if warm and self._can_be_warm(self.environ):
+            return run_warm(text, ["-c", *words], self.environ, self.home, seconds)
+        return subprocess.run(
+            [self.interpreter, "-W", "ignore", "-c", text, *words],
             capture_output=True,
             text=True,
             env=self.environ,
             cwd=self.home,
             check=False,
-            timeout=120,
+            timeout=seconds,
         )
+
+    def _can_be_warm(self, environ: Mapping[str, str]) -> bool:
+        return self.interpreter == Path(sys.executable) and can_be_warm(environ, self.home)
+
+    def python(self, text: str, *, warm: bool = True) -> str:
+        """What a Python program prints in this machine's Airflow; it must succeed. See ``program``."""
+        done = self.program(text, warm=warm)
         assert done.returncode == 0, done.stderr
         return done.stdout
 

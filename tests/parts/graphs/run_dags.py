@@ -1,6 +1,6 @@
 """``airflow dags test`` for many DAGs in one process, which saves starting Airflow for each.
 
-Started as ``python run_dags.py RUNS``: RUNS is a JSON list of (DAG id, conf), one DAG run each. The last
+Its argument is a JSON list of (DAG id, conf), one DAG run each. The last
 line is a JSON list with, for each, how the run ended and the states of its tasks.
 """
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import fcntl
 import json
-import subprocess
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -77,15 +76,8 @@ def run_shapes(
 
 def run_dags(machine: AirflowMachine, shapes: Sequence[Shape]) -> dict[str, dict[str, Any]]:
     """Run shapes by ``airflow dags test``, one after the other in one process; what ``run_dags.py`` prints, by name."""
-    done = subprocess.run(
-        [machine.interpreter, Path(__file__).parent / "run_dags.py", json.dumps(shapes)],
-        capture_output=True,
-        text=True,
-        env=machine.environ,
-        cwd=machine.home,
-        check=False,
-        timeout=LONGEST,
-    )
+    program = Path(__file__).with_name("run_dags.py").read_text()
+    done = machine.program(program, json.dumps(shapes), seconds=LONGEST)
     assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
     outcomes = json.loads(done.stdout.splitlines()[-1])
     for each in outcomes:
