@@ -27,7 +27,7 @@ from ...parts.airflow_machine import AirflowMachine
 from ...parts.process_group import end_group
 from ...parts.real_parts import missing
 from ...parts.s3_servers import free_port
-from .standalone import Standalone, answers
+from .standalone import SELDOM_PARSED, Standalone, answers
 
 WORKERS = ("worker-a", "worker-b")
 COMMANDS = {
@@ -158,7 +158,7 @@ def deployment(machine: AirflowMachine, **environ: str) -> Iterator[Deployment]:
             AIRFLOW__CORE__EXECUTION_API_SERVER_URL=f"{address}/execution/",
             AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_ALL_ADMINS="True",
             AIRFLOW__CORE__DAGS_ARE_PAUSED_AT_CREATION="False",
-            AIRFLOW__DAG_PROCESSOR__MIN_FILE_PROCESS_INTERVAL="600",
+            **SELDOM_PARSED,
             AIRFLOW__WORKERS__EXECUTION_API_TIMEOUT="60",
             **_NOTICED,
             **environ,

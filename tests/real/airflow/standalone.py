@@ -19,6 +19,13 @@ from ...parts.airflow_machine import AirflowMachine
 from ...parts.process_group import end_group
 from ...parts.s3_servers import free_port
 
+SELDOM_PARSED = {
+    "AIRFLOW__DAG_PROCESSOR__MIN_FILE_PROCESS_INTERVAL": "600",
+    "AIRFLOW__DAG_PROCESSOR__STALE_DAG_THRESHOLD": "6000",
+}
+"""Settings by which a DAG file is read again only when it changes, which costs a second of processor time.
+
+In older versions a DAG counts as stale when its file was read for a callback alone, until it is read for its DAGs."""
 _SECONDS = 250
 _ANSWER = 60  # seconds for one answer of the API server, on a machine with much to do
 
@@ -184,7 +191,7 @@ def standalone(machine: AirflowMachine, **environ: str) -> Iterator[Standalone]:
         AIRFLOW__CORE__EXECUTION_API_SERVER_URL=f"{address}/execution/",
         AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_ALL_ADMINS="True",
         AIRFLOW__CORE__DAGS_ARE_PAUSED_AT_CREATION="False",
-        AIRFLOW__DAG_PROCESSOR__MIN_FILE_PROCESS_INTERVAL="600",  # a file that changes is read again at once
+        **SELDOM_PARSED,
         AIRFLOW__WORKERS__EXECUTION_API_TIMEOUT="60",  # two processors, and much else to do
         AIRFLOW__LOGGING__WORKER_LOG_SERVER_PORT=str(ports[1]),
         AIRFLOW__LOGGING__TRIGGER_LOG_SERVER_PORT=str(ports[2]),

@@ -88,12 +88,12 @@ def test_every_python_of_the_channel(cluster, make_machine, channel, shared_root
 
 
 def test_more_splits_than_workers(cluster, machine):
-    """Twenty pods, sixteen at a time, and the right sum."""
+    """Eight pods, three at a time, and the right sum."""
     flow = machine.flow("""
 class AFlow(FlowSpec):
     @step
     def start(self):
-        self.items = list(range(20))
+        self.items = list(range(8))
         self.next(self.square, foreach="items")
     @step
     def square(self):
@@ -107,9 +107,9 @@ class AFlow(FlowSpec):
     def end(self):
         print("TOTAL", self.total)
 """)
-    done = machine.run(flow, "run", "--with", "kubernetes")
+    done = machine.run(flow, "run", "--with", "kubernetes", "--max-workers", "3")
     assert done.returncode == 0, done.stdout + done.stderr
-    assert printed_by(done, "end") == [f"TOTAL {sum(number**2 for number in range(20))}"]
+    assert printed_by(done, "end") == [f"TOTAL {sum(number**2 for number in range(8))}"]
     cluster.wait_until_empty("AFlow")
 
 

@@ -29,7 +29,7 @@ def test_the_button_of_a_task_leads_to_its_card(running):
     running.wait_for_run("card_flow")
     ((run_id,),) = running.query("select run_id from dag_run where dag_id = 'card_flow'")
     links = running.ask("GET", f"dags/card_flow/dagRuns/{run_id}/taskInstances/only/links")
-    request = urllib.request.Request(links["extra_link_urls"]["Card"])
+    request = urllib.request.Request(links["extra_links"]["Card"])
     with pytest.raises(urllib.error.HTTPError, match="401"):
         urllib.request.urlopen(request, timeout=60)
     request.add_header("Authorization", f"Bearer {running.token}")
