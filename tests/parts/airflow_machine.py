@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import fcntl
 import shutil
 import subprocess
@@ -15,6 +16,7 @@ from .flow_machine import Machine
 from .warm_airflow import COMMAND, can_be_warm, run_warm
 
 DAGS = Path(__file__).parents[2] / "dags"
+FERNET_KEY = base64.urlsafe_b64encode(b"for the tests of this repository").decode()
 
 
 class AirflowMachine(Machine):
@@ -37,6 +39,7 @@ class AirflowMachine(Machine):
             AIRFLOW_HOME=str(airflow_home),
             AIRFLOW__CORE__DAGS_FOLDER=str(self.dags),
             AIRFLOW__CORE__LOAD_EXAMPLES="False",
+            AIRFLOW__CORE__FERNET_KEY=FERNET_KEY,
             AIRFLOW__DAG_PROCESSOR__REFRESH_INTERVAL="5",
             NO_COLOR="1",
         )

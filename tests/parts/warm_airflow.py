@@ -24,6 +24,7 @@ COMMAND = "from airflow.__main__ import main\nmain()"
 _READ_LATER = frozenset(
     [
         "AIRFLOW__CORE__DAGS_FOLDER",
+        "AIRFLOW__CORE__FERNET_KEY",
         "AIRFLOW__CORE__LOAD_EXAMPLES",
         "AIRFLOW__CORE__MAX_MAP_LENGTH",
         "AIRFLOW__DAG_PROCESSOR__REFRESH_INTERVAL",
