@@ -53,9 +53,8 @@ JOBS = "jobs/"
 PRUNES = "prunes/"
 PRUNE_NOTICES = "prunes/notices/"
 REMOVALS = "prunes/removals/"
-OWN_FOLDERS = frozenset(
-    [f"{FLOWS}/", ARTIFACTS, CODE, PACKAGES, RUNNERS, TAGS, JOBS, PRUNES, "environments/"]
-)
+ENVIRONMENTS = "environments/"
+OWN_FOLDERS = frozenset([f"{FLOWS}/", ARTIFACTS, CODE, ENVIRONMENTS, PACKAGES, RUNNERS, TAGS, JOBS, PRUNES])
 """Every folder of a datastore but that of the flows' own objects, ``DATA``."""
 RUN_MANIFEST_NAME = "run.json"
 TASK_MANIFEST_SUFFIX = ".json"
@@ -166,7 +165,7 @@ def tag_change(flow: str, run_id: str, name: str) -> str:
 
 def locks(platform: str = "") -> str:
     """Folder of one platform's locks and packed environments; without a platform the folder of all these."""
-    return f"environments/{part(platform)}/" if platform else "environments/"
+    return f"{ENVIRONMENTS}{part(platform)}/" if platform else ENVIRONMENTS
 
 
 def card(name: AttemptName, card_name: str) -> str:
@@ -208,7 +207,7 @@ def code_package(sha256: str) -> str:
 
 def lock(platform: str, spec_id: str) -> str:
     """Key of an environment's lock."""
-    return f"environments/{part(platform)}/{part(spec_id)}.lock"
+    return f"{ENVIRONMENTS}{part(platform)}/{part(spec_id)}.lock"
 
 
 def lock_of(key: str) -> tuple[str, str]:
@@ -223,12 +222,12 @@ def lock_of(key: str) -> tuple[str, str]:
 
 def packed_environment(platform: str, spec_id: str) -> str:
     """Key of the JSON document that names the archive of a packed environment."""
-    return f"environments/{part(platform)}/{part(spec_id)}.packed"
+    return f"{ENVIRONMENTS}{part(platform)}/{part(spec_id)}.packed"
 
 
 def environment_archive(platform: str, sha256: str) -> str:
     """Key of the archive of a packed environment."""
-    return f"environments/{part(platform)}/{_digest(sha256)}.tar.zst"
+    return f"{ENVIRONMENTS}{part(platform)}/{_digest(sha256)}.tar.zst"
 
 
 def package(sha256: str, file_name: str) -> str:

@@ -58,22 +58,7 @@ class LockStore:
         self._resolver_seconds = resolver_seconds
 
     def resolve_all(self, specs: Mapping[str, EnvironmentSpec]) -> dict[str, Lock]:
-        """Locks of all specs, by label.
-
-        The packages of a spec are those of the lock file beside the flow, if there is one, else those of the
-        published lock. A spec that has neither is solved. Its packages are fetched and mirrored to the
-        datastore, and the lock is published; so is one of a lock file that is not published yet.
-
-        Args:
-            specs: by label: the names of steps, by which messages name them.
-
-        Raises:
-            SolveError: a spec cannot be satisfied.
-            ChannelError: a channel is needed and cannot be read.
-            PackageError: a package cannot be fetched.
-            ResolverNotFound: the resolver is needed and is not installed.
-            SettingError: a lock is needed and the cache directory cannot be written.
-        """
+        """Locks of all specs, by label; see ``Environments.resolve_all``."""
         labels: dict[str, list[str]] = {}
         for label, spec in specs.items():
             labels.setdefault(spec.id, []).append(label)
@@ -133,15 +118,7 @@ class LockStore:
         specs: Mapping[str, EnvironmentSpec],
         preferred: Mapping[str, Sequence[LockedPackage]] = MappingProxyType({}),
     ) -> dict[str, Lock]:
-        """Locks of all specs, by label, solved now; nothing is published, and no published lock is looked at.
-
-        Args:
-            specs: by label: the names of steps, by which messages name them.
-            preferred: by label: packages that a solve keeps where it can.
-
-        Raises:
-            EnvironmentFailure: as ``resolve_all``.
-        """
+        """Locks of all specs, by label, solved now; see ``Environments.solve``."""
         self._cache.check()
         return self._solved(specs, preferred)
 

@@ -24,7 +24,7 @@ from airflow_conda_flow.environments.seal import (
     restore_modes,
     seal_path,
 )
-from airflow_conda_flow.environments.stopping import Stopped, check, checked
+from airflow_conda_flow.environments.stopping import LOOK_EVERY, Stopped, check, checked
 from airflow_conda_flow.environments.temporary_folders import discard_all, put_aside, temporary
 from airflow_conda_flow.environments.wheels import install_wheels
 from airflow_conda_flow.errors import SettingError
@@ -32,7 +32,6 @@ from airflow_conda_flow.errors import SettingError
 # Packages contain a placeholder path of this many characters, which installing overwrites with the prefix. A
 # longer prefix does not fit into binary files.
 _LONGEST_PREFIX = 255
-_LOOK_EVERY = 0.1  # seconds between looks at whether work is still wanted
 
 
 class Prefixes:
@@ -56,45 +55,20 @@ class Prefixes:
         self._making: dict[str, threading.Lock] = {}
 
     def materialise(self, lock: Lock, cancel: threading.Event | None = None) -> Path:
-        """Prefix of a lock, made from verified packages if it does not exist, or is not as it was made.
-
-        Args:
-            lock: the lock.
-            cancel: when set, the work ends.
-
-        Raises:
-            Stopped: ``cancel`` was set.
-            PackageError: a package cannot be fetched from anywhere, or its bytes are wrong.
-            EnvironmentFailure: the prefix cannot be made.
-            SettingError: the cache directory cannot be written, or its path is too long.
-        """
+        """Prefix of a lock, made if need be; see ``Environments.materialise``."""
         prefix = self.path(lock)
         self.make(prefix, lambda folder: self.install(lock, folder, prefix, cancel=cancel), cancel)
         return prefix
 
     def rebuild(self, lock: Lock) -> Path:
-        """Delete the prefix of a lock and make it again, from archives that are verified again.
-
-        The lock stays the same. Must not be called while a step runs in the prefix.
-
-        Raises:
-            PackageError: a package cannot be fetched from anywhere, or its bytes are wrong.
-        """
+        """Delete the prefix of a lock and make it again; see ``Environments.rebuild``."""
         prefix = self.path(lock)
         restore_modes(prefix)
         put_aside(prefix)
         return self.materialise(lock)
 
     def verify(self, lock: Lock) -> list[str]:
-        """Files of a prefix that are not as its packages have them, such as ``bin/x was changed``; sorted.
-
-        The prefix is compared byte by byte with another one, made of archives that are verified again and
-        extracted again. Bytecode is removed, because nothing vouches for it.
-
-        Raises:
-            PackageError: a package cannot be fetched from anywhere, or its bytes are wrong.
-            EnvironmentFailure: the other prefix cannot be made.
-        """
+        """Files of a prefix that are not as its packages have them; see ``Environments.verify``."""
         prefix = self.path(lock)
         if not prefix.is_dir():
             return [f"{prefix} is no directory"]
@@ -226,7 +200,7 @@ def _is_out_of_reach(prefix: Path) -> bool:
 @contextlib.contextmanager
 def _acquired(mutex: threading.Lock, cancel: threading.Event | None) -> Iterator[None]:
     """Hold the mutex while the block runs; ``Stopped`` if the event is set before it is free."""
-    while not mutex.acquire(timeout=-1 if cancel is None else _LOOK_EVERY):
+    while not mutex.acquire(timeout=-1 if cancel is None else LOOK_EVERY):
         check(cancel)
     try:
         yield

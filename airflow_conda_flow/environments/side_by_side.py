@@ -7,8 +7,9 @@ from collections.abc import Callable, Collection
 from concurrent.futures import ThreadPoolExecutor, wait
 from typing import TypeVar
 
+from airflow_conda_flow.environments.stopping import LAST_WRITES_SECONDS
+
 _AT_ONCE = 8
-_LAST_WRITES_SECONDS = 1.0  # for threads that cannot be ended: a package is extracted in less
 _Given = TypeVar("_Given")
 _Made = TypeVar("_Made")
 
@@ -33,7 +34,7 @@ def side_by_side(
         if cancel is not None:
             cancel.set()
         pool.shutdown(wait=False, cancel_futures=True)
-        wait(calls, _LAST_WRITES_SECONDS)
+        wait(calls, LAST_WRITES_SECONDS)
         raise
     pool.shutdown()
     return [each.result() for each in calls]

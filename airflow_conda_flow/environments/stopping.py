@@ -5,6 +5,11 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable
 
+LOOK_EVERY = 0.1
+"""Seconds between looks at whether work is still wanted."""
+LAST_WRITES_SECONDS = 1.0
+"""Seconds for threads that cannot be ended: a package is extracted in less."""
+
 
 class Stopped(BaseException):
     """The work is no longer wanted. Not an ``Exception``, so that no retry and no cleanup catches it."""

@@ -8,9 +8,7 @@ from pathlib import Path
 
 from airflow_conda_flow.datastore.left_behind import new_mark
 from airflow_conda_flow.environments.packages import discard
-
-_LAST_WRITES_SECONDS = 1.0  # for threads that cannot be ended: a package is extracted in less
-_LOOK_EVERY = 0.1  # seconds
+from airflow_conda_flow.environments.stopping import LAST_WRITES_SECONDS, LOOK_EVERY
 
 
 def temporary(prefix: Path) -> Path:
@@ -28,7 +26,7 @@ def put_aside(prefix: Path) -> None:
 
 def discard_all(folder: Path) -> None:
     """Remove a folder that threads of py-rattler may still write a package to, for a second at most."""
-    end = time.monotonic() + _LAST_WRITES_SECONDS
+    end = time.monotonic() + LAST_WRITES_SECONDS
     while folder.exists() and time.monotonic() < end:
         discard(folder)
-        time.sleep(_LOOK_EVERY)
+        time.sleep(LOOK_EVERY)

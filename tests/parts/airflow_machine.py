@@ -93,7 +93,7 @@ class AirflowMachine(Machine):
         return self.interpreter == Path(sys.executable) and can_be_warm(environ, self.home)
 
     def python(self, text: str, *, warm: bool = True) -> str:
-        """What a Python program prints in this machine's Airflow; it must succeed. See ``program``."""
+        """The output of a Python program in this machine's Airflow; it must succeed. See ``program``."""
         done = self.program(text, warm=warm)
         assert done.returncode == 0, done.stderr
         return done.stdout

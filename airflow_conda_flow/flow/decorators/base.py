@@ -98,7 +98,7 @@ class Decorator:
             if key not in self.defaults and not is_unpacked(key):
                 self.fail(
                     "@%s has no attribute %r.%s It takes: %s."
-                    % (self.name, key, nearest(key, self.defaults), ", ".join(self.defaults))
+                    % (self.name, key, nearest(key, self.defaults), ", ".join(self.defaults) or "nothing")
                 )
         self.given = dict(attributes)
         self.attributes = dict(self.defaults, **attributes)

@@ -85,7 +85,7 @@ def machine(moto_s3, tmp_path, channel):
 
 
 def printed(done, word: str) -> str:
-    """What a step printed after a word."""
+    """The rest of the line in which a step printed a word."""
     assert done.returncode == 0, done.stdout + done.stderr
     (line,) = [line.partition(f"{word} ")[2] for line in done.stdout.splitlines() if f"] {word} " in line]
     return line

@@ -300,9 +300,18 @@ def test_a_cluster_that_is_not_configured(machine, environ, message):
 
 
 def test_no_credential_is_in_a_pod(cluster, machine):
-    """What the cluster keeps of a pod holds neither key nor value, and the step finds none; its runner has them."""
-    with machine.started(one_pod(machine, f"{STEALS}import time\ntime.sleep(5)"), "run") as process:
+    """The cluster keeps neither key nor value of a pod, and the step finds none; its runner has them."""
+    root = root_of(machine)
+    until_seen = f"""
+import time
+with S3(s3root={root!r}) as s3:
+    while not s3.get("seen", return_missing=True).exists:
+        time.sleep(0.2)
+"""
+    with machine.started(one_pod(machine, STEALS + until_seen), "run") as process:
         pod = cluster.pod_of("AFlow", "start")
+        bucket, _, prefix = root.removeprefix("s3://").partition("/")
+        cluster.server.make_client().put_object(Bucket=bucket, Key=f"{prefix}/seen", Body=b"")
         output = process.communicate(timeout=60)[0]
     assert process.returncode == 0, output
     assert NOTHING in output

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import doctest
+import re
 
 import pytest
 
@@ -45,6 +46,13 @@ def test_no_digest(digest):
     """What is no SHA-256 never becomes a key."""
     with pytest.raises(ValueError, match="Expected a SHA-256"):
         layout.artifact(digest)
+
+
+def test_every_folder_but_that_of_the_flows_objects_is_the_datastores_own():
+    """Those of the module's table, so that a new one is not forgotten."""
+    folders = set(re.findall(r"^    ([a-z]+/)", layout.__doc__, re.MULTILINE))
+    assert len(folders) == 10
+    assert folders == {*layout.OWN_FOLDERS, layout.DATA}
 
 
 def test_empty_name():

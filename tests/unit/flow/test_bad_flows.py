@@ -12,7 +12,9 @@ import pytest
 from airflow_conda_flow import conda, step
 from airflow_conda_flow.flow.decorators.step import step_decorators
 
-HEAD = "from airflow_conda_flow import FlowSpec, JSONType, Parameter, conda, conda_base, step\n"
+HEAD = (
+    "from airflow_conda_flow import FlowSpec, JSONType, Parameter, aws_credentials, conda, conda_base, step\n"
+)
 END = """
     @step
     def end(self):
@@ -846,6 +848,13 @@ class F(FlowSpec):
         + END,
         3,
         r"@conda has no attribute 'library'\. Did you mean 'libraries'\?",
+    ),
+    (
+        "an attribute of a decorator that has none",
+        'class F(FlowSpec):\n    @aws_credentials(role="x")\n    @step\n    def start(self):\n        self.next(self.end)\n'
+        + END,
+        3,
+        r"@aws_credentials has no attribute 'role'\. It takes: nothing\.",
     ),
     (
         "the same library twice",
