@@ -266,6 +266,11 @@ class LocalStorage:
             os.unlink(aside)  # noqa: PTH108  hot path
         return False
 
+    def clear_left_behind(self, folder: str) -> None:
+        """Remove what dead processes were writing in a folder or below it; it never appeared under a key."""
+        for path, _, _ in os.walk(self._path(folder)):
+            clear(path)
+
     def remove_empty_folders(self, folder: str) -> None:
         """Remove a folder and those below it, as far as nothing is in them but what dead processes left."""
         for path, _, _ in os.walk(self._path(folder), topdown=False):

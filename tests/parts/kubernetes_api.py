@@ -263,7 +263,7 @@ class _Handler(BaseHTTPRequestHandler):
             api.watches.add(self.connection)
         try:
             for event in self._events(api, seen, end):
-                if _matches(event["object"], query):
+                if event["type"] == "BOOKMARK" or _matches(event["object"], query):
                     line = json.dumps(event).encode() + b"\n"
                     self.wfile.write(b"%x\r\n%s\r\n" % (len(line), line))
             self.wfile.write(b"0\r\n\r\n")
@@ -278,6 +278,8 @@ class _Handler(BaseHTTPRequestHandler):
                 if not new or api.is_silent:
                     left = end - time.monotonic()
                     if not api.is_silent and (left <= 0 or not api.changes.wait(left)):
+                        # As the real one does before it ends a watch.
+                        yield {"type": "BOOKMARK", "object": {"metadata": {"resourceVersion": str(seen)}}}
                         return
                     if api.is_silent:
                         api.changes.wait(0.1)

@@ -37,12 +37,15 @@ def toy_flow(machine: Machine, folder: Path, root: str, server: dict[str, str]) 
 
 
 def what_is_left(storage: Storage, flow: str = "ToyFlow") -> dict[str, dict[str, dict[str, str]]]:
-    """By origin (``local`` or ``airflow``): the artifacts' hashes of every task, and the status of failed attempts."""
+    """By origin (``local`` or ``airflow``): the artifacts' hashes of every task, and the status of failed attempts.
+
+    The newest run of each origin counts.
+    """
     left: dict[str, dict[str, dict[str, str]]] = {}
-    for run in storage.list_names(f"flows/{flow}/"):
-        folder = f"flows/{flow}/{run.rstrip('/')}/"
-        origin = json.loads(storage.read_bytes(f"{folder}run.json"))["origin"]
-        found = left.setdefault(origin, {})
+    folders = [f"flows/{flow}/{run.rstrip('/')}/" for run in storage.list_names(f"flows/{flow}/")]
+    runs = {folder: json.loads(storage.read_bytes(f"{folder}run.json")) for folder in folders}
+    for folder, run in sorted(runs.items(), key=lambda each: each[1]["created"]):
+        found = left[run["origin"]] = {}
         for key in storage.list_keys(folder):
             step, *rest = key.removeprefix(folder).split("/")
             if len(rest) == 2 and rest[1].endswith(".json"):

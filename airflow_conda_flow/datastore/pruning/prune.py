@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from airflow_conda_flow.datastore.keeping import LEAST_GRACE, Notice, notice_of_prune
+from airflow_conda_flow.datastore.local_storage import LocalStorage
 from airflow_conda_flow.datastore.manifests import read_run_manifest
 from airflow_conda_flow.datastore.tags import system_tags, user_tags
 from airflow_conda_flow.errors import DatastoreError, DatastoreUnavailable, ObjectNotFound, SettingError
@@ -137,6 +138,8 @@ def _prune(
         marks.update(kept_digests)
         pruned.swept = Sweep(storage, marks, grace, notice, report).run()
         pruned.faults += pruned.swept.faults
+    if notice is not None and isinstance(storage, LocalStorage):
+        storage.clear_left_behind("")
     return pruned
 
 

@@ -11,6 +11,8 @@ from pathlib import Path
 
 import pytest
 
+from airflow_conda_flow.datastore.left_behind import new_mark
+
 from ...parts.flow_machine import Machine
 
 FLOW = """
@@ -108,6 +110,22 @@ def test_a_run_that_stays_resumes_without_the_channel(machine, channel):
     assert "0 of 2 runs would go" in _tool(
         machine, "datastore", "prune", "--older-than", "0h", "--keep-last", "1"
     )
+
+
+def test_what_killed_processes_were_writing_goes(machine):
+    """Files that their writers never finished; those that a running process writes stay."""
+    assert machine.run(machine.flow(PLAIN), "run").returncode == 0
+    folder = machine.datastore / "flows" / "AFlow"
+    tasks = [path for path in folder.glob("*/*/*") if path.is_dir()]
+    program = "from airflow_conda_flow.datastore.left_behind import new_mark; print(new_mark())"
+    dead = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True).stdout
+    left, written = ([task / f".0.json.{mark}.part" for task in tasks] for mark in (dead.strip(), new_mark()))
+    for each in (*left, *written):
+        each.write_text("{")
+    _tool(machine, "datastore", "prune")
+    assert all(each.exists() for each in left)
+    _tool(machine, "datastore", "prune", "--yes")
+    assert [each.exists() for each in (*left, *written)] == [False] * len(tasks) + [True] * len(tasks)
 
 
 def test_beside_a_running_flow(machine, tmp_path):

@@ -44,6 +44,10 @@ class Standalone:
         self._run_ids: dict[str, str] = {}
         self._token: str | None = None
 
+    def run_id(self, dag_id: str) -> str:
+        """The id of the DAG's run that was triggered last."""
+        return self._run_ids[dag_id]
+
     def query(self, statement: str, *values: str) -> list[tuple]:
         """The answer of Airflow's database."""
         path = self.machine.home / "airflow" / "airflow.db"
@@ -139,19 +143,28 @@ class Standalone:
             time.sleep(0.5)
         return value
 
-    def worker_pid(self, dag_id: str, task_id: str) -> int:
-        """The process that runs the task of the run that was triggered last."""
-        statement = "select pid from task_instance where dag_id = ? and run_id = ? and task_id = ?"
-        ((pid,),) = self.query(statement, dag_id, self._run_ids[dag_id], task_id)
-        return int(pid)
+    def running_try(self, dag_id: str, task_id: str) -> tuple[int, int]:
+        """The number of the try of a task that runs, of the run that was triggered last, and its process."""
+        statement = (
+            "select try_number, pid from task_instance "
+            "where dag_id = ? and run_id = ? and task_id = ? and state = 'running' and pid is not null"
+        )
+        ((number, pid),) = self.wait_for(
+            lambda: self.query(statement, dag_id, self._run_ids[dag_id], task_id), dag_id
+        )
+        return int(number), int(pid)
 
     def log_folders(self) -> list[Path]:
         """The folders in which the logs of tasks are, in the order in which they are to be read."""
         return [self.machine.home / "airflow" / "logs"]
 
     def task_log(self, dag_id: str = "", task: str = "") -> str:
-        """What the tasks logged: of all DAGs, of one, or of one of its tasks."""
-        found = [folder.glob(f"dag_id={dag_id or '*'}/**/*.log*") for folder in self.log_folders()]
+        """What the tasks logged: of all DAGs, of one, or of one of its tasks.
+
+        Of a DAG that was triggered here, only the run that was triggered last counts.
+        """
+        run = f"run_id={self._run_ids[dag_id]}" if dag_id in self._run_ids else "**"
+        found = [folder.glob(f"dag_id={dag_id or '*'}/{run}/**/*.log*") for folder in self.log_folders()]
         paths = [path for each in found for path in sorted(each)]
         return "".join(path.read_text() for path in paths if not task or f"task_id={task}/" in str(path))
 

@@ -152,7 +152,7 @@ def test_a_worker_that_is_lost_leaves_its_job_to_the_next(airflow, cluster):
     """The worker is killed in the middle of a step: the next try waits for the job that is there."""
     airflow.trigger("lost_flow")
     cluster.container_of("LostFlow-", seconds=200)
-    os.kill(airflow.worker_pid("lost_flow", "start"), signal.SIGKILL)
+    os.kill(airflow.running_try("lost_flow", "start")[1], signal.SIGKILL)
     airflow.wait_for_run("lost_flow")
     assert "runs this step already; waiting for it." in airflow.task_log("lost_flow", "start")
     assert len(cluster.jobs("LostFlow-")) == 1

@@ -184,7 +184,7 @@ def test_a_worker_that_is_lost_does_not_start_a_second_pod(cluster, airflow):
     pod = cluster.pod_of("LostFlow", "start", 200)
     making = f"Making pod {pod['metadata']['name']} "
     airflow.wait_for(lambda: making in airflow.task_log("lost_flow", "start"), "lost_flow")
-    os.kill(airflow.worker_pid("lost_flow", "start"), signal.SIGKILL)
+    os.kill(airflow.running_try("lost_flow", "start")[1], signal.SIGKILL)
     airflow.wait_for_run("lost_flow")
     manifests = cluster.manifests(root_of(airflow.machine), "LostFlow")
     assert set(manifests) == {"start/0/0", "end/0/0"}
@@ -204,7 +204,7 @@ def test_a_gang_whose_worker_is_lost_starts_again_as_one(cluster, airflow):
     cluster.clear("GangFlow")  # what an earlier try of this test has left
     airflow.trigger("gang_flow")
     pods = airflow.wait_for(lambda: _running(cluster, "GangFlow", 2), "gang_flow")
-    os.kill(airflow.worker_pid("gang_flow", "train"), signal.SIGKILL)
+    os.kill(airflow.running_try("gang_flow", "train")[1], signal.SIGKILL)
     airflow.wait_for_run("gang_flow")
     manifests = cluster.manifests(root_of(airflow.machine), "GangFlow")
     assert [manifests[f"train/{node}/1"]["status"] for node in range(2)] == ["done", "done"]

@@ -97,9 +97,11 @@ def test_tasks_end_in_the_triggerer(airflow, version, moto_s3, root, monkeypatch
     left = what_is_left(S3Storage(root, moto_s3.make_client()))
     assert left["airflow"] == left["local"]
     log = airflow.task_log("toy_flow")
+    run_id = airflow.run_id("toy_flow")
     tries = airflow.query(
         "select task_id, map_index, try_number, rendered_map_index, state from task_instance "
-        "where dag_id = 'toy_flow' order by task_id, map_index"
+        "where dag_id = 'toy_flow' and run_id = ? order by task_id, map_index",
+        run_id,
     )
     # Older versions may start a task before its scheduler has stored that it is queued, and fail such a try
     # without a line of log. Tries that have begun are what counts.
@@ -123,9 +125,10 @@ def test_tasks_end_in_the_triggerer(airflow, version, moto_s3, root, monkeypatch
     assert skipped == [*(("left", n) for n in (1, 3, 5)), *(("right", n) for n in (0, 2, 4))]
     # An arm that was not taken starts no worker, so it has no log.
     for task, index in skipped:
-        assert not list(
-            (machine.home / "airflow" / "logs").glob(f"dag_id=toy_flow/**/task_id={task}/map_index={index}/*")
+        folder = (
+            machine.home / "airflow" / "logs" / "dag_id=toy_flow" / f"run_id={run_id}" / f"task_id={task}"
         )
+        assert not list(folder.glob(f"map_index={index}/*"))
     # 1 start, 3 inner, 6 choose, 3 left, broken; one failure of choose, two lost attempts of broken.
     ends = [line for line in log.splitlines() if "airflow.triggers.step.StepTrigger" in line]
     assert sum("The step is done." in line for line in ends) == 1 + 3 + 6 + 3 + 1
@@ -137,8 +140,8 @@ def test_tasks_end_in_the_triggerer(airflow, version, moto_s3, root, monkeypatch
     assert version is not None or "state attribute is" not in log
     for line in ("start prints", "ValueError: only the first time", "Toy 0 was taken away."):
         assert line in log
-    events = "select count(*) from asset_event where source_dag_id = 'toy_flow'"
-    assert airflow.query(events) == [(1,)]
+    events = "select count(*) from asset_event where source_dag_id = 'toy_flow' and source_run_id = ?"
+    assert airflow.query(events, run_id) == [(1,)]
 
 
 @pytest.mark.timeout(300)
@@ -192,11 +195,9 @@ def test_a_worker_that_is_shut_down(airflow, moto_s3, root, flow, left, monkeypa
     dag_id = dag_of(flow)
     airflow.trigger(dag_id)
     airflow.wait_for(lambda: '"up"' in airflow.task_log(dag_id, "start"), dag_id)
-    os.kill(airflow.worker_pid(dag_id, "start"), signal.SIGTERM)
-    tries = (
-        "select try_number from task_instance where dag_id = ? and task_id = 'start' and state = 'running'"
-    )
-    airflow.wait_for(lambda: airflow.query(tries, dag_id) == [(2,)], dag_id)
+    number, pid = airflow.running_try(dag_id, "start")
+    os.kill(pid, signal.SIGTERM)
+    airflow.wait_for(lambda: airflow.running_try(dag_id, "start")[0] > number, dag_id)
     go_on.touch()
     airflow.wait_for_run(dag_id)
     found = what_is_left(S3Storage(root, moto_s3.make_client()), flow)["airflow"]
