@@ -23,6 +23,7 @@ from airflow_conda_flow.local.console import Console
 from airflow_conda_flow.local.spin import FOLDER, Spin, SpinOptions
 from airflow_conda_flow.records.names import indices, task_id
 from airflow_conda_flow.records.run_record import RunRecord
+from airflow_conda_flow.runner.signals import outside_handler
 
 NAME = "spin"
 HELP = "Run one step with the inputs of a past run; no run changes."
@@ -94,7 +95,7 @@ def execute(arguments: argparse.Namespace, definition: FlowDefinition) -> int:
     with (
         ended_by(signal.default_int_handler),
         spin.prepared() as run,
-        ended_by(lambda _number, _frame: cancel.set()),
+        ended_by(lambda _number, _frame: outside_handler(cancel.set)),
     ):
         _tell_callers(arguments, definition.name, step, spin)
         return 0 if run(cancel) else 1

@@ -9,7 +9,9 @@ import shutil
 import signal
 import sys
 import threading
+import time
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from types import FrameType
 
@@ -20,6 +22,7 @@ from airflow_conda_flow.environments.progress import open_progress
 from airflow_conda_flow.errors import CondaFlowError, SettingError, TaskFailed
 from airflow_conda_flow.runner.attempt import run_attempt
 from airflow_conda_flow.runner.attempt_record import commit_failure
+from airflow_conda_flow.runner.signals import outside_handler
 from airflow_conda_flow.runner.task_request import TaskRequest, TaskResult
 from airflow_conda_flow.settings.loading import Settings, load_settings
 
@@ -147,14 +150,13 @@ class _Ending:
     def _on_signal(self, number: int, _frame: FrameType | None) -> None:
         if self._signal is None:
             self._signal = number
-            self.cancel.set()
+            outside_handler(self.cancel.set)
             # Setting ``cancel`` ends a step process, and the making of an environment, but no upload. If one
-            # takes too long, the timer ends the whole process.
-            last_resort = threading.Timer(_COMMIT_SECONDS, self._give_up, [number])
-            last_resort.daemon = True
-            last_resort.start()
+            # takes too long, the whole process ends.
+            outside_handler(partial(self._give_up, number))
 
     def _give_up(self, number: int) -> None:
+        time.sleep(_COMMIT_SECONDS)
         error = TaskFailed("The task was ended before it finished.")
         with contextlib.suppress(CondaFlowError, OSError):
             commit_failure(self._datastore.storage, self._request, error)

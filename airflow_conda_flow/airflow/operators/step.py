@@ -46,6 +46,7 @@ from airflow_conda_flow.records.task_record import TaskRecord
 from airflow_conda_flow.runner.attempt import run_attempt
 from airflow_conda_flow.runner.attempt_record import as_exception
 from airflow_conda_flow.runner.record_reader import RecordReader
+from airflow_conda_flow.runner.signals import outside_handler
 from airflow_conda_flow.runner.task_inputs import inputs_sha256
 from airflow_conda_flow.runner.task_request import TaskRequest, TaskResult
 from airflow_conda_flow.settings.loading import Settings
@@ -292,7 +293,7 @@ class StepTask(BaseOperator):
         # Called in a signal handler: the thread that it interrupts may be waiting for an answer of Airflow's,
         # so nothing can be asked here.
         if self._cancel is not None:
-            self._cancel.set()
+            outside_handler(self._cancel.set)
 
     def opened(self, context: Context) -> Opened:
         """The run of this task, with the stores of the settings.

@@ -88,7 +88,10 @@ def prune(
     if not removes:
         return _prune(storage, choice, None, grace, kept_digests, report)
     with notice_of_prune(storage) as notice:
-        return _prune(storage, choice, notice, grace, kept_digests, report)
+        pruned = _prune(storage, choice, notice, grace, kept_digests, report)
+    if isinstance(storage, LocalStorage):
+        storage.clear_left_behind("")
+    return pruned
 
 
 def _prune(
@@ -138,8 +141,6 @@ def _prune(
         marks.update(kept_digests)
         pruned.swept = Sweep(storage, marks, grace, notice, report).run()
         pruned.faults += pruned.swept.faults
-    if notice is not None and isinstance(storage, LocalStorage):
-        storage.clear_left_behind("")
     return pruned
 
 
