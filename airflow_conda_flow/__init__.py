@@ -7,6 +7,7 @@ Standard library only, Python 3.6 and later: this file is shipped into step envi
 import sys
 
 from airflow_conda_flow import bindings as _bindings  # noqa: F401 - registers the late bindings and places
+from airflow_conda_flow.flow.absent_modules import explain_absent_modules
 from airflow_conda_flow.flow.current_run import current
 from airflow_conda_flow.flow.decorators.airflow_sensors import (
     airflow_external_task_sensor,
@@ -90,6 +91,8 @@ if TYPE_CHECKING:
     from airflow_conda_flow.launch.deployer import Deployer
     from airflow_conda_flow.launch.notebook import NBRunner
     from airflow_conda_flow.launch.runner import Runner
+
+explain_absent_modules()
 
 __all__ = [
     "S3",

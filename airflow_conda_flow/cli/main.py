@@ -17,6 +17,7 @@ from airflow_conda_flow.cli.parser import build_parser, parse, take_project
 from airflow_conda_flow.cli.past_configs import with_required_ones
 from airflow_conda_flow.errors import CondaFlowError, ParameterError
 from airflow_conda_flow.flow.definition import read_flow
+from airflow_conda_flow.flow.own_path import own_path
 
 
 def run_as_program(flow_class: type[Any], call: tuple[Any, ...] | None = None) -> NoReturn:
@@ -42,14 +43,14 @@ def _program_with(flow_class: type[Any]) -> str | None:
     program = sys.modules["__main__"]
     is_there = getattr(program, flow_class.__name__, None) is flow_class
     file = getattr(program, "__file__", None)
-    return os.path.abspath(file) if is_there and file else None  # noqa: PTH100 - as the flow's own is made
+    return own_path(file) if is_there and file else None
 
 
 def _package_of(file: str) -> str:
     """Name of the package that the program is run as a module of, if the program is that file; else empty."""
     program = sys.modules["__main__"]
     spec = getattr(program, "__spec__", None)  # None if it is run by its path
-    if spec is None or os.path.abspath(getattr(program, "__file__", None) or "") != file:  # noqa: PTH100
+    if spec is None or own_path(getattr(program, "__file__", None) or "") != file:
         return ""
     return str(spec.name).rpartition(".")[0]
 

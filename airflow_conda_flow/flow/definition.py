@@ -25,6 +25,7 @@ from airflow_conda_flow.flow.flowspec import FlowSpec
 from airflow_conda_flow.flow.graph.lint import check_graph
 from airflow_conda_flow.flow.graph.reader import read_graph
 from airflow_conda_flow.flow.members import members_of
+from airflow_conda_flow.flow.own_path import own_path
 from airflow_conda_flow.flow.parameters.config_value import ConfigValue
 from airflow_conda_flow.flow.parameters.default_context import DefaultContext
 from airflow_conda_flow.flow.parameters.delayed_value import resolve
@@ -69,7 +70,7 @@ class FlowDefinition:
 
     Attributes:
         name: name of the class.
-        file: absolute path of the flow file.
+        file: absolute path of the flow file. If the program is a link to it, that of the file itself.
         graph: its checked step graph.
         parameters: its parameters, in the order of the class.
         configs: values of its configs, by attribute.
@@ -84,7 +85,7 @@ class FlowDefinition:
 
     def __init__(self, draft: "FlowDraft", graph: "FlowGraph") -> None:
         self.name = graph.name
-        self.file = os.path.abspath(graph.file)
+        self.file = own_path(graph.file)
         self.graph = graph
         self.parameters = list(draft.parameters.values())
         self.flow_class = draft.flow_class
@@ -147,7 +148,7 @@ class FlowDefinition:
     def read_files(self) -> "dict[str, str]":
         """Texts of the files that the step graph was read from, by path; they may have changed since."""
         files = {self.graph.file} | {node.file for node in self.graph.steps.values()}
-        found = {os.path.abspath(file): "".join(linecache.getlines(file)) for file in files if file}
+        found = {own_path(file): "".join(linecache.getlines(file)) for file in files if file}
         return {file: text for file, text in found.items() if text}
 
     @property
@@ -317,7 +318,8 @@ class FlowDefinition:
 
     def _context(self, parameter: "Parameter", user_name: str, datastore: str = "local") -> "DefaultContext":
         configs = ConfigValue(self._draft.configs)
-        return DefaultContext(self.name, parameter.name, user_name, datastore, configs)
+        folder = os.path.dirname(self.file)
+        return DefaultContext(self.name, parameter.name, user_name, datastore, configs, folder)
 
     def _completed(self) -> "FlowDraft":
         """Draft after all mutators; the first call runs them and checks the result."""

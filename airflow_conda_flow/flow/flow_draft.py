@@ -64,7 +64,7 @@ class FlowDraft:
             config_options(each) for each in members_of(flow_class, Config).values()
         ]
         self.given = given or GivenConfigs()
-        self.configs = read_configs(flow_class.__name__, self.config_options, self.given)
+        self.configs = read_configs(flow_class, self.config_options, self.given)
         names = {variable_of(each): self.configs[each.name] for each in self.config_options}
         for each in self.config_options:
             names.setdefault(each.attribute, self.configs[each.name])

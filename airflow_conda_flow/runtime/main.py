@@ -170,13 +170,15 @@ def _load_flow(code_dir: str, flow_file: str, name: str) -> "Any":
         # A flow that is run as a module of a package. Modules beside it are importable in steps all the same.
         sys.path.append(os.path.dirname(path))
     sys.argv[:] = [path]
-    module_name = os.path.splitext(flow_file)[0].replace("/", ".")
-    if all(part.isidentifier() for part in module_name.split(".")) and module_name not in sys.modules:
+    base, suffix = os.path.splitext(flow_file)
+    module_name = base.replace(".", "_").replace("/", ".")  # a dot would stand for a package
+    can_be_imported = suffix == ".py" and all(part.isidentifier() for part in base.split("/"))
+    if can_be_imported and module_name not in sys.modules:
         __import__(module_name)
         module = sys.modules[module_name]
         if os.path.abspath(getattr(module, "__file__", None) or "") == os.path.abspath(path):
             return getattr(module, name)
-    import importlib.util  # noqa: PLC0415 - needed only if another module has the file's name
+    import importlib.util  # noqa: PLC0415 - needed only if the file's name is another module's, or no module's
 
     from airflow_conda_flow.runtime.stored_code import flow_spec  # noqa: PLC0415 - main sets the path
 

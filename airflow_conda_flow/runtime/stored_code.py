@@ -61,7 +61,8 @@ def flow_spec(name: str, path: str) -> "Any":
             return hook.spec(name, path, is_package=False)
     from importlib.util import spec_from_file_location  # noqa: PLC0415 - slow to import, and rarely needed
 
-    return spec_from_file_location(name, path)
+    # Stated, because the file's name may have any ending.
+    return spec_from_file_location(name, path, loader=SourceFileLoader(name, path))
 
 
 def _install(sources: "_Sources") -> None:

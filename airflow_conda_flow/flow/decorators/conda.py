@@ -14,6 +14,7 @@ from airflow_conda_flow.flow.decorators.base import (
     StepDecorator,
     decorator_function,
 )
+from airflow_conda_flow.flow.own_path import folder_of
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -182,7 +183,7 @@ class _CondaAttributes(_EnvironmentAttributes):
         file = self.attributes["file"]
         if file is None:
             return None
-        path = os.path.join(os.path.dirname(os.path.abspath(self.file)), os.path.expanduser(file))
+        path = os.path.join(folder_of(self.file), os.path.expanduser(file))
         if not os.path.isfile(path):
             self.fail("@%s: there is no file %s. Write its path as seen from this file." % (self.name, path))
         return path

@@ -7,6 +7,7 @@ and ``lint`` reports it.
 
 import ast
 import linecache
+import os
 import re
 from types import FunctionType
 
@@ -135,6 +136,17 @@ def _class_problems(owner: "Any", sources: "_Sources") -> "list[tuple[str, str, 
     return [(message, file, line) for message, line in twice_written(owner, definition)]
 
 
+def _why_unread(file: str) -> str:
+    folder = os.path.dirname(file)
+    while folder and folder != os.path.dirname(folder):
+        if os.path.isfile(folder):
+            return "its file is inside of %s. Flow files are read where they are: unpack it." % folder
+        folder = os.path.dirname(folder)
+    if not os.path.isfile(file):
+        return "there is no file %s. Write the flow into a file." % file
+    return "%s does not hold it. Write the step itself into the flow's class." % file
+
+
 def _read_step(name: str, method: "Any", sources: "_Sources") -> "StepNode":
     while hasattr(method, "__wrapped__"):
         method = method.__wrapped__
@@ -146,7 +158,8 @@ def _read_step(name: str, method: "Any", sources: "_Sources") -> "StepNode":
     node.is_parallel = any(isinstance(each, Parallel) for each in step_decorators(method))
     definition = sources.definition(code.co_filename, code.co_name, code.co_firstlineno)
     if definition is None:
-        node.text_problems.append(("The source of step %r cannot be read." % name, node.line))
+        why = _why_unread(code.co_filename)
+        node.text_problems.append(("The source of step %r cannot be read: %s" % (name, why), node.line))
         return node
     if isinstance(definition, ast.AsyncFunctionDef):
         node.text_problems.append(("Step %r is async; write a plain def." % name, node.line))

@@ -5,6 +5,7 @@ import os
 
 from airflow_conda_flow.errors import ParameterError
 from airflow_conda_flow.flow.decorators.base import nearest
+from airflow_conda_flow.flow.own_path import flow_folder, folder_of
 from airflow_conda_flow.flow.parameters.bounded import OutOfBounds, loads, within_bounds
 from airflow_conda_flow.flow.parameters.config_value import ConfigValue, wrapped
 from airflow_conda_flow.flow.parameters.default_context import DefaultContext
@@ -52,11 +53,13 @@ class GivenConfigs:
         return GivenConfigs(self.files, self.values, self.user_name, stored, self.stated)
 
 
-def read_configs(flow_name: str, configs: "list[ConfigOptions]", given: "GivenConfigs") -> "dict[str, Any]":
+def read_configs(
+    flow_class: "Any", configs: "list[ConfigOptions]", given: "GivenConfigs"
+) -> "dict[str, Any]":
     """Value of every config by name: a ``ConfigValue``, the parsed value of a plain config, or None.
 
     Args:
-        flow_name: the flow's name.
+        flow_class: the flow.
         configs: the flow's configs.
         given: the values that the run is given.
 
@@ -69,30 +72,32 @@ def read_configs(flow_name: str, configs: "list[ConfigOptions]", given: "GivenCo
         if name not in known:
             raise ParameterError(
                 "%s has no config %r.%s It has: %s."
-                % (flow_name, name, nearest(name, known), ", ".join(known) or "none")
+                % (flow_class.__name__, name, nearest(name, known), ", ".join(known) or "none")
             )
     for name in given.files:
         if name in given.values:
             raise ParameterError("Config %r is given as a file and as a value; keep one." % name)
-    return {config.name: _read(flow_name, config, given) for config in configs}
+    return {config.name: _read(flow_class, config, given) for config in configs}
 
 
-def _read(flow_name: str, config: "ConfigOptions", given: "GivenConfigs") -> "Any":
+def _read(flow_class: "Any", config: "ConfigOptions", given: "GivenConfigs") -> "Any":
+    # That of the flow file comes first: a base class in another directory leaves the file to its flows.
+    beside = [flow_folder(flow_class), folder_of(config.file)]
     if config.name in given.values:
         return _parsed(config, given.values[config.name], "")
     if config.name in given.files:
         path = given.files[config.name]
         # A path typed by a user is relative to the working directory first; a default, to the flow file.
-        text = _text(config, path, [os.getcwd(), _folder(config)])
+        text = _text(config, path, [os.getcwd(), *beside])
         if text is None:
             raise ParameterError("Config %r: the file %s cannot be read." % (config.name, path))
         return _parsed(config, text, " (%s)" % path)
     if config.attribute in given.stored:
         return config.load(given.stored[config.attribute])
-    context = DefaultContext(flow_name, config.name, given.user_name)
+    context = DefaultContext(flow_class.__name__, config.name, given.user_name)
     if config.default is not None:
         path = str(_computed(config, config.default, context))
-        text = _text(config, path, [_folder(config), os.getcwd()])
+        text = _text(config, path, [*beside, os.getcwd()])
         if text is None:
             config.fail(
                 "has the default file %s, which cannot be read. Make it, or give one with "
@@ -163,7 +168,3 @@ def _parsed(config: "ConfigOptions", content: "Any", source: str) -> "Any":
             % (config.name, source, type(value).__name__)
         )
     return wrapped(value) if not isinstance(value, ConfigValue) else value
-
-
-def _folder(config: "ConfigOptions") -> str:
-    return os.path.dirname(os.path.abspath(config.file))

@@ -15,6 +15,7 @@ class DefaultContext:
         user_name: name of the user who starts the run.
         ds_type: kind of the datastore: ``local`` or ``s3``.
         configs: the values of the flow's configs; None while configs themselves are read.
+        folder: directory of the flow file; None while configs are read.
     """
 
     def __init__(
@@ -24,12 +25,14 @@ class DefaultContext:
         user_name: str = "",
         ds_type: str = "local",
         configs: "Mapping[str, Any] | None" = None,
+        folder: "str | None" = None,
     ) -> None:
         self.flow_name = flow_name
         self.parameter_name = parameter_name
         self.user_name = user_name
         self.ds_type = ds_type
         self.configs = configs
+        self.folder = folder
 
     def logger(self, text: "Any" = "", *_arguments: "Any", **_keywords: "Any") -> None:
         """Print a line for the user who starts the run."""

@@ -4,6 +4,7 @@ import os
 
 from airflow_conda_flow.errors import FlowDefinitionError, ParameterError
 from airflow_conda_flow.flow.generic import Generic
+from airflow_conda_flow.flow.own_path import folder_of
 from airflow_conda_flow.flow.parameters.parameters import Parameter
 
 TYPE_CHECKING = False
@@ -288,12 +289,15 @@ class IncludeFile(Parameter, Generic[Content]):
         path = self.default if not callable(self.default) else super().value(context)
         if path is None or isinstance(path, FileToInclude):
             return path
-        return self._file(str(path), [_folder(self.file), os.getcwd()])
+        own = folder_of(self.file)
+        # That of the flow file comes first: a base class in another directory leaves the file to its flows.
+        folder = own if context is None or context.folder is None else context.folder
+        return self._file(str(path), [folder, own, os.getcwd()])
 
     def _convert(self, given: "Any") -> "Any":
         if not _is_path(given):
             raise TypeError
-        return self._file(str(given), [os.getcwd(), _folder(self.file)])
+        return self._file(str(given), [os.getcwd(), folder_of(self.file)])
 
     def _file(self, path: str, folders: "list[str]") -> "FileToInclude":
         if path.startswith(_REMOTE):
@@ -339,10 +343,6 @@ def _function(name: str, what: str) -> "Any":
             "'module.function'." % (what, name, error)
         ) from error
     return found
-
-
-def _folder(file: str) -> str:
-    return os.path.dirname(os.path.abspath(file))
 
 
 def _is_path(value: "Any") -> bool:
