@@ -13,6 +13,7 @@ from airflow_conda_flow.cli.parser import FlowArgumentParser, chosen_settings
 from airflow_conda_flow.datastore import code_package
 from airflow_conda_flow.errors import SettingError
 from airflow_conda_flow.flow.definition import FlowDefinition
+from airflow_conda_flow.runner.code_sources import CodeSources
 
 NAME = "package"
 HELP = "Commands related to code packages."
@@ -67,8 +68,11 @@ def _add_path(parser: argparse.ArgumentParser) -> None:
 
 
 def _build(arguments: argparse.Namespace, definition: FlowDefinition) -> code_package.CodePackage:
-    suffixes = chosen_settings(arguments).package_suffixes
-    return code_package.build(definition.file, suffixes=suffixes, root=definition.root)
+    settings = chosen_settings(arguments)
+    sources = CodeSources.of(definition, settings.package_modules)
+    return code_package.build(
+        definition.file, suffixes=settings.package_suffixes, root=sources.root, modules=sources.modules
+    )
 
 
 def _names(package: code_package.CodePackage) -> list[str]:
@@ -87,9 +91,9 @@ def _info(arguments: argparse.Namespace, definition: FlowDefinition) -> int:
 
 
 def _list(arguments: argparse.Namespace, definition: FlowDefinition) -> int:
-    root = Path(definition.root)
+    sources = CodeSources.of(definition, chosen_settings(arguments).package_modules)
     for name in _names(_build(arguments, definition)):
-        print(name if arguments.archive else root / name)
+        print(name if arguments.archive else sources.path(name))
     return 0
 
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
 from airflow_conda_flow.flow.places import place_named
@@ -15,6 +14,7 @@ if TYPE_CHECKING:
     from airflow_conda_flow.environments.environments import Environments
     from airflow_conda_flow.records.run_record import RunRecord
     from airflow_conda_flow.runner.attempt import Output
+    from airflow_conda_flow.runner.code_sources import CodeSources
     from airflow_conda_flow.runner.task_request import TaskRequest, TaskResult
     from airflow_conda_flow.settings.loading import Settings
 
@@ -28,14 +28,14 @@ class RunContext:
         datastore: the datastore that contains the run.
         environments: the environments of this machine.
         settings: the settings in force.
-        code_dir: directory of the flow's data files on this machine, as in ``TaskRequest``.
+        sources: where the flow's data files are on this machine, as in ``TaskRequest``.
     """
 
     run: RunRecord
     datastore: Datastore
     environments: Environments
     settings: Settings
-    code_dir: Path | None
+    sources: CodeSources | None
 
 
 class Compute(Protocol):

@@ -77,6 +77,7 @@ def build(
     suffixes: Iterable[str] = (),
     read: Mapping[str, str] = MappingProxyType({}),
     root: str | Path | None = None,
+    modules: Mapping[str, Path] = MappingProxyType({}),
 ) -> CodePackage:
     """Code package of a flow file: every ``.py`` file in its directory and below, and its lock file.
 
@@ -92,6 +93,7 @@ def build(
             other texts by now.
         root: directory above the flow file that its package is imported from, to be packed in place of the
             file's own. Of a directory of installed libraries, that package alone is packed.
+        modules: file or directory of modules that are elsewhere, by name; they are packed under their names.
 
     Raises:
         DatastoreError: a file cannot be read, or the package exceeds ``MAX_BYTES``, ``MAX_FILES`` or
@@ -108,6 +110,8 @@ def build(
     top = name.partition("/")[0] if "/" in name and "site-packages" in folder.parts else ""
     tree = _Tree(str(folder), excluded, (".py", *suffixes))
     sources.update(tree.sources(top))
+    for module, path in modules.items():
+        sources.update(tree.module(module, str(path)))
     data = _zip(sources, tree, read)
     return CodePackage(hashlib.sha256(data).hexdigest(), data, name)
 
@@ -127,6 +131,14 @@ class _Tree:
         """Pairs (name in the package, path) of all sources; of those below the directory ``top`` if given."""
         folder = os.path.join(self.root, top) if top else self.root  # noqa: PTH118
         yield from self._below(folder, f"{top}/" if top else "", (os.path.realpath(folder),))
+
+    def module(self, name: str, path: str) -> Iterator[tuple[str, str]]:
+        """Pairs of a module that is elsewhere, by its file or directory."""
+        if os.path.isfile(path):  # noqa: PTH113
+            self._count("", os.stat(path).st_size)  # noqa: PTH116
+            yield f"{name}.py", path
+        else:
+            yield from self._below(path, f"{name}/", (os.path.realpath(path),))
 
     def _below(self, folder: str, name: str, above: tuple[str, ...]) -> Iterator[tuple[str, str]]:
         try:

@@ -8,7 +8,6 @@ import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import Any, Literal
 
 from airflow_conda_flow._version import __version__
@@ -28,6 +27,7 @@ from airflow_conda_flow.records.run_record import RunRecord
 from airflow_conda_flow.records.task_record import TaskRecord
 from airflow_conda_flow.runner.attempt import caught_outside
 from airflow_conda_flow.runner.caught_failure import is_hopeless
+from airflow_conda_flow.runner.code_sources import CodeSources
 from airflow_conda_flow.runner.record_reader import HeldRecords
 from airflow_conda_flow.runner.run_preparation import prepare_run
 from airflow_conda_flow.runner.stores import open_environments, open_settings_datastore
@@ -158,9 +158,8 @@ class LocalRun:
 
     def _run_task(self, run: RunRecord, placement: Placement) -> RunTask:
         """Function that runs one attempt of a task in the place of its step."""
-        context = RunContext(
-            run, self._datastore, self._environments, self._settings, Path(self._definition.root)
-        )
+        sources = CodeSources.of(self._definition, self._settings.package_modules)
+        context = RunContext(run, self._datastore, self._environments, self._settings, sources)
         # One compute for all steps of a kind: that of Batch looks at all jobs with one request.
         computes = {place.name: make_compute(place.name, context) for place in placement.places()}
         decorators_of = self._definition.decorators

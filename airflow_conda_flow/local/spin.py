@@ -30,6 +30,7 @@ from airflow_conda_flow.records.names import task_id
 from airflow_conda_flow.records.run_record import RunRecord
 from airflow_conda_flow.records.task_record import TaskRecord
 from airflow_conda_flow.runner.attempt import Surroundings, run_attempt
+from airflow_conda_flow.runner.code_sources import CodeSources
 from airflow_conda_flow.runner.record_reader import RecordReader
 from airflow_conda_flow.runner.run_preparation import prepare_run
 from airflow_conda_flow.runner.stored_values import store_values
@@ -141,7 +142,7 @@ class Spin:
             self.run_id,
             options.step,
             options.indices,
-            code_dir=Path(self._definition.root),
+            sources=CodeSources.of(self._definition, self._settings.package_modules),
             run=record,
             python=sys.executable,
         )

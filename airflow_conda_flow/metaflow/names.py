@@ -38,7 +38,7 @@ INSTEAD = {
     "mpi": _EXTENSION,
     "multicore_utils": _TOP % "parallel_map, parallel_imap_unordered",
     "nvidia": _EXTENSION,
-    "package_sources": "put a link to their directory beside the flow file; its modules are shipped then",
+    "package_sources": "name the modules in the setting package_modules",
     "parameters": _TOP % "Parameter, JSONType",
     "plugins": _PLUGIN,
     "profilers": _EXTENSION,

@@ -427,6 +427,8 @@ class TaskMessage(_TaskMessage, total=False):
     user_decorators: list[UserDecoratorRecord]
     mutated_with: list[str]
     """Given if the flow has mutators, which run in the step's process too."""
+    modules: dict[str, str]
+    """File or directory that each module takes for its own that is not below ``code_dir``."""
     call: ArtifactRef
     """Arguments that the flow object is made with."""
     overlay: str

@@ -29,6 +29,7 @@ from airflow_conda_flow.runner import caught_failure, secret_values
 from airflow_conda_flow.runner.attempt_cards import AttemptCards
 from airflow_conda_flow.runner.attempt_log import AttemptLog, shown
 from airflow_conda_flow.runner.attempt_record import AttemptRecord, as_exception
+from airflow_conda_flow.runner.code_sources import CodeSources
 from airflow_conda_flow.runner.main_node import THIS_MACHINE, main_address
 from airflow_conda_flow.runner.mask import Mask
 from airflow_conda_flow.runner.process_death import describe_death
@@ -275,7 +276,7 @@ class _Attempt:
             request,
             run,
             inputs,
-            code_dir=request.code_dir or stored_dir,
+            sources=request.sources or CodeSources(stored_dir),
             stored_dir=stored_dir,
             scratch=scratch,
             tempdir=tempdir,

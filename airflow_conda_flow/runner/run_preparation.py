@@ -27,6 +27,7 @@ from airflow_conda_flow.flow.parameters.include_file import FileToInclude
 from airflow_conda_flow.flow.username import username
 from airflow_conda_flow.records.document import VERSION
 from airflow_conda_flow.records.run_record import RunRecord
+from airflow_conda_flow.runner.code_sources import CodeSources
 from airflow_conda_flow.runner.stored_values import store_values
 from airflow_conda_flow.settings.loading import Settings
 
@@ -88,11 +89,13 @@ def prepare_run(
         the run's record. Whoever starts an attempt hands it ``RunRecord.sha256``.
     """
     # Before environments, which may take minutes: what is stored is what was there when the run began.
+    sources = CodeSources.of(definition, settings.package_modules)
     package = code_package.build(
         definition.file,
         suffixes=settings.package_suffixes,
         read=definition.read_files,
-        root=definition.root,
+        root=sources.root,
+        modules=sources.modules,
     )
     specs = environment_specs(definition, settings, platforms) if environment == "conda" else {}
     wanted = {step: spec for step, spec in specs.items() if resolved is None or step in resolved}

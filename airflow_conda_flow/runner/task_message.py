@@ -22,6 +22,7 @@ if TYPE_CHECKING:
         S3Access,
         TaskMessage,
     )
+    from airflow_conda_flow.runner.code_sources import CodeSources
     from airflow_conda_flow.runner.task_inputs import TaskInputs
     from airflow_conda_flow.runner.task_request import TaskRequest
 
@@ -33,7 +34,7 @@ def task_message(
     run: RunRecord,
     inputs: TaskInputs,
     *,
-    code_dir: Path,
+    sources: CodeSources,
     stored_dir: Path,
     scratch: Path,
     tempdir: Path,
@@ -46,7 +47,7 @@ def task_message(
         request: the attempt.
         run: the run's record.
         inputs: the task's inputs.
-        code_dir: directory that the flow's modules take for their own.
+        sources: files and directories that the flow's modules take for their own.
         stored_dir: directory of the extracted code package, which their text comes from.
         scratch: directory in which the step process writes artifacts, for the runner to publish.
         tempdir: directory for the step's own files (``current.tempdir``).
@@ -60,7 +61,7 @@ def task_message(
         "version": protocol.VERSION,
         "flow": run.flow,
         "flow_file": run.code["flow_file"],
-        "code_dir": str(code_dir),
+        "code_dir": str(sources.root),
         "stored_dir": str(stored_dir),
         "step": step,
         "node": _summary(node),
@@ -80,6 +81,8 @@ def task_message(
         message["user_decorators"] = user_decorators
     if run.mutated_with is not None:
         message["mutated_with"] = run.mutated_with
+    if sources.modules:
+        message["modules"] = {name: str(path) for name, path in sources.modules.items()}
     if run.call is not None:
         message["call"] = run.call
     message["overlay"] = str(scratch / "overlay")  # of all rounds of the task

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from airflow_conda_flow.errors import SettingError
@@ -14,6 +13,7 @@ if TYPE_CHECKING:
     from airflow_conda_flow.records.run_record import RunRecord
     from airflow_conda_flow.records.shapes import ExceptionRecord, TaskRequestDocument
     from airflow_conda_flow.records.task_record import TaskRecord
+    from airflow_conda_flow.runner.code_sources import CodeSources
 
 VERSION = 1
 """Version of a request's JSON. Increase it when an older runner, in a user's image, would misread it."""
@@ -30,8 +30,8 @@ class TaskRequest:
         indices: the index path.
         attempt: number of the attempt, from 0.
         is_last: whether no retry follows if this attempt fails; ``@catch`` acts on the last attempt only.
-        code_dir: directory of the flow file, where the flow's modules find their data files; None is that of
-            the extracted code package. Their text comes from the package either way.
+        sources: where the flow's modules find their data files; None is the extracted code package. Their
+            text comes from the package either way.
         run: the run's record; None reads it from the datastore.
         python: the interpreter for steps without an environment; None is the runner's own.
         run_sha256: ``RunRecord.sha256`` of the run as it was prepared; None if that is not known.
@@ -47,7 +47,7 @@ class TaskRequest:
     step: str
     indices: tuple[int, ...] = ()
     attempt: int = 0
-    code_dir: Path | None = None
+    sources: CodeSources | None = None
     run: RunRecord | None = None
     python: str | None = None
     is_last: bool = True
@@ -69,7 +69,7 @@ class TaskRequest:
     def to_dict(self) -> TaskRequestDocument:
         """The request as JSON, without the attributes that only hold on this machine.
 
-        Left out are ``code_dir``, ``run``, ``python`` and ``is_elsewhere``.
+        Left out are ``sources``, ``run``, ``python`` and ``is_elsewhere``.
         """
         return {
             "version": VERSION,

@@ -117,7 +117,7 @@ def _run(message: "TaskMessage", stream: "Any", running: "list[Any]") -> "Any":
         from airflow_conda_flow.runtime import overlay  # noqa: PLC0415 - main sets the path
 
         overlay.enter(message["overlay"])
-    stored_code.serve(message["code_dir"], message["stored_dir"])
+    stored_code.serve(message["code_dir"], message["stored_dir"], message.get("modules"))
     flow_class = _load_flow(message["code_dir"], message["flow_file"], message["flow"])
     current._update(flow_class=flow_class)  # noqa: SLF001 - interface for the runtime
     task = StepTask(message, stream)

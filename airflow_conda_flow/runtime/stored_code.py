@@ -33,18 +33,19 @@ _BYTECODE = tuple(BYTECODE_SUFFIXES)
 _SOURCES = tuple(SOURCE_SUFFIXES)
 
 
-def serve(code_dir: str, stored_dir: str) -> None:
+def serve(code_dir: str, stored_dir: str, modules: "dict[str, str] | None" = None) -> None:
     """Import modules below a directory from stored sources, in this process and those that it spawns.
 
     Args:
         code_dir: directory that the modules take for their own.
         stored_dir: directory of the extracted code package. If both are the same, imports stay as they are.
+        modules: file or directory that each module takes for its own that is not below ``code_dir``.
     """
     os.environ.pop(_VARIABLE, None)  # that of a step which started this run
     if os.path.abspath(code_dir) == os.path.abspath(stored_dir):
         return
-    os.environ[_VARIABLE] = json.dumps([code_dir, stored_dir])
-    _install(_Sources(code_dir, stored_dir))
+    os.environ[_VARIABLE] = json.dumps([code_dir, stored_dir, modules or {}])
+    _install(_Sources(code_dir, stored_dir, modules or {}))
 
 
 def serve_again() -> None:
@@ -82,13 +83,23 @@ class _Sources:
     Args:
         code_dir: the user's folder.
         stored_dir: directory of the extracted code package.
+        modules: file or directory of each module that is in another folder.
     """
 
-    def __init__(self, code_dir: str, stored_dir: str) -> None:
+    def __init__(self, code_dir: str, stored_dir: str, modules: "dict[str, str]") -> None:
         self._stored_dir = stored_dir.rstrip(os.sep)
+        self._modules = modules
         # A step may put a folder on ``sys.path`` by its real path, when the flow was started through a link.
         roots = [os.path.abspath(code_dir), os.path.realpath(code_dir)]
         self._roots = [root.rstrip(os.sep) + os.sep for root in roots]
+        self._places = [
+            (
+                each.rstrip(os.sep) + os.sep,
+                os.path.join(self._stored_dir, name + (".py" if path.endswith(".py") else "")),
+            )
+            for name, path in modules.items()
+            for each in (os.path.abspath(path), os.path.realpath(path))
+        ] + [(root, self._stored_dir) for root in self._roots]
         # Libraries of an interpreter below the folder. If it is the folder that is below an interpreter's
         # prefix, as in images with flows in /usr/local, the folder's modules are the flow's all the same.
         prefixes = {os.path.abspath(each) + os.sep for each in (sys.prefix, sys.base_prefix)}
@@ -104,10 +115,24 @@ class _Sources:
 
     def stored(self, path: str) -> "str | None":
         """Path in the code package of a path in the user's folder, whether there is such a file or not."""
-        for root in self._roots:
+        for root, stored in self._places:
             if (path + os.sep).startswith(root):
-                return os.path.join(self._stored_dir, path[len(root) :]).rstrip(os.sep)
+                return os.path.join(stored, path[len(root) :]).rstrip(os.sep)
         return None
+
+    def path(self, stored: str, folder: str, stored_folder: str) -> str:
+        """The user's path of a stored file or directory that was found for an import.
+
+        Args:
+            stored: path of the file or directory.
+            folder: the folder that was searched.
+            stored_folder: its counterpart in the code package.
+        """
+        name, _, rest = os.path.relpath(stored, self._stored_dir).partition(os.sep)
+        module = self._modules.get(name if rest or os.path.isdir(stored) else os.path.splitext(name)[0])
+        if module is None or stored_folder != self._stored_dir:
+            return os.path.join(folder, os.path.relpath(stored, stored_folder))
+        return os.path.join(module, rest) if rest else module
 
     def spec(self, name: str, path: str, is_package: bool) -> "ModuleSpec":
         """Spec of a stored module.
@@ -167,9 +192,10 @@ class _Finder:
         if found is None:
             return self._others.find_spec(name, target)
         if found.loader is None:  # a directory without ``__init__.py``
-            found.submodule_search_locations = [os.path.join(self.path, name.rpartition(".")[2])]
+            stored = os.path.join(self._stored_path, name.rpartition(".")[2])
+            found.submodule_search_locations = [self._sources.path(stored, self.path, self._stored_path)]
             return found
-        path = os.path.join(self.path, os.path.relpath(str(found.origin), self._stored_path))
+        path = self._sources.path(str(found.origin), self.path, self._stored_path)
         return self._sources.spec(name, path, found.submodule_search_locations is not None)
 
     def invalidate_caches(self) -> None:

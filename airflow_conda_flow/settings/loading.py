@@ -146,6 +146,12 @@ _OPTIONS = (
         aliases=("METAFLOW_DEFAULT_PACKAGE_SUFFIXES",),
     ),
     Option(
+        "package_modules",
+        "",
+        "Names of modules and packages that are not beside the flow file and that its code package has too, "
+        "separated by commas, such as company_lib,tools.",
+    ),
+    Option(
         "default_decorators",
         "",
         "Decorators for every step, separated by spaces, as --with takes them. Used on the command line "
@@ -201,6 +207,7 @@ class Settings:
         cache_dir: absolute directory.
         channels: conda channels in order of priority, never empty.
         package_suffixes: endings of additional files in the code package.
+        package_modules: names of modules elsewhere that the code package has too.
         resolver: ``rattler``, ``conda``, ``mamba`` or ``micromamba``.
         resolver_seconds: how long an executable may take for one solve.
         archspec: microarchitecture that environments are solved for; the empty string if none is assumed.
@@ -219,6 +226,7 @@ class Settings:
     cache_dir: Path
     channels: tuple[str, ...]
     package_suffixes: tuple[str, ...]
+    package_modules: tuple[str, ...]
     resolver: str
     glibc: str
     cuda: str
@@ -301,9 +309,8 @@ def load_settings(
         datatools_root=_datatools_root(datastore, root, lookup),
         cache_dir=_directory(cache_dir, cache_source),
         channels=channels,
-        package_suffixes=tuple(
-            part.strip() for part in lookup.find("package_suffixes").text.split(",") if part.strip()
-        ),
+        package_suffixes=_parts(lookup.find("package_suffixes").text),
+        package_modules=_parts(lookup.find("package_modules").text),
         resolver=resolver,
         resolver_seconds=lookup.find_seconds("resolver_seconds"),
         archspec=_archspec(lookup),
@@ -457,6 +464,10 @@ def _datastore_root(datastore: str, lookup: _Lookup) -> str:
             f"{source} is {root!r}; a local datastore takes a directory. For S3, set --datastore s3."
         )
     return str(_directory(root or f"{HOME}/datastore", source))
+
+
+def _parts(text: str) -> tuple[str, ...]:
+    return tuple(part.strip() for part in text.split(",") if part.strip())
 
 
 def _directory(text: str, source: str) -> Path:

@@ -16,6 +16,7 @@ from airflow_conda_flow.environments.environments import Environments
 from airflow_conda_flow.flow.definition import read_flow
 from airflow_conda_flow.records.run_record import RunRecord
 from airflow_conda_flow.runner.attempt import run_attempt
+from airflow_conda_flow.runner.code_sources import CodeSources
 from airflow_conda_flow.runner.run_preparation import prepare_run
 from airflow_conda_flow.runner.task_request import TaskRequest, TaskResult
 from airflow_conda_flow.runtime import pickling
@@ -75,7 +76,7 @@ class AttemptMachine:
             step: the step.
             indices: the index path.
             attempt: the number of the attempt.
-            options: ``python``, ``code_dir``, ``tells``, ``output``, ``cancel``, ``on_start``.
+            options: ``python``, ``sources``, ``tells``, ``output``, ``cancel``, ``on_start``.
         """
         request = TaskRequest(
             "AFlow",
@@ -83,7 +84,7 @@ class AttemptMachine:
             step,
             indices,
             attempt,
-            options.pop("code_dir", self.folder),
+            options.pop("sources", CodeSources(self.folder)),
             None if self.manifest is None else RunRecord(self.manifest),
             options.pop("python", None),
             tells=options.pop("tells", False),

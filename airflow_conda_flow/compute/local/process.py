@@ -37,7 +37,7 @@ class LocalProcess:
         return run_attempt(
             replace(
                 request,
-                code_dir=context.code_dir,
+                sources=context.sources,
                 run=context.run,
                 python=sys.executable,
             ),

@@ -48,6 +48,19 @@ def test_dags_test_runs_a_flow_with_parameters(machine):
     assert {m["status"] for m in machine.manifests().values()} == {"done"}
 
 
+def test_modules_that_are_elsewhere(machine):
+    """The prepare task packs what the setting names; steps need no path to it."""
+    library = machine.home / "libraries" / "shared"
+    library.mkdir(parents=True)
+    (library / "__init__.py").write_text("WORD = 'shared'")
+    text = FLOW.replace('print("SEEN", ascii(self.seen))', 'import shared; print("SEEN", shared.WORD)')
+    machine.flow(text.replace("class AFlow", "import shared\nclass AFlow"), folder=machine.dags)
+    given = {"PYTHONPATH": str(library.parent), "CONDA_FLOW_PACKAGE_MODULES": "shared"}
+    done = machine.airflow("dags", "test", "a_flow", **given)
+    assert done.returncode == 0, done.stdout
+    assert "SEEN shared" in done.stdout
+
+
 def test_nested_foreach_gives_the_same_artifacts_as_a_local_run(machine):
     """Dynamic task mapping over two levels: the same values, by hash, as `python flow.py run`."""
     flow = machine.flow(NESTED + "\ndag = AFlow.dag(schedule=None)\n", folder=machine.dags)

@@ -99,11 +99,11 @@ def test_a_run_in_its_roles(datastore_of, tmp_path):
     run = AttemptMachine(tmp_path / "code", FLOW, datastore_of("prepare"))
     run.manifest["datatools_root"] = f"s3://{BUCKET}/{PREFIX}/data"  # the default for a datastore in S3
     run.datastore = datastore_of("step")
-    run.done("start", code_dir=None)
+    run.done("start", sources=None)
     for index in range(2):
-        run.done("body", index, code_dir=None)
-    run.done("join", code_dir=None)
-    run.done("end", code_dir=None)
+        run.done("body", index, sources=None)
+    run.done("join", sources=None)
+    run.done("end", sources=None)
     reader = datastore_of("reader")
     catalogue = RunCatalogue(reader)
     assert catalogue.run("AFlow", "1").user_tags == ["seen"]

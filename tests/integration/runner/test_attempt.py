@@ -30,10 +30,10 @@ class AFlow(FlowSpec):
 """,
         datastore=open_datastore("s3", root, tmp_path / "one"),
     )
-    run.done("start", code_dir=None)
+    run.done("start", sources=None)
     run.datastore = open_datastore("s3", root, tmp_path / "two")
     run.manifest = None  # read from S3
     end = TaskName("AFlow", "1", "end", "0")
-    result = run.done("end", code_dir=None)
+    result = run.done("end", sources=None)
     assert run.value(result, "total") == 3_000_001
     assert read_log(run.datastore.storage, end.attempt(0), "stdout") == b"done\n"

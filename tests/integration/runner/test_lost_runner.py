@@ -70,7 +70,7 @@ def lose_runner(make_run, moto_s3, tmp_path, monkeypatch):
         text = FLOW.format(catch=catch, save_errors=save_errors)
         run = make_run(text, parameters={"alpha": 4}, datastore=open_datastore("s3", root, tmp_path / "one"))
         run.root = root
-        run.done("start", code_dir=None)
+        run.done("start", sources=None)
         request = TaskRequest("AFlow", "1", "visit", (1,), run=RunRecord(run.manifest))
         environ = {
             **os.environ,
@@ -96,7 +96,7 @@ def test_a_lost_attempt_has_every_fact_that_is_known(lose_runner):
     assert lost.exception["message"] == "The pod is gone."
     assert lost.split_name == "Bergen"
     assert [card["name"] for card in lost.cards] == ["map", "other"]
-    seen = run.done("visit", 0, code_dir=None).record  # the other split, whose runner saw its end
+    seen = run.done("visit", 0, sources=None).record  # the other split, whose runner saw its end
     assert seen.document.keys() == lost.document.keys()
     differing = {key for key in seen.document if seen.document[key] != lost.document[key]}
     of_its_end = {
@@ -126,7 +126,7 @@ def test_a_lost_attempt_that_is_caught(lose_runner):
     result = caught_outside(request, RunRecord(run.manifest), run.datastore, lost, [].append)
     assert result.ok
     for step, *indices in (("visit", 0), ("join",), ("end",)):
-        run.done(step, *indices, code_dir=None)
+        run.done(step, *indices, sources=None)
     assert run.printed()[-1] == "END 3 before"
     namespace(None)
     metadata(run.root)

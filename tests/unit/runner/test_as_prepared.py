@@ -16,6 +16,7 @@ from airflow_conda_flow.records.document import read_document, stored_bytes
 from airflow_conda_flow.records.run_record import RunRecord
 from airflow_conda_flow.runner.attempt import caught_outside, run_attempt
 from airflow_conda_flow.runner.attempt_record import commit_failure
+from airflow_conda_flow.runner.code_sources import CodeSources
 from airflow_conda_flow.runner.record_reader import HeldRecords
 from airflow_conda_flow.runner.task_inputs import gather_inputs, inputs_sha256
 from airflow_conda_flow.runner.task_request import TaskRequest, TaskResult
@@ -36,7 +37,9 @@ def other_seal(data: bytes) -> bytes:
 def container_request(run, **more) -> TaskRequest:
     """The request that a container gets: it has the digest of the run's record, and not the record."""
     return replace(
-        TaskRequest("AFlow", "1", "start", run_sha256=RunRecord(run.manifest).sha256, code_dir=run.folder),
+        TaskRequest(
+            "AFlow", "1", "start", run_sha256=RunRecord(run.manifest).sha256, sources=CodeSources(run.folder)
+        ),
         **more,
     )
 
@@ -74,7 +77,7 @@ def test_the_right_record_is_taken(make_run):
 
 def test_a_request_carries_the_digest(make_run):
     """To a container and back; a request of an earlier version has none."""
-    request = container_request(make_run(FLOW), code_dir=None)
+    request = container_request(make_run(FLOW), sources=None)
     assert TaskRequest.from_dict(json.loads(json.dumps(request.to_dict()))) == request
     old = {name: value for name, value in request.to_dict().items() if name != "run_sha256"}
     assert TaskRequest.from_dict(old).run_sha256 is None
@@ -89,7 +92,7 @@ def test_another_code_package_is_refused(make_run, text):
     path = storage.local_path(key)
     path.unlink(missing_ok=True)
     storage.write_bytes(key, data.replace(b"self.x = 1", b"self.x = 2"))
-    result = outcome(run, container_request(run, code_dir=None))
+    result = outcome(run, container_request(run, sources=None))
     assert not result.ok
     assert result.exception["type"] == "NotAsPrepared"
     assert result.exception["message"].startswith(f"{key} in {storage.url} is corrupt: expected sha256 ")

@@ -85,7 +85,7 @@ def test_the_code_package_stands_for_the_folder(make_run, monkeypatch):
     """Without a code directory the step runs from the run's code package, and bytecode is kept in that."""
     monkeypatch.delenv("PYTHONDONTWRITEBYTECODE", raising=False)
     run = make_run(one_step("self.where, self.bytecode = __file__, __spec__.cached"))
-    result = run.done("start", code_dir=None)
+    result = run.done("start", sources=None)
     assert not run.value(result, "where").startswith(str(run.folder))
     assert Path(run.value(result, "bytecode")).exists()
 
@@ -143,10 +143,10 @@ class AFlow(FlowSpec):
 def test_code_that_was_damaged_in_the_cache_is_put_right(make_run, datastore):
     """The step runs from the right code, and its log says which file was replaced."""
     run = make_run(one_step("self.where = __file__; print('right')"))
-    path = Path(run.value(run.done("start", code_dir=None), "where"))
+    path = Path(run.value(run.done("start", sources=None), "where"))
     damage(path, "truncated")
     run.lines.clear()
-    run.done("start", code_dir=None)
+    run.done("start", sources=None)
     assert run.printed() == ["right"]
     assert run.printed("stderr") == [f"The code package in {path.parent} is damaged; replacing a_flow.py."]
 

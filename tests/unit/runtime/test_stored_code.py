@@ -14,6 +14,7 @@ import pytest
 
 from airflow_conda_flow.datastore import code_package
 from airflow_conda_flow.environments.environments import Environments
+from airflow_conda_flow.runner.code_sources import CodeSources
 
 from ...parts.attempt_machine import old_python, one_step
 
@@ -390,8 +391,8 @@ def test_two_copies_of_the_same_code_share_their_bytecode(make_flow, monkeypatch
     other = tmp_path / "other"
     shutil.copytree(run.folder, other)
     for folder in (run.folder, other, run.folder):
-        assert run.value(run.done("start", code_dir=folder), "where") == str(folder / "a_flow.py")
-    copy = Path(run.value(run.done("start", code_dir=None), "where"))
+        assert run.value(run.done("start", sources=CodeSources(folder)), "where") == str(folder / "a_flow.py")
+    copy = Path(run.value(run.done("start", sources=None), "where"))
     assert copy.is_relative_to(run.datastore.cache_dir)
 
 
@@ -430,7 +431,7 @@ def test_an_interpreter_below_the_flows_folder(make_flow, monkeypatch):
     run = make_flow(one_step("import wave; self.where = wave.__file__"))
     monkeypatch.delenv("PYTHONPATH", raising=False)
     root = Path(os.path.commonpath([run.folder, sys.base_prefix]))
-    assert run.value(run.done("start", code_dir=root), "where") == wave.__file__
+    assert run.value(run.done("start", sources=CodeSources(root)), "where") == wave.__file__
     assert run.printed("stderr") == []
 
 

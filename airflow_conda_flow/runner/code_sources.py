@@ -1,0 +1,90 @@
+"""Where the sources of a flow's code package are on this machine."""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from airflow_conda_flow.errors import SettingError
+
+if TYPE_CHECKING:
+    from airflow_conda_flow.flow.definition import FlowDefinition
+
+_SETTING = "package_modules"
+
+
+@dataclass(frozen=True)
+class CodeSources:
+    """Where the sources are.
+
+    Attributes:
+        root: directory of the flow file, or the one around its outermost package.
+        modules: file or directory of each module that is elsewhere, by its name.
+    """
+
+    root: Path
+    modules: Mapping[str, Path] = field(default_factory=dict)
+
+    @classmethod
+    def of(cls, definition: FlowDefinition, names: tuple[str, ...]) -> CodeSources:
+        """Sources of a flow, and of the modules that the setting ``package_modules`` names.
+
+        A module is looked for as the flow file's own imports are. What is below the flow's directory is left
+        out: it is packed anyway.
+
+        Raises:
+            SettingError: there is no such module, or it has no sources.
+        """
+        root = Path(definition.root)
+        found = {name: _place(name) for name in names}
+        inside = {name for name, path in found.items() if _is_inside(path, root)}
+        return cls(root, {name: path for name, path in found.items() if name not in inside})
+
+    def path(self, name: str) -> Path:
+        """Path of a source on this machine, by its name in the code package."""
+        top, _, rest = name.partition("/")
+        module = self.modules.get(top if rest else top.removesuffix(".py"))
+        return self.root / name if module is None else module / rest
+
+
+def _place(name: str) -> Path:
+    if not all(part.isidentifier() for part in name.split(".")) or "." in name:
+        raise SettingError(
+            f"The setting {_SETTING} has {name!r}; write names of modules or packages as in `import name`, "
+            "without dots, separated by commas."
+        )
+    if name in sys.stdlib_module_names:
+        raise SettingError(f"The setting {_SETTING} has {name}, which every Python has. Leave it out.")
+    try:
+        spec = importlib.util.find_spec(name)
+    except ValueError:  # a module without a spec, such as one that a program has made
+        spec = None
+    if spec is None:
+        raise SettingError(
+            f"The setting {_SETTING} has {name}, and there is no such module here. Add the directory that it "
+            "is in to PYTHONPATH, or install it."
+        )
+    if spec.submodule_search_locations is not None:
+        places = [Path(each) for each in spec.submodule_search_locations]
+        if len(places) == 1 and places[0].is_dir():
+            return places[0]
+        shown = ", ".join(map(str, places))
+        raise SettingError(
+            f"The setting {_SETTING} has {name}, which is in several directories or in an archive: {shown}. "
+            "Only a package in one directory can be packed."
+        )
+    if spec.origin is None or not spec.origin.endswith(".py") or not os.path.isfile(spec.origin):  # noqa: PTH113
+        raise SettingError(
+            f"The setting {_SETTING} has {name}, which has no source: {spec.origin}. Declare what provides "
+            "it with @conda or @pypi."
+        )
+    return Path(spec.origin)
+
+
+def _is_inside(path: Path, folder: Path) -> bool:
+    return folder.resolve() in path.resolve().parents
