@@ -124,7 +124,13 @@ def _compiled(flow_class: "type[FlowSpec]", keywords: "dict[str, Any]") -> "Any"
 
     frame = sys._getframe(2)  # noqa: SLF001 - the line of dag()
     place = (frame.f_code.co_filename, frame.f_lineno) if is_program else None
-    return InertDag(keywords.get("dag_id") or dag_id_of(flow_class.__name__), place)
+    dag_id = keywords.get("dag_id") or dag_id_of(flow_class.__name__)
+    if "airflow.sdk" in sys.modules:  # the flow file may have operators of it, which take real DAGs alone
+        try:
+            return bound("scratch_dag")(dag_id, place)
+        except ImportError:  # an Airflow that we do not work with
+            pass
+    return InertDag(dag_id, place)
 
 
 class _OfClass:

@@ -1,16 +1,12 @@
 """Return value of ``MyFlow.dag()`` in steps, in programs and without Airflow, where no DAG is made."""
 
-import sys
-from contextlib import suppress
-
 from airflow_conda_flow.errors import FlowDefinitionError
-from airflow_conda_flow.flow.late_bindings import bound
 from airflow_conda_flow.flow.plain_errors import show_plainly
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from typing import Any
+    from typing import Any, NoReturn
 
     from typing_extensions import Self
 
@@ -90,29 +86,29 @@ class InertDag(InertValue):
         self.tags: "set[str]" = set()
         self._place = place
 
-    def __enter__(self) -> "Self":
-        # If the flow file has imported Airflow, operators in the block need a real DAG.
-        if "airflow" in sys.modules:
-            with suppress(ImportError):
-                self._real = bound("scratch_dag")(self.dag_id)
-                self._real.__enter__()
-        return self
-
-    def __exit__(self, *exception: object) -> None:
-        """Let the exception pass."""
-        real = self.__dict__.pop("_real", None)
-        if real is not None:
-            real.__exit__(*exception)
-
     def __getattr__(self, name: str) -> "Any":
         if name in _RUNNING and self._place is not None:
-            show_plainly()
-            raise FlowDefinitionError(
-                "dag.%s() runs nothing here: where the flow file runs as a program, dag() makes no DAG. "
-                "Write 'airflow dags test %s', or run the flow by calling its class." % (name, self.dag_id),
-                *self._place,
-            )
+            runs_nothing(name, self.dag_id, self._place)
         return InertValue.__getattr__(self, name)
 
     def __repr__(self) -> str:
         return "<DAG %s, which is not made here>" % self.dag_id
+
+
+def runs_nothing(method: str, dag_id: str, place: "tuple[str, int]") -> "NoReturn":
+    """Say that a DAG cannot be run where it is not made.
+
+    Args:
+        method: name of the method that would run it.
+        dag_id: id of the DAG.
+        place: file and line of ``dag()``.
+
+    Raises:
+        FlowDefinitionError: always.
+    """
+    show_plainly()
+    raise FlowDefinitionError(
+        "dag.%s() runs nothing here: where the flow file runs as a program, dag() makes no DAG. "
+        "Write 'airflow dags test %s', or run the flow by calling its class." % (method, dag_id),
+        *place,
+    )
