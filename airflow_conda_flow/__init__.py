@@ -13,6 +13,7 @@ from airflow_conda_flow.flow.decorators.airflow_sensors import (
     airflow_external_task_sensor,
     airflow_s3_key_sensor,
 )
+from airflow_conda_flow.flow.decorators.airflow_task import airflow_task
 from airflow_conda_flow.flow.decorators.aws_credentials import aws_credentials
 from airflow_conda_flow.flow.decorators.batch import batch
 from airflow_conda_flow.flow.decorators.card import card
@@ -121,6 +122,7 @@ __all__ = [
     "UserStepDecorator",
     "airflow_external_task_sensor",
     "airflow_s3_key_sensor",
+    "airflow_task",
     "aws_credentials",
     "batch",
     "card",

@@ -106,7 +106,10 @@ def inputs_sha256(record_of: RecordReader) -> str:
 def _finished(key: TaskKey, record_of: RecordReader) -> TaskRecord:
     record = record_of(*key)
     if record is None:
-        raise LookupError(f"task {record_of.name_of(*key).pathspec} has not finished.")
+        raise LookupError(
+            f"task {record_of.name_of(*key).pathspec} has not finished. Let it run first: a task that was "
+            "only marked as successful has stored nothing to go on with."
+        )
     return record
 
 

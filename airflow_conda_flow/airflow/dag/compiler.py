@@ -361,6 +361,7 @@ class _Tasks:
             "do_xcom_push": node.kind == "foreach" and not node.num_parallel,
             **self._trigger_rule(node.in_steps),
             **_attempts(decorators, self._default_args, self._spare),
+            **{name: each for name, each in decorators.get("airflow_task", {}).items() if each is not None},
         }
         if node.kind == "end":
             asset = own_asset(self._definition)

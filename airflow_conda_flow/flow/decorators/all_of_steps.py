@@ -4,6 +4,7 @@ To add one, write a new file and add a line here. Decorators that choose where a
 ``@kubernetes``, are in the table of places (``flow/places.py``) instead.
 """
 
+from airflow_conda_flow.flow.decorators.airflow_task import AirflowTaskDecorator
 from airflow_conda_flow.flow.decorators.aws_credentials import AwsCredentialsDecorator
 from airflow_conda_flow.flow.decorators.card import CardDecorator
 from airflow_conda_flow.flow.decorators.catch import CatchDecorator
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
     from airflow_conda_flow.flow.decorators.base import StepDecorator
 
 STEP_DECORATORS: "dict[str, type[StepDecorator]]" = {
+    "airflow_task": AirflowTaskDecorator,
     "aws_credentials": AwsCredentialsDecorator,
     "card": CardDecorator,
     "catch": CatchDecorator,

@@ -357,3 +357,55 @@ print(json.dumps({task.task_id: task.retries for task in dag.tasks}))
     found = json.loads(machine.python(tries).splitlines()[-1])
     assert set(found) >= {"prepare", "inner_splits", "body"}
     assert set(found.values()) == {3}
+
+
+def test_arguments_for_the_task_of_a_step(machine):
+    """``@airflow_task`` sets them, for mapped tasks too, before those of ``default_args``; callbacks take the task."""
+    text = """
+from airflow_conda_flow import airflow_task
+def tell(context):
+    pass
+class AFlow(FlowSpec):
+    @airflow_task(pool="small", pool_slots=2, priority_weight=-3, weight_rule="absolute", queue="big")
+    @step
+    def start(self):
+        self.words = ["x"]
+        self.next(self.body, foreach="words")
+    @airflow_task(max_active_tis_per_dagrun=4, max_active_tis_per_dag=5, depends_on_past=True, pool="small",
+                  executor_config={"pod_template_file": "/t.yaml"}, owner="me", wait_for_downstream=True)
+    @step
+    def body(self):
+        self.next(self.join)
+    @step
+    def join(self, inputs):
+        self.next(self.end)
+    @step
+    def end(self):
+        pass
+dag = AFlow.dag(schedule=None, default_args={"queue": "usual", "owner": "us"}, decorators=["airflow_task:pool=other"])
+dag.get_task("end").on_failure_callback = [tell]
+dag.get_task("body").on_failure_callback = [tell]
+"""
+    machine.flow(text, folder=machine.dags)
+    program = """
+import json, os
+from airflow.dag_processing.dagbag import DagBag
+bag = DagBag(os.environ["AIRFLOW__CORE__DAGS_FOLDER"])
+assert not bag.import_errors, bag.import_errors
+names = ["pool", "pool_slots", "priority_weight", "queue", "max_active_tis_per_dag", "max_active_tis_per_dagrun",
+         "depends_on_past", "wait_for_downstream", "owner", "executor_config"]
+tasks = {each.task_id: {name: getattr(each, name) for name in names} for each in bag.dags["a_flow"].tasks}
+tells = {each.task_id: bool(each.has_on_failure_callback) for each in bag.dags["a_flow"].tasks}
+print(json.dumps([tasks, tells]))
+"""
+    tasks, tells = json.loads(machine.python(program).splitlines()[-1])
+    assert tasks["start"]["pool"] == "small"
+    assert (tasks["start"]["pool_slots"], tasks["start"]["priority_weight"]) == (2, -3)
+    assert (tasks["start"]["queue"], tasks["start"]["owner"]) == ("big", "us")
+    body = tasks["body"]
+    assert (body["max_active_tis_per_dagrun"], body["max_active_tis_per_dag"]) == (4, 5)
+    assert (body["depends_on_past"], body["wait_for_downstream"]) == (True, True)
+    assert (body["executor_config"], body["owner"]) == ({"pod_template_file": "/t.yaml"}, "me")
+    assert (tasks["join"]["pool"], tasks["join"]["queue"]) == ("other", "usual")
+    assert tasks["prepare"]["pool"] == "default_pool"
+    assert tells == {"prepare": False, "start": False, "body": True, "join": False, "end": True}

@@ -108,7 +108,10 @@ def test_a_step_that_no_run_has_reached(machine):
         machine.file.write_text(before + new + "        self.next(self.join)" + after)
         assert "NEW ['a', 'x', 2, 1]" in spin(machine, "new").stdout
         lines = spin(machine, "join").stdout
-        assert f"Task join-0 cannot start: task AFlow/{run.name}/new/new-0 has not finished." in lines
+        assert (
+            f"Task join-0 cannot start: task AFlow/{run.name}/new/new-0 has not finished. Let it run first"
+            in lines
+        )
     finally:
         machine.file.write_text(text)
 

@@ -90,10 +90,14 @@ class Standalone:
     def trigger(self, dag_id: str, **parameters: Any) -> None:
         """Start a DAG run as soon as the DAG is known; its id is new."""
         run_id = self._run_ids[dag_id] = f"run-{secrets.token_hex(4)}"
-        self.wait_for(lambda: self.query("select 1 from serialized_dag where dag_id = ?", dag_id), dag_id)
-        self.ask("PATCH", f"dags/{dag_id}", {"is_paused": False})  # it may have been known before, and paused
+        self.unpause(dag_id)
         body = {"dag_run_id": run_id, "logical_date": None, "conf": parameters}
         self.ask("POST", f"dags/{dag_id}/dagRuns", body)
+
+    def unpause(self, dag_id: str) -> None:
+        """Let the scheduler run a DAG, as soon as the DAG is known."""
+        self.wait_for(lambda: self.query("select 1 from serialized_dag where dag_id = ?", dag_id), dag_id)
+        self.ask("PATCH", f"dags/{dag_id}", {"is_paused": False})  # it may have been known before, and paused
 
     def clear(self, dag_id: str, *tasks: str, downstream: Sequence[str] = ()) -> None:
         """Clear tasks of the run that was triggered last, and what follows some of them, in one action."""

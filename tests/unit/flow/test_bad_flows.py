@@ -849,6 +849,26 @@ class F(FlowSpec):
         3,
         r"@conda has no attribute 'library'\. Did you mean 'libraries'\?",
     ),
+    *(
+        (
+            f"{written} of @airflow_task",
+            f"from airflow_conda_flow import airflow_task\nclass F(FlowSpec):\n    @airflow_task({written})\n    @step\n"
+            "    def start(self):\n        self.next(self.end)\n" + END,
+            4,
+            message,
+        )
+        for written, message in {
+            "pool=''": "@airflow_task: pool is ''; write the name of a pool",
+            "pool_slots=0": "@airflow_task: pool_slots is 0; write a whole number, 1 at least",
+            "pool_slots=True": "@airflow_task: pool_slots is True; write a whole number, 1 at least",
+            "priority_weight='high'": "@airflow_task: priority_weight is 'high'; write a whole number",
+            "weight_rule='up'": "@airflow_task: weight_rule is 'up'; write 'downstream', 'upstream' or 'absolute'",
+            "depends_on_past='yes'": "@airflow_task: depends_on_past is 'yes'; write True or False",
+            "executor_config=print": "@airflow_task: executor_config is .*; write a dict of texts",
+            "retries=3": r"@airflow_task has no attribute 'retries'\. It takes: pool, pool_slots",
+            "pol='x'": r"@airflow_task has no attribute 'pol'\. Did you mean 'pool'\?",
+        }.items()
+    ),
     (
         "an attribute of a decorator that has none",
         'class F(FlowSpec):\n    @aws_credentials(role="x")\n    @step\n    def start(self):\n        self.next(self.end)\n'

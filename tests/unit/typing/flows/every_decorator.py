@@ -19,6 +19,7 @@ from airflow_conda_flow import (
     UserStepDecorator,
     airflow_external_task_sensor,
     airflow_s3_key_sensor,
+    airflow_task,
     batch,
     card,
     catch,
@@ -157,6 +158,7 @@ class Everything(FlowSpec):
     @pypi
     @kubernetes
     @batch
+    @airflow_task
     @resources
     @retry
     @timeout(seconds=5)
@@ -190,6 +192,9 @@ class Everything(FlowSpec):
         port=8080,
     )
     @batch(cpu=0.5, queue="flows", host_volumes=["/data"], log_options=["awslogs-group:/flows"])
+    @airflow_task(
+        pool="small", pool_slots=2, executor_config={"pod_template_file": "/t.yaml"}, depends_on_past=True
+    )
     @resources(cpu=0.5, memory=4096, shared_memory="64Mi")
     @retry(times=2, minutes_between_retries=0.5)
     @timeout(minutes=30)
