@@ -1,6 +1,10 @@
 """Return value of ``MyFlow.dag()`` in steps, in programs and without Airflow, where no DAG is made."""
 
+import sys
+from contextlib import suppress
+
 from airflow_conda_flow.errors import FlowDefinitionError
+from airflow_conda_flow.flow.late_bindings import bound
 from airflow_conda_flow.flow.plain_errors import show_plainly
 
 TYPE_CHECKING = False
@@ -85,6 +89,20 @@ class InertDag(InertValue):
         self.dag_id = dag_id
         self.tags: "set[str]" = set()
         self._place = place
+
+    def __enter__(self) -> "Self":
+        # If the flow file has imported Airflow since dag(), operators in the block need a real DAG.
+        if "airflow.sdk" in sys.modules:
+            with suppress(ImportError):
+                self._real = bound("scratch_dag")(self.dag_id, None)
+                self._real.__enter__()
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        """Let the exception pass."""
+        real = self.__dict__.pop("_real", None)
+        if real is not None:
+            real.__exit__(*exception)
 
     def __getattr__(self, name: str) -> "Any":
         if name in _RUNNING and self._place is not None:

@@ -47,6 +47,23 @@ def test_in_a_program(machine):
     assert "] DONE words\n" in done.stdout
 
 
+def test_operators_that_are_imported_late(machine):
+    """After dag(), and only around a block: the block is one of a real DAG."""
+    text = """
+    class AFlow(FlowSpec):
+        @step(start=True, end=True)
+        def only(self):
+            print("DONE")
+    dag = AFlow.dag(schedule=None)
+    from airflow.providers.standard.operators.empty import EmptyOperator
+    with dag:
+        EmptyOperator(task_id="before") >> EmptyOperator(task_id="after")
+    """
+    done = machine.run(machine.flow(text), "run")
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "] DONE\n" in done.stdout
+
+
 def test_running_the_dag_in_a_program(machine):
     """It says what to write instead, as where Airflow is not imported."""
     done = machine.run(machine.flow(FLOW + "if __name__ == '__main__':\n    dag.test()\n"))
