@@ -170,10 +170,10 @@ def test_a_cleared_task_deletes_its_pod(cluster, airflow):
     airflow.wait_for_run("cleared_flow")
     cluster.wait_until_empty("ClearedFlow")
     manifests = cluster.manifests(root_of(airflow.machine), "ClearedFlow")
-    assert {key: each["status"] for key, each in manifests.items()} in (
-        {"start/0/0": "failed", "start/0/1": "done", "end/0/0": "done"},
-        {"start/0/1": "done", "end/0/0": "done"},  # nobody was left to say that the first one failed
-    )
+    states = {key: each["status"] for key, each in manifests.items()}
+    # Perhaps nobody was left to say that the first one failed.
+    assert states.pop("start/0/0", "lost") in {"failed", "lost"}
+    assert states == {"start/0/1": "done", "end/0/0": "done"}
     assert f"Making pod {pod['metadata']['name']} " in airflow.task_log("cleared_flow", "start")
 
 
