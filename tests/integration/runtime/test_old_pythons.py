@@ -132,7 +132,7 @@ for line, expected in [
     ("from airflow_conda_flow._vendor import click", "Metaflow's _vendor is not here: import the library itself, and"),
     ("from airflow_conda_flow import version", "Metaflow's version is not here: write from airflow_conda_flow import m"),
     ("import airflow_conda_flow.mflog.x", "Metaflow's mflog is not here: what flows need of Metaflow's own parts is"),
-    ("from airflow_conda_flow import package_sources", "Metaflow's package_sources is not here: put a link to"),
+    ("from airflow_conda_flow import package_sources", "Metaflow's package_sources is not here: name the modules in the setting package_modules"),
     ("from airflow_conda_flow import R", "Metaflow's R is not here: a step may start Rscript"),
     ("from airflow_conda_flow import ArtifactSerializer", "Metaflow's ArtifactSerializer is not here: give the cl"),
     ("from airflow_conda_flow import torchrun", "Metaflow's torchrun is not here: write @pytorch_parallel, and"),
