@@ -125,7 +125,8 @@ def _compiled(flow_class: "type[FlowSpec]", keywords: "dict[str, Any]") -> "Any"
     frame = sys._getframe(2)  # noqa: SLF001 - the line of dag()
     place = (frame.f_code.co_filename, frame.f_lineno) if is_program else None
     dag_id = keywords.get("dag_id") or dag_id_of(flow_class.__name__)
-    if "airflow.sdk" in sys.modules:  # the flow file may have operators of it, which take real DAGs alone
+    # The flow file may have operators of Airflow, which take real DAGs alone.
+    if (is_program or in_step_process) and "airflow.sdk" in sys.modules:
         try:
             return bound("scratch_dag")(dag_id, place)
         except ImportError:  # an Airflow that we do not work with
