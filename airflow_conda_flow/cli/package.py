@@ -87,6 +87,8 @@ def _info(arguments: argparse.Namespace, definition: FlowDefinition) -> int:
     print(f"SHA-256: {package.sha256}")
     kinds = ", ".join(dict.fromkeys((".py", *chosen_settings(arguments).package_suffixes)))
     print(f"Packaged from directory {definition.root}: {kinds} files, sub-directories too")
+    if modules := CodeSources.of(definition, chosen_settings(arguments).package_modules).modules:
+        print(f"Modules from elsewhere: {', '.join(f'{name} ({path})' for name, path in modules.items())}")
     return 0
 
 

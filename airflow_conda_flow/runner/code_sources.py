@@ -34,16 +34,16 @@ class CodeSources:
     def of(cls, definition: FlowDefinition, names: tuple[str, ...]) -> CodeSources:
         """Sources of a flow, and of the modules that the setting ``package_modules`` names.
 
-        A module is looked for as the flow file's own imports are. What is below the flow's directory is left
-        out: it is packed anyway.
+        A module is looked for as the flow file's own imports are. What is directly in the flow's directory is
+        left out: it is packed anyway, and under the same name.
 
         Raises:
             SettingError: there is no such module, or it has no sources.
         """
         root = Path(definition.root)
         found = {name: _place(name) for name in names}
-        inside = {name for name, path in found.items() if _is_inside(path, root)}
-        return cls(root, {name: path for name, path in found.items() if name not in inside})
+        own = root.resolve()
+        return cls(root, {name: path for name, path in found.items() if path.resolve().parent != own})
 
     def path(self, name: str) -> Path:
         """Path of a source on this machine, by its name in the code package."""
@@ -53,7 +53,7 @@ class CodeSources:
 
 
 def _place(name: str) -> Path:
-    if not all(part.isidentifier() for part in name.split(".")) or "." in name:
+    if not name.isidentifier():
         raise SettingError(
             f"The setting {_SETTING} has {name!r}; write names of modules or packages as in `import name`, "
             "without dots, separated by commas."
@@ -70,7 +70,8 @@ def _place(name: str) -> Path:
             "is in to PYTHONPATH, or install it."
         )
     if spec.submodule_search_locations is not None:
-        places = [Path(each) for each in spec.submodule_search_locations]
+        # A directory may be on the path twice: as the flow file's own, and in PYTHONPATH.
+        places = list({Path(each).resolve(): Path(each) for each in spec.submodule_search_locations}.values())
         if len(places) == 1 and places[0].is_dir():
             return places[0]
         shown = ", ".join(map(str, places))
@@ -84,7 +85,3 @@ def _place(name: str) -> Path:
             "it with @conda or @pypi."
         )
     return Path(spec.origin)
-
-
-def _is_inside(path: Path, folder: Path) -> bool:
-    return folder.resolve() in path.resolve().parents

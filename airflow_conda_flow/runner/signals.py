@@ -1,4 +1,4 @@
-"""What a signal handler may do: start a thread that does the work."""
+"""Work of signal handlers, in a thread of its own."""
 
 from __future__ import annotations
 

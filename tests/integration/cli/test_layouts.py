@@ -284,6 +284,27 @@ def test_modules_of_a_monorepo(machine, libraries):
     assert "is not in the run's code package" not in done.stdout
 
 
+def test_modules_below_the_flow_file(machine, libraries):
+    """They are imported by a path of their own, and so need a name of their own in the code package."""
+    flow = machine.flow(USES_LIBRARIES.format(decorator=""))
+    done = machine.run(flow, "package", "list", "--archive")
+    assert {"tool.py", "company/late.py", "libraries/tool.py"} <= set(done.stdout.splitlines()), done.stderr
+    told = machine.run(flow, "package", "info").stdout.splitlines()[-1]
+    assert told.startswith(
+        f"Modules from elsewhere: company ({libraries}/company), tool ({libraries}/tool.py)"
+    )
+    done = machine.run(flow, "run")
+    assert "] SAID deep late tool one\n" in done.stdout
+    assert f"] FILES {libraries}/company/deep/part.py {libraries}/tool.py\n" in done.stdout
+
+
+def test_modules_beside_the_flow_file(machine, libraries):
+    """One that is packed anyway is not packed twice."""
+    flow = machine.flow(USES_LIBRARIES.format(decorator=""), folder=libraries)
+    assert "Modules from elsewhere" not in machine.run(flow, "package", "info").stdout
+    assert "] SAID deep late tool one\n" in machine.run(flow, "run").stdout
+
+
 def test_modules_of_a_monorepo_in_an_environment(machine, libraries, channel):
     """Without the variables of the machine, in processes that a step spawns too."""
     machine.environ["CONDA_CHANNELS"] = channel.url

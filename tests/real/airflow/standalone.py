@@ -163,7 +163,7 @@ class Standalone:
         return [self.machine.home / "airflow" / "logs"]
 
     def task_log(self, dag_id: str = "", task: str = "") -> str:
-        """What the tasks logged: of all DAGs, of one, or of one of its tasks.
+        """The logs of tasks: of all DAGs, of one, or of one of its tasks.
 
         Of a DAG that was triggered here, only the run that was triggered last counts.
         """

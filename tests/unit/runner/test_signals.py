@@ -1,4 +1,4 @@
-"""What signal handlers do."""
+"""Work of signal handlers takes no lock in the handler."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What people do with DAGs over the years: pools, callbacks, marking, backfills, catching up, waiting for the past."""
+"""Years of use of a DAG: pools, callbacks, marking, backfills, catching up, waiting for the past."""
 
 from __future__ import annotations
 
