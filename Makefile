@@ -7,10 +7,13 @@ CACHE := .cache
 
 export UV_LINK_MODE = copy
 
-.PHONY: demo check coverage test setup lint image faults clean
+.PHONY: demo check coverage test setup quick-lint lint image faults clean
 
 # The folders of tests that `make test` runs; tests/real needs Docker and Kubernetes, and skips without them.
 TESTS ?= tests/unit tests/integration
+
+# How many tests run at a time.
+WORKERS ?= 2
 
 setup: $(VENV)/.ready
 
@@ -31,32 +34,36 @@ demo: setup
 image: setup
 	@$(BIN)/python docker/build.py $(if $(BASE),--base $(BASE)) $(if $(IMAGE),--image $(IMAGE))
 
-lint: setup
+quick-lint: setup
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
-	$(BIN)/mypy
 	$(BIN)/lint-imports
 
-# Under a minute on two cores: every test that starts no server and no Airflow, while mypy runs beside them.
-check: setup
-	$(BIN)/ruff check .
-	$(BIN)/ruff format --check .
-	$(BIN)/lint-imports
+lint: quick-lint
+	$(BIN)/mypy
+
+# Tests, and mypy in the time in which they wait. It fails if either does.
+define pytest_beside_mypy
 	@mkdir -p $(CACHE)
-	$(BIN)/mypy >$(CACHE)/mypy.txt 2>&1 & types=$$!; \
-	  $(BIN)/pytest --numprocesses=2 $(PYTEST_OPTIONS) tests/unit; failed=$$?; \
+	@$(BIN)/mypy >$(CACHE)/mypy.txt 2>&1 & types=$$!; \
+	  $(BIN)/pytest --numprocesses=$(WORKERS) $(PYTEST_OPTIONS) $(1); failed=$$?; \
 	  wait $$types || failed=1; cat $(CACHE)/mypy.txt; exit $$failed
+endef
+
+# Under a minute on two cores: every test that starts no server and no Airflow.
+check: quick-lint
+	$(call pytest_beside_mypy,tests/unit)
 
 # Which lines of the package the tests of `make test` run in the processes of pytest; step processes are not counted.
 coverage: setup
-	$(BIN)/pytest --numprocesses=2 --cov --cov-report=term-missing:skip-covered $(PYTEST_OPTIONS) $(TESTS)
+	$(BIN)/pytest --numprocesses=$(WORKERS) --cov --cov-report=term-missing:skip-covered $(PYTEST_OPTIONS) $(TESTS)
 
-test: lint
-	$(BIN)/pytest --numprocesses=2 $(PYTEST_OPTIONS) $(TESTS)
+test: quick-lint
+	$(call pytest_beside_mypy,$(TESTS))
 
 # A longer run of the tests with faults, such as: make faults ROUNDS=500, or for one seed: ROUNDS=1 SEED=17
 faults: setup
-	ROUNDS=$(or $(ROUNDS),100) SEED=$(or $(SEED),1) $(BIN)/pytest --numprocesses=2 -rP $(PYTEST_OPTIONS) \
+	ROUNDS=$(or $(ROUNDS),100) SEED=$(or $(SEED),1) $(BIN)/pytest --numprocesses=$(WORKERS) -rP $(PYTEST_OPTIONS) \
 	  tests/integration/faults
 
 clean:
