@@ -1,4 +1,4 @@
-"""Plugin for Airflow's API server."""
+"""Plugin for Airflow's processes."""
 
 from __future__ import annotations
 
@@ -24,16 +24,19 @@ class CardPages:
 
 
 class CondaFlowPlugin(AirflowPlugin):
-    """Plugin that serves the cards of tasks, and links to them; empty if Airflow is too old."""
+    """Plugin that serves the cards of tasks and imports ahead; empty if Airflow is too old."""
 
     name = "conda_flow"
     fastapi_apps: list[Any] = []  # noqa: RUF012 - as Airflow declares it
     operator_extra_links: list[Any] = []  # noqa: RUF012 - as Airflow declares it
+    listeners: list[Any] = []  # noqa: RUF012 - as Airflow declares it
 
 
 # An older Airflow loads the plugin too, and lacks what links import.
 if airflow_version() >= OLDEST:
+    from airflow_conda_flow.airflow import imported_ahead
     from airflow_conda_flow.airflow.ui.card_link import URL_PREFIX, CardLink
 
     CondaFlowPlugin.fastapi_apps = [{"app": CardPages(), "url_prefix": URL_PREFIX, "name": "Cards"}]
     CondaFlowPlugin.operator_extra_links = [CardLink()]
+    CondaFlowPlugin.listeners = [imported_ahead]

@@ -37,6 +37,11 @@ class {name}(FlowSpec):
 dag = {name}.dag(schedule=None, environment="local")
 """
 CHATTY = """
+import sys
+forked = "airflow" in sys.modules
+known = "kubernetes.client" in sys.modules
+if forked:
+    print("The clients of pods are imported:", known)
 from toy_place import toy
 class ChattyFlow(FlowSpec):
     @toy
@@ -50,7 +55,7 @@ class ChattyFlow(FlowSpec):
     def end(self):
         pass
 
-dag = ChattyFlow.dag(schedule=None, environment="local")
+dag = ChattyFlow.dag(schedule=None, environment="local", tags=[f'imported: {known}'])
 """
 LISTENS = """
 from airflow_conda_flow import trigger_on_finish
@@ -146,10 +151,16 @@ def test_tasks_end_in_the_triggerer(airflow, version, moto_s3, root, monkeypatch
 
 @pytest.mark.timeout(300)
 def test_the_log_has_every_line(airflow):
-    """What a step prints at its very end: Airflow drops what it has not read when the task ends."""
+    """What a step prints at its very end: Airflow drops what it has not read when the task ends.
+
+    Also, the DAG processor and the scheduler import the operator of pods before they fork.
+    """
     airflow.trigger("chatty_flow")
     airflow.wait_for_run("chatty_flow")
+    tags = airflow.query("select name from dag_tag where dag_id = 'chatty_flow'")
+    assert ("imported: True",) in tags
     log = airflow.task_log("chatty_flow", "start")
+    assert set(re.findall(r"clients of pods are imported: (\w+)", log)) == {"True"}
     assert re.findall(r'"number (\d+) x{40}"', log) == [str(number) for number in range(2000)]
 
 
