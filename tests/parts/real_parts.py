@@ -69,7 +69,9 @@ def base_image(_docker) -> str:
 def runner_image(base_image) -> str:
     """The runner image of these sources; built once, by the first process that asks."""
     image = f"airflow-conda-flow-runner:test-{_source_digest(base_image)}"
-    with (ROOT / ".cache" / "image.mutex").open("w") as mutex:
+    cache = ROOT / ".cache"
+    cache.mkdir(exist_ok=True)  # a fresh clone has none
+    with (cache / "image.mutex").open("w") as mutex:
         fcntl.flock(mutex, fcntl.LOCK_EX)
         if not _answers("docker", "image", "inspect", image):
             command = [sys.executable, ROOT / "docker" / "build.py", "--base", base_image, "--image", image]
