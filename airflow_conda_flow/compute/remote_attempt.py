@@ -107,8 +107,12 @@ class Watched(Protocol):
     def end(self) -> End:
         """How it ended."""
 
-    def remove(self) -> None:
-        """End it if it still runs, and remove what it leaves; a cluster that does not answer is no error."""
+    def remove(self) -> str | None:
+        """End it if it still runs, and remove what it leaves.
+
+        Returns:
+            a line about what is left, if the cluster refuses or does not answer; None if nothing is.
+        """
 
     def close(self) -> None:
         """Stop waiting for it."""

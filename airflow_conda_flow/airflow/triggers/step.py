@@ -199,10 +199,10 @@ class StepTrigger(BaseTrigger):
                         break
                     reason = "The task's time is up (execution_timeout)."
                     deadline = time.time() + _ENDING_SECONDS
-                    await in_thread(watched.remove)
+                    await self._remove(watched)
                 left = math.inf if deadline is None else max(0.0, deadline - time.time()) + _LATE_SECONDS
                 await news.wait(min(watched.pause, left))
-            await in_thread(watched.remove)
+            await self._remove(watched)
             return watched.end() if reason is None else End(reason)
         except ComputeUnavailable:
             record = await in_thread(read_attempt, datastore.storage, request.name)
@@ -210,6 +210,11 @@ class StepTrigger(BaseTrigger):
                 raise
             self.log.warning("The cluster cannot be reached, but the step is done.")
             return End(None)
+
+    async def _remove(self, watched: Watched) -> None:
+        """End the pod or job, and remove it; that it is left is said in the task's log."""
+        if problem := await in_thread(watched.remove):
+            self.log.warning("%s", problem)
 
     async def _open_watched(self, datastore: Datastore, request: TaskRequest) -> Watched:
         if self._watched is None:
@@ -314,7 +319,7 @@ class StepTrigger(BaseTrigger):
         datastore = await in_airflows_thread(_opened, tuple(sorted(self.settings.items())))
         watched = await self._open_watched(datastore, TaskRequest.from_dict(self.request))
         try:
-            await in_thread(watched.remove)
+            await self._remove(watched)
         finally:
             watched.close()
 

@@ -16,6 +16,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from airflow_conda_flow.compute.batch.amounts import fargate_size, mebibytes
+from airflow_conda_flow.compute.tmpfs import tempdir_variables, tmpfs_path
 from airflow_conda_flow.errors import SettingError
 from airflow_conda_flow.flow.decorators.amounts import cores, count, megabytes
 from airflow_conda_flow.records.document import canonical_json
@@ -24,8 +25,6 @@ from airflow_conda_flow.runner.task_request import TaskRequest
 Definition = dict[str, Any]
 """The arguments of ``register_job_definition``."""
 
-TMPFS_PATH = "/metaflow_temp"  # Metaflow's default, so that flows that name the path still find it
-TEMPDIR_VARIABLE = "CONDA_FLOW_TEMPDIR"
 REQUEST_VARIABLE = "CONDA_FLOW_REQUEST"
 """Environment variable of a job that contains the request: the attempt to run."""
 MOST_OVERRIDES = 8192
@@ -72,9 +71,7 @@ def job_definition(
         SettingError: the queue cannot provide what the step asks for, or a required value is missing.
     """
     _check(step, attributes, fargate=fargate)
-    variables = dict(environ)
-    if _tmpfs(attributes) and attributes["tmpfs_tempdir"] is not False:
-        variables[TEMPDIR_VARIABLE] = attributes["tmpfs_path"] or TMPFS_PATH
+    variables = {**environ, **tempdir_variables(attributes)}
     container: dict[str, Any] = {
         "image": attributes["image"],
         "command": list(command),
@@ -164,10 +161,6 @@ def _fargate(attributes: Mapping[str, Any], platform: str) -> dict[str, Any]:
     return parameters
 
 
-def _tmpfs(attributes: Mapping[str, Any]) -> bool:
-    return bool(attributes["use_tmpfs"] or attributes["tmpfs_size"])
-
-
 def _linux_parameters(attributes: Mapping[str, Any]) -> dict[str, Any]:
     parameters: dict[str, Any] = {}
     if attributes["shared_memory"] is not None:
@@ -176,10 +169,10 @@ def _linux_parameters(attributes: Mapping[str, Any]) -> dict[str, Any]:
         parameters["maxSwap"] = attributes["max_swap"]
     if attributes["swappiness"] is not None:
         parameters["swappiness"] = attributes["swappiness"]
-    if _tmpfs(attributes):
+    if (path := tmpfs_path(attributes)) is not None:
         size = attributes["tmpfs_size"]
         tmpfs = {
-            "containerPath": attributes["tmpfs_path"] or TMPFS_PATH,
+            "containerPath": path,
             # Half of the memory is Metaflow's default too.
             "size": mebibytes(attributes["memory"]) // 2 if size is None else mebibytes(size),
             # 1777, as for /tmp: the image decides as which user the runner writes there.

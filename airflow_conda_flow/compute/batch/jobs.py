@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import math
 import threading
 from collections.abc import Callable, Iterable, Mapping
@@ -138,10 +137,12 @@ class JobTask:
         """Terminate the job if it still runs; with ``wait``, pass its last lines on for up to 35 seconds."""
         if not self.job_id or self.is_over:
             return
-        with contextlib.suppress(ComputeUnavailable):
+        try:
             self._region.service.terminate(self.job_id)
             if wait:
                 self.follow(threading.Event(), lambda: False, ENDING_SECONDS)
+        except ComputeUnavailable as error:
+            self._emit(str(error))
 
     def hand_over(self) -> dict[str, Any]:
         """The job's id, and the position of its log."""

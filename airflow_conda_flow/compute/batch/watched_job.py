@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 from collections.abc import Callable, Iterable
 from contextlib import ExitStack
 
@@ -72,11 +71,14 @@ class WatchedJob:
         """How the job ended."""
         return end_of(self._news.job, self._job_id)
 
-    def remove(self) -> None:
-        """Terminate the job if it still runs; a service that does not answer is no error."""
-        if not self.is_over:
-            with contextlib.suppress(ComputeUnavailable):
+    def remove(self) -> str | None:
+        """Terminate the job if it still runs; returns why it is left, if Batch refuses or does not answer."""
+        try:
+            if not self.is_over:
                 self._region.service.terminate(self._job_id)
+        except ComputeUnavailable as error:
+            return str(error)
+        return None
 
     def close(self) -> None:
         """Stop looking at the job."""

@@ -10,7 +10,6 @@ from airflow_conda_flow.flow.decorators.kubernetes import ATTRIBUTES
 from airflow_conda_flow.flow.decorators.resources import RESOURCES, merge_resources
 from airflow_conda_flow.settings.loading import Settings
 
-DEFAULT_TMPFS_PATH = "/metaflow_temp"  # Metaflow's default, so that flows that name the path still find it
 # Attributes for which the entries of decorator and setting are merged; elsewhere the decorator replaces the
 # setting.
 _MERGED = ("labels", "annotations")

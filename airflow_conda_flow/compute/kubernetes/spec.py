@@ -15,9 +15,10 @@ from collections.abc import Mapping
 from decimal import Decimal
 from typing import Any
 
-from airflow_conda_flow.compute.kubernetes.attributes import DEFAULT_TMPFS_PATH, pod_attributes
+from airflow_conda_flow.compute.kubernetes.attributes import pod_attributes
 from airflow_conda_flow.compute.kubernetes.template import over_template, pod_template
 from airflow_conda_flow.compute.runner_environ import RUNNER
+from airflow_conda_flow.compute.tmpfs import tempdir_variables, tmpfs_path
 from airflow_conda_flow.environments.packed import CONTAINER_CACHE
 from airflow_conda_flow.errors import SettingError
 from airflow_conda_flow.flow.decorators.amounts import megabytes
@@ -196,21 +197,16 @@ class _Volumes:
     def _add_memory(self, attributes: Mapping[str, Any]) -> None:
         if attributes["shared_memory"] is not None:
             self.add("shared-memory", _in_memory(attributes["shared_memory"], "Mi"), "/dev/shm")  # noqa: S108
-        size = attributes["tmpfs_size"]
-        if attributes["use_tmpfs"] is False or not (attributes["use_tmpfs"] or size):
+        path, size = tmpfs_path(attributes), attributes["tmpfs_size"]
+        if path is None:
             return
         if size is None:
             # Half of the memory is Metaflow's default too. Memory counts in MB, sizes of tmpfs in MiB.
             half = (megabytes(attributes["memory"]) or 0) / 2
-            self.add("tmpfs", _in_memory(int(half), "M"), self._tmpfs_path(attributes))
+            self.add("tmpfs", _in_memory(int(half), "M"), path)
         else:
-            self.add("tmpfs", _in_memory(size, "Mi"), self._tmpfs_path(attributes))
-        if attributes["tmpfs_tempdir"] is not False:
-            self.environ["CONDA_FLOW_TEMPDIR"] = self._tmpfs_path(attributes)
-
-    @staticmethod
-    def _tmpfs_path(attributes: Mapping[str, Any]) -> str:
-        return attributes["tmpfs_path"] or DEFAULT_TMPFS_PATH
+            self.add("tmpfs", _in_memory(size, "Mi"), path)
+        self.environ.update(tempdir_variables(attributes))
 
     def _add_node_cache(self, cache: str | None) -> None:
         if cache is None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import random
 import time
 from collections.abc import Callable
@@ -120,10 +119,13 @@ class WatchedPod:
         """How the pod ended."""
         return self._end or End(None, f"Pod {self.name} has not ended.")
 
-    def remove(self) -> None:
-        """Delete the pod; a cluster that does not answer is no error."""
-        with contextlib.suppress(ComputeUnavailable):
+    def remove(self) -> str | None:
+        """Delete the pod; returns why it is left, if the cluster refuses or does not answer."""
+        try:
             self._board.cluster.delete_pod(self.name, self._board.namespace, has_ended=self.is_over)
+        except ComputeUnavailable as error:
+            return str(error)
+        return None
 
     def close(self) -> None:
         """Stop following the pod. Idempotent."""

@@ -52,13 +52,17 @@ def lines_to_end(watched, seconds=10):
 
 
 def test_an_ended_pod(api, watch):
-    """Its whole log is read before it counts as ended."""
+    """Its whole log is read before it counts as ended; that it cannot be deleted is said."""
     api.finish("p", code=1)
     watched = watch("p")
     assert lines_to_end(watched) == ["one", "two"]
     assert watched.end().cause is None
     assert "ended with exit code 1" in watched.end().silent
-    watched.remove()
+    api.forbidden = {"delete"}
+    assert "The pod p cannot be deleted in the namespace ns" in watched.remove()
+    assert "p" in api.pods
+    api.forbidden.clear()
+    assert watched.remove() is None
     assert "p" not in api.pods
 
 

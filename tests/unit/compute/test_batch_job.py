@@ -190,6 +190,9 @@ def test_tmpfs_has_a_path_and_is_where_temporary_files_go():
     container = make_container(use_tmpfs=True, tmpfs_tempdir=False)
     assert [each["name"] for each in container["environment"]] == ["A", "B"]
     assert "linuxParameters" not in make_container(tmpfs_path="/fast")
+    left_out = make_container(use_tmpfs=False, tmpfs_size=100)
+    assert "linuxParameters" not in left_out
+    assert "CONDA_FLOW_TEMPDIR" not in {each["name"] for each in left_out["environment"]}
 
 
 def test_the_larger_of_resources_and_batch_counts():

@@ -7,6 +7,8 @@ import threading
 from airflow_conda_flow.compute.batch.board import JobBoard
 from airflow_conda_flow.compute.batch.jobs import BatchRegion, JobTask
 from airflow_conda_flow.compute.batch.log import Pace
+from airflow_conda_flow.compute.batch.watched_job import WatchedJob
+from airflow_conda_flow.errors import ComputeForbidden
 
 
 class FakeBatch:
@@ -42,3 +44,22 @@ def test_a_job_is_ended_by_remove_alone():
     job.remove(wait=True)
     assert service.told == 1
     assert lines == ["Job is RUNNING."]
+
+
+class NothingIsEnded(FakeBatch):
+    """One that refuses to end a job."""
+
+    def terminate(self, job_id):
+        raise ComputeForbidden(f"The job {job_id} cannot be ended: not authorized.")
+
+
+def test_a_job_that_cannot_be_ended_is_said():
+    """In the log of its task, by the worker and by the triggerer."""
+    service = NothingIsEnded()
+    region = BatchRegion(service, JobBoard(service), None, Pace())
+    lines = []
+    JobTask(region, lambda: "", None, 5.0, lines.append, list, "j-1").remove(wait=False)
+    watched = WatchedJob(region, "j-1", None, 5.0, list)
+    lines.append(watched.remove())
+    watched.close()
+    assert lines == ["The job j-1 cannot be ended: not authorized."] * 2
