@@ -288,6 +288,7 @@ class _Tasks:
             decorators=self._everywhere,
             project=(self._definition.branch, self._definition.production, self._definition.user),
             facts=prepare_facts(self._definition.name, self._definition.file, self._environment),
+            doc_md="Prepares the run before its first step: environments, code and parameters.",
             dag=self._dag,
             **self._spare_tries,
         )
@@ -316,6 +317,7 @@ class _Tasks:
                 flow=self._definition.name,
                 last_step=self._graph.end,
                 hooks=hooks,
+                doc_md="Calls the flow's exit hooks when all other tasks have ended.",
                 dag=self._dag,
             ).set_upstream(last)
 
@@ -395,6 +397,7 @@ class _Tasks:
                 output = FanOutOperator(
                     task_id=self._free_name(f"{innermost}_splits"),
                     splits=output,
+                    doc_md=f"Puts the splits of all tasks of {innermost} into one list.",
                     dag=self._dag,
                     **self._trigger_rule([innermost]),
                     **self._spare_tries,

@@ -120,6 +120,8 @@ def _shown_decorators(decorators: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _shown(name: str, attributes: Any) -> Any:
+    if isinstance(attributes, list):  # of a decorator that a step may have several times
+        return [_shown(name, each) for each in attributes]
     if not isinstance(attributes, Mapping):
         return attributes
     shown = _given(attributes)

@@ -21,6 +21,7 @@ print(json.dumps({"errors": bag.import_errors, "dags": {
         "params": {name: dag.params.get_param(name).serialize() for name in dag.params},
         "tasks": {task.task_id: sorted(task.upstream_task_ids) for task in dag.tasks},
         "mapped": sorted(task.task_id for task in dag.tasks if task.is_mapped),
+        "docs": {task.task_id: task.doc_md for task in dag.tasks},
     } for dag in bag.dags.values()}}))
 """
 HASH = """
@@ -53,6 +54,8 @@ def test_the_examples_are_dags(examples):
     assert linear["tasks"] == {"prepare": [], "start": ["prepare"], "hello": ["start"], "end": ["hello"]}
     assert linear["tags"] == ["conda-flow", "example"]
     assert linear["doc"] == "Says hello from the middle of three steps."
+    prepares = "Prepares the run before its first step: environments, code and parameters."
+    assert linear["docs"]["prepare"] == prepares
     assert linear["file"] == str(examples.dags / "linear_flow.py")
     assert linear["params"]["greeting"]["schema"]["type"] == "string"
     assert linear["params"]["greeting"]["description"] == "the word to greet with"

@@ -37,10 +37,10 @@ def facts(**decorators):
             {"sources": [{"type": "inline", "id": "own"}]},
         ),
         ("retry", {"times": 0, "minutes_between_retries": 2}, {"times": 0, "minutes_between_retries": 2}),
-        ("card", [{"type": "default"}], [{"type": "default"}]),
+        ("card", [{"type": "default", "id": None}, {"id": "own"}], [{"type": "default"}, {"id": "own"}]),
     ],
 )
-def test_no_value_of_a_variable_or_secret(name, attributes, shown):
+def test_what_is_given_but_no_value_of_a_variable_or_secret(name, attributes, shown):
     """Neither as JSON nor as the text that Airflow stores of a mapped task."""
     found = facts(**{name: attributes})
     assert found.serialize()["decorators"] == {name: shown}
