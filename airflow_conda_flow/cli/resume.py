@@ -8,9 +8,11 @@ from airflow_conda_flow.cli.parser import RUNNERS, FlowArgumentParser, chosen_se
 from airflow_conda_flow.cli.past_configs import with_configs_of
 from airflow_conda_flow.cli.past_runs import latest_run, open_catalogue, run_of
 from airflow_conda_flow.cli.run import add_run_options, start_run
+from airflow_conda_flow.datastore.run_memory import RunMemory
 from airflow_conda_flow.flow.decorators.base import nearest
 from airflow_conda_flow.flow.definition import FlowDefinition
 from airflow_conda_flow.flow.username import username
+from airflow_conda_flow.runner.stores import open_settings_datastore
 
 NAME = "resume"
 HELP = "Resume execution of a previous run of this flow."
@@ -55,6 +57,7 @@ def execute(arguments: argparse.Namespace, definition: FlowDefinition) -> int:
         origin = latest_run(catalogue, definition.name, "--origin-run-id")
     else:
         origin = run_of(catalogue, definition.name, arguments.origin_run_id)
+    RunMemory(open_settings_datastore(settings), origin.flow, origin.run_id).check_run()
     definition = with_configs_of(origin, definition, catalogue)
     # After the configs: decorators may use them, so the definition was read again.
     definition.attach(given_decorators(arguments))

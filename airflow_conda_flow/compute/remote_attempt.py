@@ -12,9 +12,17 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Protocol
 
+from airflow_conda_flow.datastore import layout
 from airflow_conda_flow.datastore.manifests import read_attempt, write_task_manifest
 from airflow_conda_flow.datastore.storage import Storage
-from airflow_conda_flow.errors import ComputeForbidden, ComputeUnavailable, TaskFailed, TaskLost
+from airflow_conda_flow.errors import (
+    ComputeForbidden,
+    ComputeUnavailable,
+    NotAsPrepared,
+    TaskFailed,
+    TaskLost,
+)
+from airflow_conda_flow.records.task_record import TaskRecord
 from airflow_conda_flow.runner.attempt_record import as_exception, commit_failure
 from airflow_conda_flow.runner.task_request import TaskRequest, TaskResult
 
@@ -29,11 +37,13 @@ class End:
         cause: outside cause of the end, in one line; None if the step ended by itself.
         silent: message for an attempt that has neither a cause nor a manifest.
         is_lost: True if the cause lies in the infrastructure, such as an eviction or a lost machine.
+        manifest: SHA-256 of the manifest that the attempt committed, as its log tells; None if it tells none.
     """
 
     cause: str | None
     silent: str = ""
     is_lost: bool = False
+    manifest: str | None = None
 
 
 class RemoteTask(Protocol):
@@ -167,7 +177,9 @@ def run_to_end(
 
 
 def conclude(storage: Storage, request: TaskRequest, end: End, *, cancelled: bool = False) -> TaskResult:
-    """Result of an attempt whose pod or job has ended; an attempt without a manifest is committed as failed.
+    """Result of an attempt whose pod or job has ended.
+
+    An attempt without a manifest is committed as failed, and so is one with another manifest than it told.
 
     Args:
         storage: the datastore's storage.
@@ -187,6 +199,11 @@ def conclude(storage: Storage, request: TaskRequest, end: End, *, cancelled: boo
     # The manifest is the commit: if it says "done", the attempt is done, whatever happened to its pod
     # afterwards.
     if record.is_done:
+        try:
+            check_told(storage, record, end.manifest)
+        except NotAsPrepared as error:
+            failed = commit_failure(storage, request, error, replaces=True)
+            return TaskResult(ok=False, record=failed, exception=as_exception(error))
         return TaskResult(ok=True, record=record)
     if cause is None:
         # The runner saw the failure itself, and printed the traceback as the last of its lines.
@@ -197,6 +214,22 @@ def conclude(storage: Storage, request: TaskRequest, end: End, *, cancelled: boo
         record = record.with_exception(exception)
         write_task_manifest(storage, record)
     return TaskResult(False, record, exception, cancelled)
+
+
+def check_told(storage: Storage, record: TaskRecord, told: str | None) -> None:
+    """Compare the stored manifest of an attempt with what the attempt has told; ``told`` is None if nothing.
+
+    Raises:
+        NotAsPrepared: somebody else has written it.
+    """
+    if told is None or told in {record.sha256, record.sha256_of_commit}:
+        return
+    raise NotAsPrepared(
+        f"{layout.task_manifest(record.name)} in the datastore {storage.url} is not what its attempt wrote: "
+        f"its sha256 is {record.sha256}, and the attempt told {told}.",
+        "Nothing after it was run. Find out who wrote it (docs/security.md). Then resume the run, or clear "
+        "the task in Airflow: it runs again.",
+    )
 
 
 def _is_of_runner(exception: Any) -> bool:

@@ -19,5 +19,9 @@ def remembered_key(storage: Storage, key: str) -> str:
     It contains a digest of the datastore's URL, because two datastores may have different documents under the
     same key.
     """
-    root = hashlib.sha256(storage.url.encode()).hexdigest()[:16]
-    return f"locks/{root}/{key}"
+    return f"locks/{datastore_mark(storage)}/{key}"
+
+
+def datastore_mark(storage: Storage) -> str:
+    """Name of a datastore in the cache directory."""
+    return hashlib.sha256(storage.url.encode()).hexdigest()[:16]

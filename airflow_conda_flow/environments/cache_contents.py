@@ -13,7 +13,7 @@ from airflow_conda_flow.environments.disk_usage import DiskUsage
 from airflow_conda_flow.environments.file_mutex import last_use, users_of
 
 PREFIXES, EXTRACTED, PACKAGES = "environments", "extracted packages", "packages"
-LOCKS, COPIES = "locks", "copies of locks"
+LOCKS, COPIES, RUNS = "locks", "copies of locks", "digests of runs"
 ARTIFACTS, CODE, RUNTIME = "artifacts", "code packages", "runtime"
 INDEXES, SCRATCH = "channel indexes", "scratch"
 
@@ -55,6 +55,7 @@ def cache_items(cache_dir: Path) -> Iterator[CacheItem]:
         (PACKAGES, "packages", 2, ""),
         (LOCKS, "environments", 2, ""),
         (COPIES, "locks", None, ""),
+        (RUNS, "runs", None, ""),
         (ARTIFACTS, "artifacts", 2, ""),
         (CODE, "code", 1, ".zip"),
         (INDEXES, "repodata", None, ""),

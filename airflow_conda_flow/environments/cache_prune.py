@@ -34,6 +34,7 @@ from airflow_conda_flow.environments.cache_contents import (
     LOCKS,
     PACKAGES,
     PREFIXES,
+    RUNS,
     RUNTIME,
     CacheItem,
     cache_items,
@@ -136,7 +137,7 @@ class _CachePrune:
         gone += self._locks([each for each in old if each.kind == LOCKS])
         of_packages = [each for each in old if each.kind in _OF_PACKAGES and self._may_go(each)]
         gone += self._while_nobody_makes(of_packages)
-        files = [each for each in old if each.kind in {ARTIFACTS, CODE} and not each.path.is_dir()]
+        files = [each for each in old if each.kind in {ARTIFACTS, CODE, RUNS} and not each.path.is_dir()]
         gone += [each for each in files if self._takes_file(each)]
         pruned.items = gone
         self._report.phase("removing" if self._removes else "counting what would go")

@@ -14,6 +14,7 @@ from airflow_conda_flow.datastore.catalogue import RunCatalogue
 from airflow_conda_flow.datastore.datastore import Datastore
 from airflow_conda_flow.datastore.keeping import keeper, prune_is_under_way
 from airflow_conda_flow.datastore.manifests import dead_end, write_task_manifest
+from airflow_conda_flow.datastore.run_memory import RunMemory
 from airflow_conda_flow.errors import NotInDatastore
 from airflow_conda_flow.local.console import Console
 from airflow_conda_flow.local.readiness import Readiness, TaskKey
@@ -61,6 +62,8 @@ class Cloning:
         # has begun before may be removing the origin, so each artifact is kept.
         self._is_pruned = prune_is_under_way(datastore.storage)
         self._again = rerun | self._changed()
+        self._memory = RunMemory(datastore, run.flow, run.run_id)
+        self._memory_of_origin = RunMemory(datastore, origin.flow, origin.run_id)
 
     def clone(self, readiness: Readiness, console: Console) -> list[TaskKey]:
         """Clone every task that can be cloned; return the tasks that have to run next.
@@ -123,6 +126,7 @@ class Cloning:
             return False
         if record.transition is None and record.step != self._run.graph.end:
             raise dead_end(self._storage, record)
+        self._memory_of_origin.check(record)
         if (record.num_splits or 0) > self._max_num_splits:
             return False
         newest = self._run.pickle_protocol(record.step)
@@ -137,6 +141,7 @@ class Cloning:
             for sha256 in {ref["sha256"] for ref in refs}:
                 self._keep(sha256)
         write_task_manifest(self._storage, clone)
+        self._memory.note(clone)
         return clone
 
     def _keep(self, sha256: str) -> None:

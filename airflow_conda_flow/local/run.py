@@ -15,6 +15,7 @@ from airflow_conda_flow.compute.compute import RunContext, make_compute
 from airflow_conda_flow.compute.infrastructure import infrastructure_retries
 from airflow_conda_flow.compute.placement import Placement
 from airflow_conda_flow.datastore.keeping import signs_of_life
+from airflow_conda_flow.datastore.run_memory import RunMemory
 from airflow_conda_flow.environments.progress import open_progress
 from airflow_conda_flow.flow.decorators.retry import retries
 from airflow_conda_flow.flow.definition import FlowDefinition
@@ -165,6 +166,8 @@ class LocalRun:
         decorators_of = self._definition.decorators
         # This process alone holds it; what the datastore says of the run later is compared with it.
         run_sha256 = run.sha256
+        memory = RunMemory(self._datastore, run.flow, self.run_id)
+        memory.note_run(run)
 
         def run_task(
             key: tuple[str, tuple[int, ...]], lines: TaskLines, cancel: threading.Event
@@ -197,6 +200,7 @@ class LocalRun:
                 result = caught_outside(request, run, self._datastore, result, lines.line)
             if result.ok:
                 self._held[key] = result.record
+                memory.note(result.record)
                 outcome = _outcome(result.record, self._options.max_num_splits)
                 if outcome.ok and result.record.num_splits is not None:
                     lines.line(f"Foreach yields {result.record.num_splits} child steps.")

@@ -150,6 +150,12 @@ class TaskRecord:
             self._sha256 = hashlib.sha256(stored_bytes(self.document)).hexdigest()
         return self._sha256
 
+    @property
+    def sha256_of_commit(self) -> str:
+        """SHA-256 of the bytes that the attempt committed: without the mark of a later attempt."""
+        rest = {key: value for key, value in self.document.items() if key != "superseded_by"}
+        return hashlib.sha256(stored_bytes(rest)).hexdigest()
+
     # Which attempt.
 
     @property

@@ -142,8 +142,16 @@ class AttemptRecord:
         )
 
 
-def commit_failure(storage: Storage, request: TaskRequest, error: BaseException) -> TaskRecord:
+def commit_failure(
+    storage: Storage, request: TaskRequest, error: BaseException, *, replaces: bool = False
+) -> TaskRecord:
     """Commit, from outside, the failure of an attempt; an attempt that has a manifest keeps it.
+
+    Args:
+        storage: the datastore's.
+        request: the attempt.
+        error: why it failed.
+        replaces: True to overwrite the manifest, which is not the attempt's own.
 
     Returns:
         the record that is stored now.
@@ -152,7 +160,7 @@ def commit_failure(storage: Storage, request: TaskRequest, error: BaseException)
         DatastoreError: the manifests cannot be read or written.
     """
     found = read_attempt(storage, request.name)
-    if found is not None:
+    if found is not None and not replaces:
         return found
     run = request.run
     try:

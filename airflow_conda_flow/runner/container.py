@@ -22,6 +22,7 @@ from airflow_conda_flow.environments.progress import open_progress
 from airflow_conda_flow.errors import CondaFlowError, SettingError, TaskFailed
 from airflow_conda_flow.runner.attempt import run_attempt
 from airflow_conda_flow.runner.attempt_record import commit_failure
+from airflow_conda_flow.runner.manifest_line import manifest_line
 from airflow_conda_flow.runner.signals import outside_handler
 from airflow_conda_flow.runner.task_request import TaskRequest, TaskResult
 from airflow_conda_flow.settings.loading import Settings, load_settings
@@ -71,7 +72,9 @@ def run_in_container(request: TaskRequest) -> int:
         with contextlib.suppress(CondaFlowError, OSError):
             commit_failure(datastore.storage, request, error)
         return CANNOT_RUN
-    return ending.code(result)
+    code = ending.code(result)
+    write_line("stdout", manifest_line(result.record.sha256))
+    return code
 
 
 def _keep_from_step() -> None:

@@ -1,4 +1,4 @@
-"""A flow whose first step changes what its run executes next, as whoever may write the datastore could."""
+"""Flows with a step that changes what their runs execute or read next, as whoever may write the datastore could."""
 
 from __future__ import annotations
 
@@ -29,14 +29,59 @@ class AFlow(FlowSpec):
     def end(self):
         print("END RAN")
 """
+MANIFEST_POISONER = """
+from airflow_conda_flow import aws_credentials, batch, kubernetes, retry
+
+class AFlow(FlowSpec):
+    @step
+    def start(self):
+        self.x = "good"
+        self.y = "evil"
+        self.next(self.victim, self.attacker)
+    @retry(times=2)
+    @@PLACE@@
+    @step
+    def victim(self):
+        self.next(self.join)
+    @aws_credentials
+    @step
+    def attacker(self):
+        import boto3, hashlib, json, os, time
+        bucket, _, prefix = os.environ["CONDA_FLOW_DATASTORE_ROOT"][5:].partition("/")
+        client = boto3.client("s3")
+        key = "%s/flows/AFlow/%s/victim/0/0.json" % (prefix, current.run_id)
+        while True:
+            try:
+                record = json.loads(client.get_object(Bucket=bucket, Key=key)["Body"].read())
+                break
+            except client.exceptions.NoSuchKey:
+                time.sleep(0.005)
+        record.pop("checksum")
+        record["artifacts"]["x"] = record["artifacts"]["y"]
+        rest = json.dumps(record, sort_keys=True, separators=(",", ":"))[:-1]
+        body = rest + ',"checksum":"%s"}' % hashlib.sha256(rest.encode()).hexdigest()
+        client.put_object(Bucket=bucket, Key=key, Body=body.encode())
+        self.next(self.join)
+    @step
+    def join(self, inputs):
+        print("END RAN", inputs.victim.x)
+        self.next(self.end)
+    @step
+    def end(self):
+        pass
+"""
+TOLD = re.compile(
+    r"flows/AFlow/\S+/victim/0/0\.json in the datastore \S+ is not what its attempt wrote: its sha256 is \w+, and "
+    r"the attempt told \w+\."
+)
 LINE = re.compile(
     r"flows/AFlow/\S+/run\.json in the datastore \S+ is not what this run was prepared with: its sha256 is \w+, "
 )
 
 
-def check_refused(done: subprocess.CompletedProcess[str]) -> None:
-    """The run failed with one line about its record; nothing ran, and nothing was tried again."""
+def check_refused(done: subprocess.CompletedProcess[str], line: re.Pattern[str] = LINE) -> None:
+    """The run failed with one line about a document; nothing read it, and nothing was tried again."""
     assert done.returncode == 1, done.stdout + (done.stderr or "")
-    assert len(LINE.findall(done.stdout)) == 1, done.stdout
+    assert len(line.findall(done.stdout)) == 1, done.stdout
     assert "END RAN" not in done.stdout
     assert "(retry)" not in done.stdout

@@ -25,7 +25,7 @@ from airflow_conda_flow.airflow.operators.revision import by_its_record
 from airflow_conda_flow.airflow.operators.step import StepTask, Try
 from airflow_conda_flow.airflow.sdk import AirflowException
 from airflow_conda_flow.airflow.triggers.step import StepTrigger, TriggerTask
-from airflow_conda_flow.compute.remote_attempt import End, RemoteTask, conclude, is_done
+from airflow_conda_flow.compute.remote_attempt import End, RemoteTask, check_told, conclude, is_done
 from airflow_conda_flow.errors import ComputeForbidden, ComputeUnavailable, CondaFlowError
 from airflow_conda_flow.runner.record_reader import RecordReader
 from airflow_conda_flow.runner.task_inputs import gather_inputs
@@ -90,8 +90,8 @@ class RemoteStepTask(StepTask):
 
         Args:
             context: Airflow's context of the task.
-            event: what the trigger says: a ``problem`` and the try's number. Airflow 3.0 repeats it in the
-                next try, which begins anew.
+            event: what the trigger says: a ``problem``, the try's number, and the digest of the attempt's
+                manifest. Airflow 3.0 repeats it in the next try, which begins anew.
 
         Raises:
             AirflowException: the step failed, or the triggerer lost contact with the cluster.
@@ -106,6 +106,7 @@ class RemoteStepTask(StepTask):
             if record is None or (problem and not record.is_done):
                 # Airflow tries again, and the next try finds the pod or job by its labels.
                 raise AirflowException(problem or f"Step {self.step} has left no result.")
+            check_told(tried.datastore.storage, record, event.get("manifest"))
             tried = by_its_record(tried.at(record.attempt), record)
             result = TaskResult(record.is_done, record, record.exception, reported=True)
             return self.conclude(context, tried, result)

@@ -34,4 +34,5 @@ def watched_job(state: dict[str, Any], datastore: Datastore, request: TaskReques
         lambda: stored_lines(datastore.storage, request.name),
         state["log_token"],
         has_printed=state["has_printed"],
+        manifest=state.get("manifest"),  # workers of earlier versions hand none over
     )

@@ -38,4 +38,6 @@ def watched_pod(state: dict[str, Any], datastore: Datastore, request: TaskReques
         # The same board: pods that run for days would keep many of them, each with a watch, alive.
         board.cluster = cluster
         _boards[key] = time.monotonic(), board
-    return WatchedPod(board, state["name"], state["startup_timeout"], state["position"])
+    # Workers of earlier versions hand no digest over.
+    told = state["position"], state.get("manifest")
+    return WatchedPod(board, state["name"], state["startup_timeout"], *told)

@@ -178,7 +178,7 @@ class StepTrigger(BaseTrigger):
             StepEnd.of, request, run, datastore, result, self.log.error, task.ends_here
         )
         if self.task_instance is None:  # ``airflow dags test``, which knows no other events
-            return self._back(None)
+            return self._back(None, step_end.result.record)
         return await self._ending(step_end, task)
 
     async def _followed(self, datastore: Datastore, request: TaskRequest) -> End:
@@ -229,12 +229,12 @@ class StepTrigger(BaseTrigger):
         record = end.result.record
         if end.result.ok:
             if task.needs_worker:
-                return self._back(None)
+                return self._back(None, record)
             await self._tell(task, record)
             self.log.info("The step is done.")
             return TaskSuccessEvent()
         if task.failure_needs_worker or not _fails_rightly(end, task):
-            return self._back(None)
+            return self._back(None, record)
         exception = end.result.exception or as_exception(TaskFailed("No reason is known."))
         self.log.error("%s", failure_text(record.step, exception))
         return TaskFailedEvent()
@@ -273,12 +273,13 @@ class StepTrigger(BaseTrigger):
         )
         await to_its_end(comms.asend(message))
 
-    def _back(self, problem: str | None) -> TriggerEvent:
-        """Event that makes a worker go on."""
+    def _back(self, problem: str | None, record: TaskRecord | None = None) -> TriggerEvent:
+        """Event that makes a worker go on, with the digest of the attempt's record if that is known."""
         self.log.info("A worker ends this task.")
         # Airflow 3.0 hands the event to the next try of the task too; the number shows that it is an old one.
         try_number = None if self.task_instance is None else self.task_instance.try_number
-        return TriggerEvent({"problem": problem, "try_number": try_number})  # type: ignore[no-untyped-call]
+        news = {"problem": problem, "try_number": try_number, "manifest": record and record.sha256}
+        return TriggerEvent(news)  # type: ignore[no-untyped-call]
 
     async def _is_given_up(self) -> bool:
         """True if a person has marked or cleared the task; False if the triggerer is shut down."""

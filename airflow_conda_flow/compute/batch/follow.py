@@ -6,12 +6,16 @@ import math
 import threading
 import time
 from collections.abc import Callable
+from dataclasses import replace
 
 from airflow_conda_flow.compute.batch.board import OVER, JobBoard
+from airflow_conda_flow.compute.batch.failure import end_of
 from airflow_conda_flow.compute.batch.log import JobLog
 from airflow_conda_flow.compute.batch.service import Job
 from airflow_conda_flow.compute.patience import Patience
+from airflow_conda_flow.compute.remote_attempt import End
 from airflow_conda_flow.errors import ComputeUnavailable
+from airflow_conda_flow.runner.manifest_line import ToldManifest
 
 ENDING_SECONDS = 35.0
 """Seconds that we wait for a job to end after we terminated it. Batch kills its container after 30."""
@@ -20,7 +24,8 @@ _FIRST_INTERVAL = 1.0
 _SLOWER = 10.0
 """Divisor: a pause is a tenth of the time waited so far, so the end is noticed at most 10 % late."""
 _LATE_LINES_SECONDS = 1.0
-"""Pause before a second reading of a log that is still empty when its job has ended."""
+"""Pause before a further reading of a log whose last line is missing when its job has ended."""
+_LATE_READINGS = 3
 
 
 class JobNews:
@@ -32,6 +37,7 @@ class JobNews:
         log: the job's output; None if it cannot be read.
         interval: longest pause between two looks, in seconds.
         has_printed: True if an earlier ``JobNews`` of the job already returned a line of its output.
+        manifest: digest of the attempt's manifest that an earlier ``JobNews`` was told.
 
     Attributes:
         job: the job at the last look; None before the first one, and while Batch does not list it.
@@ -39,7 +45,14 @@ class JobNews:
     """
 
     def __init__(
-        self, job_id: str, board: JobBoard, log: JobLog | None, interval: float, *, has_printed: bool = False
+        self,
+        job_id: str,
+        board: JobBoard,
+        log: JobLog | None,
+        interval: float,
+        *,
+        has_printed: bool = False,
+        manifest: str | None = None,
     ) -> None:
         self.job: Job | None = None
         self.has_printed = has_printed
@@ -48,6 +61,7 @@ class JobNews:
         self._log = log
         self._interval = interval
         self._status: str | None = None
+        self._told = ToldManifest(manifest)
         self._patience = Patience()
         self._started = time.monotonic()
 
@@ -55,6 +69,15 @@ class JobNews:
     def log_token(self) -> str | None:
         """Position up to which the output was read, for the next ``JobNews``; None at its beginning."""
         return self._log.token if self._log else None
+
+    @property
+    def manifest(self) -> str | None:
+        """Digest of the attempt's manifest that the output has told."""
+        return self._told.sha256
+
+    def end(self) -> End:
+        """How the job ended, as of the last look."""
+        return replace(end_of(self.job, self._job_id), manifest=self.manifest)
 
     @property
     def pause(self) -> float:
@@ -93,18 +116,39 @@ class JobNews:
         stream = (job.get("container") or {}).get("logStreamName")
         if self._log is None or not stream:
             return []
+        lines: list[str] = []
         try:
-            lines = self._log.read(stream, is_last=self.is_over)
-            if self.is_over and not lines and not self.has_printed:
-                time.sleep(_LATE_LINES_SECONDS)  # lines reach CloudWatch after Batch has reported the end
-                lines = self._log.read(stream, is_last=True)
+            lines += self._read(self._log, stream)
+            for _ in range(self._late_readings):
+                time.sleep(_LATE_LINES_SECONDS)
+                lines += self._read(self._log, stream)
+                if self.manifest:
+                    break
         except ComputeUnavailable as error:
             # The job is still worth waiting for. If nothing was read so far, its lines are taken from the
             # datastore at its end.
             self._log = None
-            return [str(error)]
-        self.has_printed = self.has_printed or bool(lines)
+            lines.append(str(error))
         return lines
+
+    def _read(self, log: JobLog, stream: str) -> list[str]:
+        """Lines of the step that were not read before."""
+        lines = log.read(stream, is_last=self.is_over)
+        # A line of the runner counts as well: the output can be read, and the step printed nothing.
+        self.has_printed = self.has_printed or bool(lines)
+        return self._told.rest(lines)
+
+    @property
+    def _late_readings(self) -> int:
+        """How often to read on: lines reach CloudWatch after Batch has reported the end.
+
+        The last one tells a digest. A runner that failed, or an earlier version, may have told none.
+        """
+        if not self.is_over or self.manifest or self.job is None:
+            return 0
+        if self.job["status"] == "SUCCEEDED":
+            return _LATE_READINGS
+        return 0 if self.has_printed else 1
 
 
 def follow(

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from airflow_conda_flow.compute.batch.board import OVER, JobBoard
-from airflow_conda_flow.compute.batch.failure import end_of, is_ending
+from airflow_conda_flow.compute.batch.failure import is_ending
 from airflow_conda_flow.compute.batch.follow import ENDING_SECONDS, JobNews, follow
 from airflow_conda_flow.compute.batch.job import attempt_of_job
 from airflow_conda_flow.compute.batch.log import JobLog, Pace
@@ -63,13 +63,15 @@ class BatchRegion:
         log_token: str | None = None,
         *,
         has_printed: bool = False,
+        manifest: str | None = None,
     ) -> JobNews:
         """News about a job.
 
-        Pass ``log_token`` and ``has_printed`` from an earlier ``JobNews`` to resume where it stopped.
+        Pass ``log_token``, ``has_printed`` and ``manifest`` from an earlier ``JobNews`` to resume where it
+        stopped.
         """
         log = JobLog(self.logs, log_group, self.pace, log_token) if log_group else None
-        return JobNews(job_id, self.board, log, interval, has_printed=has_printed)
+        return JobNews(job_id, self.board, log, interval, has_printed=has_printed, manifest=manifest)
 
 
 class JobTask:
@@ -131,7 +133,7 @@ class JobTask:
 
     def end(self) -> End:
         """How the job ended."""
-        return end_of(self._news.job, self.job_id)
+        return self._news.end()
 
     def remove(self, *, wait: bool) -> None:
         """Terminate the job if it still runs; with ``wait``, pass its last lines on for up to 35 seconds."""
@@ -152,6 +154,7 @@ class JobTask:
             "interval": self._interval,
             "log_token": self._news.log_token,
             "has_printed": self._news.has_printed,
+            "manifest": self._news.manifest,
         }
 
     @property

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from contextlib import ExitStack
 
-from airflow_conda_flow.compute.batch.failure import end_of
 from airflow_conda_flow.compute.batch.jobs import BatchRegion
 from airflow_conda_flow.compute.remote_attempt import End
 from airflow_conda_flow.errors import ComputeUnavailable
@@ -23,6 +22,7 @@ class WatchedJob:
             cannot be read from CloudWatch.
         log_token: ``JobNews.log_token`` of whoever watched before.
         has_printed: ``JobNews.has_printed`` likewise.
+        manifest: ``JobNews.manifest`` likewise.
     """
 
     def __init__(
@@ -35,11 +35,14 @@ class WatchedJob:
         log_token: str | None = None,
         *,
         has_printed: bool = False,
+        manifest: str | None = None,
     ) -> None:
         self._region = region
         self._job_id = job_id
         self._stored = stored
-        self._news = region.news(job_id, log_group, interval, log_token, has_printed=has_printed)
+        self._news = region.news(
+            job_id, log_group, interval, log_token, has_printed=has_printed, manifest=manifest
+        )
         self._counted = ExitStack()
         self._counted.enter_context(region.board.watched(job_id))
 
@@ -69,7 +72,7 @@ class WatchedJob:
 
     def end(self) -> End:
         """How the job ended."""
-        return end_of(self._news.job, self._job_id)
+        return self._news.end()
 
     def remove(self) -> str | None:
         """Terminate the job if it still runs; returns why it is left, if Batch refuses or does not answer."""

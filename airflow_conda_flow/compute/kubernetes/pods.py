@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import threading
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 from airflow_conda_flow.compute.compute import RunContext
@@ -19,6 +20,7 @@ from airflow_conda_flow.compute.remote_attempt import End, run_to_end
 from airflow_conda_flow.compute.runner_environ import runner_environ
 from airflow_conda_flow.errors import TaskFailed
 from airflow_conda_flow.runner.attempt import Output
+from airflow_conda_flow.runner.manifest_line import ToldManifest
 from airflow_conda_flow.runner.task_request import TaskRequest, TaskResult
 
 
@@ -47,7 +49,8 @@ class Pod:
         self.namespace: str = manifest["metadata"]["namespace"]
         self._cluster = board.cluster
         self._manifest = manifest
-        self._watch = PodWatch(board, self.name, emit, startup_timeout, position)
+        self._told = ToldManifest(emit=emit)
+        self._watch = PodWatch(board, self.name, self._told.line, startup_timeout, position)
         self._end = End(None, f"Pod {self.name} was never looked at.")
 
     @property
@@ -73,16 +76,17 @@ class Pod:
 
     def end(self) -> End:
         """How the pod ended."""
-        return self._end
+        return replace(self._end, manifest=self._told.sha256)
 
     def remove(self, *, wait: bool) -> None:
         """Delete the pod."""
         self._watch.remove(wait=wait)
 
     def hand_over(self) -> dict[str, Any]:
-        """Name, namespace and position of the log."""
-        position = self._watch.hand_over()
-        return {"name": self.name, "namespace": self.namespace, "position": str(position)}
+        """Name, namespace, and the position of the log with what it has told."""
+        position = str(self._watch.hand_over())
+        told = {"position": position, "manifest": self._told.sha256}
+        return {"name": self.name, "namespace": self.namespace, **told}
 
 
 class Kubernetes:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 from airflow_conda_flow.compute.kubernetes import state as pod_state
@@ -14,6 +15,7 @@ from airflow_conda_flow.compute.kubernetes.start import PodStart
 from airflow_conda_flow.compute.patience import Patience
 from airflow_conda_flow.compute.remote_attempt import End
 from airflow_conda_flow.errors import ComputeUnavailable, TaskFailed
+from airflow_conda_flow.runner.manifest_line import ToldManifest
 
 # Seconds between two looks at a pod that starts, so that obstacles are reported soon, and at one that runs.
 # Neither is a request while the board watches. An end is news, for which nobody waits so long.
@@ -35,14 +37,23 @@ class WatchedPod:
         startup_timeout: seconds that the pod may wait for a node, and again on the node until its container
             runs.
         position: ``str`` of the ``LogPosition`` up to which the log was read; empty for its beginning.
+        manifest: digest of the attempt's manifest that the log has told up to there.
     """
 
-    def __init__(self, board: PodBoard, name: str, startup_timeout: float, position: str = "") -> None:
+    def __init__(
+        self,
+        board: PodBoard,
+        name: str,
+        startup_timeout: float,
+        position: str = "",
+        manifest: str | None = None,
+    ) -> None:
         self.name = name
         self._board = board
         cluster, namespace = board.cluster, board.namespace
         self._lines: list[str] = []
-        self._log = PodLog(cluster.api, name, namespace, self._lines.append, LogPosition(position))
+        self._told = ToldManifest(manifest, self._lines.append)
+        self._log = PodLog(cluster.api, name, namespace, self._told.line, LogPosition(position))
         self._log_due: float | None = None
         self._start = PodStart(startup_timeout, lambda: cluster.last_warning(name, namespace), board.share)
         self._patience = Patience()
@@ -117,7 +128,8 @@ class WatchedPod:
 
     def end(self) -> End:
         """How the pod ended."""
-        return self._end or End(None, f"Pod {self.name} has not ended.")
+        end = self._end or End(None, f"Pod {self.name} has not ended.")
+        return replace(end, manifest=self._told.sha256)
 
     def remove(self) -> str | None:
         """Delete the pod; returns why it is left, if the cluster refuses or does not answer."""

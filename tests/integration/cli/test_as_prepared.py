@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import json
 import re
 
 import pytest
+
+from airflow_conda_flow.datastore.s3_storage import S3Storage
+from airflow_conda_flow.records.document import stored_bytes
 
 from ...parts.flow_machine import Machine
 
@@ -84,3 +88,68 @@ def test_the_launching_process_holds_the_record(machine):
     done = machine.run(flow, "run", "--poison", "record")
     assert done.returncode == 0, done.stdout + done.stderr
     assert "JOIN RAN" in done.stdout
+
+
+RESUMED = """
+class AFlow(FlowSpec):
+    fails = Parameter("fails", default=False)
+    @step
+    def start(self):
+        self.x, self.y = "good", "evil"
+        self.next(self.end)
+    @step
+    def end(self):
+        if self.fails:
+            raise ValueError("on purpose")
+        print("END RAN", self.x)
+"""
+
+
+@pytest.fixture
+def s3_machine(tmp_path, moto_s3, monkeypatch) -> tuple[Machine, S3Storage]:
+    """A machine with a datastore in S3, and the datastore's storage."""
+    moto_s3.use(monkeypatch)
+    root = moto_s3.make_root()
+    environ = {**moto_s3.environment, "CONDA_FLOW_DATASTORE": "s3", "CONDA_FLOW_DATASTORE_ROOT": root}
+    return Machine(tmp_path / "home", **environ), S3Storage(root)
+
+
+def test_resume_compares_the_run_with_what_its_machine_remembers(s3_machine):
+    """A task's manifest or the run's record that another has written since; another machine takes what there is."""
+    machine, storage = s3_machine
+    flow, ids = machine.flow(RESUMED), machine.home / "id"
+    assert machine.run(flow, "run", "--fails", "True", "--run-id-file", str(ids)).returncode == 1
+    run_id = ids.read_text()
+    keys = [f"flows/AFlow/{run_id}/start/0/0.json", f"flows/AFlow/{run_id}/run.json"]
+    right = {key: storage.read_bytes(key) for key in keys}
+
+    def resume(**environ: str) -> str:
+        done = machine.run(flow, "resume", "--origin-run-id", run_id, **environ)
+        assert done.returncode == 1, done.stdout + done.stderr
+        assert "Traceback" not in done.stderr
+        return done.stdout + done.stderr
+
+    assert "ValueError: on purpose" in resume()
+    task = json.loads(right[keys[0]])
+    del task["checksum"]
+    task["artifacts"]["x"] = task["artifacts"]["y"]
+    storage.write_bytes(keys[0], stored_bytes(task))
+    text = resume()
+    assert re.search(
+        rf"{keys[0]} in the datastore \S+ is not what its task wrote: its sha256 is \w+, and this machine "
+        r"remembers \w+\. Nothing was run\.",
+        text,
+    ), text
+    assert "ValueError" not in text
+    other = {"CONDA_FLOW_CACHE_DIR": str(machine.home / "another")}
+    assert "ValueError: on purpose" in resume(**other)
+    # A kill may cut a line, which then says nothing.
+    (memory,) = machine.cache.glob(f"runs/*/AFlow/{run_id}")
+    memory.write_text(memory.read_text()[:-10])
+    assert "ValueError: on purpose" in resume()
+    storage.write_bytes(keys[0], right[keys[0]])
+    record = json.loads(right[keys[1]])
+    del record["checksum"]
+    record["parameters"] = {}
+    storage.write_bytes(keys[1], stored_bytes(record))
+    assert f"{keys[1]} in the datastore {storage.url} is not what this run was prepared with" in resume()

@@ -16,6 +16,7 @@ from airflow_conda_flow.compute.remote_attempt import End, run_to_end
 from airflow_conda_flow.compute.runner_environ import runner_environ
 from airflow_conda_flow.compute.unfinished import Unfinished
 from airflow_conda_flow.records.names import task_id
+from airflow_conda_flow.runner.manifest_line import ToldManifest
 
 # The process that starts the runner, and writes down how it ended.
 _NURSE = """
@@ -34,6 +35,7 @@ class Toy:
     def __init__(self, folder, command=None, environ=None, emit=print, read=0):
         self.folder = Path(folder)
         self.command, self.environ, self.emit, self.read = command, environ, emit, read
+        self.told = ToldManifest()
 
     @property
     def title(self):
@@ -68,7 +70,7 @@ class Toy:
         if not over:
             data = data[: data.rfind(b"\n") + 1]
         self.read += len(data)
-        return data.decode("utf-8", "replace").splitlines()
+        return self.told.rest(data.decode("utf-8", "replace").splitlines())
 
     def follow(self, cancel, is_done, seconds=math.inf):
         end = time.monotonic() + seconds
@@ -83,7 +85,8 @@ class Toy:
     def end(self):
         with contextlib.suppress(OSError):
             code = (self.folder / "code").read_text()
-            return End(None, f"Toy {self.folder.name} ended with exit code {code} and left no result.")
+            silent = f"Toy {self.folder.name} ended with exit code {code} and left no result."
+            return End(None, silent, manifest=self.told.sha256)
         return End(f"Toy {self.folder.name} was taken away.", is_lost=True)
 
     def remove(self, *, wait=False):

@@ -1,0 +1,96 @@
+"""Digests of a run and its finished tasks, in the cache directory of the machine that scheduled it.
+
+``resume`` compares the run that it continues with them: whoever may write an S3 datastore could otherwise
+change what finished tasks hand on. A process that is killed may not have noted its last task, and another
+machine knows nothing; what nobody remembers is not compared.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+import re
+from typing import TYPE_CHECKING
+
+from airflow_conda_flow.errors import NotAsPrepared
+
+from . import layout
+from .manifests import read_run_manifest
+from .remembered import datastore_mark
+
+if TYPE_CHECKING:
+    from airflow_conda_flow.records.run_record import RunRecord
+    from airflow_conda_flow.records.task_record import TaskRecord
+
+    from .datastore import Datastore
+
+_RUN = "run"
+_LINE = re.compile(r"(\S+) ([0-9a-f]{64})")
+
+
+class RunMemory:
+    """Memory of one run.
+
+    Args:
+        datastore: the run's. Nothing is remembered of a directory: who may write there may write here.
+        flow: the flow's name.
+        run_id: the run's id.
+    """
+
+    def __init__(self, datastore: Datastore, flow: str, run_id: str) -> None:
+        self._storage = datastore.storage
+        self._name = flow, run_id
+        self._path = None
+        if datastore.storage.kind == "s3":
+            folder = datastore.cache_dir / "runs" / datastore_mark(datastore.storage)
+            self._path = folder / layout.part(flow) / layout.part(run_id)
+
+    def check_run(self) -> None:
+        """Compare the run's record with what was noted.
+
+        Raises:
+            NotAsPrepared: it is another one.
+        """
+        if (sha256 := self._known.get(_RUN)) is not None:
+            read_run_manifest(self._storage, *self._name, sha256)
+
+    def check(self, record: TaskRecord) -> None:
+        """Compare the record of a finished task with what was noted.
+
+        Raises:
+            NotAsPrepared: it is another one.
+        """
+        known = self._known.get(record.task_id)
+        if known not in {None, record.sha256}:
+            raise NotAsPrepared(
+                f"{layout.task_manifest(record.name)} in the datastore {self._storage.url} is not what its "
+                f"task wrote: its sha256 is {record.sha256}, and this machine remembers {known}.",
+                "Nothing was run. Find out who wrote it (docs/security.md), and delete it, so that the task "
+                "runs again.",
+            )
+
+    @functools.cached_property
+    def _known(self) -> dict[str, str]:
+        """What was noted; a line that a kill has cut is left out."""
+        try:
+            lines = [] if self._path is None else self._path.read_text(encoding="ascii").splitlines()
+        except (OSError, UnicodeDecodeError):
+            return {}
+        return {found[1]: found[2] for line in lines if (found := _LINE.fullmatch(line))}
+
+    def note_run(self, run: RunRecord) -> None:
+        """Remember the digest of the run's record."""
+        self._note(_RUN, run.sha256)
+
+    def note(self, record: TaskRecord) -> None:
+        """Remember the digest of the record of a finished task."""
+        self._note(record.task_id, record.sha256)
+
+    def _note(self, name: str, sha256: str) -> None:
+        if self._path is None:
+            return
+        # A run does not fail for want of a memory.
+        with contextlib.suppress(OSError):
+            self._path.parent.mkdir(parents=True, exist_ok=True)
+            with self._path.open("a", encoding="ascii") as file:  # one write of a short line: threads may add
+                file.write(f"{name} {sha256}\n")
