@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import atexit
 import contextlib
-import errno
 import os
 import sys
 from collections.abc import Sequence
@@ -18,6 +17,7 @@ from airflow_conda_flow.cli.past_configs import with_required_ones
 from airflow_conda_flow.errors import CondaFlowError, ParameterError
 from airflow_conda_flow.flow.definition import read_flow
 from airflow_conda_flow.flow.own_path import own_path
+from airflow_conda_flow.runner.machine_refusal import is_refusal, refusal_line
 
 
 def run_as_program(flow_class: type[Any], call: tuple[Any, ...] | None = None) -> NoReturn:
@@ -53,24 +53,6 @@ def _package_of(file: str) -> str:
     if spec is None or own_path(getattr(program, "__file__", None) or "") != file:
         return ""
     return str(spec.name).rpartition(".")[0]
-
-
-_OF_THE_MACHINE = {
-    errno.EACCES: "Make it readable and writable for this user.",
-    errno.EROFS: "Name a place that can be written: settings are datastore_root and cache_dir, and TMPDIR.",
-    errno.ENOSPC: "Make room there, or set datastore_root, cache_dir or TMPDIR to another disk.",
-    errno.EDQUOT: "Make room there, or set datastore_root, cache_dir or TMPDIR to another disk.",
-    errno.EMFILE: "Raise the limit of open files (ulimit -n), or lower --max-workers.",
-    errno.ENFILE: "The machine has no more files to open. Lower --max-workers.",
-    errno.EAGAIN: "Raise the limit of processes (ulimit -u), or lower --max-workers.",
-    errno.ENOMEM: "The machine has no memory left. Lower --max-workers.",
-}
-"""Errors of the machine, not of a program, and what to do about them."""
-
-
-def _line(error: OSError) -> str:
-    where = f" ({error.filename})" if error.filename is not None else ""
-    return f"This machine refused it: {error.strerror}{where}. {_OF_THE_MACHINE[error.errno or 0]}"
 
 
 def main(  # noqa: PLR0911 - each kind of failure ends it
@@ -112,8 +94,8 @@ def main(  # noqa: PLR0911 - each kind of failure ends it
         sys.stderr.close()
         return 1
     except OSError as error:
-        if error.errno not in _OF_THE_MACHINE:
+        if not is_refusal(error):
             raise
-        sys.stderr.write(f"{_line(error)}\n")
+        sys.stderr.write(f"{refusal_line(error)}\n")
         return 1
     return code

@@ -136,7 +136,7 @@ def start_run(
         ("--run-id-file", arguments.run_id_file),
         ("--runner-attribute-file", arguments.runner_attribute_file),
     ):
-        if path:  # before environments are made, which takes minutes
+        if path is not None:  # before environments are made, which takes minutes
             check_for_callers(option, path)
     hooks = RunHooks(definition, run, console)
     # Until the scheduler exists a signal raises KeyboardInterrupt, which stops solving and downloading.
@@ -174,12 +174,17 @@ def _trigger(arguments: argparse.Namespace, settings: Settings) -> list[dict[str
 
 def check_for_callers(option: str, path: str) -> None:
     """Raise ``SettingError`` if ``write_for_callers`` would."""
+    if not path:
+        raise SettingError(f"{option} takes the name of a file; it is empty.")
     folder = Path(path).parent
-    code = errno.ENOENT if not folder.is_dir() else errno.EISDIR if Path(path).is_dir() else None
-    if code is None and not os.access(folder, os.W_OK) and not os.access(path, os.W_OK):
-        code = errno.EACCES
-    if code is not None:
-        raise _unwritable(option, path, OSError(code, os.strerror(code)))
+    try:
+        code = errno.ENOENT if not folder.is_dir() else errno.EISDIR if Path(path).is_dir() else None
+        if code is None and not os.access(folder, os.W_OK) and not os.access(path, os.W_OK):
+            code = errno.EACCES
+        if code is not None:
+            raise OSError(code, os.strerror(code))  # noqa: TRY301 - as the file system itself does
+    except OSError as error:  # also that of a name which is too long
+        raise _unwritable(option, path, error) from error
 
 
 def _unwritable(option: str, path: str, error: OSError) -> SettingError:

@@ -30,6 +30,7 @@ from airflow_conda_flow.runner.attempt_cards import AttemptCards
 from airflow_conda_flow.runner.attempt_log import AttemptLog, shown
 from airflow_conda_flow.runner.attempt_record import AttemptRecord, as_exception
 from airflow_conda_flow.runner.code_sources import CodeSources
+from airflow_conda_flow.runner.machine_refusal import refusal_line
 from airflow_conda_flow.runner.main_node import THIS_MACHINE, main_address
 from airflow_conda_flow.runner.mask import Mask
 from airflow_conda_flow.runner.process_death import describe_death
@@ -236,9 +237,11 @@ class _Attempt:
         except Stopped:
             error = TaskFailed("The task was ended before its step began.")
             return self._fail(as_exception(error), cancelled=True)
-        except (CondaFlowError, OSError) as error:
+        except CondaFlowError as error:
             # Failures outside the step are results too. Any other exception is a bug and is not hidden.
             return self._fail(as_exception(error), cancelled=cancel.is_set())
+        except OSError as error:
+            return self._fail(as_exception(TaskFailed(refusal_line(error))), cancelled=cancel.is_set())
         if end.last is None:
             return self._fail(self._death(end), cancelled=end.cancelled)
         if end.last["type"] == "failed":

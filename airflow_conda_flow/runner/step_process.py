@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import selectors
 import signal
@@ -13,6 +14,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
+from airflow_conda_flow.errors import TaskFailed
 from airflow_conda_flow.runner.left_processes import end_marked, mark
 from airflow_conda_flow.runtime.protocol import decode, encode
 
@@ -85,7 +87,8 @@ def run_step_process(
     When this returns, all processes that the step has started are gone, also those in sessions of their own.
 
     Raises:
-        OSError: the interpreter cannot be started.
+        TaskFailed: the interpreter cannot be started.
+        OSError: this machine has no room for a process more.
     """
     environ, text = mark(os.environ if environ is None else environ)
     ours, theirs = socket.socketpair()
@@ -104,6 +107,10 @@ def run_step_process(
                 start_new_session=True,  # a process group of its own, for ``end_group``
                 bufsize=0,
             )
+        except (OSError, ValueError) as error:
+            if (reason := _no_start(error, command[0], environ)) is None:
+                raise
+            raise TaskFailed(reason) from error
         finally:
             theirs.close()
             os.close(life_line)
@@ -118,6 +125,22 @@ def run_step_process(
     finally:
         os.close(held)
         ours.close()
+
+
+def _no_start(error: OSError | ValueError, interpreter: str, environ: Mapping[str, str]) -> str | None:
+    """Why a process cannot be started by the command and variables that it gets; None for another cause."""
+    if isinstance(error, ValueError):  # a name that is empty or has "=", or a null character
+        wrong = [name for name, value in environ.items() if not name or "=" in name or "\0" in name + value]
+        return f"The environment variable {wrong[0]!r} of the step is none: {error}." if wrong else None
+    if error.errno == errno.E2BIG:
+        name, value = max(environ.items(), key=lambda each: len(each[1]))
+        return (
+            f"The step's environment variables are too long for this machine; the longest is {name}, with "
+            f"{len(value)} characters. Pass large values as artifacts or files."
+        )
+    if error.errno in {errno.ENOENT, errno.ENOTDIR, errno.EACCES, errno.ENOEXEC}:
+        return f"The step's interpreter {interpreter} cannot be started: {error.strerror}."
+    return None
 
 
 class LineReader:

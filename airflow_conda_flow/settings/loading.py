@@ -34,6 +34,7 @@ from airflow_conda_flow.settings.remote import REMOTE_OPTIONS
 _LONGEST_PATH, _LONGEST_PART = 3000, 255  # bytes; Linux has 4096 for a path, and ours continue below it
 _MICROARCHITECTURE = re.compile(r"[a-z][a-z0-9_]*")
 _VERSION = re.compile(r"\d+(\.\d+)*")
+_SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+:/")
 HOME = "~/.airflow-conda-flow"
 """Directory for the defaults of the local datastore and the cache."""
 
@@ -265,7 +266,7 @@ def unknown_variables(environ: Mapping[str, str]) -> dict[str, str]:
     found = {}
     for name in sorted(environ):
         if name.startswith("CONDA_FLOW_") and name not in known and not name.startswith(_PREFIXES):
-            found[name] = next(iter(difflib.get_close_matches(name, known, n=1)), "")
+            found[name] = next(iter(difflib.get_close_matches(name.upper(), known, n=1)), "")
     return found
 
 
@@ -459,9 +460,10 @@ def _datastore_root(datastore: str, lookup: _Lookup) -> str:
                 "For a directory, set --datastore local."
             )
         return root.rstrip("/")
-    if "://" in root:
+    if "://" in root or _SCHEME.match(root):
         raise SettingError(
-            f"{source} is {root!r}; a local datastore takes a directory. For S3, set --datastore s3."
+            f"{source} is {root!r}; a local datastore takes a directory. For S3, set --datastore s3 and a "
+            "root such as s3://bucket/prefix."
         )
     return str(_directory(root or f"{HOME}/datastore", source))
 
@@ -482,6 +484,10 @@ def _directory(text: str, source: str) -> Path:
         user = text.partition("/")[0]
         why = f"there is no user {user[1:]}" if user != "~" else "this user has no home directory; set HOME"
         raise SettingError(f"{source} is {text!r}, but {why}. Write another directory.") from error
+    if text.startswith(("{", "[")):  # from a configuration file
+        raise SettingError(f"{source} is {text!r}; it takes a directory.")
+    if any("\ud800" <= each <= "\udfff" for each in str(path)):
+        raise SettingError(f"{source} is {text!r}: the path of a directory has to be UTF-8.")
     if "\0" in text or any(ord(each) < ord(" ") for each in text):
         raise SettingError(f"{source} is {text!r}; a directory takes no control characters.")
     if len(os.fsencode(path)) > _LONGEST_PATH or any(len(os.fsencode(p)) > _LONGEST_PART for p in path.parts):

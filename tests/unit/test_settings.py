@@ -100,6 +100,10 @@ LONG = "a" * 300
         ("CONDA_FLOW_DATASTORE_ROOT", f"/tmp/{LONG}", "too long for a directory"),
         ("METAFLOW_DATASTORE_SYSROOT_LOCAL", f"/tmp/{LONG}", "too long for a directory"),
         ("METAFLOW_HOME", "~nosuchuser", "there is no user nosuchuser"),
+        ("CONDA_FLOW_DATASTORE_ROOT", "s3:/bucket/prefix", "set --datastore s3 and a root"),
+        ("CONDA_FLOW_DATASTORE_ROOT", "gs:/bucket", "takes a directory"),
+        ("CONDA_FLOW_DATASTORE_ROOT", "/tmp/\udcff", "has to be UTF-8"),
+        ("CONDA_FLOW_CACHE_DIR", '{"a": 1}', "it takes a directory"),
         ("CONDA_FLOW_DATATOOLS_S3ROOT", "s3://[x", "it takes s3://bucket"),
     ],
 )
@@ -138,6 +142,7 @@ def test_a_user_without_a_home(monkeypatch):
         ("CONDA_FLOW_DATSTORE", "CONDA_FLOW_DATASTORE"),
         ("CONDA_FLOW_CACHEDIR", "CONDA_FLOW_CACHE_DIR"),
         ("CONDA_FLOW_BATCH_QUEU", "CONDA_FLOW_BATCH_QUEUE"),
+        ("CONDA_FLOW_cache_dir", "CONDA_FLOW_CACHE_DIR"),
         ("CONDA_FLOW_XYZZY", None),
     ],
 )

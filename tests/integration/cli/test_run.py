@@ -131,6 +131,10 @@ def test_the_options_of_a_run(machine):
     bad = machine.run(flow, "run", "--run-id-file", "no-id", CONDA_FLOW_DATASTORE_ROOT="/proc/none")
     assert bad.returncode == 1
     assert not (machine.home / "no-id").exists()
+    for name, fault in (("i" * 300, "cannot be written: File name too long"), ("", "it is empty")):
+        bad = machine.run(flow, "run", "--run-id-file", name)
+        assert (bad.returncode, bad.stderr.count("\n")) == (1, 1), bad.stderr
+        assert fault in bad.stderr
     default = {"METAFLOW_DEFAULT_DECOSPECS": 'environment:vars={"GIVEN":"default"}  timeout:seconds=60'}
     assert (
         "] given default\n"

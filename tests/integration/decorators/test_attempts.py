@@ -147,8 +147,8 @@ def test_a_step_whose_environment_cannot_be_made_is_caught(tmp_path):
     result = run.attempt("start", python="/nowhere/python")
     assert result.ok
     caught = run.value(result, "problem")
-    assert "No such file or directory: '/nowhere/python'" in caught.exception
-    assert caught.type == "builtins.FileNotFoundError"
+    assert "The step's interpreter /nowhere/python cannot be started: No such file" in caught.exception
+    assert caught.type == "airflow_conda_flow.errors.TaskFailed"
     assert run.value(result, "word") == "x"
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -307,3 +308,40 @@ def test_the_life_line_may_be_cut_before_it_is_held():
     )
     os.close(ours)
     assert done.returncode == -signal.SIGKILL
+
+
+@pytest.mark.parametrize(
+    ("decorator", "line"),
+    [
+        ("environment(vars={'BIG': 'x' * 200_000})", "the longest is BIG, with 200000 characters"),
+        (
+            "secrets(sources=[{'type': 'inline', 'id': 'x', 'options': {'env_vars': {'NUL': 'a\\0b'}}}])",
+            "The environment variable 'NUL' of the step is none",
+        ),
+    ],
+)
+def test_variables_with_which_no_process_starts(make_run, decorator, line):
+    """One line names the variable."""
+    text = one_step("self.x = 1").replace("@step\n    def start", f"@{decorator}\n    @step\n    def start")
+    exception = make_run(f"from airflow_conda_flow import environment, secrets\n{text}").failure("start")
+    assert line in exception["message"]
+    assert exception["traceback"].count("\n") == 1
+
+
+@pytest.mark.parametrize("fault", ["file", "read-only"])
+def test_a_cache_that_cannot_be_written(make_run, fault):
+    """One line says what this machine refused, where, and what to set."""
+    run = make_run(one_step("self.x = 1"))
+    cache = run.datastore.cache_dir
+    shutil.rmtree(cache, ignore_errors=True)
+    if fault == "file":
+        cache.write_text("in the way")
+    elif os.geteuid() == 0:
+        pytest.skip("root may write everything")
+    else:
+        cache.mkdir(mode=0o500)
+    exception = run.failure("start")
+    assert exception["type"] == "TaskFailed"
+    assert exception["message"].startswith("This machine refused it: ")
+    assert str(cache) in exception["message"]
+    assert "set datastore_root, cache_dir or TMPDIR" in exception["message"]
