@@ -87,6 +87,23 @@ ANSWERS = {
     "InsufficientStorage": ("no space is left", "Make room there, or use another bucket."),
 }
 
+_RIGHTS = {
+    "GetObject": "s3:GetObject",
+    "HeadObject": "s3:GetObject and s3:ListBucket",  # without the second, what is not there is refused too
+    "ListObjectsV2": "s3:ListBucket",
+    "HeadBucket": "s3:ListBucket",
+    "PutObject": "s3:PutObject",
+    "CreateMultipartUpload": "s3:PutObject",
+    "UploadPart": "s3:PutObject",
+    "CompleteMultipartUpload": "s3:PutObject",
+    "CopyObject": "s3:GetObject and s3:PutObject",
+    "UploadPartCopy": "s3:GetObject and s3:PutObject",
+    "AbortMultipartUpload": "s3:AbortMultipartUpload",
+    "DeleteObject": "s3:DeleteObject",
+    "DeleteObjects": "s3:DeleteObject",
+}
+"""Rights of IAM by the operation that needs them."""
+
 # Name of a botocore exception (or of a base class of it) -> (what is wrong, what to do).
 FAILURES = {
     "NoCredentialsError": ("no AWS credentials were found", _CREDENTIALS),
@@ -189,6 +206,11 @@ def _meaning(error: BaseException) -> tuple[str, str] | None:
     if code is not None and code not in ANSWERS and is_services_fault(error):
         status = _status(error)
         return f"the service failed ({status if code in {'', str(status)} else f'{status} {code}'})", _LATER
+    right = _RIGHTS.get(getattr(error, "operation_name", ""))
+    if code == "403" and right is not None:  # also the answer to a HEAD with a key that is not known
+        return "access denied", f"Check the credentials (AWS_PROFILE), and that they allow {right}."
+    if code == "AccessDenied" and right is not None:
+        return "access denied", f"Allow {right} there, or set AWS_PROFILE to who may."
     if code is not None:
         unknown = f"the answer was {code or 'an error without a code'}"
         return ANSWERS.get(code, (unknown, "Check AWS_ENDPOINT_URL and the bucket."))

@@ -130,7 +130,7 @@ def test_what_decides_what_runs(datastore_of, key):
     datastore_of("prepare").storage.write_bytes(key, b"right")
     for role in ("step", "reader"):
         storage = datastore_of(role).storage
-        with pytest.raises(DatastoreUnavailable):
+        with pytest.raises(DatastoreUnavailable, match=r"access denied\. Allow s3:PutObject there"):
             storage.write_bytes(key, b"evil")
         assert storage.read_bytes(key) == b"right"
 
@@ -149,7 +149,7 @@ def test_only_one_role_removes(datastore_of):
     datastore_of("prepare").storage.write_bytes(key, b"of nobody")
     for role in ("step", "prepare", "reader"):
         storage = datastore_of(role).storage
-        with pytest.raises(DatastoreUnavailable):
+        with pytest.raises(DatastoreUnavailable, match=r"access denied\. Allow s3:DeleteObject there"):
             list(storage.remove_old(key, ANY_AGE, lambda _entry: True))
         assert storage.exists(key)
     storage = datastore_of("prune").storage
