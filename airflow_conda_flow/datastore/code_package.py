@@ -335,7 +335,7 @@ def _safe_names(archive: zipfile.ZipFile, key: str) -> list[str]:
     def refuse(fault: str) -> CorruptData:
         return CorruptData(f"{key} is no code package: {fault}.", _AGAIN)
 
-    members = [each for each in archive.infolist() if not each.is_dir()]
+    members = [each for each in archive.infolist() if not each.filename.endswith("/")]
     if len(members) > MAX_FILES or sum(each.file_size for each in members) > _MOST_BYTES:
         raise refuse(f"it holds more than {MAX_FILES:,} files or {_MOST_BYTES // 2**20} MB")
     names = [each.filename for each in members]
@@ -346,6 +346,8 @@ def _safe_names(archive: zipfile.ZipFile, key: str) -> list[str]:
         name = PurePosixPath(each.filename)
         if name.is_absolute() or ".." in name.parts or "\\" in each.filename or str(name) != each.filename:
             raise refuse(f"it holds the unsafe name {each.filename!r}")
+        if each.header_offset < 0:
+            raise refuse(f"its directory has no place for {each.filename!r}")
         if not known.isdisjoint(map(str, name.parents)):
             raise refuse(f"{each.filename!r} is below one of its files")
         # Nothing is compressed, so no file can unpack to more than the package's own size.

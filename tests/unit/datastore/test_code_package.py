@@ -217,6 +217,12 @@ def lying(data):
     return data[:place] + (2**31).to_bytes(4, "little") * 2 + data[place + 8 :]
 
 
+def nowhere(data):
+    """The zip with a directory that says to be larger than it is: its files would begin before the zip does."""
+    place = data.rindex(b"PK\x05\x06") + 12
+    return data[:place] + data[place : place + 4] + (2**20).to_bytes(4, "little") + data[place + 8 :]
+
+
 @pytest.mark.parametrize(
     ("data", "fault"),
     [
@@ -235,8 +241,10 @@ def lying(data):
         (b"", "File is not a zip file"),
         (zipped(("x.py", "good"))[:-30], "File is not a zip file"),
         (zipped(("x.py", "good")).replace(b"good", b"evil", 1), "Bad CRC-32"),
+        (nowhere(zipped(("x.py", "good"))), "its directory has no place for 'x.py'"),
+        (zipped(("x", "good")).replace(b"x", b"\0"), "it holds the unsafe name ''"),
     ],
-    ids=range(15),
+    ids=range(17),
 )
 def test_what_is_no_code_package(tmp_path, data, fault):
     """It is refused, although its digest is right, and nothing of it is left."""
