@@ -61,10 +61,12 @@ coverage: setup
 test: quick-lint
 	$(call pytest_beside_mypy,$(TESTS))
 
-# A longer run of the tests with faults, such as: make faults ROUNDS=500, or for one seed: ROUNDS=1 SEED=17
+# A longer run of the tests with faults, such as: make faults ROUNDS=500, or for one seed: ROUNDS=1 SEED=17.
+# With FAULTS="tests/real/kubernetes/test_kills.py" and others, pods, jobs and Airflow's components are killed.
+FAULTS ?= tests/integration/faults
 faults: setup
 	ROUNDS=$(or $(ROUNDS),100) SEED=$(or $(SEED),1) $(BIN)/pytest --numprocesses=$(WORKERS) -rP $(PYTEST_OPTIONS) \
-	  tests/integration/faults
+	  $(FAULTS)
 
 clean:
 	rm -rf $(CACHE) build dist

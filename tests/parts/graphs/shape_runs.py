@@ -125,13 +125,15 @@ def hashes_of_dag_run(storage: Storage, shape: Shape, shapes: Sequence[Shape]) -
     return hashes_of_run(storage, flow, sorted(created, key=created.__getitem__)[number])
 
 
-def hashes_of_run(storage: Storage, flow: str, run_id: str) -> Hashes:
-    """What the tasks of a run left behind; every attempt must have been done."""
+def hashes_of_run(storage: Storage, flow: str, run_id: str, *, is_retried: bool = False) -> Hashes:
+    """What the tasks of a run left behind; every attempt must have been done, unless tasks were retried."""
     found = {}
     for key in storage.list_keys(f"flows/{flow}/{run_id}/"):
         parts = key.split("/")
         if len(parts) == 6 and key.endswith(".json"):
             manifest = json.loads(storage.read_bytes(key))
+            if is_retried and manifest["status"] != "done":
+                continue
             assert manifest["status"] == "done", key
             found[f"{parts[3]}/{parts[4]}"] = {
                 name: ref["sha256"] for name, ref in manifest["artifacts"].items()

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import os
+import random
 import re
+import time
 from collections.abc import Iterator
 
 import pytest
@@ -58,6 +61,43 @@ class BothFlow(FlowSpec):
 
 dag = BothFlow.dag(schedule=None, environment="local")
 """
+KILLED = """
+from airflow_conda_flow import kubernetes, retry
+class KilledFlow(FlowSpec):
+    @step
+    def start(self):
+        self.items = ["a", "b", "c"]
+        self.next(self.here, foreach="items")
+    @retry(times=4, minutes_between_retries=0.02)
+    @step
+    def here(self):
+        import time
+        time.sleep(2)
+        self.word = self.input * 2
+        self.next(self.there)
+    @retry(times=4, minutes_between_retries=0.02)
+    @kubernetes
+    @step
+    def there(self):
+        import time
+        time.sleep(2)
+        self.word += "!"
+        self.next(self.join)
+    @step
+    def join(self, inputs):
+        self.all = [each.word for each in inputs]
+        self.next(self.end)
+    @step
+    def end(self):
+        print("ALL", self.all)
+
+from datetime import timedelta
+dag = KilledFlow.dag(
+    schedule=None,
+    environment="local",
+    default_args={"retries": 4, "retry_delay": timedelta(seconds=1)},
+)
+"""
 FLOWS = {
     "LocalFlow": ("false", ""),
     "FollowedFlow": ("false", "@kubernetes"),
@@ -65,6 +105,9 @@ FLOWS = {
 }
 DAGS = {"LocalFlow": "local_flow", "FollowedFlow": "followed_flow", "DeferredFlow": "deferred_flow"}
 CONNECTION = "the_store"
+ROUNDS = int(os.environ.get("ROUNDS", "0"))  # the test of losses kills each component once
+SEED = int(os.environ.get("SEED", "1"))
+VICTIMS = ("scheduler", "triggerer", *WORKERS, "pod")
 
 
 @pytest.fixture(scope="module")
@@ -92,6 +135,7 @@ def airflow(cluster, database, moto_s3, go, tmp_path_factory) -> Iterator[Deploy
         text = WAITS.format(name=name, deferrable=deferrable, decorator=decorator, go=go)
         machine.flow(text, f"{name.lower()}.py", machine.dags)
     machine.flow(BOTH, "bothflow.py", machine.dags)
+    machine.flow(KILLED, "killedflow.py", machine.dags)
     with deployment(machine) as running:
         extra = f'{{"endpoint_url": "{moto_s3.endpoint}", "region_name": "us-east-1"}}'
         running.ask(
@@ -105,7 +149,7 @@ def airflow(cluster, database, moto_s3, go, tmp_path_factory) -> Iterator[Deploy
             },
         )
         yield running
-    for name in (*FLOWS, "BothFlow"):
+    for name in (*FLOWS, "BothFlow", "KilledFlow"):
         cluster.clear(name)
 
 
@@ -171,3 +215,32 @@ def test_workers_share_nothing_but_s3(cluster, airflow):
         for path in folder.rglob("*.log*"):
             assert SECRET_KEY not in path.read_text(), path
     cluster.wait_until_empty("BothFlow")
+
+
+@pytest.mark.timeout(900)
+@pytest.mark.parametrize("seed", range(SEED, SEED + ROUNDS))
+def test_a_run_survives_kills_that_a_seed_draws(cluster, airflow, seed, tally):
+    """Of a component that comes back after a while, or of a pod, at any moment; twice in a run."""
+    drawn = random.Random(seed)
+    began = time.monotonic()
+    airflow.trigger("killed_flow")
+    killed = []
+    for _ in range(2):
+        # Not a wait for anything: the moment is drawn. An undisturbed run takes some 20 seconds.
+        time.sleep(drawn.uniform(0, 15))
+        victim = drawn.choice(VICTIMS)
+        if victim == "pod":
+            pods = cluster.pods("airflow-conda-flow/flow=KilledFlow")
+            if not pods:
+                continue
+            cluster.delete(drawn.choice(pods))
+        else:
+            airflow.kill(victim)
+            airflow.start(victim)
+        killed.append("worker" if victim in WORKERS else victim)
+    airflow.wait_for_run("killed_flow", seconds=600)
+    print(f"seed {seed}: killed {killed}, done after {time.monotonic() - began:.0f} s")
+    assert "ALL ['aa!', 'bb!', 'cc!']" in airflow.task_log("killed_flow", "end")
+    cluster.wait_until_empty("KilledFlow", 120)
+    for victim in killed:
+        tally(f"kills: {victim}, run under Airflow", happened=1)
