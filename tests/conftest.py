@@ -16,6 +16,9 @@ from typing import Any
 
 import pytest
 
+from .parts.tally import print_tally, tally
+
+__all__ = ["tally"]
 TOGETHER = (
     "tests/integration/graphs/test_shapes.py",
     "tests/real/airflow/running/",
@@ -33,6 +36,11 @@ def pytest_runtest_logreport(report: pytest.TestReport) -> None:
     if report.outcome == "rerun" and "PYTEST_XDIST_WORKER" not in os.environ:
         printed = "\n".join(f"--- {title}\n{text}" for title, text in report.sections)
         print(f"\nRERUN {report.nodeid}\n{report.longreprtext}\n{printed}", flush=True)
+
+
+def pytest_terminal_summary(terminalreporter: Any) -> None:
+    """Say how the rounds of ``make faults`` ended."""
+    print_tally(terminalreporter)
 
 
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:

@@ -99,11 +99,13 @@ class Place:
     """Where a round's runs are started, and what they use.
 
     Attributes:
+        name: for the report.
         machine: with an empty datastore and an empty cache.
         storage: the datastore's.
         options: of the flow, before its command.
     """
 
+    name: str
     machine: Machine
     storage: Storage
     options: tuple[str, ...] = ()
@@ -115,15 +117,15 @@ def place(request, tmp_path, monkeypatch) -> Place:
     if request.param == "conda":
         channel = request.getfixturevalue("channel")
         machine = Machine(tmp_path / "home", channel.url)
-        return Place(machine, LocalStorage(machine.datastore), ("--environment=conda",))
+        return Place("conda", machine, LocalStorage(machine.datastore), ("--environment=conda",))
     machine = Machine(tmp_path / "home")
     if request.param == "local":
-        return Place(machine, LocalStorage(machine.datastore))
+        return Place("directory", machine, LocalStorage(machine.datastore))
     server = request.getfixturevalue(request.param)
     server.use(monkeypatch)
     root = server.make_root()
     machine.environ.update(server.environment, CONDA_FLOW_DATASTORE="s3", CONDA_FLOW_DATASTORE_ROOT=root)
-    return Place(machine, S3Storage(root))
+    return Place(f"S3 ({server.name})", machine, S3Storage(root))
 
 
 @pytest.fixture(scope="module")
@@ -172,7 +174,7 @@ def wait_until_nothing_runs(machine: Machine, seconds: float = 60) -> None:
 
 
 @pytest.mark.parametrize("seed", range(SEED, SEED + ROUNDS))
-def test_a_killed_run_is_finished_by_resume(place, whole, tmp_path, seed):
+def test_a_killed_run_is_finished_by_resume(place, whole, tmp_path, seed, tally):
     """Whatever was killed: no process stays, ``resume`` ends, and the artifacts are those of an undisturbed run."""
     machine = place.machine
     expected, seconds = whole(place)
@@ -204,6 +206,9 @@ def test_a_killed_run_is_finished_by_resume(place, whole, tmp_path, seed):
     assert process.returncode == 0, text
     assert "Traceback" not in text
     assert hashes_of_run(place.storage, "AFlow", ids.read_text()) == expected
+    for victim in killed:
+        if victim != "nothing":
+            tally(f"kills: {victim}, {place.name}", happened=1)
     prune(place)
     assert [path for path in machine.home.rglob("*") if MARK.search(path.name)] == []
     assert hashes_of_run(place.storage, "AFlow", ids.read_text()) == expected

@@ -24,6 +24,7 @@ from airflow_conda_flow.errors import CondaFlowError
 from ...parts.damage import FAULTS, damage
 from ...parts.flow_machine import Machine
 from ...parts.graphs.shape_runs import Hashes, hashes_of_run
+from ...parts.tally import CLEAR_ERROR, RIGHT
 
 ROUNDS = int(os.environ.get("ROUNDS", "1"))
 SEED = int(os.environ.get("SEED", "1"))
@@ -138,7 +139,7 @@ def tamper(datastore: Path, path: Path, way: str) -> bool:
 
 @pytest.mark.parametrize("way", WAYS)
 @pytest.mark.parametrize("kind", KINDS)
-def test_a_tampered_file_is_never_read_as_if_it_were_right(stored, tmp_path, kind, way):
+def test_a_tampered_file_is_never_read_as_if_it_were_right(stored, tmp_path, kind, way, tally):
     """The client reads what was written, or raises one line about the file."""
     ends = Counter()
     for number, original in enumerate(sorted(stored.machine.datastore.glob(KINDS[kind]))):
@@ -157,6 +158,9 @@ def test_a_tampered_file_is_never_read_as_if_it_were_right(stored, tmp_path, kin
             assert values == stored.values or is_less, path
             ends["less" if is_less else "right"] += 1
     print(kind, way, dict(ends))
+    name = f"tampered {kind}, read by the client"
+    tally(name, RIGHT, ends["right"] + ends["less"], happened=sum(ends.values()))
+    tally(name, CLEAR_ERROR, ends["said"])
     assert "said, in lines" not in ends
     assert kind in FOR_PEOPLE | KEPT or not ends["right"]
 
@@ -170,7 +174,7 @@ def draw(seed: int, stored: Stored, kind: str) -> tuple[Path, str]:
 
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("seed", range(SEED, SEED + ROUNDS))
-def test_a_tampered_run_is_resumed_rightly_or_not_at_all(stored, tmp_path, kind, seed):
+def test_a_tampered_run_is_resumed_rightly_or_not_at_all(stored, tmp_path, kind, seed, tally):
     """``resume`` computes what the run would have, or ends with one line; a new run puts everything right."""
     relative, way = draw(seed, stored, kind)
     machine = Machine(tmp_path / "home")
@@ -185,12 +189,15 @@ def test_a_tampered_run_is_resumed_rightly_or_not_at_all(stored, tmp_path, kind,
     if resumed.returncode == 0:
         hashes = hashes_of_run(LocalStorage(machine.datastore), "AFlow", ids.read_text())
         assert without_parameters(hashes) == without_parameters(stored.hashes)
+    outcome = RIGHT if resumed.returncode == 0 else CLEAR_ERROR
+    tally(f"tampered {kind}, then resume", outcome, happened=1)
     again = machine.run(flow, "run", "--run-id-file", str(ids))
     assert again.returncode == 0, again.stdout + again.stderr
     hashes = hashes_of_run(LocalStorage(machine.datastore), "AFlow", ids.read_text())
     assert without_parameters(hashes) == without_parameters(stored.hashes)
     values = read_all(machine.datastore, ids.read_text())
     assert values["body"] == stored.values["body"]
+    tally(f"tampered {kind}, then run", happened=1)
 
 
 def without_parameters(hashes: Hashes) -> Hashes:
