@@ -22,6 +22,7 @@ def schedule_of(definition: FlowDefinition) -> Any:
         finished_asset(flow["name"], own if flow["prefix"] is None else flow["prefix"])
         for flow in triggers.get("trigger_on_finish", ())
     ]
+    assets = list({each.name: each for each in assets}.values())  # a flow may be named in full and in short
     if clock is None:
         return assets or None
     if clock["timezone"] is None and not assets:

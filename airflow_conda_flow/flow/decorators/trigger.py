@@ -60,7 +60,7 @@ class _Trigger(FlowDecorator):
                 "@%s: options are for Argo Workflows and have no effect in Airflow. Leave them out."
                 % self.name
             )
-        names = [each["name"] for each in found]
+        names = [self.full_name(each) for each in found]
         for name in names:
             if names.count(name) > 1:
                 self.fail("@%s names %r twice; keep one." % (self.name, name))
@@ -119,6 +119,10 @@ class _Trigger(FlowDecorator):
     def normal(self, given: "dict[str, Any]") -> "dict[str, Any]":
         """Dict that readers of the attributes get."""
         return given
+
+    def full_name(self, normal: "dict[str, Any]") -> str:
+        """Name by which two of the dicts are the same."""
+        return str(normal["name"])
 
 
 class TriggerDecorator(_Trigger):
@@ -183,6 +187,11 @@ class TriggerOnFinishDecorator(_Trigger):
             prefix, _, name = name.rpartition(".")
             return {"name": name, "prefix": prefix}
         return {"name": name, "prefix": None if project is None else "%s.%s" % (project, branch)}
+
+    def full_name(self, normal: "dict[str, Any]") -> str:
+        """Name of the flow, with project and branch if they are given."""
+        prefix: "str | None" = normal["prefix"]
+        return str(normal["name"]) if prefix is None else "%s.%s" % (prefix, normal["name"])
 
 
 def namespaced_event_name(event_name: str) -> "Callable[[Any], str]":

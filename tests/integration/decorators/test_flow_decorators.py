@@ -89,7 +89,8 @@ def test_decorators_of_the_flow_are_the_dags(airflow_machine):
         "both": flow_text('@schedule(hourly=True)\n@trigger(event="a")', "Both"),
         "after": flow_text('@trigger_on_finish(flow="Plain")', "After"),
         "placed": flow_text(
-            '@trigger_on_finish(flows=["Plain", "q.prod.Other"])\n@project(name="p")',
+            '@trigger_on_finish(flows=["Plain", "q.prod.Other", "r.prod.Other", "p.test.x.Plain"])\n'
+            '@project(name="p")',
             "Placed",
             ', branch="x", tags=["mine"], asset=True',
         ),
@@ -118,7 +119,11 @@ def test_decorators_of_the_flow_are_the_dags(airflow_machine):
     assert dags["both"]["schedule"][0] == "AssetOrTimeSchedule"
     assert dags["after"]["schedule"] == ["conda_flow.Plain.end"]
     placed = dags["p.test.x.placed"]
-    assert placed["schedule"] == ["conda_flow.p.test.x.Plain.end", "conda_flow.q.prod.Other.end"]
+    assert placed["schedule"] == [
+        "conda_flow.p.test.x.Plain.end",
+        "conda_flow.q.prod.Other.end",
+        "conda_flow.r.prod.Other.end",
+    ]
     assert dags["p.user.airflow.asked"]["schedule"] == [
         "mfns.p.user.airflow.n",
         "user.airflow.b",
@@ -156,6 +161,10 @@ MISTAKES = [
     ),
     ('@trigger(event="a", options={"reset_at": {}})', "options are for Argo Workflows"),
     ('@trigger_on_finish(flows=["A", "A"])', "@trigger_on_finish names 'A' twice; keep one."),
+    (
+        '@trigger_on_finish(flows=["p.x.A", {"name": "A", "project": "p", "project_branch": "x"}])',
+        "@trigger_on_finish names 'p.x.A' twice; keep one.",
+    ),
     ('@trigger_on_finish(flow={"name": "A", "project": "p"})', "project and project_branch go together"),
     ('@project(name="My-P")', "name is 'My-P'; write lower-case letters, digits and _"),
     ('@project(name="p", branch="a b")', "branch is 'a b'; write letters"),
