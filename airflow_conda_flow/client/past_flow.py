@@ -78,9 +78,15 @@ class Flow(StoredObject):
 
     @property
     def created_at(self) -> "datetime | None":
-        """Time when the oldest run started, in this machine's time zone; None if the flow has no runs."""
-        run_ids = self._run_ids()
-        return local_time(self[run_ids[-1]]._run_record().created) if run_ids else None
+        """Time when the oldest run that can be read started, in any namespace; None if there is none.
+
+        It is in this machine's time zone.
+        """
+        for run_id in reversed(self._run_ids()):
+            (document,) = self._catalogue.call("runs", [self.id, [run_id]])
+            if document is not None:
+                return local_time(TaggedRun(document).created)
+        return None
 
     @property
     def finished_at(self) -> "datetime | None":
@@ -132,4 +138,4 @@ class Flow(StoredObject):
         return frozenset()
 
     def _run_record(self) -> TaggedRun:
-        raise TypeError("A flow is no run.")
+        raise TypeError("A flow is not a run.")

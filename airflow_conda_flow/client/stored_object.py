@@ -67,11 +67,7 @@ class StoredObject:
             if not self._take_dag_run():
                 raise
             self._load_unless_running()
-        if not self.is_in_namespace():
-            raise NamespaceMismatch(
-                "%r is not in the namespace %r; its tags are: %s. Show all runs with namespace(None)."
-                % (self, self._namespace, ", ".join(sorted(self.tags)))
-            )
+        self._check_namespace()
 
     @classmethod
     def _parsed(cls, pathspec: object) -> "tuple[str, ...]":
@@ -195,6 +191,13 @@ class StoredObject:
         """True if the object is in the namespace that was selected when it was created."""
         return self._namespace is None or self._namespace in self.tags
 
+    def _check_namespace(self) -> None:
+        if not self.is_in_namespace():
+            raise NamespaceMismatch(
+                "%r is not in the namespace %r; its tags are: %s. Show all runs with namespace(None)."
+                % (self, self._namespace, ", ".join(sorted(self.tags)))
+            )
+
     def __iter__(self) -> "Iterator[Any]":
         return (child for child in self._children() if child.is_in_namespace())
 
@@ -206,6 +209,7 @@ class StoredObject:
                 "%r has no %r.%s It has: %s."
                 % (self, name, nearest(str(name), names), ", ".join(names[:20]) or "nothing")
             )
+        child._check_namespace()
         return child
 
     def __contains__(self, name: object) -> bool:

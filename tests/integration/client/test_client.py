@@ -67,6 +67,9 @@ def test_a_damaged_run_hides_no_other(machine, good, bad, tmp_path, caplog, faul
     assert f"Run('AFlow/{good.id}') is left out: " in caplog.text
     with pytest.raises(CorruptData, match=r"run\.json"):
         Run(f"AFlow/{good.id}")
+    shutil.copytree(machine.datastore, store, dirs_exist_ok=True)
+    damage(store / "flows/AFlow" / bad.id / "run.json", fault)
+    assert Flow("AFlow").created_at == good.created_at
 
 
 def test_runs_come_newest_first_and_by_tag(good, bad):
@@ -290,7 +293,17 @@ def test_the_namespace(good, bad):
     assert namespace(None) is None
     assert Flow("AFlow").latest_run == good
     namespace("first")
-    assert list(Flow("AFlow")) == [bad]
+    flow = Flow("AFlow")
+    assert list(flow) == [bad]
+    assert good.id in flow
+    with pytest.raises(NamespaceMismatch, match="'first'"):
+        print(flow[good.id])
+    assert flow.created_at == bad.created_at
+    good.add_tag("second")
+    namespace("second")
+    assert list(Flow("AFlow")) == [good]
+    assert Flow("AFlow").created_at == bad.created_at  # that of the flow, whoever ran it
+    good.remove_tag("second")
     assert default_namespace() == "user:tester"
 
 
