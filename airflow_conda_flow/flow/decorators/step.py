@@ -25,6 +25,7 @@ def step(
 
     def mark(method: "Any") -> "Method":
         method.is_step = True
+        method.name = getattr(method, "__name__", None)
         method.is_start_step = start
         method.is_end_step = end
         method.node_info = node_info or {}

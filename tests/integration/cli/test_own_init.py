@@ -131,7 +131,7 @@ def test_in_a_dag(tmp_path, database, signature, said):
 USES = [
     ("f.name", "AFlow"),
     ("f.script_name", "a_flow.py"),
-    ("[each.__name__ for each in f]", "['end', 'start']"),
+    ("[(each.name, each.__name__) for each in f]", "[('end', 'end'), ('start', 'start')]"),
     ("type(f.alpha).__name__", "Parameter"),
     ("f.FACTOR", "2"),
     ("[hasattr(f, each) for each in ('input', 'index', 'nope')]", "[False, False, False]"),
