@@ -97,7 +97,7 @@ def say_unknown_variables() -> None:
     """Print a line for each environment variable that looks like a setting and is none, once."""
     for name, nearest in unknown_variables(os.environ).items():
         hint = f" Did you mean {nearest}?" if nearest else ""
-        sys.stderr.write(f"The environment variable {name} is no setting and has no effect.{hint}\n")
+        sys.stderr.write(f"The environment variable {name} is not a setting and has no effect.{hint}\n")
 
 
 def given_decorators(arguments: argparse.Namespace) -> list[str]:

@@ -308,7 +308,7 @@ def _archive(
             storage.download(key, copy, sha256)
     except NotInDatastore as error:
         raise NotInDatastore(
-            f"There is no code package {key} in the datastore {storage.url}: start the run again."
+            f"There is not a code package {key} in the datastore {storage.url}: start the run again."
         ) from error
     except CorruptData as error:
         raise NotAsPrepared(f"{error.fault} It is not what the run was prepared with.", _AGAIN) from error
@@ -322,7 +322,7 @@ def _opened(path: Path, key: str) -> Iterator[zipfile.ZipFile]:
         with zipfile.ZipFile(path) as archive:
             yield archive
     except (zipfile.BadZipFile, NotImplementedError, EOFError) as error:
-        raise CorruptData(f"{key} is no code package: {error}.", _AGAIN) from error
+        raise CorruptData(f"{key} is not a code package: {error}.", _AGAIN) from error
 
 
 def _safe_names(archive: zipfile.ZipFile, key: str) -> list[str]:
@@ -333,7 +333,7 @@ def _safe_names(archive: zipfile.ZipFile, key: str) -> list[str]:
     """
 
     def refuse(fault: str) -> CorruptData:
-        return CorruptData(f"{key} is no code package: {fault}.", _AGAIN)
+        return CorruptData(f"{key} is not a code package: {fault}.", _AGAIN)
 
     members = [each for each in archive.infolist() if not each.filename.endswith("/")]
     if len(members) > MAX_FILES or sum(each.file_size for each in members) > _MOST_BYTES:

@@ -25,7 +25,7 @@ def read_object_at(url: str, storage: Storage) -> bytes:
     """
     bucket, _, key = url.removeprefix("s3://").partition("/")
     if not bucket or not key:
-        raise ParameterError(f"{url!r} is no object in S3; write s3://bucket/key.")
+        raise ParameterError(f"{url!r} is not an object in S3; write s3://bucket/key.")
     client = storage.client if isinstance(storage, S3Storage) else None
     try:
         return S3Storage(f"s3://{bucket}", client).read_bytes(key)

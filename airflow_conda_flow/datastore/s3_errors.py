@@ -77,7 +77,7 @@ ANSWERS = {
     "RequestTimeTooSkewed": ("this machine's clock is wrong", "Set the clock."),
     "RequestExpired": ("this machine's clock is wrong", "Set the clock."),
     "InvalidBucketName": (
-        "that is no bucket name",
+        "that is not a bucket name",
         "Set datastore_root to s3://bucket/prefix; bucket names hold a-z, 0-9, '.' and '-'.",
     ),
     "SlowDown": ("the service has too many requests", "Lower max_workers, or try again later."),

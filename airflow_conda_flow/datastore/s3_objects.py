@@ -273,7 +273,7 @@ def _parts(url: str) -> tuple[str, str]:
     scheme, _, rest = url.partition("://")
     bucket, _, key = rest.partition("/")
     if scheme != "s3" or not bucket:
-        raise S3InvalidURL(f"{url!r} is no address in S3; write s3://bucket/key.")
+        raise S3InvalidURL(f"{url!r} is not an address in S3; write s3://bucket/key.")
     return bucket, key
 
 
@@ -295,7 +295,7 @@ def _span(url: str, offset: int | None, length: int | None) -> str | None:
     start = offset or 0
     if start < 0 or length == 0:
         raise S3InvalidRange(
-            f"{url}: a range of {length} bytes from {start} is none. Write an offset from 0 on, and a length "
+            f"{url}: {length} bytes from {start} is not a range. Write an offset from 0 on, and a length "
             "of at least 1 (a negative one counts from the end)."
         )
     if length is None:

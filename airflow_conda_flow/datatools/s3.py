@@ -332,7 +332,7 @@ class S3:
         if isinstance(key, bytes):
             key = key.decode("utf-8")
         if key is not None and not isinstance(key, str):
-            raise S3InvalidURL("%r is no key; write a text, such as 'folder/name'." % (key,))
+            raise S3InvalidURL("%r is not a key; write a text, such as 'folder/name'." % (key,))
         if self._root is None:
             return full_url(key)
         if not key:

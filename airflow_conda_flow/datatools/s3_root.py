@@ -74,6 +74,6 @@ def full_url(key: "str | None") -> str:
         if bucket and slash:
             return key
     raise S3InvalidURL(
-        "%r is no whole URL, and this client has no root. Write s3://bucket/key, or S3(run=self), or "
+        "%r is not a whole URL, and this client has no root. Write s3://bucket/key, or S3(run=self), or "
         "S3(s3root='s3://bucket/prefix')." % (key,)
     )

@@ -31,7 +31,7 @@ def channel_url(channel: str) -> str:
             return Path(channel).expanduser().absolute().as_uri()
     except RuntimeError as error:  # there is no such user
         raise SettingError(
-            f"The channel {channel!r} is no directory: {error}. "
+            f"The channel {channel!r} is not a directory: {error}. "
             "Channels are set by CONDA_CHANNELS, the setting channels, or the flow's decorators."
         ) from error
     return f"{channel_alias()}/{channel.strip('/')}"

@@ -68,7 +68,7 @@ def split_credential(url: str) -> tuple[str, Credential | None]:
         parts = urlsplit(url)
     except ValueError as error:
         raise SettingError(
-            f"The channel {url!r} is no URL: {error}. Channels are set by CONDA_CHANNELS, the setting "
+            f"The channel {url!r} is not a URL: {error}. Channels are set by CONDA_CHANNELS, the setting "
             "channels, or the flow's decorators."
         ) from error
     found: Credential | None = None

@@ -103,12 +103,13 @@ class _EnvironmentYml:
             mark = getattr(error, "problem_mark", None)
             line = mark.line + 1 if mark else None
             raise FlowDefinitionError(
-                f"It is no YAML: {getattr(error, 'problem', error)}.", str(self._path), line
+                f"It is not valid YAML: {getattr(error, 'problem', error)}.", str(self._path), line
             ) from error
         if not isinstance(content, dict) or not isinstance(content.get("dependencies"), list):
             self._fail(
-                "It is no environment.yml, explicit spec file or pixi.lock: an environment.yml has a list "
-                "of dependencies, an explicit spec file the line @EXPLICIT, and a pixi.lock ends in .lock.",
+                "It is not an environment.yml, an explicit spec file or a pixi.lock: an environment.yml has "
+                "a list of dependencies, an explicit spec file the line @EXPLICIT, and a pixi.lock ends "
+                "in .lock.",
                 "",
             )
         libraries: dict[str, str] = {}
@@ -145,7 +146,7 @@ class _EnvironmentYml:
         self._check_range(text, f"{name}=VERSION")
         match = _RANGE.match(text.strip())
         if match is None:
-            self._fail(f"{text!r} is no dependency. Write such as {name or 'numpy'} >=1.2,<2.", text)
+            self._fail(f"{text!r} is not a dependency. Write, for example, {name or 'numpy'} >=1.2,<2.", text)
         if re.search(r"[\w*]\s+[\w*]", match["range"].strip()):
             self._fail(f"{text!r} pins a build, which is another one on every platform. Leave it out.", text)
         version = "".join(match["range"].split())
@@ -167,7 +168,7 @@ class _EnvironmentYml:
         try:
             requirement = Requirement(str(text))
         except InvalidRequirement:
-            self._fail(f"{text!r} is no requirement. Write name==1.2.3.", str(text))
+            self._fail(f"{text!r} is not a requirement. Write name==1.2.3.", str(text))
         specifier = next(iter(requirement.specifier), None)
         extras = f"[{','.join(sorted(requirement.extras))}]" if requirement.extras else ""
         if (
@@ -229,7 +230,7 @@ class _Explicit:
         if match is None:
             raise FlowDefinitionError(
                 f"{line!r} has no hash, so the package cannot be verified. "
-                "Write #sha256:... or #md5 behind it "
+                "Write #sha256:... or #md5 after it "
                 "(conda list --explicit --sha256).",
                 str(self._path),
                 number,

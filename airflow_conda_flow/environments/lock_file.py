@@ -91,7 +91,7 @@ def read_lock_file(flow_file: str | Path) -> LockFile | None:
     except FileNotFoundError:
         return None
     except (OSError, UnicodeDecodeError) as error:
-        reason = error.strerror if isinstance(error, OSError) else "it is no UTF-8"
+        reason = error.strerror if isinstance(error, OSError) else "it is not UTF-8"
         raise FlowDefinitionError(f"The lock file cannot be read: {reason}. {advice}", str(path)) from error
     return _Reader(path, text, advice).read()
 
@@ -189,7 +189,7 @@ class _Reader:
             content = load_yaml(self._text)
         except yaml.YAMLError as error:
             mark = getattr(error, "problem_mark", None)
-            problem = getattr(error, "problem", None) or "it is no YAML"
+            problem = getattr(error, "problem", None) or "it is not valid YAML"
             self._fail(f"The lock file is damaged: {problem}.", mark.line + 1 if mark else None)
         section = content.get(_SECTION) if isinstance(content, dict) else None
         version = section.get("version") if isinstance(section, dict) else None
@@ -199,7 +199,7 @@ class _Reader:
                 f"versions up to {_VERSION}. Upgrade airflow-conda-flow."
             )
         if section is None or version != _VERSION or not isinstance(section.get("environments"), dict):
-            self._fail(f"It is no lock file of a flow: it has no section {_SECTION}.")
+            self._fail(f"It is not the lock file of a flow: it has no section {_SECTION}.")
         return dict(content)
 
     def _environment(

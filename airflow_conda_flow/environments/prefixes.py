@@ -71,7 +71,7 @@ class Prefixes:
         """Files of a prefix that are not as its packages have them; see ``Environments.verify``."""
         prefix = self.path(lock)
         if not prefix.is_dir():
-            return [f"{prefix} is no directory"]
+            return [f"{prefix} is not a directory"]
         folder = temporary(self._cache.path / "verifying" / prefix.name)
         extracted_again = folder.with_name(f"{folder.name}.extracted")
         clear_once(folder.parent)

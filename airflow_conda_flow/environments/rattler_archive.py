@@ -14,12 +14,12 @@ def read_archive(path: Path, url: str, sha256: str, size: int) -> LockedPackage:
     """Package of a lock, made from the archive's ``info/index.json``.
 
     Raises:
-        PackageError: the archive is no conda package.
+        PackageError: the archive is not a conda package.
     """
     try:
         index = rattler.IndexJson.from_package_archive(path)
     except Exception as error:  # py-rattler raises plain exceptions here
-        raise PackageError(f"{url} is no conda package: {error}.") from error
+        raise PackageError(f"{url} is not a conda package: {error}.") from error
     noarch = index.noarch
     kind = "python" if noarch.python else "generic" if noarch.generic else None
     channel, subdir, _ = url.rsplit("/", 2)

@@ -31,7 +31,7 @@ def read_pixi_lock(path: Path, platform: str) -> tuple[PinnedUrl, ...]:
     try:
         environment = rattler.LockFile.from_path(path).environment("default")
     except Exception as error:  # py-rattler raises plain exceptions here
-        raise FlowDefinitionError(f"It is no pixi.lock that can be read: {error}.", str(path)) from error
+        raise FlowDefinitionError(f"It cannot be read as a pixi.lock: {error}.", str(path)) from error
     platforms = {} if environment is None else {str(each.name): each for each in environment.platforms()}
     if environment is None or platform not in platforms:
         raise FlowDefinitionError(
@@ -138,7 +138,7 @@ def _pinned(package: rattler.LockedPackage, path: Path) -> PinnedUrl:
         if isinstance(package, CondaLockedBinaryPackage) or PinnedUrl(url).is_wheel:
             return PinnedUrl(url, sha256=sha256)
     raise FlowDefinitionError(
-        f"It names {location}, which is no archive with a sha256. Packages that are built from source "
+        f"It names {location}, which is not an archive with a sha256. Packages that are built from source "
         "cannot be taken; publish them to a channel or an index.",
         str(path),
     )

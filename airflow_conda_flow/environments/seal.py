@@ -56,7 +56,7 @@ def broken_seal(prefix: Path) -> str | None:
     if not os.path.lexists(prefix):
         return ""
     if not prefix.is_dir():
-        return "it is no directory"
+        return "it is not a directory"
     try:
         content = json.loads(seal_path(prefix).read_bytes())
         is_its_own = content["version"] == _VERSION and content["inode"] == prefix.stat().st_ino

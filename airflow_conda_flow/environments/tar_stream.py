@@ -248,7 +248,7 @@ class _Unpacking:
             os.symlink(link, self._new(name, set()))  # noqa: PTH211 - names are bytes
         elif kind == _LINK:
             if link not in self._files:
-                raise ValueError(f"a link to {link!r}, which is no file of it")
+                raise ValueError(f"a link to {link!r}, which is not a file of it")
             os.link(self._target + b"/" + link, self._new(name, self._files))
         else:
             raise ValueError(f"an entry of the unknown kind {kind!r}")

@@ -32,7 +32,7 @@ def wheel_identity(url: str) -> tuple[str, str]:
     try:
         name, version, _, _ = parse_wheel_filename(file_name_of(url))
     except InvalidWheelFilename as error:
-        raise PackageError(f"{url} is no wheel: {error}.") from error
+        raise PackageError(f"{url} is not a wheel: {error}.") from error
     return str(name), str(version)
 
 

@@ -89,7 +89,7 @@ def read_document(
     try:
         document = json.loads(data.decode("utf-8", "surrogatepass"))
         if not isinstance(document, dict):
-            fault = "it is no JSON object"
+            fault = "it is not a JSON object"
         elif not _has_checksum(document):
             fault = _version_fault(document) or ""
             if not fault and document["version"] <= version:
@@ -97,7 +97,7 @@ def read_document(
         elif _is_intact(data):
             fault = _version_fault(document) or ""
     except (ValueError, RecursionError) as error:
-        fault = "it is no JSON: %s" % error
+        fault = "it is not valid JSON: %s" % error
     if fault:
         raise damaged(name, fault, advice)
     document.pop(_CHECKSUM, None)

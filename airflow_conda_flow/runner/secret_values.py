@@ -76,7 +76,7 @@ def entries(text: str, source: Source, name: str) -> dict[str, str]:
         found = None
     if not isinstance(found, dict):
         raise SecretError(
-            f"@secrets: {source['id']} is no JSON object. To have it as one variable write "
+            f"@secrets: {source['id']} is not a JSON object. To have it as one variable, write "
             f'{{"type": {source.get("type")!r}, "id": {source["id"]!r}, "options": {{"json": False}}}}.'
         )
     return {

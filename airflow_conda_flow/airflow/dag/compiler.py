@@ -178,7 +178,7 @@ def _make_dag(
             "asset",
         ]
         wrong = next((name for name in keywords if name not in known), None)
-        hint = "" if wrong is None else f" {wrong!r} is no keyword of a DAG.{nearest(wrong, known)}"
+        hint = "" if wrong is None else f" {wrong!r} is not a keyword of a DAG.{nearest(wrong, known)}"
         raise FlowDefinitionError(
             f"{definition.name}.dag(...):{hint or f' {error}'}", *_dag_line(definition)
         ) from error

@@ -96,7 +96,7 @@ def _load(path: Path) -> ModuleType:
     name = f"airflow_conda_flow_loaded_{folder}_{path.stem}"
     spec = importlib.util.spec_from_file_location(name, path)
     if spec is None or spec.loader is None:
-        raise ImportError(f"{path} is no Python file.")
+        raise ImportError(f"{path} is not a Python file.")
     module = importlib.util.module_from_spec(spec)
     sys.modules[name] = module
     sys.path.insert(0, str(path.parent))

@@ -23,7 +23,7 @@ def age(text: str) -> float:
     """
     found = _AGE.fullmatch(text.strip())
     if not found:
-        raise SettingError(f"{text!r} is no age: write a number and h, d or w, such as 12h, 30d or 2w.")
+        raise SettingError(f"{text!r} is not an age: write a number and h, d or w, such as 12h, 30d or 2w.")
     return float(found[1]) * _UNITS[found[2]]
 
 

@@ -25,7 +25,7 @@ def locked_digests(files: Iterable[Path]) -> list[str]:
         except OSError as error:
             raise SettingError(f"--keep-lock {each} cannot be read: {error.strerror}.") from error
         if not digests:
-            raise SettingError(f"--keep-lock {each} names no package by its sha256; it is no lock file.")
+            raise SettingError(f"--keep-lock {each} is not a lock file: it names no package by its sha256.")
         found += digests
     return found
 

@@ -92,7 +92,7 @@ def yaml_parser(content: str) -> "Any":
     try:
         return within_bounds(yaml.safe_load(content))
     except yaml.YAMLError as error:
-        raise ParameterError("It is no YAML: %s." % error) from error
+        raise ParameterError("It is not valid YAML: %s." % error) from error
     except RecursionError:
         raise ParameterError("It is nested too deeply.") from None
     except OutOfBounds as error:

@@ -226,7 +226,7 @@ dag = AFlow.dag(shedule=None)
         folder=machine.dags,
     )
     (error,) = json.loads(machine.python(DESCRIBE).splitlines()[-1])["errors"].values()
-    assert "AFlow.dag(...): 'shedule' is no keyword of a DAG. Did you mean 'schedule'?" in error
+    assert "AFlow.dag(...): 'shedule' is not a keyword of a DAG. Did you mean 'schedule'?" in error
     assert "a_flow.py:10: " in error
 
 

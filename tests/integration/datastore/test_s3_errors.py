@@ -180,7 +180,7 @@ def test_the_endpoint_of_metaflows_configuration(monkeypatch, tmp_path):
 
 @pytest.mark.usefixtures("server")
 def test_endpoint_that_is_no_url(monkeypatch):
-    """An endpoint that is no URL: the variable is named."""
+    """An endpoint that is not a URL: the variable is named."""
     monkeypatch.setenv("AWS_ENDPOINT_URL", "localhost")
     with pytest.raises(SettingError) as caught:
         S3Storage("s3://bucket/prefix").read_bytes("key")

@@ -161,7 +161,7 @@ def test_secrets_are_masked_on_cards(machine, aws):
         ('@secrets(sources=["nothing-there"])', "nothing-there cannot be read from AWS"),
         (
             '@secrets(sources=["token"])',
-            "@secrets: token is no JSON object. To have it as one variable write",
+            "@secrets: token is not a JSON object. To have it as one variable, write",
         ),
         (
             '@environment(vars={"db_user": "me"})\n    @secrets(sources=["prod/db"])',

@@ -187,7 +187,7 @@ def test_what_a_yml_may_say_with_a_lock_file(make_yml, dependency, libraries, py
     [
         ("numpy>=1.26 py311_0", r"'numpy>=1\.26 py311_0' pins a build"),
         ("numpy=1.26.4=py311_0", r"pins a build"),
-        ("numpy>=1;rm", r"'numpy>=1;rm' is no dependency\. Write such as numpy >=1\.2,<2\."),
+        ("numpy>=1;rm", r"'numpy>=1;rm' is not a dependency\. Write, for example, numpy >=1\.2,<2\."),
     ],
 )
 def test_what_a_yml_may_never_say(make_yml, dependency, message):
@@ -199,8 +199,8 @@ def test_what_a_yml_may_never_say(make_yml, dependency, message):
 @pytest.mark.parametrize(
     ("text", "line", "message"),
     [
-        ("a: 1\nb: [}\n", 2, "It is no YAML"),
-        ("name: x\n", None, "It is no environment.yml, explicit spec file or pixi.lock"),
+        ("a: 1\nb: [}\n", 2, "It is not valid YAML"),
+        ("name: x\n", None, "It is not an environment.yml, an explicit spec file or a pixi.lock"),
         ("@EXPLICIT\nhttps://host/linux-64/a-1-0.conda\n", 2, "has no hash"),
         ("@EXPLICIT\na-1-0.conda\n", 2, "is not the URL of a conda package"),
         (
@@ -224,7 +224,7 @@ def test_a_broken_pixi_lock(tmp_path):
     """It is said to be one that cannot be read."""
     file = tmp_path / "pixi.lock"
     file.write_text("version: 6\nenvironments: 3\n")
-    with pytest.raises(FlowDefinitionError, match=r"It is no pixi\.lock that can be read"):
+    with pytest.raises(FlowDefinitionError, match=r"It cannot be read as a pixi\.lock"):
         read_environment_file(file, PLATFORM)
 
 

@@ -199,13 +199,13 @@ def _empty(prefix: Path) -> str:
 def _become_a_file(prefix: Path) -> str:
     shutil.rmtree(prefix)
     prefix.write_text("a file")
-    return "it is no directory"
+    return "it is not a directory"
 
 
 def _dangle(prefix: Path) -> str:
     shutil.rmtree(prefix)
     prefix.symlink_to("nowhere")
-    return "it is no directory"
+    return "it is not a directory"
 
 
 def _lose_the_seal(prefix: Path) -> str:

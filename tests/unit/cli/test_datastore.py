@@ -96,7 +96,7 @@ def test_a_lock_file_keeps_its_packages(old, tmp_path, capsys):
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        (["--older-than", "30"], "'30' is no age: write a number and h, d or w, such as 12h, 30d or 2w"),
+        (["--older-than", "30"], "'30' is not an age: write a number and h, d or w, such as 12h, 30d or 2w"),
         (["--keep-last", "-3"], "--keep-last"),
         (["--run", "7"], "'7' names no run: write FLOW/RUN_ID"),
         (["--state", "running"], "invalid choice: 'running'"),

@@ -188,7 +188,7 @@ def test_publish_twice(datastore, make_tree):
 
 def test_missing_package(storage, tmp_path):
     """A package that is not there is NotInDatastore."""
-    with pytest.raises(NotInDatastore, match="There is no code package code/"):
+    with pytest.raises(NotInDatastore, match="There is not a code package code/"):
         code_package.extract(storage, "ab" * 32, tmp_path)
 
 
@@ -251,7 +251,7 @@ def test_what_is_no_code_package(tmp_path, data, fault):
     storage = open_datastore("local", tmp_path / "root", tmp_path / "cache").storage
     digest = hashlib.sha256(data).hexdigest()
     storage.write_bytes(layout.code_package(digest), data)
-    with pytest.raises(CorruptData, match="is no code package: ") as caught:
+    with pytest.raises(CorruptData, match="is not a code package: ") as caught:
         code_package.extract(storage, digest, tmp_path / "cache")
     assert fault in str(caught.value)
     assert extracted(tmp_path / "cache" / "code") == []

@@ -144,7 +144,7 @@ def test_a_pixi_lock_without_a_hash(tmp_path):
     write_pixi_lock(Lock("ab", "linux-64", PACKAGES), path)
     path.write_text(_without_hash(path.read_text()))
     with pytest.raises(
-        FlowDefinitionError, match=r"It names https://files/humanize.*, which is no archive with a"
+        FlowDefinitionError, match=r"It names https://files/humanize.*, which is not an archive with a"
     ):
         read_pixi_lock(path, "linux-64")
 
@@ -204,11 +204,11 @@ DAMAGES = {
     "conflicts of a merge": (_merged, "The lock file has conflicts of a merge that nobody resolved."),
     "an empty file": (
         lambda _text: "",
-        "It is no lock file of a flow: it has no section airflow-conda-flow.",
+        "It is not the lock file of a flow: it has no section airflow-conda-flow.",
     ),
-    "another YAML": (lambda _text: "- a\n", "It is no lock file of a flow: it has no section"),
+    "another YAML": (lambda _text: "- a\n", "It is not the lock file of a flow: it has no section"),
     "no YAML": (lambda text: text + "\n  - {\n", "The lock file is damaged: "),
-    "a lock file of pixi": (_without_section, "It is no lock file of a flow: it has no section"),
+    "a lock file of pixi": (_without_section, "It is not the lock file of a flow: it has no section"),
     "half a file": (lambda text: text[: len(text) // 2], "The lock file "),
     "another sha256": (lambda text: text.replace("ab" * 32, "ac" * 32, 1), "The lock file was changed"),
     "another version": (lambda text: text.replace("numpy-1.26.4-", "numpy-1.26.3-"), CHANGED),
@@ -231,7 +231,7 @@ DAMAGES = {
         lambda text: text.replace("      asked:\n        python", "      asket:\n        python"),
         CHANGED,
     ),
-    "no bytes of text": (lambda _text: b"\xff\xfe", "The lock file cannot be read: it is no UTF-8."),
+    "no bytes of text": (lambda _text: b"\xff\xfe", "The lock file cannot be read: it is not UTF-8."),
 }
 
 

@@ -94,7 +94,7 @@ def test_what_a_file_names(parser, text, expected):
             "It is not an environment.yml, which has a list of dependencies.",
         ),
         (conda_environment_yml_parser, "dependencies: [{pip: [a]}]", "Packages of PyPI go to @pypi."),
-        (yaml_parser, "a: [", "It is no YAML: "),
+        (yaml_parser, "a: [", "It is not valid YAML: "),
     ],
 )
 def test_what_is_no_such_file(parser, text, message):

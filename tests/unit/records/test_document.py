@@ -56,10 +56,13 @@ def test_every_overwriting_is_found(indent):
 @pytest.mark.parametrize(
     ("data", "fault"),
     [
-        (b"", "it is no JSON: Expecting value: line 1 column 1 (char 0)"),
-        (b"\xff", "it is no JSON: 'utf-8' codec can't decode byte 0xff in position 0: invalid start byte"),
-        (b"[" * 100_000, "it is no JSON: maximum recursion depth exceeded"),
-        (b"[1]", "it is no JSON object"),
+        (b"", "it is not valid JSON: Expecting value: line 1 column 1 (char 0)"),
+        (
+            b"\xff",
+            "it is not valid JSON: 'utf-8' codec can't decode byte 0xff in position 0: invalid start byte",
+        ),
+        (b"[" * 100_000, "it is not valid JSON: maximum recursion depth exceeded"),
+        (b"[1]", "it is not a JSON object"),
         (b"{}", "it states no version"),
         (b'{"version":0}', "it states no version"),
         (b'{"version":true}', "it states no version"),
