@@ -13,6 +13,7 @@ from collections.abc import Callable, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -289,17 +290,26 @@ class _Attempt:
         with self._story.phase("environment"):
             command, environ = self._command(cancel)
         environ = self._with_variables(self._without_credentials(environ), self._message["current"])
+        # In a container the files of the code package are where a relative path leads, as in Metaflow.
+        run_process = partial(
+            run_step_process,
+            command,
+            environ,
+            exchange=self,
+            on_start=on_start,
+            cancel=cancel,
+            directory=stored_dir if request.is_elsewhere else None,
+        )
         with self._story.phase("step"):
-            return self._rounds(command, environ, on_start, cancel)
+            return self._rounds(run_process, cancel)
 
-    def _rounds(
-        self,
-        command: list[str],
-        environ: Mapping[str, str] | None,
-        on_start: Callable[[int], None],
-        cancel: threading.Event,
-    ) -> ProcessEnd:
-        """Run the step's process, and again as long as the step leads back to itself."""
+    def _rounds(self, run_process: Callable[..., ProcessEnd], cancel: threading.Event) -> ProcessEnd:
+        """Run the step's process, and again as long as the step leads back to itself.
+
+        Args:
+            run_process: runs a process; takes the message for it as ``task``.
+            cancel: when set, no further round begins.
+        """
         message = self._message
         if message is None:
             raise RuntimeError("A step is run before its message is made.")
@@ -307,13 +317,13 @@ class _Attempt:
         is_loop = self._request.step in message["node"]["out_steps"]
         numbers = itertools.count(1)
         with self._story.round(next(numbers)) if is_loop else contextlib.nullcontext():
-            end = run_step_process(command, environ, message, self, on_start, cancel)
+            end = run_process(task=message)
         while (done := leads_back(self._request.step, end.last)) and not cancel.is_set():
             # The next round reads these artifacts, and ``next_round`` removes the directory they come from.
             self._finish_publishing()
             self._message = message = next_round(message, done)
             with self._story.round(next(numbers)):
-                end = run_step_process(command, environ, message, self, on_start, cancel)
+                end = run_process(task=message)
         return end
 
     def _inputs(self) -> TaskInputs:

@@ -12,6 +12,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
 from airflow_conda_flow.errors import TaskFailed
@@ -73,6 +74,7 @@ def run_step_process(
     exchange: Exchange,
     on_start: Callable[[int], None],
     cancel: threading.Event,
+    directory: Path | None = None,
 ) -> ProcessEnd:
     """Run a step process to its end, in the calling thread.
 
@@ -83,6 +85,7 @@ def run_step_process(
         exchange: answers messages and accepts lines.
         on_start: called with the pid once the process runs.
         cancel: when set, the process and its children are ended: SIGTERM, and SIGKILL after 5 s.
+        directory: its working directory; None is the runner's own.
 
     When this returns, all processes that the step has started are gone, also those in sessions of their own.
 
@@ -103,6 +106,7 @@ def run_step_process(
                 stdout=subprocess.PIPE,
                 stderr=subprocess.PIPE,
                 env=environ,
+                cwd=directory,
                 pass_fds=(theirs.fileno(), life_line),
                 start_new_session=True,  # a process group of its own, for ``end_group``
                 bufsize=0,

@@ -38,8 +38,8 @@ class TaskRequest:
         inputs_sha256: ``inputs_sha256`` of the records of the tasks before it, as whoever starts the attempt
             has seen them end; None if that is not known.
         tells: whether the attempt prints lines about itself, see ``runner.story``.
-        is_elsewhere: whether the nodes of a ``num_parallel`` run on different machines, so that they need the
-            network address of node 0.
+        is_elsewhere: whether the attempt has a container to itself: the step begins in the directory of the
+            code package, and the nodes of a ``num_parallel`` need the network address of node 0.
     """
 
     flow: str

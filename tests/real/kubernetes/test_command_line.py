@@ -114,18 +114,23 @@ class AFlow(FlowSpec):
 
 
 def test_local_and_remote_steps_in_one_run_and_an_image_without_runner(machine, base_image):
-    """A pod of any image has the runner; the step after it is a process here and reads its artifacts."""
+    """A pod of any image has the runner; the step after it is a process here and reads its artifacts.
+
+    The working directory of the pod's step has the code.
+    """
+    (machine.home / "tool.py").write_text("print(open('tool.py').readline()[:5])")
     flow = machine.flow(f"""
 from airflow_conda_flow import kubernetes
 class AFlow(FlowSpec):
     @kubernetes(image="{base_image}", env={{"MINE": "yes"}}, use_tmpfs=True, tmpfs_size=16)
     @step
     def start(self):
-        import os, sys
+        import os, subprocess, sys
         from airflow_conda_flow import S3
         with S3(run=self) as s3:
             s3.put("name", "an object")
             self.seen = [os.environ["MINE"], sys.executable, s3.get("name").text, current.tempdir]
+        self.seen.append(subprocess.check_output([sys.executable, "tool.py"], universal_newlines=True))
         self.next(self.end)
     @step
     def end(self):
@@ -134,7 +139,7 @@ class AFlow(FlowSpec):
     done = machine.run(flow, "run")
     assert done.returncode == 0, done.stdout + done.stderr
     assert re.search(
-        r"end/end-0 \(pid \d+\)\] yes /\S+/python3\S* an object /metaflow_temp/task-", done.stdout
+        r"end/end-0 \(pid \d+\)\] yes /\S+/python3\S* an object /metaflow_temp/task-\S+ print\n", done.stdout
     )
     assert printed_by(done, "start") == []
 
