@@ -160,7 +160,11 @@ class Current:
             raise AttributeError("current.%s has a value only inside a running step." % name)
         if name in IN_SOME_STEPS:
             raise AttributeError("current.%s has a value only in %s." % (name, IN_SOME_STEPS[name]))
-        raise AttributeError("current has no attribute %r. It has: %s." % (name, ", ".join(NAMES)))
+        from airflow_conda_flow.flow.decorators.base import nearest  # noqa: PLC0415 - only for an unknown name
+
+        raise AttributeError(
+            "current has no attribute %r.%s It has: %s." % (name, nearest(name, NAMES), ", ".join(NAMES))
+        )
 
     if not TYPE_CHECKING:  # a type checker then rejects names that are not declared above
         __getattr__ = _value

@@ -7,6 +7,7 @@ A flow object does nothing by itself. While a step runs, ``_task`` is an object 
 import os
 import sys
 import types
+from collections import namedtuple
 
 from airflow_conda_flow.flow.current_run import current
 from airflow_conda_flow.flow.late_bindings import bound
@@ -75,7 +76,27 @@ _TAKEN = {
 
 _IN_STEPS = ("input", "index", "_current_step")
 
+_ForeachFrame = namedtuple(  # noqa: PYI024 - importing typing would slow down every step process
+    "_ForeachFrame", ["step", "var", "num_splits", "index", "value"]
+)
+
+
+def _foreach_frames(flow: "FlowSpec") -> "list[Any]":
+    """Every foreach around the task, outermost first, in Metaflow's form: with its step and attribute."""
+    from airflow_conda_flow.flow.graph.reader import read_graph  # noqa: PLC0415 - slow, and few flows need it
+
+    steps = read_graph(type(flow)).steps
+    around = [steps[each] for each in steps[current.step_name or ""].split_parents]
+    return [
+        _ForeachFrame(node.name, node.foreach, num_splits, index, value)
+        for node, (index, num_splits, value) in zip(
+            (each for each in around if each.kind == "foreach"), flow.foreach_stack()
+        )
+    ]
+
+
 _NAMES: "dict[str, Callable[[FlowSpec], Any]]" = {
+    "_foreach_stack": _foreach_frames,
     "_graph_info": lambda _flow: current.graph,
     "name": lambda flow: type(flow).__name__,
     "script_name": lambda flow: os.path.basename(sys.modules[type(flow).__module__].__file__ or ""),

@@ -36,8 +36,10 @@ def misspelt(module: str, name: str, known: "Iterable[str]") -> str:
 def missing_attribute(module: str, name: str, known: "Iterable[str]") -> Exception:
     """Error for a module's ``__getattr__``: ``UnknownName`` for imports, otherwise ``AttributeError``."""
     message = misspelt(module, name, known)
-    if message and _is_import(sys._getframe(2)):  # noqa: SLF001 - the code that uses the name
-        return unknown_name(message)
+    # A submodule that is being imported is found in sys.modules after this error.
+    is_module = "%s.%s" % (module, name) in sys.modules
+    if not is_module and _is_import(sys._getframe(2)):  # noqa: SLF001 - the code that uses the name
+        return unknown_name(message or "%s has no %r. docs/metaflow.md lists its names." % (module, name))
     return AttributeError(message or "module %r has no attribute %r" % (module, name))
 
 

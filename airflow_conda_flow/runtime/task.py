@@ -143,7 +143,9 @@ class StepTask:
             given = [each for each in self.inputs or () if name in refs_of(each)]
             self._reasons[name] = why_missing(
                 type(self.flow), self.step, name, [step_of(each) for each in given]
-            ) or "which no step before it has assigned.%s" % nearest(name, self._namespace)
+            ) or "which no step before it has assigned.%s" % nearest(
+                name, [*self._namespace, *(each for each in dir(self.flow) if not each.startswith("_"))]
+            )
         return "Step %r reads self.%s, %s" % (self.step, name, self._reasons[name])
 
     def parameter(self, attribute: str, load: "Callable[[Any], Any]") -> "Any":

@@ -1,7 +1,7 @@
 """``Config``: a value that is known before a flow is checked, so that decorators can use it."""
 
 from airflow_conda_flow.errors import FlowDefinitionError
-from airflow_conda_flow.flow.decorators.base import calling_frame
+from airflow_conda_flow.flow.decorators.base import calling_frame, nearest
 from airflow_conda_flow.flow.generic import Generic
 from airflow_conda_flow.flow.parameters.config_value import wrapped
 from airflow_conda_flow.flow.parameters.delayed_value import DelayedValue, is_delayed
@@ -10,7 +10,7 @@ from airflow_conda_flow.flow.plain_errors import show_plainly
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     import os
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable
     from typing import Any, Literal, NoReturn, TypedDict, overload
 
     from typing_extensions import Self, TypeVar, Unpack
@@ -30,6 +30,9 @@ if TYPE_CHECKING:
         show_default: bool
 else:
     Value = None
+
+
+_OPTIONS = ("default", "default_value", "help", "required", "parser", "plain", "show_default")
 
 
 class ConfigOptions:
@@ -72,6 +75,12 @@ class ConfigOptions:
         """Raise a ``FlowDefinitionError`` at the line of the config."""
         show_plainly()
         raise FlowDefinitionError("Config %r %s" % (self.name, message), self.file, self.line)
+
+    def refuse(self, unknown: "Iterable[str]") -> None:
+        """Raise if there are options that a config does not have."""
+        for key in unknown:
+            near = nearest(key, _OPTIONS)
+            self.fail("has no option %r.%s It takes: %s." % (key, near, ", ".join(_OPTIONS)))
 
     def _check(self) -> None:
         if not isinstance(self.name, str) or not self.name.replace("-", "_").isidentifier():
@@ -156,10 +165,12 @@ class Config(DelayedValue, Generic[Value]):
         parser: "str | Callable[[str], Any] | None" = None,
         plain: bool = False,
         show_default: bool = True,
+        **unknown: "Any",
     ) -> None:
         options = ConfigOptions(
             name, default, default_value, help, bool(required), parser, bool(plain), bool(show_default)
         )
+        options.refuse(unknown)
         super().__init__(variable_of(options), {})
         # Kept in __dict__ and read from there: config.x itself is a placeholder for a key of the value.
         self.__dict__["_options"] = options

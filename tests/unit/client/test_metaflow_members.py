@@ -75,3 +75,5 @@ def test_members(place, names):
 def test_names_of_current():
     """Those that every step has, and those that a decorator brings."""
     assert set(CURRENT.split()) - set(NAMES) == set()
+    with pytest.raises(AttributeError, match="Did you mean 'run_id'"):
+        print(airflow_conda_flow.current.run_i)

@@ -13,7 +13,8 @@ from airflow_conda_flow import conda, step
 from airflow_conda_flow.flow.decorators.step import step_decorators
 
 HEAD = (
-    "from airflow_conda_flow import FlowSpec, JSONType, Parameter, aws_credentials, conda, conda_base, step\n"
+    "from airflow_conda_flow import Config, FlowSpec, JSONType, Parameter, "
+    "aws_credentials, conda, conda_base, step\n"
 )
 END = """
     @step
@@ -664,6 +665,19 @@ class F(FlowSpec):
         + END,
         4,
         r"Parameter 'Alpha' is defined twice \(also in line 3\)",
+    ),
+    (
+        "a config with a misspelt option",
+        """
+class F(FlowSpec):
+    a = Config("a", defaut="a.json")
+    @step
+    def start(self):
+        self.next(self.end)
+"""
+        + END,
+        3,
+        r"Config 'a' has no option 'defaut'\. Did you mean 'default'\? It takes: default, default_value, help,",
     ),
     (
         "a parameter that is an option",

@@ -21,6 +21,10 @@ import airflow_conda_flow
         ("from airflow_conda_flow import IncludeFiles", "Did you mean 'IncludeFile'?"),
         ("from airflow_conda_flow.cards import Markdwn", "cards has no 'Markdwn'. Did you mean 'Markdown'?"),
         ("from airflow_conda_flow.exception import MetaflowExcepton", "Did you mean 'MetaflowException'?"),
+        (
+            "from airflow_conda_flow import EnvEscape",
+            "airflow_conda_flow has no 'EnvEscape'. docs/metaflow.md",
+        ),
         ("from airflow_conda_flow import huggingface", ": Metaflow's huggingface is not here: "),
     ],
 )
@@ -47,7 +51,7 @@ def test_an_attribute_that_is_not_there():
         print(airflow_conda_flow.conda_bas)
     with pytest.raises(AttributeError, match="has no attribute 'zzzz'"):
         print(airflow_conda_flow.zzzz)
-    with pytest.raises(ImportError, match="cannot import name 'zzzz'"):
+    with pytest.raises(ImportError, match="airflow_conda_flow has no 'zzzz'"):
         exec("from airflow_conda_flow import zzzz")
     with pytest.raises(ModuleNotFoundError):
         exec("import airflow_conda_flow.conftest")

@@ -49,6 +49,7 @@ NOT_PASSED_ON = "assigned, but the join 'join' did not pass on. Write self.merge
         ("self.file", f"self.file, which step 'b' (line 21) {NOT_PASSED_ON}"),
         ("getattr(self, 'x')", f"self.x, which step 'a' (line 14) {NOT_PASSED_ON}"),
         ("self.nope", "Step 'end' reads self.nope, which no step before it has assigned."),
+        ("self.merge_artifact([])", "has assigned. Did you mean 'merge_artifacts'?"),
     ],
 )
 def test_after_a_join(make_run, read, said):

@@ -61,7 +61,7 @@ def make_join(make_run):
         ("hasattr(inputs.a, 'only_b')", False),
         ("[hasattr(self, 'common'), hasattr(self, 'x')]", [False, False]),
         ("self.word + str(self.K)", "w[1]"),
-        ("[self.input, self.index, self.foreach_stack()]", [None, None, []]),
+        ("[self.input, self.index, self.foreach_stack(), self._foreach_stack]", [None, None, [], []]),
         ("repr(inputs.a)", "<Input a-0>"),
         ("sorted(dir(inputs.b))", ["K", "common", "only_b", "own", "word", "x"]),
         ("inputs.b.K", [1]),
@@ -156,6 +156,7 @@ class AFlow(FlowSpec):
     def each(self):
         self.each = [self.input, self.index, self.foreach_stack()]
         self.got = self.each
+        self.frames = [tuple(frame) for frame in self._foreach_stack]
         self.next(self.join)
     @step
     def join(self, inputs):
@@ -170,6 +171,8 @@ class AFlow(FlowSpec):
     assert run.done("start").record.transition["num_splits"] == count
     got = [run.value(run.done("each", index), "got") for index in range(count)]
     assert got == [[value, i, [(i, count, value)]] for i, value in enumerate(values)]
+    frames = [run.value(run.done("each", index), "frames") for index in range(count)]
+    assert frames == [[("start", "items", count, i, value)] for i, value in enumerate(values)]
     joined = run.done("join")
     assert run.value(joined, "got") == run.value(joined, "each") == got
 
