@@ -1,8 +1,13 @@
-"""Finds steps and parameters that a class body defines twice: Python silently keeps the last."""
+"""Finds in a class body the steps and parameters that Python silently loses.
+
+Of a name that is defined twice it keeps the last, and a decorator above ``@step`` may return something else.
+"""
 
 import ast
+import sys
+from types import FunctionType
 
-from airflow_conda_flow.flow.decorators.step import is_step
+from airflow_conda_flow.flow.decorators.step import is_step, step
 from airflow_conda_flow.flow.parameters.parameters import Parameter
 
 TYPE_CHECKING = False
@@ -32,6 +37,29 @@ def twice_written(owner: "Any", definition: "Any") -> "Iterator[tuple[str, int]]
             lines[name] = statement.lineno
             if _is_written_as_step(statement):
                 steps.add(name)
+
+
+def lost_steps(owner: "Any", definition: "Any") -> "Iterator[tuple[str, int]]":
+    """Yield (message, line) for every method with ``@step`` that is no longer a step in the class.
+
+    Args:
+        owner: the class.
+        definition: its syntax tree.
+    """
+    if getattr(sys.modules.get(owner.__module__), "step", None) is not step:
+        return
+    for statement in definition.body:
+        member = vars(owner).get(getattr(statement, "name", ""))
+        if member is None or is_step(member) or not _is_written_as_step(statement):
+            continue
+        what, fix = "a %s" % type(member).__name__, "A step is a plain method."
+        if isinstance(member, FunctionType):
+            what = "another function"
+            fix = "Write functools.wraps in that decorator, or make it a @user_step_decorator."
+        yield (
+            "%r has @step, but a decorator above it makes it %s. %s" % (statement.name, what, fix),
+            statement.decorator_list[0].lineno,
+        )
 
 
 def _names_bound(statement: "Any") -> "list[str]":

@@ -15,7 +15,7 @@ from airflow_conda_flow.flow.decorators.base import nearest
 from airflow_conda_flow.flow.decorators.parallel import Parallel
 from airflow_conda_flow.flow.decorators.step import is_step, step_decorators
 from airflow_conda_flow.flow.flowspec import FlowSpec, taken_name
-from airflow_conda_flow.flow.graph.class_text import twice_written
+from airflow_conda_flow.flow.graph.class_text import lost_steps, twice_written
 from airflow_conda_flow.flow.graph.split_structure import add_split_structure
 from airflow_conda_flow.records.graph import FlowGraph, StepNode
 
@@ -133,7 +133,8 @@ def _class_problems(owner: "Any", sources: "_Sources") -> "list[tuple[str, str, 
     definition = sources.class_definition(file, owner.__name__) if file else None
     if definition is None:
         return []
-    return [(message, file, line) for message, line in twice_written(owner, definition)]
+    found = [*twice_written(owner, definition), *lost_steps(owner, definition)]
+    return [(message, file, line) for message, line in found]
 
 
 def _why_unread(file: str) -> str:

@@ -667,6 +667,49 @@ class F(FlowSpec):
         r"Parameter 'Alpha' is defined twice \(also in line 3\)",
     ),
     (
+        "a step that is a static method",
+        """
+class F(FlowSpec):
+    @staticmethod
+    @step
+    def start(self):
+        self.next(self.end)
+"""
+        + END,
+        3,
+        r"'start' has @step, but a decorator above it makes it a staticmethod\. A step is a plain method\.",
+    ),
+    (
+        "a step that is a property",
+        """
+class F(FlowSpec):
+    @property
+    @step
+    def start(self):
+        self.next(self.end)
+"""
+        + END,
+        3,
+        r"a decorator above it makes it a property\.",
+    ),
+    (
+        "a step whose decorator loses it",
+        """
+def timed(method):
+    def wrapper(self):
+        method(self)
+    return wrapper
+class F(FlowSpec):
+    @timed
+    @step
+    def start(self):
+        self.next(self.end)
+"""
+        + END,
+        7,
+        r"makes it another function\. Write functools\.wraps in that decorator, or make it a @user_step_decorator\.",
+    ),
+    (
         "a config with a misspelt option",
         """
 class F(FlowSpec):
