@@ -19,7 +19,7 @@ class EnvironmentDecorator(StepDecorator):
     """Environment variables that a step finds in ``os.environ``, wherever it runs.
 
     Args:
-        vars: values by name; numbers become text, and None leaves the variable unchanged. The values are
+        vars: values by name; numbers and truth values become text, as by ``str``, and None leaves the variable unchanged. The values are
             stored with the run, so put secrets into ``@secrets`` instead.
     """
 
@@ -41,7 +41,7 @@ class EnvironmentDecorator(StepDecorator):
             if value is None:  # such as os.getenv("TOKEN") on a machine without that variable
                 values[name] = None
                 continue
-            if isinstance(value, bool) or not isinstance(value, (str, int, float)):
+            if not isinstance(value, (str, int, float)):
                 self.fail('@environment: %s is %r; write a text, such as "1".' % (name, value))
             if "\0" in str(value):
                 self.fail("@environment: %s holds a NUL character, which no variable can." % name)

@@ -31,12 +31,12 @@ def test_variables_are_those_of_the_step_alone(machine):
     value = 'it\'s "$HOME" `id`\n😀'
     flow = machine.flow(
         flow_text(
-            f"@environment(vars={{'MODE': 1, 'WORD': {value!r}}})",
-            "print(ascii([os.environ['MODE'], os.environ['WORD']]))",
+            f"@environment(vars={{'MODE': 1, 'WORD': {value!r}, 'FLAG': True}})",
+            "print(ascii([os.environ['MODE'], os.environ['WORD'], os.environ['FLAG']]))",
         )
     )
     done = machine.run(flow, "run")
-    assert f"] {ascii(['1', value])}" in done.stdout
+    assert f"] {ascii(['1', value, 'True'])}" in done.stdout
     assert "] later None" in done.stdout
 
 
@@ -202,7 +202,7 @@ def test_connections_and_variables_of_airflow(airflow_machine):
 
 MISTAKES = [
     ('@environment(vars={"A-B": "x"})', "'A-B' is not a name of an environment variable"),
-    ('@environment(vars={"A": True})', 'A is True; write a text, such as "1".'),
+    ('@environment(vars={"A": [1]})', 'A is [1]; write a text, such as "1".'),
     ("@environment(vars=['A'])", "vars is ['A']; write a dict"),
     ("@secrets", "sources is []; write a list"),
     (
