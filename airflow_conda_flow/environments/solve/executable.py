@@ -21,9 +21,9 @@ from airflow_conda_flow.environments.solve.executable_answer import (
     ChosenPackage,
     OddAnswer,
     chosen_packages,
+    printed_reason,
     read_answer,
     reason_of,
-    shortened,
 )
 from airflow_conda_flow.environments.solve.executable_home import bearer_channels, make_home
 from airflow_conda_flow.environments.solve.patience import GivenUp, run_program
@@ -92,7 +92,7 @@ class ExecutableSolver:
         answer = read_answer(done.stdout)
         failed = f"{self._name} cannot solve the environment of {label}"
         if answer is None:
-            printed = shortened(done.stderr.strip() or done.stdout.strip()) or "it printed nothing"
+            printed = printed_reason(done.stderr) or printed_reason(done.stdout) or "it printed nothing"
             raise _Failed(f"{failed}: it ended with code {done.returncode} and without an answer: {printed}")
         # conda with its solver of rattler sometimes aborts when its answer is complete.
         complete = answer.get("success") is True and done.returncode < 0
@@ -139,10 +139,16 @@ class ExecutableSolver:
         words = ["create", "--dry-run", "--json", "--yes", "--override-channels"]
         # The configuration of conda's installation is read too; mamba's own program has no such option.
         words += ["--no-default-packages"] if self._name == "conda" else []
-        words += [word for each in channels for word in ("-c", each)]
+        # conda reads a library's own channel only if it is one of all: last, as for py-rattler.
+        words += [word for each in all_channels for word in ("-c", each)]
         with tempfile.TemporaryDirectory(prefix="airflow-conda-flow-", ignore_cleanup_errors=True) as folder:
             environ = make_home(
-                Path(folder), spec, all_channels, self._credentials, self._cache_dir / self._name
+                Path(folder),
+                spec,
+                all_channels,
+                self._credentials,
+                self._cache_dir / self._name,
+                own_channels if self._name == "conda" else (),
             )
             command = [self._program, *words, "--prefix", f"{folder}/prefix", *texts]
             what = f"{self._name}, which solves the environment of {label}"
@@ -173,7 +179,7 @@ class ExecutableSolver:
         return error.strerror or str(error)
 
     def _hint_at_pip(self, rattler: RattlerSolver, label: str, spec: EnvironmentSpec) -> str:
-        if rattler.lacks({label: spec}, "pip"):
+        if self._name != "conda" and rattler.lacks({label: spec}, "pip"):  # conda is told to add none
             return (
                 f". py-rattler can solve it: {self._name} may add pip to every Python, and no channel here "
                 "has pip. Add it (airflow-conda-flow channel build --pip), or set resolver to rattler."

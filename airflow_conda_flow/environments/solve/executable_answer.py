@@ -84,6 +84,18 @@ def reason_of(answer: Mapping[str, Any]) -> str:
     return shortened("; ".join(str(each).strip() for each in texts if each))
 
 
+def printed_reason(text: str) -> str:
+    r"""The reason in what an executable printed that is no answer: of tracebacks only the errors.
+
+    >>> printed_reason("Traceback (most recent call last):\n  File\nKeyError: 'x'\n\nDuring handling of\n")
+    "KeyError: 'x'"
+    """
+    if "Traceback (most recent call last):" in text:
+        skipped = (" ", "Traceback (most", "During handling of", "The above exception")
+        text = "\n".join(line for line in text.splitlines() if not line.startswith(skipped))
+    return shortened(text)
+
+
 def shortened(text: str) -> str:
     r"""The text on one line, cut where it is too long to be read in a message.
 

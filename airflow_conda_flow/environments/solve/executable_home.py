@@ -51,7 +51,12 @@ _OVERRIDES = {
 
 
 def make_home(
-    folder: Path, spec: EnvironmentSpec, channels: Iterable[str], credentials: Credentials, repodata: Path
+    folder: Path,
+    spec: EnvironmentSpec,
+    channels: Iterable[str],
+    credentials: Credentials,
+    repodata: Path,
+    named: Iterable[str] = (),
 ) -> dict[str, str]:
     """Fill a folder for one solve; returns the environment variables of the executable.
 
@@ -61,7 +66,13 @@ def make_home(
         channels: URLs of all channels that are read.
         credentials: of private channels.
         repodata: directory that keeps the channels' repodata for all specs and runs.
+        named: URLs of channels that single libraries are asked from, for conda alone. Before 26.7 it keeps
+            only the path of such a URL, and takes it for a name; so that is made a name of the channel. And
+            a strict priority would hide the channel's library where a better channel has one of that name;
+            the priority of all others is checked afterwards, as always.
     """
+    named = list(named)
+    priority = "flexible" if named else "strict"
     home = folder / "home"
     home.mkdir()
     (folder / "pkgs").mkdir()
@@ -70,10 +81,12 @@ def make_home(
     repodata.mkdir(mode=0o700, parents=True, exist_ok=True)
     (folder / "pkgs" / "cache").symlink_to(repodata, target_is_directory=True)
     custom, logins, netrc = _logins(channels, credentials)
+    custom = {**_names(named), **custom}
     configuration = folder / "condarc"  # conda reads only files that are named so
-    configuration.write_text(json.dumps(_configuration(custom), indent=1), encoding="utf-8")
+    configuration.write_text(json.dumps(_configuration(custom, priority), indent=1), encoding="utf-8")
     (folder / "netrc").write_text(netrc, encoding="utf-8")
     (folder / "netrc").chmod(0o600)
+    _write_tokens(folder / "binstar" / "data", logins)
     (home / ".mamba" / "auth").mkdir(parents=True)
     (home / ".mamba" / "auth" / "authentication.json").write_text(json.dumps(logins), encoding="utf-8")
     own = {
@@ -86,6 +99,7 @@ def make_home(
         "CONDA_SUBDIR": spec.platform,
         "CONDA_PKGS_DIRS": str(folder / "pkgs"),
         "MAMBA_ROOT_PREFIX": str(folder / "root"),
+        "BINSTAR_CONFIG_DIR": str(folder / "binstar"),
         "CONDA_NUMBER_CHANNEL_NOTICES": "0",
         "MAMBA_NO_BANNER": "1",
         **_virtual(spec.virtual_packages),
@@ -93,7 +107,8 @@ def make_home(
     for program in ("CONDA", "MAMBA"):
         own[f"{program}_ALWAYS_YES"] = "true"
         own[f"{program}_CHANNEL_ALIAS"] = channel_alias()
-        own[f"{program}_CHANNEL_PRIORITY"] = "strict"
+        own[f"{program}_CHANNEL_PRIORITY"] = priority
+        own[f"{program}_IGNORE_PINNED"] = "true"  # the installation's own configuration may pin packages
         own[f"{program}_ADD_PIP_AS_PYTHON_DEPENDENCY"] = "false"
     return {**_kept(os.environ), **own}
 
@@ -115,12 +130,12 @@ def _kept(environ: Mapping[str, str]) -> dict[str, str]:
     }
 
 
-def _configuration(custom_channels: Mapping[str, str]) -> dict[str, Any]:
+def _configuration(custom_channels: Mapping[str, str], priority: str) -> dict[str, Any]:
     return {
         "channels": [],
         "default_channels": [],
         "channel_alias": channel_alias(),
-        "channel_priority": "strict",
+        "channel_priority": priority,
         "custom_channels": dict(custom_channels),
         "create_default_packages": [],
         "pinned_packages": [],
@@ -147,6 +162,35 @@ def _virtual(versions: Mapping[str, str]) -> dict[str, str]:
         if name in versions or name != "__linux":
             values[f"CONDA_OVERRIDE_{suffix}"] = build if name == "__archspec" else version
     return values
+
+
+def _write_tokens(folder: Path, logins: Mapping[str, Mapping[str, str]]) -> None:
+    """Write tokens as ``anaconda login`` does: conda has no other place for that of a host's root."""
+    folder.mkdir(parents=True)
+    for place, login in logins.items():
+        if login["type"] == "CondaToken":
+            for scheme in (
+                "https",
+                "http",
+            ):  # whatever the scheme, a channel is asked with the one of its URL
+                url = f"{scheme}://{place.partition('/')[0]}"
+                (folder / f"{quote(url, safe='')}.token").write_text(login["token"], encoding="utf-8")
+
+
+def _names(channels: Iterable[str]) -> dict[str, str]:
+    """Names of channels as conda's ``custom_channels``: each with the URL below which it is.
+
+    >>> _names(["https://host:81/team/main", "file:///srv/channel", "https://host"])
+    {'team/main': 'https://host:81', 'channel': 'file:///srv'}
+    """
+    names = {}
+    for url in channels:
+        parts = urlsplit(url)
+        path = parts.path.strip("/")
+        folder, name = path.rsplit("/", 1) if parts.scheme == "file" and "/" in path else ("", path)
+        if name and not url.startswith(f"{channel_alias()}/"):
+            names[name] = urlunsplit((parts.scheme, parts.netloc, f"/{folder}" if folder else "", "", ""))
+    return names
 
 
 def _logins(

@@ -435,8 +435,21 @@ class _ChosenSolve(_Solve):
                 raise self._refused(
                     f"it chose {' '.join(each)}, and {self._lacks(each.name, 'it')}"
                 ) from error
+            if first := await self._passed_over(each, exact):
+                raise self._refused(
+                    f"it chose {' '.join(each)}, but {each.name} is taken from the channel {first}, which "
+                    "comes first and has another one"
+                ) from error
         statements, rest = self._conflict(error)
         raise self._refused(f"what it chose does not go together: {statements}", rest) from error
+
+    async def _passed_over(self, package: ChosenPackage, exact: rattler.MatchSpec) -> str | None:
+        """URL of the first channel that has a package of that name, if it is not the one that was chosen."""
+        channels_of: dict[str, list[rattler.RepoDataRecord]] = {}
+        for record in await self._records_of(package.name):
+            channels_of.setdefault((record.channel or "").rstrip("/"), []).append(record)
+        first = next(url for url in map(_url, self._channels_of(package.name)) if url in channels_of)
+        return None if any(map(exact.matches, channels_of[first])) else first
 
     def _refused(self, reason: str, rest: str = "") -> SolveError:
         return SolveError(

@@ -1,7 +1,7 @@
 """``conda``, ``mamba`` and ``micromamba``: how they are asked, and that their answers make the same locks.
 
-No real executable can be had where these tests run. A stand-in answers as the real ones were seen to: with
-packages that nobody asked for, with fields left out, with warnings around, and with aborts.
+No real executable can be had where these tests run. A stand-in answers as the real ones were seen to
+(docs/environments.md has their versions): with packages that nobody asked for, with fields left out, with warnings around, and with aborts.
 """
 
 from __future__ import annotations
@@ -29,7 +29,9 @@ STAND_IN = """#!{python} -IS
 import json, os, signal, sys
 home = os.environ["HOME"]
 noted = {{"arguments": sys.argv[1:], "environ": dict(os.environ), "terminal": sys.stdin.isatty(), "files": {{}}}}
-for path in (os.environ["CONDARC"], os.environ["NETRC"], home + "/.mamba/auth/authentication.json"):
+tokens = os.environ["BINSTAR_CONFIG_DIR"] + "/data"
+for path in (os.environ["CONDARC"], os.environ["NETRC"], home + "/.mamba/auth/authentication.json",
+             *(tokens + "/" + name for name in os.listdir(tokens))):
     noted["files"][os.path.basename(path)] = open(path).read()
 noted["home"] = sorted(os.listdir(home))
 noted["mode"] = os.stat(os.path.dirname(os.environ["CONDARC"])).st_mode
@@ -147,7 +149,8 @@ def test_how_an_executable_is_asked(make_environments, make_spec, install_resolv
     assert words[:2] == ["create", "--dry-run"]
     assert {"--json", "--yes", "--override-channels"} <= set(words)
     assert "--no-default-packages" not in words  # mamba's own program refuses options that it does not know
-    assert words[words.index("-c") + 1] == channel.url
+    asked_channels = [word for before, word in zip(words, words[1:], strict=False) if before == "-c"]
+    assert asked_channels == [channel.url, channel.directory.as_uri()]
     assert words[-3:] == [
         f"python=={spec.python}",
         "six==1.17.0",
@@ -162,6 +165,7 @@ def test_how_an_executable_is_asked(make_environments, make_spec, install_resolv
         assert environ[f"{program}_CHANNEL_PRIORITY"] == "strict"
         assert environ[f"{program}_ADD_PIP_AS_PYTHON_DEPENDENCY"] == "false"
         assert environ[f"{program}_ALWAYS_YES"] == "true"
+        assert environ[f"{program}_IGNORE_PINNED"] == "true"
     configuration = json.loads(request["files"]["condarc"])
     assert configuration["create_default_packages"] == configuration["channels"] == []
     assert environ["CONDARC"] == environ["MAMBARC"]
@@ -169,12 +173,22 @@ def test_how_an_executable_is_asked(make_environments, make_spec, install_resolv
     assert not Path(environ["CONDARC"]).exists()
 
 
-def test_conda_leaves_its_installations_default_packages_out(make_environments, make_spec, install_resolver):
-    """The configuration of its installation cannot be replaced, so an option says it."""
-    lock = make_environments("rattler").resolve(make_spec(), "start")
+def test_how_conda_is_asked(make_environments, make_spec, install_resolver, channel):
+    """Default packages of its installation are left out, and a library's own channel is known to it by name.
+
+    Its versions before 26.7 take the path of a URL in a specification for a name, and a strict priority hides
+    the library where a better channel has one of that name.
+    """
+    spec = make_spec(**{f"{channel.directory}::six": "1.17.0"})
+    lock = make_environments("rattler").resolve(spec, "start")
     asked = install_resolver("conda", linked(of_conda(lock)))
-    make_environments("conda", resolver="conda").resolve(make_spec(), "start")
-    assert "--no-default-packages" in json.loads(asked.read_text())["arguments"]
+    found = make_environments("conda", resolver="conda").resolve(spec, "start")
+    assert found.to_bytes() == lock.to_bytes()
+    request = json.loads(asked.read_text())
+    assert "--no-default-packages" in request["arguments"]
+    configuration = json.loads(request["files"]["condarc"])
+    assert configuration["custom_channels"] == {channel.directory.name: channel.directory.parent.as_uri()}
+    assert configuration["channel_priority"] == request["environ"]["CONDA_CHANNEL_PRIORITY"] == "flexible"
 
 
 def test_declared_virtual_packages_replace_those_of_the_machine(
@@ -234,6 +248,18 @@ def test_packages_that_nobody_asked_for_are_left_out(
     install_resolver("mamba", linked([*records(expected), added]))
     lock = make_environments("mamba", resolver="mamba").resolve(spec, "start")
     assert lock.to_bytes() == expected.to_bytes()
+
+
+def test_a_package_of_a_channel_that_comes_later(
+    make_environments, make_spec, install_resolver, channel_with_pip, channel
+):
+    """Conda has no strict priority between channels with the same path, so its choice is refused."""
+    spec = make_spec(channels=(str(channel_with_pip), channel.url), six="")
+    older = make_environments("rattler").resolve(make_spec(six="1.16.0"), "start")
+    install_resolver("conda", linked(of_conda(older)))
+    first = f"six is taken from the channel {channel_with_pip.as_uri()}, which comes first"
+    with pytest.raises(SolveError, match=rf"it chose six 1\.16\.0 \S+, but {first}"):
+        make_environments("conda", resolver="conda").resolve(spec, "start")
 
 
 ODD_BUT_RIGHT = {
@@ -366,6 +392,16 @@ def test_an_executable_that_fails(make_environments, make_spec, install_resolver
     assert "\n" not in str(caught.value)
 
 
+def test_conda_lacks_no_pip(make_environments, make_spec, install_resolver):
+    """It is told to add none, so a channel without pip is not why it fails."""
+    install_resolver("conda", {"error": "there is no solver libmamba"}, code=1)
+    with pytest.raises(
+        SolveError, match=r"step start: there is no solver libmamba\. py-rattler can"
+    ) as caught:
+        make_environments(resolver="conda").resolve(make_spec(), "start")
+    assert "pip" not in str(caught.value)
+
+
 def test_both_say_the_same_of_what_is_not_there(make_environments, make_spec, install_resolver):
     """A package that no channel has is named with its channel, in the words that rattler's error has."""
     spec = make_spec(sixx="1.17.0")
@@ -435,6 +471,7 @@ def test_credentials_reach_it_in_files_alone(
     elif login[1]["type"] == "CondaToken":
         assert custom == {"team/private": f"http://h.example/t/{SECRET}"}
         assert login[1]["token"] == SECRET
+        assert request["files"]["http%3A%2F%2Fh.example.token"] == SECRET
     else:
         assert login[1] == {"type": "BearerToken", "token": SECRET}
         assert custom == {}
