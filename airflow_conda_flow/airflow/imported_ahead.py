@@ -41,5 +41,5 @@ def _forks(command: list[str]) -> bool:
     from airflow_conda_flow.airflow.sdk import conf  # noqa: PLC0415 - reads the configuration
 
     if "dag-processor" in command:
-        return conf.getboolean("dag_processor", "parsing_pre_import_modules", fallback=True)
+        return bool(conf.getboolean("dag_processor", "parsing_pre_import_modules", fallback=True))
     return "scheduler" in command and "LocalExecutor" in conf.get("core", "executor")

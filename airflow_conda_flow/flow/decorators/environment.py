@@ -19,8 +19,8 @@ class EnvironmentDecorator(StepDecorator):
     """Environment variables that a step finds in ``os.environ``, wherever it runs.
 
     Args:
-        vars: values by name; numbers and truth values become text, as by ``str``, and None leaves the variable unchanged. The values are
-            stored with the run, so put secrets into ``@secrets`` instead.
+        vars: values by name; numbers and truth values become text by ``str``, and None leaves the variable
+            unchanged. The values are stored with the run, so put secrets into ``@secrets`` instead.
     """
 
     name = "environment"
