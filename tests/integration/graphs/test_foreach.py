@@ -12,6 +12,7 @@ import pytest
 
 from ...parts.airflow_machine import AirflowMachine
 from ...parts.flow_machine import Machine
+from ...parts.s3_servers import free_port
 
 WIDE = """
 class AFlow(FlowSpec):
@@ -215,30 +216,51 @@ class AFlow(FlowSpec):
     def train(self):
         names = ["MASTER_ADDR", "NODE_RANK", "NUM_NODES", "WORLD_SIZE", "MASTER_PORT"]
         self.values = [os.environ[each] for each in names]
+        self.total = all_reduce(self.values[0], int(self.values[4]), int(self.values[1]), int(self.values[2]))
         self.next(self.join)
     @step
     def join(self, inputs):
         self.all = sorted(each.values for each in inputs)
+        print("TOTALS", [each.total for each in inputs])
         self.next(self.end)
     @step
     def end(self):
         print("ALL", [each[:4] for each in self.all], "PORTS", sorted({each[4] for each in self.all}))
+def all_reduce(address, port, rank, number):
+    # What a process group of gloo does: all meet at the main node, and each gets the sum.
+    import contextlib, socket, time
+    if rank:
+        while True:
+            with contextlib.suppress(ConnectionRefusedError):
+                with socket.create_connection((address, port)) as main:
+                    main.sendall(bytes([rank + 1]))
+                    return main.recv(1)[0]
+            time.sleep(0.05)
+    with contextlib.ExitStack() as stack:
+        server = stack.enter_context(socket.create_server((address, port)))
+        others = [stack.enter_context(server.accept()[0]) for _ in range(number - 1)]
+        total = 1 + sum(each.recv(1)[0] for each in others)
+        for each in others:
+            each.sendall(bytes([total]))
+    return total
 """
 
 
 def test_nodes_that_train_with_pytorch(tmp_path):
-    """Each has the variables of torch.distributed: its rank, and the address and port that all agree on."""
+    """Each has the variables of torch.distributed: its rank, and the address and port where all meet."""
     machine = Machine(tmp_path / "home")
     flow = machine.flow(TORCH.replace("DECORATORS", "@pytorch_parallel"))
     done = machine.run(flow, "run")
     assert done.returncode == 0, done.stdout
     nodes = [["127.0.0.1", str(rank), "3", "3"] for rank in range(3)]
     assert f"ALL {nodes} PORTS" in done.stdout
+    assert "TOTALS [6, 6, 6]" in done.stdout
     (port,) = re.findall(r"PORTS \['(\d+)'\]", done.stdout)
     assert 20000 <= int(port) < 30000
-    given = "@environment(vars={'WORLD_SIZE': '6'})\n    @pytorch_parallel(master_port=2345)"
+    port = free_port()
+    given = f"@environment(vars={{'WORLD_SIZE': '6'}})\n    @pytorch_parallel(master_port={port})"
     done = machine.run(machine.flow(TORCH.replace("DECORATORS", given)), "run")
-    assert f"ALL {[[*each[:3], '6'] for each in nodes]} PORTS ['2345']" in done.stdout, done.stdout
+    assert f"ALL {[[*each[:3], '6'] for each in nodes]} PORTS ['{port}']" in done.stdout, done.stdout
 
 
 def test_a_port_that_is_none(tmp_path):
