@@ -48,6 +48,11 @@ class Step(StoredObject):
         return (task for task in self.tasks(*tags) if task._is_control())
 
     @property
+    def control_task(self) -> "Task | None":
+        """Main node of a ``num_parallel``; the first one if there are several, None if there is none."""
+        return next(iter(self.control_tasks()), None)
+
+    @property
     def created_at(self) -> "datetime | None":
         """Time when the first task started, in this machine's time zone; None if no task has ended."""
         return min((task.created_at for task in self), default=None)

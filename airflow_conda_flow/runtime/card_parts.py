@@ -2,10 +2,9 @@
 
 import json
 import os
-import sys
 import time
 
-from airflow_conda_flow.flow.cards.components import CardComponent
+from airflow_conda_flow.flow.cards.components import CardComponent, warn
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -128,12 +127,6 @@ def _rendered(component: "Any") -> "Any":
         problem = "%s: %s" % (type(error).__name__, error)
     warn("A %s is left out of the card: %s" % (type(component).__name__, problem))
     return None
-
-
-def warn(text: str) -> None:
-    """Write a line about cards to the step's log, unless Metaflow's variable says that nobody wants them."""
-    if not os.environ.get("METAFLOW_CARD_NO_WARNING"):
-        sys.stderr.write("%s\n" % text)
 
 
 def _described(value: "Any") -> str:

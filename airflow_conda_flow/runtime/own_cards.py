@@ -5,9 +5,9 @@ import signal
 import threading
 import time
 
+from airflow_conda_flow.flow.cards.components import warn
 from airflow_conda_flow.flow.cards.own_card import OWN_TYPES
 from airflow_conda_flow.flow.cards.parts_page import PartsPage
-from airflow_conda_flow.runtime.card_parts import warn
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

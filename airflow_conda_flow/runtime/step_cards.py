@@ -3,12 +3,12 @@
 import json
 import time
 
-from airflow_conda_flow.flow.cards.components import parts_to_dicts
+from airflow_conda_flow.flow.cards.components import parts_to_dicts, warn
 from airflow_conda_flow.flow.cards.own_card import OWN_TYPES
 from airflow_conda_flow.flow.cards.types import is_known, unknown_type
 from airflow_conda_flow.flow.late_bindings import bound
 from airflow_conda_flow.runtime import protocol
-from airflow_conda_flow.runtime.card_parts import CardParts, warn
+from airflow_conda_flow.runtime.card_parts import CardParts
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

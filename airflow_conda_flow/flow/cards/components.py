@@ -2,6 +2,8 @@
 
 import base64
 import io
+import os
+import sys
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -20,6 +22,12 @@ _MAGIC = (
     (b"<svg", "image/svg+xml"),
     (b"<?xml", "image/svg+xml"),
 )
+
+
+def warn(text: str) -> None:
+    """Write a line about cards to the step's log, unless Metaflow's variable says that nobody wants them."""
+    if not os.environ.get("METAFLOW_CARD_NO_WARNING"):
+        sys.stderr.write("%s\n" % text)
 
 
 class CardComponent:
@@ -45,6 +53,11 @@ class CardComponent:
         raise TypeError(
             "%s.render() gives neither Markdown nor the data of another component." % type(self).__name__
         )
+
+    def update(self, *values: "Any", **named: "Any") -> None:
+        """Write to the log that a component of this type cannot be updated; other types do update."""
+        del values, named
+        warn("%s has no update(); it stays as it is on the card." % type(self).__name__)
 
     def render(self) -> "Any":
         """Form of the component for a card of a custom type; a subclass may return HTML."""

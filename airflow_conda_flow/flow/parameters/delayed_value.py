@@ -17,6 +17,17 @@ if TYPE_CHECKING:
 
 # Prefix of a keyword that no user would write. It marks a whole delayed dict in a call, as in f(**config.a).
 _UNPACKED = "airflow_conda_flow.unpacked."
+# How each kind of step of a path is written.
+_SHOWN = {"attribute": ".%s", "key": "[%r]", "get": ".get%r"}
+# Special methods of operations that need the value. Not __eq__, which containers call, and not __call__,
+# which callable() looks for.
+_OPERATIONS = (
+    "add radd sub rsub mul rmul truediv rtruediv floordiv rfloordiv mod rmod pow rpow neg lt le gt ge "
+    "len int float index format"
+)
+
+
+_NO_VALUE = "%r has no value yet while the flow file is read. Put the whole expression into config_expr(...)."
 
 
 class DelayedValue:
@@ -44,6 +55,16 @@ class DelayedValue:
             return self
         return DelayedValue(self._expression, self._names, self._path + (("key", key),))
 
+    def get(self, key: "Any", default: "Any" = None) -> "ConfigItem":
+        """Placeholder for the value of a key, or the default if the config does not have the key.
+
+        >>> config = config_expr("config")
+        >>> resolve([config.get("a"), config["b"].get("x", 3)], {"config": {"a": 1, "b": {}}})
+        [1, 3]
+        """
+        path = self._path + (("get", (key, default)),)
+        return DelayedValue(self._expression, self._names, path)  # type: ignore[return-value]
+
     def keys(self) -> "list[str]":
         """List with one key that represents all keys, so that ``**config.a`` works."""
         return ["%s%d" % (_UNPACKED, id(self))]
@@ -52,13 +73,10 @@ class DelayedValue:
         _refuse("%r has no value yet while the flow file is read; it cannot be iterated." % self)
 
     def __bool__(self) -> bool:
-        return _refuse(
-            "%r has no value yet while the flow file is read. Put the whole expression into "
-            "config_expr(...)." % self
-        )
+        return _refuse(_NO_VALUE % self)
 
     def __repr__(self) -> str:
-        steps = "".join(".%s" % step if kind == "attribute" else "[%r]" % step for kind, step in self._path)
+        steps = "".join(_SHOWN[kind] % (step,) for kind, step in self._path)
         return self._expression + steps  # type: ignore[no-any-return]
 
     def __copy__(self) -> "DelayedValue":
@@ -66,6 +84,15 @@ class DelayedValue:
 
     def __deepcopy__(self, memo: "Any") -> "DelayedValue":
         return self
+
+
+def _refused(value: "DelayedValue", *_operands: "Any") -> "NoReturn":
+    """Implementation of every operation that needs the value."""
+    _refuse(_NO_VALUE % value)
+
+
+for _each in _OPERATIONS.split():
+    setattr(DelayedValue, "__%s__" % _each, _refused)
 
 
 if TYPE_CHECKING:
@@ -156,7 +183,10 @@ def _evaluate(value: "DelayedValue", configs: "Mapping[str, Any]") -> "Any":
         # eval is no added risk: the expression is written in the flow file, which is code that runs anyway.
         found = eval(inner["_expression"], dict(inner["_names"], **configs))  # noqa: S307
         for kind, step in inner["_path"]:
-            found = getattr(found, step) if kind == "attribute" else found[resolve(step, configs)]
+            if kind == "get":
+                found = found.get(*resolve(step, configs))
+            else:
+                found = getattr(found, step) if kind == "attribute" else found[resolve(step, configs)]
     except NoValue:
         raise
     except Exception as error:

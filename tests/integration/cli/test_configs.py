@@ -139,6 +139,13 @@ def test_wrong_configs_are_usage_errors(machine, flow, words, message):
             " = other.cpu or 3",
             "other.cpu has no value yet while the flow file is read",
         ),
+        (
+            ' = Config("nothing")',
+            ' = f"{other.cpu}"',
+            "other.cpu has no value yet while the flow file is read",
+        ),
+        (' = Config("nothing")', " = 2 * other.cpu", "Put the whole expression into config_expr(...)."),
+        ("cpu=other.cpu", "cpu=other.get('cpus', 'x')", "@resources: cpu is 'x'"),
     ],
 )
 def test_mistakes_in_the_flow_name_their_line(machine, flow, before, after, message):

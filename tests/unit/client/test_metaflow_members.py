@@ -29,7 +29,7 @@ MEMBERS = [
     ),
     (
         airflow_conda_flow.Step,
-        "child_steps control_tasks environment_info finished_at parent_steps task tasks",
+        "child_steps control_task control_tasks environment_info finished_at parent_steps task tasks",
     ),
     (
         airflow_conda_flow.Task,
