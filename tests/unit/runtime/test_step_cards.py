@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from airflow_conda_flow.flow.cards import own_card
-from airflow_conda_flow.flow.cards.components import CardComponent, Markdown
+from airflow_conda_flow.flow.cards.components import CardComponent, Markdown, Table
 from airflow_conda_flow.flow.decorators.card import CardDecorator
 from airflow_conda_flow.runtime.step_cards import StepCards
 
@@ -106,6 +106,10 @@ def test_components_by_id(capsys):
     assert "x" in card.components
     card.components["nope"].update("4")
     assert "no component 'nope'" in capsys.readouterr().err
+    card.append(Table([["1"]]), id="table")
+    card.components["table"].update([["2"]])
+    assert "Table has no update(); it stays as it is on the card." in capsys.readouterr().err
+    del card.components["table"]
     card.components["y"] = Markdown("5")
     del card.components["x"]
     assert [each.text for each in card.components.values()] == ["2", "5"]
@@ -128,6 +132,7 @@ def test_without_warnings(variable, monkeypatch, capsys):
     """Metaflow's variable silences them."""
     monkeypatch.setenv(variable, "True")
     make_cards({"type": "nope"}).append(3)
+    Table([["1"]]).update([["2"]])
     assert not capsys.readouterr().err
 
 
