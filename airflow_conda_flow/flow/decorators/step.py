@@ -1,5 +1,7 @@
 """``@step``: marks a method as a step, and readers of the marks."""
 
+from types import FunctionType
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -25,7 +27,8 @@ def step(
 
     def mark(method: "Any") -> "Method":
         method.is_step = True
-        method.name = getattr(method, "__name__", None)
+        if isinstance(method, FunctionType):  # a decorator below @step is an object with a name of its own
+            method.name = method.__name__  # type: ignore[attr-defined]
         method.is_start_step = start
         method.is_end_step = end
         method.node_info = node_info or {}
