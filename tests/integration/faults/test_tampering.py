@@ -185,7 +185,9 @@ def test_a_tampered_run_is_resumed_rightly_or_not_at_all(stored, tmp_path, kind,
     resumed = machine.run(flow, "resume", "join", *words)
     text = resumed.stdout + resumed.stderr
     print(f"seed {seed}: {relative} {way}: resume ended with {resumed.returncode}")
-    assert "Traceback" not in text, text
+    # A step that reads a value which is gone fails in the user's own line, whose traceback has none of ours.
+    assert "airflow_conda_flow/" not in text, text
+    assert "Traceback" not in resumed.stderr, text
     if resumed.returncode == 0:
         hashes = hashes_of_run(LocalStorage(machine.datastore), "AFlow", ids.read_text())
         assert without_parameters(hashes) == without_parameters(stored.hashes)
