@@ -2,6 +2,8 @@
 
 import os
 
+from airflow_conda_flow.errors import CorruptData
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from tarfile import TarFile
@@ -43,8 +45,14 @@ class RunCode:
     @property
     def flowspec(self) -> str:
         """Text of the flow file."""
-        with open(os.path.join(self.path, self.script_name), encoding="utf-8") as file:
-            return file.read()
+        path = os.path.join(self.path, self.script_name)
+        try:
+            with open(path, encoding="utf-8") as file:
+                return file.read()
+        except FileNotFoundError:
+            raise CorruptData(
+                "The run's record names the flow file %r, which its code package lacks." % self.script_name
+            ) from None
 
     @property
     def info(self) -> "dict[str, Any]":

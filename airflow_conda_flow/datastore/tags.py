@@ -17,7 +17,8 @@ from typing import TYPE_CHECKING, Any, cast
 
 from airflow_conda_flow._version import __version__
 from airflow_conda_flow.errors import TaggingError
-from airflow_conda_flow.records.document import VERSION, lacking, read_document, stored_bytes
+from airflow_conda_flow.records.document import VERSION, read_document, stored_bytes
+from airflow_conda_flow.records.kinds import lacking
 from airflow_conda_flow.records.run_record import RunRecord
 
 from . import layout
@@ -130,7 +131,7 @@ def _changes(storage: Storage, flow: str, run_id: str, names: list[str]) -> list
             storage.read_bytes(folder + name),
             f"{folder}{name} in the datastore {storage.url}",
             "Delete it, and add or remove the tags again.",
-            wrong=lambda found: lacking(found, {"add": list, "remove": list}),
+            wrong=lambda found: lacking(found, {"add": [str], "remove": [str]}),
         )
         return cast("TagChange", change)
 

@@ -126,16 +126,6 @@ def other_than(document: "Mapping[str, Any]", expected: "Mapping[str, Any]") -> 
     return None
 
 
-def lacking(document: "Mapping[str, Any]", kinds: "Mapping[str, type | tuple[type, ...]]") -> "str | None":
-    """A few words about the first key that is missing or of another type; None if there is none."""
-    for key, kind in kinds.items():
-        if key not in document:
-            return "it has no %r" % key
-        if not isinstance(document[key], kind):
-            return "its %s is %r" % (key, document[key])
-    return None
-
-
 def _has_checksum(document: "dict[str, Any]") -> bool:
     # Seen by its form too, because its name may be damaged. It is the last key: an older version that wrote
     # the document again has sorted it among the others, where it means nothing.

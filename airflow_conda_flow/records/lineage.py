@@ -1,5 +1,7 @@
 """Parents and successors of tasks, derived from the graph and the records alone."""
 
+from airflow_conda_flow.errors import CorruptData
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -82,6 +84,9 @@ def next_tasks(
     """
     if transition is None:
         return []
+    for target in transition["next"]:
+        if target not in graph.steps:
+            raise CorruptData("A task's manifest leads to %r, which is no step of its run." % target)
     if transition["num_splits"] is not None:
         target = transition["next"][0]
         return [(target, indices + (index,)) for index in range(transition["num_splits"])]

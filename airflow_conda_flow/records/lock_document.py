@@ -1,6 +1,7 @@
 """Reads the lock of an environment as plain data; ``environments/lock.py`` makes and uses it."""
 
-from airflow_conda_flow.records.document import damaged, lacking, other_than, read_document
+from airflow_conda_flow.records.document import damaged, other_than, read_document
+from airflow_conda_flow.records.kinds import lacking
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -11,7 +12,7 @@ if TYPE_CHECKING:
 VERSION = 1
 """Version of a lock's JSON. A reader refuses a newer one."""
 _ADVICE = "Delete it: the environment is then resolved again, maybe to newer packages."
-_KINDS = {"spec_id": str, "platform": str, "packages": list}
+_KINDS = {"spec_id": str, "platform": str, "packages": [dict]}
 
 
 def read_lock_document(data: bytes, name: str, spec_id: str, platform: str) -> "dict[str, Any]":

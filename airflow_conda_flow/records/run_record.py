@@ -2,8 +2,9 @@
 
 import hashlib
 
-from airflow_conda_flow.records.document import canonical_json, lacking, stored_bytes
-from airflow_conda_flow.records.graph import FlowGraph
+from airflow_conda_flow.records.document import canonical_json, stored_bytes
+from airflow_conda_flow.records.graph import GRAPH, FlowGraph, wrong_graph
+from airflow_conda_flow.records.kinds import DIGEST, TIME, Each, OrNull, lacking
 from airflow_conda_flow.records.names import TaskName
 
 TYPE_CHECKING = False
@@ -22,19 +23,46 @@ if TYPE_CHECKING:
     )
 
 
-# Keys that every version has written.
+ARTIFACT = {"sha256": DIGEST, "size": int, "type?": str, "protocol?": int, "preview?": OrNull(str)}
+CODE = {"sha256": DIGEST, "flow_file": str}
+RUN_RECORD_REF = {"sha256": DIGEST, "created": TIME, "code": CODE}
+_PACKED = {"prefix": str, "sha256": DIGEST, "size": int}
+_ENVIRONMENT = {
+    "python": str,
+    "id": str,
+    "platform": str,
+    "lock?": DIGEST,
+    "packed?": OrNull(_PACKED),
+    "stated?": Each(str),
+}
+_USER_DECORATOR = {"module": str, "name": str, "arguments?": OrNull(list)}
+# Early versions have not written the keys with a question mark.
 _KINDS = {
     "flow": str,
     "run_id": str,
-    "created": str,
+    "created": TIME,
     "origin": str,
     "username": str,
-    "tags": list,
-    "graph": dict,
-    "code": dict,
-    "environments": dict,
-    "pickle_protocols": dict,
-    "parameters": dict,
+    "tags": [str],
+    "system_tags?": [str],
+    "graph": GRAPH,
+    "decorators?": Each(dict),
+    "user_decorators?": Each([_USER_DECORATOR]),
+    "mutated_with?": OrNull([str]),
+    "current?": dict,
+    "code": CODE,
+    "environment?": str,
+    "environments": Each(OrNull(_ENVIRONMENT)),
+    "runner?": OrNull(str),
+    "pickle_protocols": Each(int),
+    "first_attempt?": int,
+    "parameters": Each(ARTIFACT),
+    "constants?": Each(ARTIFACT),
+    "call?": OrNull(ARTIFACT),
+    "namespace?": str,
+    "origin_run_id?": OrNull(str),
+    "datatools_root?": OrNull(str),
+    "revision_of?": RUN_RECORD_REF,
 }
 
 # Keys that the flow file decides; the others are the run's. Parameters are of both kinds, see ``revised``.
@@ -55,7 +83,7 @@ _OF_THE_FLOW = (
 
 def wrong_run_manifest(document: "dict[str, Any]") -> "str | None":
     """A few words about what no version has written like this; None if there is nothing."""
-    return lacking(document, _KINDS)
+    return lacking(document, _KINDS) or wrong_graph(document["graph"])
 
 
 class RunRecord:

@@ -1,11 +1,14 @@
 """``TaskRecord``: reads a task manifest. ``make_task_record``: the only function that makes one."""
 
 import hashlib
+import re
 
 from airflow_conda_flow.errors import TaskLost
 from airflow_conda_flow.records.card_names import current_card
-from airflow_conda_flow.records.document import lacking, stored_bytes
+from airflow_conda_flow.records.document import stored_bytes
+from airflow_conda_flow.records.kinds import TIME, Each, OrNull, lacking
 from airflow_conda_flow.records.names import AttemptName, TaskName, full_id
+from airflow_conda_flow.records.run_record import ARTIFACT, RUN_RECORD_REF
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -38,13 +41,32 @@ LOST = "lost"
 
 # Keys that every version has written, first those of the mark that a lost attempt 0 carries.
 _MARK_KINDS = {"flow": str, "run_id": str, "step": str, "task_id": str, "attempt": int, "status": str}
-_KINDS: "Any" = {
-    "started": str,
-    "artifacts": dict,
-    "finished": (str, type(None)),
-    "transition": (dict, type(None)),
+_TRANSITION = {
+    "next": [str],
+    "foreach?": OrNull(str),
+    "num_splits": OrNull(int),
+    "split_names": OrNull([str]),
+    "condition?": OrNull(str),
+    "chosen?": OrNull(str),
+    "splits?": ARTIFACT,
+    "block_length?": int,
+    "blocks?": [ARTIFACT],
 }
-_TRANSITION_KINDS: "Any" = {"next": list, "num_splits": (int, type(None)), "split_names": (list, type(None))}
+# Early versions have not written the keys with a question mark.
+_KINDS: "Any" = {
+    "started": TIME,
+    "finished": OrNull(TIME),
+    "split_name?": OrNull(str),
+    "artifacts": Each(ARTIFACT),
+    "transition": OrNull(_TRANSITION),
+    "exception?": OrNull({"type": str, "full_type": str, "message": str, "traceback": str}),
+    "run_record?": OrNull(RUN_RECORD_REF),
+    "environment?": OrNull(re.compile("[!-~]+")),
+    "python?": OrNull(str),
+    "seconds?": Each((int, float)),
+    "cards?": [{"name?": str, "id": OrNull(str), "type": str}],
+    "cloned_from?": {"run_id": str, "attempt": int},
+}
 
 
 def wrong_task_manifest(document: "dict[str, Any]") -> "str | None":
@@ -57,9 +79,13 @@ def wrong_task_manifest(document: "dict[str, Any]") -> "str | None":
     if document["status"] not in {DONE, FAILED}:
         return "its status is %r" % document["status"]
     fault = lacking(document, _KINDS)
-    if fault or document["transition"] is None:
+    transition = document.get("transition")
+    if fault or transition is None:
         return fault
-    return lacking(document["transition"], _TRANSITION_KINDS)
+    names = transition["split_names"]
+    if names is not None and transition["num_splits"] != len(names):
+        return "its num_splits is %r, with other names of splits" % transition["num_splits"]
+    return None
 
 
 def current_task_manifest(document: "Any") -> "TaskManifest":

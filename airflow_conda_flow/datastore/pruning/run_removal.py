@@ -16,7 +16,8 @@ from airflow_conda_flow.datastore.keeping import ANY_AGE, Notice
 from airflow_conda_flow.datastore.local_storage import LocalStorage
 from airflow_conda_flow.datastore.manifests import read_run_manifest
 from airflow_conda_flow.errors import CorruptData, DatastoreError, DatastoreUnavailable, NotInDatastore
-from airflow_conda_flow.records.document import VERSION, lacking, read_document, stored_bytes
+from airflow_conda_flow.records.document import VERSION, read_document, stored_bytes
+from airflow_conda_flow.records.kinds import lacking
 
 from .report import Report
 

@@ -10,6 +10,7 @@ from airflow_conda_flow.datastore import layout, logs, manifests
 from airflow_conda_flow.datastore.local_storage import LocalStorage
 from airflow_conda_flow.errors import DamagedDocument, DatastoreError, NotInDatastore
 from airflow_conda_flow.records.document import canonical_json, stored_bytes
+from airflow_conda_flow.records.graph import FlowGraph, StepNode
 from airflow_conda_flow.records.names import TaskName
 from airflow_conda_flow.records.run_record import RunRecord
 from airflow_conda_flow.records.task_record import DONE, make_task_record
@@ -156,8 +157,8 @@ OLD_RUN = {
     "origin": "local",
     "username": "a",
     "tags": [],
-    "graph": {},
-    "code": {},
+    "graph": FlowGraph("F", [StepNode("start", "end", False, "", 1, "")], "", 1, "").to_dict(),
+    "code": {"sha256": "ab" * 32, "flow_file": "f.py"},
     "environments": {},
     "pickle_protocols": {},
     "parameters": {},
@@ -277,11 +278,38 @@ def test_an_old_run_manifest_that_lacks_a_key(storage, key):
             manifests.read_run_manifest(storage, *RUN.values())
 
 
+NODE = OLD_RUN["graph"]["steps"][0]
+
+
+@pytest.mark.parametrize(
+    ("change", "fault"),
+    [
+        ({"out_steps": None}, "its graph.steps.0.out_steps is None"),
+        ({"out_steps": ["evil"]}, "its step 'start' names 'evil', which is no step"),
+        ({"split_parents": [[]]}, "its graph.steps.0.split_parents.0 is []"),
+        ({"switch_cases": [["a"]]}, "its step 'start' has cases that name no step"),
+        ({"is_join": True}, "its step 'start' closes no split"),
+        ({"line": True}, "its graph.steps.0.line is True"),
+        ({"kind": "loop"}, "its graph.steps.0.kind is 'loop'"),
+    ],
+)
+def test_an_old_run_manifest_whose_graph_is_none(storage, change, fault):
+    """Without a checksum, every value in it must be possible; the message says where it is."""
+    graph = {**OLD_RUN["graph"], "steps": [{**NODE, **change}]}
+    storage.write_bytes(layout.run_manifest(*RUN.values()), canonical_json({**OLD_RUN, "graph": graph}))
+    with pytest.raises(DamagedDocument) as caught:
+        manifests.read_run_manifest(storage, *RUN.values())
+    assert f"is damaged: {fault}." in str(caught.value)
+
+
 @pytest.mark.parametrize(
     "change",
     [
         {"status": None}, {"status": "dome"}, {"artifacts": None}, {"transition": []}, {"transition": {}},
-        {"superseded_by": "1"}, {"attempt": "0"},
+        {"superseded_by": "1"}, {"attempt": "0"}, {"started": "yesterday"}, {"seconds": {"step": True}},
+        {"artifacts": {"x": {"sha256": "../x", "size": 1}}}, {"cards": [None]}, {"environment": ""},
+        {"exception": {"type": "E"}}, {"run_record": {"sha256": "ab" * 32}}, {"cloned_from": []},
+        {"transition": {"next": ["a"], "num_splits": 3, "split_names": ["one"]}},
     ],
 )  # fmt: skip
 def test_an_old_task_manifest_that_nobody_wrote(storage, change):
