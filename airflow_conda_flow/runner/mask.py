@@ -1,6 +1,7 @@
 """Masking of secrets: in a step's lines, however they are spelled, in its exception and in its cards.
 
-A secret is found as it is, and as ``repr``, JSON, the ``repr`` of bytes, URLs, HTML and base64 spell it.
+A secret is found as it is, and as ``repr``, JSON, the ``repr`` of bytes, URLs, HTML, base64 and hexadecimal
+digits spell it.
 """
 
 from __future__ import annotations
@@ -18,8 +19,8 @@ if TYPE_CHECKING:
 _MASKED = b"***"
 _SHORTEST = 3  # characters; masking one or two would mask parts of every line
 # Bytes. Base64 of a shorter secret, between unknown neighbours, has so few certain letters that they occur in
-# other texts too.
-_SHORTEST_IN_BASE64 = 6
+# other texts too; so have its hexadecimal digits.
+_SHORTEST_ENCODED = 6
 # Backslashes before an escaped character: 15 are four levels, such as JSON in JSON in JSON in a ``repr``.
 _SLASHES = rb"\\{1,15}"
 _LETTERS = {"\t": b"t", "\n": b"n", "\r": b"r", "\b": b"b", "\f": b"f", "\v": b"v", "\a": b"a", "\0": b"0"}
@@ -69,6 +70,7 @@ class Mask:
         found = [_spelling(line) for line in lines]
         for each in _encoded(values | lines):
             found.extend(_in_base64(each))
+            found.extend(_in_hex(each))
         self._spellings = [(each.part, each.pattern) for each in found]
         self._longest = max((each.longest for each in found), default=0)
 
@@ -217,9 +219,17 @@ def _encoded(values: Iterable[str]) -> set[bytes]:
     return found
 
 
+def _in_hex(data: bytes) -> Iterator[_Spelling]:
+    """Spellings in hexadecimal digits of one case without anything between them, as ``bytes.hex`` writes."""
+    if len(data) < _SHORTEST_ENCODED:
+        return
+    for digits in {data.hex().encode(), data.hex().upper().encode()}:
+        yield _Spelling(digits, re.compile(digits), len(digits))
+
+
 def _in_base64(data: bytes) -> Iterator[_Spelling]:
     """Spellings in base64, also amid other bytes: three, since three bytes become four letters."""
-    if len(data) < _SHORTEST_IN_BASE64:
+    if len(data) < _SHORTEST_ENCODED:
         return
     for before in range(3):
         letters = base64.b64encode(bytes(before) + data).decode("ascii")

@@ -117,6 +117,16 @@ def test_base64(secret, encode, before, after):
         assert len(urllib.parse.unquote(end.decode()).rstrip("=")) * 6 // 8 <= after
 
 
+@pytest.mark.parametrize("secret", sorted(SECRETS.keys() - {"short"}))
+def test_hexadecimal(secret):
+    """Digits in either case, alone and amid those of other bytes; of a short secret they are like other digits."""
+    digits = _bytes(SECRETS[secret]).hex()
+    for text in (digits, digits.upper(), f"7b{digits}7d", json.dumps({"a": digits})):
+        found = masked(SECRETS[secret], f"before {text} after")
+        assert found.replace(b"***", digits.encode()).lower() == f"before {text.lower()} after".encode()
+    assert masked("a'b", b"a'b".hex()) == b"a'b".hex().encode()
+
+
 @pytest.mark.parametrize("encode", [json.dumps, repr, ascii])
 def test_base64_of_json(encode):
     """As authors of configuration files write them."""
