@@ -9,6 +9,7 @@ import shutil
 import sys
 import tempfile
 import time
+import weakref
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -71,6 +72,9 @@ class Runner:
         self._options = option_words(options)
         self._commands: list[FlowCommand] = []
         self._directories: list[Path] = []
+        self._left: list[tuple[FlowCommand, Path]] = []
+        # For programs that never call ``cleanup``: at their end, or when nothing refers to this object.
+        weakref.finalize(self, _discard, self._left)
 
     def run(self, **keywords: Any) -> ExecutingRun:
         """Run the flow and return the run when it has ended, successful or failed.
@@ -147,6 +151,7 @@ class Runner:
         for directory in self._directories:
             shutil.rmtree(directory, ignore_errors=True)
         self._commands, self._directories = [], []
+        self._left.clear()
 
     def __enter__(self) -> Self:
         return self
@@ -193,6 +198,7 @@ class Runner:
             self._cwd,
         )
         self._commands.append(command)
+        self._left.append((command, directory))
         return command, attributes
 
     def _executing(self, command: FlowCommand, attributes: Path) -> ExecutingRun:
@@ -219,3 +225,10 @@ class Runner:
             )
         found: dict[str, Any] = json.loads(attributes.read_text(encoding="utf-8"))
         return found
+
+
+def _discard(left: list[tuple[FlowCommand, Path]]) -> None:
+    """Remove the temporary files of commands that have ended; others still write to theirs."""
+    for command, directory in left:
+        if command.returncode is not None:
+            shutil.rmtree(directory, ignore_errors=True)

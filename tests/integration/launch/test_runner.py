@@ -218,3 +218,21 @@ def test_a_run_that_came_to_nothing_ends_no_other(flow, machine):
             return first.status
 
     assert asyncio.run(sweep()) == "successful"
+
+
+def test_a_program_that_does_not_clean_up_leaves_nothing(flow, machine):
+    """Files of commands that have ended go with the program."""
+    folder = machine.home / "temporary"
+    folder.mkdir()
+    program = "from airflow_conda_flow import Runner; run = Runner('a_flow.py', show_output=False).run(); print(run.status)"
+    environ = {**machine.environ, "TMPDIR": str(folder)}
+    done = subprocess.run(
+        [sys.executable, "-c", program],
+        env=environ,
+        cwd=machine.home,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert done.stdout == "successful\n"
+    assert [path.name for path in folder.iterdir() if path.name.startswith("conda-flow-runner-")] == []
