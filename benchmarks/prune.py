@@ -1,7 +1,8 @@
-"""A prune of a million artifacts: seconds and peak memory; in a directory, and with fewer on moto's S3.
+"""A prune of a million artifacts: seconds and peak memory; in a directory, and with fewer in two kinds of S3.
 
-    .venv/bin/python benchmarks/prune.py [ARTIFACTS [ARTIFACTS_IN_S3]]
+    .venv/bin/python benchmarks/prune.py [ARTIFACTS [ARTIFACTS_IN_S3]] [--against CHECKOUT]
 
+With another checkout of this repository, its prune of as many artifacts in a directory is measured first.
 Every run has 100 tasks with 10 artifacts each. Half of the runs are old, and go with everything.
 """
 
@@ -25,7 +26,7 @@ from airflow_conda_flow.datastore import layout
 from airflow_conda_flow.datastore.datastore import open_datastore
 from airflow_conda_flow.records.document import stored_bytes
 from tests.parts.old_datastore import GRAPH
-from tests.parts.s3_servers import run_moto
+from tests.parts.s3_servers import run_moto, run_rclone
 
 TASKS, EACH = 100, 10
 PRUNE = """
@@ -102,10 +103,10 @@ def fill(storage, artifacts):
             os.utime(path, (then, then))
 
 
-def measure(kind, root, removes, grace, environ):
+def measure(kind, root, removes, grace, environ, code=harness.REPOSITORY):
     """One prune in a process of its own: (seconds, CPU, peak MB, MB before, runs, swept, faults)."""
     command = [sys.executable, "-c", PRUNE, kind, root, removes, str(grace)]
-    _, printed = harness.run(command, env={**os.environ, **environ}, cwd=harness.REPOSITORY)
+    _, printed = harness.run(command, env={**os.environ, **environ, "PYTHONPATH": str(code)}, cwd=code)
     return [float(each) for each in printed.split("MEASURED", 1)[1].split()]
 
 
@@ -113,6 +114,7 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("artifacts", nargs="?", type=int, default=1_000_000)
     parser.add_argument("artifacts_in_s3", nargs="?", type=int, default=20_000)
+    parser.add_argument("--against", type=Path, help="another checkout")
     arguments = parser.parse_args()
     print(f"{platform.platform()}, Python {platform.python_version()}, load {os.getloadavg()[0]:.0f}\n")
     print("| what | artifacts | seconds | CPU, s | peak MB | MB before | runs | swept |")
@@ -127,21 +129,30 @@ def main():
             f"{swept:,.0f} |",
             flush=True,
         )
+        return seconds
 
-    with tempfile.TemporaryDirectory() as folder:
-        storage = open_datastore("local", f"{folder}/root", f"{folder}/cache").storage
-        fill(storage, arguments.artifacts)
-        for what, removes in (("directory, dry run", "no"), ("directory", "yes")):
-            show(what, arguments.artifacts, measure("local", f"{folder}/root", removes, 86400, {}))
-        subprocess.run(["rm", "-rf", f"{folder}/root"], check=True)
+    def show_directory(name, code):
+        with tempfile.TemporaryDirectory() as folder:
+            fill(open_datastore("local", f"{folder}/root", f"{folder}/cache").storage, arguments.artifacts)
+            for what, removes in ((f"{name}, dry run", "no"), (name, "yes")):
+                numbers = measure("local", f"{folder}/root", removes, 86400, {}, code)
+                seconds = show(what, arguments.artifacts, numbers)
+            subprocess.run(["rm", "-rf", f"{folder}/root"], check=True)
+        return seconds
+
+    before = arguments.against and show_directory("directory, the other checkout", arguments.against)
+    seconds = show_directory("directory", harness.REPOSITORY)
+    if before:
+        print(f"\nThe directory: {seconds / before:.2f} times the other checkout.\n", flush=True)
+    for name, run_server in (("moto", run_moto), ("rclone", run_rclone)):
         if not arguments.artifacts_in_s3:
             return
-        with run_moto(Path(folder)) as server:
+        with tempfile.TemporaryDirectory() as folder, run_server(Path(folder)) as server:
             os.environ.update(server.environment)
             root = server.make_root()
             fill(open_datastore("s3", root, f"{folder}/cache").storage, arguments.artifacts_in_s3)
             time.sleep(2)
-            for what, removes in (("moto, dry run", "no"), ("moto", "yes")):
+            for what, removes in ((f"{name}, dry run", "no"), (name, "yes")):
                 show(what, arguments.artifacts_in_s3, measure("s3", root, removes, 1, server.environment))
 
 

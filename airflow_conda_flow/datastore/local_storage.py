@@ -21,6 +21,7 @@ from airflow_conda_flow.errors import CondaFlowError, DatastoreUnavailable, NotI
 from .atomic_file import link_once, move_aside, new_file_beside, replace, write_all
 from .digest import corrupt, known_sha256, moved, remember
 from .left_behind import clear, new_mark
+from .overlapping import overlapped
 from .storage import Entry
 
 if TYPE_CHECKING:
@@ -243,8 +244,9 @@ class LocalStorage:
         A file is renamed first. If somebody has refreshed it meanwhile, it is put back, so that whoever
         refreshes a key or finds it missing can rely on that.
         """
-        for entry in self.entries(prefix):
-            if entry.age > older_than and wanted(entry) and self._remove_if_old(entry.key, older_than):
+        chosen = (each for each in self.entries(prefix) if each.age > older_than and wanted(each))
+        for entry, is_gone in overlapped(lambda each: self._remove_if_old(each.key, older_than), chosen):
+            if is_gone:
                 yield entry
 
     def _remove_if_old(self, key: str, older_than: float) -> bool:
@@ -273,10 +275,12 @@ class LocalStorage:
 
     def remove_empty_folders(self, folder: str) -> None:
         """Remove a folder and those below it, as far as nothing is in them but what dead processes left."""
-        for path, _, _ in os.walk(self._path(folder), topdown=False):
-            clear(path)
-            with contextlib.suppress(OSError):  # something is in it
-                os.rmdir(path)  # noqa: PTH106
+        levels: dict[int, list[str]] = {}
+        for path, _, _ in os.walk(self._path(folder)):
+            levels.setdefault(path.rstrip("/").count("/"), []).append(path)
+        for level in sorted(levels, reverse=True):  # a folder goes after all that were in it
+            for _ in overlapped(_remove_if_empty, levels[level]):
+                pass
 
     def unavailable(self, verb: str, key: str, error: OSError) -> DatastoreUnavailable:
         """Error for a failure of the file system; ``verb`` is "read", "write" or "remove"."""
@@ -288,6 +292,12 @@ class LocalStorage:
     def _new_file(self, key: str) -> Iterator[tuple[str, int]]:
         with _writing(self, key), new_file_beside(self.local_path(key)) as opened:
             yield opened
+
+
+def _remove_if_empty(folder: str) -> None:
+    clear(folder)
+    with contextlib.suppress(OSError):  # something is in it
+        os.rmdir(folder)  # noqa: PTH106
 
 
 def _copy(source: int, target: int, digest: hashlib._Hash | None, progress: Progress | None) -> None:
