@@ -48,6 +48,7 @@ MAX_ENTRIES = 300_000
 _SKIPPED_NAMES = {"__pycache__", "site-packages", "node_modules"}
 # A directory that holds one of these is a virtual environment, a conda prefix or a tagged cache.
 _SKIPPED_IF_HOLDING = {"pyvenv.cfg", "conda-meta", "CACHEDIR.TAG"}
+_COMPILED = (".so", ".pyd", ".dylib")
 _TIMESTAMP = (1980, 1, 1, 0, 0, 0)  # the earliest time that zip files can state
 _AGAIN = "Start the run again with the same sources: it replaces the damaged bytes."
 _ENCRYPTED = 1  # in the flags of an entry
@@ -64,11 +65,13 @@ class CodePackage:
         sha256: of ``data``, in hex.
         data: the bytes of the zip.
         flow_file: the flow file's path in it.
+        compiled: names of compiled modules among the sources, which are left out.
     """
 
     sha256: str
     data: bytes = field(repr=False)
     flow_file: str
+    compiled: tuple[str, ...] = ()
 
 
 def build(
@@ -113,7 +116,7 @@ def build(
     for module, path in modules.items():
         sources.update(tree.module(module, str(path)))
     data = _zip(sources, tree, read)
-    return CodePackage(hashlib.sha256(data).hexdigest(), data, name)
+    return CodePackage(hashlib.sha256(data).hexdigest(), data, name, tuple(tree.compiled))
 
 
 class _Tree:
@@ -126,6 +129,7 @@ class _Tree:
         self._seen = 0
         self.files: Counter[str] = Counter()
         self.bytes: Counter[str] = Counter()
+        self.compiled: list[str] = []
 
     def sources(self, top: str = "") -> Iterator[tuple[str, str]]:
         """Pairs (name in the package, path) of all sources; of those below the directory ``top`` if given."""
@@ -159,6 +163,8 @@ class _Tree:
             elif entry.name.endswith(self._suffixes) and entry.is_file():
                 self._count(name, entry.stat().st_size)
                 yield name + entry.name, entry.path
+            elif entry.name.endswith(_COMPILED):
+                self.compiled.append(name + entry.name)
 
     def _is_wanted(self, name: str, real: str, above: tuple[str, ...]) -> bool:
         if name.startswith(".") or name in _SKIPPED_NAMES or real in self._excluded:

@@ -12,6 +12,7 @@ from airflow_conda_flow.datastore import code_package, layout
 from airflow_conda_flow.datastore.datastore import Datastore
 from airflow_conda_flow.datastore.included_objects import read_object_at
 from airflow_conda_flow.datastore.manifests import keep_revision, read_run_manifest, write_run_manifest
+from airflow_conda_flow.datastore.notice import warn
 from airflow_conda_flow.datastore.storage import Storage
 from airflow_conda_flow.datastore.tags import checked_tags, origin_tags
 from airflow_conda_flow.environments.environments import Environments
@@ -97,6 +98,8 @@ def prepare_run(
         root=sources.root,
         modules=sources.modules,
     )
+    if package.compiled and (in_containers or origin == "airflow"):
+        _say_compiled(package.compiled)
     specs = environment_specs(definition, settings, platforms) if environment == "conda" else {}
     wanted = {step: spec for step, spec in specs.items() if resolved is None or step in resolved}
     packed = {step: spec for step, spec in wanted.items() if step in in_containers}
@@ -151,6 +154,16 @@ def prepare_run(
         return revises if revision is revises else keep_revision(datastore.storage, revision)
     write_run_manifest(datastore.storage, run)
     return run
+
+
+def _say_compiled(names: Sequence[str]) -> None:
+    """Say which compiled modules are missing on other machines: each fits one Python on one platform."""
+    more = f" and {len(names) - 1} more" if len(names) > 1 else ""
+    warn(
+        f"Steps on other machines lack the compiled module {names[0]}{more}: only sources are shipped. "
+        "Declare what provides it with @conda or @pypi. If it fits the Python of every step, the setting "
+        "package_suffixes (.so) ships it."
+    )
 
 
 def _environment(

@@ -28,7 +28,7 @@ class AFlow(FlowSpec):
 
 
 def test_a_warm_start_reads_lock_and_document_of_each_environment_and_once_the_code(
-    channel, moto_s3, tmp_path, monkeypatch
+    channel, moto_s3, tmp_path, monkeypatch, caplog
 ):
     """On a worker that has never seen the flow; no channel is there, and all that is written is the run's manifest."""
     moto_s3.use(monkeypatch)
@@ -36,6 +36,7 @@ def test_a_warm_start_reads_lock_and_document_of_each_environment_and_once_the_c
     file = tmp_path / "code" / "a_flow_to_prepare.py"
     file.parent.mkdir()
     file.write_text(FLOW.format(python=channel.python))
+    (file.parent / "fast.so").touch()
     spec = importlib.util.spec_from_file_location("a_flow_to_prepare", file)
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
@@ -64,6 +65,7 @@ def test_a_warm_start_reads_lock_and_document_of_each_environment_and_once_the_c
         return requests
 
     prepare("first", "1")
+    assert "Steps on other machines lack the compiled module fast.so: only sources are" in caplog.text
     channel.stop()
     requests = prepare("second", "2")
     reads = sorted((method, key.partition("/")[0]) for method, key in requests if method in {"GET", "HEAD"})

@@ -66,6 +66,18 @@ def test_what_is_packed(make_tree):
     assert package.flow_file == "flow.py"
 
 
+def test_compiled_modules_are_named(make_tree, tmp_path):
+    """Those that are left out, also of modules elsewhere; not where environments are, nor if asked for."""
+    flow_file = make_tree("flow.py", "fast.abi3.so", "env/pyvenv.cfg", "env/lib/other.so")
+    make_tree("__init__.py", "deep/_part.cpython-311-x86_64-linux-gnu.so", at="company")
+    modules = {"company": tmp_path / "company"}
+    compiled = ("fast.abi3.so", "company/deep/_part.cpython-311-x86_64-linux-gnu.so")
+    assert code_package.build(flow_file, modules=modules).compiled == compiled
+    shipped = code_package.build(flow_file, suffixes=(".so",), modules=modules)
+    assert not shipped.compiled
+    assert set(compiled) <= set(names_in(shipped))
+
+
 def test_other_files_that_are_asked_for(make_tree):
     """By their endings, where sources would be, and nowhere else; they count as sources do."""
     flow_file = make_tree(*KEPT, *LEFT_OUT, "package/query.sql")
