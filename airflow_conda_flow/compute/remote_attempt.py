@@ -125,7 +125,7 @@ class Watched(Protocol):
         """
 
     def close(self) -> None:
-        """Stop waiting for it."""
+        """Stop waiting for it, until ``lines`` is called again."""
 
 
 def is_done(storage: Storage, request: TaskRequest) -> bool:

@@ -22,7 +22,7 @@ def main(arguments: "list[str]") -> None:
     _replace_script_directory()
     import faulthandler  # noqa: PLC0415 - spawned processes do not need it
 
-    from airflow_conda_flow.runtime import lifeline, protocol  # noqa: PLC0415 - sys.path was set just now
+    from airflow_conda_flow.runtime import lifeline, protocol, termination  # noqa: PLC0415 - as above
 
     link, life_line = (int(each) for each in arguments)
     lifeline.hold(life_line)
@@ -34,6 +34,7 @@ def main(arguments: "list[str]") -> None:
     if message is None:
         return
     own = os.getpid()
+    termination.expect()
     outcome = _outcome(message, stream)
     if os.getpid() == own:  # the step may have forked; only the original process reports
         stream.send(outcome)
@@ -85,12 +86,15 @@ def _buffer_lines() -> None:
 
 
 def _outcome(message: "TaskMessage", stream: "Any") -> "LastMessage":
-    from airflow_conda_flow.runtime import protocol  # noqa: PLC0415 - main sets the path
+    from airflow_conda_flow.runtime import protocol, termination  # noqa: PLC0415 - main sets the path
 
     python = "%d.%d.%d" % sys.version_info[:3]
     running: "list[Any]" = []
     try:
         artifacts, transition = _run(message, stream, running)
+    except termination.Terminated:
+        termination.die()
+        raise
     except BaseException as error:  # noqa: BLE001 - anything that the step raises is its failure
         if running and running[0].cards is not None:
             running[0].cards.send(last=True)

@@ -150,12 +150,9 @@ class RemoteStepTask(StepTask):
                     self._defer(context, tried, task)
             if not task.is_over and not cancel.is_set():
                 task.follow(cancel, done)
-            if cancel.is_set() and not task.is_over and is_shut_down():
-                keep = True
-                raise AirflowException(
-                    f"The worker is shutting down. {task.title.capitalize()} keeps running; the next try "
-                    "waits for it."
-                )
+            if cancel.is_set() and not task.is_over:
+                keep = is_shut_down()
+                _let_go(task, keep=keep)
             end = task.end()
         except ComputeUnavailable as error:
             if not done():
@@ -199,3 +196,24 @@ class RemoteStepTask(StepTask):
         inputs = gather_inputs(tried.run, self.step, self.index_path(), reader)
         self.name_split(context, inputs.split_name)
         set_rendered_name(str(context["split_name"]))  # type: ignore[typeddict-item]
+
+
+def _let_go(task: RemoteTask, *, keep: bool) -> None:
+    """Leave a pod or job that still runs, or end it and pass on what the step prints while it ends.
+
+    Airflow kills this process some seconds after it has asked for its end. The container then commits the
+    failure without it.
+
+    Args:
+        task: the pod or job.
+        keep: True if it is left to the next try.
+
+    Raises:
+        AirflowException: it is left.
+    """
+    if keep:
+        raise AirflowException(
+            f"The worker is shutting down. {task.title.capitalize()} keeps running; the next try waits "
+            "for it."
+        )
+    task.remove(wait=True)

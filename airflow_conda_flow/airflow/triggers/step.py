@@ -55,6 +55,9 @@ _MOST_ROUNDS = 64
 """Requests after which everything is read that the socket between the two processes can hold."""
 _LATE_SECONDS = 0.1
 """Seconds after the time limit at which it is looked at again."""
+_LAST_WORDS_SECONDS = 20.0
+"""Seconds in which the lines of a pod or job are passed on whose task was marked or cleared. Airflow gives
+``on_kill`` 30 s."""
 _ENDING_SECONDS = 60.0
 """Seconds that a pod or job has to end after it was told to: more than the 30 s that its cluster gives it."""
 
@@ -189,9 +192,7 @@ class StepTrigger(BaseTrigger):
             watched.on_news(news.tell)
             deadline, reason = self.end_at, None
             while True:
-                for line in await in_thread(watched.lines):
-                    self._logged += len(line.encode()) + _LINE_BYTES
-                    self.log.info("%s", line)
+                await self._pass_on(watched)
                 if watched.is_over:
                     break
                 if deadline is not None and time.time() > deadline:
@@ -210,6 +211,12 @@ class StepTrigger(BaseTrigger):
                 raise
             self.log.warning("The cluster cannot be reached, but the step is done.")
             return End(None)
+
+    async def _pass_on(self, watched: Watched) -> None:
+        """Look at the pod or job, and write its new lines to the task's log."""
+        for line in await in_thread(watched.lines):
+            self._logged += len(line.encode()) + _LINE_BYTES
+            self.log.info("%s", line)
 
     async def _remove(self, watched: Watched) -> None:
         """End the pod or job, and remove it; that it is left is said in the task's log."""
@@ -321,8 +328,24 @@ class StepTrigger(BaseTrigger):
         watched = await self._open_watched(datastore, TaskRequest.from_dict(self.request))
         try:
             await self._remove(watched)
+            await self._last_words(watched)
         finally:
             watched.close()
+        await self._until_log_is_read()
+
+    async def _last_words(self, watched: Watched) -> None:
+        """Pass on what a step prints while it ends, such as in its ``finally``."""
+        news = _News()
+        watched.on_news(news.tell)
+        deadline = time.monotonic() + _LAST_WORDS_SECONDS
+        while not watched.is_over and (left := deadline - time.monotonic()) > 0:
+            try:
+                await self._pass_on(watched)
+            except ComputeUnavailable as error:
+                self.log.warning("%s", error)
+                return
+            if not watched.is_over:
+                await news.wait(min(watched.pause, left))
 
 
 class _News:

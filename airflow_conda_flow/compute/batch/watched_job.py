@@ -44,7 +44,7 @@ class WatchedJob:
             job_id, log_group, interval, log_token, has_printed=has_printed, manifest=manifest
         )
         self._counted = ExitStack()
-        self._counted.enter_context(region.board.watched(job_id))
+        self._is_counted = False
 
     @property
     def is_over(self) -> bool:
@@ -65,6 +65,9 @@ class WatchedJob:
         Raises:
             ComputeUnavailable: Batch did not answer for five minutes.
         """
+        if not self._is_counted:
+            self._counted.enter_context(self._region.board.watched(self._job_id))
+            self._is_counted = True
         found = self._news.lines()
         if self.is_over and not self._news.has_printed:
             found += [line for _, line in self._stored()]
@@ -84,5 +87,6 @@ class WatchedJob:
         return None
 
     def close(self) -> None:
-        """Stop looking at the job."""
+        """Stop looking at the job, until the next look. Idempotent."""
         self._counted.close()
+        self._is_counted = False

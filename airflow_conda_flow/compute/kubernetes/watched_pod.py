@@ -22,6 +22,8 @@ from airflow_conda_flow.runner.manifest_line import ToldManifest
 _STARTING, _RUNNING = 1.0, 2.0
 _LOG_SECONDS = 5.0
 """Seconds between two readings of a pod's log, each of which is a request; more for more than 50 pods."""
+_ENDING_SECONDS = 0.5
+"""The same for a pod that was told to end: when it has ended it is gone, and its log with it."""
 _BLINK, _LONGEST = 0.1, 60.0
 _LAST_READINGS = 5
 """Readings of the log of an ended pod at most: nobody reads the log after them."""
@@ -55,6 +57,7 @@ class WatchedPod:
         self._told = ToldManifest(manifest, self._lines.append)
         self._log = PodLog(cluster.api, name, namespace, self._told.line, LogPosition(position))
         self._log_due: float | None = None
+        self._is_ending = False
         self._start = PodStart(startup_timeout, lambda: cluster.last_warning(name, namespace), board.share)
         self._patience = Patience()
         self._end: End | None = None
@@ -113,7 +116,7 @@ class WatchedPod:
 
     def _read_log(self, *, is_last: bool) -> None:
         now = time.monotonic()
-        pause = self._board.share(_LOG_SECONDS)
+        pause = _ENDING_SECONDS if self._is_ending else self._board.share(_LOG_SECONDS)
         if self._log_due is None:
             # At once for few pods. Many pods may be met at once, by a triggerer that starts again.
             self._log_due = now + random.random() * (pause - _LOG_SECONDS)  # noqa: S311 - no secret
@@ -133,6 +136,9 @@ class WatchedPod:
 
     def remove(self) -> str | None:
         """Delete the pod; returns why it is left, if the cluster refuses or does not answer."""
+        if not self.is_over:
+            self._is_ending = True
+            self._log_due = self._log_due and 0.0
         try:
             self._board.cluster.delete_pod(self.name, self._board.namespace, has_ended=self.is_over)
         except ComputeUnavailable as error:
@@ -140,9 +146,10 @@ class WatchedPod:
         return None
 
     def close(self) -> None:
-        """Stop following the pod. Idempotent."""
+        """Stop following the pod, until the next look. Idempotent."""
         if self._follower is not None:
             self._follower.close()
+            self._follower = None
 
 
 def _nothing() -> None:

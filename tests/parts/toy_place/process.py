@@ -20,7 +20,8 @@ from airflow_conda_flow.runner.manifest_line import ToldManifest
 
 # The process that starts the runner, and writes down how it ended.
 _NURSE = """
-import subprocess, sys
+import signal, subprocess, sys
+signal.signal(signal.SIGTERM, lambda *_: None)  # the runner ends at it, and its code is written down
 code = subprocess.call(sys.argv[2:], stdout=open(sys.argv[1] + "/log", "w"), stderr=subprocess.STDOUT)
 open(sys.argv[1] + "/code.new", "w").write(str(code))
 __import__("os").rename(sys.argv[1] + "/code.new", sys.argv[1] + "/code")
@@ -96,6 +97,8 @@ class Toy:
             deadline = time.monotonic() + 10
             while wait and not self.is_over and time.monotonic() < deadline:
                 time.sleep(0.1)
+            for line in self.lines() if wait else ():
+                self.emit(line)
 
     def hand_over(self):
         return {"folder": str(self.folder), "read": self.read}

@@ -213,6 +213,35 @@ def test_a_step_may_tidy_up_when_it_is_cancelled(make_run):
     assert result.exception["message"] == "tidied up"
 
 
+def test_a_finally_runs_when_a_step_is_cancelled(make_run):
+    """Its lines are printed before the process dies of the signal; a child that it has forked dies at once."""
+    run = make_run(
+        one_step("""
+            import os, time
+            name = "parent" if os.fork() else "child"
+            try:
+                print(name)
+                time.sleep(60)
+            except Exception:
+                print("not caught as an error")
+            finally:
+                print("tidied up by", name, end="")
+        """)
+    )
+    cancel = threading.Event()
+    lines = []
+
+    def output(_stream: str, line: str) -> None:
+        lines.append(line)
+        if {"parent", "child"} <= set(lines):
+            cancel.set()
+
+    result = run.attempt("start", output=output, cancel=cancel)
+    assert sorted(lines) == ["child", "parent", "tidied up by parent"]
+    assert result.cancelled
+    assert result.exception["message"] == "The task was ended before it finished."
+
+
 def test_a_step_without_streams_can_be_cancelled(make_run, tmp_path):
     """Even one that has closed every descriptor."""
     closed = tmp_path / "closed"

@@ -25,9 +25,12 @@ class {name}(FlowSpec):
     {decorator}
     @step
     def start(self):
-        print("up", flush=True)
-        while not Path("{folder}/go-on").exists():
-            time.sleep(0.1)
+        try:
+            print("up", flush=True)
+            while not Path("{folder}/go-on").exists():
+                time.sleep(0.1)
+        finally:
+            print("last words", flush=True)
         self.tries = current.retry_count
         self.next(self.end)
     @step
@@ -72,6 +75,7 @@ FLOWS = {
     "ShutLocalFlow": ("false", ""),
     "MarkedFlow": ("true", "@toy"),
     "MarkedOnWorkerFlow": ("false", "@toy"),
+    "MarkedLocalFlow": ("false", ""),
 }
 
 
@@ -217,25 +221,25 @@ def test_a_worker_that_is_shut_down(airflow, moto_s3, root, flow, left, monkeypa
     assert len(toys_of(airflow.machine, flow)) == (1 if flow == "ShutToyFlow" else 0)
 
 
-@pytest.mark.parametrize("flow", ["MarkedFlow", "MarkedOnWorkerFlow"])
+@pytest.mark.parametrize("flow", ["MarkedFlow", "MarkedOnWorkerFlow", "MarkedLocalFlow"])
 @pytest.mark.timeout(300)
-def test_a_task_that_is_marked_ends_its_toy(airflow, flow):
-    """In the triggerer and on a worker; the task stays what it was marked."""
+def test_a_task_that_is_marked_ends_its_step(airflow, flow):
+    """In the triggerer and on a worker; its `finally` has run, and the task stays what it was marked."""
     (airflow.machine.home / "go-on").unlink(missing_ok=True)
     dag_id = dag_of(flow)
     airflow.trigger(dag_id)
     state = "deferred" if flow == "MarkedFlow" else "running"
     statement = "select run_id from task_instance where dag_id = ? and task_id = 'start' and state = ?"
     ((run_id,),) = airflow.wait_for(lambda: airflow.query(statement, dag_id, state), dag_id)
-    (toy,) = airflow.wait_for(
-        lambda: [each for each in toys_of(airflow.machine, flow) if is_alive(each)], dag_id
-    )
     # Before the triggerer has taken a deferred task over, nobody hears that it was marked.
     airflow.wait_for(lambda: '"up"' in airflow.task_log(dag_id, "start"), dag_id)
     path = f"dags/{dag_id}/dagRuns/{run_id}/taskInstances/start"
     airflow.ask("PATCH", path, {"new_state": "failed"})
-    airflow.wait_for(lambda: not is_alive(toy), dag_id)
+    airflow.wait_for(lambda: '"last words"' in airflow.task_log(dag_id, "start"), dag_id)
+    toys = toys_of(airflow.machine, flow)
+    assert len(toys) == (0 if flow == "MarkedLocalFlow" else 1)
+    airflow.wait_for(lambda: not any(map(is_alive, toys)), dag_id)
     airflow.wait_for_run(dag_id, state="failed")
-    assert toys_of(airflow.machine, flow) == [toy]
+    assert toys_of(airflow.machine, flow) == toys
     states = "select state from task_instance where dag_id = ? and task_id = 'start'"
     assert airflow.query(states, dag_id) == [("failed",)]
