@@ -59,6 +59,9 @@ if TYPE_CHECKING:
     from airflow_conda_flow.records.shapes import ExceptionRecord
 
 
+_CALLBACKS = frozenset(
+    f"on_{event}_callback" for event in ("execute", "failure", "retry", "skipped", "success")
+)
 _RUNNING = ("running", "restarting")
 """States of a task that nobody has marked or cleared."""
 SHUT_DOWN = End("The worker was shut down before the step ended.", is_lost=True)
@@ -217,6 +220,11 @@ class StepTask(BaseOperator):
         if is_block(indices) and self.execution_timeout is not None:
             # The limit is for one split, and the splits of a block may run one after the other.
             self.execution_timeout *= len(paths_of(indices))
+
+    def __setattr__(self, key: str, value: Any) -> None:
+        """Set an attribute; a single callback becomes a list, as it does as an argument of an operator."""
+        # Airflow iterates over the attribute at the task's end, and fails there if it is a function.
+        super().__setattr__(key, [value] if key in _CALLBACKS and callable(value) else value)
 
     split_log: Any = None
     """Logger of one split of a block, which says the split's index path; None for a task of its own."""
