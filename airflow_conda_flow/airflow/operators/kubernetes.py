@@ -8,12 +8,15 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from airflow.providers.cncf.kubernetes.operators.pod import KubernetesPodOperator
 from kubernetes.client import ApiClient
+from kubernetes.config import ConfigException
 
 from airflow_conda_flow.airflow.operators.remote import RemoteStepTask
 from airflow_conda_flow.airflow.operators.step import Opened, Try
+from airflow_conda_flow.airflow.sdk import AirflowException
 from airflow_conda_flow.compute.kubernetes.board import PodBoard
 from airflow_conda_flow.compute.kubernetes.cluster import Cluster
 from airflow_conda_flow.compute.kubernetes.pods import Pod
+from airflow_conda_flow.compute.kubernetes.refusals import one_line
 from airflow_conda_flow.compute.kubernetes.settings import startup_timeout
 from airflow_conda_flow.compute.kubernetes.spec import ATTEMPT, CONTAINER, TASK, pod_labels, pod_manifest
 from airflow_conda_flow.compute.runner_environ import runner_environ
@@ -47,7 +50,7 @@ class KubernetesStepOperator(RemoteStepTask, KubernetesPodOperator):
     def share(self, opened: Opened) -> None:
         """Connect to the cluster once: copies of the operator share its client, and a watch of their pods."""
         self.connect(opened.settings)
-        _ = self.client
+        self._connected()
         self._boards = {}
 
     def task_left(self, context: Context, tried: Try) -> tuple[Pod, int] | None:
@@ -102,13 +105,28 @@ class KubernetesStepOperator(RemoteStepTask, KubernetesPodOperator):
 
     def make_pod(self, context: Context, tried: Try, request: TaskRequest) -> Any:
         """Pod of an attempt, as a ``V1Pod``."""
+        self._connected()  # the connection may name the namespace
         environ = runner_environ(tried.settings, tried.datastore.storage)
         self.full_pod_spec = _model(pod_manifest(request, self.decorators, tried.settings, environ))
         return self.build_pod_request_obj(context)
 
     def cluster(self, namespace: str) -> Cluster:
         """Cluster of the operator's connection."""
-        return Cluster(self.client, namespace)
+        return Cluster(self._connected(), namespace)
+
+    def _connected(self) -> Any:
+        """Client of the cluster that Airflow's connection names.
+
+        Raises:
+            SettingError: the connection does not exist, or it or a kubeconfig names no cluster.
+        """
+        try:
+            return self.client
+        except (ConfigException, AirflowException) as error:
+            raise SettingError(
+                f"No Kubernetes cluster is configured: {one_line(error)}. Looked at Airflow's connection "
+                f"{self.kubernetes_conn_id!r} (kubernetes_conn_id), and at KUBECONFIG."
+            ) from error
 
     def _namespace(self, context: Context, tried: Try) -> str:
         return str(self.make_pod(context, tried, tried.request).metadata.namespace)
