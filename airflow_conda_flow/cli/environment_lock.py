@@ -10,7 +10,7 @@ from airflow_conda_flow.cli.package_table import difference, headline
 from airflow_conda_flow.cli.parser import FlowArgumentParser
 from airflow_conda_flow.environments.environments import Environments
 from airflow_conda_flow.environments.lock_file import LockFile, read_lock_file, write_lock_file
-from airflow_conda_flow.environments.locking import LockedStep, Upgrade, make_lock
+from airflow_conda_flow.environments.locking import LockedStep, Upgrade, make_lock, other_flows
 from airflow_conda_flow.environments.platform import PLATFORMS
 from airflow_conda_flow.environments.step_specs import disagreements, step_requests
 from airflow_conda_flow.errors import FlowDefinitionError
@@ -124,8 +124,9 @@ def _failures(
         for found in disagreements(definition, requests, place, file):
             yield "{}:{}: {}".format(*found.place, found.message)
         used.update(each.name for request in requests.values() if (each := file.find(request)))
+    siblings = other_flows(definition)
     for each in file.environments:
-        if each.name not in used:
+        if each.name not in used and not siblings.intersection(each.flows):
             yield f"{file.path}: No step asks for the environment {each.name}."
 
 

@@ -33,11 +33,12 @@ class LockedEnvironment:
     """One environment of a lock file.
 
     Attributes:
-        name: the first step that has it.
+        name: the first step that has it, with a number if two have the same one.
         asked: ``EnvironmentRequest.to_dict`` of the request that was locked.
         channels: URLs of the channels that it was solved with.
         virtual_packages: by platform: what it was solved for.
         locks: by platform.
+        flows: names of the flows that ask for it, sorted; empty if there is one flow in the file.
     """
 
     name: str
@@ -45,6 +46,12 @@ class LockedEnvironment:
     channels: tuple[str, ...]
     virtual_packages: Mapping[str, Mapping[str, str]]
     locks: Mapping[str, Lock]
+    flows: tuple[str, ...] = ()
+
+    @property
+    def step(self) -> str:
+        """The step that it is named after."""
+        return self.name.partition("-")[0]
 
 
 @dataclass(frozen=True)
@@ -65,6 +72,10 @@ class LockFile:
         """Environment that was locked for a request."""
         asked = request.to_dict()
         return next((each for each in self.environments if each.asked == asked), None)
+
+    def of_flow(self, name: str) -> list[LockedEnvironment]:
+        """Environments of a flow of the file."""
+        return [each for each in self.environments if not each.flows or name in each.flows]
 
     def lock(self, request: EnvironmentRequest, platform: str) -> Lock | None:
         """Packages for a request on a platform."""
@@ -116,6 +127,7 @@ def make_lock_file(flow_file: str | Path, environments: Iterable[LockedEnvironme
         "version": _VERSION,
         "environments": {
             each.name: {
+                **({"flows": list(each.flows)} if each.flows else {}),
                 "asked": dict(each.asked),
                 "solved-for": {name: dict(found) for name, found in each.virtual_packages.items()},
                 "sha256": _checksum(each),
@@ -209,7 +221,8 @@ class _Reader:
         try:
             asked, solved_for = dict(entry["asked"]), dict(entry["solved-for"])
             channels = tuple(each["url"] for each in pixi["channels"])
-            found = LockedEnvironment(name, asked, channels, solved_for, _locks(packages, asked))
+            flows = tuple(map(str, entry.get("flows", ())))
+            found = LockedEnvironment(name, asked, channels, solved_for, _locks(packages, asked), flows)
             if entry["sha256"] != _checksum(found):
                 self._fail(changed)
         except (KeyError, TypeError, AttributeError):

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import platform
+import sys
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from airflow_conda_flow.environments.channels import channel_url, split_library
 from airflow_conda_flow.environments.environments import Environments
@@ -13,7 +14,9 @@ from airflow_conda_flow.environments.lock_file import LockedEnvironment, LockFil
 from airflow_conda_flow.environments.requested import EnvironmentRequest
 from airflow_conda_flow.environments.spec import EnvironmentSpec
 from airflow_conda_flow.environments.step_specs import step_requests
+from airflow_conda_flow.flow.decorators.step import is_step
 from airflow_conda_flow.flow.definition import FlowDefinition
+from airflow_conda_flow.flow.flowspec import FlowSpec
 from airflow_conda_flow.settings.loading import Settings
 
 
@@ -74,6 +77,8 @@ def make_lock(
 ) -> tuple[LockFile, list[LockedStep]]:
     """New lock file of a flow, which is not written yet, and its environments, in the flow's order.
 
+    What the file has for other flows of the same flow file stays.
+
     Args:
         definition: the flow.
         settings: channels and virtual packages for what is solved.
@@ -94,7 +99,7 @@ def make_lock(
     keys: dict[str, tuple[int, str]] = {}
     is_alone = len({name for each in wanted for name in each.platforms}) == 1
     for number, each in enumerate(wanted):
-        same, near = _earlier(old, each)
+        same, near = _earlier(old, each, definition.name)
         for name in each.platforms:
             earlier = near.locks.get(name) if near else None
             if earlier:
@@ -112,20 +117,55 @@ def make_lock(
     solved = environments.solve(specs, preferred) if specs else {}
     by_key = {**kept, **{keys[label]: lock for label, lock in solved.items()}}
     by_spec = {keys[label]: spec for label, spec in specs.items()}
-    names = _names(wanted)
-    file = make_lock_file(
-        definition.file,
-        [
-            _environment(names[number], number, each, by_key, by_spec, old)
-            for number, each in enumerate(wanted)
-        ],
-    )
+    names = _names([each.steps[0] for each in wanted])
+    made = [
+        _environment(names[number], number, each, by_key, by_spec, old) for number, each in enumerate(wanted)
+    ]
+    file = make_lock_file(definition.file, _with_other_flows(definition, made, old))
     found = [
-        LockedStep(each.steps, made.locks[name], before.get((number, name)))
-        for number, (each, made) in enumerate(zip(wanted, file.environments, strict=True))
+        LockedStep(each.steps, locked.locks[name], before.get((number, name)))
+        for number, each in enumerate(wanted)
+        if (locked := file.find(each.request))
         for name in each.platforms
     ]
     return file, found
+
+
+def other_flows(definition: FlowDefinition) -> set[str]:
+    """Names of the other flows in a flow file."""
+    module = definition.flow_class.__module__
+    members = vars(sys.modules[module]).values() if module in sys.modules else ()
+    return {
+        each.__name__
+        for each in members
+        if isinstance(each, type)
+        and issubclass(each, FlowSpec)
+        and each.__module__ == module
+        and each is not definition.flow_class
+        and any(is_step(step) for step in vars(each).values())
+        and not issubclass(definition.flow_class, each)  # its own base, such as one with common steps
+    }
+
+
+def _with_other_flows(
+    definition: FlowDefinition, made: Sequence[LockedEnvironment], old: LockFile | None
+) -> list[LockedEnvironment]:
+    """The flow's environments, and those that other flows of the file ask for, each with its flows."""
+    others = other_flows(definition)
+    if not others:
+        return list(made)
+    found = {repr(each.asked): replace(each, flows=(definition.name,)) for each in made}
+    for each in [] if old is None else old.environments:
+        theirs = others & set(each.flows)
+        if own := found.get(repr(each.asked)):
+            flows = tuple(sorted({*own.flows, *theirs}))
+            found[repr(each.asked)] = replace(own, name=each.name if theirs else own.name, flows=flows)
+        elif theirs:
+            found[repr(each.asked)] = replace(each, flows=tuple(sorted(theirs)))
+    # Flow by flow, so that it makes no difference which of them is locked last.
+    order = sorted(found.values(), key=lambda each: each.flows)
+    names = _names([each.step for each in order])
+    return [replace(each, name=name) for each, name in zip(order, names, strict=True)]
 
 
 def _wanted(definition: FlowDefinition, platforms: Mapping[str, Sequence[str]]) -> list[_Wanted]:
@@ -142,13 +182,13 @@ def _wanted(definition: FlowDefinition, platforms: Mapping[str, Sequence[str]]) 
 
 
 def _earlier(
-    old: LockFile | None, wanted: _Wanted
+    old: LockFile | None, wanted: _Wanted, flow: str
 ) -> tuple[LockedEnvironment | None, LockedEnvironment | None]:
     """Environment of the old file for the same request; and that one, or the one of the same name."""
     if old is None:
         return None, None
     same = old.find(wanted.request)
-    return same, same or next((each for each in old.environments if each.name in wanted.steps), None)
+    return same, same or next((each for each in old.of_flow(flow) if each.step in wanted.steps), None)
 
 
 def _environment(
@@ -179,13 +219,13 @@ def _environment(
     return LockedEnvironment(name, wanted.request.to_dict(), tuple(channels), solved_for, packages)
 
 
-def _names(wanted: Sequence[_Wanted]) -> list[str]:
+def _names(steps: Sequence[str]) -> list[str]:
     """Name of each environment: its first step, with a number if two have the same one."""
     names: list[str] = []
-    for each in wanted:
-        name, number = each.steps[0], 2
+    for step in steps:
+        name, number = step, 2
         while name in names:
-            name, number = f"{each.steps[0]}-{number}", number + 1
+            name, number = f"{step}-{number}", number + 1
         names.append(name)
     return names
 

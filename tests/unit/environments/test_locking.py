@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import sys
 
 import pytest
 
@@ -88,14 +89,16 @@ def solver() -> Solver:
 
 
 @pytest.fixture
-def lock(tmp_path, solver):
+def lock(tmp_path, solver, monkeypatch):
     """A function: locks the flow of a text; returns the file, and (steps, platform, versions) of each part."""
     settings = load_settings({"channels": "https://host/c"}, environ={})
     path = tmp_path / "a_flow.py"
 
-    def lock(text=FLOW, old=None, upgrade=NOTHING, platforms=("linux-64",)):
+    def lock(text=FLOW, old=None, upgrade=NOTHING, platforms=("linux-64",), flow="AFlow"):
         path.write_text(text)
-        definition = read_flow(load_flow_module(path).AFlow)
+        module = load_flow_module(path)
+        monkeypatch.setitem(sys.modules, module.__name__, module)
+        definition = read_flow(getattr(module, flow))
         wanted = dict.fromkeys(definition.graph.steps, platforms)
         file, found = make_lock(definition, settings, solver, wanted, old, upgrade)
         parts = [
@@ -200,3 +203,45 @@ def test_a_step_that_is_gone(lock):
     )
     assert [each.name for each in file.environments] == ["begin", "end"]
     assert parts[0][0] == "begin,mid"
+
+
+SECOND = """
+class BFlow(FlowSpec):
+    @conda(libraries={"pandas": ""})
+    @step
+    def start(self):
+        self.next(self.end)
+
+    @conda(libraries={"six": ""}, python="3.11.*")
+    @step
+    def end(self):
+        pass
+"""
+
+
+def test_two_flows_in_one_file(lock, solver, monkeypatch):
+    """Each keeps what the other has, in whatever order they are locked; what no flow asks for goes."""
+    text = FLOW + SECOND
+    first, _ = lock(text)
+    monkeypatch.setattr("platform.python_version", lambda: "3.9.9")
+    both, parts = lock(text, first, flow="BFlow")
+    assert [(each.name, each.flows) for each in both.environments] == [
+        ("start", ("AFlow",)),
+        ("end", ("AFlow", "BFlow")),
+        ("start-2", ("BFlow",)),
+    ]
+    assert [each[0] for each in parts] == ["start", "end"]
+    assert solver.asked == {"step start": "3.9.9"}  # and not the Python that the other's start has
+    for flow in ("AFlow", "BFlow"):
+        solver.asked = {}
+        again, _ = lock(text, both, flow=flow)
+        assert again.text == both.text
+        assert not solver.asked
+    changed, _ = lock(text.replace("pandas", "scipy"), both, flow="BFlow")
+    assert [each.asked.get("libraries") for each in changed.environments] == [
+        {"numpy": ">=1"},
+        {"six": ""},
+        {"scipy": ""},
+    ]
+    alone, _ = lock(FLOW, changed)
+    assert [(each.name, each.flows) for each in alone.environments] == [("start", ()), ("end", ())]
