@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 VERSION = 1
 """Version of a lock's JSON. A reader refuses a newer one."""
 _ADVICE = "Delete it: the environment is then resolved again, maybe to newer packages."
-_KINDS = {"spec_id": str, "platform": str, "packages": [dict]}
+_KINDS = {"spec_id": str, "platform": str, "packages": list}
 
 
 def read_lock_document(data: bytes, name: str, spec_id: str, platform: str) -> "dict[str, Any]":
