@@ -9,6 +9,7 @@ or cleared, so a trigger must not hand the cancellation on.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections.abc import Awaitable, Callable
 from typing import Any, TypeVar
 
@@ -22,6 +23,15 @@ _open: set[asyncio.Future[Any]] = set()
 async def to_its_end(call: Awaitable[_Result]) -> _Result:
     """Result of a call; it goes on if the caller is cancelled."""
     return await asyncio.shield(_started(call))
+
+
+async def undisturbed(call: Awaitable[_Result]) -> _Result:
+    """Result of a call, for which the caller waits however often it is cancelled meanwhile."""
+    future = _started(call)
+    while not future.done():
+        with contextlib.suppress(asyncio.CancelledError):
+            await asyncio.shield(future)
+    return future.result()
 
 
 async def answer(call: Awaitable[_Result], seconds: float) -> _Result:

@@ -30,6 +30,7 @@ from airflow_conda_flow.airflow.triggers.requests import (
     in_airflows_thread,
     in_thread,
     to_its_end,
+    undisturbed,
 )
 from airflow_conda_flow.airflow.versions import is_at_least
 from airflow_conda_flow.compute.remote_attempt import End, Watched, conclude
@@ -55,9 +56,10 @@ _MOST_ROUNDS = 64
 """Requests after which everything is read that the socket between the two processes can hold."""
 _LATE_SECONDS = 0.1
 """Seconds after the time limit at which it is looked at again."""
+_KILL_SECONDS = 30.0
+"""Seconds that Airflow 3.3 gives ``on_kill``."""
 _LAST_WORDS_SECONDS = 20.0
-"""Seconds in which the lines of a pod or job are passed on whose task was marked or cleared. Airflow gives
-``on_kill`` 30 s."""
+"""Seconds of them in which the lines of a pod or job are passed on whose task was marked or cleared."""
 _ENDING_SECONDS = 60.0
 """Seconds that a pod or job has to end after it was told to: more than the 30 s that its cluster gives it."""
 
@@ -153,9 +155,10 @@ class StepTrigger(BaseTrigger):
         try:
             event = await self._event()
         except asyncio.CancelledError:
-            # Airflow 3.3 calls on_kill itself, if a person has marked or cleared the task.
-            if not is_at_least("3.3") and await self._is_given_up():
-                await self.on_kill()
+            # Airflow 3.3 calls on_kill itself, if a person has marked or cleared the task. Before that it
+            # cancels the trigger again in every second until it has ended.
+            if not is_at_least("3.3"):
+                await undisturbed(self._end_if_given_up())
             raise
         except CondaFlowError as error:
             event = self._back(str(error))
@@ -287,6 +290,12 @@ class StepTrigger(BaseTrigger):
         try_number = None if self.task_instance is None else self.task_instance.try_number
         news = {"problem": problem, "try_number": try_number, "manifest": record and record.sha256}
         return TriggerEvent(news)  # type: ignore[no-untyped-call]
+
+    async def _end_if_given_up(self) -> None:
+        """Do what Airflow 3.3 does: call on_kill, for a time, if a person has marked or cleared the task."""
+        if await self._is_given_up():
+            with contextlib.suppress(asyncio.TimeoutError):
+                await asyncio.wait_for(self.on_kill(), _KILL_SECONDS)
 
     async def _is_given_up(self) -> bool:
         """True if a person has marked or cleared the task; False if the triggerer is shut down."""

@@ -37,6 +37,7 @@ class Toy:
         self.folder = Path(folder)
         self.command, self.environ, self.emit, self.read = command, environ, emit, read
         self.told = ToldManifest()
+        self._over = None
 
     @property
     def title(self):
@@ -44,6 +45,12 @@ class Toy:
 
     @property
     def is_over(self):
+        # As of the last look: who sees an end has every line.
+        if self._over is None:
+            self._over = self.has_ended()
+        return self._over
+
+    def has_ended(self):
         return (self.folder / "code").exists() or not self._is_alive()
 
     def _is_alive(self):
@@ -64,7 +71,7 @@ class Toy:
 
     def lines(self):
         # Asked before the reading: only a reading after the end sees all.
-        over = self.is_over
+        over = self._over = self.has_ended()
         data = b""
         with contextlib.suppress(OSError):
             data = (self.folder / "log").read_bytes()[self.read :]
@@ -76,10 +83,9 @@ class Toy:
     def follow(self, cancel, is_done, seconds=math.inf):
         end = time.monotonic() + seconds
         while True:
-            over = self.is_over
             for line in self.lines():
                 self.emit(line)
-            if over or cancel.is_set() or time.monotonic() >= end:
+            if self.is_over or cancel.is_set() or time.monotonic() >= end:
                 return
             cancel.wait(0.1)
 
@@ -91,11 +97,11 @@ class Toy:
         return End(f"Toy {self.folder.name} was taken away.", is_lost=True)
 
     def remove(self, *, wait=False):
-        if not self.is_over:
+        if not self.has_ended():
             with contextlib.suppress(OSError, ValueError):
                 os.killpg(int((self.folder / "pid").read_text()), signal.SIGTERM)
             deadline = time.monotonic() + 10
-            while wait and not self.is_over and time.monotonic() < deadline:
+            while wait and not self.has_ended() and time.monotonic() < deadline:
                 time.sleep(0.1)
             for line in self.lines() if wait else ():
                 self.emit(line)
@@ -141,7 +147,7 @@ def unfinished(settings, flow, decorators):
     """Toys of the flow that still run."""
     for folder in sorted((Path(settings.texts["toy_box"].text) / flow).glob("*/*")):
         toy = Toy(folder)
-        if not toy.is_over:
+        if not toy.has_ended():
             run_id = folder.parent.name.partition("-")[0]
             task = f"{flow}/{folder.parent.name.replace('-', '/', 2)}/{folder.name}"
             yield Unfinished(run_id, task, str(folder), "playing", toy.remove)
