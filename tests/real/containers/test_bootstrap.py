@@ -57,7 +57,9 @@ def test_a_step_runs_in_an_image_that_knows_nothing_of_us(
     ended = run.done(
         "start", options=("--read-only", "--tmpfs=/tmp:mode=1777,exec", "--user=4321", "--memory=300m")
     )
-    assert ended.stdout.strip().endswith("/bin/python3")
+    printed, told = ended.stdout.splitlines()
+    assert printed.endswith("/bin/python3")
+    assert told.startswith("airflow-conda-flow: manifest sha256 ")
     assert ended.stderr == ""
     assert run.value("start", "x") == 1
 
