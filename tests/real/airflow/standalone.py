@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import secrets
 import sqlite3
@@ -26,6 +27,9 @@ SELDOM_PARSED = {
 """Settings by which a DAG file is read again only when it changes, which costs a second of processor time.
 
 In older versions a DAG counts as stale when its file was read for a callback alone, until it is read for its DAGs."""
+PATIENT = "CONNECT_ARGS = {'timeout': 60}"
+"""Module with Airflow's arguments for SQLite, which lets one process write at a time. A scheduler that has waited
+5 s, the default, for its turn ends with "database is locked", and nothing starts another one."""
 _SECONDS = 250
 _ANSWER = 60  # seconds for one answer of the API server, on a machine with much to do
 
@@ -199,8 +203,15 @@ def standalone(machine: AirflowMachine, **environ: str) -> Iterator[Standalone]:
     """Airflow, up and answering while the block runs."""
     ports = [free_port() for _ in range(3)]
     address = f"http://127.0.0.1:{ports[0]}"
+    modules = machine.home / "modules"
+    modules.mkdir()
+    (modules / "patient_sqlite.py").write_text(PATIENT)
+    path = [str(modules), *machine.environ.get("PYTHONPATH", "").split(os.pathsep)]
     machine.environ.update(
         PATH=f"{machine.interpreter.parent}:{machine.environ['PATH']}",
+        PYTHONPATH=os.pathsep.join(filter(None, path)),
+        AIRFLOW__DATABASE__SQL_ALCHEMY_CONNECT_ARGS="patient_sqlite.CONNECT_ARGS",
+        AIRFLOW__DATABASE__SQL_ALCHEMY_CONNECT_ARGS_ASYNC="patient_sqlite.CONNECT_ARGS",
         AIRFLOW__API__PORT=str(ports[0]),
         AIRFLOW__API__BASE_URL=address,
         AIRFLOW__API__WORKERS="1",  # of several, 3.0 ends those that take 5 s to come up, and they never do
