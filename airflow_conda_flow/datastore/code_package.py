@@ -314,7 +314,7 @@ def _archive(
             storage.download(key, copy, sha256)
     except NotInDatastore as error:
         raise NotInDatastore(
-            f"There is not a code package {key} in the datastore {storage.url}: start the run again."
+            f"There is no code package {key} in the datastore {storage.url}: start the run again."
         ) from error
     except CorruptData as error:
         raise NotAsPrepared(f"{error.fault} It is not what the run was prepared with.", _AGAIN) from error

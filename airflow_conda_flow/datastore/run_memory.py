@@ -71,7 +71,7 @@ class RunMemory:
 
     @functools.cached_property
     def _known(self) -> dict[str, str]:
-        """What was noted; a line that a kill has cut is left out."""
+        """Digests that were noted, by task; a line that a kill has cut is left out."""
         try:
             lines = [] if self._path is None else self._path.read_text(encoding="ascii").splitlines()
         except (OSError, UnicodeDecodeError):

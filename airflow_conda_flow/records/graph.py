@@ -142,13 +142,13 @@ def wrong_graph(data: "GraphDocument") -> "str | None":
         others = [*node["out_steps"], *node["in_steps"], *node["split_parents"]]
         unknown = [each for each in [*others, node["matching_join"] or node["name"]] if each not in names]
         if unknown:
-            return "its step %r names %r, which is no step" % (node["name"], unknown[0])
+            return "its step %r names %r, which is not a step" % (node["name"], unknown[0])
         if any(len(case) != 2 for case in node["switch_cases"]):  # noqa: PLR2004 - value and step
             return "its step %r has cases that name no step" % node["name"]
     unknown = [
         each for each in (data.get("start"), data.get("end")) if each is not None and each not in names
     ]
-    return "its graph begins or ends with %r, which is no step" % unknown[0] if unknown else None
+    return "its graph begins or ends with %r, which is not a step" % unknown[0] if unknown else None
 
 
 class FlowGraph:

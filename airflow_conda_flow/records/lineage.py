@@ -86,7 +86,7 @@ def next_tasks(
         return []
     for target in transition["next"]:
         if target not in graph.steps:
-            raise CorruptData("A task's manifest leads to %r, which is no step of its run." % target)
+            raise CorruptData("A task's manifest leads to %r, which is not a step of its run." % target)
     if transition["num_splits"] is not None:
         target = transition["next"][0]
         return [(target, indices + (index,)) for index in range(transition["num_splits"])]

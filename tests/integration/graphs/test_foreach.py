@@ -227,7 +227,7 @@ class AFlow(FlowSpec):
     def end(self):
         print("ALL", [each[:4] for each in self.all], "PORTS", sorted({each[4] for each in self.all}))
 def all_reduce(address, port, rank, number):
-    # What a process group of gloo does: all meet at the main node, and each gets the sum.
+    # As a process group of gloo does: all meet at the main node, and each gets the sum.
     import contextlib, socket, time
     if rank:
         while True:

@@ -126,7 +126,7 @@ def hashes_of_dag_run(storage: Storage, shape: Shape, shapes: Sequence[Shape]) -
 
 
 def hashes_of_run(storage: Storage, flow: str, run_id: str, *, is_retried: bool = False) -> Hashes:
-    """What the tasks of a run left behind; every attempt must have been done, unless tasks were retried."""
+    """Artifacts that the tasks of a run left behind; every attempt must have been done, unless tasks were retried."""
     found = {}
     for key in storage.list_keys(f"flows/{flow}/{run_id}/"):
         parts = key.split("/")

@@ -200,7 +200,7 @@ def test_publish_twice(datastore, make_tree):
 
 def test_missing_package(storage, tmp_path):
     """A package that is not there is NotInDatastore."""
-    with pytest.raises(NotInDatastore, match="There is not a code package code/"):
+    with pytest.raises(NotInDatastore, match="There is no code package code/"):
         code_package.extract(storage, "ab" * 32, tmp_path)
 
 

@@ -285,7 +285,7 @@ NODE = OLD_RUN["graph"]["steps"][0]
     ("change", "fault"),
     [
         ({"out_steps": None}, "its graph.steps.0.out_steps is None"),
-        ({"out_steps": ["evil"]}, "its step 'start' names 'evil', which is no step"),
+        ({"out_steps": ["evil"]}, "its step 'start' names 'evil', which is not a step"),
         ({"split_parents": [[]]}, "its graph.steps.0.split_parents.0 is []"),
         ({"switch_cases": [["a"]]}, "its step 'start' has cases that name no step"),
         ({"is_join": True}, "its step 'start' closes no split"),

@@ -155,7 +155,7 @@ def test_tasks_end_in_the_triggerer(airflow, version, moto_s3, root, monkeypatch
 
 @pytest.mark.timeout(300)
 def test_the_log_has_every_line(airflow):
-    """What a step prints at its very end: Airflow drops what it has not read when the task ends.
+    """Lines that a step prints at its very end: Airflow drops those it has not read when the task ends.
 
     Also, the DAG processor and the scheduler import the operator of pods before they fork.
     """
