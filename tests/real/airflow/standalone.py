@@ -27,9 +27,16 @@ SELDOM_PARSED = {
 """Settings by which a DAG file is read again only when it changes, which costs a second of processor time.
 
 In older versions a DAG counts as stale when its file was read for a callback alone, until it is read for its DAGs."""
-PATIENT = "CONNECT_ARGS = {'timeout': 60}"
-"""Module with Airflow's arguments for SQLite, which lets one process write at a time. A scheduler that has waited
-5 s, the default, for its turn ends with "database is locked", and nothing starts another one."""
+PATIENT = """
+import sys
+CONNECT_ARGS = {"timeout": 5 if "api-server" in sys.argv else 60}
+"""
+"""Module with Airflow's arguments for SQLite, which lets one process write at a time.
+
+A scheduler that has waited 5 s, the default, for its turn ends with "database is locked", and nothing starts another
+one. The API server has to keep the default: it writes its audit log in the thread of its event loop (`action_logging`),
+and when another of its requests has written and not yet committed, which takes the event loop, the two wait for each
+other, and nothing is answered, until SQLite gives up. It answers 500 then, and whoever asked asks again."""
 _SECONDS = 250
 _ANSWER = 60  # seconds for one answer of the API server, on a machine with much to do
 
