@@ -31,6 +31,22 @@ TOGETHER = (
 """Files and folders whose tests share what takes minutes to make, and so one worker of pytest-xdist."""
 
 
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Leave out the cases that a storage cannot have, as their mark ``on`` says."""
+    kept, left_out = [], []
+    for item in items:
+        marks = list(item.iter_markers("on"))
+        (kept if all(_storage(item) in mark.args for mark in marks) else left_out).append(item)
+    config.hook.pytest_deselected(items=left_out)
+    items[:] = kept
+
+
+def _storage(item: Any) -> str:
+    """The kind of storage that a test uses, of which ``on`` speaks."""
+    params = item.callspec.params if hasattr(item, "callspec") else {}
+    return params.get("datastore_root", params.get("server", "local")).removesuffix("_s3")
+
+
 def pytest_runtest_logreport(report: pytest.TestReport) -> None:
     """Print why a test is run again: the summary of pytest-rerunfailures gives its name alone."""
     if report.outcome == "rerun" and "PYTEST_XDIST_WORKER" not in os.environ:

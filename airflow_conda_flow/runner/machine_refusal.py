@@ -5,10 +5,11 @@ from __future__ import annotations
 import errno
 
 _PLACES = "datastore_root, cache_dir or TMPDIR"
+_RIGHTS = f"Make it readable and writable for this user, or set {_PLACES} to a place that is."
 _ROOM = f"Make room there, or set {_PLACES} to another disk."
 _ADVICE = {
-    errno.EACCES: "Make it readable and writable for this user.",
-    errno.EPERM: "Make it readable and writable for this user.",
+    errno.EACCES: _RIGHTS,
+    errno.EPERM: _RIGHTS,
     errno.EROFS: f"Set {_PLACES} to a place that can be written.",
     errno.ENOSPC: _ROOM,
     errno.EDQUOT: _ROOM,

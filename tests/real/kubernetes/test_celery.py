@@ -218,7 +218,8 @@ def test_workers_share_nothing_but_s3(cluster, airflow):
 
 
 @pytest.mark.timeout(900)
-@pytest.mark.parametrize("seed", range(SEED, SEED + ROUNDS))
+# Without rounds, which only `make faults` asks for, there is a case that no storage has: it is not run.
+@pytest.mark.parametrize("seed", range(SEED, SEED + ROUNDS) or [pytest.param(SEED, marks=pytest.mark.on())])
 def test_a_run_survives_kills_that_a_seed_draws(cluster, airflow, seed, tally):
     """Of a component that comes back after a while, or of a pod, at any moment; twice in a run."""
     drawn = random.Random(seed)

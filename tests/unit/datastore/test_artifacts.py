@@ -121,11 +121,10 @@ def test_corrupt_artifact(published, make_datastore, damage):
         assert list((other.cache_dir / KEY).parent.iterdir()) == []
 
 
+@pytest.mark.on("moto", "rclone")  # a local datastore has no download cache
 @pytest.mark.parametrize("damage", [DATA[:-1] + b"?", DATA[:10], b""])
 def test_corrupt_download_is_fetched_again(published, make_datastore, damage):
     """A damaged file in the download cache is discarded and downloaded again."""
-    if published.storage.kind == "local":
-        pytest.skip("a local datastore has no download cache")
     other = make_datastore("other machine")
     path = other.artifacts.fetch(sha256(DATA), len(DATA))
     overwrite(path, damage)

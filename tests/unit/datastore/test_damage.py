@@ -20,6 +20,10 @@ from .conftest import sha256
 DATA = b"good " * 100_000
 SHA = sha256(DATA)
 KEY = layout.artifact(SHA)
+# An object of S3 cannot become a directory.
+ON_S3 = pytest.mark.on("moto", "rclone")
+ON_FILES = pytest.mark.on("local")
+STORED_FAULTS = [*FAULTS, pytest.param("a directory", marks=ON_FILES)]
 # In the process that has just written and hashed the file, and in any other one.
 PROCESSES = pytest.mark.parametrize("process", ["the same process", "another process"])
 
@@ -33,13 +37,11 @@ def publish(store, data=DATA):
 
 
 def spoil(storage, key, fault):
-    """Damage what is stored under the key; in S3 the faults that only a file has are skipped."""
+    """Damage what is stored under the key."""
     if (path := storage.local_path(key)) is not None:
         damage(path, fault)
-    elif fault in FAULTS:
-        storage.write_bytes(key, FAULTS[fault](storage.read_bytes(key)))
     else:
-        pytest.skip("an object of S3 cannot become that")
+        storage.write_bytes(key, FAULTS[fault](storage.read_bytes(key)))
 
 
 def restart(process):
@@ -55,7 +57,7 @@ def said():
 
 
 @PROCESSES
-@pytest.mark.parametrize("fault", FILE_FAULTS)
+@pytest.mark.parametrize("fault", STORED_FAULTS)
 def test_publishing_again_mends_an_artifact(make_datastore, fault, process):
     """Whatever the stored bytes have become, the task that is run again replaces them."""
     first = make_datastore("first")
@@ -71,7 +73,7 @@ def test_publishing_again_mends_an_artifact(make_datastore, fault, process):
 
 
 @PROCESSES
-@pytest.mark.parametrize("fault", FILE_FAULTS)
+@pytest.mark.parametrize("fault", STORED_FAULTS)
 def test_a_damaged_artifact_is_not_handed_out(make_datastore, fault, process):
     """The error names the key, where it is, both digests, and what to do."""
     publish(make_datastore("first"))
@@ -86,13 +88,12 @@ def test_a_damaged_artifact_is_not_handed_out(make_datastore, fault, process):
     assert "\n" not in message
 
 
+@ON_S3  # a local datastore has no download cache
 @PROCESSES
 @pytest.mark.parametrize("fault", FILE_FAULTS)
 def test_a_damaged_copy_in_the_cache_is_fetched_again(make_datastore, said, fault, process):
     """With one line that names it; the datastore's bytes are right."""
     store = make_datastore("first")
-    if store.storage.kind == "local":
-        pytest.skip("a local datastore has no download cache")
     publish(store)
     damage(store.cache_dir / KEY, fault)
     restart(process)
@@ -118,12 +119,11 @@ def test_publishing_mends_the_cache(make_datastore, said, fault):
     assert said == []
 
 
+@ON_S3  # a local datastore has no download cache
 @pytest.mark.parametrize("fault", FAULTS)
 def test_the_cache_and_the_datastore_are_damaged(make_datastore, said, fault):
     """One error, about the datastore: the copy in the cache cannot be mended before."""
     store = make_datastore("first")
-    if store.storage.kind == "local":
-        pytest.skip("a local datastore has no download cache")
     publish(store)
     spoil(store.storage, KEY, fault)
     damage(store.cache_dir / KEY, fault)
@@ -173,10 +173,9 @@ def test_what_is_right_is_verified_once_per_process(make_datastore, monkeypatch)
     assert len(stored) == 1
 
 
+@ON_FILES  # objects have no open files
 def test_a_reader_keeps_the_file_that_it_opened(datastore):
     """Mending replaces a file, and never writes into the one that somebody reads."""
-    if datastore.storage.kind == "s3":
-        pytest.skip("objects have no open files")
     publish(datastore)
     path = datastore.storage.local_path(KEY)
     with path.open("rb") as file:
@@ -209,15 +208,19 @@ def test_processes_mend_at_once(datastore_root, datastore, tmp_path):
     assert datastore.storage.read_bytes(KEY) == DATA
 
 
-@pytest.mark.parametrize("verified", [True, False])
+@ON_S3  # a directory's files are replaced, and read from one inode
+@pytest.mark.parametrize(
+    "verified",
+    [
+        True,
+        pytest.param(
+            False, marks=pytest.mark.on("moto")
+        ),  # rclone knows no conditions, so only a digest tells
+    ],
+)
 def test_an_object_that_is_mended_while_it_is_read(make_datastore, monkeypatch, tmp_path, verified):
     """The download begins again, and gives the right bytes: no mixture, whether it is verified or not."""
     store = make_datastore("first")
-    if store.storage.kind == "local":
-        pytest.skip("a directory's files are replaced, and read from one inode")
-    store.storage.write_if_absent("probe", b"x")
-    if not verified and not store.storage.first_write_wins("probe", b"x"):
-        pytest.skip("rclone knows no conditions, so only a digest tells")
     data = b"0123456789abcdef" * (PART // 16 * 2)
     publish(store, data)
     key = layout.artifact(sha256(data))
@@ -274,7 +277,7 @@ def code_key(package, storage):
 
 
 @PROCESSES
-@pytest.mark.parametrize("fault", FILE_FAULTS)
+@pytest.mark.parametrize("fault", STORED_FAULTS)
 def test_preparing_again_mends_a_code_package(storage, package, code_key, fault, process):
     """The run that is started again puts the right bytes there, also those of the same size."""
     spoil(storage, code_key, fault)
@@ -334,11 +337,10 @@ def test_a_folder_of_code_that_became_a_file(storage, package, code_key, tmp_pat
         assert (folder / "part" / "inner.py").read_text() == "NAME = 'part/inner.py'  # some text\n"
 
 
+@ON_S3  # a local datastore has no download cache
 @pytest.mark.parametrize("fault", FILE_FAULTS)
 def test_a_damaged_package_in_the_cache_is_fetched_again(storage, package, code_key, tmp_path, said, fault):
     """The copy from which extracted code is mended is verified itself."""
-    if storage.kind == "local":
-        pytest.skip("a local datastore has no download cache")
     folder = code_package.extract(storage, package.sha256, tmp_path / "cache")
     copy = tmp_path / "cache" / code_key
     damage(copy, fault)
