@@ -13,6 +13,7 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Iterator
+from datetime import datetime, timedelta, timezone
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
@@ -32,6 +33,7 @@ class KubernetesApi:
         forbidden: what is answered with 403.
         broken: what is answered with 500.
         log: lines of every pod's log, each with its time.
+        last_words: what every container prints once its pod is deleted; the pod and its log are gone at once.
         is_silent: True if watches are accepted and then say nothing, not even at their end.
         watch_seconds: seconds after which a watch ends; None for what the client asks.
     """
@@ -42,6 +44,7 @@ class KubernetesApi:
         self.forbidden: set[str] = set()
         self.broken: set[str] = set()
         self.log = b"2026-11-24T02:00:00.1Z one\n2026-11-24T02:00:00.2Z two\n"
+        self.last_words = b""
         self.is_silent = False
         self.watch_seconds: float | None = None
         self.watches: set[socket.socket] = set()
@@ -92,6 +95,14 @@ class KubernetesApi:
         """Let the containers of these pods end."""
         for name in names:
             self.put(name, finished(code))
+
+    def tell_to_end(self, name: str) -> None:
+        """Let somebody delete a pod whose container takes a while to end."""
+        with self.changes:
+            pod = self.pods[name]
+            end = f"{datetime.now(timezone.utc) + timedelta(seconds=30):%Y-%m-%dT%H:%M:%SZ}"
+            metadata = {**pod["metadata"], "deletionTimestamp": end}
+            self._note("MODIFIED", {**pod, "metadata": metadata})
 
     def delete(self, name: str) -> None:
         """Let a pod be gone."""
@@ -200,7 +211,7 @@ class _Handler(BaseHTTPRequestHandler):
         elif rest == ["pods"]:
             self._answer("list", lambda api: self._list(api, query))
         elif len(rest) == 3:
-            self._answer("log", lambda api: self._send(200, api.log, "text/plain"))
+            self._answer("log", lambda api: self._log(api, rest[1], query.get("follow") == "True"))
         else:
             self._answer("get", lambda api: self._get(api, rest[1]))
 
@@ -238,6 +249,23 @@ class _Handler(BaseHTTPRequestHandler):
         self.end_headers()
         self.wfile.write(body)
 
+    def _log(self, api: KubernetesApi, name: str, is_followed: bool) -> None:
+        if not (is_followed and api.last_words):
+            self._send(200, api.log, "text/plain")
+            return
+        self.send_response(200)
+        self.send_header("Content-Type", "text/plain")
+        self.send_header("Transfer-Encoding", "chunked")
+        self.end_headers()
+        with api.changes:
+            self._chunk(api.log)
+            api.changes.wait_for(lambda: name not in api.pods, 30)
+        self._chunk(api.last_words)
+        self._chunk(b"")
+
+    def _chunk(self, data: bytes) -> None:
+        self.wfile.write(b"%x\r\n%s\r\n" % (len(data), data))
+
     def _get(self, api: KubernetesApi, name: str) -> Any:
         if name in api.pods:
             return api.pods[name]
@@ -264,9 +292,8 @@ class _Handler(BaseHTTPRequestHandler):
         try:
             for event in self._events(api, seen, end):
                 if event["type"] == "BOOKMARK" or _matches(event["object"], query):
-                    line = json.dumps(event).encode() + b"\n"
-                    self.wfile.write(b"%x\r\n%s\r\n" % (len(line), line))
-            self.wfile.write(b"0\r\n\r\n")
+                    self._chunk(json.dumps(event).encode() + b"\n")
+            self._chunk(b"")
         finally:
             with api.changes:
                 api.watches.discard(self.connection)

@@ -117,11 +117,17 @@ def running(server: S3Server, command: list[str]) -> Iterator[S3Server]:
         process.wait()
 
 
-def run_moto(directory: Path) -> contextlib.AbstractContextManager[S3Server]:
-    """A moto server with its log in ``directory``; its objects are in memory."""
+def run_moto(directory: Path, *command: str) -> contextlib.AbstractContextManager[S3Server]:
+    """A moto server with its log in ``directory``; its objects are in memory.
+
+    Args:
+        directory: where its log goes.
+        command: what starts it; ``moto_server`` without.
+    """
+    command = command or (executable("moto_server"),)
     port = free_port()
     server = S3Server("moto", f"http://127.0.0.1:{port}", True, directory / "moto.log")
-    return running(server, [executable("moto_server"), "-H", "127.0.0.1", "-p", str(port)])
+    return running(server, [*command, "-H", "127.0.0.1", "-p", str(port)])
 
 
 def run_rclone(directory: Path, objects: Path | None = None) -> contextlib.AbstractContextManager[S3Server]:

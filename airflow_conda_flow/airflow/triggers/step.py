@@ -57,7 +57,7 @@ _MOST_ROUNDS = 64
 _LATE_SECONDS = 0.1
 """Seconds after the time limit at which it is looked at again."""
 _KILL_SECONDS = 30.0
-"""Seconds that Airflow 3.3 gives ``on_kill``."""
+"""Seconds that Airflow 3.3 gives ``on_kill``, unless it is configured otherwise."""
 _LAST_WORDS_SECONDS = 20.0
 """Seconds of them in which the lines of a pod or job are passed on whose task was marked or cleared."""
 _ENDING_SECONDS = 60.0
@@ -155,10 +155,9 @@ class StepTrigger(BaseTrigger):
         try:
             event = await self._event()
         except asyncio.CancelledError:
-            # Airflow 3.3 calls on_kill itself, if a person has marked or cleared the task. Before that it
-            # cancels the trigger again in every second until it has ended.
-            if not is_at_least("3.3"):
-                await undisturbed(self._end_if_given_up())
+            # Airflow 3.3 calls on_kill itself, if a person has marked or cleared the task.
+            if not is_at_least("3.3") and await undisturbed(self._is_given_up()):
+                await self.on_kill()
             raise
         except CondaFlowError as error:
             event = self._back(str(error))
@@ -291,12 +290,6 @@ class StepTrigger(BaseTrigger):
         news = {"problem": problem, "try_number": try_number, "manifest": record and record.sha256}
         return TriggerEvent(news)  # type: ignore[no-untyped-call]
 
-    async def _end_if_given_up(self) -> None:
-        """Do what Airflow 3.3 does: call on_kill, for a time, if a person has marked or cleared the task."""
-        if await self._is_given_up():
-            with contextlib.suppress(asyncio.TimeoutError):
-                await asyncio.wait_for(self.on_kill(), _KILL_SECONDS)
-
     async def _is_given_up(self) -> bool:
         """True if a person has marked or cleared the task; False if the triggerer is shut down."""
         state = await self._state()
@@ -333,6 +326,11 @@ class StepTrigger(BaseTrigger):
 
     async def on_kill(self) -> None:
         """End the pod or job: a person has marked or cleared the task."""
+        # Airflow cancels the trigger again in every second until it has ended.
+        with contextlib.suppress(asyncio.TimeoutError):
+            await undisturbed(asyncio.wait_for(self._end_given_up(), _KILL_SECONDS))
+
+    async def _end_given_up(self) -> None:
         datastore = await in_airflows_thread(_opened, tuple(sorted(self.settings.items())))
         watched = await self._open_watched(datastore, TaskRequest.from_dict(self.request))
         try:

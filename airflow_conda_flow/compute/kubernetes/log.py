@@ -88,6 +88,9 @@ class PodLog:
         namespace: the pod's namespace.
         emit: receives each line, in the form that a terminal shows.
         position: position to resume from; None for the beginning.
+
+    Attributes:
+        is_open: set once the cluster has begun to answer.
     """
 
     def __init__(
@@ -104,6 +107,8 @@ class PodLog:
         self._emit = emit
         self._position = position or LogPosition()
         self._received: float | None = None
+        self.is_open = threading.Event()
+        self._reading = threading.Lock()  # one connection at a time: the position is that of one
         self._mutex = threading.Lock()
         self._is_stopped = False
         self._is_refused = False
@@ -164,6 +169,10 @@ class PodLog:
             self._emit(f"The log of pod {self._name} cannot be read: {reason_of(error)}")
 
     def _read(self, *, follow: bool = True) -> None:
+        with self._reading:
+            self._read_answer(follow=follow)
+
+    def _read_answer(self, *, follow: bool) -> None:
         options: dict[str, Any] = {}
         if self._received is not None:
             # A duration and not since_time: our clock and the node's may differ.
@@ -178,6 +187,7 @@ class PodLog:
             _request_timeout=(_CONNECT_SECONDS, _SILENCE_SECONDS),
             **options,
         )
+        self.is_open.set()
         try:
             self._position.begin()
             for line in _lines(answer):

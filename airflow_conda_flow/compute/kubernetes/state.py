@@ -67,6 +67,11 @@ def has_started(pod: Any) -> bool:
     return status is not None and (status.state.running is not None or status.state.terminated is not None)
 
 
+def is_ending(pod: Any) -> bool:
+    """True if the pod was told to end: it, and its log, are gone soon after its container has ended."""
+    return pod.metadata.deletion_timestamp is not None
+
+
 def exit_code(pod: Any) -> int | None:
     """Exit code of the step's container; None if it has not ended."""
     terminated = _terminated(pod)

@@ -83,6 +83,26 @@ def test_a_log_that_cannot_be_read_at_the_end(api, watch, monkeypatch):
     assert lines_to_end(watched) == ["one", "two"]
 
 
+@pytest.mark.parametrize("who", ["we", "somebody else"])
+def test_the_last_lines_of_a_pod_that_is_deleted(api, watch, who):
+    """What a step prints while it ends is read, though the pod and its log are gone right after it."""
+    api.last_words = b"2026-11-24T02:00:01Z three\n"
+    api.run("p")
+    watched = watch("p")
+    found = []
+    wait_until(lambda: found.extend(watched.lines()) or found == ["one", "two"])
+    if who == "we":
+        assert watched.remove() is None
+    else:
+        read = api.requests["log"]
+        api.tell_to_end("p")
+        wait_until(lambda: found.extend(watched.lines()) or api.requests["log"] > read)
+        api.delete("p")
+    assert lines_to_end(watched) == ["three"]
+    assert found == ["one", "two"]
+    assert watched.end().is_lost
+
+
 def test_many_logs_are_read_in_turn(api, watch):
     """A thousand running pods ask ten times a second, and seldom about their states."""
     names = [f"p{number}" for number in range(1000)]

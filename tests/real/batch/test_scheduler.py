@@ -11,6 +11,7 @@ import pytest
 from airflow_conda_flow.compute.batch.failure import ENDED
 
 from ...parts.real_parts import docker
+from ..airflow.marking import MARKED, mark_as_failed, write_marked_flows
 from ..airflow.standalone import Standalone, standalone
 from .flows import SLEEPER, artifact_hashes, flow_name, runs_of, task_manifests
 
@@ -81,6 +82,7 @@ def airflow(examples) -> Iterator[Standalone]:
     machine = examples.machine
     machine.flow(RETRIED, folder=machine.dags)
     machine.flow(WIDE, "wide_flow.py", machine.dags)
+    write_marked_flows(machine, "batch")
     cleared = SLEEPER.format(name="ClearedFlow", sleeps="self.tried == 0", seconds=400, arguments="")
     machine.flow(cleared, "cleared_flow.py", machine.dags)
     arguments = '"retries": 1, "retry_delay": timedelta(seconds=1)'
@@ -145,6 +147,21 @@ def test_a_cleared_task_ends_its_job(airflow, cluster):
     first, second = jobs
     assert (first["status"], first["statusReason"]) == ("FAILED", ENDED)
     assert second["status"] == "SUCCEEDED"
+
+
+@pytest.mark.timeout(400)
+def test_a_task_that_is_marked_ends_its_job(airflow, cluster):
+    """Deferred and on a worker; what the step's `finally` prints is in the log, and the job fails."""
+
+    def is_up(name: str) -> bool:
+        # The server has no lines of a job before the job has ended.
+        printed = docker("logs", cluster.container_of(f"{name}-")).stdout.splitlines()
+        return "up" in printed and "Job is RUNNING." in airflow.task_log(MARKED[name][0], "start")
+
+    mark_as_failed(airflow, is_up)
+    for name in MARKED:
+        (job,) = cluster.jobs(f"{name}-")
+        assert (job["status"], job["statusReason"]) == ("FAILED", ENDED)
 
 
 @pytest.mark.timeout(400)

@@ -10,6 +10,7 @@ from collections.abc import Iterator
 import pytest
 
 from ...parts.airflow_machine import AirflowMachine
+from ..airflow.marking import MARKED, mark_as_failed, write_marked_flows
 from ..airflow.standalone import Standalone, standalone
 from .conftest import root_of, write_example
 
@@ -115,9 +116,10 @@ def airflow(cluster, channel, database, shared_root, node_cache, tmp_path_factor
         machine.flow(text, f"{name.lower()}.py", machine.dags)
     machine.flow(WIDE, "wide_flow.py", machine.dags)
     machine.flow(GANG, "gang_flow.py", machine.dags)
+    write_marked_flows(machine, "kubernetes")
     with standalone(machine) as running:
         yield running
-    for name in (*SCHEDULED, "DeletedFlow", "LostFlow", "ClearedFlow", "WideFlow", "GangFlow"):
+    for name in (*SCHEDULED, "DeletedFlow", "LostFlow", "ClearedFlow", "WideFlow", "GangFlow", *MARKED):
         cluster.clear(name)  # of a test that failed; others count the pods of flows of the same name
 
 
@@ -175,6 +177,16 @@ def test_a_cleared_task_deletes_its_pod(cluster, airflow):
     assert states.pop("start/0/0", "lost") in {"failed", "lost"}
     assert states == {"start/0/1": "done", "end/0/0": "done"}
     assert f"Making pod {pod['metadata']['name']} " in airflow.task_log("cleared_flow", "start")
+
+
+@pytest.mark.timeout(400)
+def test_a_task_that_is_marked_ends_its_pod(cluster, airflow):
+    """Deferred and on a worker; what the step's `finally` prints is in the log, and the pod goes."""
+    mark_as_failed(airflow, lambda name: '"up"' in airflow.task_log(MARKED[name][0], "start"))
+    for name in MARKED:
+        cluster.wait_until_empty(name)
+        manifests = cluster.manifests(root_of(airflow.machine), name)
+        assert {key: each["status"] for key, each in manifests.items()} == {"start/0/0": "failed"}
 
 
 @pytest.mark.timeout(400)
