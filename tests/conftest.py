@@ -20,6 +20,7 @@ from .parts.tally import print_tally, tally
 
 __all__ = ["tally"]
 TOGETHER = (
+    "tests/integration/environments/test_packed.py",
     "tests/integration/graphs/test_shapes.py",
     "tests/real/airflow/running/",
     "tests/real/airflow/test_scheduler.py",
@@ -28,7 +29,7 @@ TOGETHER = (
     "tests/real/kubernetes/test_scheduler.py",
     "tests/real/kubernetes/test_shapes.py",
 )
-"""Files and folders whose tests share what takes minutes to make, and so one worker of pytest-xdist."""
+"""Files and folders whose tests share what takes long to make, and so one worker of pytest-xdist."""
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
