@@ -23,9 +23,15 @@ from typing import TYPE_CHECKING
 
 import boto3
 import pytest
+from botocore.loaders import JSONFileLoader
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+# Tests make a client for nearly every storage. Each would read botocore's descriptions of S3 and of all endpoints
+# anew, a megabyte of JSON; those of one session share them.
+_read_json = functools.cache(functools.partial(JSONFileLoader.load_file, JSONFileLoader()))
+JSONFileLoader.load_file = lambda _self, path: _read_json(path)
 
 ACCESS_KEY = "testkey"
 SECRET_KEY = "testsecret"
