@@ -115,3 +115,8 @@ def run_python(prefix: Path, code: str, *flags: str, **environ: str) -> str:
     )
     assert done.returncode == 0, done.stderr
     return done.stdout.strip()
+
+
+def left(cache_dir) -> list[str]:
+    """The files and folders of unfinished prefixes."""
+    return [each.name for each in (cache_dir / "prefixes").iterdir() if not each.name.endswith(".mutex")]

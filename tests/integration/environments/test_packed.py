@@ -7,6 +7,7 @@ test that changes an object there finds the root as it was, whatever the test be
 from __future__ import annotations
 
 import subprocess
+import threading
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
@@ -19,10 +20,11 @@ from airflow_conda_flow.environments.environments import Environments
 from airflow_conda_flow.environments.packed import PackedEnvironment, find_packed, packed_bytes
 from airflow_conda_flow.environments.platform import current_platform
 from airflow_conda_flow.environments.spec import EnvironmentSpec
+from airflow_conda_flow.environments.stopping import Stopped
 from airflow_conda_flow.errors import NotAsPrepared
 
 from ...parts.damage import FAULTS
-from .conftest import damage, run_python
+from .conftest import damage, left, run_python
 
 
 @dataclass
@@ -258,3 +260,51 @@ def test_another_place_takes_packages(prepared, make_environments):
     prefix = make_environments("other", storage=storage).prefix_for(spec.id, spec.platform)
     assert run_python(prefix, "import six; print(six.__version__)") == "1.17.0"
     assert not [url for url in urls if "packed" in url or "tar.zst" in url]
+
+
+@pytest.mark.parametrize("text", ["Fetching the packed environment", "Unpacking the environment"])
+def test_unpacking_is_stopped(prepared, make_container, text):
+    """While the archive comes, and while it is unpacked."""
+    spec = prepared.specs["start"]
+    cancel = threading.Event()
+    progress = _Stopping(text, cancel)
+    container = make_container(S3Storage(prepared.root), progress=progress)
+    with pytest.raises(Stopped):
+        container.prefix_for(spec.id, spec.platform, cancel)
+    assert progress.entered[-1].startswith(text)
+    assert left(prepared.place) == []
+    cancel.clear()
+    assert container.prefix_for(spec.id, spec.platform, cancel).is_dir()
+
+
+class _Stopping:
+    """A ``Progress`` that sets an event when a phase begins."""
+
+    def __init__(self, text: str, cancel: threading.Event) -> None:
+        self._text, self._cancel = text, cancel
+        self.entered: list[str] = []
+
+    def say(self, text: str) -> None:
+        pass
+
+    def expect(self, size: int) -> None:
+        pass
+
+    def advance(self, size: int) -> None:
+        pass
+
+    def finish(self) -> None:
+        pass
+
+    def phase(self, text: str, *_total_and_unit):
+        self.entered.append(text)
+        if text == self._text or text.startswith(f"{self._text}:"):
+            self._text = "never again"
+            self._cancel.set()
+        return self
+
+    def __enter__(self):
+        return lambda _more: None
+
+    def __exit__(self, *_error) -> None:
+        pass

@@ -11,9 +11,10 @@ import pytest
 
 from airflow_conda_flow.environments import rattler_link
 from airflow_conda_flow.environments.bytecode import compile_modules
-from airflow_conda_flow.environments.environments import Environments
 from airflow_conda_flow.environments.file_mutex import held
 from airflow_conda_flow.environments.stopping import Stopped
+
+from .conftest import left
 
 SOON = 10.0  # seconds; what is stopped here would take a minute
 
@@ -49,11 +50,6 @@ def takes_less():
     before = time.monotonic()
     yield
     assert time.monotonic() - before < 50
-
-
-def left(cache_dir) -> list[str]:
-    """The files and folders of unfinished prefixes."""
-    return [each.name for each in (cache_dir / "prefixes").iterdir() if not each.name.endswith(".mutex")]
 
 
 def test_phases_are_told(make_environments, make_spec, recorder):
@@ -139,56 +135,3 @@ def test_waiting_for_another_process_is_stopped_and_said(tmp_path, stop_when, ta
             pass
     with held(tmp_path / "mutex") as alone:
         assert alone
-
-
-@pytest.mark.parametrize("text", ["Fetching the packed environment", "Unpacking the environment"])
-def test_a_packed_environment_is_stopped(make_spec, make_s3_storage, tmp_path, monkeypatch, text):
-    """While its archive comes, and while it is unpacked."""
-    monkeypatch.setattr("airflow_conda_flow.environments.packing.CONTAINER_CACHE", str(tmp_path / "c"))
-    monkeypatch.setattr("airflow_conda_flow.environments.packed.CONTAINER_CACHE", str(tmp_path / "c"))
-    spec = make_spec()
-    storage = make_s3_storage()
-    packed = Environments(tmp_path / "prepare", storage).prepare_for_containers({"start": spec})
-    assert packed["start"].size > 0
-    cancel = threading.Event()
-    progress = _Stopping(text, cancel)
-    environments = Environments(tmp_path / "c", make_s3_storage(), progress=progress)
-    with pytest.raises(Stopped):
-        environments.prefix_for(spec.id, spec.platform, cancel)
-    assert progress.entered[-1].startswith(text)
-    assert left(tmp_path / "c") == []
-    cancel.clear()
-    assert environments.prefix_for(spec.id, spec.platform, cancel).is_dir()
-
-
-class _Stopping:
-    """A ``Progress`` that sets an event when a phase begins."""
-
-    def __init__(self, text: str, cancel: threading.Event) -> None:
-        self._text, self._cancel = text, cancel
-        self.entered: list[str] = []
-
-    def say(self, text: str) -> None:
-        pass
-
-    def expect(self, size: int) -> None:
-        pass
-
-    def advance(self, size: int) -> None:
-        pass
-
-    def finish(self) -> None:
-        pass
-
-    def phase(self, text: str, *_total_and_unit):
-        self.entered.append(text)
-        if text == self._text or text.startswith(f"{self._text}:"):
-            self._text = "never again"
-            self._cancel.set()
-        return self
-
-    def __enter__(self):
-        return lambda _more: None
-
-    def __exit__(self, *_error) -> None:
-        pass
