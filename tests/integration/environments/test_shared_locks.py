@@ -93,16 +93,20 @@ def test_a_lock_file_beside_the_flow_counts(make_environments, make_spec, make_s
     )
 
 
-@pytest.mark.parametrize("fault", FAULTS)
-def test_the_mirror_is_mended(make_environments, make_spec, make_s3_storage, tmp_path, fault):
+def test_the_mirror_is_mended(make_environments, make_spec, make_s3_storage):
     """Whoever resolves another environment of the same packages replaces the damaged ones in the datastore."""
     storage = make_s3_storage()
-    lock = make_environments("first", storage=storage).resolve(make_spec(), "start")
-    path = archive(tmp_path / "first", lock, "python")
-    key = layout.package(path.parent.name, path.name)
-    storage.write_bytes(key, FAULTS[fault](path.read_bytes()))
-    make_environments("first", storage=make_s3_storage()).resolve(make_spec(six="1.16.0"), "start")
-    assert storage.holds(key, path.parent.name)
+    lock = make_environments("first", storage=storage).resolve(make_spec(pandas="2.2.3"), "start")
+    packages = [each for each in lock.packages if each.name != "six"]
+    damaged = dict(zip(FAULTS, packages, strict=True))
+    for fault, package in damaged.items():
+        key = layout.package(package.sha256, package.file_name)
+        storage.write_bytes(key, FAULTS[fault](storage.read_bytes(key)))
+        assert not storage.holds(key, package.sha256), fault
+    other = make_spec(pandas="2.2.3", six="1.16.0")
+    make_environments("first", storage=make_s3_storage()).resolve(other, "start")
+    for fault, package in damaged.items():
+        assert storage.holds(layout.package(package.sha256, package.file_name), package.sha256), fault
 
 
 def test_what_was_just_downloaded_is_not_read_again(
@@ -133,22 +137,24 @@ def test_a_package_that_is_damaged_and_cannot_be_fetched(
     assert str(caught.value).endswith("Make the channel reachable: the package is then replaced there.")
 
 
-@pytest.mark.parametrize("fault", FILE_FAULTS)
 def test_a_damaged_copy_of_the_lock_is_replaced(
-    make_environments, make_spec, make_s3_storage, recorder, tmp_path, fault
+    make_environments, make_spec, make_s3_storage, recorder, tmp_path
 ):
     """The datastore's lock is read again, with one line that names the copy."""
-    spec = make_spec()
-    lock = make_environments("first", storage=make_s3_storage()).resolve(spec, "start")
-    (copy,) = (tmp_path / "first" / "locks").rglob("*.lock")
-    right = copy.read_bytes()
-    damage(copy, fault)
+    specs = {fault: make_spec(six=f">=1.{number}") for number, fault in enumerate(FILE_FAULTS)}
+    locks = make_environments("first", storage=make_s3_storage()).resolve_all(specs)
+    copies, right = {}, {}
+    for fault, spec in specs.items():
+        (copies[fault],) = (tmp_path / "first" / "locks").rglob(f"{spec.id}.lock")
+        right[fault] = copies[fault].read_bytes()
+        damage(copies[fault], fault)
     environments = make_environments("first", storage=make_s3_storage(), progress=recorder)
-    assert environments.resolve(spec, "start") == lock
-    assert copy.read_bytes() == right
-    if fault != "a directory":
-        (line,) = recorder.said
-        assert line.startswith(f"    The lock {copy} is damaged: it")
+    assert environments.resolve_all(specs) == locks
+    assert {fault: copy.read_bytes() for fault, copy in copies.items()} == right
+    assert len(recorder.said) == len(FAULTS)  # of a directory it says nothing
+    for fault in FAULTS:
+        (line,) = [each for each in recorder.said if str(copies[fault]) in each]
+        assert line.startswith(f"    The lock {copies[fault]} is damaged: it")
         assert line.endswith(f"Reading it again from {environments._storage.url}.")
 
 
