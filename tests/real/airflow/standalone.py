@@ -214,6 +214,8 @@ def standalone(machine: AirflowMachine, **environ: str) -> Iterator[Standalone]:
     modules.mkdir()
     (modules / "patient_sqlite.py").write_text(PATIENT)
     path = [str(modules), *machine.environ.get("PYTHONPATH", "").split(os.pathsep)]
+    # LocalExecutor forks that many workers before it does anything.
+    machine.environ.setdefault("AIRFLOW__CORE__PARALLELISM", "16")
     machine.environ.update(
         PATH=f"{machine.interpreter.parent}:{machine.environ['PATH']}",
         PYTHONPATH=os.pathsep.join(filter(None, path)),
