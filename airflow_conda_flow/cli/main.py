@@ -9,6 +9,7 @@ import sys
 from collections.abc import Sequence
 from typing import Any, NoReturn
 
+from airflow_conda_flow.cli.any_text import print_any_text
 from airflow_conda_flow.cli.check import introduce
 from airflow_conda_flow.cli.config_options import given_configs
 from airflow_conda_flow.cli.keywords import keyword_words
@@ -63,6 +64,7 @@ def main(  # noqa: PLR0911 - each kind of failure ends it
     0 means success; 1 means that the flow, its data or its run failed, with one message on stderr; 2 is a
     wrong config. Any other usage error ends the process with exit code 2.
     """
+    print_any_text()
     try:
         words = sys.argv[1:] if argv is None else argv
         try:

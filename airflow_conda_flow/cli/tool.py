@@ -8,12 +8,14 @@ from collections.abc import Sequence
 
 from airflow_conda_flow._version import __version__
 from airflow_conda_flow.cli import cache, channel, datastore
+from airflow_conda_flow.cli.any_text import print_any_text
 from airflow_conda_flow.cli.parser import FlowArgumentParser
 from airflow_conda_flow.errors import CondaFlowError
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command and return the exit code. A usage error ends the process with exit code 2."""
+    print_any_text()
     parser = FlowArgumentParser(prog="airflow-conda-flow", description="Tools around flows.")
     parser.add_argument("--version", action="version", version=f"%(prog)s {__version__}")
     commands = parser.add_subparsers(

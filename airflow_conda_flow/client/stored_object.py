@@ -1,7 +1,6 @@
 """Base class of flows, runs, steps, tasks and artifacts: name, parent, children and tags."""
 
 import importlib
-from datetime import datetime, timezone
 
 from airflow_conda_flow.client import scope
 from airflow_conda_flow.client.dag_runs import run_id_of
@@ -9,10 +8,12 @@ from airflow_conda_flow.errors import ClientError, InvalidPathspec, NamespaceMis
 from airflow_conda_flow.flow.current_run import current
 from airflow_conda_flow.flow.decorators.base import nearest
 from airflow_conda_flow.records.names import full_id
+from airflow_conda_flow.records.times import stated_moment
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from datetime import datetime
     from typing import Any
 
     from airflow_conda_flow.client.scope import Catalogue
@@ -268,5 +269,4 @@ def restored(
 
 def local_time(text: str) -> "datetime":
     """Time of a manifest as Metaflow returns times: in this machine's time zone, without ``tzinfo``."""
-    moment = datetime.strptime(text.replace("+00:00", ""), "%Y-%m-%dT%H:%M:%S.%f")  # noqa: DTZ007 - next line
-    return moment.replace(tzinfo=timezone.utc).astimezone().replace(tzinfo=None)
+    return stated_moment(text).astimezone().replace(tzinfo=None)

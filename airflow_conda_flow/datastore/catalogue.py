@@ -9,7 +9,6 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from datetime import datetime
 from typing import Any, TypeVar
 
 from airflow_conda_flow.errors import DamagedDocument, NotInDatastore, ObjectNotFound
@@ -17,6 +16,7 @@ from airflow_conda_flow.records.lock_document import read_lock_document
 from airflow_conda_flow.records.names import TaskName, full_id
 from airflow_conda_flow.records.run_record import RunRecord, TaggedRun
 from airflow_conda_flow.records.task_record import TaskRecord
+from airflow_conda_flow.records.times import stated_moment
 
 from . import code_package, layout
 from .datastore import Datastore
@@ -257,7 +257,7 @@ def _as_json(value: Any) -> Any:
 
 
 def _microseconds(created: str) -> int:
-    return int(datetime.fromisoformat(created).timestamp() * 1_000_000)
+    return int(stated_moment(created).timestamp() * 1_000_000)
 
 
 def _by_number(task_id: str) -> tuple[tuple[int, int | str], ...]:

@@ -18,8 +18,9 @@ from typing import TYPE_CHECKING, Any, cast
 from airflow_conda_flow._version import __version__
 from airflow_conda_flow.errors import TaggingError
 from airflow_conda_flow.records.document import VERSION, read_document, stored_bytes
-from airflow_conda_flow.records.kinds import lacking
+from airflow_conda_flow.records.kinds import Shape
 from airflow_conda_flow.records.run_record import RunRecord
+from airflow_conda_flow.records.times import stated_moment
 
 from . import layout
 from .storage import Storage
@@ -27,6 +28,7 @@ from .storage import Storage
 if TYPE_CHECKING:
     from airflow_conda_flow.records.shapes import TagChange
 
+_SHAPE = Shape({"add": [str], "remove": [str]})
 _LONGEST = 500  # characters, as in Metaflow
 _SIDE_BY_SIDE = 16  # changes that are read at a time, as ``manifests.py`` reads manifests
 
@@ -57,7 +59,7 @@ def system_tags(run: RunRecord) -> list[str]:
     """Tags that state where a run comes from; they cannot be removed."""
     if run.system_tags is not None:
         return list(run.system_tags)
-    return origin_tags(run.username, run.origin, datetime.fromisoformat(run.created))
+    return origin_tags(run.username, run.origin, stated_moment(run.created))
 
 
 def origin_tags(username: str, origin: str, created: datetime, python: str | None = None) -> list[str]:
@@ -131,7 +133,7 @@ def _changes(storage: Storage, flow: str, run_id: str, names: list[str]) -> list
             storage.read_bytes(folder + name),
             f"{folder}{name} in the datastore {storage.url}",
             "Delete it, and add or remove the tags again.",
-            wrong=lambda found: lacking(found, {"add": [str], "remove": [str]}),
+            wrong=_SHAPE.fault,
         )
         return cast("TagChange", change)
 

@@ -17,7 +17,7 @@ from airflow_conda_flow.records.lock_document import VERSION, damaged_lock, read
 _SHA256 = re.compile("[0-9a-f]{64}")
 # Of file names and fields that become parts of paths. File systems allow 255 bytes, some of which temporary
 # names and rattler's ".json" need.
-_PART = re.compile(r"(?!\.)[^/\\\x00-\x1f\x7f]{1,220}")
+_PART = re.compile(r"(?!\.)[^/\\\x00-\x1f\x7f\ud800-\udfff]{1,220}")
 _ASK = "Ask whoever runs the channel, or delete the lock that names the package."
 
 
@@ -73,14 +73,19 @@ class LockedPackage:
         if inner.startswith("/") or ".." in inner.split("/"):
             wrong.append("python_site_packages_path")
         if wrong:
+            value = getattr(self, wrong[0])
             raise PackageError(
-                f"The package {self.url} was refused: its {wrong[0]} is {getattr(self, wrong[0])!r}. {_ASK}"
+                f"The package {_shown(self.url)} was refused: its {wrong[0]} is {value!r}. {_ASK}"
             )
 
     @property
     def file_name(self) -> str:
         """File name of the archive."""
         return file_name_of(self.url)
+
+
+def _shown(url: str) -> str:
+    return url if url.isprintable() else repr(url)
 
 
 def file_name_of(url: str) -> str:
@@ -96,7 +101,9 @@ def file_name_of(url: str) -> str:
     """
     name = unquote(url.split("#", 1)[0].split("?", 1)[0].rsplit("/", 1)[-1])
     if not _PART.fullmatch(name):
-        raise PackageError(f"The package {url} was refused: {name!r} cannot be the name of its file. {_ASK}")
+        raise PackageError(
+            f"The package {_shown(url)} was refused: {name!r} cannot be the name of its file. {_ASK}"
+        )
     return name
 
 
@@ -154,7 +161,7 @@ class Lock:
                 LockedPackage(**{**each, "depends": tuple(each["depends"])}) for each in document["packages"]
             )
         except PackageError as error:
-            raise damaged_lock(name, str(error)) from error
+            raise damaged_lock(name, str(error).rstrip(".")) from error
         except (KeyError, TypeError) as error:  # only a lock without a checksum gets here
             raise damaged_lock(name, f"a package in it cannot be read ({error})") from error
         return cls(spec_id, platform, packages, hashlib.sha256(data).hexdigest())

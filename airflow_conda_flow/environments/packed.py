@@ -27,12 +27,15 @@ from airflow_conda_flow.environments.stopping import checked
 from airflow_conda_flow.environments.tar_stream import pack, unpack
 from airflow_conda_flow.errors import CorruptData, DatastoreError, DatastoreUnavailable
 from airflow_conda_flow.records.document import other_than, read_document, stored_bytes
+from airflow_conda_flow.records.kinds import Shape
+from airflow_conda_flow.records.run_record import PACKED
 
 CONTAINER_CACHE = "/tmp/airflow-conda-flow-cache"  # noqa: S108 - in a container, which is ours alone
 """Default cache directory of containers; a directory of the machine may be mounted there."""
 
 # Of the ``.packed`` document. A reader ignores other versions, and makes the environment from its packages.
 _VERSION = 1
+_SHAPE = Shape(PACKED)
 # An archive that decompresses to more than the larger of these is refused before it fills the disk. Zstd
 # makes environments three to six times smaller.
 _MOST_TIMES = 100
@@ -74,11 +77,11 @@ def read_packed(data: bytes, platform: str, spec_id: str) -> PackedEnvironment |
     """Archive that a ``.packed`` document names; None if it is damaged, withdrawn or of another version."""
     whose = {"spec_id": spec_id, "platform": platform}
     try:
-        content = read_document(data, "", "", _VERSION)
+        content = read_document(data, "", "", _VERSION, _SHAPE.fault)
         if other_than({**whose, **content}, whose):  # older versions did not say whose it is
             return None
         return PackedEnvironment(content["prefix"], content["sha256"], content["size"])
-    except (DatastoreError, KeyError):
+    except DatastoreError:
         return None
 
 

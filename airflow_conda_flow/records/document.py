@@ -5,7 +5,7 @@ A document ends with a checksum over the rest of its bytes:
     {"add":["new"],"remove":[],"version":1,"checksum":"<sha256 of all bytes before the comma>"}
 
 Readers give documents without the key ``checksum``. Versions before it wrote none; such documents are read
-too, and checked as far as their contents allow.
+too. The caller's ``wrong`` looks at the values of both.
 """
 
 import hashlib
@@ -79,7 +79,8 @@ def read_document(
         name: the document for messages: its key and the place where it is stored.
         advice: a sentence that says what to do if it is damaged.
         version: the newest version that the caller understands.
-        wrong: given a document without a checksum, says in a few words what is wrong with it, or None.
+        wrong: says in a few words what is wrong with a document of a version that the caller understands, or
+            None. A right checksum does not say who wrote a document.
 
     Raises:
         DamagedDocument: the bytes are not those that were written.
@@ -90,17 +91,15 @@ def read_document(
         document = json.loads(data.decode("utf-8", "surrogatepass"))
         if not isinstance(document, dict):
             fault = "it is not a JSON object"
-        elif not _has_checksum(document):
+        elif not _has_checksum(document) or _is_intact(data):
+            document.pop(_CHECKSUM, None)
             fault = _version_fault(document) or ""
             if not fault and document["version"] <= version:
                 fault = wrong(document) or ""
-        elif _is_intact(data):
-            fault = _version_fault(document) or ""
     except (ValueError, RecursionError) as error:
         fault = "it is not valid JSON: %s" % error
     if fault:
         raise damaged(name, fault, advice)
-    document.pop(_CHECKSUM, None)
     if document["version"] > version:
         raise DatastoreError(
             "%s has version %d; this installation reads up to version %d. Upgrade airflow-conda-flow here."

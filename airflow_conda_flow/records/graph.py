@@ -1,9 +1,5 @@
 """The step graph of a flow, as plain data that can be stored and read back."""
 
-import re
-
-from airflow_conda_flow.records.kinds import OrNull
-
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
@@ -110,45 +106,6 @@ class StepNode:
         node.split_parents = list(data["split_parents"])
         node.matching_join = data["matching_join"]
         return node
-
-
-_NODE = {
-    "name": str,
-    "kind": re.compile("|".join(KINDS)),
-    "out_steps": [str],
-    "in_steps": [str],
-    "foreach": OrNull(str),
-    "condition": OrNull(str),
-    "switch_cases": [[object]],
-    "is_join": bool,
-    "num_parallel?": bool,
-    "conditional?": bool,
-    "split_parents": [str],
-    "matching_join": OrNull(str),
-    "line": int,
-    "doc": str,
-}
-GRAPH = {"name": str, "line": int, "doc": str, "start?": str, "end?": str, "steps": [_NODE]}
-"""Kind of a stored graph; early versions have not written the keys with a question mark."""
-
-
-def wrong_graph(data: "GraphDocument") -> "str | None":
-    """A few words about a stored graph, whose kind is right, that is none; None if there is nothing."""
-    names = {node["name"] for node in data["steps"]}
-    closing = {node["matching_join"] for node in data["steps"]}
-    for node in data["steps"]:
-        if node["is_join"] and node["name"] not in closing:
-            return "its step %r closes no split" % node["name"]
-        others = [*node["out_steps"], *node["in_steps"], *node["split_parents"]]
-        unknown = [each for each in [*others, node["matching_join"] or node["name"]] if each not in names]
-        if unknown:
-            return "its step %r names %r, which is not a step" % (node["name"], unknown[0])
-        if any(len(case) != 2 for case in node["switch_cases"]):  # noqa: PLR2004 - value and step
-            return "its step %r has cases that name no step" % node["name"]
-    unknown = [
-        each for each in (data.get("start"), data.get("end")) if each is not None and each not in names
-    ]
-    return "its graph begins or ends with %r, which is not a step" % unknown[0] if unknown else None
 
 
 class FlowGraph:

@@ -1,28 +1,40 @@
-"""Kinds of the values in documents without a checksum: another form is found before anything of it is used.
+"""Kinds of the values in stored documents: a value that no version wrote is found before anything is used.
+
+A checksum tells that a document is as it was written, and not who wrote it, so documents with a checksum are
+checked too.
 
 A kind is one of:
 
-- a type or several, as ``isinstance`` takes them; ``int`` and ``float`` are no ``bool``
+- a type of JSON values, or a tuple of several; ``object`` is any
 - a regular expression that a text matches as a whole
+- a function that returns True for a value of the kind
 - ``[kind]``: a list; ``Each(kind)``: an object with any keys; ``OrNull(kind)``: this or null
 - ``{"key": kind, "other?": kind}``: an object with these keys, of which the second may be missing, and others
 """
 
+import math
 import re
+
+from airflow_conda_flow.records.times import stated_moment
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
     from typing import Any
 
+    Check = Callable[[Any], "Fault | None"]
+    Fault = tuple[tuple[str, ...], Any]  # the keys that lead to a value, the innermost first, and the value
+
 DIGEST = re.compile("[0-9a-f]{64}")
-TIME = re.compile(
-    r"\d{4}-(0[1-9]|1[0-2])-(0[1-9]|[12]\d|3[01])T([01]\d|2[0-3]):[0-5]\d:[0-5]\d(\.\d{1,6})?\+00:00"
-)
-"""A time as manifests state it: ISO 8601, UTC."""
+PART = re.compile(r"(?!\.)[^/\\\x00-\x1f\x7f\ud800-\udfff]{1,255}")
+"""Text that may become the name of a file or folder."""
+PATH = re.compile(r"(?!/)(?!(?:[^\x00]*/)?\.\.(?:/|\Z))[^\x00-\x1f\x7f]{1,4096}")
+"""Relative path that stays below its folder."""
 _PATTERN = type(DIGEST)
-_NUMBERS = (int, float, (int, float))
+_LARGEST = 2**53  # of the whole numbers that every reader of JSON has
+_MOST_ATTEMPTS = 10**6
 _LONGEST = 80
+_MISSING = object()
 
 
 class Each:
@@ -39,49 +51,124 @@ class OrNull:
         self.kind = kind
 
 
-def lacking(document: "Mapping[str, Any]", kinds: "Mapping[str, Any]", within: str = "") -> "str | None":
-    """A few words about the first key that is missing or has a value of another kind; None if there is none.
+def is_identifier(value: "Any") -> bool:
+    """True for the name of a step."""
+    return isinstance(value, str) and value.isidentifier()
 
-    >>> lacking({"a": 1, "b": {"c": [1, None]}}, {"a": int, "b": {"c": [int]}, "d?": str})
-    "its b.c.1 is None"
+
+def is_count(value: "Any") -> bool:
+    """True for a whole number from 0 up.
+
+    >>> is_count(0), is_count(-1), is_count(True), is_count(1.0), is_count(10**30)
+    (True, False, False, False, False)
     """
-    for key, kind in kinds.items():
-        name = key.rstrip("?")
-        if name in document:
-            fault = _fault(document[name], kind, within + name)
-        else:
-            fault = None if name != key else "it has no %r" % (within + name)
-        if fault:
-            return fault
-    return None
+    return type(value) is int and 0 <= value <= _LARGEST
 
 
-def _fault(value: "Any", kind: "Any", name: str) -> "str | None":  # noqa: PLR0911 - one for each kind
+def is_attempt(value: "Any") -> bool:
+    """True for the number of an attempt."""
+    return is_count(value) and value <= _MOST_ATTEMPTS
+
+
+def is_duration(value: "Any") -> bool:
+    """True for a number of seconds from 0 up.
+
+    >>> is_duration(0.5), is_duration(float("nan")), is_duration(float("inf")), is_duration(-1)
+    (True, False, False, False)
+    """
+    return type(value) in (int, float) and value >= 0 and value <= _LARGEST and math.isfinite(value)
+
+
+def is_time(value: "Any") -> bool:
+    """True for a time as manifests state it.
+
+    >>> is_time("2026-11-24T02:00:00.000001+00:00"), is_time("2026-02-30T02:00:00+00:00")
+    (True, False)
+    """
+    try:
+        return isinstance(value, str) and stated_moment(value) is not None
+    except ValueError:
+        return False
+
+
+class Shape:
+    """Kind of a whole document. Kinds become functions once: a run reads thousands of manifests.
+
+    Args:
+        kinds: kind of each key, as above.
+
+    >>> Shape({"a": int, "b": {"c": [int]}, "d?": str}).fault({"a": 1, "b": {"c": [1, None]}})
+    'its b.c.1 is None'
+    >>> Shape({"a": {"c": int}}).fault({"a": {"b": 1}})
+    "it has no 'a.c'"
+    """
+
+    def __init__(self, kinds: "Mapping[str, Any]") -> None:
+        self._check = _of_object(kinds)
+
+    def fault(self, document: "Mapping[str, Any]") -> "str | None":
+        """A few words about the first key that is missing or has a value of another kind; else None."""
+        fault = self._check(document)
+        if fault is None:
+            return None
+        keys, value = fault
+        name = ".".join(reversed(keys))
+        if value is _MISSING:
+            return "it has no %r" % name
+        text = repr(value)
+        shown = text if len(text) <= _LONGEST else text[:_LONGEST] + "..."
+        return "its %s is %s" % (name if name.isprintable() else repr(name), shown)
+
+
+def _check_of(kind: "Any") -> "Check":  # noqa: PLR0911 - one for each kind
     if isinstance(kind, OrNull):
-        return None if value is None else _fault(value, kind.kind, name)
-    if isinstance(kind, (type, tuple)):
-        is_right = isinstance(value, kind) and not (isinstance(value, bool) and kind in _NUMBERS)
-        return None if is_right else _words(value, name)
-    if isinstance(kind, _PATTERN):
-        return None if isinstance(value, str) and kind.fullmatch(value) else _words(value, name)
+        of_value = _check_of(kind.kind)
+        return lambda value: None if value is None else of_value(value)
+    if isinstance(kind, dict):
+        return _of_object(kind)
+    if isinstance(kind, Each):
+        return _of_parts(dict, dict.items, _check_of(kind.kind))
     if isinstance(kind, list):
-        if not isinstance(value, list):
-            return _words(value, name)
-        parts = ((str(number), each, kind[0]) for number, each in enumerate(value))
-    elif not isinstance(value, dict):
-        return _words(value, name)
-    elif isinstance(kind, Each):
-        parts = ((each, value[each], kind.kind) for each in value)
-    else:
-        return lacking(value, kind, name + ".")
-    for part, each, of_part in parts:
-        fault = _fault(each, of_part, "%s.%s" % (name, part))
-        if fault:
-            return fault
-    return None
+        return _of_parts(list, enumerate, _check_of(kind[0]))
+    if isinstance(kind, _PATTERN):
+        match = kind.fullmatch
+        return lambda value: None if type(value) is str and match(value) is not None else ((), value)
+    if kind is object:
+        return lambda _value: None
+    # JSON gives no subclasses, and True is no number: types are compared.
+    if isinstance(kind, type):
+        return lambda value: None if type(value) is kind else ((), value)
+    if isinstance(kind, tuple):
+        return lambda value: None if type(value) in kind else ((), value)
+    return lambda value: None if kind(value) else ((), value)
 
 
-def _words(value: "Any", name: str) -> str:
-    text = repr(value)
-    shown = text if len(text) <= _LONGEST else text[:_LONGEST] + "..."
-    return "its %s is %s" % (name if name.isprintable() else repr(name), shown)
+def _of_object(kinds: "Mapping[str, Any]") -> "Check":
+    checks = [(key.rstrip("?"), key.endswith("?"), _check_of(kind)) for key, kind in kinds.items()]
+
+    def check(value: "Any") -> "Fault | None":
+        if type(value) is not dict:
+            return (), value
+        for name, may_lack, of_value in checks:
+            if name in value:
+                fault = of_value(value[name])
+                if fault is not None:
+                    return fault[0] + (name,), fault[1]
+            elif not may_lack:
+                return (name,), _MISSING
+        return None
+
+    return check
+
+
+def _of_parts(of_type: type, parts_of: "Any", of_part: "Check") -> "Check":
+    def check(value: "Any") -> "Fault | None":
+        if type(value) is not of_type:
+            return (), value
+        for name, each in parts_of(value):
+            fault = of_part(each)
+            if fault is not None:
+                return fault[0] + (str(name),), fault[1]
+        return None
+
+    return check

@@ -31,6 +31,7 @@ def parents(
 
     Raises:
         LookupError: a record that is needed does not exist.
+        CorruptData: a record of a foreach or a switch does not say what comes next.
     """
     node = graph.steps[step]
     if step == graph.start:
@@ -43,8 +44,10 @@ def parents(
     split = graph.split_of(step)
     if split.kind == "foreach":
         record = record_of(split.name, indices)
-        if record is None or record.num_splits is None:
+        if record is None:
             raise LookupError("The foreach in step %r has not finished." % split.name)
+        if record.num_splits is None:
+            raise _leads_nowhere(record)
         return [
             way.taken(step, [(name, indices + (index,)) for name in candidates])
             for index in range(record.num_splits)
@@ -91,6 +94,13 @@ def next_tasks(
         target = transition["next"][0]
         return [(target, indices + (index,)) for index in range(transition["num_splits"])]
     return [(target, _indices_of_target(graph, target, indices)) for target in transition["next"]]
+
+
+def _leads_nowhere(record: "TaskRecord") -> CorruptData:
+    return CorruptData(
+        "The manifest of the task %s says that it is done, and not what comes next. Resume the run from the "
+        "step %r." % (record.task.pathspec, record.step)
+    )
 
 
 def _indices_before(graph: "FlowGraph", before: str, indices: "tuple[int, ...]") -> "tuple[int, ...]":
@@ -170,4 +180,6 @@ class _Way:
         record = self._record_of(before, indices)
         if record is None:
             raise LookupError("The switch in step %r has not finished." % before)
+        if not record.next_steps:
+            raise _leads_nowhere(record)
         return step in record.next_steps

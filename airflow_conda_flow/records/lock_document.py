@@ -1,7 +1,7 @@
 """Reads the lock of an environment as plain data; ``environments/lock.py`` makes and uses it."""
 
 from airflow_conda_flow.records.document import damaged, other_than, read_document
-from airflow_conda_flow.records.kinds import lacking
+from airflow_conda_flow.records.kinds import OrNull, Shape, is_count
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -12,7 +12,23 @@ if TYPE_CHECKING:
 VERSION = 1
 """Version of a lock's JSON. A reader refuses a newer one."""
 _ADVICE = "Delete it: the environment is then resolved again, maybe to newer packages."
-_KINDS = {"spec_id": str, "platform": str, "packages": list}
+_PACKAGE = {
+    "name": str,
+    "version": str,
+    "build": str,
+    "build_number": is_count,
+    "subdir": str,
+    "url": str,
+    "sha256": str,
+    "size": is_count,
+    "channel": str,
+    "depends": [str],
+    "noarch": OrNull(str),
+    "python_site_packages_path": OrNull(str),
+    "stated": bool,
+    "kind?": str,
+}
+_SHAPE = Shape({"spec_id": str, "platform": str, "packages": [_PACKAGE]})
 
 
 def read_lock_document(data: bytes, name: str, spec_id: str, platform: str) -> "dict[str, Any]":
@@ -29,7 +45,7 @@ def read_lock_document(data: bytes, name: str, spec_id: str, platform: str) -> "
         DatastoreError: the lock has a newer version.
     """
     name = "The lock %s" % name
-    document = read_document(data, name, _ADVICE, VERSION, lambda found: lacking(found, _KINDS))
+    document = read_document(data, name, _ADVICE, VERSION, _SHAPE.fault)
     fault = other_than(document, {"spec_id": spec_id, "platform": platform})
     if fault:
         raise damaged(name, fault, _ADVICE)

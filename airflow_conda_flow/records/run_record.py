@@ -1,11 +1,23 @@
 """``RunRecord``: reads a run manifest. Nothing else knows its keys."""
 
 import hashlib
+import re
 
 from airflow_conda_flow.records.document import canonical_json, stored_bytes
-from airflow_conda_flow.records.graph import GRAPH, FlowGraph, wrong_graph
-from airflow_conda_flow.records.kinds import DIGEST, TIME, Each, OrNull, lacking
+from airflow_conda_flow.records.graph import FlowGraph
+from airflow_conda_flow.records.kinds import (
+    DIGEST,
+    PART,
+    PATH,
+    Each,
+    OrNull,
+    Shape,
+    is_attempt,
+    is_count,
+    is_time,
+)
 from airflow_conda_flow.records.names import TaskName
+from airflow_conda_flow.records.stored_graph import GRAPH, wrong_graph
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -23,47 +35,62 @@ if TYPE_CHECKING:
     )
 
 
-ARTIFACT = {"sha256": DIGEST, "size": int, "type?": str, "protocol?": int, "preview?": OrNull(str)}
-CODE = {"sha256": DIGEST, "flow_file": str}
-RUN_RECORD_REF = {"sha256": DIGEST, "created": TIME, "code": CODE}
-_PACKED = {"prefix": str, "sha256": DIGEST, "size": int}
+_NEWEST_PROTOCOL = 99  # of pickle; far above those of today
+
+
+def _is_protocol(value: "Any") -> bool:
+    return is_count(value) and value <= _NEWEST_PROTOCOL
+
+
+ARTIFACT = {
+    "sha256": DIGEST,
+    "size": is_count,
+    "type": str,
+    "protocol": _is_protocol,
+    "preview": OrNull(str),
+}
+CODE = {"sha256": DIGEST, "flow_file": PATH}
+RUN_RECORD_REF = {"sha256": DIGEST, "created": is_time, "code": CODE}
+PACKED = {"prefix": re.compile(r"/[^\x00]*"), "sha256": DIGEST, "size": is_count}
 _ENVIRONMENT = {
-    "python": str,
-    "id": str,
-    "platform": str,
+    "python": PART,
+    "id": PART,
+    "platform": PART,
     "lock?": DIGEST,
-    "packed?": OrNull(_PACKED),
+    "packed?": OrNull(PACKED),
     "stated?": Each(str),
 }
 _USER_DECORATOR = {"module": str, "name": str, "arguments?": OrNull(list)}
 # Early versions have not written the keys with a question mark.
-_KINDS = {
-    "flow": str,
-    "run_id": str,
-    "created": TIME,
-    "origin": str,
-    "username": str,
-    "tags": [str],
-    "system_tags?": [str],
-    "graph": GRAPH,
-    "decorators?": Each(dict),
-    "user_decorators?": Each([_USER_DECORATOR]),
-    "mutated_with?": OrNull([str]),
-    "current?": dict,
-    "code": CODE,
-    "environment?": str,
-    "environments": Each(OrNull(_ENVIRONMENT)),
-    "runner?": OrNull(str),
-    "pickle_protocols": Each(int),
-    "first_attempt?": int,
-    "parameters": Each(ARTIFACT),
-    "constants?": Each(ARTIFACT),
-    "call?": OrNull(ARTIFACT),
-    "namespace?": str,
-    "origin_run_id?": OrNull(str),
-    "datatools_root?": OrNull(str),
-    "revision_of?": RUN_RECORD_REF,
-}
+_SHAPE = Shape(
+    {
+        "flow": str,
+        "run_id": str,
+        "created": is_time,
+        "origin": re.compile("local|airflow"),
+        "username": str,
+        "tags": [str],
+        "system_tags?": [str],
+        "graph": GRAPH,
+        "decorators?": Each(Each((dict, list))),
+        "user_decorators?": Each([_USER_DECORATOR]),
+        "mutated_with?": OrNull([str]),
+        "current?": dict,
+        "code": CODE,
+        "environment?": str,
+        "environments": Each(OrNull(_ENVIRONMENT)),
+        "runner?": OrNull(DIGEST),
+        "pickle_protocols": Each(_is_protocol),
+        "first_attempt?": is_attempt,
+        "parameters": Each(ARTIFACT),
+        "constants?": Each(ARTIFACT),
+        "call?": OrNull(ARTIFACT),
+        "namespace?": str,
+        "origin_run_id?": OrNull(str),
+        "datatools_root?": OrNull(str),
+        "revision_of?": RUN_RECORD_REF,
+    }
+)
 
 # Keys that the flow file decides; the others are the run's. Parameters are of both kinds, see ``revised``.
 _OF_THE_FLOW = (
@@ -83,7 +110,13 @@ _OF_THE_FLOW = (
 
 def wrong_run_manifest(document: "dict[str, Any]") -> "str | None":
     """A few words about what no version has written like this; None if there is nothing."""
-    return lacking(document, _KINDS) or wrong_graph(document["graph"])
+    fault = _SHAPE.fault(document) or wrong_graph(document["graph"])
+    if fault:
+        return fault
+    for node in document["graph"]["steps"]:
+        if node["name"] not in document["pickle_protocols"]:
+            return "its pickle_protocols lack the step %r" % node["name"]
+    return None
 
 
 class RunRecord:

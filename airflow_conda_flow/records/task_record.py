@@ -6,12 +6,22 @@ import re
 from airflow_conda_flow.errors import TaskLost
 from airflow_conda_flow.records.card_names import current_card
 from airflow_conda_flow.records.document import stored_bytes
-from airflow_conda_flow.records.kinds import TIME, Each, OrNull, lacking
+from airflow_conda_flow.records.kinds import (
+    Each,
+    OrNull,
+    Shape,
+    is_attempt,
+    is_count,
+    is_duration,
+    is_identifier,
+    is_time,
+)
 from airflow_conda_flow.records.names import AttemptName, TaskName, full_id
 from airflow_conda_flow.records.run_record import ARTIFACT, RUN_RECORD_REF
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from typing import Any
 
     from airflow_conda_flow.records.shapes import (
@@ -39,53 +49,80 @@ LOST = "lost"
 """Status of an attempt 0 that left no manifest; the mark of a later attempt is stored in its place."""
 
 
+_TEXT = re.compile(r"[^\x00]{1,500}", re.DOTALL)
 # Keys that every version has written, first those of the mark that a lost attempt 0 carries.
-_MARK_KINDS = {"flow": str, "run_id": str, "step": str, "task_id": str, "attempt": int, "status": str}
+_MARK_SHAPE = Shape(
+    {
+        "flow": str,
+        "run_id": str,
+        "step": is_identifier,
+        "task_id": str,
+        "attempt": is_attempt,
+        "status": re.compile("%s|%s|%s" % (DONE, FAILED, LOST)),
+    }
+)
+_SUPERSEDED = Shape({"superseded_by": is_attempt})
 _TRANSITION = {
-    "next": [str],
+    "next": [is_identifier],
     "foreach?": OrNull(str),
-    "num_splits": OrNull(int),
+    "num_splits": OrNull(is_count),
     "split_names": OrNull([str]),
     "condition?": OrNull(str),
     "chosen?": OrNull(str),
     "splits?": ARTIFACT,
-    "block_length?": int,
+    "block_length?": is_count,
     "blocks?": [ARTIFACT],
 }
 # Early versions have not written the keys with a question mark.
-_KINDS: "Any" = {
-    "started": TIME,
-    "finished": OrNull(TIME),
-    "split_name?": OrNull(str),
-    "artifacts": Each(ARTIFACT),
-    "transition": OrNull(_TRANSITION),
-    "exception?": OrNull({"type": str, "full_type": str, "message": str, "traceback": str}),
-    "run_record?": OrNull(RUN_RECORD_REF),
-    "environment?": OrNull(re.compile("[!-~]+")),
-    "python?": OrNull(str),
-    "seconds?": Each((int, float)),
-    "cards?": [{"name?": str, "id": OrNull(str), "type": str}],
-    "cloned_from?": {"run_id": str, "attempt": int},
-}
+_SHAPE = Shape(
+    {
+        "started": is_time,
+        "finished": OrNull(is_time),
+        "split_name?": OrNull(str),
+        "artifacts": Each(ARTIFACT),
+        "transition": OrNull(_TRANSITION),
+        "exception?": OrNull({"type": str, "full_type": str, "message": str, "traceback": str}),
+        "run_record?": OrNull(RUN_RECORD_REF),
+        "environment?": OrNull(re.compile("[!-~]+")),
+        "python?": OrNull(str),
+        "seconds?": Each(is_duration),
+        "cards?": [{"name?": _TEXT, "id": OrNull(str), "type": str}],
+        "cloned_from?": {"run_id": _TEXT, "attempt": is_attempt},
+    }
+)
 
 
 def wrong_task_manifest(document: "dict[str, Any]") -> "str | None":
     """A few words about what no version has written like this; None if there is nothing."""
-    fault = lacking(document, _MARK_KINDS)
-    if not fault and "superseded_by" in document:
-        fault = lacking(document, {"superseded_by": int})
-    if fault or document["status"] == LOST:
+    fault = _MARK_SHAPE.fault(document)
+    if fault:
         return fault
-    if document["status"] not in {DONE, FAILED}:
-        return "its status is %r" % document["status"]
-    fault = lacking(document, _KINDS)
-    transition = document.get("transition")
-    if fault or transition is None:
-        return fault
-    names = transition["split_names"]
-    if names is not None and transition["num_splits"] != len(names):
-        return "its num_splits is %r, with other names of splits" % transition["num_splits"]
-    return None
+    if "superseded_by" in document or document["status"] == LOST:
+        fault = _SUPERSEDED.fault(document)
+        if fault or document["status"] == LOST:
+            return fault
+    return _SHAPE.fault(document) or next(_wrong_parts(document), None)
+
+
+def _wrong_parts(document: "dict[str, Any]") -> "Iterator[str]":
+    for card in document.get("cards", []):
+        if not card.get("name", card["id"]):
+            yield "it has a card without a name"
+    transition = document["transition"]
+    if transition is None:
+        return
+    chosen, names, count = transition.get("chosen"), transition["split_names"], transition["num_splits"]
+    if chosen is not None and transition["next"] != [chosen]:
+        yield "its switch chose %r, and it leads to another step" % chosen
+    if count != (None if names is None else len(names)):
+        yield "its num_splits is %r, with other names of splits" % count
+    if count is None:
+        return
+    if len(transition["next"]) != 1 or "splits" not in transition:
+        yield "its foreach leads to several steps, or has no values"
+    length, blocks = transition.get("block_length", count), transition.get("blocks", [None])
+    if ("blocks" in transition) != ("block_length" in transition) or len(blocks) * length < count:
+        yield "its blocks do not hold all values"
 
 
 def current_task_manifest(document: "Any") -> "TaskManifest":
@@ -335,7 +372,7 @@ class TaskRecord:
     @property
     def chosen(self) -> "str | None":
         """Step that the task's switch chose; None without a switch."""
-        return self.transition["chosen"] if self.transition else None
+        return self.transition.get("chosen") if self.transition else None
 
     def frame(self, index: int) -> "Frame":
         """Frame of the foreach that the task opens, for the split at ``index``.

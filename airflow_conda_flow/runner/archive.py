@@ -32,12 +32,15 @@ from airflow_conda_flow.datastore.storage import Storage
 from airflow_conda_flow.environments.platform import current_platform
 from airflow_conda_flow.errors import DamagedDocument, NotInDatastore, SettingError
 from airflow_conda_flow.records.document import VERSION, damaged, other_than, read_document, stored_bytes
+from airflow_conda_flow.records.kinds import DIGEST, Shape, is_count
 from airflow_conda_flow.runner import self_contained
 from airflow_conda_flow.runner.home import runner_home
 
 _DISTRIBUTION = "airflow-conda-flow"
 _EXTRA = "runner"
 _LEVEL = 4  # gzip level: 10 % larger than with 9, in a quarter of the time
+_SHAPE = Shape({"runner_id": DIGEST, "sha256": DIGEST, "size": is_count})
+_ADVICE = "Delete it: the next run stores it again."
 _PACKAGE = Path(__file__).parent.parent
 
 
@@ -98,9 +101,9 @@ def _remember(local: LocalStorage | None, storage: Storage, pointer: str, data: 
 
 def _read(storage: Storage, pointer: str, data: bytes) -> dict[str, Any]:
     name = f"{pointer} in the datastore {storage.url}"
-    document = read_document(data, name, "Delete it: the next run stores it again.")
+    document = read_document(data, name, _ADVICE, wrong=_SHAPE.fault)
     if fault := other_than(document, {"runner_id": runner_id()}):
-        raise damaged(name, fault, "Delete it: the next run stores it again.")
+        raise damaged(name, fault, _ADVICE)
     return document
 
 

@@ -12,7 +12,7 @@ from airflow_conda_flow.datastore import code_package, layout
 from airflow_conda_flow.datastore.datastore import Datastore
 from airflow_conda_flow.datastore.logs import write_log
 from airflow_conda_flow.datastore.manifests import write_run_manifest, write_task_manifest
-from airflow_conda_flow.records.document import stored_bytes
+from airflow_conda_flow.environments.lock import Lock, LockedPackage
 from airflow_conda_flow.records.run_record import RunRecord
 from airflow_conda_flow.records.task_record import DONE, FAILED, make_task_record
 
@@ -29,7 +29,7 @@ GRAPH = {
             "switch_cases": [], "is_join": False, "num_parallel": False, "conditional": False,
             "split_parents": [], "matching_join": None, "line": 2, "doc": "",
         }
-        for name, kind, before, after in (("start", "start", [], ["end"]), ("end", "end", ["start"], []))
+        for name, kind, before, after in (("start", "linear", [], ["end"]), ("end", "end", ["start"], []))
     ],
 }  # fmt: skip
 
@@ -37,6 +37,24 @@ GRAPH = {
 def sha256(data: bytes) -> str:
     """The hex SHA-256."""
     return hashlib.sha256(data).hexdigest()
+
+
+def lock_bytes(spec_id: str, platform: str, packages: tuple[bytes, ...]) -> bytes:
+    """A lock with packages of these contents."""
+    facts = {"version": "1", "build": "0", "build_number": 0, "subdir": "noarch", "channel": "http://host"}
+    more = {"depends": (), "noarch": "generic", "python_site_packages_path": None, "stated": False}
+    locked = (
+        LockedPackage(
+            name=f"a{number}",
+            url="http://host/noarch/a-1-0.conda",
+            sha256=sha256(each),
+            size=len(each),
+            **facts,
+            **more,
+        )
+        for number, each in enumerate(packages)
+    )
+    return Lock(spec_id, platform, tuple(locked)).to_bytes()
 
 
 class OldDatastore:
@@ -120,13 +138,7 @@ class OldDatastore:
         for each in packages:
             self.storage.write_bytes(layout.package(sha256(each), "a-1-0.conda"), each)
         key = layout.lock(platform, spec_id)
-        document = {
-            "version": 1,
-            "spec_id": spec_id,
-            "platform": platform,
-            "packages": [{"sha256": sha256(each)} for each in packages],
-        }
-        self.storage.write_bytes(key, stored_bytes(document))
+        self.storage.write_bytes(key, lock_bytes(spec_id, platform, packages))
         return key
 
     def age(self, days: float, prefix: str = "") -> None:

@@ -17,7 +17,7 @@ from airflow_conda_flow.datastore.local_storage import LocalStorage
 from airflow_conda_flow.datastore.manifests import read_run_manifest
 from airflow_conda_flow.errors import CorruptData, DatastoreError, DatastoreUnavailable, NotInDatastore
 from airflow_conda_flow.records.document import VERSION, read_document, stored_bytes
-from airflow_conda_flow.records.kinds import lacking
+from airflow_conda_flow.records.kinds import Shape
 
 from .report import Report
 
@@ -26,6 +26,8 @@ if TYPE_CHECKING:
 
     from airflow_conda_flow.datastore.storage import Storage
     from airflow_conda_flow.records.shapes import RemovalDocument
+
+_SHAPE = Shape({"manifest": str})
 
 
 def remove_run(
@@ -80,12 +82,7 @@ def interrupted_removals(storage: Storage) -> Iterator[tuple[str, str]]:
     for entry in list(storage.entries(layout.REMOVALS)):
         name = layout.removal_of(entry.key)
         try:
-            note = read_document(
-                storage.read_bytes(entry.key),
-                entry.key,
-                "",
-                wrong=lambda found: lacking(found, {"manifest": str}),
-            )
+            note = read_document(storage.read_bytes(entry.key), entry.key, "", wrong=_SHAPE.fault)
         except NotInDatastore:
             continue  # another prune has finished it
         except CorruptData:

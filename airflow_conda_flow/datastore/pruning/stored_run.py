@@ -5,7 +5,6 @@ from __future__ import annotations
 import time
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass
-from datetime import datetime
 from typing import TYPE_CHECKING
 
 from airflow_conda_flow.datastore import layout
@@ -16,6 +15,7 @@ from airflow_conda_flow.datastore.manifests import (
     read_task_manifest,
 )
 from airflow_conda_flow.errors import DamagedDocument, DatastoreError, DatastoreUnavailable, NotInDatastore
+from airflow_conda_flow.records.times import stated_moment
 
 from .side_by_side import each_of
 
@@ -104,7 +104,7 @@ def read_stored_run(storage: Storage, flow: str, run_id: str, grace: float) -> S
     except DatastoreError as error:
         fault = error.fault if isinstance(error, DamagedDocument) else str(error)
         return StoredRun(flow, run_id, quiet, quiet, "", None, size, files, fault)
-    age = time.time() - datetime.fromisoformat(run.created).timestamp()
+    age = time.time() - stated_moment(run.created).timestamp()
     return StoredRun(flow, run_id, age, quiet, state, run.origin_run_id, size, files)
 
 

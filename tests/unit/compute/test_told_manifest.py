@@ -43,7 +43,12 @@ def change(run, **facts):
 
 @pytest.mark.parametrize(
     "facts",
-    [{"artifacts": {}}, {"python": "3.7"}, {"superseded_by": 1, "artifacts": {}}, {"started": "2020"}],
+    [
+        {"artifacts": {}},
+        {"python": "3.7"},
+        {"superseded_by": 1, "artifacts": {}},
+        {"started": "2020-01-01T00:00:00+00:00"},
+    ],
 )
 def test_another_manifest_is_refused(run, facts):
     """With one line, without a retry and without @catch; the attempt counts as failed from then on."""

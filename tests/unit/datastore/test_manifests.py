@@ -21,6 +21,21 @@ RUN = {"flow": "F", "run_id": "manual__2026-11-24T02:00:00+00:00"}
 TASK = TaskName(*RUN.values(), "train", "0-3")
 
 
+OLD_RUN = {
+    "version": 1,
+    **RUN,
+    "created": "2026-11-24T02:00:00+00:00",
+    "origin": "local",
+    "username": "a",
+    "tags": [],
+    "graph": FlowGraph("F", [StepNode("start", "end", False, "", 1, "")], "", 1, "").to_dict(),
+    "code": {"sha256": "ab" * 32, "flow_file": "f.py"},
+    "environments": {},
+    "pickle_protocols": {"start": 5},
+    "parameters": {},
+}
+
+
 def task_record(attempt=0, status=DONE, task=TASK, **more):
     """A record of an attempt of a task."""
     facts = {
@@ -56,7 +71,7 @@ def requests(monkeypatch, storage):
 
 def test_run_manifest(storage):
     """A run's manifest comes back with its version, and the run is listed."""
-    run = RunRecord({"version": 1, **RUN, "tags": ["é", "\udc80"]})
+    run = RunRecord({**OLD_RUN, "tags": ["é", "\udc80"]})
     assert manifests.write_run_manifest(storage, run) is True
     assert manifests.read_run_manifest(storage, *RUN.values()).document == run.document
     assert manifests.list_flows(storage) == ["F"]
@@ -65,7 +80,7 @@ def test_run_manifest(storage):
 
 def test_run_id_is_taken_once(storage):
     """Of two that claim a run id the second is told so, and changes nothing."""
-    first, second = (RunRecord({"version": 1, **RUN, "username": name}) for name in "ab")
+    first, second = (RunRecord({**OLD_RUN, "username": name}) for name in "ab")
     assert manifests.write_run_manifest(storage, first, only_if_new=True)
     assert not manifests.write_run_manifest(storage, second, only_if_new=True)
     assert manifests.read_run_manifest(storage, *RUN.values()).username == "a"
@@ -150,19 +165,6 @@ def test_newer_version(storage):
     )
 
 
-OLD_RUN = {
-    "version": 1,
-    **RUN,
-    "created": "2026-11-24T02:00:00+00:00",
-    "origin": "local",
-    "username": "a",
-    "tags": [],
-    "graph": FlowGraph("F", [StepNode("start", "end", False, "", 1, "")], "", 1, "").to_dict(),
-    "code": {"sha256": "ab" * 32, "flow_file": "f.py"},
-    "environments": {},
-    "pickle_protocols": {},
-    "parameters": {},
-}
 NO_MANIFESTS = [b"", b"{", b"[]", b"{}", b'{"version":"x"}', b'{"version":true}', b"\xff\xfe", b"null"]
 
 
@@ -288,7 +290,16 @@ NODE = OLD_RUN["graph"]["steps"][0]
         ({"out_steps": ["evil"]}, "its step 'start' names 'evil', which is not a step"),
         ({"split_parents": [[]]}, "its graph.steps.0.split_parents.0 is []"),
         ({"switch_cases": [["a"]]}, "its step 'start' has cases that name no step"),
-        ({"is_join": True}, "its step 'start' closes no split"),
+        ({"switch_cases": [["a", "evil"]]}, "its step 'start' has a case for 'evil', which is not after it"),
+        ({"out_steps": ["start"]}, "its step 'start' is of the kind 'end'"),
+        ({"kind": "switch", "out_steps": ["start"]}, "its last step 'start' has steps after it"),
+        ({"kind": "linear"}, "its step 'start' is of the kind 'linear'"),
+        ({"matching_join": "start"}, "its step 'start' is closed by 'start'"),
+        ({"split_parents": ["start"]}, "its step 'start' is inside other splits than the steps before it"),
+        ({"conditional": True}, "its first step 'start' has steps before it"),
+        ({"name": "a/b"}, "its graph.steps.0.name is 'a/b'"),
+        ({"name": "other"}, "its graph begins or ends with 'start', which is not a step"),
+        ({"is_join": True}, "its first step 'start' has steps before it"),
         ({"line": True}, "its graph.steps.0.line is True"),
         ({"kind": "loop"}, "its graph.steps.0.kind is 'loop'"),
     ],

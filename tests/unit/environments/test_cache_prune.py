@@ -21,9 +21,8 @@ from airflow_conda_flow.environments.cache_prune import prune_cache
 from airflow_conda_flow.environments.disk_usage import DiskUsage, freed_by_removing
 from airflow_conda_flow.environments.file_mutex import shared, use_of, users_of
 from airflow_conda_flow.errors import SettingError
-from airflow_conda_flow.records.document import stored_bytes
 
-from ...parts.old_datastore import DAY, OldDatastore, sha256
+from ...parts.old_datastore import DAY, OldDatastore, lock_bytes, sha256
 
 
 class Cache:
@@ -54,11 +53,7 @@ class Cache:
 
     def lock(self, spec_id: str, days: float, *packages: bytes) -> Path:
         """A lock of these packages."""
-        document = {
-            "version": 1, "spec_id": spec_id, "platform": "linux-64",
-            "packages": [{"sha256": sha256(each)} for each in packages],
-        }  # fmt: skip
-        return self.file(layout.lock("linux-64", spec_id), days, stored_bytes(document))
+        return self.file(layout.lock("linux-64", spec_id), days, lock_bytes(spec_id, "linux-64", packages))
 
     @staticmethod
     def age(path: Path, days: float) -> None:

@@ -94,9 +94,12 @@ def test_an_older_version_wrote_no_checksum():
             read_document(data, "x", "Do this.", wrong=lambda found: f"its size is {found['size']}")
 
 
-def test_a_document_with_a_checksum_needs_no_other_check():
-    """It is what was written."""
-    assert read_document(stored_bytes(DOCUMENT), "x", "", wrong=lambda _found: "wrong") == DOCUMENT
+def test_a_right_checksum_says_nothing_of_the_values():
+    """Whoever writes a document can write its checksum: the caller may refuse it all the same."""
+    with pytest.raises(DamagedDocument, match=r"^x is damaged: its size is 12\. Do this\.$"):
+        read_document(
+            stored_bytes(DOCUMENT), "x", "Do this.", wrong=lambda found: f"its size is {found['size']}"
+        )
 
 
 @pytest.mark.parametrize("write", [stored_bytes, canonical_json])
