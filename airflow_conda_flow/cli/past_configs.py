@@ -63,7 +63,11 @@ def with_required_ones(flow_class: type[Any], given: GivenConfigs, words: Sequen
     catalogue = open_catalogue(chosen_settings(arguments))
     name = flow_class.__name__
     word = _origin_word(arguments, rest, name)
-    origin = latest_run(catalogue, name, "its id") if word is None else run_of(catalogue, name, word)
+    origin = (
+        latest_run(catalogue, name, "its id")
+        if word is None
+        else run_of(catalogue, name, word, "--origin-run-id")
+    )
     return given.after(_stored(origin, [each.attribute for each in configs], catalogue))
 
 

@@ -15,6 +15,8 @@ from airflow_conda_flow.records.task_record import TaskRecord
 from airflow_conda_flow.settings.loading import Settings
 
 _TASK_PARTS = 3
+_LONGEST = 255  # characters, of the name of a file; Airflow's ids have 250 at most
+_SHOWN = 20
 _BATCH = 16
 """Number of runs that ``latest_run`` reads at a time: as many as the catalogue reads in parallel."""
 
@@ -24,15 +26,28 @@ def open_catalogue(settings: Settings) -> RunCatalogue:
     return RunCatalogue(open_datastore(settings.datastore, settings.datastore_root, settings.cache_dir))
 
 
-def run_of(catalogue: RunCatalogue, flow: str, word: str) -> TaggedRun:
+def run_of(catalogue: RunCatalogue, flow: str, word: str, option: str = "Run") -> TaggedRun:
     """Run with the given id or pathspec, or of the Airflow DAG run with the given id.
 
+    Args:
+        catalogue: the runs.
+        flow: name of the flow.
+        word: names the run.
+        option: option or argument that gave the word, for the error message.
+
     Raises:
+        InvalidPathspec: the word is empty, or longer than the id of any run.
         ObjectNotFound: there is no such run, or several DAG runs have that id.
     """
     word = word.removeprefix(f"{flow}/")
     if not word.strip():
         raise InvalidPathspec("The id of the run is empty. Write one, or leave it out for your latest run.")
+    if len(word) > _LONGEST:
+        latest = next(iter(catalogue.run_ids(flow)), "1795547131171801")
+        raise InvalidPathspec(
+            f"{option}: {word[:_SHOWN]!r}... has {len(word)} characters, more than the id of any run. "
+            f"Write one, such as {latest}."
+        )
     run = catalogue.run(flow, word)
     if run is not None:
         return run
@@ -65,6 +80,12 @@ def tasks_of(
     if len(parts) not in {2, _TASK_PARTS} or not all(parts):
         raise InvalidPathspec(f"{pathspec!r} names no tasks. Write RUN_ID/STEP or RUN_ID/STEP/TASK_ID.")
     run = run_of(catalogue, flow, parts[0])
+    for part in parts[1:]:
+        if len(part) > _LONGEST:
+            raise InvalidPathspec(
+                f"{part[:_SHOWN]!r}... of {len(part)} characters is no step or task of the run {run.run_id}. "
+                "Write RUN_ID/STEP or RUN_ID/STEP/TASK_ID."
+            )
     run_id, step, first = run.run_id, parts[1], run.first_attempt
     known = catalogue.task_ids(flow, run_id, step)
     if not known:

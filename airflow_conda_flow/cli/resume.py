@@ -56,7 +56,7 @@ def execute(arguments: argparse.Namespace, definition: FlowDefinition) -> int:
     if arguments.origin_run_id is None:
         origin = latest_run(catalogue, definition.name, "--origin-run-id")
     else:
-        origin = run_of(catalogue, definition.name, arguments.origin_run_id)
+        origin = run_of(catalogue, definition.name, arguments.origin_run_id, "--origin-run-id")
     RunMemory(open_settings_datastore(settings), origin.flow, origin.run_id).check_run()
     definition = with_configs_of(origin, definition, catalogue)
     # After the configs: decorators may use them, so the definition was read again.

@@ -98,7 +98,7 @@ def _change(
     remove: Collection[str] = (),
 ) -> int:
     catalogue = open_catalogue(chosen_settings(arguments))
-    run = run_of(catalogue, definition.name, arguments.run_id)
+    run = run_of(catalogue, definition.name, arguments.run_id, "--run-id")
     if arguments.namespace and arguments.namespace not in _tags(run):
         raise NamespaceMismatch(
             f"Run {run.run_id} of {definition.name} is not in the namespace {arguments.namespace!r}."
@@ -118,7 +118,7 @@ def _list(arguments: argparse.Namespace, definition: FlowDefinition) -> int:
         parser.error("a run excludes --all and --my-runs")
     catalogue = open_catalogue(chosen_settings(arguments))
     if named:
-        runs = [run_of(catalogue, definition.name, named)]
+        runs = [run_of(catalogue, definition.name, named, "--run-id")]
     else:
         runs = _runs(catalogue, definition.name, everybody=arguments.all)
     tags = {

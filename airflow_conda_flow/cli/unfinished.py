@@ -95,7 +95,7 @@ def _add_runs(parser: argparse.ArgumentParser) -> None:
 
 def _run_ids(arguments: argparse.Namespace, flow: str, catalogue: RunCatalogue) -> Collection[str]:
     if arguments.run_id is not None:
-        return [run_of(catalogue, flow, arguments.run_id).run_id]
+        return [run_of(catalogue, flow, arguments.run_id, "--run-id").run_id]
     known = catalogue.run_ids(flow)
     if not known:
         raise ObjectNotFound(f"There is no run of {flow} in {catalogue.describe()}.")

@@ -30,6 +30,8 @@ if TYPE_CHECKING:
     from .storage import Progress
 
 _BLOCK = 4 * 1024 * 1024  # bytes copied at a time: bounds the memory, and the steps of a progress bar
+_NO_SUCH_KEY = frozenset({errno.ENOENT, errno.ENOTDIR, errno.ENAMETOOLONG})
+"""Errors for a key that nothing is stored under. A name that is too long for a file is the name of none."""
 _READ_ONLY = 0o444  # ``fetch`` hands out the stored file itself, which nobody may change
 
 
@@ -184,8 +186,10 @@ class LocalStorage:
         """Number of bytes under ``key``, None if there is no such key."""
         try:
             return os.stat(self._path(key)).st_size  # noqa: PTH116
-        except (FileNotFoundError, NotADirectoryError):
-            return None
+        except OSError as error:
+            if error.errno in _NO_SUCH_KEY:
+                return None
+            raise self.unavailable("read", key, error) from error
 
     def list_keys(self, prefix: str) -> Iterator[str]:
         """All keys that start with ``prefix``, sorted folder by folder."""
@@ -209,8 +213,10 @@ class LocalStorage:
         try:
             with os.scandir(self._path(folder)) as entries:
                 return sorted((e.name, e.is_dir()) for e in entries if not e.name.startswith("."))
-        except (FileNotFoundError, NotADirectoryError):
-            return []
+        except OSError as error:
+            if error.errno in _NO_SUCH_KEY:
+                return []
+            raise self.unavailable("read", folder, error) from error
 
     def entries(self, prefix: str) -> Iterator[Entry]:
         """Keys that start with ``prefix``, with sizes and ages, sorted folder by folder."""
@@ -313,9 +319,9 @@ def _copy(source: int, target: int, digest: hashlib._Hash | None, progress: Prog
 def _reading(storage: LocalStorage, key: str) -> Iterator[None]:
     try:
         yield
-    except (FileNotFoundError, IsADirectoryError, NotADirectoryError) as error:
-        raise NotInDatastore(f"There is no {key} in the datastore {storage.url}.") from error
     except OSError as error:
+        if error.errno in {*_NO_SUCH_KEY, errno.EISDIR}:
+            raise NotInDatastore(f"There is no {key} in the datastore {storage.url}.") from error
         raise storage.unavailable("read", key, error) from error
 
 
@@ -337,4 +343,8 @@ def _advice(root: Path, setting: str, error: OSError) -> str:
         return f"Make the directory writable for this user, or set {setting} to another one."
     if error.errno in {errno.EMFILE, errno.ENFILE}:
         return "Raise the limit of open files (ulimit -n), or lower --max-workers."
+    if error.errno == errno.ENAMETOOLONG:
+        return (
+            "Shorten the longest name in it, such as that of the flow, step or card: a file's has 255 bytes."
+        )
     return f"Set {setting} to another directory if this one cannot be mended."

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from airflow_conda_flow.flow.parameters.delayed_value import DelayedValue
 
 _ID = re.compile(r"^[A-Za-z][A-Za-z0-9_]*\Z")
+_LONGEST_ID = 100  # of the 255 characters of the names of its files
 
 
 class CardDecorator(StepDecorator):
@@ -56,6 +57,8 @@ class CardDecorator(StepDecorator):
         name = self.attributes["id"]
         if name is not None and not (isinstance(name, str) and _ID.match(name)):
             self.fail('@card: id is %r; write letters, digits and "_", such as "report".' % (name,))
+        if name is not None and len(name) > _LONGEST_ID:
+            self.fail("@card: id has %d characters; it may have %d." % (len(name), _LONGEST_ID))
         options = self.attributes["options"]
         if options is not None and not isinstance(options, dict):
             self.fail('@card: options is %r; write a dict, such as {"attribute": "html"}.' % (options,))

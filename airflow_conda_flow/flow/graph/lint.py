@@ -14,6 +14,10 @@ RESERVED_STEP_NAMES = frozenset(
 """Names that a step cannot have, because every flow object has them already."""
 
 
+_LONGEST_NAME = 200  # bytes: names of folders have 255, and Airflow's ids of tasks 250
+_ESCAPED = 3  # bytes of a name in the datastore, for one that is not ASCII
+
+
 def check_graph(graph: "FlowGraph") -> None:
     """Raise ``FlowDefinitionError`` for the first problem of the graph, if there is one."""
     problems = find_problems(graph)
@@ -49,10 +53,27 @@ def find_problems(graph: "FlowGraph") -> "list[FlowDefinitionError]":
     return problems
 
 
+def _stored_length(name: str) -> int:
+    return sum(1 if byte < 128 else _ESCAPED for byte in name.encode("utf-8"))  # noqa: PLR2004 - ASCII
+
+
+def _too_long(kind: str, name: str) -> str:
+    return "The name of the %s %r... is stored with %d bytes; it may have %d. Write a shorter one." % (
+        kind,
+        name[:20],
+        _stored_length(name),
+        _LONGEST_NAME,
+    )
+
+
 def _names(graph: "FlowGraph") -> "list[tuple[str, str, int]]":
     found = []
+    if _stored_length(graph.name) > _LONGEST_NAME:
+        found.append((_too_long("flow", graph.name), graph.file, graph.line))
     for node in graph.steps.values():
-        if node.name.startswith("_"):
+        if _stored_length(node.name) > _LONGEST_NAME:
+            found.append(_at(node, _too_long("step", node.name)))
+        elif node.name.startswith("_"):
             found.append(_at(node, "Step %r is private; a step's name starts with a letter." % node.name))
         elif node.name in RESERVED_STEP_NAMES:
             found.append(

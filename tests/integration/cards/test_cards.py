@@ -147,6 +147,7 @@ def test_a_card_is_there_while_its_step_runs(machine):
     ("decorator", "message"),
     [
         ("@card(id='a b')", "@card: id is 'a b'; write letters, digits"),
+        (f"@card(id='{'a' * 101}')", "@card: id has 101 characters; it may have 100."),
         ("@card(timeout=0)", "@card: timeout is 0; write a number of seconds."),
         ("@card(options='x')", "@card: options is 'x'; write a dict"),
         ("@card(save_errors=1)", "@card: save_errors is 1; write True or False."),

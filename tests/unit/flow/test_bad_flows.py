@@ -639,6 +639,34 @@ class F(FlowSpec):
         r"Step '_hidden' is private",
     ),
     (
+        "a step whose name is too long",
+        f"""
+class F(FlowSpec):
+    @step
+    def start(self):
+        self.next(self.{"s" * 201})
+    @step
+    def {"s" * 201}(self):
+        self.next(self.end)
+"""
+        + END,
+        7,
+        r"The name of the step 'ssssssssssssssssssss'\.\.\. is stored with 201 bytes; it may have 200",
+    ),
+    (
+        "a flow whose name is too long in UTF-8",
+        f"""
+class {"é" * 34}(FlowSpec):
+    @step
+    def start(self):
+        self.next(self.end)
+"""
+        + END
+        + f"F = {'é' * 34}",
+        2,
+        r"The name of the flow 'é{20}'\.\.\. is stored with 204 bytes; it may have 200",
+    ),
+    (
         "a next after the end",
         """
 class F(FlowSpec):
