@@ -189,7 +189,15 @@ class FlowSpec:
 
     def __init__(self, use_cli: bool = True) -> None:
         if use_cli and not in_step_process and _is_made_by_program(self):
-            bound("run_as_program")(type(self), self.__dict__.get("_call"))
+            try:
+                bound("run_as_program")(type(self), self.__dict__.get("_call"))
+            except (ImportError, AttributeError) as error:
+                from airflow_conda_flow.flow.hidden_module import hiding_line  # noqa: PLC0415 - rarely needed
+
+                line = hiding_line(error)
+                if line is None:
+                    raise
+                sys.exit(line)
 
     def __iter__(self) -> "Iterator[Any]":
         """Iterate over the functions of the steps, sorted by name."""
