@@ -70,10 +70,13 @@ def part(name: str) -> str:
     'manual__2026-11-24T02:00:00+00:00'
     >>> part("../a b")
     '%2E.%2Fa%20b'
+    >>> part("a" + chr(0xDC80))
+    'a%ED%B2%80'
     """
     if not name:
         raise ValueError("A part of a datastore key must not be empty.")
-    encoded = quote(name, safe=_SAFE)
+    # A word of the command line that is not UTF-8 has lone surrogates. Nothing is stored under such a name.
+    encoded = quote(name, safe=_SAFE, errors="surrogatepass")
     return "%2E" + encoded[1:] if encoded.startswith(".") else encoded
 
 

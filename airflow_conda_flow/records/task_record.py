@@ -49,7 +49,7 @@ LOST = "lost"
 """Status of an attempt 0 that left no manifest; the mark of a later attempt is stored in its place."""
 
 
-_TEXT = re.compile(r"[^\x00]{1,500}", re.DOTALL)
+_TEXT = re.compile(r"[^\x00\ud800-\udfff]{1,500}")
 # Keys that every version has written, first those of the mark that a lost attempt 0 carries.
 _MARK_SHAPE = Shape(
     {

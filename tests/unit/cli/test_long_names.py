@@ -1,4 +1,4 @@
-"""Names that are too long for anything that is stored: a line says which, and the datastore is not blamed."""
+"""Names that nothing stored can have: a line says which, and the datastore is not blamed."""
 
 from __future__ import annotations
 
@@ -36,6 +36,13 @@ def test_an_id_that_only_its_file_would_be_too_long_for(catalogue):
     """Percent-encoded it has more bytes than a name of a file: there is no such run."""
     with pytest.raises(ObjectNotFound, match=r"There is no run 'é{150}' of AFlow"):
         run_of(catalogue, "AFlow", "é" * 150)
+
+
+@pytest.mark.parametrize("word", ["a\udcff", "\udcff"])
+def test_a_word_that_is_not_utf_8(catalogue, word):
+    """There is no run of that name, on the command line too."""
+    with pytest.raises(ObjectNotFound, match="There is no run "):
+        run_of(catalogue, "AFlow", word)
 
 
 @pytest.mark.parametrize("rest", [LONG, f"start/{LONG}"])

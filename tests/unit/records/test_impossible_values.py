@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from airflow_conda_flow.datastore import manifests
+from airflow_conda_flow.datastore import layout, manifests
 from airflow_conda_flow.datastore.datastore import open_datastore
 from airflow_conda_flow.environments.lock import Lock
 from airflow_conda_flow.environments.packed import PackedEnvironment, packed_bytes, read_packed
@@ -162,7 +162,8 @@ def use_task(document, run, records):
     for index in range(record.num_splits or 0):
         record.frame(index)
     key = next((key for key in records if TaskName.at("AFlow", "1", *key) == record.task), None)
-    if key is not None:
+    if key is not None:  # else its reader finds that it is another task's
+        layout.task_log(record.ran_as, "stdout").encode("utf-8")
         follow(run, {**records, key: record})
 
 
