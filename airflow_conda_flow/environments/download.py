@@ -12,8 +12,11 @@ import time
 import urllib.error
 import urllib.request
 from collections.abc import Callable, Mapping
+from concurrent.futures import Future
+from concurrent.futures import TimeoutError as FutureTimeout
 from pathlib import Path
 from types import MappingProxyType
+from typing import Any
 
 from airflow_conda_flow.datastore.notice import warn
 
@@ -91,10 +94,7 @@ def _stream(
         request.add_unredirected_header(name, value)
     digest = hashlib.sha256()
     came, start = 0, time.monotonic()
-    with (
-        urllib.request.urlopen(request, timeout=_TIMEOUT_SECONDS) as source,  # noqa: S310 - channels may be files
-        path.open("wb") as target,
-    ):
+    with _opened(request) as source, path.open("wb") as target:
         while chunk := source.read1(_CHUNK):
             waits.cancel()
             digest.update(chunk)
@@ -102,11 +102,44 @@ def _stream(
             came += len(chunk)
             advance(len(chunk))
             took = time.monotonic() - start
+            if 0 < size < came:
+                raise ValueError(f"more than its {size} bytes came")
             if took > _DEADLINE_SECONDS and came < took * _LOWEST_RATE:
                 raise TimeoutError(f"only {came} bytes came in {took:.0f} s")
     if came < size:
         raise ConnectionAbortedError(f"it ended after {came} of {size} bytes")
     return digest.hexdigest()
+
+
+def _opened(request: urllib.request.Request) -> Any:
+    """Response to a request, once its headers have come.
+
+    The timeout of a socket starts anew with each byte: a server that sends its headers slowly could hold us
+    for hours. The thread ends with the process, or when that server does.
+    """
+    opened: Future[Any] = Future()
+
+    def open_it() -> None:
+        try:
+            response = urllib.request.urlopen(request, timeout=_TIMEOUT_SECONDS)  # noqa: S310 - may be a file
+        except BaseException as error:  # noqa: BLE001 - raised again by the caller
+            failed = error
+        else:
+            if not opened.set_running_or_notify_cancel():
+                response.close()
+                return
+            opened.set_result(response)
+            return
+        if opened.set_running_or_notify_cancel():
+            opened.set_exception(failed)
+
+    threading.Thread(target=open_it, name="download", daemon=True).start()
+    try:
+        return opened.result(_DEADLINE_SECONDS)
+    except FutureTimeout:
+        if opened.cancel():
+            raise TimeoutError(f"its headers did not come in {_DEADLINE_SECONDS:.0f} s") from None
+        return opened.result()
 
 
 def _may_pass(error: Exception) -> bool:

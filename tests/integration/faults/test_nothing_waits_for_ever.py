@@ -107,10 +107,12 @@ def _runs(pid: int) -> bool:
         (b"", b"", "timed out"),
         (b"HTTP/1.1 200 OK\r\nContent-Length: 1000000\r\n\r\n", b"x", r"only \d+ bytes came in"),
         (b"HTTP/1.1 200 OK\r\nContent-Length: 1000000\r\n\r\nhalf", b"", "timed out"),
+        (b"HTTP/1.1 200 OK\r\nX-Slow: ", b"x", "its headers did not come in "),
+        (b"HTTP/1.1 200 OK\r\n\r\n" + b"x" * 1_000_001, b"x" * 65536, "more than its 1000000 bytes came"),
     ],
 )
 def test_a_download_that_stands_still(make_slow_server, monkeypatch, tmp_path, text, byte, reason, caplog):
-    """Or that sends a byte now and then."""
+    """Or that sends a byte now and then, in its headers too, or has no end."""
     monkeypatch.setattr(download_room, "_TIMEOUT_SECONDS", 0.5)
     monkeypatch.setattr(download_room, "_DEADLINE_SECONDS", 1.0)
     monkeypatch.setattr(download_room, "_SAY_AFTER_SECONDS", 0.2)
