@@ -7,6 +7,7 @@ without them. The runner kills what has not ended some seconds later (``runner/s
 import os
 import signal
 import sys
+import threading
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -22,17 +23,44 @@ class Terminated(SystemExit):
 
 
 def expect() -> None:
-    """Raise ``Terminated`` in this process's main thread when it gets SIGTERM, the first time."""
-    own = os.getpid()
+    """Raise ``Terminated`` in this process's main thread when it gets SIGTERM, the first time.
 
-    def end(number: int, _frame: "Any") -> None:
-        if os.getpid() != own:  # a process that the step has forked, such as a worker of a pool
-            signal.signal(number, signal.SIG_DFL)
-            os.kill(os.getpid(), number)
-        signal.signal(number, signal.SIG_IGN)
-        raise Terminated(128 + number)
+    Processes that the step forks die of SIGTERM as if nothing were changed.
+    """
+    signal.signal(signal.SIGTERM, _end)
+    if hasattr(os, "register_at_fork"):  # since Python 3.7; before it, _end does what it can
+        os.register_at_fork(before=_hold_back, after_in_parent=_let_through, after_in_child=_as_usual)
 
-    signal.signal(signal.SIGTERM, end)
+
+_own = os.getpid()
+_masks: "dict[int, set[Any]]" = {}  # by thread: of the signals that it held back before it began to fork
+
+
+def _end(number: int, _frame: "Any") -> None:
+    if os.getpid() != _own:
+        signal.signal(number, signal.SIG_DFL)
+        os.kill(os.getpid(), number)
+    signal.signal(number, signal.SIG_IGN)
+    raise Terminated(128 + number)
+
+
+# Python calls a function such as _end between two of its instructions. A worker of a pool that gets the
+# signal just before it waits for a lock, or before it is quite forked, would wait for ever, and the pool for
+# it. So the system's own action holds in a forked process from its first moment on.
+
+
+def _hold_back() -> None:
+    _masks[threading.get_ident()] = signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGTERM])
+
+
+def _let_through() -> None:
+    signal.pthread_sigmask(signal.SIG_SETMASK, _masks.pop(threading.get_ident()))
+
+
+def _as_usual() -> None:
+    if signal.getsignal(signal.SIGTERM) is _end:  # else the step has a handler of its own
+        signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    _let_through()
 
 
 def die() -> None:

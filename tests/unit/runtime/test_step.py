@@ -321,6 +321,39 @@ def test_a_step_finds_its_own_arguments(make_run):
     assert run.value(run.done("start"), "argv") == [str(run.folder / "a_flow.py")]
 
 
+def test_forked_processes_die_of_sigterm(make_run):
+    """By the system's own action: a pool that ends its workers must not wait for one that waits for a lock."""
+    run = make_run(
+        one_step(
+            """
+            self.forked = ended(lambda: (signal.getsignal(15) == signal.SIG_DFL, signal.pthread_sigmask(0, [])))
+            self.step = (callable(signal.getsignal(15)), signal.pthread_sigmask(0, []))
+            for _ in range(100):
+                with multiprocessing.get_context("fork").Pool(2) as pool:
+                    assert pool.map(abs, [-1]) == [1]
+            signal.signal(15, own)
+            self.with_own = ended(lambda: signal.getsignal(15) == own)
+            """,
+            before="""
+            import multiprocessing, pickle, os, signal
+            def own(number, frame):
+                raise SystemExit
+            def ended(look):
+                ours, theirs = os.pipe()
+                if not os.fork():
+                    os.write(theirs, pickle.dumps(look()))
+                    os._exit(0)
+                os.wait()
+                return pickle.loads(os.read(ours, 1000))
+            """,
+        )
+    )
+    record = run.done("start")
+    assert run.value(record, "forked") == (True, set())
+    assert run.value(record, "step") == (True, set())
+    assert run.value(record, "with_own") is True
+
+
 @pytest.mark.parametrize("method", ["fork", "spawn", "forkserver"])
 def test_multiprocessing(make_run, method):
     """A step may start processes that run functions of the flow file; they compile no DAG."""
