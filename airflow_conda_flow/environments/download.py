@@ -118,28 +118,32 @@ def _opened(request: urllib.request.Request) -> Any:
     for hours. The thread ends with the process, or when that server does.
     """
     opened: Future[Any] = Future()
-
-    def open_it() -> None:
-        try:
-            response = urllib.request.urlopen(request, timeout=_TIMEOUT_SECONDS)  # noqa: S310 - may be a file
-        except BaseException as error:  # noqa: BLE001 - raised again by the caller
-            failed = error
-        else:
-            if not opened.set_running_or_notify_cancel():
-                response.close()
-                return
-            opened.set_result(response)
-            return
-        if opened.set_running_or_notify_cancel():
-            opened.set_exception(failed)
-
-    threading.Thread(target=open_it, name="download", daemon=True).start()
+    threading.Thread(target=_open, args=(request, opened), name="download", daemon=True).start()
     try:
         return opened.result(_DEADLINE_SECONDS)
     except FutureTimeout:
         if opened.cancel():
             raise TimeoutError(f"its headers did not come in {_DEADLINE_SECONDS:.0f} s") from None
         return opened.result()
+    finally:
+        # The error has our frame in its traceback. With the future in it, they would be a cycle, and the
+        # connection of an answer such as 503 would stay open until the garbage collector comes.
+        del opened
+
+
+def _open(request: urllib.request.Request, opened: Future[Any]) -> None:
+    try:
+        response = urllib.request.urlopen(request, timeout=_TIMEOUT_SECONDS)  # noqa: S310 - may be a file
+    except BaseException as error:  # noqa: BLE001 - raised again by the caller
+        if opened.set_running_or_notify_cancel():
+            opened.set_exception(error.with_traceback(None))
+    else:
+        if opened.set_running_or_notify_cancel():
+            opened.set_result(response)
+        else:
+            response.close()
+    finally:
+        del opened  # as above
 
 
 def _may_pass(error: Exception) -> bool:
