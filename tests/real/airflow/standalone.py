@@ -37,6 +37,16 @@ A scheduler that has waited 5 s, the default, for its turn ends with "database i
 one. The API server has to keep the default: it writes its audit log in the thread of its event loop (`action_logging`),
 and when another of its requests has written and not yet committed, which takes the event loop, the two wait for each
 other, and nothing is answered, until SQLite gives up. It answers 500 then, and whoever asked asks again."""
+RESTARTING = """#!/bin/sh
+if [ "$1" = scheduler ]; then
+  until "{program}" "$@"; do sleep 1; done
+  exit
+fi
+exec "{program}" "$@"
+"""
+"""Program ``airflow`` that starts a scheduler again when it has failed, as deployments do and `airflow standalone` does
+not. Airflow's scheduler ends with an error whenever SQLite refuses a transaction, or another process of Airflow was
+faster ("UPDATE statement on table 'dag_run' expected to update 2 row(s); 1 were matched")."""
 _SECONDS = 250
 _ANSWER = 60  # seconds for one answer of the API server, on a machine with much to do
 
@@ -213,11 +223,15 @@ def standalone(machine: AirflowMachine, **environ: str) -> Iterator[Standalone]:
     modules = machine.home / "modules"
     modules.mkdir()
     (modules / "patient_sqlite.py").write_text(PATIENT)
+    programs = machine.home / "programs"
+    programs.mkdir()
+    (programs / "airflow").write_text(RESTARTING.format(program=machine.airflow_program))
+    (programs / "airflow").chmod(0o755)
     path = [str(modules), *machine.environ.get("PYTHONPATH", "").split(os.pathsep)]
     # LocalExecutor forks that many workers before it does anything.
     machine.environ.setdefault("AIRFLOW__CORE__PARALLELISM", "16")
     machine.environ.update(
-        PATH=f"{machine.interpreter.parent}:{machine.environ['PATH']}",
+        PATH=f"{programs}:{machine.interpreter.parent}:{machine.environ['PATH']}",
         PYTHONPATH=os.pathsep.join(filter(None, path)),
         AIRFLOW__DATABASE__SQL_ALCHEMY_CONNECT_ARGS="patient_sqlite.CONNECT_ARGS",
         AIRFLOW__DATABASE__SQL_ALCHEMY_CONNECT_ARGS_ASYNC="patient_sqlite.CONNECT_ARGS",
