@@ -85,7 +85,7 @@ def test_a_log_that_cannot_be_read_at_the_end(api, watch, monkeypatch):
 
 @pytest.mark.parametrize("who", ["we", "somebody else"])
 def test_the_last_lines_of_a_pod_that_is_deleted(api, watch, who):
-    """What a step prints while it ends is read, though the pod and its log are gone right after it."""
+    """The lines that a step prints while it ends are read, though pod and log are gone right after them."""
     api.last_words = b"2026-11-24T02:00:01Z three\n"
     api.run("p")
     watched = watch("p")
