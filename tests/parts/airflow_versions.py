@@ -46,7 +46,8 @@ class AirflowVersion:
 
     def _installed(self) -> Path:
         digest = hashlib.sha256(f"{self} {sys.version}".encode())
-        digest.update((ROOT / "pyproject.toml").read_bytes() + str(ROOT).encode())
+        for each in (ROOT / "pyproject.toml", Path(__file__)):
+            digest.update(each.read_bytes() + str(ROOT).encode())
         shared = ROOT / ".cache" / "airflow"
         shared.mkdir(parents=True, exist_ok=True)
         folder = shared / f"{self.airflow}-{digest.hexdigest()[:16]}"
@@ -68,6 +69,7 @@ class AirflowVersion:
             f"apache-airflow=={self.airflow}",
             f"apache-airflow-providers-amazon=={self.amazon}",
             f"apache-airflow-providers-cncf-kubernetes=={self.kubernetes}",
+            *("psycopg2-binary", "asyncpg"),  # with which Airflow uses PostgreSQL
         )
         constraints = folder / "constraints.txt"
         constraints.write_text(_run(UV, "pip", "freeze", "--quiet", "--python", python))

@@ -12,21 +12,16 @@ import os
 import secrets
 import shutil
 import signal
-import socket
 import subprocess
-import tempfile
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import psutil
-import psycopg2
-import pytest
 
 from ...parts.airflow_machine import AirflowMachine
 from ...parts.process_group import end_group
-from ...parts.real_parts import missing
 from ...parts.s3_servers import free_port
+from ...parts.servers import postgresql, redis
 from .standalone import SELDOM_PARSED, Standalone, answers
 
 WORKERS = ("worker-a", "worker-b")
@@ -56,19 +51,11 @@ class Deployment(Standalone):
 
     Attributes:
         machine: where commands of an operator run; its DAG folder is what is deployed.
-        connection: of the database, as libpq takes it.
     """
 
-    def __init__(self, machine: AirflowMachine, port: int, connection: str) -> None:
-        super().__init__(machine, port)
-        self.connection = connection
+    def __init__(self, machine: AirflowMachine, port: int, database: str) -> None:
+        super().__init__(machine, port, database)
         self._processes: dict[str, subprocess.Popen[bytes]] = {}
-
-    def query(self, statement: str, *values: str) -> list[tuple]:
-        """The answer of Airflow's database."""
-        with contextlib.closing(psycopg2.connect(self.connection)) as database, database.cursor() as cursor:
-            cursor.execute(statement.replace("?", "%s"), values)
-            return cursor.fetchall()
 
     def home(self, component: str) -> Path:
         """The home directory of a component."""
@@ -132,16 +119,11 @@ class Deployment(Standalone):
 @contextlib.contextmanager
 def deployment(machine: AirflowMachine, **environ: str) -> Iterator[Deployment]:
     """Every component, up and answering while the block runs."""
-    folder = Path(
-        tempfile.mkdtemp(prefix="deployment-", dir="/tmp")
-    )  # another user reads it, so not below pytest's
-    folder.chmod(0o755)
     port = free_port()
     address = f"http://127.0.0.1:{port}"
     with contextlib.ExitStack() as stack:
-        stack.callback(shutil.rmtree, folder, ignore_errors=True)
-        database = stack.enter_context(_postgresql(folder))
-        broker = stack.enter_context(_redis(folder))
+        database = stack.enter_context(postgresql())
+        broker = stack.enter_context(redis())
         machine.environ.update(
             PATH=f"{machine.interpreter.parent}:{machine.environ['PATH']}",
             AIRFLOW__DATABASE__SQL_ALCHEMY_CONN=f"postgresql+psycopg2://{database}",
@@ -165,62 +147,8 @@ def deployment(machine: AirflowMachine, **environ: str) -> Iterator[Deployment]:
         )
         migrated = machine.airflow("db", "migrate")
         assert migrated.returncode == 0, migrated.stdout
-        airflow = Deployment(machine, port, f"postgresql://{database}")
+        airflow = Deployment(machine, port, database)
         stack.callback(airflow.end)
         airflow.start(*COMMANDS)
         airflow.wait_for(lambda: answers(address))
         yield airflow
-
-
-@contextlib.contextmanager
-def _postgresql(folder: Path) -> Iterator[str]:
-    """A PostgreSQL server; gives ``user@host:port/database``."""
-    found = sorted(Path("/usr/lib/postgresql").glob("*/bin/postgres"))
-    if not found:
-        missing("PostgreSQL is not installed (Debian: postgresql)")
-    data = folder / "postgresql"
-    data.mkdir()
-    # PostgreSQL refuses to run as root.
-    owner = {"user": "postgres", "group": "postgres"} if os.geteuid() == 0 else {}
-    if owner:
-        shutil.chown(data, **owner)
-    initdb = [found[-1].with_name("initdb"), "-D", data, "-U", "airflow", "--auth", "trust", "--no-sync"]
-    done = subprocess.run(initdb, capture_output=True, text=True, cwd=data, check=False, **owner)
-    assert done.returncode == 0, done.stderr
-    port = free_port()
-    options = ["-c", "listen_addresses=127.0.0.1", "-c", "fsync=off", "-c", "max_connections=300", "-k", ""]
-    command = [found[-1], "-D", data, "-p", str(port), *options]
-    with _server(command, folder / "postgresql.log", port, **owner):
-        yield f"airflow@127.0.0.1:{port}/postgres"
-
-
-@contextlib.contextmanager
-def _redis(folder: Path) -> Iterator[str]:
-    """A Redis server; gives its URL."""
-    program = shutil.which("redis-server")
-    if program is None:
-        missing("redis-server is not installed (Debian: redis-server)")
-    port = free_port()
-    options = ["--bind", "127.0.0.1", "--save", "", "--appendonly", "no", "--dir", str(folder)]
-    with _server([program, "--port", str(port), *options], folder / "redis.log", port):
-        yield f"redis://127.0.0.1:{port}/0"
-
-
-@contextlib.contextmanager
-def _server(command: list, log: Path, port: int, **owner: str) -> Iterator[None]:
-    """A server, while the block runs."""
-    with log.open("wb") as file:
-        process = subprocess.Popen(
-            command, stdout=file, stderr=file, cwd="/", start_new_session=True, **owner
-        )
-    try:
-        deadline = time.monotonic() + 60
-        while True:
-            with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port), 1):
-                break
-            if process.poll() is not None or time.monotonic() > deadline:
-                pytest.fail(f"{command[0]} did not start: {log.read_text()}")
-            time.sleep(0.1)
-        yield
-    finally:
-        end_group(process, 5)

@@ -1,12 +1,14 @@
-"""A running Airflow for tests: scheduler, API server, triggerer and DAG processor, on ports of their own."""
+"""A running Airflow for tests: scheduler, API server, triggerer and DAG processor, on ports of their own.
+
+Its database is PostgreSQL's, as that of deployments: SQLite lets one process write at a time. There the scheduler of a
+busy machine ends with "database is locked", and the API server's requests wait for one another.
+"""
 
 from __future__ import annotations
 
 import json
-import os
 import re
 import secrets
-import sqlite3
 import subprocess
 import time
 import urllib.error
@@ -16,9 +18,12 @@ from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
 
+import psycopg2
+
 from ...parts.airflow_machine import AirflowMachine
 from ...parts.process_group import end_group
 from ...parts.s3_servers import free_port
+from ...parts.servers import postgresql
 
 SELDOM_PARSED = {
     "AIRFLOW__DAG_PROCESSOR__MIN_FILE_PROCESS_INTERVAL": "600",
@@ -27,26 +32,6 @@ SELDOM_PARSED = {
 """Settings by which a DAG file is read again only when it changes, which costs a second of processor time.
 
 In older versions a DAG counts as stale when its file was read for a callback alone, until it is read for its DAGs."""
-PATIENT = """
-import sys
-CONNECT_ARGS = {"timeout": 5 if "api-server" in sys.argv else 60}
-"""
-"""Module with Airflow's arguments for SQLite, which lets one process write at a time.
-
-A scheduler that has waited 5 s, the default, for its turn ends with "database is locked", and nothing starts another
-one. The API server has to keep the default: it writes its audit log in the thread of its event loop (`action_logging`),
-and when another of its requests has written and not yet committed, which takes the event loop, the two wait for each
-other, and nothing is answered, until SQLite gives up. It answers 500 then, and whoever asked asks again."""
-RESTARTING = """#!/bin/sh
-if [ "$1" = scheduler ]; then
-  until "{program}" "$@"; do sleep 1; done
-  exit
-fi
-exec "{program}" "$@"
-"""
-"""Program ``airflow`` that starts a scheduler again when it has failed, as deployments do and `airflow standalone` does
-not. Airflow's scheduler ends with an error whenever SQLite refuses a transaction, or another process of Airflow was
-faster ("UPDATE statement on table 'dag_run' expected to update 2 row(s); 1 were matched")."""
 _SECONDS = 250
 _ANSWER = 60  # seconds for one answer of the API server, on a machine with much to do
 
@@ -57,11 +42,13 @@ class Standalone:
     Attributes:
         machine: whose DAG folder and database it has.
         port: of the API server.
+        database: Airflow's, as ``user@host:port/name``.
     """
 
-    def __init__(self, machine: AirflowMachine, port: int) -> None:
+    def __init__(self, machine: AirflowMachine, port: int, database: str) -> None:
         self.machine = machine
         self.port = port
+        self.database = database
         self._run_ids: dict[str, str] = {}
         self._token: str | None = None
 
@@ -71,9 +58,12 @@ class Standalone:
 
     def query(self, statement: str, *values: str) -> list[tuple]:
         """The answer of Airflow's database."""
-        path = self.machine.home / "airflow" / "airflow.db"
-        with closing(sqlite3.connect(f"file:{path}?mode=ro", uri=True, timeout=30)) as database:
-            return database.execute(statement, values).fetchall()
+        with (
+            closing(psycopg2.connect(f"postgresql://{self.database}")) as connection,
+            connection.cursor() as cursor,
+        ):
+            cursor.execute(statement.replace("?", "%s"), values)
+            return cursor.fetchall()
 
     @property
     def token(self) -> str:
@@ -91,22 +81,12 @@ class Standalone:
         request = urllib.request.Request(f"{address}/api/v2/{path}", json.dumps(body).encode(), method=method)
         request.add_header("Authorization", f"Bearer {self.token}")
         request.add_header("Content-Type", "application/json")
-        answer = ""
-        for pause in (0, 1, 2, 4, 8):
-            time.sleep(pause)
-            try:
-                with urllib.request.urlopen(request, timeout=_ANSWER) as response:
-                    return json.load(response)
-            except urllib.error.HTTPError as error:
-                answer = f"{error.code} {error.read().decode('utf-8', 'replace')}"
-                # A 409 after a 500 means that the request before succeeded: ids of runs are unique.
-                if error.code == 409 and pause:
-                    return {}
-                # SQLite says "database is locked" when another process has written since the transaction began to
-                # read. The API server answers 500 then, and nothing has changed.
-                if error.code < 500:
-                    break
-        raise AssertionError(f"{method} {path}: {answer}\n{self._told('')}")
+        try:
+            with urllib.request.urlopen(request, timeout=_ANSWER) as response:
+                return json.load(response)
+        except urllib.error.HTTPError as error:
+            answer = error.read().decode("utf-8", "replace")
+            raise AssertionError(f"{method} {path}: {error.code} {answer}\n{self._told('')}") from None
 
     def trigger(self, dag_id: str, **parameters: Any) -> None:
         """Start a DAG run as soon as the DAG is known; its id is new."""
@@ -220,21 +200,10 @@ def standalone(machine: AirflowMachine, **environ: str) -> Iterator[Standalone]:
     """Airflow, up and answering while the block runs."""
     ports = [free_port() for _ in range(3)]
     address = f"http://127.0.0.1:{ports[0]}"
-    modules = machine.home / "modules"
-    modules.mkdir()
-    (modules / "patient_sqlite.py").write_text(PATIENT)
-    programs = machine.home / "programs"
-    programs.mkdir()
-    (programs / "airflow").write_text(RESTARTING.format(program=machine.airflow_program))
-    (programs / "airflow").chmod(0o755)
-    path = [str(modules), *machine.environ.get("PYTHONPATH", "").split(os.pathsep)]
     # LocalExecutor forks that many workers before it does anything.
     machine.environ.setdefault("AIRFLOW__CORE__PARALLELISM", "16")
     machine.environ.update(
-        PATH=f"{programs}:{machine.interpreter.parent}:{machine.environ['PATH']}",
-        PYTHONPATH=os.pathsep.join(filter(None, path)),
-        AIRFLOW__DATABASE__SQL_ALCHEMY_CONNECT_ARGS="patient_sqlite.CONNECT_ARGS",
-        AIRFLOW__DATABASE__SQL_ALCHEMY_CONNECT_ARGS_ASYNC="patient_sqlite.CONNECT_ARGS",
+        PATH=f"{machine.interpreter.parent}:{machine.environ['PATH']}",
         AIRFLOW__API__PORT=str(ports[0]),
         AIRFLOW__API__BASE_URL=address,
         AIRFLOW__API__WORKERS="1",  # of several, 3.0 ends those that take 5 s to come up, and they never do
@@ -248,9 +217,10 @@ def standalone(machine: AirflowMachine, **environ: str) -> Iterator[Standalone]:
         AIRFLOW__LOGGING__TRIGGER_LOG_SERVER_PORT=str(ports[2]),
         **environ,
     )
-    with _log_file(machine).open("w") as log:
+    with postgresql() as database, _log_file(machine).open("w") as log:
+        machine.environ["AIRFLOW__DATABASE__SQL_ALCHEMY_CONN"] = f"postgresql+psycopg2://{database}"
         process = subprocess.Popen(
-            [machine.airflow_program, "standalone"],
+            [machine.airflow_program, "standalone"],  # which makes the tables first
             env=machine.environ,
             cwd=machine.home,
             stdout=log,
@@ -258,8 +228,10 @@ def standalone(machine: AirflowMachine, **environ: str) -> Iterator[Standalone]:
             start_new_session=True,
         )
         try:
-            airflow = Standalone(machine, ports[0])
-            airflow.wait_for(lambda: answers(address))  # a task that starts before the API server fails
+            airflow = Standalone(machine, ports[0], database)
+            # A task that starts before the API server fails.
+            airflow.wait_for(lambda: answers(address) or process.poll() is not None)
+            assert process.poll() is None, airflow.printed()
             yield airflow
         finally:
             end_group(process)

@@ -272,7 +272,7 @@ def test_the_clock_starts_a_flow(airflow):
     printed = [
         path.read_text() for path in airflow.machine.datastore.glob("flows/ClockFlow/*/only/0/0.stdout")
     ]
-    assert any(f"DATE {date[:16]}:00" in text for text in printed), (date, printed)
+    assert any(f"DATE {date:%Y-%m-%d %H:%M}:00" in text for text in printed), (date, printed)
 
 
 def _seconds(text: str) -> float:
