@@ -51,7 +51,7 @@ worker = SleepFlow.dag(
 )
 """
 SPAN = (
-    "select (julianday(max(end_date)) - julianday(min(start_date))) * 86400 from task_instance "
+    "select extract(epoch from max(end_date) - min(start_date))::float from task_instance "
     "where dag_id = ? and task_id = 'sleep'"
 )
 

@@ -86,7 +86,7 @@ BY_POD = (
     ).expand(arguments=start())""",
 )
 SPAN = (
-    "select (julianday(max(end_date)) - julianday(min(start_date))) * 86400 from task_instance "
+    "select extract(epoch from max(end_date) - min(start_date))::float from task_instance "
     "where dag_id = ? and run_id = ? and task_id = 'body'"
 )
 
