@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from airflow_conda_flow.records.run_record import RunRecord
     from airflow_conda_flow.runner.attempt import Output
     from airflow_conda_flow.runner.code_sources import CodeSources
+    from airflow_conda_flow.runner.fork_servers import ForkServers
     from airflow_conda_flow.runner.task_request import TaskRequest, TaskResult
     from airflow_conda_flow.settings.loading import Settings
 
@@ -29,6 +30,7 @@ class RunContext:
         environments: the environments of this machine.
         settings: the settings in force.
         sources: where the flow's data files are on this machine, as in ``TaskRequest``.
+        fork_servers: those that may start the processes of local steps.
     """
 
     run: RunRecord
@@ -36,6 +38,7 @@ class RunContext:
     environments: Environments
     settings: Settings
     sources: CodeSources | None
+    fork_servers: ForkServers | None = None
 
 
 class Compute(Protocol):

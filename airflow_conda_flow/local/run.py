@@ -6,7 +6,7 @@ import sys
 import threading
 import time
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass, replace
 from typing import Any, Literal
 
@@ -29,6 +29,7 @@ from airflow_conda_flow.records.task_record import TaskRecord
 from airflow_conda_flow.runner.attempt import caught_outside
 from airflow_conda_flow.runner.caught_failure import is_hopeless
 from airflow_conda_flow.runner.code_sources import CodeSources
+from airflow_conda_flow.runner.fork_servers import ForkServers
 from airflow_conda_flow.runner.record_reader import HeldRecords
 from airflow_conda_flow.runner.run_preparation import prepare_run
 from airflow_conda_flow.runner.stores import open_environments, open_settings_datastore
@@ -129,8 +130,8 @@ class LocalRun:
             current={"trigger": self._options.trigger} if self._options.trigger else None,
             runner=placement.runner(definition.decorators, self._settings, self._datastore.storage),
         )
-        with signs_of_life(self._datastore.storage, run.flow, run.run_id):
-            run_task = self._run_task(run, placement)
+        with signs_of_life(self._datastore.storage, run.flow, run.run_id), closing(ForkServers()) as servers:
+            run_task = self._run_task(run, placement, servers)
             if self._options.resumed is not None:
                 self._console.run_line(
                     "Gathering required information to resume run (this may take a bit of time)..."
@@ -157,10 +158,10 @@ class LocalRun:
                 first,
             )
 
-    def _run_task(self, run: RunRecord, placement: Placement) -> RunTask:
+    def _run_task(self, run: RunRecord, placement: Placement, servers: ForkServers) -> RunTask:
         """Function that runs one attempt of a task in the place of its step."""
         sources = CodeSources.of(self._definition, self._settings.package_modules)
-        context = RunContext(run, self._datastore, self._environments, self._settings, sources)
+        context = RunContext(run, self._datastore, self._environments, self._settings, sources, servers)
         # One compute for all steps of a kind: that of Batch looks at all jobs with one request.
         computes = {place.name: make_compute(place.name, context) for place in placement.places()}
         decorators_of = self._definition.decorators

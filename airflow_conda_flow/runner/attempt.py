@@ -31,6 +31,7 @@ from airflow_conda_flow.runner.attempt_cards import AttemptCards
 from airflow_conda_flow.runner.attempt_log import AttemptLog, shown
 from airflow_conda_flow.runner.attempt_record import AttemptRecord, as_exception
 from airflow_conda_flow.runner.code_sources import CodeSources
+from airflow_conda_flow.runner.fork_servers import ForkServers
 from airflow_conda_flow.runner.machine_refusal import refusal_line
 from airflow_conda_flow.runner.main_node import THIS_MACHINE, main_address
 from airflow_conda_flow.runner.mask import Mask
@@ -101,6 +102,7 @@ def run_attempt(
     cancel: threading.Event | None = None,
     keepers: Mapping[str, secret_values.Keeper] | None = None,
     surroundings: Surroundings | None = None,
+    servers: ForkServers | None = None,
     *,
     step_credentials: bool = False,
 ) -> TaskResult:
@@ -117,6 +119,7 @@ def run_attempt(
         cancel: when set, the attempt ends early.
         keepers: keepers of secrets by type; they take precedence over ``secret_values.KEEPERS``.
         surroundings: where the attempt reads its inputs; its own run if None.
+        servers: the fork servers that may start the step process.
         step_credentials: whether the step gets the credentials for AWS that this process has in environment
             variables; if not, ``@aws_credentials`` gives them to it.
 
@@ -131,7 +134,15 @@ def run_attempt(
         reader = RecordReader(datastore.storage, request.flow, request.run_id)
         surroundings = Surroundings(reader, RunCatalogue(datastore))
     attempt = _Attempt(
-        request, run, datastore, environments, output, keepers or {}, surroundings, step_credentials
+        request,
+        run,
+        datastore,
+        environments,
+        output,
+        keepers or {},
+        surroundings,
+        servers,
+        step_credentials,
     )
     with signs_of_life(datastore.storage, request.flow, request.run_id):
         return attempt.run(on_start, cancel or threading.Event())
@@ -185,9 +196,11 @@ class _Attempt:
         output: Output,
         keepers: Mapping[str, secret_values.Keeper],
         surroundings: Surroundings,
+        servers: ForkServers | None,
         step_credentials: bool,
     ) -> None:
         self._request = request
+        self._servers = servers
         self._withheld: list[str] = []
         self._keeps_credentials = not (
             step_credentials or "aws_credentials" in run.decorators_of(request.step)
@@ -299,6 +312,7 @@ class _Attempt:
             on_start=on_start,
             cancel=cancel,
             directory=stored_dir if request.is_elsewhere else None,
+            servers=self._servers,
         )
         with self._story.phase("step"):
             return self._rounds(run_process, cancel)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import errno
 import os
 import selectors
 import signal
@@ -15,8 +14,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
-from airflow_conda_flow.errors import TaskFailed
+from airflow_conda_flow.runner.fork_servers import ForkServers
 from airflow_conda_flow.runner.left_processes import end_marked, mark
+from airflow_conda_flow.runner.step_start import StepProcess, start_interpreter
 from airflow_conda_flow.runtime.protocol import decode, encode
 
 if TYPE_CHECKING:
@@ -75,6 +75,7 @@ def run_step_process(
     on_start: Callable[[int], None],
     cancel: threading.Event,
     directory: Path | None = None,
+    servers: ForkServers | None = None,
 ) -> ProcessEnd:
     """Run a step process to its end, in the calling thread.
 
@@ -86,6 +87,7 @@ def run_step_process(
         on_start: called with the pid once the process runs.
         cancel: when set, the process and its children are ended: SIGTERM, and SIGKILL after 5 s.
         directory: its working directory; None is the runner's own.
+        servers: the fork servers that may start it.
 
     When this returns, all processes that the step has started are gone, also those in sessions of their own.
 
@@ -93,58 +95,22 @@ def run_step_process(
         TaskFailed: the interpreter cannot be started.
         OSError: this machine has no room for a process more.
     """
-    environ, text = mark(os.environ if environ is None else environ)
-    ours, theirs = socket.socketpair()
-    # Nobody writes to this pipe. When the runner dies, however it dies, its end closes, and
-    # ``runtime/lifeline.py`` ends the step process and its children.
-    life_line, held = os.pipe()
+    given = os.environ if environ is None else environ
+    marked, text = mark(given)
+    started = None if servers is None else servers.start(command, given, directory, text)
+    if started is None:
+        started = start_interpreter(command, marked, directory)
     try:
+        conversation = _Conversation(started.process, started.link, exchange, cancel)
         try:
-            process = subprocess.Popen(
-                [*command, str(theirs.fileno()), str(life_line)],
-                stdin=subprocess.DEVNULL,
-                stdout=subprocess.PIPE,
-                stderr=subprocess.PIPE,
-                env=environ,
-                cwd=directory,
-                pass_fds=(theirs.fileno(), life_line),
-                start_new_session=True,  # a process group of its own, for ``end_group``
-                bufsize=0,
-            )
-        except (OSError, ValueError) as error:
-            if (reason := _no_start(error, command[0], environ)) is None:
-                raise
-            raise TaskFailed(reason) from error
+            on_start(started.process.pid)
+            return conversation.hold(task)
         finally:
-            theirs.close()
-            os.close(life_line)
-        with process:
-            conversation = _Conversation(process, ours, exchange, cancel)
-            try:
-                on_start(process.pid)
-                return conversation.hold(task)
-            finally:
-                conversation.end_group(signal.SIGKILL)
-                end_marked(text)
+            conversation.end_group(signal.SIGKILL)
+            end_marked(text)
+            started.process.close()
     finally:
-        os.close(held)
-        ours.close()
-
-
-def _no_start(error: OSError | ValueError, interpreter: str, environ: Mapping[str, str]) -> str | None:
-    """Why a process cannot be started by the command and variables that it gets; None for another cause."""
-    if isinstance(error, ValueError):  # a name that is empty or has "=", or a null character
-        wrong = [name for name, value in environ.items() if not name or "=" in name or "\0" in name + value]
-        return f"The environment variable {wrong[0]!r} of the step is none: {error}." if wrong else None
-    if error.errno == errno.E2BIG:
-        name, value = max(environ.items(), key=lambda each: len(each[1]))
-        return (
-            f"The step's environment variables are too long for this machine; the longest is {name}, with "
-            f"{len(value)} characters. Pass large values as artifacts or files."
-        )
-    if error.errno in {errno.ENOENT, errno.ENOTDIR, errno.EACCES, errno.ENOEXEC}:
-        return f"The step's interpreter {interpreter} cannot be started: {error.strerror}."
-    return None
+        started.close()
 
 
 class LineReader:
@@ -192,7 +158,7 @@ class _Conversation:
 
     def __init__(
         self,
-        process: subprocess.Popen[bytes],
+        process: StepProcess,
         link: socket.socket,
         exchange: Exchange,
         cancel: threading.Event,

@@ -1,7 +1,8 @@
 """The step process: receives one task from the runner, runs the user's step, and sends back its outputs.
 
 Started as ``python .../airflow_conda_flow/runtime/main.py SOCKET LIFE_LINE`` with two inherited file
-descriptors: one end of a socket pair, and the reading end of a pipe that nobody writes to.
+descriptors: one end of a socket pair, and the reading end of a pipe that nobody writes to. As ``main.py
+--serve SOCKET MARK`` it is a fork server, whose processes are step processes (``fork_server.py``).
 
 A process that the step spawns with ``multiprocessing`` imports this file too, as ``__mp_main__``.
 """
@@ -20,11 +21,19 @@ if TYPE_CHECKING:
 def main(arguments: "list[str]") -> None:
     """Run one task. The outcome is sent to the runner; the exit code does not contain it."""
     _replace_script_directory()
+    if arguments[0] == "--serve":
+        from airflow_conda_flow.runtime import fork_server  # noqa: PLC0415 - few processes are one
+
+        descriptors = fork_server.serve(int(arguments[1]), arguments[2])
+        if descriptors is None:
+            os._exit(0)  # nothing of a user's is in this process; the runner waits for its end
+    else:
+        descriptors = [int(each) for each in arguments]
     import faulthandler  # noqa: PLC0415 - spawned processes do not need it
 
     from airflow_conda_flow.runtime import lifeline, protocol, termination  # noqa: PLC0415 - as above
 
-    link, life_line = (int(each) for each in arguments)
+    link, life_line = descriptors
     lifeline.hold(life_line)
     os.set_inheritable(link, False)
     _buffer_lines()

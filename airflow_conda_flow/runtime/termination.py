@@ -27,12 +27,14 @@ def expect() -> None:
 
     Processes that the step forks die of SIGTERM as if nothing were changed.
     """
+    global _own  # noqa: PLW0603 - of the process, which may be forked after this module is imported
+    _own = os.getpid()
     signal.signal(signal.SIGTERM, _end)
     if hasattr(os, "register_at_fork"):  # since Python 3.7; before it, _end does what it can
         os.register_at_fork(before=_hold_back, after_in_parent=_let_through, after_in_child=_as_usual)
 
 
-_own = os.getpid()
+_own = 0  # the step's process
 _masks: "dict[int, set[Any]]" = {}  # by thread: of the signals that it held back before it began to fork
 
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 import importlib.util
 import textwrap
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,7 @@ from airflow_conda_flow.flow.definition import read_flow
 from airflow_conda_flow.records.run_record import RunRecord
 from airflow_conda_flow.runner.attempt import run_attempt
 from airflow_conda_flow.runner.code_sources import CodeSources
+from airflow_conda_flow.runner.fork_servers import ForkServers
 from airflow_conda_flow.runner.run_preparation import prepare_run
 from airflow_conda_flow.runner.task_request import TaskRequest, TaskResult
 from airflow_conda_flow.runtime import pickling
@@ -40,6 +42,7 @@ class AttemptMachine:
         folder: the folder of the flow file.
         manifest: the document of the run's record; a test may change it, and None has it read.
         lines: (stream, line) of everything that attempts printed.
+        servers: the fork servers of its attempts; None has each start its interpreter.
     """
 
     def __init__(
@@ -53,6 +56,7 @@ class AttemptMachine:
         self.datastore = datastore
         self.folder = folder
         self.lines: list[tuple[str, str]] = []
+        self.servers: ForkServers | None = None
         self.environments = Environments(datastore.cache_dir)
         folder.mkdir(parents=True, exist_ok=True)
         file = folder / name
@@ -91,6 +95,7 @@ class AttemptMachine:
         )
         output = options.pop("output", lambda stream, line: self.lines.append((stream, line)))
         options.setdefault("cancel", threading.Event())
+        options.setdefault("servers", self.servers)
         return run_attempt(request, self.datastore, self.environments, output, **options)
 
     def done(self, step: str, *indices: int, **options: Any) -> TaskResult:
@@ -152,3 +157,16 @@ def make_run(tmp_path, datastore) -> Callable[..., AttemptMachine]:
         return AttemptMachine(tmp_path / "code", text, options.pop("datastore", datastore), **options)
 
     return make
+
+
+@pytest.fixture(params=["interpreter", "fork"])
+def make_run_either_way(request, make_run) -> Iterator[Callable[..., AttemptMachine]]:
+    """As ``make_run``; step processes are interpreters of their own, or forked by a server."""
+    with closing(ForkServers(alone=0)) as servers:
+
+        def make(text: str, **options) -> AttemptMachine:
+            run = make_run(text, **options)
+            run.servers = servers if request.param == "fork" else None
+            return run
+
+        yield make

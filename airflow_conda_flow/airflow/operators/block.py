@@ -32,6 +32,7 @@ from airflow_conda_flow.datastore.manifests import read_attempt
 from airflow_conda_flow.errors import CondaFlowError
 from airflow_conda_flow.records.lineage import is_taken
 from airflow_conda_flow.records.names import TaskName, task_id
+from airflow_conda_flow.runner.fork_servers import ForkServers
 from airflow_conda_flow.runner.record_reader import RecordReader
 from airflow_conda_flow.runner.task_inputs import gather_inputs
 
@@ -85,7 +86,9 @@ def run_block(operator: StepTask, context: Context) -> Any:
         AirflowSkipException: a switch led no split of the block to this step.
         CondaFlowError: the run cannot be read, or a setting is wrong.
     """
-    return _Block(operator, context).run()
+    with contextlib.closing(ForkServers()) as servers:
+        operator.fork_servers = servers
+        return _Block(operator, context).run()
 
 
 class _Block:

@@ -146,7 +146,14 @@ class GangTask(_Mixed):
     def _results(
         self, context: Context, tried: Try, requests: Sequence[TaskRequest], cancel: threading.Event
     ) -> list[StepEnd]:
-        run = RunContext(tried.run, tried.datastore, tried.environments, tried.settings, sources=None)
+        run = RunContext(
+            tried.run,
+            tried.datastore,
+            tried.environments,
+            tried.settings,
+            sources=None,
+            fork_servers=self.fork_servers,
+        )
         compute = self.compute(context, requests, tried, run)
         forget_address(tried.datastore.storage, tried.request)
         return run_together([partial(self._run_node, compute, tried, each) for each in requests], cancel)

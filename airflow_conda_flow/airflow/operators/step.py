@@ -45,6 +45,7 @@ from airflow_conda_flow.records.run_record import RunRecord
 from airflow_conda_flow.records.task_record import TaskRecord
 from airflow_conda_flow.runner.attempt import run_attempt
 from airflow_conda_flow.runner.attempt_record import as_exception
+from airflow_conda_flow.runner.fork_servers import ForkServers
 from airflow_conda_flow.runner.record_reader import RecordReader
 from airflow_conda_flow.runner.signals import outside_handler
 from airflow_conda_flow.runner.task_inputs import inputs_sha256
@@ -189,6 +190,8 @@ class StepTask(BaseOperator):
     """True if the step runs on another machine, so that a worker waits for many of them without effort."""
     tells = True
     """True if attempts print lines about themselves; those of a block's splits would drown the others."""
+    fork_servers: ForkServers | None = None
+    """The fork servers that may start the step processes of a block's splits."""
 
     def __init__(
         self,
@@ -577,6 +580,7 @@ class StepOperator(StepTask):
             output=lambda _stream, line: self.log.info("%s", line),
             cancel=cancel,
             keepers=airflow_keepers(tried.settings),
+            servers=self.fork_servers,
             step_credentials=tried.settings.step_credentials,
         )
         if result.cancelled and is_shut_down():

@@ -47,5 +47,6 @@ class LocalProcess:
             on_start=lambda pid: on_start(f"pid {pid}"),
             cancel=cancel,
             keepers=self._keepers,
+            servers=context.fork_servers,
             step_credentials=context.settings.step_credentials,
         )

@@ -2,6 +2,6 @@
 
 from __future__ import annotations
 
-from ...parts.attempt_machine import datastore, make_run
+from ...parts.attempt_machine import datastore, make_run, make_run_either_way
 
-__all__ = ["datastore", "make_run"]
+__all__ = ["datastore", "make_run", "make_run_either_way"]

@@ -74,12 +74,12 @@ def test_values_go_through_many_pythons_and_back(make_run):
 
 
 @pytest.mark.parametrize("version", VERSIONS)
-def test_a_step_process_on_each_python(make_run, version):
+def test_a_step_process_on_each_python(make_run_either_way, version):
     """Steps, joins, failures and output work on it, with nothing installed beside it."""
     python = old_python(version)
     if python is None:
         pytest.skip("no such interpreter here")
-    run = make_run(
+    run = make_run_either_way(
         one_step("""
             import sys, warnings
             self.version = list(sys.version_info[:2])

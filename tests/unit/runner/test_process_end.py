@@ -61,30 +61,30 @@ def _wait_gone(*pids: int) -> None:
         ("raise KeyboardInterrupt", ""),
     ],
 )
-def test_each_way_to_die(make_run, code, message):
+def test_each_way_to_die(make_run_either_way, code, message):
     """One line says how the process ended."""
-    run = make_run(one_step(f"import os, sys; {code}"))
+    run = make_run_either_way(one_step(f"import os, sys; {code}"))
     exception = run.failure("start")
     assert exception["message"] == message
     assert len([line for line in exception["traceback"].splitlines() if message in line]) >= 1
 
 
-def test_a_crash_shows_where(make_run):
+def test_a_crash_shows_where(make_run_either_way):
     """Native code that crashes leaves the Python stack in the output."""
-    run = make_run(one_step("import faulthandler; faulthandler._sigsegv()"))
+    run = make_run_either_way(one_step("import faulthandler; faulthandler._sigsegv()"))
     run.failure("start")
     assert any("a_flow.py" in line and "in start" in line for line in run.printed("stderr"))
 
 
-def test_a_crash_after_the_work_is_done_is_no_failure(make_run):
+def test_a_crash_after_the_work_is_done_is_no_failure(make_run_either_way):
     """What native code does while the interpreter shuts down does not matter."""
-    run = make_run(one_step("import atexit, os; atexit.register(os._exit, 7); self.x = 1"))
+    run = make_run_either_way(one_step("import atexit, os; atexit.register(os._exit, 7); self.x = 1"))
     assert run.value(run.done("start"), "x") == 1
 
 
-def test_a_fork_that_comes_back_is_not_the_step(make_run):
+def test_a_fork_that_comes_back_is_not_the_step(make_run_either_way):
     """A child that returns from the step gives no outcome; the step's own counts."""
-    run = make_run(
+    run = make_run_either_way(
         one_step("""
             import os
             self.parent = os.getpid()
@@ -98,9 +98,9 @@ def test_a_fork_that_comes_back_is_not_the_step(make_run):
     assert run.value(result, "pid") == run.value(result, "parent")
 
 
-def test_children_end_with_the_step(make_run):
+def test_children_end_with_the_step(make_run_either_way):
     """A child that the step forgot ends when the step has ended, well or not."""
-    run = make_run(one_step("import subprocess; self.pid = subprocess.Popen(['sleep', '60']).pid"))
+    run = make_run_either_way(one_step("import subprocess; self.pid = subprocess.Popen(['sleep', '60']).pid"))
     _wait_gone(run.value(run.done("start"), "pid"))
 
 
@@ -121,10 +121,10 @@ if os.fork() == 0:
 
 @pytest.mark.parametrize("way", LEFT_BEHIND)
 @pytest.mark.parametrize("end", ["", "raise ValueError", "os._exit(3)"])
-def test_what_leaves_the_session_ends_with_the_step(make_run, tmp_path, way, end):
+def test_what_leaves_the_session_ends_with_the_step(make_run_either_way, tmp_path, way, end):
     """A process in a session of its own, as a daemon is, is gone when the attempt is over, however that ended."""
     lines = ["import os, subprocess, time", f"os.chdir({str(tmp_path)!r})", LEFT_BEHIND[way].strip(), end]
-    run = make_run(one_step("\n".join(lines)))
+    run = make_run_either_way(one_step("\n".join(lines)))
     run.attempt("start")
     assert _in_folder(tmp_path) == []
 
@@ -141,10 +141,10 @@ def _in_folder(folder: Path) -> list[str]:
     return found
 
 
-def test_processes_of_other_steps_stay(make_run, tmp_path):
+def test_processes_of_other_steps_stay(make_run_either_way, tmp_path):
     """A step that ends takes nothing of a step that still runs."""
     go = tmp_path / "go"
-    run = make_run(
+    run = make_run_either_way(
         one_step(f"""
             import os, subprocess, time
             process = subprocess.Popen(["sleep", "60"], start_new_session=True)
@@ -168,11 +168,11 @@ def test_processes_of_other_steps_stay(make_run, tmp_path):
 
 
 @pytest.mark.parametrize("stubborn", [False, True])
-def test_cancelling(make_run, monkeypatch, stubborn):
+def test_cancelling(make_run_either_way, monkeypatch, stubborn):
     """Step and children get SIGTERM, and those that ignore it SIGKILL."""
     monkeypatch.setattr(step_process, "_GRACE_SECONDS", 0.3)
     ignore = "signal.signal(signal.SIGTERM, signal.SIG_IGN)" if stubborn else "pass"
-    run = make_run(
+    run = make_run_either_way(
         one_step(f"""
             import os, signal, subprocess, time
             {ignore}
@@ -195,9 +195,9 @@ def test_cancelling(make_run, monkeypatch, stubborn):
     _wait_gone(*pids)
 
 
-def test_a_step_may_tidy_up_when_it_is_cancelled(make_run):
+def test_a_step_may_tidy_up_when_it_is_cancelled(make_run_either_way):
     """A handler for SIGTERM runs, and its exception is the reason."""
-    run = make_run(
+    run = make_run_either_way(
         one_step("""
             import signal, time
             def stop(*_):
@@ -213,9 +213,9 @@ def test_a_step_may_tidy_up_when_it_is_cancelled(make_run):
     assert result.exception["message"] == "tidied up"
 
 
-def test_a_finally_runs_when_a_step_is_cancelled(make_run):
+def test_a_finally_runs_when_a_step_is_cancelled(make_run_either_way):
     """Its lines are printed before the process dies of the signal; a child that it has forked dies at once."""
-    run = make_run(
+    run = make_run_either_way(
         one_step("""
             import os, time
             name = "parent" if os.fork() else "child"
@@ -242,10 +242,10 @@ def test_a_finally_runs_when_a_step_is_cancelled(make_run):
     assert result.exception["message"] == "The task was ended before it finished."
 
 
-def test_a_step_without_streams_can_be_cancelled(make_run, tmp_path):
+def test_a_step_without_streams_can_be_cancelled(make_run_either_way, tmp_path):
     """Even one that has closed every descriptor."""
     closed = tmp_path / "closed"
-    run = make_run(
+    run = make_run_either_way(
         one_step(f"""
             import os, time
             open(os.path.join(current.tempdir, "x"), "w").close()
@@ -267,9 +267,9 @@ def test_a_step_without_streams_can_be_cancelled(make_run, tmp_path):
     assert time.monotonic() - begun < 30
 
 
-def test_a_failing_callback_leaves_no_process(make_run):
+def test_a_failing_callback_leaves_no_process(make_run_either_way):
     """An exception of the runner's own ends the process too."""
-    run = make_run(one_step("import os, time; print(os.getpid()); time.sleep(60)"))
+    run = make_run_either_way(one_step("import os, time; print(os.getpid()); time.sleep(60)"))
     pids = []
 
     def output(_stream: str, line: str) -> None:
@@ -281,9 +281,9 @@ def test_a_failing_callback_leaves_no_process(make_run):
     _wait_gone(*pids)
 
 
-def test_a_missing_interpreter(make_run):
+def test_a_missing_interpreter(make_run_either_way):
     """An interpreter that cannot be started fails the task with its path."""
-    run = make_run(one_step("pass"))
+    run = make_run_either_way(one_step("pass"))
     assert "/nonexistent/python" in run.failure("start", python="/nonexistent/python")["message"]
 
 
@@ -349,18 +349,20 @@ def test_the_life_line_may_be_cut_before_it_is_held():
         ),
     ],
 )
-def test_variables_with_which_no_process_starts(make_run, decorator, line):
+def test_variables_with_which_no_process_starts(make_run_either_way, decorator, line):
     """One line names the variable."""
     text = one_step("self.x = 1").replace("@step\n    def start", f"@{decorator}\n    @step\n    def start")
-    exception = make_run(f"from airflow_conda_flow import environment, secrets\n{text}").failure("start")
+    exception = make_run_either_way(f"from airflow_conda_flow import environment, secrets\n{text}").failure(
+        "start"
+    )
     assert line in exception["message"]
     assert exception["traceback"].count("\n") == 1
 
 
 @pytest.mark.parametrize("fault", ["a file", "not even root may write there"])
-def test_a_cache_that_cannot_be_written(make_run, fault):
+def test_a_cache_that_cannot_be_written(make_run_either_way, fault):
     """One line says what this machine refused, where, and what to set."""
-    run = make_run(one_step("self.x = 1"))
+    run = make_run_either_way(one_step("self.x = 1"))
     cache = run.datastore.cache_dir
     shutil.rmtree(cache, ignore_errors=True)
     if fault == "a file":
