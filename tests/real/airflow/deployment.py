@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import base64
 import contextlib
+import json
 import os
 import secrets
 import shutil
@@ -25,6 +26,8 @@ from ...parts.servers import postgresql, redis
 from .standalone import SELDOM_PARSED, Standalone, answers
 
 WORKERS = ("worker-a", "worker-b")
+PODS = "pods"
+"""The component of which the pods of the KubernetesExecutor are instances, with one home."""
 COMMANDS = {
     "api-server": ("api-server",),
     "scheduler": ("scheduler",),
@@ -63,29 +66,38 @@ class Deployment(Standalone):
 
     def log_folders(self) -> list[Path]:
         """Those of every component that runs code of tasks."""
-        return [self.home(name) / "airflow" / "logs" for name in (*WORKERS, "triggerer")]
+        return [self.home(name) / "airflow" / "logs" for name in (*WORKERS, "triggerer", PODS)]
 
     def printed(self) -> str:
         """The last lines of every component."""
         texts = {name: (self.home(name) / "log").read_text()[-1500:] for name in self._processes}
         return "\n".join(f"--- {name}\n{text}" for name, text in texts.items())
 
+    def make_home(self, component: str) -> None:
+        """Make the home directory of a component, with the DAG folder as it is now."""
+        home = self.home(component)
+        (home / "tmp").mkdir(parents=True, exist_ok=True)
+        (home / "dags").mkdir(exist_ok=True)
+        if component in {*WORKERS, PODS, "dag-processor"}:
+            shutil.copytree(self.machine.dags, home / "dags", dirs_exist_ok=True)
+
+    def environ(self, component: str) -> dict[str, str]:
+        """The environment variables of a component."""
+        home = self.home(component)
+        return {
+            **self.machine.environ,
+            "HOME": str(home),
+            "TMPDIR": str(home / "tmp"),
+            "AIRFLOW_HOME": str(home / "airflow"),
+            "AIRFLOW__CORE__DAGS_FOLDER": str(home / "dags"),
+        }
+
     def start(self, *components: str) -> None:
         """Start components; one that was killed comes back to the same home."""
         for name in components:
             home = self.home(name)
-            (home / "tmp").mkdir(parents=True, exist_ok=True)
-            dags = home / "dags"
-            dags.mkdir(exist_ok=True)
-            if name in {*WORKERS, "dag-processor"}:
-                shutil.copytree(self.machine.dags, dags, dirs_exist_ok=True)
-            environ = {
-                **self.machine.environ,
-                "HOME": str(home),
-                "TMPDIR": str(home / "tmp"),
-                "AIRFLOW_HOME": str(home / "airflow"),
-                "AIRFLOW__CORE__DAGS_FOLDER": str(dags),
-            }
+            self.make_home(name)
+            environ = self.environ(name)
             with (home / "log").open("ab") as log:
                 self._processes[name] = subprocess.Popen(
                     [self.machine.airflow_program, *COMMANDS[name]],
@@ -117,8 +129,14 @@ class Deployment(Standalone):
 
 
 @contextlib.contextmanager
-def deployment(machine: AirflowMachine, **environ: str) -> Iterator[Deployment]:
-    """Every component, up and answering while the block runs."""
+def deployment(machine: AirflowMachine) -> Iterator[Deployment]:
+    """Every component, up and answering while the block runs.
+
+    Tasks run on Celery's workers, or with ``executor="KubernetesExecutor"`` in pods, beside those of steps.
+
+    Args:
+        machine: has the settings for pods of steps.
+    """
     port = free_port()
     address = f"http://127.0.0.1:{port}"
     with contextlib.ExitStack() as stack:
@@ -127,7 +145,10 @@ def deployment(machine: AirflowMachine, **environ: str) -> Iterator[Deployment]:
         machine.environ.update(
             PATH=f"{machine.interpreter.parent}:{machine.environ['PATH']}",
             AIRFLOW__DATABASE__SQL_ALCHEMY_CONN=f"postgresql+psycopg2://{database}",
-            AIRFLOW__CORE__EXECUTOR="CeleryExecutor",
+            AIRFLOW__CORE__EXECUTOR="CeleryExecutor,KubernetesExecutor",
+            AIRFLOW__KUBERNETES_EXECUTOR__IN_CLUSTER="False",
+            AIRFLOW__KUBERNETES_EXECUTOR__CONFIG_FILE=machine.environ["KUBECONFIG"],
+            AIRFLOW__KUBERNETES_EXECUTOR__NAMESPACE=machine.environ["CONDA_FLOW_KUBERNETES_NAMESPACE"],
             AIRFLOW__CELERY__BROKER_URL=broker,
             AIRFLOW__CELERY__RESULT_BACKEND=f"db+postgresql+psycopg2://{database}",
             AIRFLOW__CORE__FERNET_KEY=base64.urlsafe_b64encode(secrets.token_bytes(32)).decode(),
@@ -143,12 +164,43 @@ def deployment(machine: AirflowMachine, **environ: str) -> Iterator[Deployment]:
             **SELDOM_PARSED,
             AIRFLOW__WORKERS__EXECUTION_API_TIMEOUT="60",
             **_NOTICED,
-            **environ,
         )
         migrated = machine.airflow("db", "migrate")
         assert migrated.returncode == 0, migrated.stdout
         airflow = Deployment(machine, port, database)
+        _add_pods(airflow)
         stack.callback(airflow.end)
         airflow.start(*COMMANDS)
         airflow.wait_for(lambda: answers(address))
         yield airflow
+
+
+def _add_pods(airflow: Deployment) -> None:
+    """Make the home and the template of the pods of the KubernetesExecutor.
+
+    Their image is the file system of this machine, whose Airflow is that of the tests. For the image that the
+    template names only ``chroot`` is needed.
+    """
+    airflow.make_home(PODS)
+    template = airflow.home(PODS) / "template.json"
+    airflow.machine.environ.update(
+        AIRFLOW__KUBERNETES_EXECUTOR__POD_TEMPLATE_FILE=str(template),
+        AIRFLOW__KUBERNETES_EXECUTOR__DELETE_WORKER_PODS="False",  # a test looks at them
+    )
+    container = {
+        "name": "base",
+        "image": airflow.machine.environ["CONDA_FLOW_KUBERNETES_RUNNER_IMAGE"],
+        "imagePullPolicy": "Never",
+        "command": ["chroot", "/machine"],
+        "securityContext": {"runAsUser": 0},  # which chroot needs
+        "env": [{"name": name, "value": text} for name, text in sorted(airflow.environ(PODS).items())],
+        "volumeMounts": [{"name": "machine", "mountPath": "/machine"}],
+    }
+    spec = {
+        "restartPolicy": "Never",
+        "hostNetwork": True,
+        "containers": [container],
+        "volumes": [{"name": "machine", "hostPath": {"path": "/"}}],
+    }
+    pod = {"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "worker"}, "spec": spec}
+    template.write_text(json.dumps(pod))

@@ -100,8 +100,15 @@ class Standalone:
         self.wait_for(lambda: self.query("select 1 from serialized_dag where dag_id = ?", dag_id), dag_id)
         self.ask("PATCH", f"dags/{dag_id}", {"is_paused": False})  # it may have been known before, and paused
 
-    def clear(self, dag_id: str, *tasks: str, downstream: Sequence[str] = ()) -> None:
-        """Clear tasks of the run that was triggered last, and what follows some of them, in one action."""
+    def clear(self, dag_id: str, *tasks: str, downstream: Sequence[str] = (), newest: bool = False) -> None:
+        """Clear tasks of the run that was triggered last, and what follows some of them, in one action.
+
+        Args:
+            dag_id: the DAG.
+            tasks: ids of the tasks.
+            downstream: tasks among them that are cleared with all that follows.
+            newest: whether they run the newest version of a versioned bundle, and not that of the run.
+        """
         following = {task for each in downstream for task in self._following(dag_id, each)}
         body = {
             "dry_run": False,
@@ -109,6 +116,7 @@ class Standalone:
             "task_ids": sorted({*tasks, *following}),
             "only_failed": False,
             "reset_dag_runs": True,
+            **({"run_on_latest_version": True} if newest else {}),
         }
         statement = "select clear_number from dag_run where dag_id = ? and run_id = ?"
         before = self.query(statement, dag_id, self._run_ids[dag_id])

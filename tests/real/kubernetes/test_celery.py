@@ -1,4 +1,7 @@
-"""Flows on a real deployment: PostgreSQL, Redis, CeleryExecutor, two workers that share nothing but S3, and pods."""
+"""Flows on a real deployment: PostgreSQL, Redis, CeleryExecutor, two workers that share nothing but S3, and pods.
+
+Pods are those of steps, and those in which the KubernetesExecutor runs tasks.
+"""
 
 from __future__ import annotations
 
@@ -98,6 +101,24 @@ dag = KilledFlow.dag(
     default_args={"retries": 4, "retry_delay": timedelta(seconds=1)},
 )
 """
+IN_PODS = """
+from airflow_conda_flow import kubernetes
+class PodsFlow(FlowSpec):
+    @step
+    def start(self):
+        self.word = "pods"
+        self.next(self.there)
+    @kubernetes
+    @step
+    def there(self):
+        self.word += "!"
+        self.next(self.end)
+    @step
+    def end(self):
+        print("WORD", self.word)
+
+dag = PodsFlow.dag(schedule=None, environment="local", default_args={"executor": "KubernetesExecutor"})
+"""
 FLOWS = {
     "LocalFlow": ("false", ""),
     "FollowedFlow": ("false", "@kubernetes"),
@@ -136,6 +157,7 @@ def airflow(cluster, database, moto_s3, go, tmp_path_factory) -> Iterator[Deploy
         machine.flow(text, f"{name.lower()}.py", machine.dags)
     machine.flow(BOTH, "bothflow.py", machine.dags)
     machine.flow(KILLED, "killedflow.py", machine.dags)
+    machine.flow(IN_PODS, "podsflow.py", machine.dags)
     with deployment(machine) as running:
         extra = f'{{"endpoint_url": "{moto_s3.endpoint}", "region_name": "us-east-1"}}'
         running.ask(
@@ -149,7 +171,7 @@ def airflow(cluster, database, moto_s3, go, tmp_path_factory) -> Iterator[Deploy
             },
         )
         yield running
-    for name in (*FLOWS, "BothFlow", "KilledFlow"):
+    for name in (*FLOWS, "BothFlow", "KilledFlow", "PodsFlow"):
         cluster.clear(name)
 
 
@@ -245,3 +267,19 @@ def test_a_run_survives_kills_that_a_seed_draws(cluster, airflow, seed, tally):
     cluster.wait_until_empty("KilledFlow", 120)
     for victim in killed:
         tally(f"kills: {victim}, run under Airflow", happened=1)
+
+
+@pytest.mark.timeout(600)
+def test_each_task_is_a_pod(cluster, airflow):
+    """With the KubernetesExecutor; the pod of a step is another one, and ends in the triggerer."""
+    airflow.trigger("pods_flow")
+    airflow.wait_for_run("pods_flow")
+    assert "WORD pods!" in airflow.task_log("pods_flow", "end")
+
+    def workers() -> list[tuple[str, str]]:
+        pods = cluster.pods("kubernetes_executor=True,dag_id=pods_flow")
+        return sorted((pod["metadata"]["labels"]["task_id"], pod["status"]["phase"]) for pod in pods)
+
+    tasks = ["end", "prepare", "start", "there"]
+    airflow.wait_for(lambda: workers() == [(task, "Succeeded") for task in tasks], "pods_flow")
+    assert "Making pod" in airflow.task_log("pods_flow", "there")

@@ -10,6 +10,7 @@ import pytest
 from ....parts.airflow_machine import AirflowMachine
 from ....parts.airflow_versions import OLDER, AirflowVersion
 from ....parts.toys import toy_flow
+from ..git_bundle import add_bundle
 from ..standalone import Standalone, standalone
 
 # The oldest; others with CONDA_FLOW_TEST_AIRFLOWS="3.1.8 3.2.2".
@@ -37,6 +38,7 @@ def running(channel, database, moto_s3, root, tmp_path_factory, version) -> Iter
     environ = {"CONDA_FLOW_DEFERRABLE": "true", "CONDA_FLOW_DEFER_AFTER": "0"}
     if version is None:
         machine = AirflowMachine(home, channel.url, database, **environ)
+        add_bundle(machine)
     else:
         machine = version.machine(home, channel.url, **environ)
     toy_flow(machine, machine.dags, root, moto_s3.environment)
