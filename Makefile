@@ -6,6 +6,8 @@ BIN := $(VENV)/bin
 CACHE := .cache
 
 export UV_LINK_MODE = copy
+# Many containers set it. Each process of the tests would then compile all that it imports.
+unexport PYTHONDONTWRITEBYTECODE
 
 .PHONY: demo check coverage test setup quick-lint lint image faults clean
 
