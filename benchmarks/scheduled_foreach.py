@@ -1,6 +1,6 @@
 """Wide foreaches under Airflow's scheduler, against the same DAG by hand, in one Airflow.
 
-    scheduled_foreach.py local [WIDTH [MANY]]    # 200 by hand and as tasks; 2,000 in blocks
+    scheduled_foreach.py local [WIDTH [MANY]]    # 200 by hand, as tasks and in blocks; 2,000
     scheduled_foreach.py pods [WIDTH]            # 50 by hand, as tasks and in blocks; needs KUBECONFIG
 
 The operators by hand compute and print; they pass no result on, have no retries and keep no log of their own.
@@ -197,10 +197,15 @@ def measure_local(folder, width=200, many=2000):
             BY_HAND.format(start=start.replace("WIDTH", str(width)), body=body)
         )
         write_flow(machine, "alone", width, tasks=width)
+        write_flow(machine, "blocks", width, tasks=SLOTS["local"])
         write_flow(machine, "many", many)
         with standalone(machine) as airflow:
-            hand, alone = spans(airflow, "hand", "alone")
-            rows = [("BashOperators by hand", width, hand), ("splits, a task each", width, alone)]
+            hand, alone, blocks = spans(airflow, "hand", "alone", "blocks")
+            rows = [
+                ("BashOperators by hand", width, hand),
+                ("splits, a task each", width, alone),
+                (f"splits in {SLOTS['local']} blocks", width, blocks),
+            ]
             if many:
                 rows.append(("splits, settings as they are", many, span(airflow, "many")))
     show(f"A wide foreach under the scheduler, {SLOTS['local']} slots: the bodies", rows)
