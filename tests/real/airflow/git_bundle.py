@@ -40,7 +40,7 @@ def add_bundle(machine: AirflowMachine) -> None:
 
 
 def git(repository: Path, *words: str) -> str:
-    """What git prints."""
+    """Output of a git command, which must succeed."""
     command = ["git", *_WHO, *words]
     done = subprocess.run(command, cwd=repository, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
