@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 
+from airflow_conda_flow.airflow.splits import Sharing
 from airflow_conda_flow.errors import SettingError
 from airflow_conda_flow.settings.loading import Settings
 
@@ -11,16 +12,17 @@ _REMOTE_AT_ONCE = 10
 """Pods or jobs of one block at a time: enough to hide their start, few enough for any worker's memory."""
 
 
-def most_tasks(settings: Settings) -> int:
-    """Mapped tasks that a foreach has at most: the setting, but never more than Airflow maps.
+def sharing(settings: Settings) -> Sharing:
+    """How many mapped tasks a foreach has: the settings, but never more than Airflow maps.
 
     Raises:
-        SettingError: the setting is not a whole number from 1 on.
+        SettingError: a setting is not a whole number from 1 on.
     """
     from airflow_conda_flow.airflow.sdk import conf  # noqa: PLC0415 - reads the configuration
 
     longest: int = conf.getint("core", "max_map_length", fallback=1024)
-    return max(1, min(_whole_number(settings, "foreach_tasks"), longest))
+    tasks = max(1, min(_whole_number(settings, "foreach_tasks"), longest))
+    return Sharing(tasks, min(_whole_number(settings, "foreach_blocks"), tasks))
 
 
 def splits_at_once(settings: Settings, *, remote: bool) -> int:

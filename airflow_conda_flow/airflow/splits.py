@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Iterable, Sequence
 from itertools import pairwise
-from typing import Any
+from typing import Any, NamedTuple
 
 _RANGES = "ranges"
 _PATH_AND_END = 2
@@ -72,25 +72,37 @@ def paths_of(element: Any) -> list[Path]:
     return [(*outer, index) for *outer, first, end in element[_RANGES] for index in range(first, end)]
 
 
-def mapped_over(ranges: Iterable[Range], most: int) -> list[Element]:
-    """Elements for the mapped tasks of some splits: one split each, or ``most`` blocks of about equal length.
+class Sharing(NamedTuple):
+    """How the splits of a foreach are shared out among mapped tasks.
 
-    >>> mapped_over([[0, 3]], 3)
+    Attributes:
+        tasks: splits up to which each one is a task; 1 or more.
+        blocks: tasks that more splits than that are shared out among; 1 or more, and at most ``tasks``.
+    """
+
+    tasks: int
+    blocks: int
+
+
+def mapped_over(ranges: Iterable[Range], sharing: Sharing) -> list[Element]:
+    """Elements for the mapped tasks of some splits: one split each, or blocks of about equal length.
+
+    >>> mapped_over([[0, 3]], Sharing(3, 2))
     [[0], [1], [2]]
-    >>> mapped_over([[0, 0, 3], [1, 0, 2]], 2)
+    >>> mapped_over([[0, 0, 3], [1, 0, 2]], Sharing(4, 2))
     [{'ranges': [[0, 0, 2]]}, {'ranges': [[0, 2, 3], [1, 0, 2]]}]
-    >>> mapped_over([[0, 3]], 2)
+    >>> mapped_over([[0, 3]], Sharing(2, 2))
     [[0], {'ranges': [[1, 3]]}]
 
     Args:
         ranges: the ranges of all splits, in order.
-        most: how many mapped tasks there may be; 1 or more.
+        sharing: how many tasks there may be.
     """
     left = deque(list(each) for each in ranges if each[-1] > each[-2])
     total = sum(end - first for *_, first, end in left)
-    if total <= most:
+    if total <= sharing.tasks:
         return [list(path) for path in paths_of(as_block(left))]
-    ends = [number * total // most for number in range(most + 1)]
+    ends = [number * total // sharing.blocks for number in range(sharing.blocks + 1)]
     return [_element(_take(left, end - begin)) for begin, end in pairwise(ends)]
 
 

@@ -9,8 +9,17 @@ FOREACH_OPTIONS = (
     Option(
         "foreach_tasks",
         "256",
-        "How many mapped tasks a foreach has in Airflow at most; never more than [core] max_map_length. A "
-        "foreach with more splits runs in so many blocks of consecutive splits. Used under Airflow alone.",
+        "Splits up to which each split of a foreach is a mapped task of Airflow; never more than [core] "
+        "max_map_length. More of them run in blocks of consecutive splits. Used under Airflow alone.",
+        kind="integer",
+    ),
+    # As many tasks as Airflow's [core] parallelism lets run unless it is configured: more blocks would only
+    # wait, and each is another start of a worker.
+    Option(
+        "foreach_blocks",
+        "32",
+        "How many blocks a foreach with more than foreach_tasks splits runs in, but never more than "
+        "foreach_tasks. Used under Airflow alone.",
         kind="integer",
     ),
     Option(

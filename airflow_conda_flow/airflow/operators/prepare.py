@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from airflow.sdk import BaseOperator
 
-from airflow_conda_flow.airflow.block_settings import most_tasks
+from airflow_conda_flow.airflow.block_settings import sharing
 from airflow_conda_flow.airflow.configuration import airflow_settings, open_stores
 from airflow_conda_flow.airflow.dag.parameters import given_values
 from airflow_conda_flow.airflow.dag.schedules import event_parameters
@@ -180,6 +180,6 @@ class FanOutOperator(BaseOperator):
         # iterating sends one request per item, and one past the end, which logs an error.
         ranges = [each for value in self.splits[:] for each in ranges_of(value)]
         try:
-            return mapped_over(ranges, most_tasks(airflow_settings()))
+            return mapped_over(ranges, sharing(airflow_settings()))
         except CondaFlowError as error:
             raise as_airflow_error(error) from None

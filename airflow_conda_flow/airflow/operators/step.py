@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from airflow.sdk import Asset, AssetAlias, BaseOperator, BaseOperatorLink
 from airflow.sdk.exceptions import AirflowRuntimeError, ErrorType
 
-from airflow_conda_flow.airflow.block_settings import most_tasks
+from airflow_conda_flow.airflow.block_settings import sharing
 from airflow_conda_flow.airflow.configuration import airflow_settings, open_stores
 from airflow_conda_flow.airflow.failures import as_airflow_error
 from airflow_conda_flow.airflow.identity import attempt_of, first_attempt_of, flow_run_id, state_name
@@ -551,7 +551,7 @@ class StepTask(BaseOperator):
         found = [(path, record.num_splits) for path, record in ended]
         ranges = [split_range(path, number) for path, number in found if number is not None]
         # The tasks of a nested foreach each return their ranges, and ``FanOutOperator`` joins them.
-        return as_block(ranges) if self.indices else mapped_over(ranges, most_tasks(settings))
+        return as_block(ranges) if self.indices else mapped_over(ranges, sharing(settings))
 
 
 class StepOperator(StepTask):

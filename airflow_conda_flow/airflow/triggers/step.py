@@ -18,12 +18,12 @@ from typing import TYPE_CHECKING, Any
 from airflow.triggers.base import BaseTrigger, TaskFailedEvent, TaskSuccessEvent, TriggerEvent
 from asgiref.sync import sync_to_async
 
-from airflow_conda_flow.airflow.block_settings import most_tasks
+from airflow_conda_flow.airflow.block_settings import sharing
 from airflow_conda_flow.airflow.configuration import airflow_datastore
 from airflow_conda_flow.airflow.identity import state_name
 from airflow_conda_flow.airflow.manifest_digests import KEY as MANIFESTS_KEY
 from airflow_conda_flow.airflow.manifest_digests import manifest_digests
-from airflow_conda_flow.airflow.splits import as_block, mapped_over, split_range
+from airflow_conda_flow.airflow.splits import Sharing, as_block, mapped_over, split_range
 from airflow_conda_flow.airflow.step_end import SKIP_KEY, StepEnd, failure_text, skipped_value
 from airflow_conda_flow.airflow.triggers.requests import (
     answer,
@@ -76,7 +76,7 @@ class TriggerTask:
         is_foreach: True if tasks are mapped over the splits of this one.
         is_mapped: True if the task is mapped itself.
         indices: its index path.
-        most_tasks: how many mapped tasks a foreach may have.
+        sharing: how the splits of a foreach are shared out.
         left_out: for a switch: the tasks to skip, by the step that was chosen.
     """
 
@@ -86,7 +86,7 @@ class TriggerTask:
     is_foreach: bool
     is_mapped: bool
     indices: list[int]
-    most_tasks: int
+    sharing: Sharing
     left_out: dict[str, list[str]]
 
     @classmethod
@@ -103,13 +103,18 @@ class TriggerTask:
             is_foreach=operator.kind == "foreach",
             is_mapped=bool(operator.indices),
             indices=list(operator.indices),
-            most_tasks=most_tasks(settings),
+            sharing=sharing(settings),
             left_out={chosen: list(tasks) for chosen, tasks in operator.left_out.items()},
         )
 
     def to_dict(self) -> dict[str, Any]:
         """The facts as JSON."""
-        return asdict(self)
+        return {**asdict(self), "sharing": list(self.sharing)}
+
+    @classmethod
+    def from_dict(cls, facts: dict[str, Any]) -> TriggerTask:
+        """The facts that ``to_dict`` wrote."""
+        return cls(**{**facts, "sharing": Sharing(*facts["sharing"])})
 
 
 class StepTrigger(BaseTrigger):
@@ -178,7 +183,7 @@ class StepTrigger(BaseTrigger):
         run = await in_thread(
             read_run_manifest, datastore.storage, request.flow, request.run_id, request.run_sha256
         )
-        task = TriggerTask(**self.facts)
+        task = TriggerTask.from_dict(self.facts)
         step_end = await in_thread(
             StepEnd.of, request, run, datastore, result, self.log.error, task.ends_here
         )
@@ -258,7 +263,7 @@ class StepTrigger(BaseTrigger):
             if task.is_mapped:
                 await self._push(_RETURN_KEY, as_block(ranges), None)
             else:
-                elements = mapped_over(ranges, task.most_tasks)
+                elements = mapped_over(ranges, task.sharing)
                 await self._push(_RETURN_KEY, elements, len(elements))
         if left_out := task.left_out.get(record.chosen or ""):
             await self._push(SKIP_KEY, skipped_value(left_out), None)

@@ -8,6 +8,7 @@ import pytest
 
 from airflow_conda_flow.airflow.block_settings import splits_at_once
 from airflow_conda_flow.airflow.splits import (
+    Sharing,
     as_block,
     block_title,
     is_block,
@@ -19,11 +20,12 @@ from airflow_conda_flow.errors import SettingError
 from airflow_conda_flow.settings.loading import load_settings
 
 
+@pytest.mark.parametrize("blocks", [1, 32, 256])
 @pytest.mark.parametrize("width", [1, 255, 256, 257, 300, 1024, 10_000])
-def test_a_wide_foreach_has_as_many_tasks_as_it_may(width):
+def test_a_wide_foreach_is_shared_out_evenly(width, blocks):
     """Every split is in one element, in order; elements differ by one split at most."""
-    elements = mapped_over([[0, width]], 256)
-    assert len(elements) == min(width, 256)
+    elements = mapped_over([[0, width]], Sharing(256, blocks))
+    assert len(elements) == (width if width <= 256 else blocks)
     assert [path for each in elements for path in paths_of(each)] == [(n,) for n in range(width)]
     lengths = {len(paths_of(each)) for each in elements}
     assert max(lengths) - min(lengths) <= 1
@@ -38,8 +40,8 @@ def test_splits_of_nested_foreaches(seed):
     ranges = [[outer, 0, width] for outer, width in enumerate(widths)]
     most = rng.randrange(1, 20)
     paths = [(outer, inner) for outer, width in enumerate(widths) for inner in range(width)]
-    elements = mapped_over(ranges, most)
-    assert len(elements) == min(most, len(paths))
+    elements = mapped_over(ranges, Sharing(most, blocks := rng.randint(1, most)))
+    assert len(elements) == (len(paths) if len(paths) <= most else blocks)
     assert [path for each in elements for path in paths_of(each)] == paths
     assert paths_of(as_block(ranges_of(as_block(ranges)))) == paths
     assert paths_of(as_block(ranges_of([list(path) for path in paths]))) == paths
