@@ -9,10 +9,10 @@ import time
 from datetime import datetime
 from pathlib import Path
 
+import boto3
 import harness
 
 from airflow_conda_flow._version import __version__
-from airflow_conda_flow.datastore import layout
 from airflow_conda_flow.datastore.datastore import open_datastore
 from airflow_conda_flow.datastore.manifests import read_attempt
 from airflow_conda_flow.environments.environments import Environments
@@ -94,15 +94,17 @@ def measure(work):
     stored = work / "objects/bucket/root/environments" / environment["platform"]
     archive = stored / f"{packed.sha256}.tar.zst"
 
-    cold = [attempt(work, datastore, number, fresh=True) for number in range(TIMES)]
-    warm = [attempt(work, datastore, TIMES + number, fresh=False) for number in range(TIMES)]
-    # A pointer that says nothing, as if the environment had never been packed.
-    pointer = layout.packed_environment(environment["platform"], environment["id"])
-    datastore.storage.write_bytes(pointer, b'{"version": 0}')
-    packages = [attempt(work, datastore, 2 * TIMES + number, fresh=True) for number in range(TIMES)]
+    cold = [attempt(work, datastore, number) for number in range(TIMES)]
+    cache = new_folder(work)
+    attempt(work, datastore, TIMES, cache)
+    warm = [attempt(work, datastore, TIMES + 1 + number, cache) for number in range(TIMES)]
     extracted = harness.median_of(TIMES, lambda: extract(archive, work))
     key = archive.relative_to(work / "objects/bucket").as_posix()
     archives = sorted(from_archive(key, packed.prefix, work) for _ in range(TIMES))[TIMES // 2]
+    megabytes = archive.stat().st_size / 1e6
+    # As if the archive had been removed. The runner then takes the packages.
+    boto3.client("s3").delete_object(Bucket="bucket", Key=key)
+    packages = [attempt(work, datastore, 3 * TIMES + number) for number in range(TIMES)]
     pip = harness.median_of(1, pip_install)
 
     rows = [
@@ -122,7 +124,6 @@ def measure(work):
         rows.append((f"{name}: until the first line", parts[4], parts[4] / archives, "the archive"))
         rows.append((f"{name}: the same", parts[4], parts[4] / pip, "pip install"))
         rows.append((f"{name}: import sklearn", parts[5], None, ""))
-    megabytes = archive.stat().st_size / 1e6
     harness.table(
         f"A container's first line: Python, numpy, scipy, scikit-learn ({megabytes:.0f} MB packed)", rows
     )
@@ -151,14 +152,22 @@ def prepare(work, datastore, environments):
     )
 
 
-def attempt(work, datastore, number, *, fresh):
-    """Seconds of: container and runner, code, environment, start; of them all; of the import."""
-    scratch, cache = work / "scratch", work / "node-cache"
-    for folder in (scratch, cache) if fresh else (scratch,):
-        shutil.rmtree(folder, ignore_errors=True)
-    for folder in (scratch, cache):
-        folder.mkdir(exist_ok=True)
-        folder.chmod(0o777)
+def new_folder(work):
+    """An empty directory that every user may write.
+
+    Nothing is removed before the end: ext4 takes seconds to make files where many were deleted just now.
+    """
+    folder = Path(tempfile.mkdtemp(dir=work))
+    folder.chmod(0o777)
+    return folder
+
+
+def attempt(work, datastore, number, cache=None):
+    """Seconds of: container and runner, code, environment, start; of them all; of the import.
+
+    ``cache`` is the cache of the node; None is an empty one.
+    """
+    scratch, cache = new_folder(work), new_folder(work) if cache is None else cache
     variables = {name: value for name, value in os.environ.items() if name.startswith("AWS_")}
     variables.update(CONDA_FLOW_DATASTORE="s3", CONDA_FLOW_DATASTORE_ROOT="s3://bucket/root")
     words = [word for item in variables.items() for word in ("--env", "=".join(item))]
@@ -166,7 +175,8 @@ def attempt(work, datastore, number, *, fresh):
     command = ["docker", "run", "--rm", "--network=host", *words, *mounts, IMAGE, RUNNER]
     begin = time.time()
     _, printed = harness.run([*command, *run_words(TaskRequest("AFlow", "1", "start", (), number))])
-    line, imported = (float(text) for text in printed.split())
+    # After the step's own two lines the runner says the digest of the manifest.
+    line, imported = (float(text) for text in printed.split()[:2])
     task = read_attempt(datastore.storage, TaskName("AFlow", "1", "start", "0").attempt(number))
     runner = datetime.fromisoformat(task.started).timestamp()
     # The file, not its folder: the step writes bytecode there later.
@@ -186,9 +196,7 @@ def attempt(work, datastore, number, *, fresh):
 
 def extract(archive, work):
     """Seconds to decompress and unpack a file on this disk."""
-    target = work / "extracted"
-    shutil.rmtree(target, ignore_errors=True)
-    target.mkdir()
+    target = new_folder(work)
     seconds, _ = harness.run(["sh", "-c", f"zstd -dc {archive} | tar -x -C {target}"])
     return seconds
 
@@ -210,10 +218,7 @@ subprocess.run([prefix + "/bin/python", "-c", "import time; print(time.time())"]
 
 def from_archive(key, prefix, work):
     """Seconds from `docker run` to the first line, in a container that streams one archive through tar."""
-    folder = work / "from-archive"
-    shutil.rmtree(folder, ignore_errors=True)
-    folder.mkdir()
-    folder.chmod(0o777)
+    folder = new_folder(work)
     variables = [
         word
         for name in os.environ
