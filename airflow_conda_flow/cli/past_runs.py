@@ -14,9 +14,9 @@ from airflow_conda_flow.records.run_record import TaggedRun
 from airflow_conda_flow.records.task_record import TaskRecord
 from airflow_conda_flow.settings.loading import Settings
 
-_TASK_PARTS = 3
+_TASK_PARTS = 3  # run, step and task
 _LONGEST = 255  # characters, of the name of a file; Airflow's ids have 250 at most
-_SHOWN = 20
+_SHOWN = 20  # characters of a word that is too long; enough to find it in the command
 _BATCH = 16
 """Number of runs that ``latest_run`` reads at a time: as many as the catalogue reads in parallel."""
 

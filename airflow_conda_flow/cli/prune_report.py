@@ -8,9 +8,9 @@ from typing import TextIO
 
 from airflow_conda_flow.datastore.pruning.amounts import size_text
 
-_REDRAW_SECONDS = 0.1
-_SAY_EVERY_SECONDS = 30.0
-_WIDTH = 20
+_REDRAW_SECONDS = 0.1  # faster than anybody reads
+_SAY_EVERY_SECONDS = 30.0  # a log keeps every line, and a prune may take hours
+_WIDTH = 20  # characters of the bar; the line fits 80 columns
 
 
 class PruneReport:

@@ -27,6 +27,7 @@ from airflow_conda_flow.local.run import LocalRun, RunOptions
 from airflow_conda_flow.records.run_record import RunRecord
 from airflow_conda_flow.settings.loading import Settings
 
+# One Ctrl-C may come twice: from the terminal, and passed on by a parent such as `make` or `uv run`.
 _SAME_KEY_SECONDS = 0.5
 _ENDED_BY_SIGNAL = 128  # added to the signal's number, as shells do
 _heard: list[float] = []  # times of the signals that came while a block of ``ended_by`` ran

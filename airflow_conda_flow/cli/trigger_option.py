@@ -14,7 +14,7 @@ from airflow_conda_flow.records.names import task_id
 from airflow_conda_flow.records.run_record import RunRecord
 from airflow_conda_flow.records.task_record import TaskRecord
 
-_RUN_PARTS = 2
+_RUN_PARTS = 2  # flow and run
 
 
 def add_trigger_option(

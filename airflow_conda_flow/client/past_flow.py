@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from datetime import datetime
 
-_FIRST_BATCH = 8
+_FIRST_BATCH = 8  # runs that are read at once: most callers want the newest one only
 
 
 class Metaflow:
@@ -112,7 +112,7 @@ class Flow(StoredObject):
 
     def _children(self) -> "Iterator[Run]":
         run_ids = self._run_ids()
-        start, size = 0, _FIRST_BATCH  # a small first batch, because most callers want the newest run only
+        start, size = 0, _FIRST_BATCH
         while start < len(run_ids):
             batch = run_ids[start : start + size]
             for document in self._catalogue.call("runs", [self.id, batch]):

@@ -49,6 +49,7 @@ after the 30 s of ``s3_patience.QUIET``.
 ANY_AGE = -1e9
 """For ``Storage.remove_old``: keys of every age, also by clocks that differ."""
 _NOTICE_EVERY = 60.0
+"""Seconds after which a prune writes its notice again: ten times before ``_NOTICE_COUNTS`` ends it."""
 _NOTICE_COUNTS = 600.0
 """Age in seconds from which a notice is ignored: its prune was killed, or has stopped by itself."""
 

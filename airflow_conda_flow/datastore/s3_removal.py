@@ -14,7 +14,7 @@ from .s3_patience import tries
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-_SIDE_BY_SIDE = 16
+_SIDE_BY_SIDE = 16  # requests, a quarter of botocore's pool: artifacts are removed from several threads
 # Answers of servers that have no request for many objects at once (Google's), or want another checksum.
 _ONE_BY_ONE = {"NotImplemented", "MethodNotAllowed", "InvalidArgument", "InvalidRequest", "MissingContentMD5"}
 

@@ -24,7 +24,7 @@ _CHUNK = 128 * 1024  # small, so that on a slow line too the bar moves and a fet
 _TIMEOUT_SECONDS = 30  # without any byte; a slow download as a whole may take longer
 _DEADLINE_SECONDS = 90  # for all tries: then none begins, and a try must have the rate below
 _LOWEST_RATE = 2000  # bytes a second; a few downloads share a slow line
-_SAY_AFTER_SECONDS = 10
+_SAY_AFTER_SECONDS = 10  # as for requests to S3 and channels: before that nobody wonders
 _PAUSES_SECONDS = (0.5, 2.0)  # before the second and the third try
 _PASSING_STATUS = {408, 429, 500, 502, 503, 504}  # timed out, throttled or overloaded: may succeed later
 

@@ -18,7 +18,7 @@ import stat
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
-_VERSION = 1
+_VERSION = 1  # of the seal's layout; a seal of another version is that of no prefix, which is made again
 _BYTECODE = "__pycache__"
 # A new file counts where Python or a shell would find it. Elsewhere programs keep caches, as fontconfig does.
 _SEARCHED = ("bin/", "lib/python")

@@ -9,7 +9,7 @@ from typing import TypeVar
 
 from airflow_conda_flow.environments.stopping import LAST_WRITES_SECONDS
 
-_AT_ONCE = 8
+_AT_ONCE = 8  # requests: enough to hide the way to S3
 _Given = TypeVar("_Given")
 _Made = TypeVar("_Made")
 

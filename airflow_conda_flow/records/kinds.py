@@ -32,8 +32,8 @@ PATH = re.compile(r"(?!/)(?!(?:[^\x00]*/)?\.\.(?:/|\Z))[^\x00-\x1f\x7f]{1,4096}"
 """Relative path that stays below its folder."""
 _PATTERN = type(DIGEST)
 _LARGEST = 2**53  # of the whole numbers that every reader of JSON has
-_MOST_ATTEMPTS = 10**6
-_LONGEST = 80
+_MOST_ATTEMPTS = 10**6  # no step is tried so often; a larger number would make loops over attempts endless
+_LONGEST = 80  # characters of a wrong value that a message shows
 _MISSING = object()
 
 

@@ -29,7 +29,7 @@ from airflow_conda_flow.settings.loading import Settings, load_settings
 
 # Exit codes, part of the contract in docs/containers.md. 2 is a usage error (``command.py``).
 DONE, STEP_FAILED, CANNOT_RUN = 0, 1, 3
-_PR_SET_DUMPABLE = 4
+_PR_SET_DUMPABLE = 4  # of <linux/prctl.h>
 _ENDED_BY_SIGNAL = 128  # plus the number of the signal, as shells report it
 SCRATCH = "/tmp/airflow-conda-flow"  # noqa: S108 - the container is ours alone
 """Directory for artifacts, logs and code, used by this container only. The cache directory, in contrast, may

@@ -23,7 +23,7 @@ _SHOWN = 20
 """Artifacts and packages that a line names; the others are counted."""
 _DIGITS = 12
 """Digits of a digest that a line shows."""
-_THOUSAND = 1000
+_THOUSAND = 1000  # as disks and S3 count
 _ROUNDS = 100
 """Rounds of a step that leads back to itself whose times are kept one by one."""
 

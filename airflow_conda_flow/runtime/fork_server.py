@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 READY = b"ready"
 """Sent to the runner when requests can be answered. A server that cannot answer them ends without it."""
 _REQUEST = 256  # bytes; a mark is a fourth of it
-_DESCRIPTORS = 5
+_DESCRIPTORS = 5  # that come with a request
 
 
 def serve(control: int, mark: str) -> "list[int] | None":

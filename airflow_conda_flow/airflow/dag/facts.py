@@ -14,7 +14,7 @@ from airflow_conda_flow.flow.places import LOCAL
 from airflow_conda_flow.records.document import canonical_json
 from airflow_conda_flow.settings.loading import Settings
 
-_DIGITS = 12
+_DIGITS = 12  # of a digest that people compare by eye: 48 bits never repeat by chance among a DAG's versions
 _ENVIRONS = (("environment", "vars"), ("kubernetes", "env"))
 """Attributes that hold environment variables. Their names are shown; a value may have come from a secret."""
 _OF_A_SECRET = ("type", "id")

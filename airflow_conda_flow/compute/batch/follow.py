@@ -26,6 +26,7 @@ _SLOWER = 10.0
 _LATE_LINES_SECONDS = 1.0
 """Pause before a further reading of a log whose last line is missing when its job has ended."""
 _LATE_READINGS = 3
+"""Such readings at most. Then the job has ended without that line."""
 
 
 class JobNews:

@@ -22,7 +22,9 @@ _RELIST_SECONDS = 300.0
 """Age of the list at which the pods are listed again, whatever the watch has said."""
 _SHORT_SECONDS = 5.0
 """A watch that ends sooner, without any news, counts as a failure: some proxies end every one at once."""
-_LONGEST_PAUSE = 10.0
+_LONGEST_PAUSE = (
+    10.0  # seconds; an API server that comes back is noticed soon, and many watchers do not crowd it
+)
 _SAY_AFTER = 5.0
 """Seconds without an answer after which followers hear of it."""
 _FORBIDDEN_SECONDS = 600.0

@@ -12,7 +12,7 @@ from airflow_conda_flow.compute.kubernetes.refusals import reason_of
 from airflow_conda_flow.compute.kubernetes.spec import CONTAINER
 from airflow_conda_flow.runner.attempt_log import shown
 
-_CONNECT_SECONDS = 10
+_CONNECT_SECONDS = 10  # a kubelet that takes longer to accept is out of reach, and another try does no harm
 # A connection without data for this long is replaced, because it may be dead. A step may well print nothing
 # for minutes: a much smaller value would reconnect for every quiet step.
 _SILENCE_SECONDS = 300

@@ -37,6 +37,7 @@ _BLINK, _LONGEST = 0.1, 60.0
 _LAST_READINGS = 5
 """Readings of the log of an ended pod at most: nobody reads the log after them."""
 _LAST_PAUSE = 1.0
+"""Seconds between two of them: the container runtime writes its last lines well within that."""
 
 
 class WatchedPod:

@@ -8,8 +8,8 @@ from airflow_conda_flow.errors import SettingError
 
 _UNITS = {"h": 3600.0, "d": 24 * 3600.0, "w": 7 * 24 * 3600.0}
 _AGE = re.compile(r"(\d+(?:\.\d+)?)([hdw])")
-_STEP = 1000
-_WHOLE_FROM = 100
+_STEP = 1000  # as disks and S3 count; 1,024 would be KiB
+_WHOLE_FROM = 100  # with three digits before it, a decimal says nothing that counts
 
 
 def age(text: str) -> float:

@@ -10,9 +10,8 @@ from typing import TYPE_CHECKING, TypeVar
 if TYPE_CHECKING:
     from airflow_conda_flow.datastore.storage import Storage
 
-_AT_ONCE = (
-    32  # requests; botocore's pool has 64 connections, and Python's lock is the limit from about here on
-)
+# Requests. botocore's pool has 64 connections, and Python's lock is the limit from about here on.
+_AT_ONCE = 32
 _CHUNK = 1024  # items whose results wait for the slowest of them
 
 _Item = TypeVar("_Item")

@@ -28,9 +28,9 @@ ARTIFACTS, CODE, PACKAGES = "artifacts", "code packages", "packages"
 LOCKS, ARCHIVES, RUNNERS = "locks", "packed environments", "runners"
 KINDS = (ARTIFACTS, CODE, LOCKS, ARCHIVES, PACKAGES, RUNNERS)
 _DOCUMENTS = (".lock", ".packed", ".json")
-_AT_ONCE = (
-    8  # folders of artifacts in S3, each with a request for up to 1000 removals; more would be throttled
-)
+# Folders of artifacts in S3, each with a request for up to 1000 removals; more would be throttled.
+_AT_ONCE = 8
+# By the first two hex digits of an artifact's digest, as ``layout.artifact`` writes them.
 _ARTIFACT_FOLDERS = [f"{layout.ARTIFACTS}{number:02x}/" for number in range(256)]
 
 

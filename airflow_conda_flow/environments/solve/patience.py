@@ -20,12 +20,13 @@ from airflow_conda_flow.datastore.notice import warn
 from airflow_conda_flow.environments.solve import ending
 
 SAY_AFTER = 10.0
+"""Seconds after which a line says what is waited for."""
 QUIET = 90.0
 """Seconds without a sign of life after which a channel is given up."""
 LONGEST = 1800.0
 """Seconds that a solve takes at most; conda's own solver has needed minutes."""
-_SAY_AGAIN = 60.0
-_LOOK_EVERY = 0.5
+_SAY_AGAIN = 60.0  # seconds; a solve of minutes is rare, but not a fault
+_LOOK_EVERY = 0.5  # seconds until Ctrl-C is noticed
 # Signs of life within ``QUIET`` seconds: each is far less than what fetching or solving needs.
 _CPU_SECONDS = 1.0
 _BYTES = 100_000

@@ -10,7 +10,9 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
+# A fifth of Python's recursion limit: code that walks through a value may use several frames a level.
 MOST_DEPTH = 200
+# They take some 100 MB in each process that reads them.
 MOST_VALUES = 1000000
 _SHOWN = 200  # characters of a wrong value that a message shows
 
