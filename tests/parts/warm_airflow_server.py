@@ -8,6 +8,7 @@ of the program's process group, and one with its exit code. The server ends when
 
 from __future__ import annotations
 
+import gc
 import json
 import os
 import selectors
@@ -25,6 +26,7 @@ from airflow.sdk.execution_time.supervisor import in_process_api_server
 def serve(path: str) -> None:
     """Run the program of each connection in a fork, many at once."""
     in_process_api_server().app._cadwyn_initialize()  # the routes of every version of the API
+    gc.freeze()  # else each fork's collections visit, and so copy, what all of them share
     signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # nobody waits for the forks
     with socket.socket(socket.AF_UNIX) as listener, selectors.DefaultSelector() as selector:
         listener.bind(path)
