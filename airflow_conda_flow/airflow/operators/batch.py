@@ -8,7 +8,7 @@ from airflow.providers.amazon.aws.operators.batch import BatchOperator
 
 from airflow_conda_flow.airflow.operators.batch_connection import connect
 from airflow_conda_flow.airflow.operators.remote import RemoteStepTask
-from airflow_conda_flow.airflow.operators.step import Opened, Try
+from airflow_conda_flow.airflow.operators.tries import Opened, Try
 from airflow_conda_flow.airflow.sdk import AirflowException
 from airflow_conda_flow.compute.batch.errors import translated
 from airflow_conda_flow.compute.batch.job import attempt_of_job, job_family

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from airflow_conda_flow.airflow.operators.batch import BatchStepOperator
 from airflow_conda_flow.airflow.operators.gang import GangTask
-from airflow_conda_flow.airflow.operators.step import Try
+from airflow_conda_flow.airflow.operators.tries import Try
 from airflow_conda_flow.compute.batch.board import OVER
 from airflow_conda_flow.compute.batch.job import job_family
 from airflow_conda_flow.compute.batch.jobs import Batch

@@ -39,7 +39,8 @@ from airflow_conda_flow.runner.task_inputs import gather_inputs
 if TYPE_CHECKING:
     from airflow.sdk import Context
 
-    from airflow_conda_flow.airflow.operators.step import Opened, StepTask
+    from airflow_conda_flow.airflow.operators.step import StepTask
+    from airflow_conda_flow.airflow.operators.tries import Opened
     from airflow_conda_flow.records.run_record import RunRecord
     from airflow_conda_flow.records.task_record import TaskRecord
 

@@ -13,7 +13,8 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from airflow_conda_flow.airflow.operators.secret_keepers import airflow_keepers
-from airflow_conda_flow.airflow.operators.step import SHUT_DOWN, StepOperator, StepTask, Try
+from airflow_conda_flow.airflow.operators.step import SHUT_DOWN, StepOperator, StepTask
+from airflow_conda_flow.airflow.operators.tries import Try
 from airflow_conda_flow.airflow.sdk import AirflowException
 from airflow_conda_flow.airflow.step_end import StepEnd
 from airflow_conda_flow.compute.compute import Compute, RunContext

@@ -11,7 +11,7 @@ from kubernetes.client import ApiClient
 from kubernetes.config import ConfigException
 
 from airflow_conda_flow.airflow.operators.remote import RemoteStepTask
-from airflow_conda_flow.airflow.operators.step import Opened, Try
+from airflow_conda_flow.airflow.operators.tries import Opened, Try
 from airflow_conda_flow.airflow.sdk import AirflowException
 from airflow_conda_flow.compute.kubernetes.board import PodBoard
 from airflow_conda_flow.compute.kubernetes.cluster import Cluster

@@ -9,7 +9,7 @@ from kubernetes.client import ApiClient
 
 from airflow_conda_flow.airflow.operators.gang import GangTask
 from airflow_conda_flow.airflow.operators.kubernetes import KubernetesStepOperator
-from airflow_conda_flow.airflow.operators.step import Try
+from airflow_conda_flow.airflow.operators.tries import Try
 from airflow_conda_flow.compute.compute import Compute, RunContext
 from airflow_conda_flow.compute.kubernetes.pods import Kubernetes
 from airflow_conda_flow.compute.kubernetes.spec import LABEL, pod_labels

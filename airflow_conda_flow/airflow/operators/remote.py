@@ -22,7 +22,8 @@ from airflow_conda_flow.airflow.failures import as_airflow_error
 from airflow_conda_flow.airflow.operators.deferral import defers, worker_seconds
 from airflow_conda_flow.airflow.operators.rendered_name import set_rendered_name
 from airflow_conda_flow.airflow.operators.revision import by_its_record
-from airflow_conda_flow.airflow.operators.step import StepTask, Try
+from airflow_conda_flow.airflow.operators.step import StepTask
+from airflow_conda_flow.airflow.operators.tries import Try
 from airflow_conda_flow.airflow.sdk import AirflowException
 from airflow_conda_flow.airflow.triggers.step import StepTrigger, TriggerTask
 from airflow_conda_flow.compute.remote_attempt import End, RemoteTask, check_told, conclude, is_done

@@ -23,7 +23,8 @@ from airflow_conda_flow.errors import NotAsPrepared
 if TYPE_CHECKING:
     from airflow.sdk import Context
 
-    from airflow_conda_flow.airflow.operators.step import StepTask, Try
+    from airflow_conda_flow.airflow.operators.step import StepTask
+    from airflow_conda_flow.airflow.operators.tries import Try
     from airflow_conda_flow.records.run_record import RunRecord
     from airflow_conda_flow.records.task_record import TaskRecord
 
