@@ -11,6 +11,7 @@ import pytest
 from airflow.sdk import DAG
 from airflow.sdk.exceptions import AirflowException, AirflowFailException, AirflowSkipException
 
+from airflow_conda_flow.airflow.block_settings import sharing
 from airflow_conda_flow.airflow.manifest_digests import KEY
 from airflow_conda_flow.airflow.operators import block as block_module
 from airflow_conda_flow.airflow.operators import step as step_module
@@ -18,10 +19,11 @@ from airflow_conda_flow.airflow.operators.remote import RemoteStepTask
 from airflow_conda_flow.airflow.step_end import SKIP_KEY
 from airflow_conda_flow.compute.remote_attempt import End, conclude
 from airflow_conda_flow.datastore.manifests import read_attempt
-from airflow_conda_flow.errors import ComputeUnavailable
+from airflow_conda_flow.errors import ComputeUnavailable, SettingError
 from airflow_conda_flow.records.run_record import RunRecord
 from airflow_conda_flow.runner.attempt_record import commit_failure
 from airflow_conda_flow.runner.task_request import TaskRequest
+from airflow_conda_flow.settings.loading import load_settings
 
 from ...parts.attempt_machine import datastore, make_run
 
@@ -371,6 +373,32 @@ def test_a_block_of_pods(prepared, monkeypatch, failing):
     operator.execute(context_of(2, 3))
     assert cluster.made == ["body-3"]
     assert left(run) == ["d", "d", "d", "fd"]
+
+
+@pytest.mark.parametrize(
+    ("tasks", "blocks", "longest", "expected"),
+    [
+        (None, None, 1024, (256, 32)),
+        ("8", None, 1024, (8, 8)),
+        ("8", "64", 1024, (8, 8)),
+        ("64", "1", 1024, (64, 1)),
+        ("5000", "2000", 1000, (1000, 1000)),
+        (None, None, 20, (20, 20)),
+    ],
+)
+def test_how_splits_are_shared_out(monkeypatch, tasks, blocks, longest, expected):
+    """Never more tasks than Airflow maps, and never more blocks than there may be tasks."""
+    monkeypatch.setenv("AIRFLOW__CORE__MAX_MAP_LENGTH", str(longest))
+    environ = {"CONDA_FLOW_FOREACH_TASKS": tasks, "CONDA_FLOW_FOREACH_BLOCKS": blocks}
+    assert sharing(load_settings(environ={name: text for name, text in environ.items() if text})) == expected
+
+
+@pytest.mark.parametrize("name", ["CONDA_FLOW_FOREACH_TASKS", "CONDA_FLOW_FOREACH_BLOCKS"])
+@pytest.mark.parametrize("text", ["0", "-1", "many", "1e3"])
+def test_a_number_of_tasks_that_is_none(name, text):
+    """One line says where it is from."""
+    with pytest.raises(SettingError, match=rf"{name} is '{text}'; write a whole number from 1 on"):
+        sharing(load_settings(environ={name: text}))
 
 
 def test_the_time_limit_is_for_a_split(prepared):
