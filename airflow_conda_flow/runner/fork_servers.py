@@ -93,16 +93,25 @@ class ForkServers:
             server.wait()
 
     def _server(self, key: _Key, environ: Mapping[str, str]) -> _Server | None:
-        # The lock is held while a server starts: whoever else wants one would wait for it as well.
         with self._lock:
             self._seen[key] += 1
             if self._seen[key] <= self._alone:
                 return None
-            if key not in self._servers:
-                self._servers[key] = _start_server(key, environ)
-                for each in [*self._servers][:-_MOST]:
-                    self._drop(each)
-            return self._servers[key]
+            if key in self._servers:
+                return self._servers[key]
+            self._servers[key] = None  # nobody waits for it while it starts
+            for each in [*self._servers][:-_MOST]:
+                self._drop(each)
+        server = _start_server(key, environ)
+        with self._lock:
+            is_wanted = key in self._servers and self._servers[key] is None
+            if is_wanted:
+                self._servers[key] = server
+        if server is not None and not is_wanted:  # dropped for others in the meantime, or all are closed
+            server.let_go()
+            server.wait()
+            return None
+        return server
 
     def _give_up(self, key: _Key, server: _Server) -> None:
         with self._lock:

@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import time
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from pathlib import Path
 
@@ -177,6 +178,26 @@ def test_an_interpreter_that_cannot_serve(make_run, tmp_path, monkeypatch, modul
     with closing(ForkServers(alone=0)) as servers:
         for number in range(2):
             assert parent(run.done("start", attempt=number, servers=servers), run) == os.getpid()
+
+
+def test_nobody_waits_for_a_server_that_starts(make_run, tmp_path, monkeypatch):
+    """Other tasks of its kind start by themselves, others have their servers, and all can be closed meanwhile."""
+    gate = tmp_path / "gate"
+    (tmp_path / "sitecustomize.py").write_text(
+        f"import os, sys\nif '--serve' in sys.orig_argv and 'SLOW' in os.environ: open({str(gate)!r}).read()"
+    )
+    os.mkfifo(gate)
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+    run = make_run(one_step("import os; self.parent = os.getppid()"))
+    with closing(ForkServers(alone=0)) as servers, ThreadPoolExecutor(1) as pool:
+        monkeypatch.setenv("SLOW", "1")
+        first = pool.submit(run.done, "start", servers=servers)
+        with gate.open("w"):  # opened as soon as the server reads it, and so hangs
+            assert parent(run.done("start", attempt=1, servers=servers), run) == os.getpid()
+            monkeypatch.delenv("SLOW")
+            assert parent(run.done("start", attempt=2, servers=servers), run) != os.getpid()
+            servers.close()
+        assert parent(first.result(), run) == os.getpid()
 
 
 def test_a_server_that_does_not_answer(make_run, monkeypatch):
