@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from ..git_bundle import BUNDLE, git, repository_of
+from ..git_bundle import BUNDLE, git, need_bundle, repository_of
 from ..standalone import Standalone
 
 DAG_ID = "versioned_flow"
@@ -56,6 +56,7 @@ def wait_for_version(airflow: Standalone, version: str) -> None:
 @pytest.mark.parametrize("version", [None], indirect=True, ids=["newest"])
 def test_a_run_keeps_its_commit(running, tmp_path):
     """Whatever is pushed meanwhile; and when it is cleared, unless the newest is asked for."""
+    need_bundle(running.machine)
     gate = tmp_path / "gate"
     wait_for_version(running, commit(running, "one"))
     running.trigger(DAG_ID, gate=str(gate))
