@@ -7,6 +7,7 @@ import subprocess
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from airflow_conda_flow.channel.bytecode import with_bytecode
 from airflow_conda_flow.channel.conda_archive import CondaPackage, Entry
 from airflow_conda_flow.channel.platform import SUBDIR, platform_fields
 
@@ -49,7 +50,7 @@ def python_package(interpreter: Interpreter) -> CondaPackage:
             "subdir": SUBDIR,
             **platform_fields(),
         },
-        lambda: _entries(interpreter),
+        lambda: with_bytecode(_entries(interpreter), interpreter),
     )
 
 

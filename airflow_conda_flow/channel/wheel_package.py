@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from packaging.utils import InvalidWheelFilename, parse_wheel_filename
 
+from airflow_conda_flow.channel.bytecode import with_bytecode
 from airflow_conda_flow.channel.conda_archive import CondaPackage, Entry
 from airflow_conda_flow.channel.match_specs import (
     depend_on_python,
@@ -121,7 +122,7 @@ def wheel_package(path: Path, interpreter: Interpreter) -> CondaPackage:
     }
     if not wheel.pure:
         index.update(subdir=SUBDIR, **platform_fields())
-        return CondaPackage(index, lambda: _entries(wheel))
+        return CondaPackage(index, lambda: with_bytecode(_entries(wheel), interpreter))
     index.update(subdir="noarch", noarch="python")
     points = [f"{script} = {target}" for script, target in wheel.scripts.items()]
     link = {"noarch": {"type": "python", "entry_points": points}, "package_metadata_version": 1}

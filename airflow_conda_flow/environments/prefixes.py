@@ -20,7 +20,7 @@ from airflow_conda_flow.environments.seal import (
     broken_seal,
     differences,
     make_seal,
-    remove_bytecode,
+    replace_bytecode,
     restore_modes,
     seal_path,
 )
@@ -78,10 +78,11 @@ class Prefixes:
         try:
             self.install(lock, folder, prefix, extracted_in=extracted_again)
             found = differences(prefix, folder)
+            make_seal(folder)  # bytecode that moves is only readable, as that of other prefixes is
+            replace_bytecode(prefix, folder)
         finally:
             discard(folder)
             discard(extracted_again)
-        remove_bytecode(prefix)
         if self._compile_bytecode and not found:
             compile_modules(prefix)
         return found

@@ -4,7 +4,8 @@ Files of a prefix are hard links to the extracted packages, and so to other pref
 one changes all of them. The seal is a file beside the prefix. Comparing it costs one ``lstat`` for each file,
 and no file is read; ``differences`` reads all.
 
-Bytecode is left out, because Python adds it when a module is first imported.
+Bytecode is left out, because Python adds it when a module is first imported. It replaces that of packages
+where it does not take it.
 """
 
 from __future__ import annotations
@@ -42,7 +43,7 @@ def make_seal(folder: Path) -> bytes:
     Raises:
         OSError: the folder cannot be read.
     """
-    for path, status in _entries(str(folder)):
+    for path, status in _entries(str(folder), with_bytecode=True):
         if stat.S_ISREG(status.st_mode) and status.st_mode & _WRITABLE:
             with contextlib.suppress(PermissionError):  # another user's, in a cache that several users share
                 (folder / path).chmod(stat.S_IMODE(status.st_mode) & ~_WRITABLE)
@@ -101,12 +102,22 @@ def differences(prefix: Path, reference: Path) -> list[str]:
     return sorted(_faults(dict.fromkeys(expected, True), {**dict.fromkeys(found, True), **is_same}))
 
 
-def remove_bytecode(prefix: Path) -> None:
-    """Remove all bytecode of a prefix: nothing vouches for it, and Python makes it again."""
+def replace_bytecode(prefix: Path, reference: Path) -> None:
+    """Remove all bytecode of a prefix, because nothing vouches for it, and move that of a sound prefix there.
+
+    What the sound one has came with packages. Python makes the rest again.
+    """
     for folder, folders, _ in os.walk(prefix):
         if _BYTECODE in folders:
             folders.remove(_BYTECODE)
             shutil.rmtree(Path(folder) / _BYTECODE, ignore_errors=True)
+    for folder, folders, _ in os.walk(reference):
+        if _BYTECODE in folders:
+            folders.remove(_BYTECODE)
+            with contextlib.suppress(
+                OSError
+            ):  # a step has made one since, or the folder is gone: it works without
+                (Path(folder) / _BYTECODE).rename(prefix / Path(folder).relative_to(reference) / _BYTECODE)
 
 
 def _faults(expected: Mapping[str, object], found: Mapping[str, object]) -> Iterator[str]:
@@ -135,12 +146,14 @@ def _state(status: os.stat_result) -> _State:
     return status.st_mode, status.st_size, status.st_mtime_ns, status.st_ino
 
 
-def _entries(folder: str, below: str = "") -> Iterator[tuple[str, os.stat_result]]:
+def _entries(
+    folder: str, below: str = "", *, with_bytecode: bool = False
+) -> Iterator[tuple[str, os.stat_result]]:
     """Relative path and status of everything below a folder that is no directory; links are not followed."""
     with os.scandir(folder) as entries:
         for entry in entries:
             path = below + entry.name
             if not entry.is_dir(follow_symlinks=False):
                 yield path, entry.stat(follow_symlinks=False)
-            elif entry.name != _BYTECODE:
-                yield from _entries(entry.path, path + "/")
+            elif with_bytecode or entry.name != _BYTECODE:
+                yield from _entries(entry.path, path + "/", with_bytecode=with_bytecode)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -64,10 +65,10 @@ def package_cache(tmp_path_factory):
 
 @pytest.fixture
 def make_prefix(tmp_path_factory, package_cache):
-    """Makes an environment with these specs from a channel."""
+    """Makes an environment with these specs from a channel, in a directory of its own or in this one."""
 
-    def make(channel: str, *specs: str) -> Prefix:
-        path = tmp_path_factory.mktemp("prefix")
+    def make(channel: str, *specs: str, path: Path | None = None) -> Prefix:
+        path = path or tmp_path_factory.mktemp("prefix")
         command = [sys.executable, "-c", _INSTALL, SUBDIR, channel, path, package_cache, *specs]
         done = subprocess.run(command, capture_output=True, text=True, check=False)
         assert done.returncode == 0, done.stderr

@@ -349,6 +349,30 @@ def test_verifying_reads_every_byte(make_environments, make_spec):
     assert [path.name for path in (prefix.parents[1] / "verifying").iterdir()] == []
 
 
+def test_verifying_replaces_bytecode_by_that_of_packages(make_environments, make_spec):
+    """Bytecode that was changed, removed or added is as the package has it; nobody can write to it."""
+    environments = make_environments()
+    lock = environments.resolve(make_spec(), "start")
+    prefix = environments.materialise(lock)
+    (cached,) = prefix.glob("lib/python*/json/__pycache__/decoder.*.pyc")
+    removed = cached.with_name(cached.name.replace("decoder", "scanner"))
+    added = cached.with_name("decoder.cpython-39.pyc")
+    sound = cached.read_bytes()
+    cached.chmod(0o644)
+    cached.write_bytes(sound[:16] + b"nobody knows")
+    removed.unlink()
+    added.write_bytes(b"nor this")
+    assert environments.verify(lock) == []
+    assert cached.read_bytes() == sound
+    assert removed.is_file()
+    assert not added.exists()
+    assert not [path for path in prefix.rglob("*.pyc") if path.stat().st_mode & 0o222]
+    state = cached.stat()
+    run_python(prefix, "import json")
+    assert (cached.stat().st_ino, cached.stat().st_mtime_ns) == (state.st_ino, state.st_mtime_ns)
+    assert environments.materialise(lock) == prefix
+
+
 def test_everything_works_without_the_channel_once_it_was_used(
     make_environments, make_spec, channel, tmp_path
 ):
