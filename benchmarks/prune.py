@@ -144,7 +144,7 @@ def main():
     seconds = show_directory("directory", harness.REPOSITORY)
     if before:
         print(f"\nThe directory: {seconds / before:.2f} times the other checkout.\n", flush=True)
-    for name, run_server in (("moto", run_moto), ("rclone", run_rclone)):
+    for name, run_server in (("rclone", run_rclone), ("moto", run_moto)):
         if not arguments.artifacts_in_s3:
             return
         with tempfile.TemporaryDirectory() as folder, run_server(Path(folder)) as server:
