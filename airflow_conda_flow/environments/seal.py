@@ -114,9 +114,8 @@ def replace_bytecode(prefix: Path, reference: Path) -> None:
     for folder, folders, _ in os.walk(reference):
         if _BYTECODE in folders:
             folders.remove(_BYTECODE)
-            with contextlib.suppress(
-                OSError
-            ):  # a step has made one since, or the folder is gone: it works without
+            # A step may have made one since, or the folder may be gone: it works without.
+            with contextlib.suppress(OSError):
                 (Path(folder) / _BYTECODE).rename(prefix / Path(folder).relative_to(reference) / _BYTECODE)
 
 
