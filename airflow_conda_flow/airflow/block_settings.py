@@ -10,6 +10,9 @@ from airflow_conda_flow.settings.loading import Settings
 
 _REMOTE_AT_ONCE = 10
 """Pods or jobs of one block at a time: enough to hide their start, few enough for any worker's memory."""
+_MOST_DIGITS = 18
+"""Digits of a number at most: Python refuses to read thousands of them."""
+_MOST_SHOWN = 40  # letters of a text that is no number
 
 
 def sharing(settings: Settings) -> Sharing:
@@ -40,6 +43,16 @@ def splits_at_once(settings: Settings, *, remote: bool) -> int:
     return _REMOTE_AT_ONCE if remote else _cores()
 
 
+def check_block_settings(settings: Settings) -> None:
+    """Read all of these settings before any step runs.
+
+    Raises:
+        SettingError: a setting is not a whole number from 1 on.
+    """
+    sharing(settings)
+    splits_at_once(settings, remote=False)
+
+
 def _cores() -> int:
     """Cores that this process may use."""
     # macOS has no affinities of processes.
@@ -48,6 +61,8 @@ def _cores() -> int:
 
 def _whole_number(settings: Settings, name: str) -> int:
     found = settings.texts[name]
-    if not (found.text.isascii() and found.text.isdecimal() and int(found.text)):
-        raise SettingError(f"{found.source} is {found.text!r}; write a whole number from 1 on, such as 16.")
+    is_number = found.text.isascii() and found.text.isdecimal() and len(found.text) <= _MOST_DIGITS
+    if not (is_number and int(found.text)):
+        shown = found.text if len(found.text) <= _MOST_SHOWN else f"{found.text[:_MOST_SHOWN]}..."
+        raise SettingError(f"{found.source} is {shown!r}; write a whole number from 1 on, such as 16.")
     return int(found.text)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from airflow.sdk import BaseOperator
 
-from airflow_conda_flow.airflow.block_settings import sharing
+from airflow_conda_flow.airflow.block_settings import check_block_settings, sharing
 from airflow_conda_flow.airflow.configuration import airflow_settings, open_stores
 from airflow_conda_flow.airflow.dag.parameters import given_values
 from airflow_conda_flow.airflow.dag.schedules import event_parameters
@@ -97,6 +97,7 @@ class PrepareOperator(BaseOperator):
         definition.attach(self.decorators)
         definition.branch, definition.production, definition.user = self.project
         settings = airflow_settings()
+        check_block_settings(settings)
         placement = Placement.of(definition.decorators)
         placement.check_reachable(settings)
         datastore, environments = open_stores(settings, LogProgress(self.log))

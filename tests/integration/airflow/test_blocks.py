@@ -394,10 +394,11 @@ def test_how_splits_are_shared_out(monkeypatch, tasks, blocks, longest, expected
 
 
 @pytest.mark.parametrize("name", ["CONDA_FLOW_FOREACH_TASKS", "CONDA_FLOW_FOREACH_BLOCKS"])
-@pytest.mark.parametrize("text", ["0", "-1", "many", "1e3"])
+@pytest.mark.parametrize("text", ["0", "-1", "many", "1e3", "9" * 5000])
 def test_a_number_of_tasks_that_is_none(name, text):
     """One line says where it is from."""
-    with pytest.raises(SettingError, match=rf"{name} is '{text}'; write a whole number from 1 on"):
+    shown = text if len(text) <= 40 else text[:40] + r"\.\.\."
+    with pytest.raises(SettingError, match=rf"{name} is '{shown}'; write a whole number from 1 on"):
         sharing(load_settings(environ={name: text}))
 
 

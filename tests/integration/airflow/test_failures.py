@@ -58,6 +58,17 @@ def test_a_wrong_setting_fails_without_retries(monkeypatch, kind, place, variabl
         operator.execute(context)
 
 
+@pytest.mark.parametrize("name", ["FOREACH_TASKS", "FOREACH_BLOCKS", "SPLITS_AT_ONCE"])
+def test_a_wrong_setting_of_foreaches_fails_before_any_step(monkeypatch, tmp_path, name):
+    """Where they are used, steps of hours may have run."""
+    monkeypatch.setenv("CONDA_FLOW_DATASTORE_ROOT", str(tmp_path / "datastore"))
+    monkeypatch.setenv(f"CONDA_FLOW_{name}", "many")
+    context = {"run_id": "manual__1", "ti": SimpleNamespace(try_number=1, max_tries=3), "params": {}}
+    with pytest.raises(AirflowFailException, match=f"CONDA_FLOW_{name} is 'many'"):
+        make_operator("prepare", "").execute(context)
+    assert not (tmp_path / "datastore").exists()
+
+
 @pytest.mark.parametrize(
     "error", [errors.DatastoreUnavailable, errors.ComputeUnavailable, errors.CorruptData]
 )
