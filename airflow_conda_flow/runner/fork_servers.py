@@ -10,6 +10,7 @@ import os
 import select
 import signal
 import socket
+import struct
 import subprocess
 import sys
 import threading
@@ -31,6 +32,8 @@ _ANSWER_SECONDS = 10.0
 _MOST = 8
 # Between two looks at a process whose server is gone.
 _POLL_SECONDS = 0.05
+# Between two looks at a process whose server tells nothing.
+_LOOK_SECONDS = 1.0
 # For a server to end when it has nothing to do.
 _END_SECONDS = 5.0
 
@@ -171,9 +174,19 @@ class _Server:
 
     def is_ready(self) -> bool:
         """True as soon as it answers requests; False if it cannot."""
-        self._link.settimeout(_START_SECONDS)
+        end = time.monotonic() + _START_SECONDS
+        poll = select.poll()
+        poll.register(self._link, select.POLLIN)
+        poll.register(self._printed, select.POLLIN)
         try:
-            return self._link.recv(len(READY)) == READY
+            while True:
+                seen = [each for each, _ in poll.poll(max(0.0, end - time.monotonic()) * 1000)]
+                if self._link.fileno() in seen:
+                    return self._link.recv(len(READY)) == READY
+                if not seen:
+                    return False
+                if not os.read(self._printed, 65536):  # else a full pipe would stop it
+                    poll.unregister(self._printed)
         except OSError:
             return False
         finally:
@@ -191,9 +204,11 @@ class _Server:
             ends = [_pipe(ours, theirs) for _ in range(3)]
 
             def start(link: int, life_line: int) -> _ForkedProcess:
-                written = [end for _, end in ends]
+                output, error, status = (end for _, end in ends)
+                # Not by socket.send_fds: it imports array, which may be a module of the user's.
+                sent = struct.pack("5i", output, error, link, life_line, status)
                 with self._lock:
-                    socket.send_fds(self._link, [text.encode()], [*written[:2], link, life_line, written[2]])
+                    self._link.sendmsg([text.encode()], [(socket.SOL_SOCKET, socket.SCM_RIGHTS, sent)])
                 theirs.close()  # or the end of the process would not be seen
                 return _ForkedProcess(*(end for end, _ in ends))
 
@@ -234,6 +249,8 @@ class _ForkedProcess:
         self._status = status
         self._text = b""
         self._code: int | None = None
+        self._look_at = time.monotonic() + _LOOK_SECONDS
+        self._overdue: float | None = None  # when the server's last line is no longer waited for
         pid = self._line(_ANSWER_SECONDS)
         if not pid:
             raise ChildProcessError("The server has forked no process.")
@@ -245,9 +262,29 @@ class _ForkedProcess:
         """See ``StepProcess``."""
         if self._code is None:
             end = None if timeout is None else time.monotonic() + timeout
-            text = self._line(timeout)
+            text = self._last_line(end)
             self._code = int(text) if text else self._code_without_server(end)
         return self._code
+
+    def _last_line(self, end: float | None) -> bytes:
+        """The line of the return code; empty if the process has ended and its server does not tell it."""
+        while True:
+            left = _LOOK_SECONDS if end is None else min(_LOOK_SECONDS, max(0.0, end - time.monotonic()))
+            try:
+                return self._line(left)
+            except subprocess.TimeoutExpired:
+                now = time.monotonic()
+                if self._is_overdue(now):
+                    return b""
+                if end is not None and now >= end:
+                    raise
+
+    def _is_overdue(self, now: float) -> bool:
+        """True if the process has ended and its server had time to tell it: a step may stop its parent."""
+        if self._overdue is None and now >= self._look_at:
+            self._look_at = now + _LOOK_SECONDS
+            self._overdue = None if _runs(self.pid) else now + _ANSWER_SECONDS
+        return self._overdue is not None and now >= self._overdue
 
     def close(self) -> None:
         """See ``StepProcess``."""

@@ -16,6 +16,7 @@ import select
 import signal
 import socket
 import struct
+import sys
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -25,14 +26,17 @@ READY = b"ready"
 """Sent to the runner when requests can be answered. A server that cannot answer them ends without it."""
 _REQUEST = 256  # bytes; a mark is a fourth of it
 _DESCRIPTORS = 5  # that come with a request
+_OWN = ("_socket", "array", "math", "select", "selectors", "socket")
+"""Modules that a server needs and a step process does not: a module of the user's may have the same name."""
 
 
-def serve(control: int, mark: str) -> "list[int] | None":
+def serve(control: int, mark: str, before: "frozenset[str]") -> "list[int] | None":
     """Fork a process for each request.
 
     Args:
         control: descriptor of the server's end of the socket.
         mark: environment variable by which the runner finds the processes of this server.
+        before: the modules that were imported before this one.
 
     Returns:
         in each forked process, the descriptors that ``main.py`` takes; in the server, None at its end.
@@ -43,7 +47,11 @@ def serve(control: int, mark: str) -> "list[int] | None":
         return None
     if hasattr(gc, "freeze"):  # since Python 3.7: the collector then leaves the shared memory alone
         gc.freeze()
-    return _Server(socket.socket(fileno=control), mark, address).serve()
+    descriptors = _Server(socket.socket(fileno=control), mark, address).serve()
+    if descriptors is not None:
+        for each in set(_OWN) - before:
+            sys.modules.pop(each, None)
+    return descriptors
 
 
 def _import() -> None:
@@ -131,6 +139,12 @@ class _Server:
 
     def _begin(self, mark: bytes, descriptors: "list[int]") -> "list[int]":
         """Make the forked process one that could have been started as a program."""
+        if hasattr(gc, "unfreeze"):
+            # Or the last collection would leave alone what frozen objects refer to: the flow's module, and so
+            # the files that it has open. They would lose what has not been written yet.
+            gc.unfreeze()
+        if sys.version_info < (3, 7) and "random" in sys.modules:
+            sys.modules["random"].seed()  # as later versions do themselves after a fork
         signal.set_wakeup_fd(-1)
         signal.signal(signal.SIGCHLD, signal.SIG_DFL)
         self._control.close()

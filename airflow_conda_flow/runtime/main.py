@@ -22,9 +22,10 @@ def main(arguments: "list[str]") -> None:
     """Run one task. The outcome is sent to the runner; the exit code does not contain it."""
     _replace_script_directory()
     if arguments[0] == "--serve":
+        before = frozenset(sys.modules)
         from airflow_conda_flow.runtime import fork_server  # noqa: PLC0415 - few processes are one
 
-        descriptors = fork_server.serve(int(arguments[1]), arguments[2])
+        descriptors = fork_server.serve(int(arguments[1]), arguments[2], before)
         if descriptors is None:
             os._exit(0)  # nothing of a user's is in this process; the runner waits for its end
     else:

@@ -85,12 +85,15 @@ def test_a_step_process_on_each_python(make_run_either_way, version):
             self.version = list(sys.version_info[:2])
             self.encoding = sys.stdout.encoding.lower()
             print("one"); print("two", file=sys.stderr)
+            import random, tempfile
+            self.drawn = [random.random(), next(tempfile._get_candidate_names())]
         """)
     )
     run.manifest["pickle_protocols"] = {"start": 4, "end": 4}
-    result = run.done("start", python=python)
+    result, another = [run.done("start", attempt=number, python=python) for number in range(2)]
     assert ".".join(map(str, run.value(result, "version"))) == version
-    assert sorted(run.lines) == [("stderr", "two"), ("stdout", "one")]
+    assert sorted(run.lines) == [*[("stderr", "two")] * 2, *[("stdout", "one")] * 2]
+    assert not set(run.value(result, "drawn")) & set(run.value(another, "drawn"))
     run.done("end", python=python)
 
 

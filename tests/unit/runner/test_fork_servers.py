@@ -90,10 +90,76 @@ def test_they_see_the_same(make_run):
             assert run.value(each, "seen") == run.value(alone, "seen")
             assert run.value(each, "seen")["is_marked"]
             more = set(run.value(each, "modules")) - set(run.value(alone, "modules"))
-            assert not {name for name in more if name.partition(".")[0] not in sys.stdlib_module_names} - {
-                "airflow_conda_flow.runtime.fork_server"
-            }
+            assert more <= {"airflow_conda_flow.runtime.fork_server", "collections.abc", "gc"}
     assert not Path(f"/proc/{server}").exists()
+
+
+OPEN_FILE = """
+import os, random
+ROWS = open(os.environ["ROWS"], "a") if "ROWS" in os.environ else None
+
+class AFlow(FlowSpec):
+    held = [ROWS]
+
+    @step
+    def start(self):
+        self.drawn = random.random()
+        ROWS.write("a row\\n")
+        self.next(self.end)
+
+    @step
+    def end(self):
+        pass
+"""
+
+
+def test_open_files_of_the_module_lose_nothing(make_run, tmp_path, monkeypatch):
+    """What is not yet written is written at the end of each process; and each draws other numbers."""
+    run = make_run(OPEN_FILE)
+    monkeypatch.setenv("ROWS", str(tmp_path / "rows"))
+    with closing(ForkServers()) as servers:
+        results = [run.done("start", attempt=number, servers=servers) for number in range(4)]
+    assert (tmp_path / "rows").read_text().splitlines() == ["a row"] * 4
+    assert len({run.value(each, "drawn") for each in results}) == 4
+
+
+def test_a_module_of_the_users_that_a_server_has_too(make_run, tmp_path):
+    """A step finds the one beside its flow, forked or not."""
+    (tmp_path / "code").mkdir()
+    (tmp_path / "code" / "array.py").write_text("WHO = 'the user'")
+    run = make_run(one_step("import array, os; self.parent = os.getppid(); self.who = array.WHO"))
+    with closing(ForkServers()) as servers:
+        results = [run.done("start", attempt=number, servers=servers) for number in range(3)]
+    assert [run.value(each, "who") for each in results] == ["the user"] * 3
+    assert [parent(each, run) == os.getpid() for each in results] == [True, False, False]
+
+
+def test_a_server_that_a_step_stops(make_run, monkeypatch):
+    """Its parent is stopped: the end of the step is found out without it, and others start by themselves."""
+    for name, seconds in (("_LOOK", 0.05), ("_ANSWER", 0.5), ("_END", 0.2)):
+        monkeypatch.setattr(f"airflow_conda_flow.runner.fork_servers.{name}_SECONDS", seconds)
+    run = make_run(
+        one_step(
+            "import os, signal; self.parent = os.getppid()\n"
+            f"if self.parent != {os.getpid()}: os.kill(self.parent, signal.SIGSTOP)"
+        )
+    )
+    with closing(ForkServers(alone=0)) as servers:
+        server = parent(run.done("start", servers=servers), run)
+        assert server != os.getpid()
+        assert parent(run.done("start", attempt=1, servers=servers), run) == os.getpid()
+    assert not runs(server)
+
+
+def test_an_interpreter_that_prints_much_at_its_start(make_run, tmp_path, monkeypatch):
+    """More than a pipe holds."""
+    (tmp_path / "sitecustomize.py").write_text(
+        "import sys\nif '--serve' in sys.orig_argv: print('x' * 200_000)"
+    )
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+    run = make_run(one_step("import os; self.parent = os.getppid()"))
+    with closing(ForkServers(alone=0)) as servers:
+        assert parent(run.done("start", servers=servers), run) != os.getpid()
 
 
 def test_others_have_a_server_of_their_own(make_run):
