@@ -67,10 +67,13 @@ class PackageStore:
         wanted = list({each.sha256: each for each in packages}.values())
         missing = [each for each in wanted if not self._is_sound(each)]
         self._progress.expect(sum(each.size for each in missing))
+        partials: set[Path] = set()
         try:
-            _side_by_side(self._fetch_once, missing, cancel)
+            _side_by_side(lambda each, given_up: self._fetch_once(each, given_up, partials), missing, cancel)
         finally:
             self._progress.finish()
+            for each in list(partials):  # of threads whose connections stand still
+                each.unlink(missing_ok=True)
         return {each.sha256: self.path(each) for each in wanted}
 
     def mirror(self, packages: Iterable[LockedPackage]) -> None:
@@ -119,7 +122,7 @@ class PackageStore:
             kept = layout.package(sha256, file_name_of(url))
             if self._local.holds(kept, sha256):
                 return self._local.local_path(kept), sha256
-        with self._downloaded(url, 0, self._progress.advance) as (partial, got):
+        with self._downloaded(url, 0, self._progress.advance, set()) as (partial, got):
             expected = sha256 or md5
             is_it = got if sha256 else hashlib.md5(partial.read_bytes()).hexdigest()  # noqa: S324 - conda's lists have it
             if is_it != expected:
@@ -144,7 +147,7 @@ class PackageStore:
         """True if the archive is on this machine, verified."""
         return self._local.holds(layout.package(package.sha256, package.file_name), package.sha256)
 
-    def _fetch_once(self, package: LockedPackage, given_up: threading.Event) -> None:
+    def _fetch_once(self, package: LockedPackage, given_up: threading.Event, partials: set[Path]) -> None:
         def advance(size: int) -> None:
             if given_up.is_set():
                 raise Stopped
@@ -162,10 +165,10 @@ class PackageStore:
                 # Other machines would meet the same damage, so the sound archive is put in its place.
                 self._progress.say(f"    {error.fault} Trying the channel.")
                 advice = "Make the channel reachable: the package is then replaced there."
-                self._from_channel(package, advance, f"{error.fault} {advice}")
+                self._from_channel(package, advance, partials, f"{error.fault} {advice}")
                 self._mend_remote(package)
             else:
-                self._from_channel(package, advance)
+                self._from_channel(package, advance, partials)
 
     def _from_remote(self, package: LockedPackage, advance: Callable[[int], None]) -> bool:
         if self._remote is None:
@@ -186,9 +189,13 @@ class PackageStore:
             self._progress.say(f"    {package.file_name} stays damaged in the datastore: {error}")
 
     def _from_channel(
-        self, package: LockedPackage, advance: Callable[[int], None], elsewhere: str = ""
+        self,
+        package: LockedPackage,
+        advance: Callable[[int], None],
+        partials: set[Path],
+        elsewhere: str = "",
     ) -> None:
-        with self._downloaded(package.url, package.size, advance, elsewhere) as (partial, got):
+        with self._downloaded(package.url, package.size, advance, partials, elsewhere) as (partial, got):
             if got != package.sha256:
                 raise PackageError(
                     f"The package {package.url} is not what was locked: its sha256 is {got}, "
@@ -200,11 +207,12 @@ class PackageStore:
 
     @contextlib.contextmanager
     def _downloaded(
-        self, url: str, size: int, advance: Callable[[int], None], elsewhere: str = ""
+        self, url: str, size: int, advance: Callable[[int], None], partials: set[Path], elsewhere: str = ""
     ) -> Iterator[tuple[Path, str]]:
         """File with the bytes at a URL, and its sha256; removed afterwards unless the block moves it away.
 
-        ``elsewhere`` says, for the error, what is wrong with the archive in the other places.
+        ``partials`` has the file meanwhile. ``elsewhere`` says, for the error, what is wrong with the archive
+        in the other places.
         """
         from airflow_conda_flow.environments.download import (  # noqa: PLC0415 - heavy, and seldom needed
             DownloadFailed,
@@ -216,6 +224,7 @@ class PackageStore:
         clear_once(folder)
         partial = folder / f".{file_name_of(url)[:100]}.{new_mark()}.part"
         asked, headers = self._credentials.request(url)
+        partials.add(partial)
         try:
             yield partial, download(asked, partial, size, advance, headers)
         except DownloadFailed as error:
@@ -224,6 +233,7 @@ class PackageStore:
             raise PackageError(f"The package {url} cannot be fetched: {error}. {elsewhere}") from error
         finally:
             partial.unlink(missing_ok=True)
+            partials.discard(partial)
 
 
 def _side_by_side(

@@ -23,7 +23,7 @@ from airflow_conda_flow.datastore.keeping import gone_again, keeper
 from airflow_conda_flow.datastore.publish import publish_once
 from airflow_conda_flow.datastore.storage import Storage
 from airflow_conda_flow.environments.progress import Progress
-from airflow_conda_flow.environments.stopping import checked
+from airflow_conda_flow.environments.stopping import abandonable, checked
 from airflow_conda_flow.environments.tar_stream import pack, unpack
 from airflow_conda_flow.errors import CorruptData, DatastoreError, DatastoreUnavailable
 from airflow_conda_flow.records.document import other_than, read_document, stored_bytes
@@ -114,15 +114,22 @@ def publish_packed(
         ):
             pack(folder, file, checked(cancel, advance))
         packed = PackedEnvironment(str(prefix), file_sha256(path), path.stat().st_size)
-        key = layout.environment_archive(platform, packed.sha256)
-        is_kept = storage.holds(key, packed.sha256) and keeper(storage).keep(key, gone_again(storage, key))
-        if not is_kept:
-            with progress.phase(
-                f"    Uploading {packed.size / 1e6:.1f} MB to {storage.url}", packed.size, "bytes"
-            ) as advance:
-                storage.upload(path, key, advance)
+        return abandonable(lambda: _store(storage, platform, spec_id, packed, path, progress), cancel)
     finally:
         path.unlink(missing_ok=True)
+
+
+def _store(
+    storage: Storage, platform: str, spec_id: str, packed: PackedEnvironment, path: Path, progress: Progress
+) -> PackedEnvironment:
+    """Upload an archive unless it is stored, and its document; returns the archive that this names."""
+    key = layout.environment_archive(platform, packed.sha256)
+    is_kept = storage.holds(key, packed.sha256) and keeper(storage).keep(key, gone_again(storage, key))
+    if not is_kept:
+        with progress.phase(
+            f"    Uploading {packed.size / 1e6:.1f} MB to {storage.url}", packed.size, "bytes"
+        ) as advance:
+            storage.upload(path, key, advance)
     pointer = layout.packed_environment(platform, spec_id)
     data = packed_bytes(platform, spec_id, packed)
     if storage.exists(pointer):  # damaged, withdrawn, or of an archive that is
@@ -166,7 +173,8 @@ def unpack_into(
     try:
         size_text = f"{packed.size / 1e6:.1f} MB"
         with progress.phase(f"Fetching the packed environment: {size_text}", packed.size, "bytes") as advance:
-            storage.download(key, archive, packed.sha256, checked(cancel, advance))
+            count = checked(cancel, advance)
+            abandonable(lambda: storage.download(key, archive, packed.sha256, count), cancel)
         with (
             archive.open("rb") as file,
             progress.phase("Unpacking the environment", packed.size, "bytes") as advance,

@@ -33,7 +33,12 @@ from airflow_conda_flow.environments.progress import Progress
 from airflow_conda_flow.environments.seal import make_seal
 from airflow_conda_flow.environments.side_by_side import side_by_side
 from airflow_conda_flow.environments.stopping import Stopped
-from airflow_conda_flow.environments.temporary_folders import discard_all, temporary
+from airflow_conda_flow.environments.temporary_folders import (
+    discard_all,
+    discard_unfinished,
+    discard_unfinished_once,
+    temporary,
+)
 from airflow_conda_flow.errors import CorruptData, DatastoreError, NotInDatastore
 
 
@@ -165,6 +170,7 @@ class Packing:
         self._progress.say(f"Packing the environment of {label} for containers")
         prefix = container_prefix(prefix_name(lock))
         clear_once(self._cache.path / "packing")
+        discard_unfinished_once(self._cache.path)
         folder = temporary(self._cache.path / "packing" / prefix.name)
         try:
             with shared(makers_mutex(self._cache.path)):
@@ -175,6 +181,7 @@ class Packing:
             )
         except (Stopped, KeyboardInterrupt):
             discard_all(folder)
+            discard_unfinished(self._cache.path)
             raise
         finally:
             discard(folder)

@@ -25,7 +25,13 @@ from airflow_conda_flow.environments.seal import (
     seal_path,
 )
 from airflow_conda_flow.environments.stopping import LOOK_EVERY, Stopped, check, checked
-from airflow_conda_flow.environments.temporary_folders import discard_all, put_aside, temporary
+from airflow_conda_flow.environments.temporary_folders import (
+    discard_all,
+    discard_unfinished,
+    discard_unfinished_once,
+    put_aside,
+    temporary,
+)
 from airflow_conda_flow.environments.wheels import install_wheels
 from airflow_conda_flow.errors import SettingError
 
@@ -111,6 +117,20 @@ class Prefixes:
             )
         with self._mutex:
             mutex = self._making.setdefault(prefix.name, threading.Lock())
+        discard_unfinished_once(self._cache.path)
+        try:
+            self._make(prefix, build, mutex, cancel)
+        except (Stopped, KeyboardInterrupt):
+            discard_unfinished(self._cache.path)
+            raise
+
+    def _make(
+        self,
+        prefix: Path,
+        build: Callable[[Path], None],
+        mutex: threading.Lock,
+        cancel: threading.Event | None,
+    ) -> None:
         waited = held(mutex_of(prefix), cancel, self._say_waiting)
         with _acquired(mutex, cancel), waited as alone, shared(makers_mutex(self._cache.path)):
             fault = broken_seal(prefix)

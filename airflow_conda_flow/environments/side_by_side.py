@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Collection
-from concurrent.futures import ThreadPoolExecutor, wait
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 from typing import TypeVar
 
-from airflow_conda_flow.environments.stopping import LAST_WRITES_SECONDS
+from airflow_conda_flow.environments.stopping import LAST_WRITES_SECONDS, LOOK_EVERY
 
 _AT_ONCE = 8  # requests: enough to hide the way to S3
 _Given = TypeVar("_Given")
@@ -24,12 +24,17 @@ def side_by_side(
 
     An interrupt is raised after a second at most. ``cancel`` is set then, for calls that look at it.
     """
-    if len(values) < 2:  # noqa: PLR2004 - nothing to overlap
+    if not values:
+        return []
+    if len(values) == 1 and cancel is None:  # nothing to overlap; an interrupt reaches the call itself
         return [function(each) for each in values]
     pool = ThreadPoolExecutor(at_once, thread_name_prefix="environments")
-    calls = [pool.submit(function, each) for each in values]
+    calls: list[Future[_Made]] = []
     try:
-        wait(calls)
+        calls.extend(pool.submit(function, each) for each in values)
+        # In short waits: the signal of an interrupt may reach another thread, and wakes only that one.
+        while wait(calls, LOOK_EVERY).not_done:
+            pass
     except BaseException:
         if cancel is not None:
             cancel.set()

@@ -4,6 +4,10 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor, wait
+from typing import TypeVar
+
+_Made = TypeVar("_Made")
 
 LOOK_EVERY = 0.1
 """Seconds between looks at whether work is still wanted."""
@@ -29,3 +33,21 @@ def checked(cancel: threading.Event | None, advance: Callable[[int], None]) -> C
         advance(more)
 
     return count
+
+
+def abandonable(work: Callable[[], _Made], cancel: threading.Event | None) -> _Made:
+    """Result of work that cannot be ended, such as a request that nobody answers.
+
+    It runs in a thread, which is left alone once the event is set.
+
+    Raises:
+        Stopped: the event was set before the work was done.
+    """
+    if cancel is None:
+        return work()
+    pool = ThreadPoolExecutor(1, thread_name_prefix="environments")
+    call = pool.submit(work)
+    pool.shutdown(wait=False)
+    while not wait({call}, LOOK_EVERY).done:
+        check(cancel)
+    return call.result()

@@ -1,12 +1,16 @@
-"""Folders beside the prefix that they are to become, or were."""
+"""Folders beside the prefix or the extracted package that they are to become, or were."""
 
 from __future__ import annotations
 
+import contextlib
+import functools
 import os
 import time
 from pathlib import Path
 
 from airflow_conda_flow.datastore.left_behind import new_mark
+from airflow_conda_flow.environments.cache_places import extracted, makers_mutex
+from airflow_conda_flow.environments.file_mutex import held_now
 from airflow_conda_flow.environments.packages import discard
 from airflow_conda_flow.environments.stopping import LAST_WRITES_SECONDS, LOOK_EVERY
 
@@ -30,3 +34,31 @@ def discard_all(folder: Path) -> None:
     while folder.exists() and time.monotonic() < end:
         discard(folder)
         time.sleep(LOOK_EVERY)
+
+
+def discard_unfinished(cache_dir: Path) -> None:
+    """Remove packages that were extracted in part, unless somebody makes an environment now.
+
+    py-rattler leaves them when its process ends, and nothing in their names says whose they are. Its threads
+    may still write to them, for a second at most. Errors are ignored.
+    """
+    end = time.monotonic() + LAST_WRITES_SECONDS
+    with contextlib.suppress(OSError), held_now(makers_mutex(cache_dir)) as is_free:
+        while is_free and (folders := _unfinished(extracted(cache_dir))) and time.monotonic() < end:
+            for each in folders:
+                discard(each)
+            time.sleep(LOOK_EVERY)
+
+
+@functools.cache
+def discard_unfinished_once(cache_dir: Path) -> None:
+    """``discard_unfinished``, once in this process: what a killed process has left."""
+    discard_unfinished(cache_dir)
+
+
+def _unfinished(folder: Path) -> list[Path]:
+    try:
+        with os.scandir(folder) as entries:
+            return [Path(entry) for entry in entries if entry.name.startswith(".") and entry.is_dir()]
+    except FileNotFoundError:
+        return []

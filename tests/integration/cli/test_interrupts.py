@@ -74,6 +74,7 @@ def test_a_download_that_stands_still_does_not_hold_the_run(tmp_path, stalled, n
     assert "Traceback" not in output
     assert (machine.cache / "packages").is_dir(), "the download had begun"
     assert not list(machine.cache.glob("packages/*/[!.]*"))
+    assert not list(machine.cache.glob("packages/.*")), "what had come is removed"
 
 
 def test_a_run_under_nohup_outlives_its_terminal(tmp_path):
@@ -133,6 +134,8 @@ def test_a_task_that_makes_its_environment_is_ended_at_once(tmp_path, channel, n
     assert "Traceback" not in output
     prefixes = [each.name for each in (machine.cache / "prefixes").iterdir()]
     assert [name for name in prefixes if not name.endswith(".mutex")] == []
+    extracted = (machine.cache / "extracted").iterdir()
+    assert not [each for each in extracted if each.name.startswith(".") and each.is_dir()]
 
 
 STUBBORN = """

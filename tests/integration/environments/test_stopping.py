@@ -4,16 +4,22 @@ from __future__ import annotations
 
 import asyncio
 import fcntl
+import signal
 import threading
 import time
 
 import pytest
 
-from airflow_conda_flow.environments import rattler_link
+from airflow_conda_flow.datastore.s3_storage import S3Storage
+from airflow_conda_flow.environments import packed, rattler_link
 from airflow_conda_flow.environments.bytecode import compile_modules
-from airflow_conda_flow.environments.file_mutex import held
-from airflow_conda_flow.environments.stopping import Stopped
+from airflow_conda_flow.environments.cache_places import makers_mutex
+from airflow_conda_flow.environments.file_mutex import held, shared
+from airflow_conda_flow.environments.side_by_side import side_by_side
+from airflow_conda_flow.environments.stopping import Stopped, abandonable, check
+from airflow_conda_flow.environments.temporary_folders import discard_unfinished
 
+from ...parts.faulty_s3 import faulty
 from .conftest import left
 
 SOON = 10.0  # seconds; what is stopped here would take a minute
@@ -135,3 +141,125 @@ def test_waiting_for_another_process_is_stopped_and_said(tmp_path, stop_when, ta
             pass
     with held(tmp_path / "mutex") as alone:
         assert alone
+
+
+@pytest.fixture
+def make_unfinished(tmp_path):
+    """A function: a package that py-rattler has extracted in part."""
+
+    def make():
+        folder = tmp_path / "machine" / "extracted" / ".numpy-1.26.4-py311_0xidab0"
+        (folder / "lib").mkdir(parents=True)
+        (folder / "lib" / "half").write_bytes(b"half")
+        return folder
+
+    return make
+
+
+def test_packages_that_were_extracted_in_part_are_removed(make_unfinished, tmp_path):
+    """Unless somebody makes an environment, who may be extracting them; whole packages stay."""
+    folder = make_unfinished()
+    whole = folder.with_name("six-1.17.0-py_0")
+    whole.mkdir()
+    with shared(makers_mutex(tmp_path / "machine")):
+        discard_unfinished(tmp_path / "machine")
+        assert (folder / "lib" / "half").is_file()
+    discard_unfinished(tmp_path / "machine")
+    assert not folder.exists()
+    assert whole.is_dir()
+    discard_unfinished(tmp_path / "none")
+
+
+def test_what_a_killed_process_has_extracted_in_part_is_removed(
+    make_environments, make_spec, make_unfinished
+):
+    """When the next environment is made."""
+    folder = make_unfinished()
+    environments = make_environments()
+    environments.materialise(environments.resolve(make_spec(), "start"))
+    assert not folder.exists()
+
+
+def test_threads_may_report_to_a_loop_that_was_stopped(
+    make_environments, make_spec, monkeypatch, stop_when, takes_less
+):
+    """py-rattler's threads print a traceback if they cannot."""
+    began, loops = threading.Event(), []
+
+    async def forever(*_words):
+        loops.append(asyncio.get_running_loop())
+        began.set()
+        await asyncio.sleep(60)
+
+    monkeypatch.setattr(rattler_link, "_install", forever)
+    environments = make_environments()
+    lock = environments.resolve(make_spec(), "start")
+    with pytest.raises(Stopped):
+        environments.materialise(lock, stop_when(began.is_set))
+    (loop,) = loops
+    loop.call_soon_threadsafe(print)
+    assert not asyncio.all_tasks(loop)
+
+
+def test_one_call_is_left_alone_too(stop_when, takes_less):
+    """An interrupt does not wait for the only call, and tells it by the event."""
+    cancel, began, ended = threading.Event(), threading.Event(), threading.Event()
+
+    def call(_value):
+        began.set()
+        while not ended.wait(0.01):
+            check(cancel)
+
+    def interrupt():
+        began.wait(30)
+        signal.raise_signal(signal.SIGINT)
+
+    thread = threading.Thread(target=interrupt)
+    thread.start()
+    with pytest.raises(KeyboardInterrupt):
+        side_by_side(call, [1], cancel=cancel)
+    assert cancel.is_set()
+    ended.set()
+    thread.join()
+
+
+def test_work_that_cannot_be_ended_is_left_alone(stop_when, takes_less):
+    """Its result or failure counts if it ends first."""
+    began, ended = threading.Event(), threading.Event()
+
+    def work():
+        began.set()
+        ended.wait(60)
+
+    with pytest.raises(Stopped):
+        abandonable(work, stop_when(began.is_set))
+    ended.set()
+    assert abandonable(lambda: 1, threading.Event()) == abandonable(lambda: 1, None) == 1
+    with pytest.raises(ZeroDivisionError):
+        abandonable(lambda: 1 // 0, threading.Event())
+
+
+def test_an_upload_that_nobody_answers_is_stopped(
+    rclone_s3, monkeypatch, tmp_path, stop_when, recorder, takes_less
+):
+    """The archive is removed from this machine, and none is named in the datastore."""
+    asked = threading.Event()
+
+    def choose(method, path, _count):
+        if method == "PUT" and path.endswith(".tar.zst"):
+            asked.set()
+            return "stall"
+        return "pass"
+
+    folder = tmp_path / "packing" / "prefix"
+    folder.mkdir(parents=True)
+    (folder / "file").write_bytes(b"content")
+    with faulty(rclone_s3, choose) as proxy:
+        proxy.server.use(monkeypatch)
+        storage = S3Storage(rclone_s3.make_root())
+        with pytest.raises(Stopped):
+            packed.publish_packed(
+                storage, "linux-64", "ab" * 32, folder, folder, recorder, stop_when(asked.is_set)
+            )
+        assert [each.name for each in folder.parent.iterdir()] == ["prefix"]
+        assert packed.find_packed(storage, "linux-64", "ab" * 32) is None
