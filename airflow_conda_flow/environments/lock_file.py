@@ -180,7 +180,9 @@ class _Reader:
         except FlowDefinitionError as error:
             self._fail(f"The lock file is damaged: {error.message}")
         except Exception as error:  # noqa: BLE001 - py-rattler raises plain exceptions here
-            self._fail(f"The lock file is damaged: {str(error).rstrip('.')}.")
+            # Its further lines repeat the first one.
+            reason = str(error).partition("\n")[0].rstrip(".")
+            self._fail(f"The lock file is damaged: {reason}.")
         section = content[_SECTION]["environments"]
         if set(section) != set(packages):
             odd = ", ".join(sorted(set(section) ^ set(packages)))

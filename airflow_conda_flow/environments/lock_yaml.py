@@ -61,9 +61,15 @@ def load_yaml(text: str | bytes) -> Any:
     """The document as plain data.
 
     Raises:
-        yaml.YAMLError: it is no YAML.
+        yaml.YAMLError: it is no YAML, or a value does not have the form of its tag.
     """
-    return yaml.load(text, Loader=_Loader)  # noqa: S506 - it is a safe loader
+    try:
+        return yaml.load(text, Loader=_Loader)  # noqa: S506 - it is a safe loader
+    except yaml.YAMLError:
+        raise
+    except (AttributeError, LookupError, TypeError, ValueError, RecursionError) as error:
+        # PyYAML's own constructors fail so, at ``!!timestamp zz`` or at a number of 5,000 digits.
+        raise yaml.YAMLError(f"a value that cannot be read: {error}") from error
 
 
 def yaml_text(document: Mapping[str, Any]) -> str:

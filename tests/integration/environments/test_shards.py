@@ -207,6 +207,10 @@ GARBAGE = {
     "cut": zstandard.compress(b"\x82\xa4info\x80")[:-4],
     "not MessagePack": zstandard.compress(b"\xc1" * 100),
     "another document": zstandard.compress(b"\x80"),
+    "a list of 4,294,967,295 entries": zstandard.compress(b"\xdd\xff\xff\xff\xff"),
+    "bytes of 4 GB that do not come": zstandard.compress(b"\xc6\xff\xff\xff\xff"),
+    "a frame that promises 4 GB": b"\x28\xb5\x2f\xfd\xe0" + (4 << 30).to_bytes(8, "little") + b"\1\0\0",
+    "lists in lists": zstandard.compress(b"\x91" * 200_000),
 }
 
 
@@ -220,6 +224,15 @@ def test_shards_that_cannot_be_read(server, solve, lock_of_all, part, answer):
     server.answers.clear()
     assert solve(server.url) == lock_of_all
     assert not server.has_sent_all
+
+
+def test_shards_of_other_packages(server, solve, lock_of_all):
+    """Each shard is answered with another one."""
+    paths = sorted((server.directory / "linux-64" / "shards").iterdir())
+    for path, other in zip(paths, [*paths[1:], paths[0]], strict=True):
+        server.answers[path.name] = other.read_bytes()
+    assert solve(server.url) == lock_of_all
+    assert server.has_sent_all
 
 
 def test_an_index_of_shards_that_lacks_a_package(server, solve, lock_of_all):

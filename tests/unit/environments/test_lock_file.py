@@ -231,6 +231,43 @@ DAMAGES = {
         lambda text: text.replace("      asked:\n        python", "      asket:\n        python"),
         CHANGED,
     ),
+    "a package from another channel": (
+        lambda text: text.replace(f"{URL}/linux-64/numpy", "https://other/linux-64/numpy"),
+        CHANGED,
+    ),
+    "another build": (lambda text: text.replace("h1234_2", "h1234_3"), "The lock file was changed"),
+    "other dependencies": (
+        lambda text: text.replace("libc >=2.17", "libc >=2.28"),
+        "The lock file was changed",
+    ),
+    "another platform": (lambda text: text.replace("osx-arm64", "osx-64"), "The lock file was changed"),
+    "a platform that nobody has": (
+        lambda text: text.replace("osx-arm64", "beos-32"),
+        "The lock file is damaged: failed to parse ''beos-32' is not a known subdir.",
+    ),
+    "conda packages without a hash": (
+        lambda text: re.sub(r"  sha256: ab.*\n", "", text),
+        "The lock file is damaged: It names https://host/channel/",
+    ),
+    "half a hash": (lambda text: text.replace("ab" * 32, "ab" * 16), "The lock file is damaged: "),
+    "a key twice": (lambda text: text + "version: 6\n", "The lock file is damaged: duplicate entry"),
+    "conflicts of a merge, with CRLF": (
+        lambda text: _merged(text).replace("\n", "\r\n"),
+        "The lock file has conflicts of a merge that nobody resolved.",
+    ),
+    "a value that its tag does not allow": (
+        lambda text: text + "x: !!timestamp zz\n",
+        "The lock file is damaged: it is not valid YAML.",
+    ),
+    "a number of 5,000 digits": (lambda text: f"{text}x: {'9' * 5000}\n", "The lock file is damaged: "),
+    "an object of Python": (
+        lambda text: text + "x: !!python/object:os.system a\n",
+        "The lock file is damaged: ",
+    ),
+    "UTF-16": (lambda text: text.encode("utf-16"), "The lock file cannot be read: it is not UTF-8."),
+    "tabs": (lambda text: text.replace("  ", "\t"), "The lock file is damaged: "),
+    "a zero byte": (lambda text: text.replace("numpy", "num\0py"), "The lock file is damaged: "),
+    "brackets": (lambda _text: "[" * 5000, "The lock file is damaged: "),
     "no bytes of text": (lambda _text: b"\xff\xfe", "The lock file cannot be read: it is not UTF-8."),
 }
 
@@ -252,6 +289,27 @@ def test_a_lock_file_that_is_not_as_it_was_written(write, flow_file, name):
     if "merge" in name:
         line = caught.value.line
         assert damaged.splitlines()[line - 1] == "<<<<<<< HEAD"
+
+
+SAME = {
+    "CRLF": lambda text: text.replace("\n", "\r\n").encode(),
+    "a byte order mark": lambda text: b"\xef\xbb\xbf" + text.encode(),
+    "a comment": lambda text: b"# reviewed\n" + text.encode(),
+    "a package that an environment names twice": lambda text: re.sub(
+        r"(      - conda: .*numpy.*\n)", r"\1\1", text, count=1
+    ).encode(),
+    "a digest in capitals": lambda text: text.replace("ab" * 32, "AB" * 32).encode(),
+}
+
+
+@pytest.mark.parametrize("name", SAME)
+def test_a_lock_file_that_says_the_same(write, flow_file, name):
+    """Editors and git change line ends and more; what is installed stays."""
+    file = write()
+    changed = SAME[name](file.text)
+    assert changed != file.text.encode()
+    file.path.write_bytes(changed)
+    assert read_lock_file(flow_file).environments == file.environments
 
 
 def test_what_is_no_file(flow_file, write):
