@@ -224,7 +224,7 @@ class Environments:
         """Files of a prefix that are not as its packages have them, such as ``bin/x was changed``; sorted.
 
         The prefix is compared byte by byte with another one, made of archives that are verified again and
-        extracted again. Bytecode is removed, because nothing vouches for it.
+        extracted again. Bytecode is replaced by that of the packages, because nothing vouches for it.
 
         Raises:
             PackageError: a package cannot be fetched from anywhere, or its bytes are wrong.
