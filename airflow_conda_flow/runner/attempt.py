@@ -444,7 +444,7 @@ class _Attempt:
 
     def lines(self, stream: str, lines: list[bytes]) -> None:
         """Add lines to the log and pass them on, with secrets masked."""
-        for line in self._mask.lines(lines):
+        for line in self._mask.lines(lines, stream):
             self._log.add(stream, line)
             self._output(stream, shown(line))
 

@@ -1,7 +1,7 @@
 """Masking of secrets: in a step's lines, however they are spelled, in its exception and in its cards.
 
 A secret is found as it is, and as ``repr``, JSON, the ``repr`` of bytes, URLs, HTML, base64 and hexadecimal
-digits spell it.
+digits spell it, the last two also if they are broken into lines.
 """
 
 from __future__ import annotations
@@ -12,6 +12,14 @@ import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
+
+from airflow_conda_flow.runner.broken_lines import (
+    LONGEST_BREAK,
+    LONGEST_END,
+    SHORTEST_LINE,
+    joined,
+    may_continue,
+)
 
 if TYPE_CHECKING:
     from airflow_conda_flow.records.shapes import ExceptionRecord
@@ -31,6 +39,11 @@ _PIECES = re.compile(r"[A-Za-z0-9_.-]+|\\+|.", re.DOTALL)
 # Bounds of the length of one character's spellings: 15 backslashes and ``U0001f600``, or four bytes of UTF-8
 # as ``\xf0\x9f\x98\x80`` with 15 backslashes each.
 _LONGEST_ASCII, _LONGEST_OTHER = 32, 80
+# Fewest letters at the end of a line that are masked as the beginning of a secret, before the next line has
+# arrived. With fewer, other texts would often be masked; two letters of base64 say a byte and a half.
+_FEWEST_LETTERS = 3
+_ENCODED = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/"
+_TO_STANDARD = bytes.maketrans(b"-_", b"+/")
 _BASE64_LETTERS = {"+": rb"(?:[+-]|%2[Bb])", "/": rb"(?:[/_]|\\{1,15}/|%2[Ff])"}
 _BASE64_LETTER = rb"(?:[A-Za-z0-9+/_-])?"
 _BASE64_END = rb"(?:=|%3[Dd]){0,2}"
@@ -45,19 +58,30 @@ class _Spelling:
             pattern, and nearly every line contains none.
         pattern: matches the spelling.
         longest: number of bytes that it matches at most.
+        letters: those of an encoded secret that depend on no other byte; empty for other spellings.
+        is_amid: whether a letter before these depends on the secret too.
     """
 
     part: bytes
     pattern: re.Pattern[bytes]
     longest: int
+    letters: bytes = b""
+    is_amid: bool = False
+
+    def find(self, data: bytes) -> Iterator[tuple[int, int]]:
+        """Where the data has this spelling."""
+        return (match.span() for match in self.pattern.finditer(data)) if self.part in data else iter(())
 
 
 class Mask:
     """Replaces secrets by ``***`` in the lines that a step prints, its exception and its cards."""
 
     def __init__(self) -> None:
-        self._spellings: list[tuple[bytes, re.Pattern[bytes]]] = []
+        self._spellings: list[_Spelling] = []
+        self._encoded: list[_Spelling] = []
         self._longest = 0
+        # By stream: its last lines, if the next one may continue the base64 in them.
+        self._open: dict[str, bytes] = {}
 
     def hide(self, values: Iterable[str]) -> None:
         """Mask these values from now on; those of an earlier call are forgotten.
@@ -67,36 +91,42 @@ class Mask:
         """
         values = set(values)
         lines = {line for value in values for line in value.splitlines() if len(line) >= _SHORTEST}
-        found = [_spelling(line) for line in lines]
-        for each in _encoded(values | lines):
-            found.extend(_in_base64(each))
-            found.extend(_in_hex(each))
-        self._spellings = [(each.part, each.pattern) for each in found]
-        self._longest = max((each.longest for each in found), default=0)
+        self._encoded = [
+            spelling for each in _encoded(values | lines) for spelling in (*_in_base64(each), *_in_hex(each))
+        ]
+        self._spellings = [*map(_spelling, lines), *self._encoded]
+        self._longest = max((each.longest for each in self._spellings), default=0)
+        self._open.clear()
 
     def data(self, data: bytes) -> bytes:
         """The bytes with every secret replaced."""
-        if not self._spellings or not (spans := self._spans(data)):
-            return data
-        parts, end = [], 0
-        for start, stop in spans:
-            parts += [data[end:start], _MASKED]
-            end = stop
-        return b"".join([*parts, data[end:]])
+        return _replaced(data, self._spans(data)) if self._spellings else data
 
-    def lines(self, lines: list[bytes]) -> list[bytes]:
+    def lines(self, lines: list[bytes], stream: str = "") -> list[bytes]:
         """The lines with every secret replaced. Many at once cost far less than one by one.
 
         Args:
             lines: lines that follow each other; each but the last one ends with a newline.
+            stream: name of the stream whose lines they are. Base64 that is broken into lines may arrive in
+                several calls.
         """
         if not self._spellings:
             return lines
         whole = b"".join(lines)
-        masked = self.data(whole)  # no secret holds a newline, for its lines are masked one by one
-        if masked is whole:
+        earlier = self._open.pop(stream, b"")
+        data = earlier + whole
+        spans = self._spans(data)
+        if self._encoded and may_continue(data):
+            begun = self._begun(data)
+            first = min((start for start, _ in begun), default=len(data))
+            self._open[stream] = data[max(first - LONGEST_END, 0) :]
+            spans = _united(spans + begun)
+        start = len(earlier)
+        spans = [(max(each[0] - start, 0), each[1] - start) for each in spans if each[1] > start]
+        if not spans:
             return lines
-        *ended, rest = masked.split(b"\n")
+        # No span holds a newline: the lines of a secret are masked one by one, and so are those of base64.
+        *ended, rest = _replaced(whole, spans).split(b"\n")
         return [line + b"\n" for line in ended] + ([rest] if rest else [])
 
     def cut(self, data: bytes) -> int:
@@ -130,20 +160,60 @@ class Mask:
 
     def _spans(self, data: bytes) -> list[tuple[int, int]]:
         """Places of secrets, in order; those that overlap are one."""
-        found = [
-            match.span()
-            for part, pattern in self._spellings
-            if part in data
-            for match in pattern.finditer(data)
-        ]
-        found.sort()
-        spans: list[tuple[int, int]] = []
-        for start, stop in found:
-            if spans and start < spans[-1][1]:
-                spans[-1] = (spans[-1][0], max(stop, spans[-1][1]))
-            else:
-                spans.append((start, stop))
-        return spans
+        spans = [span for spelling in self._spellings for span in spelling.find(data)]
+        if self._encoded and (whole := joined(data)) is not None:
+            for spelling in self._encoded:
+                for start, stop in spelling.find(whole.data):
+                    spans += whole.pieces(start, stop)
+        return _united(spans)
+
+    def _begun(self, data: bytes) -> list[tuple[int, int]]:
+        """Places of encoded secrets whose last lines have not arrived; the data ends with a newline."""
+        first = max(len(data) - self._longest, 0)
+        text = data[first:].rstrip(b"\r\n")
+        whole = joined(text)
+        letters = (text if whole is None else whole.data).translate(_TO_STANDARD)
+        size = len(letters)
+        run = letters[len(letters.rstrip(_ENCODED)) :]
+        spans = []
+        for spelling in self._encoded:
+            place = _beginning(run, spelling.letters)
+            if place is not None:
+                start = size - len(run) + max(place - spelling.is_amid, 0)
+                spans += [(start, size)] if whole is None else whole.pieces(start, size)
+        return [(start + first, stop + first) for start, stop in spans]
+
+
+def _beginning(run: bytes, letters: bytes) -> int | None:
+    """Where the run has the first of these letters, if the run ends before the letters do."""
+    place = max(len(run) - len(letters), 0)
+    while (place := run.find(letters[:_FEWEST_LETTERS], place)) >= 0:
+        if letters.startswith(run[place:]):
+            return place
+        place += 1
+    return None
+
+
+def _united(spans: list[tuple[int, int]]) -> list[tuple[int, int]]:
+    """The spans in order; those that overlap are one."""
+    united: list[tuple[int, int]] = []
+    for start, stop in sorted(spans):
+        if united and start < united[-1][1]:
+            united[-1] = (united[-1][0], max(stop, united[-1][1]))
+        else:
+            united.append((start, stop))
+    return united
+
+
+def _replaced(data: bytes, spans: list[tuple[int, int]]) -> bytes:
+    """The data with each of the spans replaced."""
+    if not spans:
+        return data
+    parts, end = [], 0
+    for start, stop in spans:
+        parts += [data[end:start], _MASKED]
+        end = stop
+    return b"".join([*parts, data[end:]])
 
 
 def _spelling(text: str) -> _Spelling:
@@ -224,7 +294,7 @@ def _in_hex(data: bytes) -> Iterator[_Spelling]:
     if len(data) < _SHORTEST_ENCODED:
         return
     for digits in {data.hex().encode(), data.hex().upper().encode()}:
-        yield _Spelling(digits, re.compile(digits), len(digits))
+        yield _Spelling(digits, re.compile(digits), _with_breaks(len(digits)), digits)
 
 
 def _in_base64(data: bytes) -> Iterator[_Spelling]:
@@ -242,5 +312,11 @@ def _in_base64(data: bytes) -> Iterator[_Spelling]:
         if (before + len(data)) % 3:
             pattern += _BASE64_LETTER
         runs = re.findall(rb"[A-Za-z0-9]+", sure.encode())
-        longest = len(sure) + 16 * sum(sure.count(each) for each in _BASE64_LETTERS) + 8
-        yield _Spelling(max(runs, key=len, default=b""), re.compile(pattern + _BASE64_END), longest)
+        longest = _with_breaks(len(sure) + 16 * sum(sure.count(each) for each in _BASE64_LETTERS) + 8)
+        part = max(runs, key=len, default=b"")
+        yield _Spelling(part, re.compile(pattern + _BASE64_END), longest, sure.encode(), before > 0)
+
+
+def _with_breaks(size: int) -> int:
+    """Number of bytes of an encoded text at most, if it is broken into lines."""
+    return size + LONGEST_BREAK * (size // SHORTEST_LINE + 1)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import html
+import itertools
 import json
 import random
 import re
@@ -115,6 +116,81 @@ def test_base64(secret, encode, before, after):
         # Of the letters that are left, none says more than a bit of the secret's first and last byte.
         assert len(start) * 6 // 8 <= before
         assert len(urllib.parse.unquote(end.decode()).rstrip("=")) * 6 // 8 <= after
+
+
+def in_lines(text: str, width: int, end: str = "\n") -> str:
+    return "".join(text[i : i + width] + end for i in range(0, len(text), width))
+
+
+BREAKS = {
+    "newline": str,
+    "CRLF": lambda text: text.replace("\n", "\r\n"),
+    "indented": lambda text: text.replace("\n", "\n    "),
+    "repr": repr,
+    "JSON": lambda text: json.dumps({"a": text.replace("\n", "\r\n")}),
+    "repr of JSON": lambda text: repr(json.dumps(text)),
+    "URL": urllib.parse.quote_plus,
+}
+KEY = "\n".join(["-----BEGIN KEY-----", *("".join(map(chr, range(48 + i, 112 + i))) for i in range(9))])
+
+
+ENCODINGS = {
+    "base64": lambda data: base64.b64encode(data).decode(),
+    "urlsafe": lambda data: base64.urlsafe_b64encode(data).decode(),
+    "hex": bytes.hex,
+}
+
+
+def certain(encoding: str, before: int, size: int) -> tuple[int, int]:
+    """Where the letters are that depend on the secret alone: so many bytes after as many others."""
+    bits = 4 if encoding == "hex" else 6
+    return -(-before * 8 // bits), (before + size) * 8 // bits
+
+
+@pytest.mark.parametrize("breaks", BREAKS)
+@pytest.mark.parametrize("encoding", ENCODINGS)
+@pytest.mark.parametrize("secret", [*sorted(SECRETS.keys() - {"short"}), "key"])
+def test_digits_that_are_broken_into_lines(secret, encoding, breaks):
+    """Wherever the breaks are, no letter of the secret is left, and the lines are as many."""
+    value = SECRETS.get(secret, KEY)
+    mask = Mask()
+    mask.hide([value])
+    others = re.compile(r"\*|\s|[\"{}:']|\\+[rn]|%0[AD]")
+    start = "a" if breaks == "JSON" else ""
+    for before, width in itertools.product(range(40, 58, 4), (16, 60, 64, 76)):
+        letters = ENCODINGS[encoding](b"." * before + _bytes(value) + b"." * 30)
+        broken = BREAKS[breaks](in_lines(letters, width))
+        found = mask.data(f"before {broken} after".encode()).decode()
+        assert found.count("\n") == broken.count("\n")
+        first, stop = certain(encoding, before, len(_bytes(value)))
+        allowed = {
+            f"before{start}{letters[:i]}{letters[j:].replace('=', quoted)}after"
+            for i in (first - 1, first)
+            for j in (stop, stop + 1)
+            for quoted in ("=", "%3D")
+        }
+        assert others.sub("", found) in allowed
+
+
+@pytest.mark.parametrize("encoding", ENCODINGS)
+@pytest.mark.parametrize("secret", ["plain", "symbols", "key"])
+def test_broken_lines_that_arrive_one_by_one(secret, encoding):
+    """At most two letters are left of it, though each line is passed on before the next one is there."""
+    value = SECRETS.get(secret, KEY)
+    mask = Mask()
+    mask.hide([value])
+    for before in range(40, 58):
+        letters = ENCODINGS[encoding](b"." * before + _bytes(value) + b"." * 30)
+        left = b""
+        for line in in_lines(letters, 64).encode().splitlines(keepends=True):
+            (found,) = mask.lines([line], "stdout")
+            assert found.endswith(b"\n")
+            assert mask.lines([b"words on the other stream\n"], "stderr") == [b"words on the other stream\n"]
+            left += found.strip().replace(b"***", b"")
+        first, stop = certain(encoding, before, len(_bytes(value)))
+        allowed = {letters[:i] + letters[j:] for i in range(first - 1, first + 3) for j in (stop, stop + 1)}
+        assert left.decode() in allowed
+        assert mask.lines([b"later\n"], "stdout") == [b"later\n"]
 
 
 @pytest.mark.parametrize("secret", sorted(SECRETS.keys() - {"short"}))
@@ -269,3 +345,22 @@ def test_a_long_line_in_a_steps_log(make_run, datastore, body, size):
     assert len(log) == size
     assert set(log) <= set(b"*xy\n")
     assert set("".join(run.printed())) <= set("*xy")
+
+
+def test_base64_in_lines_in_a_steps_log(make_run, datastore):
+    """Printed at once, line by line, and by a program: no part of the secret can be decoded."""
+    body = """import base64, subprocess
+        data = b"x" * 40 + token.encode() + b"y" * 40
+        print(base64.encodebytes(data).decode())
+        for line in base64.encodebytes(data).decode().splitlines():
+            print(line, flush=True)
+            time.sleep(0.05)
+        subprocess.run(["base64", "-w", "64"], input=data)"""
+    run = make_run(SECRETIVE.replace("BODY", body))
+    run.done("start")
+    log = read_log(datastore.storage, TaskName("AFlow", "1", "start", "0").attempt(0), "stdout")
+    assert log.count(b"***") >= 3
+    left = b"".join(log.replace(b"***", b"").split())
+    token = b"s3cr3t-token-of-23-char"
+    for i, before in itertools.product(range(len(token) - 8), range(3)):
+        assert base64.b64encode(bytes(before) + token[i : i + 9])[4:-4] not in left
