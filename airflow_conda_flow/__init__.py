@@ -6,8 +6,17 @@ Standard library only, Python 3.6 and later: this file is shipped into step envi
 
 import sys
 
-from airflow_conda_flow import bindings as _bindings  # noqa: F401 - registers the late bindings and places
-from airflow_conda_flow.flow.absent_modules import explain_absent_modules
+try:  # these import all modules of the standard library that the others need
+    from airflow_conda_flow import bindings as _bindings  # noqa: F401 - registers the late bindings and places
+    from airflow_conda_flow.flow.absent_modules import explain_absent_modules
+    from airflow_conda_flow.flow.decorators.step import step
+    from airflow_conda_flow.flow.flowspec import FlowSpec
+    from airflow_conda_flow.flow.parameters.config import Config
+except (ImportError, AttributeError) as _error:  # a file beside the flow may hide a library
+    from airflow_conda_flow.flow.hidden_module import explain as _explain
+
+    _explain(_error)
+    raise
 from airflow_conda_flow.flow.current_run import current
 from airflow_conda_flow.flow.decorators.airflow_sensors import (
     airflow_external_task_sensor,
@@ -28,7 +37,6 @@ from airflow_conda_flow.flow.decorators.resources import resources
 from airflow_conda_flow.flow.decorators.retry import retry
 from airflow_conda_flow.flow.decorators.schedule import schedule
 from airflow_conda_flow.flow.decorators.secrets import secrets
-from airflow_conda_flow.flow.decorators.step import step
 from airflow_conda_flow.flow.decorators.timeout import timeout
 from airflow_conda_flow.flow.decorators.trigger import namespaced_event_name, trigger, trigger_on_finish
 from airflow_conda_flow.flow.extending.user_decorators import (
@@ -38,8 +46,6 @@ from airflow_conda_flow.flow.extending.user_decorators import (
     UserStepDecorator,
     user_step_decorator,
 )
-from airflow_conda_flow.flow.flowspec import FlowSpec
-from airflow_conda_flow.flow.parameters.config import Config
 from airflow_conda_flow.flow.parameters.config_value import ConfigValue
 from airflow_conda_flow.flow.parameters.delayed_value import config_expr
 from airflow_conda_flow.flow.parameters.include_file import IncludeFile

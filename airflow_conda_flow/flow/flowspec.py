@@ -192,12 +192,10 @@ class FlowSpec:
             try:
                 bound("run_as_program")(type(self), self.__dict__.get("_call"))
             except (ImportError, AttributeError) as error:
-                from airflow_conda_flow.flow.hidden_module import hiding_line  # noqa: PLC0415 - rarely needed
+                from airflow_conda_flow.flow.hidden_module import explain  # noqa: PLC0415 - rarely needed
 
-                line = hiding_line(error)
-                if line is None:
-                    raise
-                sys.exit(line)
+                explain(error)
+                raise
 
     def __iter__(self) -> "Iterator[Any]":
         """Iterate over the functions of the steps, sorted by name."""

@@ -5,11 +5,28 @@ Python puts the folder of the program before all others. Standard library only, 
 
 import os
 import sys
-from importlib.machinery import PathFinder
+from _frozen_importlib_external import PathFinder  # not importlib.machinery: importlib may be what is hidden
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from types import ModuleType
+
+
+def explain(error: "ImportError | AttributeError") -> None:
+    """End the program with one line if a file hides the module that the error is about.
+
+    Raises:
+        ImportError: with that line, if the program is not beside that file, as in an interactive session.
+    """
+    line = hiding_line(error)
+    if line is None:
+        return
+    program = getattr(sys.modules["__main__"], "__file__", None)
+    if program is None or os.path.dirname(os.path.abspath(program)) != os.path.abspath(sys.path[0]):
+        raise ImportError(line) from error
+    sys.stderr.write(line + "\n")
+    sys.stderr.flush()
+    os._exit(1)  # without threading or another module of its own, Python would end with errors too
 
 
 def hiding_line(error: "ImportError | AttributeError") -> "str | None":
@@ -37,5 +54,6 @@ def hiding_line(error: "ImportError | AttributeError") -> "str | None":
 def _module_of(error: "ImportError | AttributeError") -> "ModuleType | None":
     if isinstance(error, ImportError):
         return sys.modules.get((error.name or "").partition(".")[0])
-    found = getattr(error, "obj", None)  # since Python 3.10, which the command line needs
-    return found if isinstance(found, type(sys)) else None
+    # The error of a method call holds no object, and that of Python 3.9 and earlier never does.
+    words = str(error).split("'")
+    return sys.modules.get(words[1]) if words[0] in {"module ", "partially initialized module "} else None

@@ -12,6 +12,7 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from airflow_conda_flow.compute.gang import run_together
+from airflow_conda_flow.flow.hidden_module import hiding_line
 from airflow_conda_flow.local.console import Console
 from airflow_conda_flow.local.readiness import Readiness, TaskKey
 from airflow_conda_flow.records.graph import FlowGraph
@@ -190,7 +191,8 @@ class Scheduler:
         try:
             outcome = self._run_task(key, lines, cancel)
         except BaseException as error:  # noqa: BLE001 - a thread's failure must reach the main loop
-            outcome = TaskOutcome(ok=False, failure=f"{type(error).__name__}: {error}")
+            hiding = hiding_line(error) if isinstance(error, (ImportError, AttributeError)) else None
+            outcome = TaskOutcome(ok=False, failure=hiding or f"{type(error).__name__}: {error}")
         if outcome.ok:
             lines.line("Task finished successfully.")
             return outcome
