@@ -14,6 +14,7 @@ from typing import Any
 
 from airflow_conda_flow.cli.parameter_options import PREFIX
 from airflow_conda_flow.cli.parser import FlowArgumentParser
+from airflow_conda_flow.errors import SettingError
 from airflow_conda_flow.flow.definition import FlowDefinition
 from airflow_conda_flow.flow.parameters.parameters import Parameter
 
@@ -36,7 +37,7 @@ def keyword_words(parser: FlowArgumentParser, path: str, definition: FlowDefinit
         path: file with a JSON object.
         definition: the flow, whose parameters are keywords too.
     """
-    keywords: Mapping[str, Any] = json.loads(Path(path).read_text(encoding="utf-8"))
+    keywords = read_keywords(path)
     actions = _actions(parser)
     parameters = {parameter.name: parameter for parameter in definition.parameters}
     options, positional = [], []
@@ -55,6 +56,23 @@ def keyword_words(parser: FlowArgumentParser, path: str, definition: FlowDefinit
         else:
             positional.append(str(value))
     return options + positional
+
+
+def read_keywords(path: str) -> Mapping[str, Any]:
+    """The keywords in a file.
+
+    Raises:
+        SettingError: the file cannot be read, or holds no JSON object.
+    """
+    try:
+        keywords = json.loads(Path(path).read_text(encoding="utf-8"))
+    except OSError as error:
+        raise SettingError(f"--keywords-file {path} cannot be read: {error.strerror}.") from error
+    except ValueError as error:  # no UTF-8, or no JSON
+        raise SettingError(f"--keywords-file {path} holds no JSON: {error}.") from error
+    if not isinstance(keywords, dict):
+        raise SettingError(f"--keywords-file {path} holds no JSON object of values by keyword.")
+    return keywords
 
 
 def _actions(parser: argparse.ArgumentParser) -> dict[str, argparse.Action]:

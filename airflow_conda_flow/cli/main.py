@@ -17,6 +17,7 @@ from airflow_conda_flow.cli.parser import build_parser, parse, take_project
 from airflow_conda_flow.cli.past_configs import with_required_ones
 from airflow_conda_flow.errors import CondaFlowError, ParameterError
 from airflow_conda_flow.flow.definition import read_flow
+from airflow_conda_flow.flow.long_words import readable
 from airflow_conda_flow.flow.own_path import own_path
 from airflow_conda_flow.runner.machine_refusal import is_refusal, refusal_line
 
@@ -71,7 +72,7 @@ def main(  # noqa: PLR0911 - each kind of failure ends it
             given = with_required_ones(flow_class, given_configs(flow_class, words), words)
             definition = read_flow(flow_class, given)
         except ParameterError as error:  # a wrong value of a config
-            sys.stderr.write(f"{error}\n")
+            sys.stderr.write(f"{readable(str(error))}\n")
             return 2
         definition.take_call(call)
         definition.file = _program_with(flow_class) or definition.file
@@ -87,7 +88,7 @@ def main(  # noqa: PLR0911 - each kind of failure ends it
         take_project(arguments, definition)
         code: int = arguments.execute(arguments, definition)
     except CondaFlowError as error:
-        sys.stderr.write(f"{error}\n")
+        sys.stderr.write(f"{readable(str(error))}\n")
         return 1
     except KeyboardInterrupt:
         sys.stderr.write("Interrupted.\n")

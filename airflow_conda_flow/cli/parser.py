@@ -17,6 +17,7 @@ from airflow_conda_flow.cli.refused import ENVIRONMENTS, refused_command, refuse
 from airflow_conda_flow.cli.trigger_option import add_trigger_option
 from airflow_conda_flow.errors import SettingError
 from airflow_conda_flow.flow.definition import FlowDefinition
+from airflow_conda_flow.flow.long_words import readable
 from airflow_conda_flow.settings.loading import Settings, load_settings, project_place, unknown_variables
 
 _NO_CHOICE = re.compile(
@@ -60,7 +61,7 @@ class FlowArgumentParser(argparse.ArgumentParser):
             near = difflib.get_close_matches(word, choices, n=1)
             hint = refused_command(self.prog, word) or (f" Did you mean {near[0]}?" if near else "")
             message = f"no such command: {word}.{hint} There is: {', '.join(choices)}."
-        sys.stderr.write(f"{self.prog}: {message}\nTry '{self.prog} --help'.\n")
+        sys.stderr.write(f"{self.prog}: {readable(message)}\nTry '{self.prog} --help'.\n")
         sys.exit(2)
 
     def take_late_words(self, arguments: argparse.Namespace, unknown: list[str]) -> None:
@@ -97,7 +98,8 @@ def say_unknown_variables() -> None:
     """Print a line for each environment variable that looks like a setting and is none, once."""
     for name, nearest in unknown_variables(os.environ).items():
         hint = f" Did you mean {nearest}?" if nearest else ""
-        sys.stderr.write(f"The environment variable {name} is not a setting and has no effect.{hint}\n")
+        line = f"The environment variable {name} is not a setting and has no effect.{hint}"
+        sys.stderr.write(f"{readable(line)}\n")
 
 
 def given_decorators(arguments: argparse.Namespace) -> list[str]:

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import argparse
-import json
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
 from airflow_conda_flow.cli.config_options import add_config_options, configs_of
+from airflow_conda_flow.cli.keywords import read_keywords
 from airflow_conda_flow.cli.parser import add_common_options, chosen_settings
 from airflow_conda_flow.cli.past_runs import latest_run, open_catalogue, run_of
 from airflow_conda_flow.datastore.catalogue import RunCatalogue
@@ -90,8 +89,7 @@ def _origin_word(arguments: argparse.Namespace, rest: Sequence[str], flow: str) 
         parts = behind[0].removeprefix(f"{flow}/").split("/") if behind else []
         return parts[0] if len(parts) > 1 else None
     if arguments.keywords_file is not None and arguments.origin_run_id is None:
-        keywords = json.loads(Path(arguments.keywords_file).read_text(encoding="utf-8"))
-        found: str | None = keywords.get("origin_run_id")
+        found: str | None = read_keywords(arguments.keywords_file).get("origin_run_id")
         return found
     word: str | None = arguments.origin_run_id
     return word

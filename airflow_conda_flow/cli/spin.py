@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import runpy
 import signal
 import threading
@@ -150,7 +151,7 @@ def _indices(
 def _replaced(path: str | None) -> dict[str, Any]:
     if path is None:
         return {}
-    if not Path(path).is_file():
+    if not os.path.isfile(path):  # noqa: PTH113 - Path raises an error for a name that is too long
         raise SettingError(f"--artifacts-module {path}: there is no such file.")
     artifacts = runpy.run_path(path).get("ARTIFACTS")
     if not isinstance(artifacts, dict) or not all(isinstance(name, str) for name in artifacts):

@@ -11,6 +11,7 @@ from airflow_conda_flow.cli import cache, channel, datastore
 from airflow_conda_flow.cli.any_text import print_any_text
 from airflow_conda_flow.cli.parser import FlowArgumentParser
 from airflow_conda_flow.errors import CondaFlowError
+from airflow_conda_flow.flow.long_words import readable
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -28,7 +29,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         code: int = arguments.execute(arguments)
     except (CondaFlowError, OSError) as error:  # OSError: a full disk, a taken port
-        sys.stderr.write(f"{error}\n")
+        sys.stderr.write(f"{readable(str(error))}\n")
         return 1
     except KeyboardInterrupt:
         sys.stderr.write("Interrupted.\n")

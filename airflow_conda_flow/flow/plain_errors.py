@@ -3,6 +3,7 @@
 import sys
 
 from airflow_conda_flow.errors import CondaFlowError
+from airflow_conda_flow.flow.long_words import readable
 
 
 def show_plainly() -> None:
@@ -13,6 +14,6 @@ def show_plainly() -> None:
 
 def _show(error_type: object, error: object, traceback: object) -> None:
     if isinstance(error, CondaFlowError):
-        sys.stderr.write("%s\n" % error)
+        sys.stderr.write("%s\n" % readable(str(error)))
     else:
         sys.__excepthook__(error_type, error, traceback)  # type: ignore[arg-type]

@@ -8,6 +8,8 @@ from collections.abc import Callable
 from datetime import datetime
 from typing import TextIO
 
+from airflow_conda_flow.flow.long_words import readable
+
 
 class Console:
     """Thread-safe printer of whole lines.
@@ -44,11 +46,11 @@ class Console:
     def note(self, text: str) -> None:
         """Print a note for the person at the terminal, unless quiet."""
         if not self._quiet:
-            self._write(self._err, f"{text}\n")
+            self._write(self._err, f"{readable(text)}\n")
 
     def error(self, text: str) -> None:
         """Print a line about the failure of the run."""
-        self._write(self._err, f"{text}\n")
+        self._write(self._err, f"{readable(text)}\n")
 
     def _write(self, stream: TextIO, line: str) -> None:
         with self._mutex:

@@ -324,3 +324,61 @@ def test_options_of_metaflow_without_effect_here(machine):
     )
     assert not (machine.home / "nowhere").exists()
     assert (machine.home / "elsewhere" / "flows").is_dir()
+
+
+LONG = "q" * 5000
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["run", "--alpha", LONG],
+        ["run", f"--{LONG}", "1"],
+        ["run", "--tag", LONG],
+        ["run", "--with", LONG],
+        ["run", "--with", f"retry:{LONG}=1"],
+        ["run", "--max-workers", LONG],
+        ["run", "--run-id-file", f"{LONG}/id"],
+        ["--datastore", LONG, "run"],
+        ["--environment", LONG, "run"],
+        ["--keywords-file", LONG, "run"],
+        ["resume", LONG],
+        ["resume", "--origin-run-id", LONG],
+        ["spin", LONG],
+        ["spin", "start", "--artifacts-module", LONG],
+        ["spin", f"RUN/{'q' * 300}/1"],
+        ["spin", f"RUN/start/{LONG}"],
+        ["logs", LONG],
+        ["logs", f"RUN/{LONG}"],
+        ["logs", "RUN/start", "--attempt", LONG],
+        ["dump", f"RUN/start/{LONG}"],
+        ["card", "view", "RUN/start", "--type", LONG],
+        ["tag", "add", "--run-id", "RUN", LONG],
+        ["tag", "list", "--run-id", LONG],
+        [LONG],
+        ["help", LONG],
+    ],
+    ids=lambda words: " ".join(words).replace("q" * 300, "Q")[:40],
+)
+def test_long_words_in_messages(machine, words):
+    """A word that is wrong and has thousands of letters is said in a line that can be read."""
+    words = [word.replace("RUN", machine.run_id) for word in words]
+    done = machine.run(machine.file, *words)
+    assert done.returncode in {1, 2}
+    assert done.stderr
+    assert "Traceback" not in done.stderr
+    assert (done.stdout + done.stderr).count("q") < 300
+    assert len(done.stderr) < 2000
+
+
+@pytest.mark.parametrize(
+    "content", [None, b"{", b"[]", b"\xff"], ids=["missing", "no JSON", "no object", "no UTF-8"]
+)
+def test_a_file_of_keywords_that_cannot_be_read(machine, content):
+    """One line names the option and the file."""
+    file = machine.home / "keywords.json"
+    file.unlink(missing_ok=True)
+    if content is not None:
+        file.write_bytes(content)
+    (line,) = _said(machine, "--keywords-file", str(file), "run", code=1).stderr.splitlines()
+    assert line.startswith(f"--keywords-file {file} ")
