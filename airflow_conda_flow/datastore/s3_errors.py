@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 
 # The answer to a HEAD has no body, so botocore reports its status, such as "404", instead of a code.
 MISSING_KEY = {"NoSuchKey", "404", "NotFound"}
+_OF_UPLOADS = {"CreateMultipartUpload", "UploadPart", "CompleteMultipartUpload", "AbortMultipartUpload"}
 _DENIED = {"AccessDenied", "403", "AllAccessDisabled"}
 _BAD_RANGE = {"InvalidRange", "416"}
 
@@ -193,12 +194,23 @@ def may_have_arrived(error: BaseException) -> bool:
     """True if a failed upload may have stored its object: the answer was lost, or the service failed later.
 
     ``NoSuchUpload`` is the answer to a completion that is sent again, and to one whose upload another writer
-    of the key has ended.
+    of the key has ended. If that answer breaks off, its status is left.
     """
     error = answer_behind(error)
-    if answer_code(error) is not None:
-        return answer_code(error) == "NoSuchUpload" or is_services_fault(error)
+    code = answer_code(error)
+    if code is not None:
+        is_over = code == "NoSuchUpload" or (code in MISSING_KEY and _operation(error) in _OF_UPLOADS)
+        return is_over or is_services_fault(error)
     return type(error).__name__ in _BROKEN - {"ReadTimeoutError", "TooSlow"}  # nothing answers there
+
+
+def _operation(error: BaseException) -> str:
+    return str(getattr(error, "operation_name", ""))
+
+
+def _is_missing_key(error: BaseException) -> bool:
+    """True if an object is missing. What is missing for a write is its bucket or its upload."""
+    return answer_code(error) in MISSING_KEY and _operation(error) not in {"PutObject", *_OF_UPLOADS}
 
 
 def _meaning(error: BaseException) -> tuple[str, str] | None:
@@ -206,7 +218,7 @@ def _meaning(error: BaseException) -> tuple[str, str] | None:
     if code is not None and code not in ANSWERS and is_services_fault(error):
         status = _status(error)
         return f"the service failed ({status if code in {'', str(status)} else f'{status} {code}'})", _LATER
-    right = _RIGHTS.get(getattr(error, "operation_name", ""))
+    right = _RIGHTS.get(_operation(error))
     if code == "403" and right is not None:  # also the answer to a HEAD with a key that is not known
         return "access denied", f"Check the credentials (AWS_PROFILE), and that they allow {right}."
     if code == "AccessDenied" and right is not None:
@@ -223,7 +235,7 @@ def _meaning(error: BaseException) -> tuple[str, str] | None:
 def translated(error: BaseException, url: str, key: str) -> CondaFlowError | None:
     """Our error for one of botocore or boto3; None for any other error."""
     error = answer_behind(error)
-    if answer_code(error) in MISSING_KEY:
+    if _is_missing_key(error):
         return NotInDatastore(f"There is no {key} in the datastore {url}.")
     if (meaning := _meaning(error)) is None:
         return None
@@ -254,7 +266,7 @@ def object_error(error: BaseException, url: str) -> CondaFlowError | None:
     code = answer_code(error)
     if code in _BAD_RANGE:
         return S3InvalidRange(f"{url} has no bytes in that range.")
-    if code in MISSING_KEY or code == "NoSuchBucket":  # a HEAD answers both alike
+    if _is_missing_key(error) or code == "NoSuchBucket":  # a HEAD answers both alike
         reason = ": the bucket does not exist" if code == "NoSuchBucket" else ""
         return S3NotFound(f"There is no object {url}{_via()}{reason}.")
     if (meaning := _meaning(error)) is None:

@@ -36,6 +36,9 @@ _ObjectState = tuple[str, str]
 # Tries of a conditional write: S3 answers ConditionalRequestConflict while another write of the key is under
 # way, and asks to repeat the request. With fewer tries a handful of writers at once could make one fail.
 _CONFLICTS = 5
+# Answers to a conditional put. An answer that breaks off has a status instead of a code.
+_CONFLICT = {"ConditionalRequestConflict", "409"}
+_NOT_KNOWN = {"NotImplemented", "501"}
 # Readings of an object that another process replaces meanwhile, as when it mends a damaged one.
 _READINGS = 3
 _REPLACED = {"PreconditionFailed", "412"}  # S3's answers to a range of an object that has another ETag now
@@ -115,9 +118,9 @@ class S3Storage:
                         # A try that was applied and not answered makes the next one fail.
                         was_tried_again = error.response["ResponseMetadata"].get("RetryAttempts", 0) > 0
                         return was_tried_again and read_object(self.client, self._name(key))[0] == data
-                    if code == "NotImplemented":
+                    if code in _NOT_KNOWN:
                         return self._put_after_look(key, data)
-                    if code != "ConditionalRequestConflict" or attempt == _CONFLICTS - 1:
+                    if code not in _CONFLICT or attempt == _CONFLICTS - 1:
                         raise
                 else:
                     break

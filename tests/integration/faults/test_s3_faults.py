@@ -77,6 +77,20 @@ def test_a_fault_that_passes_does_no_harm(server, make_faulty, tmp_path, act, fa
     assert proxy.happened[fault]
 
 
+@pytest.mark.parametrize("second", ["truncate", "cut", "unanswered", "refuse"])
+@pytest.mark.parametrize("put", [put_large, put_with_the_client])
+def test_a_completion_whose_answers_are_lost(make_faulty, server, tmp_path, put, second):
+    """The first one is carried out. That the second one is refused, as its upload is over, is not heard either."""
+    faults = {0: "unanswered", 1: second}
+    storage, proxy = make_faulty(
+        lambda method, path, count: (
+            faults.get(count, "pass") if method == "POST" and "uploadId" in path else "pass"
+        )
+    )
+    assert put(storage, prepared(server, storage, tmp_path))
+    assert proxy.happened[second]
+
+
 @pytest.mark.parametrize("fault", ["stall", "hang", "trickle", "cut", "reset", "fail"])
 def test_a_fault_that_stays_is_one_line_in_time(server, make_faulty, tmp_path, fault, caplog):
     """All tries together are over soon after the deadline, and what is slow is said meanwhile."""
