@@ -37,7 +37,7 @@ RATES = {
     "hang": 0.005,
 }
 # The request was carried out, and the answer says otherwise or does not arrive.
-APPLIED = {"refuse": 0.1, "unanswered": 0.1, "truncate": 0.1, "cut": 0.03}
+APPLIED = {"refuse": 0.07, "unanswered": 0.07, "truncate": 0.05, "cut": 0.01}
 
 
 def work(storage, seed, folder):
