@@ -13,6 +13,8 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
+from yaml import YAMLError
+
 from airflow_conda_flow.compute.kubernetes.events import PodEvents
 from airflow_conda_flow.compute.kubernetes.refusals import answers, one_line, refusals
 from airflow_conda_flow.errors import SettingError
@@ -223,6 +225,12 @@ def connect(context: str = "") -> Cluster:
             ) from error
         config.load_incluster_config(client_configuration=configuration)
         namespace = (_SERVICE_ACCOUNT / "namespace").read_text(encoding="utf-8").strip()
+    except (OSError, ValueError, TypeError, AttributeError, LookupError, YAMLError) as error:
+        # A directory, another user's file, no YAML, or YAML of another shape: the client checks none of it.
+        raise SettingError(
+            f"The kubeconfig {config.kube_config.KUBE_CONFIG_DEFAULT_LOCATION} cannot be read: "
+            f"{one_line(error)} Set KUBECONFIG to one that `kubectl config view` shows."
+        ) from error
     configuration.connection_pool_maxsize = _CONNECTIONS
     # urllib3 would retry too, without a pause and under _patiently, which multiplies the tries.
     configuration.retries = False
