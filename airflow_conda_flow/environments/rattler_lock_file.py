@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Iterable, Mapping, Sequence
+from operator import itemgetter
 from pathlib import Path
 from typing import Any
 
@@ -40,8 +41,7 @@ def read_pixi_lock(path: Path, platform: str) -> tuple[PinnedUrl, ...]:
             "Add the platform to the pixi workspace and lock again.",
             str(path),
         )
-    packages = environment.packages(platforms[platform]) or []
-    return tuple(_pinned(each, path) for each in packages)
+    return tuple(_pinned(each, path) for each in _packages(environment, platforms[platform]))
 
 
 def read_pixi_packages(path: Path) -> dict[str, dict[str, tuple[LockedPackage, ...]]]:
@@ -53,11 +53,18 @@ def read_pixi_packages(path: Path) -> dict[str, dict[str, tuple[LockedPackage, .
     """
     return {
         name: {
-            str(platform): tuple(_locked(each, path) for each in environment.packages(platform) or ())
-            for platform in environment.platforms()
+            str(platform): tuple(_locked(each, path) for each in _packages(environment, platform))
+            for platform in sorted(environment.platforms(), key=str)
         }
-        for name, environment in rattler.LockFile.from_path(path).environments()
+        for name, environment in sorted(rattler.LockFile.from_path(path).environments(), key=itemgetter(0))
     }
+
+
+def _packages(
+    environment: rattler.Environment, platform: rattler.LockPlatform
+) -> list[rattler.LockedPackage]:
+    """Packages in the order of their locations; py-rattler's own order differs from one time to the next."""
+    return sorted(environment.packages(platform) or (), key=lambda each: str(each.location))
 
 
 def pixi_document(environments: Mapping[str, tuple[Sequence[str], Iterable[Lock]]]) -> dict[str, Any]:

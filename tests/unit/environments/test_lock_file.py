@@ -247,7 +247,7 @@ DAMAGES = {
     ),
     "conda packages without a hash": (
         lambda text: re.sub(r"  sha256: ab.*\n", "", text),
-        "The lock file is damaged: It names https://host/channel/",
+        "The lock file is damaged: It names https://host/channel/linux-64/python-3.11.7-h1234_2.conda, which",
     ),
     "half a hash": (lambda text: text.replace("ab" * 32, "ab" * 16), "The lock file is damaged: "),
     "a key twice": (lambda text: text + "version: 6\n", "The lock file is damaged: duplicate entry"),
