@@ -122,7 +122,7 @@ def folder(tmp_path) -> Path:
     (deep / "file").write_bytes(b"deep")
     (deep / "link").symlink_to("x" * 150)
     (top / "empty").touch()
-    (top / "large").write_bytes(os.urandom(5_000_001))
+    (top / "large").write_bytes(os.urandom(1_000_001))
     (top / "program").write_text("#!/bin/sh\n")
     (top / "program").chmod(0o755)
     (top / "hard").hardlink_to(top / "large")
