@@ -25,4 +25,4 @@ def readable(message: str) -> str:
 
 def _cut(match: "re.Match[str]") -> str:
     text = match.group()
-    return f"%s[...{len(text) - _START - _END:,} characters...]%s" % (text[:_START], text[-_END:])
+    return f"{text[:_START]}[...{len(text) - _START - _END:,} characters...]{text[-_END:]}"

@@ -289,7 +289,7 @@ def run(given: Input) -> tuple[str, str]:
         return "otherwise: a traceback of ours", text
     if done.returncode and not text.strip():
         return f"otherwise: it ended with {done.returncode} and said nothing", text
-    # What Python says of a flow file is Python's, and the lines of a run go to standard output.
+    # Python's own words about a flow file are not ours, and the lines of a run go to standard output.
     is_long = len(done.stderr.splitlines()) > LINES or len(done.stderr) > LETTERS_AT_MOST
     if done.returncode and is_long and given.flow.read_text(errors="replace") == FLOW:
         return "otherwise: an error of many lines", text

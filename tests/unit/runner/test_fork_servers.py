@@ -114,7 +114,7 @@ class AFlow(FlowSpec):
 
 
 def test_open_files_of_the_module_lose_nothing(make_run, tmp_path, monkeypatch):
-    """What is not yet written is written at the end of each process; and each draws other numbers."""
+    """Rows that are not written yet are written at the end of each process; and each draws other numbers."""
     run = make_run(OPEN_FILE)
     monkeypatch.setenv("ROWS", str(tmp_path / "rows"))
     with closing(ForkServers()) as servers:
