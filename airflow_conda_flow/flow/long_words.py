@@ -18,7 +18,7 @@ def readable(message: str) -> str:
     >>> readable("There is no run 'aaa' of AFlow.")
     "There is no run 'aaa' of AFlow."
     >>> readable("There is no run '%s' of AFlow." % ("ab" * 1000))[:100]
-    "There is no run 'ababababababababababababababababababababababababababababab[...1,922 characters...]"
+    "There is no run 'abababababababababababababababababababababababababababababa[...1,922 characters...]"
     """
     return _LONG.sub(_cut, message)
 

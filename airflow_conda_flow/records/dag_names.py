@@ -23,7 +23,7 @@ def flow_run_id(dag_id: str, dag_run_id: str) -> str:
     """Our run id of a DAG run: readable, safe in paths, and unique for each DAG run through its digest.
 
     >>> flow_run_id("linear_flow", "manual__2026-11-24T02:00:00+00:00")
-    'manual__2026-11-24T02-00-00-00-00-58c39ee0'
+    'manual__2026-11-24T02-00-00-00-00-7a17fdc9'
     """
     digest = hashlib.sha256(("%s\0%s" % (dag_id, dag_run_id)).encode("utf-8")).hexdigest()
     return "%s-%s" % (_readable(dag_run_id), digest[:_DIGITS])
