@@ -22,7 +22,7 @@ from airflow_conda_flow.errors import S3Failed, S3InvalidRange, S3InvalidURL, S3
 from . import layout
 from .s3_errors import reporting_object
 from .s3_listing import listed_pages
-from .s3_transfer import PART, RangedDownload, save_range, transfer_config, upload_surely
+from .s3_transfer import RangedDownload, save_range, send_file, upload_surely
 
 _AT_ONCE = 32
 """Objects that one call transfers at a time. Many, because a request for a small object mostly waits."""
@@ -220,18 +220,7 @@ class S3Objects:
         extra = {key: value for key, value in extra.items() if value is not None}
 
         def send() -> None:
-            if path.stat().st_size < PART:
-                # Not upload_file, because boto3 starts a pool of threads for every call of it.
-                with path.open("rb") as body:
-                    self._client().put_object(**name, Body=body, **extra)
-            else:
-                self._client().upload_file(
-                    str(path),
-                    *name.values(),
-                    ExtraArgs=extra,
-                    Config=transfer_config(streams),
-                    Callback=self._go_on,
-                )
+            send_file(self._client(), name, path, options=extra, workers=streams, progress=self._go_on)
 
         with reporting_object(url):
             upload_surely(send, self._client(), name, path)

@@ -1,6 +1,6 @@
 """Storage in S3, or on any server that implements its protocol (``AWS_ENDPOINT_URL``).
 
-The first request imports boto3.
+The first request imports botocore.
 """
 
 from __future__ import annotations
@@ -23,7 +23,14 @@ from .s3_client import ClientOfProcess
 from .s3_errors import MISSING_KEY, answer_code, reporting
 from .s3_listing import PAGE, listed_pages
 from .s3_removal import remove_objects
-from .s3_transfer import RangedDownload, ranged_chunks, read_object, transfer_config, upload_surely
+from .s3_transfer import (
+    RangedDownload,
+    copy_onto_itself,
+    ranged_chunks,
+    read_object,
+    send_file,
+    upload_surely,
+)
 from .storage import Entry
 
 if TYPE_CHECKING:
@@ -70,7 +77,7 @@ class S3Storage:
 
     @property
     def client(self) -> Any:
-        """boto3 client of this process."""
+        """S3 client of this process."""
         if self._given_client is not None:
             return self._given_client
         with reporting(self.url, ""):
@@ -152,7 +159,7 @@ class S3Storage:
         name = self._name(key)
 
         def send() -> None:
-            self.client.upload_file(str(path), *name.values(), Config=transfer_config(), Callback=progress)
+            send_file(self.client, name, path, progress=progress)
 
         with reporting(self.url, key):
             upload_surely(send, self.client, name, path)
@@ -295,10 +302,10 @@ class S3Storage:
                 if answer_code(error) in MISSING_KEY:
                     return None
                 raise
-            # S3 copies an object onto itself only if something is replaced. A refusal, as by a policy that
-            # allows no copy of tags, is no failure yet: the bytes can be sent again.
+            # A refusal, as by a policy that allows no copy of tags, is no failure yet: the bytes can be sent
+            # again.
             with contextlib.suppress(self.client.exceptions.ClientError):
-                self.client.copy(name, *name.values(), ExtraArgs={"MetadataDirective": "REPLACE"})
+                copy_onto_itself(self.client, name)
         # Some servers leave the time of an object that is copied onto itself. A prune sees the listing.
         if any(each.key == key and each.age > older_than for each in self.entries(key)):
             self._send_again(key)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from airflow_conda_flow.datastore import s3_client, s3_objects, s3_patience, s3_transfer
+from airflow_conda_flow.datastore import s3_client, s3_patience, s3_transfer
 from airflow_conda_flow.datastore.s3_storage import S3Storage
 
 from ...parts.faulty_s3 import FaultyS3, faulty
@@ -34,8 +34,7 @@ def impatient(monkeypatch):
 @pytest.fixture
 def small_parts(monkeypatch):
     """Objects of a few megabytes travel in several parts; S3 takes no smaller ones."""
-    for module in (s3_transfer, s3_objects):
-        monkeypatch.setattr(module, "PART", 5 * 1024 * 1024)
+    monkeypatch.setattr(s3_transfer, "PART", 5 * 1024 * 1024)
     monkeypatch.setattr(s3_transfer, "_PAUSES", (0.05, 0.1))
 
 

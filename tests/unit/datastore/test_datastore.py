@@ -116,12 +116,14 @@ def test_killed_writer_leaves_nothing_visible(tmp_path):
 
 
 def test_opening_imports_no_boto3(tmp_path):
-    """A local datastore never pays for boto3, and opening S3 does not either."""
+    """A local datastore never pays for botocore, and opening S3 does not either; its client needs no boto3."""
     code = (
         "import sys\n"
         "from airflow_conda_flow.datastore.datastore import open_datastore\n"
         "open_datastore('local', sys.argv[1], sys.argv[1]).storage.write_bytes('key', b'')\n"
-        "open_datastore('s3', 's3://bucket/prefix', sys.argv[1])\n"
+        "opened = open_datastore('s3', 's3://bucket/prefix', sys.argv[1])\n"
         "assert not {'boto3', 'botocore', 's3transfer'} & set(sys.modules)\n"
+        "opened.storage.client\n"
+        "assert not {'boto3', 's3transfer'} & set(sys.modules)\n"
     )
     subprocess.run([sys.executable, "-c", code, str(tmp_path)], check=True, timeout=30)
