@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import json
-import subprocess
-import sys
-import tempfile
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from ..parts.airflow_machine import AirflowMachine
 
 if TYPE_CHECKING:
+    import subprocess
     from collections.abc import Callable
 
     from airflow_conda_flow.datastore.storage import Storage
@@ -100,9 +99,9 @@ def run_decorated(
         limited: a decorator of the step ``hungry``, which asks for 120 MB.
         eat: what that step does.
     """
-    commands = {
-        "command": [sys.executable, str(machine.dags / "command.py"), "run", "--with", compute],
-        "dag": [machine.airflow_program, "dags", "test", "decorated_dag"],
+    starts = {
+        "command": partial(machine.run, machine.dags / "command.py", "run", "--with", compute),
+        "dag": partial(machine.airflow, "dags", "test", "decorated_dag"),
     }
     for way in WAYS:
         text = FLOW.format(name=flow_name(way), compute=compute, limited=limited, eat=eat)
@@ -110,27 +109,20 @@ def run_decorated(
         (machine.dags / f"{way}.py").write_text(head + text)
     machine.environ["CONDA_FLOW_INFRASTRUCTURE_RETRIES"] = "0"  # the killed step is caught, not tried again
     with ThreadPoolExecutor(len(WAYS)) as pool:
-        return list(pool.map(lambda way: _run(machine, commands[way], lambda: kill(flow_name(way))), WAYS))
+        return list(pool.map(lambda way: _run(starts[way], lambda: kill(flow_name(way))), WAYS))
 
 
-def _run(machine: AirflowMachine, command: list[str], kill: Callable[[], object]) -> str:
-    # A file, not a pipe: nobody reads while the test waits for the container, and a full pipe stops the writer.
-    with tempfile.TemporaryFile("w+") as output:
-        with subprocess.Popen(
-            command, env=machine.environ, cwd=machine.home, stdout=output, stderr=subprocess.STDOUT
-        ) as process:
-            try:
-                kill()
-                process.wait(timeout=120)
-            except BaseException:
-                process.kill()
-                output.seek(0)
-                print(output.read())  # what pytest shows of a failure
-                raise
-        output.seek(0)
-        printed = output.read()
-    assert process.returncode == 0, printed
-    return printed
+def _run(start: Callable[[], subprocess.CompletedProcess[str]], kill: Callable[[], object]) -> str:
+    with ThreadPoolExecutor(1) as pool:
+        running = pool.submit(start)
+        try:
+            kill()
+        except BaseException:
+            print(running.result())  # what pytest shows of a failure
+            raise
+        done = running.result()
+    assert done.returncode == 0, done
+    return done.stdout + (done.stderr or "")
 
 
 def keep_secrets(client: Any) -> None:
