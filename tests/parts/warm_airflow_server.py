@@ -18,7 +18,8 @@ import sys
 import tempfile
 import traceback
 
-import boto3  # noqa: F401
+import airflow.providers.amazon.aws.operators.batch
+import airflow.providers.cncf.kubernetes.operators.pod  # noqa: F401 - a second that forks need not spend
 from airflow import settings
 from airflow.sdk.execution_time.supervisor import in_process_api_server
 
