@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import json
 import secrets
 import shutil
@@ -87,8 +88,10 @@ class KubernetesCluster:
 
     def pods(self, selector: str = "") -> list[dict[str, Any]]:
         """The namespace's pods with these labels."""
-        words = ["get", "pods", "--namespace", self.namespace, "--output", "json", "--selector", selector]
-        return json.loads(self.kubectl(*words))["items"]
+        found = _api(self.kubeconfig).list_namespaced_pod(
+            self.namespace, label_selector=selector, _preload_content=False
+        )
+        return json.loads(found.data)["items"]
 
     def pod_of(self, flow: str, step: str, seconds: float = 90) -> dict[str, Any]:
         """The only running pod of a step; waits for it."""
@@ -163,6 +166,14 @@ class KubernetesCluster:
             key.rpartition("/")[0]: {name: ref["sha256"] for name, ref in each["artifacts"].items()}
             for key, each in manifests.items()
         }
+
+
+@functools.cache
+def _api(kubeconfig: str) -> Any:
+    """The API of a cluster: whoever waits asks it many times, and a kubectl for each time is a process."""
+    from kubernetes import client, config
+
+    return client.CoreV1Api(config.new_client_from_config(kubeconfig))
 
 
 def _is_ended(pod: dict[str, Any]) -> bool:
