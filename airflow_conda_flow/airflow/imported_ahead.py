@@ -3,8 +3,8 @@
 The DAG processor forks for each reading of a file, and LocalExecutor for each task. The KubernetesPodOperator
 costs each fork a second of processor time and 79 MB, and this package's own modules a twentieth of a second,
 unless the process that forks has imported them. For a DAG that is written by hand the DAG processor does so,
-because it finds the imports in the file's text (``[dag_processor] parsing_pre_import_modules``); the file of a
-flow imports this package alone.
+because it finds the imports in the file's text (``[dag_processor] parsing_pre_import_modules``); the file of
+a flow imports this package alone.
 """
 
 from __future__ import annotations

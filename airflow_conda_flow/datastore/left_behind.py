@@ -12,9 +12,10 @@ import hashlib
 import os
 import re
 import secrets
-import shutil
 import socket
 from pathlib import Path
+
+from .removal import discard
 
 # Machine and container, process, its start in ticks since the boot, the boot, and a random number.
 _MARK = re.compile(r"(?P<machine>[0-9a-f]{8})-(?P<pid>\d+)-(?P<start>\d+)-(?P<boot>[0-9a-f]{8})-[0-9a-f]{8}")
@@ -37,11 +38,7 @@ def clear(folder: Path | str) -> int:
             found = _MARK.search(entry.name)
             if found is None or not _is_dead(found):
                 continue
-            if entry.is_dir(follow_symlinks=False):
-                shutil.rmtree(entry.path, ignore_errors=True)
-            else:
-                with contextlib.suppress(OSError):
-                    os.unlink(entry.path)  # noqa: PTH108
+            discard(entry.path)
             cleared += 1
     return cleared
 

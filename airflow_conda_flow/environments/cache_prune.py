@@ -10,7 +10,6 @@
 
 from __future__ import annotations
 
-import shutil
 import time
 from collections.abc import Collection
 from dataclasses import dataclass, field
@@ -24,6 +23,7 @@ from airflow_conda_flow.datastore.local_storage import LocalStorage
 from airflow_conda_flow.datastore.pruning.digest_set import DigestSet
 from airflow_conda_flow.datastore.pruning.references import digests_in, mark_runs
 from airflow_conda_flow.datastore.pruning.report import Report, Silence
+from airflow_conda_flow.datastore.removal import discard
 from airflow_conda_flow.datastore.storage import Storage
 from airflow_conda_flow.environments.cache_contents import (
     ARTIFACTS,
@@ -145,7 +145,7 @@ class _CachePrune:
         pruned.freed = freed_by_removing(where)
         if self._removes:
             for path in where:
-                _discard(path)
+                discard(path)
                 self._report.step()
         return pruned
 
@@ -247,10 +247,3 @@ class _CachePrune:
 
     def _trash_of(self, item: CacheItem) -> Path:
         return self._moved[item.path]
-
-
-def _discard(path: Path) -> None:
-    if path.is_dir() and not path.is_symlink():
-        shutil.rmtree(path, ignore_errors=True)
-    else:
-        path.unlink(missing_ok=True)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import os
-import shutil
 import threading
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
@@ -260,12 +259,3 @@ def _side_by_side(
         given_up.set()
         pool.shutdown(wait=False, cancel_futures=True)
         wait(futures, _GIVE_UP_SECONDS)
-
-
-def discard(path: Path) -> None:
-    """Remove a folder, or whatever else is at the path; errors are ignored."""
-    if path.is_dir() and not path.is_symlink():
-        shutil.rmtree(path, ignore_errors=True)
-        return
-    with contextlib.suppress(OSError):
-        path.unlink()

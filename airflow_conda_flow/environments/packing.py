@@ -10,12 +10,12 @@ from pathlib import Path
 from airflow_conda_flow.datastore import layout
 from airflow_conda_flow.datastore.keeping import gone_again, keeper
 from airflow_conda_flow.datastore.left_behind import clear_once
+from airflow_conda_flow.datastore.removal import discard
 from airflow_conda_flow.datastore.storage import Storage
 from airflow_conda_flow.environments.cache_dir import CacheDir
 from airflow_conda_flow.environments.cache_places import makers_mutex
 from airflow_conda_flow.environments.file_mutex import shared
 from airflow_conda_flow.environments.lock import Lock
-from airflow_conda_flow.environments.packages import discard
 from airflow_conda_flow.environments.packed import (
     CONTAINER_CACHE,
     PackedEnvironment,

@@ -9,12 +9,13 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from airflow_conda_flow.datastore.left_behind import clear_once
+from airflow_conda_flow.datastore.removal import discard
 from airflow_conda_flow.environments.bytecode import compile_modules, count_modules
 from airflow_conda_flow.environments.cache_dir import CacheDir
 from airflow_conda_flow.environments.cache_places import extracted, makers_mutex, note_extracted
 from airflow_conda_flow.environments.file_mutex import held, mutex_of, shared
 from airflow_conda_flow.environments.lock import Lock
-from airflow_conda_flow.environments.packages import PackageStore, discard
+from airflow_conda_flow.environments.packages import PackageStore
 from airflow_conda_flow.environments.progress import Progress
 from airflow_conda_flow.environments.seal import (
     broken_seal,

@@ -9,9 +9,9 @@ import time
 from pathlib import Path
 
 from airflow_conda_flow.datastore.left_behind import new_mark
+from airflow_conda_flow.datastore.removal import discard
 from airflow_conda_flow.environments.cache_places import extracted, makers_mutex
 from airflow_conda_flow.environments.file_mutex import held_now
-from airflow_conda_flow.environments.packages import discard
 from airflow_conda_flow.environments.stopping import LAST_WRITES_SECONDS, LOOK_EVERY
 
 
