@@ -14,10 +14,11 @@ from airflow_conda_flow.flow.parameters.config import Config, ConfigOptions, con
 from airflow_conda_flow.flow.parameters.config_input import GivenConfigs
 from airflow_conda_flow.flow.parameters.parameters import Parameter
 from airflow_conda_flow.flow.username import username
+from airflow_conda_flow.settings.variables import CONFIG, CONFIG_VALUE
 
 # The first variable that is set counts; the others are not merged with it.
-_FILE_VARIABLES = ("CONDA_FLOW_CONFIG", "METAFLOW_FLOW_CONFIG")
-_VALUE_VARIABLES = ("CONDA_FLOW_CONFIG_VALUE", "METAFLOW_FLOW_CONFIG_VALUE")
+_FILE_VARIABLES = (CONFIG, "METAFLOW_FLOW_CONFIG")
+_VALUE_VARIABLES = (CONFIG_VALUE, "METAFLOW_FLOW_CONFIG_VALUE")
 
 
 _OPTIONS = {"config", "config-value"}

@@ -8,7 +8,6 @@ from airflow_conda_flow.datastore.s3_storage import S3Storage
 from airflow_conda_flow.datastore.storage import Storage
 from airflow_conda_flow.settings.loading import Settings
 
-RUNNER = "/opt/airflow-conda-flow/bin/runner"
 _AWS = "amazonaws.com"
 
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-TEMPDIR_VARIABLE = "CONDA_FLOW_TEMPDIR"
-"""Environment variable of the runner: where the temporary files of the step are."""
+from airflow_conda_flow.settings.variables import TEMPDIR
+
 _PATH = "/metaflow_temp"  # Metaflow's default, so that flows that name the path still find it
 
 
@@ -24,4 +24,4 @@ def tmpfs_path(attributes: Mapping[str, Any]) -> str | None:
 def tempdir_variables(attributes: Mapping[str, Any]) -> dict[str, str]:
     """Environment variables of the runner that send the step's temporary files to the directory."""
     path = tmpfs_path(attributes)
-    return {} if path is None or attributes["tmpfs_tempdir"] is False else {TEMPDIR_VARIABLE: path}
+    return {} if path is None or attributes["tmpfs_tempdir"] is False else {TEMPDIR: path}

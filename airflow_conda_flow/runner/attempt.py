@@ -54,6 +54,7 @@ from airflow_conda_flow.runner.task_message import leads_back, next_round, task_
 from airflow_conda_flow.runner.task_request import TaskRequest, TaskResult
 from airflow_conda_flow.runtime import main as runtime_main
 from airflow_conda_flow.runtime import protocol, time_limit
+from airflow_conda_flow.settings.variables import TEMPDIR
 
 if TYPE_CHECKING:
     from airflow_conda_flow.records.run_record import RunRecord
@@ -288,7 +289,7 @@ class _Attempt:
             with self._story.phase("main node"):
                 main_ip = main_address(self._datastore.storage, request, cancel)
         # The variable is set where the step has a tmpfs for its temporary files, on Kubernetes and Batch.
-        tempdir = Path(tempfile.mkdtemp("", "task-", os.environ.get("CONDA_FLOW_TEMPDIR") or scratch))
+        tempdir = Path(tempfile.mkdtemp("", "task-", os.environ.get(TEMPDIR) or scratch))
         self._message = task_message(
             request,
             run,

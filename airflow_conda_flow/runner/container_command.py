@@ -8,11 +8,9 @@ from pathlib import Path
 from airflow_conda_flow.runner import bootstrap
 from airflow_conda_flow.runner.task_request import TaskRequest
 
-HOME = "/opt/airflow-conda-flow"
+RUNNER_HOME = "/opt/airflow-conda-flow"
 """Directory of the runner in the runner image; on Kubernetes the volume with the runner is mounted here."""
-RUNNER = f"{HOME}/bin/runner"
-ARCHIVE_VARIABLE = "CONDA_FLOW_RUNNER"
-"""Environment variable with the s3:// URL of the runner's archive."""
+RUNNER = f"{RUNNER_HOME}/bin/runner"
 
 # POSIX sh only: the image is the user's, and nothing but /bin/sh is required of it. ``$0`` is the text of
 # ``bootstrap.py``, because ``sh -c SCRIPT PROGRAM ARGUMENTS`` makes PROGRAM the name of the script.
@@ -36,7 +34,7 @@ def fetching_command() -> list[str]:
     """Command for an image that may not hold the runner; append ``run_words`` to it.
 
     The command is the same for every task: the archive's URL is in the environment variable
-    ``ARCHIVE_VARIABLE``, and the container supplies the credentials.
+    ``settings.variables.RUNNER_ARCHIVE``, and the container supplies the credentials.
     """
     text = Path(bootstrap.__file__).read_text(encoding="utf-8")
     return ["/bin/sh", "-c", _FETCH.format(runner=RUNNER), text]

@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 
 from airflow_conda_flow.errors import SettingError
+from airflow_conda_flow.runner.container_command import RUNNER
 
 
 def runner_home() -> Path | None:
@@ -28,7 +29,7 @@ def install(directory: Path) -> None:
     if home is None:
         raise SettingError(
             "Only the runner of a runner image can be installed elsewhere. Run this in one: "
-            "docker run IMAGE /opt/airflow-conda-flow/bin/runner install DIRECTORY."
+            f"docker run IMAGE {RUNNER} install DIRECTORY."
         )
     # Copy the entries, not the directory itself: copytree would set the mode and times of the directory,
     # which may be a volume's mount point that this user does not own.

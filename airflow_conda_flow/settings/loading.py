@@ -26,26 +26,17 @@ from urllib.parse import urlsplit
 
 from airflow_conda_flow.errors import SettingError
 from airflow_conda_flow.flow.places import places
-from airflow_conda_flow.settings.airflow_api import TOKEN_VARIABLE, URL_VARIABLE
 from airflow_conda_flow.settings.foreach import FOREACH_OPTIONS
 from airflow_conda_flow.settings.general import GENERAL_OPTIONS, HOME
 from airflow_conda_flow.settings.option import FoundText, Option
 from airflow_conda_flow.settings.remote import REMOTE_OPTIONS
+from airflow_conda_flow.settings.variables import NO_SETTINGS
 
 _LONGEST_PATH, _LONGEST_PART = 3000, 255  # bytes; Linux has 4096 for a path, and ours continue below it
 _MICROARCHITECTURE = re.compile(r"[a-z][a-z0-9_]*")
 _VERSION = re.compile(r"\d+(\.\d+)*")
 _SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+:/")
-# Variables that are no settings of flows; prefixes of those that are named after parameters, or tests' own.
-_OTHER_VARIABLES = (
-    URL_VARIABLE,
-    TOKEN_VARIABLE,
-    "CONDA_FLOW_CONFIG",
-    "CONDA_FLOW_CONFIG_VALUE",
-    "CONDA_FLOW_REQUEST",
-    "CONDA_FLOW_RUNNER",
-    "CONDA_FLOW_TEMPDIR",
-)
+# Of variables that are named after parameters, and of tests' own.
 _PREFIXES = ("CONDA_FLOW_RUN_", "CONDA_FLOW_TEST_")
 # Metaflow has a root for each kind of datastore and we have one for all: the kind decides which alias counts.
 _LOCAL_ROOT_ALIAS = "METAFLOW_DATASTORE_SYSROOT_LOCAL"
@@ -118,7 +109,7 @@ def options() -> tuple[Option, ...]:
 
 def unknown_variables(environ: Mapping[str, str]) -> dict[str, str]:
     """Environment variables that begin as ours do and are none, each with the nearest of ours or ""."""
-    known = [option.environment_variable for option in options()] + list(_OTHER_VARIABLES)
+    known = [option.environment_variable for option in options()] + list(NO_SETTINGS)
     found = {}
     for name in sorted(environ):
         if name.startswith("CONDA_FLOW_") and name not in known and not name.startswith(_PREFIXES):

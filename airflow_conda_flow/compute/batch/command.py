@@ -13,18 +13,18 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 from airflow_conda_flow.compute.batch.attributes import batch_attributes
-from airflow_conda_flow.compute.batch.job import REQUEST_VARIABLE
 from airflow_conda_flow.datastore import layout
 from airflow_conda_flow.datastore.storage import Storage
 from airflow_conda_flow.environments.platform import current_platform
 from airflow_conda_flow.errors import SettingError
 from airflow_conda_flow.runner.archive import published_runner
-from airflow_conda_flow.runner.container_command import ARCHIVE_VARIABLE, RUNNER, fetching_command
+from airflow_conda_flow.runner.container_command import RUNNER, fetching_command
 from airflow_conda_flow.settings.loading import Settings
+from airflow_conda_flow.settings.variables import REQUEST, RUNNER_ARCHIVE
 
 # Matches the last part of an image's name, in any registry, with any tag or digest.
 _RUNNER_IMAGE = re.compile(r"(^|/)airflow-conda-flow-runner(:|@|$)")
-_WORDS = f'set -- run "${REQUEST_VARIABLE}"\n'
+_WORDS = f'set -- run "${REQUEST}"\n'
 
 
 @dataclass(frozen=True)
@@ -94,9 +94,7 @@ def container_start(
     except SettingError:
         return plain  # this machine cannot pack a runner for containers, so the image must contain one
     shell, option, script, program = fetching_command()
-    return ContainerStart(
-        [shell, option, _WORDS + script, program], {ARCHIVE_VARIABLE: f"{storage.url}/{key}"}
-    )
+    return ContainerStart([shell, option, _WORDS + script, program], {RUNNER_ARCHIVE: f"{storage.url}/{key}"})
 
 
 def _may_lack(image: str | None, platform: str) -> bool:

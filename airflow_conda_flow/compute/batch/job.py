@@ -21,12 +21,11 @@ from airflow_conda_flow.errors import SettingError
 from airflow_conda_flow.flow.decorators.amounts import cores, count, megabytes
 from airflow_conda_flow.records.document import canonical_json
 from airflow_conda_flow.runner.task_request import TaskRequest
+from airflow_conda_flow.settings.variables import REQUEST
 
 Definition = dict[str, Any]
 """The arguments of ``register_job_definition``."""
 
-REQUEST_VARIABLE = "CONDA_FLOW_REQUEST"
-"""Environment variable of a job that contains the request: the attempt to run."""
 MOST_OVERRIDES = 8192
 """Limit of AWS on the JSON of a job's overrides, in bytes."""
 DEFAULT_LOG_GROUP = "/aws/batch/job"
@@ -277,7 +276,7 @@ def job_overrides(request: TaskRequest) -> dict[str, Any]:
         SettingError: the overrides are longer than Batch accepts.
     """
     text = json.dumps(request.to_dict(), separators=(",", ":"))
-    overrides = {"environment": [{"name": REQUEST_VARIABLE, "value": text}]}
+    overrides = {"environment": [{"name": REQUEST, "value": text}]}
     size = len(json.dumps(overrides).encode())
     if size > MOST_OVERRIDES:
         raise SettingError(

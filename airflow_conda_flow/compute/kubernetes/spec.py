@@ -17,13 +17,13 @@ from typing import Any
 
 from airflow_conda_flow.compute.kubernetes.attributes import pod_attributes
 from airflow_conda_flow.compute.kubernetes.template import over_template, pod_template
-from airflow_conda_flow.compute.runner_environ import RUNNER
 from airflow_conda_flow.compute.tmpfs import tempdir_variables, tmpfs_path
 from airflow_conda_flow.environments.packed import CONTAINER_CACHE
 from airflow_conda_flow.errors import SettingError
 from airflow_conda_flow.flow.decorators.amounts import megabytes
 from airflow_conda_flow.flow.decorators.kubernetes import POD_SECURITY
 from airflow_conda_flow.flow.decorators.timeout import timeout_seconds
+from airflow_conda_flow.runner.container_command import RUNNER, RUNNER_HOME
 from airflow_conda_flow.runner.task_request import TaskRequest
 from airflow_conda_flow.settings.loading import Settings
 
@@ -36,8 +36,7 @@ ATTEMPT = f"{LABEL}attempt"
 TASK = f"{LABEL}task-id"
 """Label with the id of the task."""
 
-_RUNNER_HOME = "/opt/airflow-conda-flow"  # path of the runner in every container
-# Path of the same volume in the init container, whose image has its own runner at _RUNNER_HOME.
+# Path of the same volume in the init container, whose image has its own runner at RUNNER_HOME.
 _RUNNER_VOLUME = "/runner"
 # Kubernetes' syntax of a label's value.
 _LABEL_VALUE = re.compile(r"^[A-Za-z0-9]([A-Za-z0-9_.-]{0,61}[A-Za-z0-9])?\Z")
@@ -79,7 +78,7 @@ def pod_manifest(
     # Any image can be used: an init container copies the runner into a volume that the step's container
     # mounts.
     if image != runner_image:
-        volumes.add("runner", {"emptyDir": {}}, _RUNNER_HOME)
+        volumes.add("runner", {"emptyDir": {}}, RUNNER_HOME)
         init_containers.append(
             {
                 **_container(runner_image, attributes),
