@@ -27,10 +27,9 @@ TOGETHER = (
     "tests/integration/environments/test_packed.py",
     "tests/integration/graphs/test_shapes.py",
     "tests/real/airflow/running/",
-    "tests/real/airflow/test_scheduler.py",
+    "tests/real/airflow/scheduled/",
     "tests/real/batch/",
     "tests/real/kubernetes/test_celery.py",
-    "tests/real/kubernetes/test_scheduler.py",
     "tests/real/kubernetes/test_shapes.py",
 )
 """Files and folders whose tests share what takes long to make, and so one worker of pytest-xdist."""

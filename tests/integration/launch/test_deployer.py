@@ -1,7 +1,7 @@
 """``Deployer``: a program triggers a flow's DAG through Airflow's API, and hears one line of what is wrong.
 
 The API server, the DAG processor's work and the database are Airflow's own; no scheduler runs here, so that
-runs stay queued. ``tests/real/airflow/test_scheduler.py`` has one that runs to its end.
+runs stay queued. ``tests/real/airflow/scheduled/test_local_steps.py`` has one that runs to its end.
 """
 
 from __future__ import annotations

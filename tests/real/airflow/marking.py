@@ -18,7 +18,7 @@ class {name}(FlowSpec):
     def start(self):
         try:
             print("up", flush=True)
-            time.sleep(300)
+            time.sleep(1000)
         finally:
             print("last words", flush=True)
         self.next(self.end)
@@ -28,37 +28,46 @@ class {name}(FlowSpec):
 
 dag = {name}.dag(schedule=None, environment="local")
 """
-MARKED = {
-    "MarkedFlow": ("marked_flow", "deferred"),
-    "MarkedOnWorkerFlow": ("marked_on_worker_flow", "running"),
-}
-"""Name of a flow -> the id of its DAG, and the state in which its task waits for the step."""
+
+
+def marked_flows(decorator: str) -> dict[str, tuple[str, str]]:
+    """Name of a flow -> the id of its DAG, and the state in which its task waits for the step.
+
+    Args:
+        decorator: where the step runs.
+    """
+    return {
+        f"Marked{decorator.title()}Flow": (f"marked_{decorator}_flow", "deferred"),
+        f"Marked{decorator.title()}OnWorkerFlow": (f"marked_{decorator}_on_worker_flow", "running"),
+    }
 
 
 def write_marked_flows(machine: AirflowMachine, decorator: str) -> None:
     """Put the flows into the machine's DAG folder; their step runs where the decorator says."""
-    for name, (_, state) in MARKED.items():
+    for name, (dag_id, state) in marked_flows(decorator).items():
         text = _TEXT.format(name=name, deferrable=str(state == "deferred").lower(), decorator=decorator)
-        machine.flow(text, f"{name.lower()}.py", machine.dags)
+        machine.flow(text, f"{dag_id}.py", machine.dags)
 
 
-def mark_as_failed(airflow: Standalone, is_up: Callable[[str], bool]) -> None:
+def mark_as_failed(airflow: Standalone, decorator: str, is_up: Callable[[str], bool]) -> None:
     """Run the flows, and mark each one's task when its step runs; what its `finally` prints is in the log.
 
     Args:
         airflow: where the flows are.
+        decorator: where their step runs.
         is_up: tells whether the step of the flow of a name has printed "up".
     """
     state = "select 1 from task_instance where dag_id = ? and task_id = 'start' and state = ?"
-    for dag_id, _ in MARKED.values():
+    marked = marked_flows(decorator)
+    for dag_id, _ in marked.values():
         airflow.trigger(dag_id)
-    for name, (dag_id, waiting) in MARKED.items():
+    for name, (dag_id, waiting) in marked.items():
         # Before the triggerer has taken a deferred task over, nobody hears that it was marked.
         airflow.wait_for(lambda name=name: is_up(name), dag_id)
         assert airflow.query(state, dag_id, waiting)
         path = f"dags/{dag_id}/dagRuns/{airflow.run_id(dag_id)}/taskInstances/start"
         airflow.ask("PATCH", path, {"new_state": "failed"})
-    for dag_id, _ in MARKED.values():
+    for dag_id, _ in marked.values():
         airflow.wait_for(lambda dag_id=dag_id: '"last words"' in airflow.task_log(dag_id, "start"), dag_id)
         airflow.wait_for_run(dag_id, state="failed")
         assert airflow.query(state, dag_id, "failed")

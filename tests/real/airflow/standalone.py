@@ -20,6 +20,8 @@ from typing import Any
 
 import psycopg2
 
+from airflow_conda_flow.records.dag_names import flow_run_id
+
 from ...parts.airflow_machine import AirflowMachine
 from ...parts.process_group import end_group
 from ...parts.s3_servers import free_port
@@ -50,11 +52,16 @@ class Standalone:
         self.port = port
         self.database = database
         self._run_ids: dict[str, str] = {}
+        self._ahead: set[str] = set()
         self._token: str | None = None
 
     def run_id(self, dag_id: str) -> str:
         """The id of the DAG's run that was triggered last."""
         return self._run_ids[dag_id]
+
+    def flow_run_id(self, dag_id: str) -> str:
+        """Our id of that run, by which the datastore knows it."""
+        return flow_run_id(dag_id, self._run_ids[dag_id])
 
     def query(self, statement: str, *values: str) -> list[tuple]:
         """The answer of Airflow's database."""
@@ -88,8 +95,17 @@ class Standalone:
             answer = error.read().decode("utf-8", "replace")
             raise AssertionError(f"{method} {path}: {error.code} {answer}\n{self._told('')}") from None
 
+    def trigger_ahead(self, *dag_ids: str) -> None:
+        """Start runs for which tests will ask by ``trigger``, so that each of them finds its own well under way."""
+        for dag_id in dag_ids:
+            self.trigger(dag_id)
+        self._ahead.update(dag_ids)
+
     def trigger(self, dag_id: str, **parameters: Any) -> None:
-        """Start a DAG run as soon as the DAG is known; its id is new."""
+        """Start a DAG run as soon as the DAG is known, unless one was started ahead; its id is new."""
+        if dag_id in self._ahead:
+            self._ahead.remove(dag_id)
+            return
         run_id = self._run_ids[dag_id] = f"run-{secrets.token_hex(4)}"
         self.unpause(dag_id)
         body = {"dag_run_id": run_id, "logical_date": None, "conf": parameters}

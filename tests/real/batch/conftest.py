@@ -95,7 +95,7 @@ class BatchCluster:
             found = [name for name in names if name.startswith(prefix) and part in name]
             if found:
                 return found[0]
-            time.sleep(0.2)
+            time.sleep(0.5)
         raise AssertionError(f"no container {prefix}* came up")
 
     def _make_queue(self, name: str, resources: dict[str, Any]) -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator
 from datetime import datetime
 from pathlib import Path
 
@@ -13,8 +12,7 @@ import pytest
 from airflow_conda_flow import Deployer
 from airflow_conda_flow.client import scope
 
-from ...parts.airflow_machine import AirflowMachine
-from .standalone import Standalone, standalone
+from ..standalone import Standalone
 
 MAPPED = """
 class MappedFlow(FlowSpec):
@@ -143,22 +141,35 @@ class TriggeredFlow(FlowSpec):
 
 dag = TriggeredFlow.dag(environment="local")
 """
+FLOWS = {
+    "mapped": MAPPED,
+    "caught": CAUGHT,
+    "hooked": HOOKED,
+    "first": FIRST,
+    "second": SECOND,
+    "triggered": TRIGGERED,
+    "clock": CLOCK,
+}
+LOCAL_DATASTORE = """
+import os
+os.environ.update(CONDA_FLOW_DATASTORE="local", CONDA_FLOW_DATASTORE_ROOT="{root}")
+"""
+"""The first lines of each flow file: this Airflow's datastore is in S3."""
 
 
 @pytest.fixture(scope="module")
-def airflow(tmp_path_factory, channel, database) -> Iterator[Standalone]:
-    """Airflow with all its processes; every flow of these tests is in its DAG folder, and was started."""
-    home = tmp_path_factory.mktemp("scheduler") / "home"
-    machine = AirflowMachine(home, channel.url, database)
-    texts = {"mapped": MAPPED, "caught": CAUGHT, "hooked": HOOKED, "first": FIRST, "second": SECOND}
-    texts["triggered"] = TRIGGERED
-    for name, text in {**texts, "clock": CLOCK}.items():
-        machine.flow(text.replace("PATH", str(home / "hooked")), f"{name}_flow.py", machine.dags)
-    with standalone(machine) as running:
-        running.trigger("mapped_flow", words="x y z")
-        for name in ("caught_flow", "hooked_flow", "first_flow"):
-            running.trigger(name)
-        yield running
+def airflow(running) -> Standalone:
+    """The running Airflow, with every flow of these tests in its DAG folder; they were started."""
+    machine = running.machine
+    for name, text in FLOWS.items():
+        here = LOCAL_DATASTORE.format(root=machine.datastore)
+        machine.flow(
+            here + text.replace("PATH", str(machine.home / "hooked")), f"{name}_flow.py", machine.dags
+        )
+    running.trigger("mapped_flow", words="x y z")
+    for name in ("caught_flow", "hooked_flow", "first_flow"):
+        running.trigger(name)
+    return running
 
 
 def run_of(airflow: Standalone, flow: str) -> Path:
