@@ -28,6 +28,7 @@ TOGETHER = (
     "tests/integration/graphs/test_shapes.py",
     "tests/real/airflow/running/",
     "tests/real/airflow/scheduled/",
+    "tests/real/airflow/versions/",
     "tests/real/batch/",
     "tests/real/kubernetes/test_celery.py",
     "tests/real/kubernetes/test_shapes.py",

@@ -7,7 +7,6 @@ import fcntl
 import shutil
 import subprocess
 import sys
-from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
@@ -52,9 +51,11 @@ class AirflowMachine(Machine):
     def airflow(self, *words: str, seconds: float = 280, **environ: str) -> subprocess.CompletedProcess[str]:
         """Run an Airflow command to its end; both streams are in ``stdout``."""
         environ = {**self.environ, **environ}
-        if self._can_be_warm(environ):
+        if can_be_warm(environ, self.home):
             command = ["airflow", *words]
-            return run_warm(COMMAND, command, environ, self.home, seconds, stderr=subprocess.STDOUT)
+            return run_warm(
+                self.interpreter, COMMAND, command, environ, self.home, seconds, stderr=subprocess.STDOUT
+            )
         return subprocess.run(
             [self.airflow_program, *words],
             stdout=subprocess.PIPE,
@@ -77,8 +78,8 @@ class AirflowMachine(Machine):
             seconds: how long it may take.
             warm: whether Airflow may have been imported before it starts.
         """
-        if warm and self._can_be_warm(self.environ):
-            return run_warm(text, ["-c", *words], self.environ, self.home, seconds)
+        if warm and can_be_warm(self.environ, self.home):
+            return run_warm(self.interpreter, text, ["-c", *words], self.environ, self.home, seconds)
         return subprocess.run(
             [self.interpreter, "-W", "ignore", "-c", text, *words],
             capture_output=True,
@@ -88,9 +89,6 @@ class AirflowMachine(Machine):
             check=False,
             timeout=seconds,
         )
-
-    def _can_be_warm(self, environ: Mapping[str, str]) -> bool:
-        return self.interpreter == Path(sys.executable) and can_be_warm(environ, self.home)
 
     def python(self, text: str, *, warm: bool = True) -> str:
         """The output of a Python program in this machine's Airflow; it must succeed. See ``program``."""

@@ -11,7 +11,6 @@ import shutil
 import signal
 import socket
 import subprocess
-import sys
 import tempfile
 import time
 from collections.abc import Mapping, Sequence
@@ -53,6 +52,7 @@ def can_be_warm(environ: Mapping[str, str], home: Path) -> bool:
 
 
 def run_warm(
+    interpreter: Path,
     program: str,
     words: Sequence[str],
     environ: Mapping[str, str],
@@ -64,6 +64,7 @@ def run_warm(
     """Run a program to its end, as ``subprocess.run`` does.
 
     Args:
+        interpreter: the one that has Airflow.
         program: Python code.
         words: ``sys.argv``.
         environ: its environment variables.
@@ -76,7 +77,7 @@ def run_warm(
         stdout, other = files[0], files[0] if stderr == subprocess.STDOUT else files[1]
         link = stack.enter_context(socket.socket(socket.AF_UNIX))
         link.settimeout(seconds)
-        link.connect(_server())
+        link.connect(_server(interpreter))
         request = {
             "program": program,
             "words": list(words),
@@ -97,8 +98,8 @@ def run_warm(
 
 
 @functools.cache
-def _server() -> str:
-    """The socket of this process's server, which is started now."""
+def _server(interpreter: Path) -> str:
+    """The socket of this process's server of an interpreter, which is started now."""
     folder = Path(tempfile.mkdtemp(prefix="warm-airflow-"))
     path = folder / "socket"
     environ = {
@@ -112,7 +113,7 @@ def _server() -> str:
     )
     with (folder / "log").open("wb") as log:
         process = subprocess.Popen(
-            [sys.executable, "-W", "ignore", str(SERVER), str(path)],
+            [interpreter, "-W", "ignore", str(SERVER), str(path)],
             env=environ,
             cwd=folder,
             stdin=subprocess.PIPE,

@@ -8,6 +8,7 @@ of the program's process group, and one with its exit code. The server ends when
 
 from __future__ import annotations
 
+import functools
 import gc
 import json
 import os
@@ -21,12 +22,14 @@ import traceback
 import airflow.providers.amazon.aws.operators.batch
 import airflow.providers.cncf.kubernetes.operators.pod  # noqa: F401 - a second that forks need not spend
 from airflow import settings
-from airflow.sdk.execution_time.supervisor import in_process_api_server
+from airflow.sdk.execution_time import supervisor
 
 
 def serve(path: str) -> None:
     """Run the program of each connection in a fork, many at once."""
-    in_process_api_server().app._cadwyn_initialize()  # the routes of every version of the API
+    # Before 3.3 Airflow makes an API server for each task, in over a second.
+    supervisor.in_process_api_server = functools.cache(supervisor.in_process_api_server)
+    supervisor.in_process_api_server().app._cadwyn_initialize()  # the routes of every version of the API
     gc.freeze()  # else each fork's collections visit, and so copy, what all of them share
     signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # nobody waits for the forks
     with socket.socket(socket.AF_UNIX) as listener, selectors.DefaultSelector() as selector:

@@ -6,13 +6,11 @@ line is a JSON list with, for each, how the run ended and the states of its task
 
 from __future__ import annotations
 
-import functools
 import json
 import sys
 
 from airflow.cli import cli_parser
 from airflow.models import DagRun, TaskInstance
-from airflow.sdk.execution_time import supervisor
 from airflow.utils.session import create_session
 from sqlalchemy import select
 
@@ -32,15 +30,8 @@ def states(dag_id: str) -> dict[str, str]:
         }
 
 
-def share_api() -> None:
-    """Let all tasks use one API server in this process; before 3.3 Airflow makes one for each, in over a second."""
-    if not hasattr(supervisor.in_process_api_server, "cache_info"):
-        supervisor.in_process_api_server = functools.cache(supervisor.in_process_api_server)
-
-
 def main() -> None:
     """Run them one after the other."""
-    share_api()
     parser = cli_parser.get_parser()
     outcomes = []
     for dag_id, conf in json.loads(sys.argv[1]):

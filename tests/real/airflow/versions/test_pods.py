@@ -6,28 +6,26 @@ import re
 
 import pytest
 
-from ...parts.airflow_versions import OLDER
-from .conftest import root_of
-from .test_dags import one_pod
+from ...kubernetes.conftest import root_of
+from ...kubernetes.test_dags import one_pod
 
 
 @pytest.mark.timeout(400)
-@pytest.mark.parametrize("version", OLDER, ids=lambda each: each.airflow)
-def test_a_pod_with_each_version(cluster, tmp_path, version):
+def test_a_pod_with_each_version(kubernetes, tmp_path, version):
     """Its lines are in the log once, its artifacts are stored, and it is gone afterwards."""
     environ = {"CONDA_FLOW_DEFERRABLE": "true", "CONDA_FLOW_DEFER_AFTER": "0"}
     machine = version.machine(
-        tmp_path / "home", None, **cluster.environ(cluster.server.make_root()), **environ
+        tmp_path / "home", None, **kubernetes.environ(kubernetes.server.make_root()), **environ
     )
     one_pod(machine, 'print("hello", flush=True)\nself.value = 7')
     done = machine.airflow("dags", "test", "a_flow")
     assert done.returncode == 0, done.stdout
     assert len(re.findall(r"\bhello\b", done.stdout)) == 1, done.stdout
     assert "DEFERRED" in done.stdout
-    manifests = cluster.manifests(root_of(machine))
+    manifests = kubernetes.manifests(root_of(machine))
     assert {key: each["status"] for key, each in manifests.items()} == {
         "start/0/0": "done",
         "end/0/0": "done",
     }
     assert "value" in manifests["end/0/0"]["artifacts"]
-    cluster.wait_until_empty("AFlow")
+    kubernetes.wait_until_empty("AFlow")

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from ...parts.airflow_versions import OLDER
-from .flows import artifact_hashes
+from ...batch.flows import artifact_hashes
 
 FLOW = """
 from airflow_conda_flow import batch
@@ -25,12 +24,11 @@ dag = AFlow.dag(schedule=None, environment="local")
 
 
 @pytest.mark.timeout(400)
-@pytest.mark.parametrize("version", OLDER, ids=lambda each: each.airflow)
-def test_a_job_with_each_version(cluster, tmp_path, version):
+def test_a_job_with_each_version(batch, tmp_path, version):
     """Its lines are in the log, and its artifacts are stored."""
     environ = {"CONDA_FLOW_DEFERRABLE": "true", "CONDA_FLOW_DEFER_AFTER": "0"}
-    machine = version.machine(tmp_path / "home", None, **cluster.environ(), **environ)
-    machine.s3 = cluster.client("s3")
+    machine = version.machine(tmp_path / "home", None, **batch.environ(), **environ)
+    machine.s3 = batch.client("s3")
     machine.flow(FLOW, folder=machine.dags)
     done = machine.airflow("dags", "test", "a_flow")
     assert done.returncode == 0, done.stdout

@@ -6,11 +6,10 @@ import pytest
 
 from airflow_conda_flow.datastore.local_storage import LocalStorage
 
-from ...parts.airflow_machine import DAGS
-from ...parts.airflow_versions import OLDER
-from ...parts.flow_machine import Machine
-from ...parts.graphs.shape_runs import Hashes, hashes_of_dag_run, hashes_of_run, run_dags
-from ...parts.graphs.shapes import flow_name
+from ....parts.airflow_machine import DAGS
+from ....parts.flow_machine import Machine
+from ....parts.graphs.shape_runs import Hashes, hashes_of_dag_run, hashes_of_run, run_dags
+from ....parts.graphs.shapes import flow_name
 
 EVERY = """
 from airflow_conda_flow import FlowSpec, Parameter, card, catch, step
@@ -89,7 +88,6 @@ def comparable(hashes: Hashes) -> Hashes:
 
 
 @pytest.mark.timeout(900)
-@pytest.mark.parametrize("version", OLDER, ids=lambda each: each.airflow)
 def test_the_same_artifacts_with_each_version(version, tmp_path, channel, local):
     """Examples, nested foreach, switch, a caught failure and a card; installing us has not moved Airflow."""
     machine = version.machine(tmp_path / "home", channel.url)
