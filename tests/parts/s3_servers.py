@@ -33,6 +33,7 @@ if TYPE_CHECKING:
 _read_json = functools.cache(functools.partial(JSONFileLoader.load_file, JSONFileLoader()))
 JSONFileLoader.load_file = lambda _self, path: _read_json(path)
 
+AWS_SERVER = Path(__file__).with_name("aws_server.py")
 ACCESS_KEY = "testkey"
 SECRET_KEY = "testsecret"
 
@@ -123,17 +124,11 @@ def running(server: S3Server, command: list[str]) -> Iterator[S3Server]:
         process.wait()
 
 
-def run_moto(directory: Path, *command: str) -> contextlib.AbstractContextManager[S3Server]:
-    """A moto server with its log in ``directory``; its objects are in memory.
-
-    Args:
-        directory: where its log goes.
-        command: what starts it; ``moto_server`` without.
-    """
-    command = command or (executable("moto_server"),)
+def run_moto(directory: Path) -> contextlib.AbstractContextManager[S3Server]:
+    """A moto server with its log in ``directory``; its objects are in memory."""
     port = free_port()
     server = S3Server("moto", f"http://127.0.0.1:{port}", True, directory / "moto.log")
-    return running(server, [*command, "-H", "127.0.0.1", "-p", str(port)])
+    return running(server, [sys.executable, str(AWS_SERVER), "-H", "127.0.0.1", "-p", str(port)])
 
 
 def run_rclone(directory: Path, objects: Path | None = None) -> contextlib.AbstractContextManager[S3Server]:

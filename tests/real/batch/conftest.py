@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import secrets
 import subprocess
-import sys
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -21,7 +20,6 @@ from ...parts.s3_servers import ACCESS_KEY, SECRET_KEY, S3Server, run_moto
 from .flows import FLOWS, artifact_hashes, flow_text, on_batch, write_flow
 
 ROLE = "arn:aws:iam::123456789012:role/flows"
-AWS_SERVER = Path(__file__).parents[2] / "parts" / "aws_server.py"
 # What a role and AWS's network give to a container on AWS, moto cannot give: the image holds it, and nothing of ours
 # does. A job is told of the endpoint of S3 alone.
 WITH_CREDENTIALS = f"""
@@ -142,7 +140,7 @@ def cluster(tmp_path_factory, runner_image, base_image) -> Iterator[BatchCluster
     """Batch, its queues empty; no container of it outlives the tests."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("MOTO_DOCKER_NETWORK_MODE", "host")
-        with run_moto(tmp_path_factory.mktemp("batch"), sys.executable, str(AWS_SERVER)) as server:
+        with run_moto(tmp_path_factory.mktemp("batch")) as server:
             cluster = BatchCluster(
                 server,
                 _build(runner_image, "airflow-conda-flow-runner", server.endpoint),
