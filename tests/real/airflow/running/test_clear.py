@@ -90,12 +90,11 @@ def code_of(manifest: dict[str, Any]) -> str:
 
 @pytest.mark.timeout(600)
 def test_fix_and_clear(running, channel, moto_s3, root, monkeypatch):
-    """Alone, then what follows; with what follows; with prepare; in the triggerer; in a new environment."""
+    """Alone, then what follows; with prepare; with what follows, in the triggerer and in a new environment."""
     moto_s3.use(monkeypatch)
     conda = f'@conda(libraries={{"six": "1.16.0"}}, python="{channel.python}")'
     flows = [
         Flow(running, "AloneFlow"),
-        Flow(running, "FollowedFlow"),
         Flow(running, "PreparedFlow"),
         Flow(running, "TriggeredFlow", decorator="@toy"),
         Flow(
@@ -106,12 +105,12 @@ def test_fix_and_clear(running, channel, moto_s3, root, monkeypatch):
             version='__import__("six").__version__',
         ),
     ]
-    alone, followed, prepared, triggered, solved = flows
+    alone, prepared, triggered, solved = flows
     for flow in flows:
         flow.mend()
     running.clear(alone.dag_id, "work")
     running.clear(prepared.dag_id, "prepare", "work", downstream=["work"])
-    for flow in (followed, triggered, solved):
+    for flow in (triggered, solved):
         running.clear(flow.dag_id, "work", downstream=["work"])
     running.wait_for(lambda: "work" in records(S3Storage(root, moto_s3.make_client()), "AloneFlow"))
     running.wait_for_run(alone.dag_id, "failed")

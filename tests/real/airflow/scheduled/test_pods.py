@@ -42,7 +42,7 @@ from airflow_conda_flow import kubernetes
 class WidePodsFlow(FlowSpec):
     @step
     def start(self):
-        self.items = ["n%d" % n for n in range(16)]
+        self.items = ["n%d" % n for n in range(8)]
         self.next(self.square, foreach="items")
     @kubernetes
     @step
@@ -207,7 +207,7 @@ def test_splits_with_readable_names(kubernetes, airflow):
     found = airflow.query(
         "select rendered_map_index from task_instance where dag_id = 'wide_pods_flow' and task_id = 'square'"
     )
-    assert {name for (name,) in found} == {f"n{n}" for n in range(16)}
+    assert {name for (name,) in found} == {f"n{n}" for n in range(8)}
     manifests = kubernetes.manifests(root_of(airflow.machine), "WidePodsFlow")
-    assert len(manifests) == 19
+    assert len(manifests) == 11
     kubernetes.wait_until_empty("WidePodsFlow")
