@@ -170,6 +170,7 @@ def deployment(machine: AirflowMachine) -> Iterator[Deployment]:
         airflow = Deployment(machine, port, database)
         _add_pods(airflow)
         stack.callback(airflow.end)
+        stack.callback(airflow.close)
         airflow.start(*COMMANDS)
         airflow.wait_for(lambda: answers(address))
         yield airflow
