@@ -82,7 +82,7 @@ class Cloning:
         with ThreadPoolExecutor(_WRITERS, thread_name_prefix="clone") as pool:
             while wave:
                 seen.update(wave)
-                found = self._finished(wave)
+                found = self._finished(wave, console)
                 to_run.extend(key for key in wave if key not in found)
                 clones = list(pool.map(self._write, found.values()))
                 self._held.update(zip(found, clones, strict=True))
@@ -98,7 +98,7 @@ class Cloning:
         console.run_line(f"{flow}/{origin} cloned!")
         return to_run
 
-    def _finished(self, keys: Sequence[TaskKey]) -> dict[TaskKey, TaskRecord]:
+    def _finished(self, keys: Sequence[TaskKey], console: Console) -> dict[TaskKey, TaskRecord]:
         """Records of the tasks that can be cloned, in the order of their steps."""
         by_step: dict[str, list[TaskKey]] = {}
         for key in keys:
@@ -114,19 +114,24 @@ class Cloning:
                 self._origin.first_attempt,
             )
             pairs = zip(of_step, records, strict=True)
-            found.update((key, each) for key, each in pairs if self._is_whole(each))
+            found.update((key, each) for key, each in pairs if self._is_whole(each, console))
         # The nodes of a num_parallel talk to each other: if one has to run, all of them have to.
         missing = (key for key in keys if key not in found and self._run.graph.is_in_gang(key[0]))
         broken = {(step, path[:-1]) for step, path in missing}
         return {key: each for key, each in found.items() if (key[0], key[1][:-1]) not in broken}
 
-    def _is_whole(self, record: TaskRecord | None) -> TypeGuard[TaskRecord]:
+    def _is_whole(self, record: TaskRecord | None, console: Console) -> TypeGuard[TaskRecord]:
         """True if the task is done and the Python of every later step can read its artifacts."""
         if record is None or not record.is_done:
             return False
         if record.transition is None and record.step != self._run.graph.end:
             raise dead_end(self._storage, record)
-        self._memory_of_origin.check(record)
+        if not self._memory_of_origin.has_seen(record):
+            console.note(
+                f"{layout.task_manifest(record.name)} in the datastore {self._storage.url} says that the "
+                "task is done, and this machine, which scheduled it, has not seen that. It runs again."
+            )
+            return False
         if (record.num_splits or 0) > self._max_num_splits:
             return False
         newest = self._run.pickle_protocol(record.step)

@@ -186,6 +186,8 @@ class LocalRun:
                 run_sha256=run_sha256,
                 inputs_sha256=self._inputs_sha256(run, key),
             )
+            task_id = request.task.task_id
+            memory.note_start(task_id)
             result = computes[placement.names[key[0]]].run(
                 request,
                 output=lambda _stream, text: lines.line(text),
@@ -206,6 +208,7 @@ class LocalRun:
                 if outcome.ok and result.record.num_splits is not None:
                     lines.line(f"Foreach yields {result.record.num_splits} child steps.")
                 return outcome
+            memory.note_failure(task_id)
             exception = None if result.reported else result.exception
             # Retry at once on this machine: waiting would change nothing here.
             pause = seconds if placement.is_remote(key[0]) else 0.0
