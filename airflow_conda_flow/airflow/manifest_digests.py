@@ -48,8 +48,18 @@ def compared_inputs(
         gather_inputs(run, step, indices, reader)
     except LookupError:  # the attempt itself says which one is missing
         return None
+    compare(ti, storage, run, step, reader.read)
+    return reader
+
+
+def compare(ti: Any, storage: Storage, run: RunRecord, step: str, found: Iterable[TaskRecord]) -> None:
+    """Compare the manifests that a task of a step has read with the XComs.
+
+    Raises:
+        NotAsPrepared: a manifest is not the one that its task wrote.
+    """
     by_step: dict[str, list[TaskRecord]] = {}
-    for record in reader.read:
+    for record in found:
         by_step.setdefault(record.step, []).append(record)
     for name, records in by_step.items():
         told = _told(ti, name, is_beside=_foreaches(run.graph, name) == _foreaches(run.graph, step))
@@ -62,7 +72,6 @@ def compared_inputs(
                     "Nothing was run. Find out who wrote it (docs/security.md), and clear the task "
                     f"{name!r}: it writes its manifest again.",
                 )
-    return reader
 
 
 def _told(ti: Any, step: str, *, is_beside: bool) -> dict[str, str]:

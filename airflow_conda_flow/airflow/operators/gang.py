@@ -98,11 +98,11 @@ class GangTask(_Mixed):
         result = conclude(tried.datastore.storage, request, SHUT_DOWN)
         return self.end_of(tried, request, result)
 
-    def _earlier(self, datastore: Datastore, request: TaskRequest, first: int) -> list[TaskRecord]:
-        """Records of earlier attempts: of node 0, or of a node that was lost and so ended the others."""
+    def _records(self, datastore: Datastore, request: TaskRequest, attempts: range) -> list[TaskRecord]:
+        """Records of attempts: of node 0, or of a node that was lost and so ended the others."""
         return [
             record if record.is_done else self._lost_node(datastore, record) or record
-            for record in super()._earlier(datastore, request, first)
+            for record in super()._records(datastore, request, attempts)
         ]
 
     def _lost_node(self, datastore: Datastore, main: TaskRecord) -> TaskRecord | None:

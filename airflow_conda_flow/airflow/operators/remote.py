@@ -101,7 +101,7 @@ class RemoteStepTask(StepTask):
         if event.get("try_number") not in {None, context["ti"].try_number}:
             return self.execute(context)
         try:
-            tried = self.open(context)
+            tried = self.open(context, has_run=True)
             record = tried.newest
             problem = event.get("problem")
             if record is None or (problem and not record.is_done):
@@ -136,6 +136,7 @@ class RemoteStepTask(StepTask):
         tried, task, is_new = self._left_or_new(context, tried)
         request, storage = tried.request, tried.datastore.storage
         keep = False  # the pod or job, although this process leaves it
+        has_run = not is_new
 
         def done() -> bool:
             return is_done(storage, request)
@@ -143,6 +144,7 @@ class RemoteStepTask(StepTask):
         try:
             if is_new:
                 task.start()
+                has_run = True
                 self.log.info("The step runs as %s.", task.title)
             if defer:
                 task.follow(cancel, done, worker_seconds(tried.settings))
@@ -156,7 +158,7 @@ class RemoteStepTask(StepTask):
                 _let_go(task, keep=keep)
             end = task.end()
         except ComputeUnavailable as error:
-            if not done():
+            if not (has_run and done()):
                 # For the next try, which finds it by its labels; without the right to look there is none.
                 keep = not tried.ends_here and not isinstance(error, ComputeForbidden)
                 raise

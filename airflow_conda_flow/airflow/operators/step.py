@@ -18,7 +18,7 @@ from airflow_conda_flow.airflow.configuration import airflow_settings, open_stor
 from airflow_conda_flow.airflow.failures import as_airflow_error
 from airflow_conda_flow.airflow.identity import attempt_of, first_attempt_of, flow_run_id, state_name
 from airflow_conda_flow.airflow.manifest_digests import KEY as MANIFESTS_KEY
-from airflow_conda_flow.airflow.manifest_digests import compared_inputs, manifest_digests
+from airflow_conda_flow.airflow.manifest_digests import compare, compared_inputs, manifest_digests
 from airflow_conda_flow.airflow.operators.block import run_block
 from airflow_conda_flow.airflow.operators.log_progress import LogProgress
 from airflow_conda_flow.airflow.operators.revision import record_that_counts, wait_for
@@ -57,6 +57,7 @@ if TYPE_CHECKING:
 
     from airflow_conda_flow.airflow.dag.facts import Facts
     from airflow_conda_flow.airflow.operators.prepare import PrepareOperator
+    from airflow_conda_flow.datastore.storage import Storage
     from airflow_conda_flow.records.shapes import ExceptionRecord
 
 
@@ -225,22 +226,31 @@ class StepTask(BaseOperator):
         run = read_run_manifest(datastore.storage, self.flow, run_id, run_sha256)
         return Opened(run, run_sha256, datastore, environments, settings)
 
-    def open(self, context: Context, opened: Opened | None = None, first: int | None = None) -> Try:
+    def open(
+        self,
+        context: Context,
+        opened: Opened | None = None,
+        first: int | None = None,
+        *,
+        has_run: bool = False,
+    ) -> Try:
         """The try that Airflow has started.
 
         Args:
             context: Airflow's context of the task.
             opened: the run; None opens it.
             first: number of the first attempt that counts; None for those since the task was last cleared.
+            has_run: True if the attempt of this try has run. Else a record of it is another's, who may write
+                the datastore, and does not count.
 
         Raises:
-            NotAsPrepared: as for ``opened``.
+            NotAsPrepared: as for ``opened``; or the manifest of a switch is not the one that it wrote.
             AirflowSkipException: a switch chose another arm for this task.
             AirflowException: a step before this one has not finished.
         """
         opened = opened or self.opened(context)
         run = opened.run
-        self._skip_unless_taken(context, run, RecordReader(opened.datastore.storage, self.flow, run.run_id))
+        self._skip_unless_taken(context, run, opened.datastore.storage)
         ti = context["ti"]
         request = TaskRequest(
             flow=self.flow,
@@ -261,7 +271,7 @@ class StepTask(BaseOperator):
             environments=opened.environments,
             settings=opened.settings,
             first=first,
-            records=tuple(self._earlier(opened.datastore, request, first)),
+            records=tuple(self._records(opened.datastore, request, range(first, request.attempt + has_run))),
             user_retries=self.user_retries,
             ends_here=ti.try_number > ti.max_tries,
         ).at(request.attempt)
@@ -333,11 +343,10 @@ class StepTask(BaseOperator):
         prepare: PrepareOperator = self.dag.get_task(str(self.prepare))  # type: ignore[assignment]
         return prepare.revision(context, run)
 
-    def _earlier(self, datastore: Datastore, request: TaskRequest, first: int) -> list[TaskRecord]:
-        """Records of the attempts from ``first`` to that of the request, oldest first."""
+    def _records(self, datastore: Datastore, request: TaskRequest, attempts: range) -> list[TaskRecord]:
+        """Records of these attempts of the request's task."""
         found = [
-            read_attempt(datastore.storage, replace(request, attempt=attempt).name)
-            for attempt in range(first, request.attempt + 1)
+            read_attempt(datastore.storage, replace(request, attempt=attempt).name) for attempt in attempts
         ]
         return [record for record in found if record is not None]
 
@@ -397,12 +406,15 @@ class StepTask(BaseOperator):
             else:
                 event.extra.update(names)
 
-    def _skip_unless_taken(self, context: Context, run: RunRecord, record_of: RecordReader) -> None:
+    def _skip_unless_taken(self, context: Context, run: RunRecord, storage: Storage) -> None:
+        record_of = RecordReader(storage, self.flow, run.run_id)
         try:
             taken = is_taken(run.graph, self.step, self.index_path(), record_of)
         except LookupError as error:
             raise AirflowException(f"Step {self.step} cannot start: {error}") from error
         if not taken:
+            if self.prepare is not None:
+                compare(context["ti"], storage, run, self.step, record_of.read)
             self.name_split(context, None)
             raise AirflowSkipException(f"A switch before step {self.step} chose another way.")
 

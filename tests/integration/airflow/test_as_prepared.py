@@ -7,7 +7,7 @@ import re
 from types import SimpleNamespace
 
 import pytest
-from airflow.sdk.exceptions import AirflowFailException
+from airflow.sdk.exceptions import AirflowFailException, AirflowSkipException
 
 from airflow_conda_flow.airflow.manifest_digests import KEY, compared_inputs, manifest_digests
 from airflow_conda_flow.airflow.operators import step as step_module
@@ -214,3 +214,51 @@ def test_each_manifest_is_compared_with_what_its_task_told(make_run):
     # Tasks of earlier versions have told nothing, and one that has not finished is for the attempt to say.
     assert compared_inputs(Told(1, {"start": [], "before": [None, None]}), storage, record, "body", (1,))
     assert compared_inputs(ti, storage, record, "end", ()) is None
+
+
+SWITCH = """
+class AFlow(FlowSpec):
+    @step
+    def start(self):
+        self.way = "a"
+        self.next({"a": self.one, "b": self.other}, condition="way")
+    @step
+    def one(self):
+        self.next(self.end)
+    @step
+    def other(self):
+        self.next(self.end)
+    @step
+    def end(self):
+        pass
+"""
+
+
+def test_a_step_is_skipped_by_the_switch_that_ran_alone(make_run, monkeypatch, tmp_path):
+    """Another manifest of the switch, which leads elsewhere, is refused: the run would end well without the step."""
+    monkeypatch.setattr(step_module, "flow_run_id", lambda _dag_id, _run_id: "1")
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setenv("CONDA_FLOW_DATASTORE_ROOT", str(tmp_path / "root"))
+    run = make_run(SWITCH)
+    told = manifest_digests([run.done("start").record])
+    operator = make_operator(0)
+    operator.step, operator.prepare = "one", "prepare"
+    values = {"prepare": {"run": "AFlow/1", "sha256": RunRecord(run.manifest).sha256}, "start": [told]}
+    context = context_of(1, operator.retries)
+    given = vars(context["ti"])
+
+    def xcom_pull(task_ids, key=None, map_indexes=None):
+        return values[task_ids if isinstance(task_ids, str) else task_ids[0]]
+
+    context["ti"] = SimpleNamespace(**given, xcom_pull=xcom_pull)
+    assert operator.open(context).request.step == "one"
+    storage, key = run.datastore.storage, "flows/AFlow/1/start/0/0.json"
+    task = read_document(storage.read_bytes(key), "", "", 9)
+    task["transition"] = {**task["transition"], "next": ["other"], "chosen": "other"}
+    storage.local_path(key).unlink()
+    storage.write_bytes(key, stored_bytes(task))
+    with pytest.raises(NotAsPrepared, match="is not what its task in this run wrote"):
+        operator.open(context)
+    values["start"] = []  # an earlier version has told nothing
+    with pytest.raises(AirflowSkipException):
+        operator.open(context)

@@ -110,6 +110,21 @@ def test_a_try_of_a_task_that_is_done_runs_nothing(run):
     assert read_attempt(run.datastore.storage, request_of(1).name) is None
 
 
+@pytest.mark.parametrize("earlier", ["", "f"])
+def test_a_manifest_that_is_there_before_its_attempt_counts_for_nothing(run, earlier):
+    """No try has written it: whoever may write the datastore has. The step runs, and leaves its own."""
+    leave(run, earlier + "d")
+    attempt = len(earlier)
+    forged = read_attempt(run.datastore.storage, request_of(attempt).name)
+    operator = make_operator(1)
+    context = context_of(attempt + 1, operator.retries)
+    assert operator.open(context).done is None
+    operator.execute(context)
+    own = read_attempt(run.datastore.storage, request_of(attempt).name)
+    assert own.is_done
+    assert own.sha256 != forged.sha256
+
+
 def test_a_cleared_task_runs_again(run):
     """Airflow has raised max_tries; earlier attempts do not count any more, done or failed."""
     leave(run, "fd")
