@@ -9,7 +9,8 @@ import hashlib
 import os
 from typing import TYPE_CHECKING
 
-from airflow_conda_flow.errors import CorruptData, NotAsPrepared
+from airflow_conda_flow.errors import CorruptData, DamagedDocument, NotAsPrepared
+from airflow_conda_flow.records.document import damaged
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -78,6 +79,12 @@ def moved(before: os.stat_result, target: str) -> None:
 def forget() -> None:
     """Forget all digests, as if the process had just started."""
     _known.clear()
+
+
+def too_large(url: str, key: str, size: int, most: float) -> DamagedDocument:
+    """Error for an object that has more bytes than any of its kind."""
+    fault = f"it has {size:,} bytes, and nothing of its kind has more than {most:,.0f}"
+    return damaged(f"{key} in the datastore {url}", fault, "Find out who wrote it, and delete it.")
 
 
 def corrupt(

@@ -10,6 +10,7 @@ from __future__ import annotations
 import contextlib
 import errno
 import hashlib
+import math
 import os
 import shutil
 import time
@@ -19,7 +20,7 @@ from typing import TYPE_CHECKING
 from airflow_conda_flow.errors import CondaFlowError, DatastoreUnavailable, NotInDatastore
 
 from .atomic_file import link_once, move_aside, new_file_beside, replace, write_all
-from .digest import corrupt, known_sha256, moved, remember
+from .digest import corrupt, known_sha256, moved, remember, too_large
 from .left_behind import clear, new_mark
 from .overlapping import overlapped
 from .storage import Entry
@@ -68,15 +69,17 @@ class LocalStorage:
         """File of ``key``, whether it exists or not."""
         return Path(self._path(key))
 
-    def read_bytes(self, key: str) -> bytes:
+    def read_bytes(self, key: str, most: float = math.inf) -> bytes:
         """Bytes under ``key``; ``NotInDatastore`` if there is no such key."""
-        with _reading(self, key), open(self._path(key), "rb", buffering=0) as file:  # noqa: PTH123
-            return file.read()
+        return self.read_with_age(key, most)[0]
 
-    def read_with_age(self, key: str) -> tuple[bytes, float]:
+    def read_with_age(self, key: str, most: float = math.inf) -> tuple[bytes, float]:
         """Bytes under ``key``, and the seconds since they were written."""
-        with _reading(self, key), open(self._path(key), "rb") as file:  # noqa: PTH123
-            return file.read(), time.time() - os.fstat(file.fileno()).st_mtime
+        with _reading(self, key), open(self._path(key), "rb", buffering=0) as file:  # noqa: PTH123
+            status = os.fstat(file.fileno())
+            if status.st_size > most:
+                raise too_large(self.url, key, status.st_size, most)
+            return file.read(), time.time() - status.st_mtime
 
     def write_bytes(self, key: str, data: bytes) -> None:
         """Store ``data`` under ``key``; earlier bytes are replaced."""

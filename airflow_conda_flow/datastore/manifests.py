@@ -15,7 +15,13 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any
 
 from airflow_conda_flow.errors import DamagedDocument, DatastoreError, NotInDatastore
-from airflow_conda_flow.records.document import damaged, other_than, read_document, stored_bytes
+from airflow_conda_flow.records.document import (
+    MOST_BYTES,
+    damaged,
+    other_than,
+    read_document,
+    stored_bytes,
+)
 from airflow_conda_flow.records.names import full_id
 from airflow_conda_flow.records.run_record import RunRecord, wrong_run_manifest
 from airflow_conda_flow.records.task_record import (
@@ -76,7 +82,7 @@ def read_run_manifest(storage: Storage, flow: str, run_id: str, sha256: str | No
     """
     key = layout.run_manifest(flow, run_id)
     try:
-        data = storage.read_bytes(key)
+        data = storage.read_bytes(key, MOST_BYTES)
     except NotInDatastore as error:
         raise NotInDatastore(
             f"There is no run {run_id!r} of the flow {flow} in the datastore {storage.url}."
@@ -84,7 +90,7 @@ def read_run_manifest(storage: Storage, flow: str, run_id: str, sha256: str | No
     if sha256 is not None and (got := hashlib.sha256(data).hexdigest()) != sha256:
         kept = layout.run_revision(flow, run_id, sha256)
         try:
-            data = storage.read_bytes(kept)
+            data = storage.read_bytes(kept, MOST_BYTES)
         except NotInDatastore:
             raise not_as_prepared(_name(storage, key), sha256, got) from None
         key = kept
@@ -229,7 +235,7 @@ def _read(storage: Storage, name: AttemptName) -> Any:
 
 def _record(storage: Storage, name: AttemptName) -> TaskRecord:
     key = layout.task_manifest(name)
-    data = storage.read_bytes(key)
+    data = storage.read_bytes(key, MOST_BYTES)
     document: Any = current_task_manifest(
         read_document(data, _name(storage, key), _TASK_ADVICE, TASK_VERSION, wrong_task_manifest)
     )

@@ -11,6 +11,7 @@ import time
 from typing import TYPE_CHECKING
 
 from airflow_conda_flow.errors import DatastoreUnavailable, NotInDatastore
+from airflow_conda_flow.records.document import MOST_BYTES
 
 if TYPE_CHECKING:
     from .storage import Storage
@@ -52,7 +53,7 @@ def read_published(storage: Storage, key: str) -> bytes | None:
 def _settled(storage: Storage, key: str) -> bytes:
     deadline = time.monotonic() + _PATIENCE
     while True:
-        data, age = storage.read_with_age(key)
+        data, age = storage.read_with_age(key, MOST_BYTES)
         if storage.keeps_first_write or age >= _SETTLED_AGE:
             return data
         if time.monotonic() > deadline:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
+import math
 import os
 import tempfile
 import time
@@ -17,7 +18,7 @@ from urllib.parse import urlsplit
 from airflow_conda_flow.errors import NotInDatastore, SettingError
 
 from .atomic_file import new_file_beside, replace
-from .digest import corrupt, remember
+from .digest import corrupt, remember, too_large
 from .keeping import REMOVE_WITHIN
 from .s3_client import ClientOfProcess
 from .s3_errors import MISSING_KEY, answer_code, reporting
@@ -90,14 +91,19 @@ class S3Storage:
         """None: the bytes are not on this machine."""
         return
 
-    def read_bytes(self, key: str) -> bytes:
+    def read_bytes(self, key: str, most: float = math.inf) -> bytes:
         """Bytes under ``key``; ``NotInDatastore`` if there is no such key."""
-        return self.read_with_age(key)[0]
+        return self.read_with_age(key, most)[0]
 
-    def read_with_age(self, key: str) -> tuple[bytes, float]:
+    def read_with_age(self, key: str, most: float = math.inf) -> tuple[bytes, float]:
         """Bytes under ``key``, and the seconds since they were written, by the server's clock."""
+
+        def check(answer: dict[str, Any]) -> None:
+            if (size := int(answer.get("ContentLength", 0))) > most:
+                raise too_large(self.url, key, size, most)
+
         with reporting(self.url, key):
-            data, answer = read_object(self.client, self._name(key))
+            data, answer = read_object(self.client, self._name(key), check)
         return data, _age(answer)
 
     def write_bytes(self, key: str, data: bytes) -> None:

@@ -115,12 +115,15 @@ def _has_bytes_of(client: Any, name: dict[str, str], path: Path) -> bool:
     return digest.hexdigest() == file_sha256(path)
 
 
-def read_object(client: Any, name: dict[str, str]) -> tuple[bytes, dict[str, Any]]:
-    """Bytes of an object, and the answer that they came with."""
+def read_object(
+    client: Any, name: dict[str, str], check: Callable[[dict[str, Any]], object] = lambda _answer: None
+) -> tuple[bytes, dict[str, Any]]:
+    """Bytes of an object, and the answer that they came with; ``check`` may raise before they are read."""
 
     def read() -> tuple[bytes, dict[str, Any]]:
         answer: dict[str, Any] = client.get_object(**name)
         with contextlib.closing(answer["Body"]) as body:
+            check(answer)
             return b"".join(blocks(body)), answer
 
     return _retrying(read)

@@ -8,6 +8,7 @@ runs against both (``tests/unit/datastore/test_storage_contract.py``).
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 if TYPE_CHECKING:
@@ -47,10 +48,13 @@ class Storage(Protocol):
     def url(self) -> str:
         """Root as ``open_datastore`` takes it: a directory, or ``s3://bucket/prefix``."""
 
-    def read_bytes(self, key: str) -> bytes:
-        """Bytes under ``key``; ``NotInDatastore`` if there is no such key."""
+    def read_bytes(self, key: str, most: float = math.inf) -> bytes:
+        """Bytes under ``key``; ``NotInDatastore`` if there is no such key.
 
-    def read_with_age(self, key: str) -> tuple[bytes, float]:
+        More bytes than ``most`` are not read: ``DamagedDocument``.
+        """
+
+    def read_with_age(self, key: str, most: float = math.inf) -> tuple[bytes, float]:
         """Bytes under ``key``, and the seconds since they were written, by the storage's clock."""
 
     def write_bytes(self, key: str, data: bytes) -> None:

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 from airflow_conda_flow._version import __version__
 from airflow_conda_flow.errors import TaggingError
-from airflow_conda_flow.records.document import VERSION, read_document, stored_bytes
+from airflow_conda_flow.records.document import MOST_BYTES, VERSION, read_document, stored_bytes
 from airflow_conda_flow.records.kinds import Shape
 from airflow_conda_flow.records.run_record import RunRecord
 from airflow_conda_flow.records.times import stated_moment
@@ -130,7 +130,7 @@ def _changes(storage: Storage, flow: str, run_id: str, names: list[str]) -> list
 
     def read(name: str) -> TagChange:
         change: Any = read_document(
-            storage.read_bytes(folder + name),
+            storage.read_bytes(folder + name, MOST_BYTES),
             f"{folder}{name} in the datastore {storage.url}",
             "Delete it, and add or remove the tags again.",
             wrong=_SHAPE.fault,

@@ -26,7 +26,7 @@ from airflow_conda_flow.environments.progress import Progress
 from airflow_conda_flow.environments.stopping import abandonable, checked
 from airflow_conda_flow.environments.tar_stream import pack, unpack
 from airflow_conda_flow.errors import CorruptData, DatastoreError, DatastoreUnavailable
-from airflow_conda_flow.records.document import other_than, read_document, stored_bytes
+from airflow_conda_flow.records.document import MOST_BYTES, other_than, read_document, stored_bytes
 from airflow_conda_flow.records.kinds import Shape
 from airflow_conda_flow.records.run_record import PACKED
 
@@ -65,7 +65,7 @@ def container_prefix(name: str) -> Path:
 def find_packed(storage: Storage, platform: str, spec_id: str) -> PackedEnvironment | None:
     """Archive that the datastore names for an environment, or None; costs one small read."""
     try:
-        data = storage.read_bytes(layout.packed_environment(platform, spec_id))
+        data = storage.read_bytes(layout.packed_environment(platform, spec_id), MOST_BYTES)
     except DatastoreUnavailable:
         raise
     except DatastoreError:

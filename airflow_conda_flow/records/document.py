@@ -21,6 +21,9 @@ if TYPE_CHECKING:
 VERSION = 1
 """Version of manifests and of changes of tags. Increase it when an older reader would misread a document."""
 
+MOST_BYTES = 256 * 1024 * 1024
+"""Size above which an object is no document. A foreach of a million named splits makes one of 50 MB."""
+
 _CHECKSUM = "checksum"
 _DIGITS = 64  # of a SHA-256 in hex
 # End of a document, by how its JSON ends without a checksum.

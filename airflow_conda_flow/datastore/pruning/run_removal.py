@@ -16,7 +16,7 @@ from airflow_conda_flow.datastore.keeping import ANY_AGE, Notice
 from airflow_conda_flow.datastore.local_storage import LocalStorage
 from airflow_conda_flow.datastore.manifests import read_run_manifest
 from airflow_conda_flow.errors import CorruptData, DatastoreError, DatastoreUnavailable, NotInDatastore
-from airflow_conda_flow.records.document import VERSION, read_document, stored_bytes
+from airflow_conda_flow.records.document import MOST_BYTES, VERSION, read_document, stored_bytes
 from airflow_conda_flow.records.kinds import Shape
 
 from .report import Report
@@ -82,7 +82,7 @@ def interrupted_removals(storage: Storage) -> Iterator[tuple[str, str]]:
     for entry in list(storage.entries(layout.REMOVALS)):
         name = layout.removal_of(entry.key)
         try:
-            note = read_document(storage.read_bytes(entry.key), entry.key, "", wrong=_SHAPE.fault)
+            note = read_document(storage.read_bytes(entry.key, MOST_BYTES), entry.key, "", wrong=_SHAPE.fault)
         except NotInDatastore:
             continue  # another prune has finished it
         except CorruptData:

@@ -11,7 +11,7 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from airflow_conda_flow.datastore.s3_transfer import PART
-from airflow_conda_flow.errors import CorruptData, NotInDatastore
+from airflow_conda_flow.errors import CorruptData, DamagedDocument, NotInDatastore
 
 from .conftest import sha256
 
@@ -44,6 +44,19 @@ def test_missing_key(storage, tmp_path, key):
         assert str(caught.value) == f"There is no {key} in the datastore {storage.url}."
     assert not (tmp_path / "target").exists()
     assert not storage.exists(key)
+
+
+def test_more_bytes_than_are_wanted_are_not_read(storage):
+    """A line says which key has them."""
+    storage.write_bytes("five", b"12345")
+    assert storage.read_bytes("five", 5) == b"12345"
+    for read in (storage.read_bytes, storage.read_with_age):
+        with pytest.raises(DamagedDocument) as caught:
+            read("five", 4)
+        assert str(caught.value) == (
+            f"five in the datastore {storage.url} is damaged: it has 5 bytes, and nothing of its kind has more "
+            "than 4. Find out who wrote it, and delete it."
+        )
 
 
 def test_size_and_exists(storage):
