@@ -24,6 +24,7 @@ from airflow_conda_flow.errors import (
 )
 from airflow_conda_flow.records.task_record import TaskRecord
 from airflow_conda_flow.runner.attempt_record import as_exception, commit_failure
+from airflow_conda_flow.runner.manifest_line import NOTHING
 from airflow_conda_flow.runner.task_request import TaskRequest, TaskResult
 
 _CANCELLED = "The task was ended before it finished."
@@ -38,12 +39,27 @@ class End:
         silent: message for an attempt that has neither a cause nor a manifest.
         is_lost: True if the cause lies in the infrastructure, such as an eviction or a lost machine.
         manifest: SHA-256 of the manifest that the attempt committed, as its log tells; None if it tells none.
+        exit_code: exit code of its container; None if that is not known.
+        has_run: False if its container has never run, so that it can have committed nothing.
     """
 
     cause: str | None
     silent: str = ""
     is_lost: bool = False
     manifest: str | None = None
+    exit_code: int | None = None
+    has_run: bool = True
+
+    @property
+    def told(self) -> str | None:
+        """Digest that the stored manifest must have; None if that is not known.
+
+        ``NOTHING`` counts only of a container that failed: the log of one that was taken away may be cut, and
+        that of one that ended well, which has committed, may be shown late.
+        """
+        if not self.has_run:
+            return NOTHING
+        return None if self.manifest == NOTHING and not self.exit_code else self.manifest
 
 
 class RemoteTask(Protocol):
@@ -169,7 +185,8 @@ def run_to_end(
     except ComputeUnavailable as error:
         # If it could not be started, it was refused for a reason that lasts, and so is a missing right. If it
         # ran, it lost its cluster.
-        end = End(str(error), is_lost=is_started and not isinstance(error, ComputeForbidden))
+        is_lost = is_started and not isinstance(error, ComputeForbidden)
+        end = End(str(error), is_lost=is_lost, has_run=is_started)
     finally:
         # When cancelled, wait: nothing of the run may be left running. Else it has ended by itself.
         task.remove(wait=cancel.is_set())
@@ -200,7 +217,7 @@ def conclude(storage: Storage, request: TaskRequest, end: End, *, cancelled: boo
     # afterwards.
     if record.is_done:
         try:
-            check_told(storage, record, end.manifest)
+            check_told(storage, record, end.told)
         except NotAsPrepared as error:
             failed = commit_failure(storage, request, error, replaces=True)
             return TaskResult(ok=False, record=failed, exception=as_exception(error))
@@ -226,7 +243,8 @@ def check_told(storage: Storage, record: TaskRecord, told: str | None) -> None:
         return
     raise NotAsPrepared(
         f"{layout.task_manifest(record.name)} in the datastore {storage.url} is not what its attempt wrote: "
-        f"its sha256 is {record.sha256}, and the attempt told {told}.",
+        f"its sha256 is {record.sha256}, and the attempt "
+        + ("has committed nothing." if told == NOTHING else f"told {told}."),
         "Nothing after it was run. Find out who wrote it (docs/security.md). Then resume the run, or clear "
         "the task in Airflow: it runs again.",
     )

@@ -106,6 +106,7 @@ def run_attempt(
     servers: ForkServers | None = None,
     *,
     step_credentials: bool = False,
+    on_commit: Callable[[TaskRecord], None] = lambda _record: None,
 ) -> TaskResult:
     """Run one attempt in the calling thread and commit its manifest, done or failed.
 
@@ -123,6 +124,7 @@ def run_attempt(
         servers: the fork servers that may start the step process.
         step_credentials: whether the step gets the credentials for AWS that this process has in environment
             variables; if not, ``@aws_credentials`` gives them to it.
+        on_commit: called with the record before it is stored.
 
     Raises:
         NotAsPrepared: the run's manifest is not the one that the run was prepared with.
@@ -144,6 +146,7 @@ def run_attempt(
         surroundings,
         servers,
         step_credentials,
+        on_commit,
     )
     with signs_of_life(datastore.storage, request.flow, request.run_id):
         return attempt.run(on_start, cancel or threading.Event())
@@ -199,8 +202,10 @@ class _Attempt:
         surroundings: Surroundings,
         servers: ForkServers | None,
         step_credentials: bool,
+        on_commit: Callable[[TaskRecord], None],
     ) -> None:
         self._request = request
+        self._on_commit = on_commit
         self._servers = servers
         self._withheld: list[str] = []
         self._keeps_credentials = not (
@@ -513,6 +518,7 @@ class _Attempt:
         """Store logs and cards, then the record. The order matters: the record's presence is the commit."""
         self._log.store(self._datastore.storage, self._request.name)
         record = record.with_cards(self._cards.store(record))
+        self._on_commit(record)
         write_task_manifest(self._datastore.storage, record)
         self._story.end(record, self._attempt.inputs)
         return record

@@ -22,7 +22,7 @@ from airflow_conda_flow.environments.progress import open_progress
 from airflow_conda_flow.errors import CondaFlowError, SettingError, TaskFailed
 from airflow_conda_flow.runner.attempt import run_attempt
 from airflow_conda_flow.runner.attempt_record import commit_failure
-from airflow_conda_flow.runner.manifest_line import manifest_line
+from airflow_conda_flow.runner.manifest_line import NOTHING, manifest_line
 from airflow_conda_flow.runner.signals import outside_handler
 from airflow_conda_flow.runner.task_request import TaskRequest, TaskResult
 from airflow_conda_flow.settings.loading import Settings, load_settings
@@ -54,6 +54,7 @@ def run_in_container(request: TaskRequest) -> int:
         SettingError: the environment variables name no S3 datastore.
     """
     _keep_from_step()
+    _tell(NOTHING)
     settings = container_settings()
     datastore = open_container_datastore(settings)
     ending = _Ending(request, datastore)
@@ -66,15 +67,18 @@ def run_in_container(request: TaskRequest) -> int:
             on_start=ending.step_started,
             cancel=ending.cancel,
             step_credentials=settings.step_credentials,
+            on_commit=lambda record: _tell(record.sha256),
         )
     except CondaFlowError as error:
         sys.stderr.write(f"{error}\n")
         with contextlib.suppress(CondaFlowError, OSError):
             commit_failure(datastore.storage, request, error)
         return CANNOT_RUN
-    code = ending.code(result)
-    write_line("stdout", manifest_line(result.record.sha256))
-    return code
+    return ending.code(result)
+
+
+def _tell(sha256: str) -> None:
+    write_line("stdout", manifest_line(sha256))
 
 
 def _keep_from_step() -> None:

@@ -6,6 +6,7 @@ import json
 from pathlib import Path
 
 from airflow_conda_flow.runner import bootstrap
+from airflow_conda_flow.runner.manifest_line import NOTHING, manifest_line
 from airflow_conda_flow.runner.task_request import TaskRequest
 
 RUNNER_HOME = "/opt/airflow-conda-flow"
@@ -16,6 +17,7 @@ RUNNER = f"{RUNNER_HOME}/bin/runner"
 # ``bootstrap.py``, because ``sh -c SCRIPT PROGRAM ARGUMENTS`` makes PROGRAM the name of the script.
 _FETCH = """\
 [ -x {runner} ] && exec {runner} "$@"
+echo "{nothing}"
 for python in python3 python; do
   command -v $python >/dev/null 2>&1 && exec $python -I -c "$0" "$@"
 done
@@ -37,4 +39,4 @@ def fetching_command() -> list[str]:
     ``settings.variables.RUNNER_ARCHIVE``, and the container supplies the credentials.
     """
     text = Path(bootstrap.__file__).read_text(encoding="utf-8")
-    return ["/bin/sh", "-c", _FETCH.format(runner=RUNNER), text]
+    return ["/bin/sh", "-c", _FETCH.format(runner=RUNNER, nothing=manifest_line(NOTHING)), text]

@@ -1,8 +1,9 @@
-"""The line of a container's log that tells the digest of the manifest which its attempt has committed.
+"""The line of a container's log that tells the digest of the manifest which its attempt commits.
 
 Whoever follows the pod or job compares the stored manifest with it. The cluster keeps the log, so whoever may
-write the datastore cannot change the line. The step could print one too; that of its runner comes last, and
-counts.
+write the datastore cannot change the line. A runner prints one when it begins, which says that nothing is
+committed, and one before it commits. The last one counts: the step could print such a line too, but has ended
+by then.
 """
 
 from __future__ import annotations
@@ -11,6 +12,10 @@ import re
 from collections.abc import Callable, Iterable
 
 _LINE = re.compile(r"airflow-conda-flow: manifest sha256 ([0-9a-f]{64})")
+
+
+NOTHING = "0" * 64
+"""Digest in the line of a runner that has committed nothing yet."""
 
 
 def manifest_line(sha256: str) -> str:

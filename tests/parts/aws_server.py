@@ -1,6 +1,7 @@
 """moto's server, whose Batch ends a container as AWS does: with SIGTERM, and with SIGKILL 30 s later.
 
-Run as a program, with the arguments of ``moto_server``. moto itself kills a container at once.
+Run as a program, with the arguments of ``moto_server``. moto itself kills a container at once, and its
+``describe_jobs`` leaves out the exit code.
 https://docs.aws.amazon.com/batch/latest/APIReference/API_TerminateJob.html
 """
 
@@ -8,6 +9,7 @@ import logging
 
 from docker.models.containers import Container
 from moto import backends
+from moto.batch.models import Job
 from moto.server import main
 
 Container.kill = lambda self: self.stop(timeout=30)
@@ -15,6 +17,15 @@ Container.kill = lambda self: self.stop(timeout=30)
 _modules = tuple(backends.list_of_moto_modules())
 backends.list_of_moto_modules = lambda: _modules
 logging.getLogger("werkzeug").setLevel(logging.ERROR)
+_details_of = Job._container_details
+
+
+def _with_exit_code(job):
+    code = {} if job.exit_code is None else {"exitCode": job.exit_code}
+    return {**_details_of(job), **code}
+
+
+Job._container_details = _with_exit_code
 
 if __name__ == "__main__":
     main()

@@ -9,25 +9,43 @@ POISONER = """
 from airflow_conda_flow import aws_credentials, batch, kubernetes, retry
 
 class AFlow(FlowSpec):
-    @aws_credentials
     @step
     def start(self):
+        self.x = "evil"
+        self.next(self.attacker)
+    @aws_credentials
+    @step
+    def attacker(self):
         import boto3, hashlib, json, os
         bucket, _, prefix = os.environ["CONDA_FLOW_DATASTORE_ROOT"][5:].partition("/")
         client = boto3.client("s3")
-        key = "%s/flows/AFlow/%s/run.json" % (prefix, current.run_id)
-        record = json.loads(client.get_object(Bucket=bucket, Key=key)["Body"].read())
-        record.pop("checksum")
-        record["decorators"]["end"]["environment"] = {"vars": {"PYTHONSTARTUP": "/tmp/evil.py"}}
-        rest = json.dumps(record, sort_keys=True, separators=(",", ":"))[:-1]
-        body = rest + ',"checksum":"%s"}' % hashlib.sha256(rest.encode()).hexdigest()
-        client.put_object(Bucket=bucket, Key=key, Body=body.encode())
-        self.next(self.end)
+        folder = "%s/flows/AFlow/%s/" % (prefix, current.run_id)
+        def read(key):
+            document = json.loads(client.get_object(Bucket=bucket, Key=folder + key)["Body"].read())
+            document.pop("checksum")
+            return document
+        def write(key, document):
+            rest = json.dumps(document, sort_keys=True, separators=(",", ":"))[:-1]
+            body = rest + ',"checksum":"%s"}' % hashlib.sha256(rest.encode()).hexdigest()
+            client.put_object(Bucket=bucket, Key=folder + key, Body=body.encode())
+        # As if the step had run already: it is to refuse the record, and leave that as its result.
+        write("victim/0/0.json", dict(read("start/0/0.json"), step="victim", task_id="victim-0", transition={
+            "next": ["end"], "foreach": None, "num_splits": None, "split_names": None, "condition": None,
+            "chosen": None}))
+        record = read("run.json")
+        record["decorators"]["victim"]["environment"] = {"vars": {"PYTHONSTARTUP": "/tmp/evil.py"}}
+        write("run.json", record)
+        self.x = "good"
+        self.next(self.victim)
     @retry(times=2)
     @@PLACE@@
     @step
+    def victim(self):
+        print("VICTIM RAN")
+        self.next(self.end)
+    @step
     def end(self):
-        print("END RAN")
+        print("END RAN", self.x)
 """
 MANIFEST_POISONER = """
 from airflow_conda_flow import aws_credentials, batch, kubernetes, retry
@@ -83,5 +101,5 @@ def check_refused(done: subprocess.CompletedProcess[str], line: re.Pattern[str] 
     """The run failed with one line about a document; nothing read it, and nothing was tried again."""
     assert done.returncode == 1, done.stdout + (done.stderr or "")
     assert len(line.findall(done.stdout)) == 1, done.stdout
-    assert "END RAN" not in done.stdout
+    assert not re.search("(END|VICTIM) RAN", done.stdout), done.stdout
     assert "(retry)" not in done.stdout

@@ -211,7 +211,8 @@ class StepTrigger(BaseTrigger):
                 left = math.inf if deadline is None else max(0.0, deadline - time.time()) + _LATE_SECONDS
                 await news.wait(min(watched.pause, left))
             await self._remove(watched)
-            return watched.end() if reason is None else End(reason)
+            end = watched.end()
+            return end if reason is None else End(reason, manifest=end.manifest)
         except ComputeUnavailable:
             record = await in_thread(read_attempt, datastore.storage, request.name)
             if record is None or not record.is_done:

@@ -15,7 +15,7 @@ from airflow_conda_flow.compute.batch.service import Job
 from airflow_conda_flow.compute.patience import Patience
 from airflow_conda_flow.compute.remote_attempt import End
 from airflow_conda_flow.errors import ComputeUnavailable
-from airflow_conda_flow.runner.manifest_line import ToldManifest
+from airflow_conda_flow.runner.manifest_line import NOTHING, ToldManifest
 
 ENDING_SECONDS = 35.0
 """Seconds that we wait for a job to end after we terminated it. Batch kills its container after 30."""
@@ -123,7 +123,7 @@ class JobNews:
             for _ in range(self._late_readings):
                 time.sleep(_LATE_LINES_SECONDS)
                 lines += self._read(self._log, stream)
-                if self.manifest:
+                if self._is_told:
                     break
         except ComputeUnavailable as error:
             # The job is still worth waiting for. If nothing was read so far, its lines are taken from the
@@ -140,12 +140,16 @@ class JobNews:
         return self._told.rest(lines)
 
     @property
+    def _is_told(self) -> bool:
+        return self.manifest not in {None, NOTHING}
+
+    @property
     def _late_readings(self) -> int:
         """How often to read on: lines reach CloudWatch after Batch has reported the end.
 
         The last one tells a digest. A runner that failed, or an earlier version, may have told none.
         """
-        if not self.is_over or self.manifest or self.job is None:
+        if not self.is_over or self._is_told or self.job is None:
             return 0
         if self.job["status"] == "SUCCEEDED":
             return _LATE_READINGS

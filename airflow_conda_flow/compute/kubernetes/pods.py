@@ -20,7 +20,7 @@ from airflow_conda_flow.compute.remote_attempt import End, run_to_end
 from airflow_conda_flow.compute.runner_environ import runner_environ
 from airflow_conda_flow.errors import TaskFailed
 from airflow_conda_flow.runner.attempt import Output
-from airflow_conda_flow.runner.manifest_line import ToldManifest
+from airflow_conda_flow.runner.manifest_line import NOTHING, ToldManifest
 from airflow_conda_flow.runner.task_request import TaskRequest, TaskResult
 
 
@@ -70,9 +70,15 @@ class Pod:
     def follow(self, cancel: threading.Event, is_done: Callable[[], bool], seconds: float = math.inf) -> None:
         """Pass the log on and wait, until the pod has ended or the time is up."""
         try:
-            self._end = pod_state.end_of(self._watch.watch(cancel, is_done, seconds), self.name)
+            # Without the digest of what it has committed, a manifest that says "done" may be another's.
+            pod = self._watch.watch(cancel, lambda: self._has_told and is_done(), seconds)
+            self._end = pod_state.end_of(pod, self.name)
         except TaskFailed as error:  # it cannot start
-            self._end = End(str(error))
+            self._end = End(str(error), has_run=False)
+
+    @property
+    def _has_told(self) -> bool:
+        return self._told.sha256 not in {None, NOTHING}
 
     def end(self) -> End:
         """How the pod ended."""

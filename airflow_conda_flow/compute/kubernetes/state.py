@@ -155,7 +155,8 @@ def end_of(pod: Any | None, name: str) -> End:
         pod: the pod's last known state; None if it no longer exists.
         name: the pod's name.
     """
-    return End(fate(pod, name), silent_end(pod, name), is_lost=was_taken_away(pod))
+    code = None if pod is None else exit_code(pod)
+    return End(fate(pod, name), silent_end(pod, name), is_lost=was_taken_away(pod), exit_code=code)
 
 
 def silent_end(pod: Any | None, name: str) -> str:

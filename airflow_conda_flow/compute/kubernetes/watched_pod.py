@@ -125,7 +125,7 @@ class WatchedPod:
             try:
                 self._lines.extend(filter(None, [self._start.look(pod)]))
             except TaskFailed as error:
-                self._end = End(str(error))
+                self._end = End(str(error), has_run=False)
         if is_over:
             self._has_ended.set()
             if self._reader is not None:

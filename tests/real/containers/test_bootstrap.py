@@ -12,6 +12,7 @@ import pytest
 from airflow_conda_flow.datastore.s3_storage import S3Storage
 from airflow_conda_flow.runner.archive import published_runner
 from airflow_conda_flow.runner.container_command import RUNNER, fetching_command
+from airflow_conda_flow.runner.manifest_line import NOTHING, manifest_line
 
 from ...parts.attempt_machine import old_python, one_step
 from ...parts.real_parts import docker
@@ -57,9 +58,10 @@ def test_a_step_runs_in_an_image_that_knows_nothing_of_us(
     ended = run.done(
         "start", options=("--read-only", "--tmpfs=/tmp:mode=1777,exec", "--user=4321", "--memory=300m")
     )
-    printed, told = ended.stdout.splitlines()
+    *begun, printed, told = ended.stdout.splitlines()
+    assert begun == [manifest_line(NOTHING)] * 2  # before the runner is there, and by it
     assert printed.endswith("/bin/python3")
-    assert told.startswith("airflow-conda-flow: manifest sha256 ")
+    assert told == manifest_line(run.task("start").sha256)
     assert ended.stderr == ""
     assert run.value("start", "x") == 1
 

@@ -15,7 +15,7 @@ from airflow_conda_flow.records.document import read_document, stored_bytes
 from airflow_conda_flow.records.run_record import RunRecord
 from airflow_conda_flow.records.task_record import TASK_VERSION
 from airflow_conda_flow.runner.attempt import caught_outside
-from airflow_conda_flow.runner.manifest_line import ToldManifest, manifest_line
+from airflow_conda_flow.runner.manifest_line import NOTHING, ToldManifest, manifest_line
 from airflow_conda_flow.runner.task_request import TaskRequest
 
 from ...parts.attempt_machine import datastore, make_run, one_step
@@ -77,6 +77,34 @@ def test_a_failure_that_somebody_calls_done(make_run):
     assert not conclude(run.datastore.storage, run.request, End(None, manifest=told)).ok
 
 
+@pytest.mark.parametrize(
+    "end",
+    [
+        End(None, manifest=NOTHING, exit_code=3),
+        End("It ran out of memory.", manifest=NOTHING, exit_code=137),
+        End("The image cannot be pulled.", has_run=False),
+    ],
+)
+def test_a_manifest_of_an_attempt_that_has_committed_nothing(run, end):
+    """Somebody has written it before the pod or job refused to run, was killed, or could not start."""
+    change(run, python="3.7")
+    result = conclude(run.datastore.storage, run.request, end)
+    assert (result.ok, result.exception["type"]) == (False, "NotAsPrepared")
+    assert "and the attempt has committed nothing. Nothing after it was run." in result.exception["message"]
+
+
+@pytest.mark.parametrize(
+    "end",
+    [
+        End(None, manifest=NOTHING, exit_code=0),  # the line is shown late
+        End("The pod was deleted.", manifest=NOTHING, is_lost=True),  # and its log with it
+    ],
+)
+def test_a_log_without_its_last_line_says_nothing(run, end):
+    """What the datastore has is taken."""
+    assert conclude(run.datastore.storage, run.request, end).ok
+
+
 @pytest.mark.parametrize("told", [True, False])
 def test_the_right_manifest_is_taken(run, told):
     """Also one that a later attempt has marked since, and one of which nothing was told."""
@@ -111,7 +139,7 @@ class Service:
 def test_a_line_that_comes_after_the_end_of_its_job(monkeypatch):
     """The log is read again until the last line is there, which is not passed on."""
     monkeypatch.setattr("airflow_conda_flow.compute.batch.follow._LATE_LINES_SECONDS", 0.0)
-    log = Log(["one"], [], ["two", manifest_line("5f" * 32)])
+    log = Log([manifest_line(NOTHING), "one"], [], ["two", manifest_line("5f" * 32)])
     board = JobBoard(Service())
     news = JobNews("j", board, log, 0.1)
     with board.watched("j"):
