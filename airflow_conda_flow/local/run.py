@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 import threading
 import time
+from collections import defaultdict
 from collections.abc import Iterator, Mapping
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, replace
@@ -30,6 +31,7 @@ from airflow_conda_flow.runner.attempt import caught_outside
 from airflow_conda_flow.runner.caught_failure import is_hopeless
 from airflow_conda_flow.runner.code_sources import CodeSources
 from airflow_conda_flow.runner.fork_servers import ForkServers
+from airflow_conda_flow.runner.main_node import new_gang_key
 from airflow_conda_flow.runner.record_reader import HeldRecords
 from airflow_conda_flow.runner.run_preparation import prepare_run
 from airflow_conda_flow.runner.stores import open_environments, open_settings_datastore
@@ -169,6 +171,14 @@ class LocalRun:
         run_sha256 = run.sha256
         memory = RunMemory(self._datastore, run.flow, self.run_id)
         memory.note_run(run)
+        gang_keys: defaultdict[tuple[object, ...], str] = defaultdict(new_gang_key)
+        key_mutex = threading.Lock()
+
+        def gang_key(step: str, indices: tuple[int, ...], attempt: int) -> str | None:
+            if not run.graph.is_in_gang(step):
+                return None
+            with key_mutex:  # the nodes start in threads
+                return gang_keys[step, indices[:-1], attempt]
 
         def run_task(
             key: tuple[str, tuple[int, ...]], lines: TaskLines, cancel: threading.Event
@@ -185,6 +195,7 @@ class LocalRun:
                 is_last=is_last,
                 run_sha256=run_sha256,
                 inputs_sha256=self._inputs_sha256(run, key),
+                gang_key=gang_key(*key, lines.attempt),
             )
             task_id = request.task.task_id
             memory.note_start(task_id)

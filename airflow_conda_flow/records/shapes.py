@@ -563,6 +563,8 @@ class TaskRequestDocument(TypedDict):
     """SHA-256 of the run manifest's bytes; None for a run of a version that recorded none."""
     inputs_sha256: str | None
     """SHA-256 over the manifests of the tasks before it; None if the sender has not seen them end."""
+    gang_key: str | None
+    """Secret that the nodes of a ``num_parallel`` share; None for other tasks."""
     tells: bool
     """Whether the attempt prints lines about itself."""
 

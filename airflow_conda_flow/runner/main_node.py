@@ -1,8 +1,15 @@
-"""Address of the main node of a ``num_parallel``: node 0 stores it, and the other nodes wait for it."""
+"""Address of the main node of a ``num_parallel``: node 0 stores it, and the other nodes wait for it.
+
+The address is stored with a MAC under a key that only the requests of the nodes have: libraries such as
+PyTorch take objects from the main node, so it must not be one of somebody who may write the datastore.
+"""
 
 from __future__ import annotations
 
 import contextlib
+import hmac
+import ipaddress
+import secrets
 import socket
 import threading
 import time
@@ -13,7 +20,7 @@ from urllib.parse import urlsplit
 from airflow_conda_flow.datastore import layout
 from airflow_conda_flow.datastore.s3_storage import S3Storage
 from airflow_conda_flow.datastore.storage import Storage
-from airflow_conda_flow.errors import NotInDatastore, TaskFailed
+from airflow_conda_flow.errors import NotAsPrepared, NotInDatastore, TaskFailed
 
 if TYPE_CHECKING:
     from airflow_conda_flow.runner.task_request import TaskRequest
@@ -38,17 +45,18 @@ def main_address(storage: Storage, request: TaskRequest, cancel: threading.Event
 
     Raises:
         TaskFailed: node 0 did not start in time, or ``cancel`` was set.
+        NotAsPrepared: another one than node 0 has stored an address.
     """
     key, node = _key(request), request.indices[-1]
     if node == 0:
         address = own_address(storage)
-        storage.write_bytes(key, address.encode())
+        storage.write_bytes(key, _sealed(address, request).encode())
         return address
     deadline = time.monotonic() + _PATIENCE
     while True:
         with contextlib.suppress(NotInDatastore):
             if known := storage.read_bytes(key):  # empty after ``forget_address``
-                return known.decode()
+                return _address(known, request, f"{key} in the datastore {storage.url}")
         if cancel.wait(_PAUSE):
             raise TaskFailed(f"Node {node} of step {request.step} was ended before node 0 ran.")
         if time.monotonic() > deadline:
@@ -56,6 +64,31 @@ def main_address(storage: Storage, request: TaskRequest, cancel: threading.Event
                 f"Node {node} of step {request.step} waited {_PATIENCE / 60:g} minutes for node 0, "
                 "which did not start. Is there room for all nodes at once?"
             )
+
+
+def new_gang_key() -> str:
+    """Key for the nodes of one attempt."""
+    return secrets.token_hex(16)
+
+
+def _sealed(address: str, request: TaskRequest) -> str:
+    """Address with its MAC, or alone if whoever started the nodes gave them no key."""
+    if request.gang_key is None:
+        return address
+    return f"{address} {hmac.digest(request.gang_key.encode(), address.encode(), 'sha256').hex()}"
+
+
+def _address(stored: bytes, request: TaskRequest, name: str) -> str:
+    text = stored.decode("ascii", "replace")
+    address = text.partition(" ")[0]
+    with contextlib.suppress(ValueError):
+        ipaddress.ip_address(address)
+        if hmac.compare_digest(text.encode(), _sealed(address, request).encode()):
+            return address
+    raise NotAsPrepared(
+        f"{name} is not what node 0 of step {request.step} wrote.",
+        "The node was not started. Find out who wrote it (docs/security.md), and start the run again.",
+    )
 
 
 def forget_address(storage: Storage, request: TaskRequest) -> None:

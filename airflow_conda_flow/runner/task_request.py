@@ -37,6 +37,7 @@ class TaskRequest:
         run_sha256: ``RunRecord.sha256`` of the run as it was prepared; None if that is not known.
         inputs_sha256: ``inputs_sha256`` of the records of the tasks before it, as whoever starts the attempt
             has seen them end; None if that is not known.
+        gang_key: secret of the nodes of a ``num_parallel``, see ``runner.main_node``; None for others.
         tells: whether the attempt prints lines about itself, see ``runner.story``.
         is_elsewhere: whether the attempt has a container to itself: the step begins in the directory of the
             code package, and the nodes of a ``num_parallel`` need the network address of node 0.
@@ -54,6 +55,7 @@ class TaskRequest:
     is_elsewhere: bool = False
     run_sha256: str | None = None
     inputs_sha256: str | None = None
+    gang_key: str | None = None
     tells: bool = False
 
     @property
@@ -81,6 +83,7 @@ class TaskRequest:
             "is_last": self.is_last,
             "run_sha256": self.run_sha256,
             "inputs_sha256": self.inputs_sha256,
+            "gang_key": self.gang_key,
             "tells": self.tells,
         }
 
@@ -111,6 +114,7 @@ class TaskRequest:
             is_last=data.get("is_last", True),
             run_sha256=data.get("run_sha256"),
             inputs_sha256=data.get("inputs_sha256"),
+            gang_key=data.get("gang_key"),
             tells=data.get("tells", False),
         )
 

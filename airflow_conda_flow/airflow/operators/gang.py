@@ -25,7 +25,7 @@ from airflow_conda_flow.datastore.datastore import Datastore
 from airflow_conda_flow.datastore.manifests import list_tasks, read_attempt
 from airflow_conda_flow.records.names import TaskName
 from airflow_conda_flow.records.task_record import TaskRecord
-from airflow_conda_flow.runner.main_node import forget_address
+from airflow_conda_flow.runner.main_node import forget_address, new_gang_key
 from airflow_conda_flow.runner.record_reader import RecordReader
 from airflow_conda_flow.runner.task_request import TaskRequest, TaskResult
 
@@ -127,8 +127,14 @@ class GangTask(_Mixed):
         if before is None or before.num_splits is None:
             raise AirflowException(f"Step {self.step} cannot start: step {opener} has not finished.")
         paths = [(*self.indices, node) for node in range(before.num_splits)]
+        key = new_gang_key()
         return [
-            replace(tried.request, indices=path, inputs_sha256=self.inputs_sha256(context, tried, path))
+            replace(
+                tried.request,
+                indices=path,
+                inputs_sha256=self.inputs_sha256(context, tried, path),
+                gang_key=key,
+            )
             for path in paths
         ]
 

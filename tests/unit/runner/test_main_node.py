@@ -5,12 +5,13 @@ from __future__ import annotations
 import socket
 import threading
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 
 import pytest
 
 from airflow_conda_flow.datastore.local_storage import LocalStorage
 from airflow_conda_flow.datastore.s3_storage import S3Storage
-from airflow_conda_flow.errors import TaskFailed
+from airflow_conda_flow.errors import NotAsPrepared, TaskFailed
 from airflow_conda_flow.runner import main_node
 from airflow_conda_flow.runner.main_node import forget_address, main_address, own_address
 from airflow_conda_flow.runner.task_request import TaskRequest
@@ -48,6 +49,35 @@ def test_where_the_main_node_was_before_does_not_count(tmp_path):
             waiting.result(0.7)
         main_address(storage, request(0), cancel)
         assert waiting.result(5) == "127.0.0.1"
+
+
+@pytest.mark.parametrize(
+    "stored",
+    [
+        b"10.9.9.9",
+        b"10.9.9.9 " + b"ab" * 32,
+        b"evil.example",
+        b"\xff\xfe",
+        b"127.0.0.1 ",
+        b"another attempt's",
+    ],
+)
+def test_an_address_of_another_is_refused(tmp_path, stored):
+    """In one line: a node would take objects from whoever is there."""
+    storage, cancel = LocalStorage(tmp_path), threading.Event()
+    own, key = replace(request(0), gang_key="a key"), "flows/AFlow/1/train/7-0/0.address"
+    assert main_address(storage, own, cancel) == "127.0.0.1"
+    assert main_address(storage, replace(own, indices=(7, 1)), cancel) == "127.0.0.1"
+    if stored == b"another attempt's":
+        main_address(storage, replace(own, gang_key="another key"), cancel)
+    else:
+        storage.write_bytes(key, stored)
+    with pytest.raises(NotAsPrepared) as caught:
+        main_address(storage, replace(own, indices=(7, 1)), cancel)
+    assert str(caught.value) == (
+        f"{key} in the datastore {storage.url} is not what node 0 of step train wrote. The node was not started. "
+        "Find out who wrote it (docs/security.md), and start the run again."
+    )
 
 
 def test_a_node_does_not_wait_for_ever(tmp_path, monkeypatch):
