@@ -26,7 +26,7 @@ from airflow_conda_flow.datastore.datastore import Datastore, open_datastore
 from airflow_conda_flow.datastore.manifests import list_runs
 from airflow_conda_flow.errors import CondaFlowError, NotInDatastore, SettingError
 from airflow_conda_flow.flow.definition import FlowDefinition
-from airflow_conda_flow.records.names import TaskName
+from airflow_conda_flow.records.names import TaskName, whole_number
 from airflow_conda_flow.records.run_record import RunRecord
 
 HOST = "127.0.0.1"
@@ -112,9 +112,9 @@ class RunCards:
             NotInDatastore: there is no such card.
         """
         run_id, step, task_id, attempt, card_id = parts
-        if not attempt.isdigit():
+        if (number := whole_number(attempt)) is None:
             raise NotInDatastore(f"{attempt!r} is not an attempt.")
-        key = layout.card(TaskName(self._flow, run_id, step, task_id).attempt(int(attempt)), card_id)
+        key = layout.card(TaskName(self._flow, run_id, step, task_id).attempt(number), card_id)
         return self._storage.read_bytes(key)
 
     def _newest(self) -> Iterator[Card]:

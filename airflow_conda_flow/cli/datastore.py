@@ -18,6 +18,7 @@ from airflow_conda_flow.datastore.pruning.stored_run import STATES
 from airflow_conda_flow.datastore.pruning.summary import locked_digests, prune_summary
 from airflow_conda_flow.datastore.pruning.usage import usage
 from airflow_conda_flow.errors import SettingError
+from airflow_conda_flow.records.names import whole_number
 from airflow_conda_flow.settings.loading import load_settings
 
 
@@ -85,9 +86,9 @@ def age_argument(text: str) -> float:
 
 
 def _count(text: str) -> int:
-    if not text.isdigit():
+    if (number := whole_number(text)) is None:
         raise argparse.ArgumentTypeError(f"{text!r} is not a number of runs")
-    return int(text)
+    return number
 
 
 def _run(text: str) -> tuple[str, str]:

@@ -13,7 +13,7 @@ from typing import Any, TypeVar
 
 from airflow_conda_flow.errors import DamagedDocument, NotInDatastore, ObjectNotFound
 from airflow_conda_flow.records.lock_document import read_lock_document
-from airflow_conda_flow.records.names import TaskName, full_id
+from airflow_conda_flow.records.names import TaskName, full_id, whole_number
 from airflow_conda_flow.records.run_record import RunRecord, TaggedRun
 from airflow_conda_flow.records.task_record import TaskRecord
 from airflow_conda_flow.records.times import stated_moment
@@ -262,4 +262,5 @@ def _microseconds(created: str) -> int:
 
 def _by_number(task_id: str) -> tuple[tuple[int, int | str], ...]:
     """Sort key of a task id that puts ``10`` after ``9``, and anything that is no number last."""
-    return tuple((0, int(each)) if each.isdigit() else (1, each) for each in task_id.split("-"))
+    parts = ((each, whole_number(each)) for each in task_id.split("-"))
+    return tuple((1, text) if number is None else (0, number) for text, number in parts)

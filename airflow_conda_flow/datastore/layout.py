@@ -34,7 +34,7 @@ import re
 from typing import TYPE_CHECKING
 from urllib.parse import quote, unquote
 
-from airflow_conda_flow.records.names import full_id
+from airflow_conda_flow.records.names import full_id, whole_number
 
 if TYPE_CHECKING:
     from airflow_conda_flow.records.names import AttemptName, TaskName
@@ -193,9 +193,10 @@ def card_of(key: str) -> tuple[str, str, int, str] | None:
     *_, step, path, name = key.split("/")
     attempt, _, rest = name.partition(".")
     card_id = rest.removesuffix(_CARD)
-    if card_id == rest or not attempt.isdigit():
+    number = whole_number(attempt)
+    if card_id == rest or number is None:
         return None
-    return name_of(step), full_id(name_of(step), name_of(path)), int(attempt), name_of(card_id)
+    return name_of(step), full_id(name_of(step), name_of(path)), number, name_of(card_id)
 
 
 def artifact(sha256: str) -> str:

@@ -22,7 +22,7 @@ from airflow_conda_flow.records.document import (
     read_document,
     stored_bytes,
 )
-from airflow_conda_flow.records.names import full_id
+from airflow_conda_flow.records.names import full_id, whole_number
 from airflow_conda_flow.records.run_record import RunRecord, wrong_run_manifest
 from airflow_conda_flow.records.task_record import (
     DONE,
@@ -225,7 +225,8 @@ def _attempt_numbers(storage: Storage, task: TaskName) -> list[int]:
     """Numbers of the attempts that have a manifest, sorted."""
     suffix = layout.TASK_MANIFEST_SUFFIX
     names = (name for name in storage.list_names(layout.task_folder(task)) if name.endswith(suffix))
-    return sorted(int(stem) for name in names if (stem := name.removesuffix(suffix)).isdigit())
+    numbers = (whole_number(name.removesuffix(suffix)) for name in names)
+    return sorted(number for number in numbers if number is not None)
 
 
 def _read(storage: Storage, name: AttemptName) -> Any:

@@ -19,6 +19,7 @@ from airflow_conda_flow._version import __version__
 from airflow_conda_flow.errors import TaggingError
 from airflow_conda_flow.records.document import MOST_BYTES, VERSION, read_document, stored_bytes
 from airflow_conda_flow.records.kinds import Shape
+from airflow_conda_flow.records.names import whole_number
 from airflow_conda_flow.records.run_record import RunRecord
 from airflow_conda_flow.records.times import stated_moment
 
@@ -121,7 +122,9 @@ def _name_after(names: list[str]) -> str:
     # At least one more than the last change's time, in case this machine's clock is behind that of the
     # machine that made it. The random part separates changes that are made at the same time. Twenty digits
     # hold every 64-bit number of nanoseconds, so names sort as numbers.
-    last = int(names[-1].partition("-")[0]) if names else 0
+    # Whoever may write the datastore may have stored other names, which count for nothing.
+    numbers = (whole_number(name.partition("-")[0]) for name in names)
+    last = max((number for number in numbers if number is not None), default=0)
     return f"{max(time.time_ns(), last + 1):020d}-{secrets.token_hex(4)}"
 
 

@@ -1,5 +1,20 @@
 """Names of tasks and attempts: keys in the datastore, pathspecs and labels are made from them."""
 
+import re
+
+_WHOLE_NUMBER = re.compile("[0-9]{1,20}")
+
+
+def whole_number(text: str) -> "int | None":
+    """Number that a text is, such as that of an attempt in a key; None for any other text.
+
+    ``str.isdigit`` takes superscripts too, which ``int`` refuses.
+
+    >>> whole_number("012"), whole_number("-1"), whole_number("\u00b2"), whole_number("9" * 21)
+    (12, None, None, None)
+    """
+    return int(text) if _WHOLE_NUMBER.fullmatch(text) else None
+
 
 def task_id(step: str, indices: "tuple[int, ...]") -> str:
     """Task id of a step at an index path. No other task of a run has the same id.

@@ -27,6 +27,7 @@ from airflow_conda_flow.flow.parameters.config_value import plain
 from airflow_conda_flow.flow.parameters.include_file import FileToInclude
 from airflow_conda_flow.flow.username import username
 from airflow_conda_flow.records.document import VERSION
+from airflow_conda_flow.records.names import whole_number
 from airflow_conda_flow.records.run_record import RunRecord
 from airflow_conda_flow.runner.code_sources import CodeSources
 from airflow_conda_flow.runner.stored_values import store_values
@@ -215,8 +216,8 @@ def first_attempt(storage: Storage, flow: str, run_id: str, *, is_new: bool) -> 
         if not is_new:
             return before.first_attempt
     manifests = (PurePosixPath(key) for key in storage.list_keys(layout.run_folder(flow, run_id)))
-    attempts = (int(key.stem) for key in manifests if key.suffix == ".json" and key.stem.isdigit())
-    return max(attempts, default=-1) + 1
+    attempts = (whole_number(key.stem) for key in manifests if key.suffix == ".json")
+    return max((each for each in attempts if each is not None), default=-1) + 1
 
 
 def _pickle_protocols(definition: FlowDefinition, specs: Mapping[str, EnvironmentSpec]) -> dict[str, int]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from airflow_conda_flow.errors import SettingError
+from airflow_conda_flow.records.names import whole_number
 from airflow_conda_flow.settings.loading import Settings
 
 
@@ -13,6 +14,6 @@ def startup_timeout(settings: Settings) -> int:
         SettingError: the setting is not a whole number above 0.
     """
     found = settings.texts["kubernetes_startup_timeout"]
-    if not found.text.isdigit() or int(found.text) == 0:
+    if not (seconds := whole_number(found.text)):
         raise SettingError(f"{found.source} is {found.text!r}; it takes whole seconds above 0.")
-    return int(found.text)
+    return seconds
