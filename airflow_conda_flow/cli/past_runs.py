@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from airflow_conda_flow.client.dag_runs import run_id_of
+from airflow_conda_flow.datastore import layout
 from airflow_conda_flow.datastore.catalogue import RunCatalogue
 from airflow_conda_flow.datastore.datastore import open_datastore
 from airflow_conda_flow.errors import InvalidPathspec, ObjectNotFound
@@ -55,6 +56,11 @@ def run_of(catalogue: RunCatalogue, flow: str, word: str, option: str = "Run") -
     found = run_id_of(flow, word, known)
     if found is not None and (run := catalogue.run(flow, found)) is not None:
         return run
+    if word in known:
+        raise ObjectNotFound(
+            f"The run {word} of {flow} has lost its record, {layout.run_manifest(flow, word)} in "
+            f"{catalogue.describe()}. Put it back, or start the run again."
+        )
     raise ObjectNotFound(
         f"There is no run {word!r} of {flow} in {catalogue.describe()}.{nearest(word, known)} "
         + (f"The latest is {known[0]}." if known else f"There is no run of {flow} at all.")

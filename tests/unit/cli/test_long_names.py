@@ -63,3 +63,15 @@ def test_a_directory(tmp_path):
     assert storage.list_names(f"{LONG}/") == []
     with pytest.raises(DatastoreUnavailable, match=r"File name too long\. Shorten the longest name in it"):
         storage.write_bytes(f"a/{LONG}", b"")
+
+
+def test_a_run_whose_record_is_gone(catalogue, tmp_path):
+    """Its id is no mistake."""
+    (tmp_path / "root/flows/AFlow/1795989482197603/run.json").rename(tmp_path / "kept")
+    (tmp_path / "root/flows/AFlow/1795989482197603/start").mkdir(exist_ok=True)
+    with pytest.raises(ObjectNotFound) as caught:
+        run_of(catalogue, "AFlow", "1795989482197603")
+    assert str(caught.value) == (
+        "The run 1795989482197603 of AFlow has lost its record, flows/AFlow/1795989482197603/run.json in "
+        f"{catalogue.describe()}. Put it back, or start the run again."
+    )
