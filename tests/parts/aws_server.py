@@ -1,7 +1,8 @@
 """moto's server, whose Batch ends a container as AWS does: with SIGTERM, and with SIGKILL 30 s later.
 
 Run as a program, with the arguments of ``moto_server``. moto itself kills a container at once, and its
-``describe_jobs`` leaves out the exit code.
+``describe_jobs`` leaves out the exit code. A container that a test kills stands for one whose machine was lost, of
+which AWS knows no exit code.
 https://docs.aws.amazon.com/batch/latest/APIReference/API_TerminateJob.html
 """
 
@@ -17,11 +18,12 @@ Container.kill = lambda self: self.stop(timeout=30)
 _modules = tuple(backends.list_of_moto_modules())
 backends.list_of_moto_modules = lambda: _modules
 logging.getLogger("werkzeug").setLevel(logging.ERROR)
+_KILLED = 137
 _details_of = Job._container_details
 
 
 def _with_exit_code(job):
-    code = {} if job.exit_code is None else {"exitCode": job.exit_code}
+    code = {} if job.exit_code in {None, _KILLED} else {"exitCode": job.exit_code}
     return {**_details_of(job), **code}
 
 
