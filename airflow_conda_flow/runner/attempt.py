@@ -271,7 +271,11 @@ class _Attempt:
             return self._fail(
                 last["exception"], cancelled=end.cancelled, left=last.get("artifacts"), python=last["python"]
             )
-        record = self._attempt.done(end.last["artifacts"], end.last["transition"], end.last["python"])
+        record = self._attempt.done(
+            self._mask.artifacts(end.last["artifacts"]),
+            self._mask.transition(end.last["transition"]),
+            end.last["python"],
+        )
         return TaskResult(ok=True, record=self._commit(record))
 
     def _run_process(
@@ -502,6 +506,7 @@ class _Attempt:
             return TaskResult(ok=False, record=record, exception=exception, cancelled=cancelled)
         if left is None and self._message is not None:
             left = self._message["namespace"]  # of the latest round, if the step leads back to itself
+        left = None if left is None else self._mask.artifacts(left)
         for line in caught_failure.lines(self._run, step, exception):
             self.line("stderr", line.encode("utf-8", "backslashreplace") + b"\n")
         added = caught_failure.stored(self._datastore, self._run, step, exception)

@@ -1,4 +1,4 @@
-"""Masking of secrets: in a step's lines, however they are spelled, in its exception and in its cards.
+"""Masking of secrets: in a step's lines, however they are spelled, and in its exception, cards and manifest.
 
 A secret is found as it is, and as ``repr``, JSON, the ``repr`` of bytes, URLs, HTML, base64 and hexadecimal
 digits spell it, the last two also if they are broken into lines.
@@ -22,7 +22,7 @@ from airflow_conda_flow.runner.broken_lines import (
 )
 
 if TYPE_CHECKING:
-    from airflow_conda_flow.records.shapes import ExceptionRecord
+    from airflow_conda_flow.records.shapes import ArtifactRef, ExceptionRecord, Transition
 
 _MASKED = b"***"
 _SHORTEST = 3  # characters; masking one or two would mask parts of every line
@@ -74,9 +74,10 @@ class _Spelling:
 
 
 class Mask:
-    """Replaces secrets by ``***`` in the lines that a step prints, its exception and its cards."""
+    """Replaces secrets by ``***`` in the lines that a step prints, its exception, cards and manifest."""
 
     def __init__(self) -> None:
+        self._lines: list[str] = []
         self._spellings: list[_Spelling] = []
         self._encoded: list[_Spelling] = []
         self._longest = 0
@@ -91,6 +92,7 @@ class Mask:
         """
         values = set(values)
         lines = {line for value in values for line in value.splitlines() if len(line) >= _SHORTEST}
+        self._lines = sorted(lines, key=len, reverse=True)
         self._encoded = [
             spelling for each in _encoded(values | lines) for spelling in (*_in_base64(each), *_in_hex(each))
         ]
@@ -154,6 +156,30 @@ class Mask:
             "message": self._text(exception["message"]),
             "traceback": self._text(exception["traceback"]),
         }
+
+    def transition(self, transition: Transition | None) -> Transition | None:
+        """The transition with every secret replaced in the names of its splits, which are shown as texts."""
+        if not self._spellings or transition is None or transition["split_names"] is None:
+            return transition
+        return {**transition, "split_names": [self._text(name) for name in transition["split_names"]]}
+
+    def artifacts(self, refs: dict[str, ArtifactRef]) -> dict[str, ArtifactRef]:
+        """The references with every secret replaced in the previews; the values are what they are."""
+        if not self._spellings:
+            return refs
+        masked = {name: ref["preview"] and self._preview(ref["preview"]) for name, ref in refs.items()}
+        return {name: {**ref, "preview": masked[name]} for name, ref in refs.items()}
+
+    def _preview(self, text: str) -> str:
+        """The text with every secret replaced, also one of which the end was cut off."""
+        text = self._text(text)
+        kept = text.removesuffix("…")
+        if kept != text:
+            for line in self._lines:
+                size = next((n for n in range(len(line), _SHORTEST - 1, -1) if kept.endswith(line[:n])), 0)
+                if size:
+                    return f"{kept[:-size]}{_MASKED.decode()}…"
+        return text
 
     def _text(self, text: str) -> str:
         return self.data(text.encode("utf-8", "surrogatepass")).decode("utf-8", "surrogatepass")

@@ -364,3 +364,45 @@ def test_base64_in_lines_in_a_steps_log(make_run, datastore):
     token = b"s3cr3t-token-of-23-char"
     for i, before in itertools.product(range(len(token) - 8), range(3)):
         assert base64.b64encode(bytes(before) + token[i : i + 9])[4:-4] not in left
+
+
+def test_what_a_manifest_shows_as_text(make_run, datastore):
+    """The names of splits, and the previews of artifacts, also of one that is cut; the values are what they are."""
+    run = make_run(
+        """
+        from airflow_conda_flow import catch, secrets
+        TOKEN = "s3cr3t-token-of-23-char"
+        SOURCE = {"type": "inline", "id": "x", "options": {"env_vars": {"TOKEN": TOKEN}}}
+        class AFlow(FlowSpec):
+            @secrets(sources=[SOURCE])
+            @step
+            def start(self):
+                self.items = [TOKEN, "b"]
+                self.x = "a " + TOKEN
+                self.cut = "a" * 68 + TOKEN
+                self.next(self.body, foreach="items")
+            @secrets(sources=[SOURCE])
+            @catch(var="why")
+            @step
+            def body(self):
+                self.y = TOKEN
+                raise ValueError(TOKEN)
+                self.next(self.join)
+            @step
+            def join(self, inputs):
+                self.next(self.end)
+            @step
+            def end(self):
+                pass
+        """
+    )
+    done = run.done("start")
+    record = done.record
+    assert record.transition["split_names"] == ["***", "b"]
+    assert record.artifacts["x"]["preview"] == "'a ***'"
+    assert record.artifacts["cut"]["preview"] == f"'{'a' * 68}***…"
+    assert run.value(done, "x") == "a s3cr3t-token-of-23-char"
+    run.done("body", 0)
+    for key in datastore.storage.list_keys("flows/"):
+        if not key.endswith("run.json"):
+            assert b"s3cr3t" not in datastore.storage.read_bytes(key), key
