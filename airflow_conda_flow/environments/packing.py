@@ -162,12 +162,19 @@ class Packing:
         self._cache.note_kept(key)
         return named
 
+    def _restore(self, lock: Lock) -> None:
+        """Store the lock again if it is gone: whoever has deleted the archive may have deleted more."""
+        key = layout.lock(lock.platform, lock.spec_id)
+        if not self._storage.exists(key):
+            self._storage.write_if_absent(key, self._cache.local.read_bytes(self._cache.copy_of(key)))
+
     def _remember(self, lock: Lock, packed: PackedEnvironment) -> None:
         key = self._cache.copy_of(layout.packed_environment(lock.platform, lock.spec_id))
         self._cache.local.write_bytes(key, packed_bytes(lock.platform, lock.spec_id, packed))
 
     def _pack(self, label: str, lock: Lock, cancel: threading.Event) -> PackedEnvironment:
         self._progress.say(f"Packing the environment of {label} for containers")
+        self._restore(lock)
         prefix = container_prefix(prefix_name(lock))
         clear_once(self._cache.path / "packing")
         discard_unfinished_once(self._cache.path)

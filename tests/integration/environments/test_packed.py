@@ -49,7 +49,7 @@ class Prepared:
         """Put back what a test changed."""
         storage = S3Storage(self.root)
         for key, data in self.objects.items():
-            if storage.read_bytes(key) != data:
+            if not storage.exists(key) or storage.read_bytes(key) != data:
                 storage.write_bytes(key, data)
 
 
@@ -176,6 +176,22 @@ def test_an_environment_without_its_document_is_packed_again(prepared, make_envi
     again = machine.prepare_for_containers({"start": spec})["start"]
     assert again.prefix == prepared.packed["start"].prefix
     assert find_packed(storage, spec.platform, spec.id) == again
+
+
+def test_a_deleted_environment_is_whole_again(prepared, make_environments, make_container):
+    """Somebody has deleted document, archive and lock; a container that cannot use the new archive has the lock."""
+    spec, storage = prepared.specs["start"], S3Storage(prepared.root)
+    machine = make_environments("worker", storage=storage)
+    lock = machine.resolve(spec, "start")
+    machine.prepare_for_containers({"start": spec})
+    bucket, _, prefix = prepared.root.removeprefix("s3://").partition("/")
+    for key in list(storage.list_keys("environments/")):
+        storage.client.delete_object(Bucket=bucket, Key=f"{prefix}/{key}")
+    packed = machine.prepare_for_containers({"start": spec})["start"]
+    storage.write_bytes(layout.environment_archive(spec.platform, packed.sha256), b"damaged")
+    ref = {"python": spec.python, "id": spec.id, "platform": spec.platform, "lock": lock.sha256}
+    prefix = make_container(storage).prefix_of_run({**ref, "packed": asdict(packed)})
+    assert (prefix / "bin" / "python").exists()
 
 
 def other_archive(storage, spec) -> bytes:
