@@ -14,7 +14,7 @@ import hashlib
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any
 
-from airflow_conda_flow.errors import DamagedDocument, DatastoreError, NotInDatastore
+from airflow_conda_flow.errors import DamagedDocument, DatastoreError, NotAsPrepared, NotInDatastore
 from airflow_conda_flow.records.document import (
     MOST_BYTES,
     damaged,
@@ -87,6 +87,12 @@ def read_run_manifest(storage: Storage, flow: str, run_id: str, sha256: str | No
         raise NotInDatastore(
             f"There is no run {run_id!r} of the flow {flow} in the datastore {storage.url}."
         ) from error
+    except DamagedDocument as error:  # too large to be read
+        if sha256 is not None:
+            raise NotAsPrepared(
+                f"{error.fault} It is not what this run was prepared with.", _RUN_ADVICE
+            ) from error
+        raise
     if sha256 is not None and (got := hashlib.sha256(data).hexdigest()) != sha256:
         kept = layout.run_revision(flow, run_id, sha256)
         try:
