@@ -57,9 +57,9 @@ class End:
         ``NOTHING`` counts only of a container that failed: the log of one that was taken away may be cut, and
         that of one that ended well, which has committed, may be shown late.
         """
-        if not self.has_run:
-            return NOTHING
-        return None if self.manifest == NOTHING and not self.exit_code else self.manifest
+        if self.manifest not in {None, NOTHING}:
+            return self.manifest
+        return NOTHING if not self.has_run or (self.manifest and self.exit_code) else None
 
 
 class RemoteTask(Protocol):

@@ -20,6 +20,7 @@ from airflow_conda_flow.environments.environments import Environments
 from airflow_conda_flow.environments.packed import CONTAINER_CACHE
 from airflow_conda_flow.environments.progress import open_progress
 from airflow_conda_flow.errors import CondaFlowError, SettingError, TaskFailed
+from airflow_conda_flow.records.task_record import TaskRecord
 from airflow_conda_flow.runner.attempt import run_attempt
 from airflow_conda_flow.runner.attempt_record import commit_failure
 from airflow_conda_flow.runner.manifest_line import NOTHING, manifest_line
@@ -67,7 +68,7 @@ def run_in_container(request: TaskRequest) -> int:
             on_start=ending.step_started,
             cancel=ending.cancel,
             step_credentials=settings.step_credentials,
-            on_commit=lambda record: _tell(record.sha256),
+            on_commit=_tell_end,
         )
     except CondaFlowError as error:
         sys.stderr.write(f"{error}\n")
@@ -79,6 +80,14 @@ def run_in_container(request: TaskRequest) -> int:
 
 def _tell(sha256: str) -> None:
     write_line("stdout", manifest_line(sha256))
+
+
+def _tell_end(record: TaskRecord) -> None:
+    """Print the traceback of a failure, then the digest of the record that is about to be stored."""
+    if not record.is_done and record.exception is not None:
+        for line in record.exception["traceback"].splitlines():
+            write_line("stderr", line)
+    _tell(record.sha256)
 
 
 def _keep_from_step() -> None:
@@ -144,12 +153,9 @@ class _Ending:
             Path(f"/proc/{pid}/oom_score_adj").write_text("1000", encoding="ascii")
 
     def code(self, result: TaskResult) -> int:
-        """Exit code for a result; prints the traceback of a failure."""
+        """Exit code for a result."""
         if result.ok:
             return DONE
-        if result.exception is not None:
-            for line in result.exception["traceback"].splitlines():
-                write_line("stderr", line)
         if self._signal is not None:
             return _ENDED_BY_SIGNAL + self._signal
         return STEP_FAILED if self._started else CANNOT_RUN

@@ -91,13 +91,13 @@ def end_of(job: Mapping[str, Any] | None, job_id: str) -> End:
     if job["status"] == "SUCCEEDED":
         return End(None, f"Batch job {job_id} ended well but left no manifest: is its container our runner?")
     silent = describe_failure(job)
-    code = exit_code(job)
+    code, container = exit_code(job), job.get("container") or {}
     return End(
         silent if failure_reason(job) else None,
         silent,
         is_lost=was_taken_away(job),
         exit_code=code,
-        has_run=code is not None or bool(job.get("startedAt")),
+        has_run=code is not None or bool(job.get("startedAt") or container.get("logStreamName")),
     )
 
 

@@ -153,7 +153,7 @@ class JobNews:
             return 0
         if self.job["status"] == "SUCCEEDED":
             return _LATE_READINGS
-        return 0 if self.has_printed else 1
+        return 0 if self.has_printed and self.manifest != NOTHING else 1
 
 
 def follow(

@@ -131,9 +131,12 @@ class Log:
 class Service:
     """A service whose only job has ended."""
 
+    def __init__(self, status="SUCCEEDED"):
+        self.status = status
+
     def describe(self, job_ids):
         container = {"logStreamName": "s"}
-        return {each: {"jobId": each, "status": "SUCCEEDED", "container": container} for each in job_ids}
+        return {each: {"jobId": each, "status": self.status, "container": container} for each in job_ids}
 
 
 def test_a_line_that_comes_after_the_end_of_its_job(monkeypatch):
@@ -146,6 +149,17 @@ def test_a_line_that_comes_after_the_end_of_its_job(monkeypatch):
         assert news.lines() == ["one", "two"]
     assert news.end().manifest == "5f" * 32
     assert JobNews("j", board, Log(), 0.1, manifest="ab" * 32).end().manifest == "ab" * 32
+
+
+@pytest.mark.parametrize("first", [[], [manifest_line(NOTHING), "one"]])
+def test_the_traceback_of_a_failed_job_that_comes_late(monkeypatch, first):
+    """The log is read once more unless its last line is there, whether or not the step has printed something."""
+    monkeypatch.setattr("airflow_conda_flow.compute.batch.follow._LATE_LINES_SECONDS", 0.0)
+    board = JobBoard(Service("FAILED"))
+    news = JobNews("j", board, Log(first, ["ValueError: no", manifest_line("5f" * 32)], ["too late"]), 0.1)
+    with board.watched("j"):
+        assert news.lines() == [*first[1:], "ValueError: no"]
+    assert news.end().told == "5f" * 32
 
 
 @pytest.mark.parametrize(
