@@ -7,6 +7,8 @@ import time
 
 import pytest
 
+from airflow_conda_flow.runner.manifest_line import NOTHING, manifest_line
+
 from ...parts.attempt_machine import one_step
 from ...parts.real_parts import docker
 
@@ -23,7 +25,10 @@ def test_a_plain_step_runs_in_the_images_own_python(make_container_run):
         """)
     )
     ended = run.done("start")
-    assert ended.stdout.splitlines()[0].endswith("/bin/python3")
+    begun, hello, told = ended.stdout.splitlines()
+    assert begun == manifest_line(NOTHING)
+    assert hello.endswith("/bin/python3")
+    assert told == manifest_line(run.task("start").sha256)
     assert ended.stderr.splitlines() == ["to stderr"]
     assert run.value("start", "uid") == 65534
     assert run.value("start", "libraries") == []
@@ -96,7 +101,7 @@ def test_a_stopped_container_ends_its_step_and_commits_a_failure(make_container_
     process = subprocess.Popen(
         ["docker", *command], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
     )
-    assert process.stdout.readline() == "up\n"
+    assert [process.stdout.readline() for _ in range(2)] == [f"{manifest_line(NOTHING)}\n", "up\n"]
     started = time.monotonic()
     docker("stop", "--time", "30", command[command.index("--name") + 1])
     _, errors = process.communicate(timeout=60)

@@ -15,6 +15,7 @@ import time
 import pytest
 
 from airflow_conda_flow.datastore.datastore import open_datastore
+from airflow_conda_flow.runner.manifest_line import NOTHING, manifest_line
 
 from ...parts.attempt_machine import one_step
 from ...parts.real_parts import docker
@@ -161,7 +162,7 @@ def test_a_step_that_the_node_kills_leaves_no_manifest(make_container_run):
     name = f"killed-{time.time_ns()}"
     command = ["docker", *run.command("start", options=("--name", name))]
     process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
-    assert process.stdout.readline() == "up\n"
+    assert [process.stdout.readline() for _ in range(2)] == [f"{manifest_line(NOTHING)}\n", "up\n"]
     docker("kill", name)
     process.communicate(timeout=60)
     assert process.returncode == 137
