@@ -93,7 +93,7 @@ class Toy:
         with contextlib.suppress(OSError):
             code = (self.folder / "code").read_text()
             silent = f"Toy {self.folder.name} ended with exit code {code} and left no result."
-            return End(None, silent, manifest=self.told.sha256)
+            return End(None, silent, manifest=self.told.sha256, exit_code=int(code))
         return End(f"Toy {self.folder.name} was taken away.", is_lost=True)
 
     def remove(self, *, wait=False):
