@@ -128,18 +128,34 @@ def latest_run(catalogue: RunCatalogue, flow: str, otherwise: str) -> TaggedRun:
         otherwise: option or argument that names somebody else's run, for the error message.
 
     Raises:
-        ObjectNotFound: the user has no run of the flow.
+        ObjectNotFound: the user has no run of the flow, or started the latest on another machine.
     """
     wanted = f"user:{username()}"
     run_ids = catalogue.run_ids(flow)
     for start in range(0, len(run_ids), _BATCH):
         for run in catalogue.runs(flow, run_ids[start : start + _BATCH]):
             if run is not None and wanted in run.system_tags:
+                _check_known(catalogue, run, run_ids, otherwise)
                 return run
     raise ObjectNotFound(
         f"There is no run of {flow} by {wanted} in {catalogue.describe()}. "
         f"Name somebody else's run with {otherwise}, or start one with 'run'."
     )
+
+
+def _check_known(catalogue: RunCatalogue, run: TaggedRun, run_ids: Sequence[str], otherwise: str) -> None:
+    """Refuse a run that was scheduled elsewhere, if one from here may have been meant.
+
+    Whoever may write the datastore can put a run there under anybody's name, with any artifacts.
+    """
+    if catalogue.is_remembered(run.flow, run.run_id):
+        return
+    own = next((each for each in run_ids if catalogue.is_remembered(run.flow, each)), None)
+    if own is not None:
+        raise ObjectNotFound(
+            f"Your latest run of {run.flow}, {run.run_id}, was not started on this machine, and the latest "
+            f"that was is {own}. Say which of them you mean with {otherwise}."
+        )
 
 
 def _some(names: Sequence[str], most: int = 10) -> str:

@@ -34,6 +34,7 @@ from .manifests import (
 from .notice import warn
 from .parameters_task import STEP, TASK_ID, parameters_task
 from .publish import read_published
+from .run_memory import is_remembered
 from .tags import change_tags, system_tags, user_tags
 
 _READERS = 16  # requests at a time, as in ``manifests.py``
@@ -71,6 +72,10 @@ class RunCatalogue:
             raise ValueError(f"A catalogue has no {name!r}.")
         result = getattr(self, name)(*arguments)
         return [_as_json(each) for each in result] if isinstance(result, list) else _as_json(result)
+
+    def is_remembered(self, flow: str, run_id: str) -> bool:
+        """True if this machine has scheduled the run, and its datastore is in S3."""
+        return is_remembered(self._datastore, flow, run_id)
 
     def describe(self) -> str:
         """Name of the datastore, such as ``local@/home/a/.airflow-conda-flow/datastore``."""

@@ -20,6 +20,8 @@ from .manifests import read_run_manifest
 from .remembered import datastore_mark
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from airflow_conda_flow.records.run_record import RunRecord
     from airflow_conda_flow.records.task_record import TaskRecord
 
@@ -29,6 +31,19 @@ _RUN = "run"
 _TASKS, _NOTED = "tasks", "noted"  # the line of a memory that has one for each task that started
 _STARTED, _FAILED = "started", "failed"
 _LINE = re.compile(rf"(\S+) ([0-9a-f]{{64}}|{_STARTED}|{_FAILED}|{_NOTED})")
+
+
+def is_remembered(datastore: Datastore, flow: str, run_id: str) -> bool:
+    """True if this machine has scheduled a run of a datastore in S3, and still remembers it."""
+    folder = _folder(datastore, flow)
+    return folder is not None and (folder / layout.part(run_id)).exists()
+
+
+def _folder(datastore: Datastore, flow: str) -> Path | None:
+    """Where a flow's runs are remembered. None for a directory: who may write there may write here."""
+    if datastore.storage.kind != "s3":
+        return None
+    return datastore.cache_dir / "runs" / datastore_mark(datastore.storage) / layout.part(flow)
 
 
 class RunMemory:
@@ -43,10 +58,8 @@ class RunMemory:
     def __init__(self, datastore: Datastore, flow: str, run_id: str) -> None:
         self._storage = datastore.storage
         self._name = flow, run_id
-        self._path = None
-        if datastore.storage.kind == "s3":
-            folder = datastore.cache_dir / "runs" / datastore_mark(datastore.storage)
-            self._path = folder / layout.part(flow) / layout.part(run_id)
+        folder = _folder(datastore, flow)
+        self._path = folder and folder / layout.part(run_id)
 
     def check_run(self) -> None:
         """Compare the run's record with what was noted.

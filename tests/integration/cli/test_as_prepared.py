@@ -114,6 +114,34 @@ def s3_machine(tmp_path, moto_s3, monkeypatch) -> tuple[Machine, S3Storage]:
     return Machine(tmp_path / "home", **environ), S3Storage(root)
 
 
+def test_a_run_from_elsewhere_is_named_by_its_id(s3_machine, tmp_path):
+    """Anybody who may write the datastore can put one there under this user's name."""
+    machine, _ = s3_machine
+    flow, ids = machine.flow(RESUMED), machine.home / "id"
+    words = ("run", "--fails", "True", "--run-id-file", str(ids))
+    assert machine.run(flow, *words).returncode == 1
+    own = ids.read_text()
+    other, fresh = Machine(tmp_path / "other"), Machine(tmp_path / "fresh")
+    for each in (other, fresh):
+        each.environ = {**machine.environ, **each.environ}
+    assert other.run(flow, *words).returncode == 1
+    foreign = ids.read_text()
+    for command, option in (("resume", "--origin-run-id"), ("spin end", "RUN_ID/STEP/TASK_ID")):
+        done = machine.run(flow, *command.split())
+        assert done.returncode == 1
+        assert done.stderr.splitlines()[-1] == (
+            f"Your latest run of AFlow, {foreign}, was not started on this machine, and the latest that was is {own}. "
+            f"Say which of them you mean with {option}."
+        )
+    for words in (
+        ("resume", "--origin-run-id", foreign),
+        ("resume",),
+    ):  # the latter: what was just started here
+        done = machine.run(flow, *words)
+        assert "ValueError: on purpose" in done.stdout + done.stderr
+    assert "ValueError: on purpose" in fresh.run(flow, "resume").stdout
+
+
 def test_resume_compares_the_run_with_what_its_machine_remembers(s3_machine):
     """A task's manifest or the run's record that another has written since; another machine takes what there is."""
     machine, storage = s3_machine
