@@ -17,6 +17,7 @@ from typing import Any
 
 import pytest
 
+from .parts.folder_scope import end_folders
 from .parts.tally import print_tally, tally
 
 __all__ = ["tally"]
@@ -50,6 +51,12 @@ def _storage(item: Any) -> str:
     """The kind of storage that a test uses, of which ``on`` speaks."""
     params = item.callspec.params if hasattr(item, "callspec") else {}
     return params.get("datastore_root", params.get("server", "local")).removesuffix("_s3")
+
+
+@pytest.hookimpl(trylast=True)  # after the fixtures of the test's own file
+def pytest_runtest_teardown(nextitem: pytest.Item | None) -> None:
+    """End what was held for the tests of a folder, after the last of them."""
+    end_folders(nextitem)
 
 
 def pytest_runtest_logreport(report: pytest.TestReport) -> None:
