@@ -1,4 +1,4 @@
-"""What a process of Airflow imports at its start, so that none of its forks has to."""
+"""Imports of a process of Airflow at its start, which none of its forks then has to repeat."""
 
 from __future__ import annotations
 
@@ -67,7 +67,7 @@ print(json.dumps([sorted(ahead - before), sorted(ours() - ahead)]))
 
 @pytest.fixture
 def imported(machine):
-    """What a command of Airflow imports at its start, and what a DAG of every kind of step imports after that."""
+    """Modules that a command of Airflow imports at its start, and those that a DAG of every kind of step adds."""
 
     def ask(*command: str) -> list[list[str]]:
         file = machine.flow(FLOW, folder=machine.dags)

@@ -75,7 +75,7 @@ WAYS = (*FAULTS, "gone", "another run's", "another run's, by this one's name")
 
 @dataclass(frozen=True)
 class Bucket:
-    """What lies below the root of a datastore, as whoever may write there sees it."""
+    """The objects below the root of a datastore, as whoever may write there sees them."""
 
     client: Any
     root: str

@@ -101,7 +101,7 @@ def test_a_manifest_of_an_attempt_that_has_committed_nothing(run, end):
     ],
 )
 def test_a_log_without_its_last_line_says_nothing(run, end):
-    """What the datastore has is taken."""
+    """The manifest that the datastore has is taken."""
     assert conclude(run.datastore.storage, run.request, end).ok
 
 
