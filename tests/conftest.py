@@ -13,17 +13,19 @@ from __future__ import annotations
 
 import os
 import sys
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
 
-from .parts.folder_scope import end_folders
+from .parts.fixture_ends import end_fixtures, ending_in_time, note_folders
 from .parts.tally import print_tally, tally
 
 __all__ = ["tally"]
 # Tests import flow files that others have just rewritten. A compiled module counts as that of a file with the same size
 # and the same second. Programs that tests start compile as they always do.
 sys.dont_write_bytecode = True
+note_folders()
 TOGETHER = (
     "tests/integration/environments/test_packed.py",
     "tests/integration/graphs/test_shapes.py",
@@ -53,10 +55,17 @@ def _storage(item: Any) -> str:
     return params.get("datastore_root", params.get("server", "local")).removesuffix("_s3")
 
 
+@pytest.hookimpl(wrapper=True)
+def pytest_fixture_setup(fixturedef: Any, request: pytest.FixtureRequest) -> Iterator[None]:
+    """Let what a fixture holds end with the last test that can use it."""
+    with ending_in_time(fixturedef, request):
+        return (yield)
+
+
 @pytest.hookimpl(trylast=True)  # after the fixtures of the test's own file
 def pytest_runtest_teardown(nextitem: pytest.Item | None) -> None:
     """End what was held for the tests of a folder, after the last of them."""
-    end_folders(nextitem)
+    end_fixtures(nextitem)
 
 
 def pytest_runtest_logreport(report: pytest.TestReport) -> None:

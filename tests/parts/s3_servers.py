@@ -16,6 +16,7 @@ import shutil
 import socket
 import subprocess
 import sys
+import tempfile
 import time
 from dataclasses import dataclass
 from pathlib import Path
@@ -33,6 +34,10 @@ if TYPE_CHECKING:
 _read_json = functools.cache(functools.partial(JSONFileLoader.load_file, JSONFileLoader()))
 JSONFileLoader.load_file = lambda _self, path: _read_json(path)
 
+ON_DISK = "/var/tmp"
+"""Folder for what servers keep until their end. Where tests run in memory, it would fill that."""
+_SMALL = 64 * 1024
+"""Bytes up to which moto keeps an object in memory."""
 AWS_SERVER = Path(__file__).with_name("aws_server.py")
 ACCESS_KEY = "testkey"
 SECRET_KEY = "testsecret"
@@ -112,10 +117,10 @@ def executable(name: str) -> str:
 
 
 @contextlib.contextmanager
-def running(server: S3Server, command: list[str]) -> Iterator[S3Server]:
+def running(server: S3Server, command: list[str], **environ: str) -> Iterator[S3Server]:
     """The server, up, until the block ends."""
     with server.log.open("wb") as log:
-        process = subprocess.Popen(command, stdout=log, stderr=log)
+        process = subprocess.Popen(command, stdout=log, stderr=log, env={**os.environ, **environ})
     try:
         server.wait(process)
         yield server
@@ -125,10 +130,11 @@ def running(server: S3Server, command: list[str]) -> Iterator[S3Server]:
 
 
 def run_moto(directory: Path) -> contextlib.AbstractContextManager[S3Server]:
-    """A moto server with its log in ``directory``; its objects are in memory."""
+    """A moto server with its log in ``directory``; its large objects are files without a name."""
     port = free_port()
     server = S3Server("moto", f"http://127.0.0.1:{port}", True, directory / "moto.log")
-    return running(server, [sys.executable, str(AWS_SERVER), "-H", "127.0.0.1", "-p", str(port)])
+    command = [sys.executable, str(AWS_SERVER), "-H", "127.0.0.1", "-p", str(port)]
+    return running(server, command, TMPDIR=ON_DISK, MOTO_S3_DEFAULT_KEY_BUFFER_SIZE=str(_SMALL))
 
 
 def run_rclone(directory: Path, objects: Path | None = None) -> contextlib.AbstractContextManager[S3Server]:
@@ -151,7 +157,7 @@ def moto_s3(tmp_path_factory: pytest.TempPathFactory) -> Iterator[S3Server]:
 
 
 @pytest.fixture(scope="session")
-def rclone_s3(tmp_path_factory: pytest.TempPathFactory) -> Iterator[S3Server]:
+def rclone_s3() -> Iterator[S3Server]:
     """An rclone S3 server."""
-    with run_rclone(tmp_path_factory.mktemp("rclone")) as server:
+    with tempfile.TemporaryDirectory(prefix="rclone-", dir=ON_DISK) as folder, run_rclone(Path(folder)) as server:
         yield server

@@ -46,8 +46,10 @@ if TYPE_CHECKING:
     from airflow_conda_flow.settings.loading import Settings
 
 _RETURN_KEY = "return_value"
-_ANSWER_SECONDS = 5.0
-"""Seconds for Airflow to say in which state a task is; a triggerer that shuts down gets no answer."""
+_ANSWER_SECONDS = 20.0
+"""Seconds for Airflow to say in which state a task is; a triggerer that shuts down may get no answer.
+
+Without one, the pod or job is left running: so a busy machine has more time than it should ever need."""
 _READ_BYTES = 4096
 """Bytes of the log that the triggerer's supervisor reads at a time."""
 _LINE_BYTES = 300
@@ -58,6 +60,8 @@ _LATE_SECONDS = 0.1
 """Seconds after the time limit at which it is looked at again."""
 _KILL_SECONDS = 30.0
 """Seconds that Airflow 3.3 gives ``on_kill``, unless it is configured otherwise."""
+_LOOK_SECONDS = 5.0
+"""Seconds of them for a look that is under way: a cluster that is slower is told to end the step anyway."""
 _LAST_WORDS_SECONDS = 20.0
 """Seconds of them in which the lines of a pod or job are passed on whose task was marked or cleared."""
 _ENDING_SECONDS = 60.0
@@ -147,6 +151,8 @@ class StepTrigger(BaseTrigger):
         self.end_at = end_at
         self.facts = facts
         self._watched: Watched | None = None
+        self._look: asyncio.Future[None] | None = None
+        self._is_killed = False
         self._logged = 0  # bytes
 
     def serialize(self) -> tuple[str, dict[str, Any]]:
@@ -160,8 +166,10 @@ class StepTrigger(BaseTrigger):
         try:
             event = await self._event()
         except asyncio.CancelledError:
-            # Airflow 3.3 calls on_kill itself, if a person has marked or cleared the task.
-            if not is_at_least("3.3") and await undisturbed(self._is_given_up()):
+            # Airflow 3.3 calls on_kill itself, if a person has marked or cleared the task. But it cancels the
+            # trigger again in every second, and with Python 3.11 and earlier it waits no longer for on_kill
+            # then, and closes the task's log.
+            if await undisturbed(self._is_given_up()):
                 await self.on_kill()
             raise
         except CondaFlowError as error:
@@ -221,7 +229,11 @@ class StepTrigger(BaseTrigger):
             return End(None)
 
     async def _pass_on(self, watched: Watched) -> None:
-        """Look at the pod or job, and write its new lines to the task's log."""
+        """Look at the pod or job, and write its new lines to the task's log, even if this is cancelled."""
+        self._look = asyncio.ensure_future(self._pass_on_now(watched))
+        await to_its_end(self._look)
+
+    async def _pass_on_now(self, watched: Watched) -> None:
         for line in await in_thread(watched.lines):
             self._logged += len(line.encode()) + _LINE_BYTES
             self.log.info("%s", line)
@@ -331,7 +343,10 @@ class StepTrigger(BaseTrigger):
         return None if state is None else str(state)
 
     async def on_kill(self) -> None:
-        """End the pod or job: a person has marked or cleared the task."""
+        """End the pod or job: a person has marked or cleared the task. A further call does nothing."""
+        if self._is_killed:
+            return
+        self._is_killed = True
         # Airflow cancels the trigger again in every second until it has ended.
         with contextlib.suppress(asyncio.TimeoutError):
             await undisturbed(asyncio.wait_for(self._end_given_up(), _KILL_SECONDS))
@@ -339,6 +354,8 @@ class StepTrigger(BaseTrigger):
     async def _end_given_up(self) -> None:
         datastore = await in_airflows_thread(_opened, tuple(sorted(self.settings.items())))
         watched = await self._open_watched(datastore, TaskRequest.from_dict(self.request))
+        if self._look is not None:
+            await asyncio.wait({self._look}, timeout=_LOOK_SECONDS)  # one call at a time; its lines count
         try:
             await self._remove(watched)
             await self._last_words(watched)

@@ -20,6 +20,7 @@ class {name}(FlowSpec):
             print("up", flush=True)
             time.sleep(1000)
         finally:
+            time.sleep({seconds})
             print("last words", flush=True)
         self.next(self.end)
     @step
@@ -28,6 +29,9 @@ class {name}(FlowSpec):
 
 dag = {name}.dag(schedule=None, environment="local")
 """
+_LATE = 4
+"""Seconds after its end was asked for in which a deferred step prints its last words: Airflow cancels its trigger again
+in each of them. On a worker they are at once: Airflow kills the task's process after 5 s."""
 
 
 def marked_flows(decorator: str) -> dict[str, tuple[str, str]]:
@@ -45,7 +49,13 @@ def marked_flows(decorator: str) -> dict[str, tuple[str, str]]:
 def write_marked_flows(machine: AirflowMachine, decorator: str) -> None:
     """Put the flows into the machine's DAG folder; their step runs where the decorator says."""
     for name, (dag_id, state) in marked_flows(decorator).items():
-        text = _TEXT.format(name=name, deferrable=str(state == "deferred").lower(), decorator=decorator)
+        is_deferred = state == "deferred"
+        text = _TEXT.format(
+            name=name,
+            deferrable=str(is_deferred).lower(),
+            decorator=decorator,
+            seconds=_LATE if is_deferred else 0,
+        )
         machine.flow(text, f"{dag_id}.py", machine.dags)
 
 

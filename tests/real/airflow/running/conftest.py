@@ -9,7 +9,6 @@ import pytest
 
 from ....parts.airflow_machine import AirflowMachine
 from ....parts.airflow_versions import OLDER, AirflowVersion
-from ....parts.folder_scope import until_the_folder_ends
 from ....parts.toys import toy_flow
 from ..git_bundle import add_bundle
 from ..standalone import Standalone, standalone
@@ -44,5 +43,5 @@ def running(channel, database, moto_s3, root, tmp_path_factory, version) -> Iter
         machine = version.machine(home, channel.url, **environ)
     toy_flow(machine, machine.dags, root, moto_s3.environment)
     machine.environ["PYTHONPATH"] = str(machine.dags)  # the triggerer does not look into the DAG folder
-    with until_the_folder_ends(__file__, standalone(machine)) as airflow:
+    with standalone(machine) as airflow:
         yield airflow

@@ -7,7 +7,6 @@ from collections.abc import Iterator
 import pytest
 
 from ....parts.airflow_machine import AirflowMachine
-from ....parts.folder_scope import until_the_folder_ends
 from ...kubernetes.conftest import node_cache
 from ..places import batch, kubernetes, moto_s3
 from ..standalone import Standalone, standalone
@@ -31,5 +30,5 @@ def running(
         AIRFLOW__TRIGGERER__DEFAULT_CAPACITY="100",
     )
     machine.s3 = moto_s3.make_client()
-    with until_the_folder_ends(__file__, standalone(machine)) as airflow:
+    with standalone(machine) as airflow:
         yield airflow
