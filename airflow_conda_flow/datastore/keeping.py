@@ -5,7 +5,8 @@ the datastore and is going to refer to it calls ``keep`` first, which makes it n
 enough for every prune that looks later. A prune that is looking right now is told by its *notice*:
 
 - A prune stores a notice under ``prunes/`` before it looks at anything, renews it, and removes it at its end.
-- ``keep`` first makes the key new, then looks for notices. If there is none, every prune sees the new age.
+- ``keep`` first makes the key new, then looks for notices, then whether the key is still there. If there is
+  no notice, every later prune sees the new age, and what an earlier one has removed is gone by then.
 - If there is one, it may have seen the old age. S3 then removes the key until ``LAST_REMOVAL`` seconds after
   that look at the latest. ``settle``, called before the reference is stored, waits for that and stores the
   bytes again if they are gone. Directories need no such wait: see ``Storage.spares_refreshed``.
@@ -74,10 +75,13 @@ class Keeper:
             refreshed = self._storage.refresh(key, REFRESH_AFTER)
         except DatastoreUnavailable:  # this user may read and not write; then the grace time has to be enough
             return self._storage.exists(key)
-        if refreshed and not self._storage.spares_refreshed and prune_is_under_way(self._storage):
-            with self._mutex:
-                self._doubtful[key] = time.monotonic(), store_again
-        return refreshed is not None
+        if not refreshed or self._storage.spares_refreshed:
+            return refreshed is not None
+        if not prune_is_under_way(self._storage):
+            return self._storage.exists(key)
+        with self._mutex:
+            self._doubtful[key] = time.monotonic(), store_again
+        return True
 
     def settle(self) -> None:
         """Return once everything that was kept is there to stay; to be called before it is referred to."""

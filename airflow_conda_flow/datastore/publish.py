@@ -19,8 +19,11 @@ if TYPE_CHECKING:
 # Seconds after a write within which every other writer, who also found the key missing, has written too. A
 # longer time would slow down every first publication on such a server.
 SETTLE = 1.0
-# An age is the difference of two HTTP dates, each cut to a whole second: 2 means more than 1 second.
-_SETTLED_AGE = 2.0
+SETTLED_AGE = 2.0
+"""Age in seconds from which a key is settled.
+
+An age is the difference of two HTTP dates, each cut to a whole second: 2 means more than 1 second.
+"""
 _PATIENCE = 30.0  # then something is wrong with the server's clock, or an endless writer overwrites the key
 
 
@@ -54,7 +57,7 @@ def _settled(storage: Storage, key: str) -> bytes:
     deadline = time.monotonic() + _PATIENCE
     while True:
         data, age = storage.read_with_age(key, MOST_BYTES)
-        if storage.keeps_first_write or age >= _SETTLED_AGE:
+        if storage.keeps_first_write or age >= SETTLED_AGE:
             return data
         if time.monotonic() > deadline:
             raise DatastoreUnavailable(

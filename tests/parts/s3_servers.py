@@ -159,5 +159,8 @@ def moto_s3(tmp_path_factory: pytest.TempPathFactory) -> Iterator[S3Server]:
 @pytest.fixture(scope="session")
 def rclone_s3() -> Iterator[S3Server]:
     """An rclone S3 server."""
-    with tempfile.TemporaryDirectory(prefix="rclone-", dir=ON_DISK) as folder, run_rclone(Path(folder)) as server:
+    with (
+        tempfile.TemporaryDirectory(prefix="rclone-", dir=ON_DISK) as folder,
+        run_rclone(Path(folder)) as server,
+    ):
         yield server

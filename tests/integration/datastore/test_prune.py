@@ -75,54 +75,84 @@ def test_more_keys_than_a_page(old, monkeypatch):
     assert old.keys() == set()
 
 
+class _HeldPrune:
+    """A prune in a thread, which has listed the artifacts and waits to go on."""
+
+    def __init__(self, old, monkeypatch) -> None:
+        self.may_go_on = threading.Event()
+        self._listed = threading.Event()
+        self._failures = []
+        self._old = old
+        real = old.storage._entries
+
+        def entries(page):
+            found = real(page)
+            if any(layout.ARTIFACTS in each.key for each in found):
+                self._listed.set()
+                assert self.may_go_on.wait(60)
+            return found
+
+        monkeypatch.setattr(old.storage, "_entries", entries)
+        self._thread = threading.Thread(target=self._work)
+        self._thread.start()
+        assert self._listed.wait(60)
+
+    def _work(self) -> None:
+        try:
+            _pruned(self._old)
+        except BaseException as error:  # noqa: BLE001 - shown below
+            self._failures.append(error)
+
+    def end(self) -> None:
+        """Let it go on, and wait for its end."""
+        self.may_go_on.set()
+        self._thread.join(120)
+        assert not self._failures
+
+
 def test_published_again_during_the_prune(old, make_datastore, monkeypatch):
     """The prune has listed the artifact as old; then a task publishes it again and commits its manifest."""
     old.artifact(b"value")
     _wait_until_old(old)
     # A listing is relied on for ``REMOVE_WITHIN``. The rest is for a server that takes its time.
     monkeypatch.setattr(keeping, "LAST_REMOVAL", keeping.REMOVE_WITHIN + 2)
-    listed, published = threading.Event(), threading.Event()
-    real = old.storage._entries
-
-    def entries(page):
-        found = real(page)
-        if threading.current_thread() is not main and any(layout.ARTIFACTS in each.key for each in found):
-            listed.set()
-            assert published.wait(30)
-        return found
-
-    main = threading.current_thread()
-    monkeypatch.setattr(old.storage, "_entries", entries)
-    failures = []
-
-    def work():
-        try:
-            _pruned(old)
-        except BaseException as error:  # noqa: BLE001 - shown below
-            failures.append(error)
-
-    thread = threading.Thread(target=work)
-    thread.start()
-    assert listed.wait(60)
+    prune = _HeldPrune(old, monkeypatch)
     task = OldDatastore(make_datastore("another machine's cache"))
-    run = []
-
-    def commit():
-        run.append(task.run("1", values=(b"value",)))
-
-    committing = threading.Thread(target=commit)
     kept = keeping.Keeper.settle
+    waited = []
 
     def settle(self):
-        published.set()  # the artifact was made new: now the prune removes what it has listed
+        if self._doubtful:  # the artifact was made new: now the prune removes what it has listed
+            waited.append(dict(self._doubtful))
+            prune.may_go_on.set()
         kept(self)
 
     monkeypatch.setattr(keeping.Keeper, "settle", settle)
-    committing.start()
-    committing.join(120)
-    thread.join(120)
-    assert not failures
-    assert run
+    assert task.run("1", values=(b"value",))
+    prune.end()
+    assert list(waited[0]) == [layout.artifact(sha256(b"value"))]
     assert task.holds(b"value")
     assert not _pruned(task).faults
+    assert task.holds(b"value")
+
+
+def test_published_again_when_the_prune_ends(old, make_datastore, monkeypatch):
+    """It has listed the artifact as old; it is made new, is removed, and the prune's notice is gone."""
+    old.artifact(b"value")
+    _wait_until_old(old)
+    prune = _HeldPrune(old, monkeypatch)
+    task = OldDatastore(make_datastore("another machine's cache"))
+    real = task.storage.refresh
+    found = []
+
+    def refresh(key, after):
+        refreshed = real(key, after)
+        if key == layout.artifact(sha256(b"value")):
+            found.append(refreshed)
+            prune.end()
+        return refreshed
+
+    monkeypatch.setattr(task.storage, "refresh", refresh)
+    assert task.run("1", values=(b"value",))
+    assert found == [True]
     assert task.holds(b"value")

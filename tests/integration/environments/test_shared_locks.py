@@ -10,7 +10,7 @@ from dataclasses import replace
 import pytest
 
 from airflow_conda_flow.datastore import layout
-from airflow_conda_flow.datastore.publish import _SETTLED_AGE
+from airflow_conda_flow.datastore.publish import SETTLED_AGE
 from airflow_conda_flow.datastore.s3_storage import S3Storage
 from airflow_conda_flow.datastore.storage import Storage
 from airflow_conda_flow.environments.lock import Lock
@@ -234,7 +234,7 @@ def test_a_warm_start_asks_the_datastore_nothing(make_environments, make_spec, m
     make_environments("first", storage=storage).resolve(spec, "start")
     # A key that was written just now may still change on servers that overwrite, and is read again.
     key = layout.lock(spec.platform, spec.id)
-    while storage.read_with_age(key)[1] < _SETTLED_AGE:
+    while storage.read_with_age(key)[1] < SETTLED_AGE:
         time.sleep(0.1)
     cold = Counting(make_s3_storage())
     make_environments("second", storage=cold).resolve(spec, "start")

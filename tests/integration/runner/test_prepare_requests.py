@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import importlib.util
+import time
 
+from airflow_conda_flow.datastore import publish
 from airflow_conda_flow.datastore.datastore import open_datastore
 from airflow_conda_flow.environments.environments import Environments
 from airflow_conda_flow.environments.platform import current_platform
@@ -25,6 +27,14 @@ class AFlow(FlowSpec):
     def end(self):
         pass
 """
+
+
+def _wait_until_settled(storage):
+    """A lock that was published a moment ago is read again, as another writer may overwrite it."""
+    deadline = time.monotonic() + 60
+    while any(each.age < publish.SETTLED_AGE for each in storage.entries("environments/")):
+        assert time.monotonic() < deadline
+        time.sleep(0.2)
 
 
 def test_a_warm_start_reads_lock_and_document_of_each_environment_and_once_the_code(
@@ -67,6 +77,7 @@ def test_a_warm_start_reads_lock_and_document_of_each_environment_and_once_the_c
     prepare("first", "1")
     assert "Steps on other machines lack the compiled module fast.so: only sources are" in caplog.text
     channel.stop()
+    _wait_until_settled(open_datastore("s3", root, tmp_path / "first").storage)
     requests = prepare("second", "2")
     reads = sorted((method, key.partition("/")[0]) for method, key in requests if method in {"GET", "HEAD"})
     # The code package is read too: what is stored counts only once it was verified. And a machine that has never
