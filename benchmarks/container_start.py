@@ -22,6 +22,7 @@ from airflow_conda_flow.flow.definition import read_flow
 from airflow_conda_flow.records.names import TaskName
 from airflow_conda_flow.runner.container import SCRATCH
 from airflow_conda_flow.runner.container_command import RUNNER, run_words
+from airflow_conda_flow.runner.manifest_line import ToldManifest
 from airflow_conda_flow.runner.run_preparation import prepare_run
 from airflow_conda_flow.runner.task_request import TaskRequest
 from airflow_conda_flow.settings.loading import load_settings
@@ -175,8 +176,7 @@ def attempt(work, datastore, number, cache=None):
     command = ["docker", "run", "--rm", "--network=host", *words, *mounts, IMAGE, RUNNER]
     begin = time.time()
     _, printed = harness.run([*command, *run_words(TaskRequest("AFlow", "1", "start", (), number))])
-    # After the step's own two lines the runner says the digest of the manifest.
-    line, imported = (float(text) for text in printed.split()[:2])
+    line, imported = (float(text) for text in ToldManifest().rest(printed.splitlines()))
     task = read_attempt(datastore.storage, TaskName("AFlow", "1", "start", "0").attempt(number))
     runner = datetime.fromisoformat(task.started).timestamp()
     # The file, not its folder: the step writes bytecode there later.
