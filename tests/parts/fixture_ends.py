@@ -33,8 +33,12 @@ def ending_in_time(fixture: Any, request: pytest.FixtureRequest) -> Iterator[Non
     if fixture.scope == "session" and fixture.baseid:
         _of_folders.append((fixture, request))
     folders: list[Path] = []
-    # Finalizers run in reverse order: so this one runs after those of the fixture itself.
-    fixture.addfinalizer(lambda: [shutil.rmtree(each, ignore_errors=True) for each in folders])
+
+    def remove() -> None:
+        for each in folders:
+            shutil.rmtree(each, ignore_errors=True)
+
+    fixture.addfinalizer(remove)  # the last to run: finalizers run in reverse order
     _made.append(folders)
     try:
         yield
