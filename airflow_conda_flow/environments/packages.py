@@ -6,7 +6,7 @@ import contextlib
 import hashlib
 import os
 import threading
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
 from pathlib import Path
 
@@ -65,15 +65,29 @@ class PackageStore:
         """
         wanted = list({each.sha256: each for each in packages}.values())
         missing = [each for each in wanted if not self._is_sound(each)]
-        self._progress.expect(sum(each.size for each in missing))
+        if missing:
+            self._fetch(missing, cancel)
+        return {each.sha256: self.path(each) for each in wanted}
+
+    def _fetch(self, missing: Sequence[LockedPackage], cancel: threading.Event | None) -> None:
+        size = sum(each.size for each in missing)
+        count = f"{len(missing)} package{'' if len(missing) == 1 else 's'}"
         partials: set[Path] = set()
         try:
-            _side_by_side(lambda each, given_up: self._fetch_once(each, given_up, partials), missing, cancel)
+            with self._progress.phase(f"Fetching {count}: {size / 1e6:.1f} MB", size, "bytes") as advance:
+
+                def fetch(package: LockedPackage, given_up: threading.Event) -> None:
+                    def counted(more: int) -> None:
+                        if given_up.is_set():
+                            raise Stopped
+                        advance(more)
+
+                    self._fetch_once(package, counted, partials)
+
+                _side_by_side(fetch, missing, cancel)
         finally:
-            self._progress.finish()
             for each in list(partials):  # of threads whose connections stand still
                 each.unlink(missing_ok=True)
-        return {each.sha256: self.path(each) for each in wanted}
 
     def mirror(self, packages: Iterable[LockedPackage]) -> None:
         """Upload the packages to the datastore, except those that it has; without a datastore do nothing.
@@ -121,7 +135,10 @@ class PackageStore:
             kept = layout.package(sha256, file_name_of(url))
             if self._local.holds(kept, sha256):
                 return self._local.local_path(kept), sha256
-        with self._downloaded(url, 0, self._progress.advance, set()) as (partial, got):
+        with (
+            self._progress.phase(f"Fetching {file_name_of(url)}", 0, "bytes") as advance,
+            self._downloaded(url, 0, advance, set()) as (partial, got),
+        ):
             expected = sha256 or md5
             is_it = got if sha256 else hashlib.md5(partial.read_bytes()).hexdigest()  # noqa: S324 - conda's lists have it
             if is_it != expected:
@@ -146,12 +163,9 @@ class PackageStore:
         """True if the archive is on this machine, verified."""
         return self._local.holds(layout.package(package.sha256, package.file_name), package.sha256)
 
-    def _fetch_once(self, package: LockedPackage, given_up: threading.Event, partials: set[Path]) -> None:
-        def advance(size: int) -> None:
-            if given_up.is_set():
-                raise Stopped
-            self._progress.advance(size)
-
+    def _fetch_once(
+        self, package: LockedPackage, advance: Callable[[int], None], partials: set[Path]
+    ) -> None:
         with self._mutex:
             mutex = self._fetching.setdefault(package.sha256, threading.Lock())
         with mutex:

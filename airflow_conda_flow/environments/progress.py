@@ -20,25 +20,17 @@ class Progress(Protocol):
     def say(self, text: str) -> None:
         """Report that something began or ended."""
 
-    def expect(self, size: int) -> None:
-        """Report that ``size`` more bytes will be downloaded."""
-
-    def advance(self, size: int) -> None:
-        """Report that ``size`` bytes arrived; negative when bytes of a failed try do not count."""
-
-    def finish(self) -> None:
-        """Report that everything expected has arrived, or that the download failed."""
-
     def phase(self, text: str, total: int, unit: str) -> AbstractContextManager[Callable[[int], None]]:
-        """Report that work begins, and at the end of the block that it has ended.
+        """Report that work begins, and at the end of the block that it is done; not if the block raises.
 
         Args:
             text: the work, for people, such as ``Packing the environment of step train``.
             total: how many units there are; 0 if that is not known.
-            unit: the unit in the plural, such as ``packages``.
+            unit: the unit in the plural, such as ``packages`` or ``bytes``.
 
         Returns:
-            a context manager; it gives a function to call with the number of further units that are done.
+            a context manager; it gives a function to call with the number of further units that are done,
+            negative when bytes of a failed try do not count.
         """
 
 
@@ -52,15 +44,6 @@ class Silence:
         yield lambda _more: None
 
     def say(self, text: str) -> None:
-        """Show nothing."""
-
-    def expect(self, size: int) -> None:
-        """Show nothing."""
-
-    def advance(self, size: int) -> None:
-        """Show nothing."""
-
-    def finish(self) -> None:
         """Show nothing."""
 
 
@@ -88,30 +71,17 @@ def phase_end(done: int, unit: str, seconds: float) -> str:
 
 
 class Lines:
-    """Progress as plain lines: each text, and at the end the number of bytes and the time."""
+    """Progress as plain lines: each text, and at the end of a phase its count and the time."""
 
     def __init__(self, stream: TextIO) -> None:
         self._stream = stream
         self._mutex = threading.Lock()
-        self._done = 0
-        self._began = 0.0
 
     def say(self, text: str) -> None:
         """Print the text."""
         with self._mutex:
             self._stream.write(f"{text}\n")
             self._stream.flush()
-
-    def expect(self, size: int) -> None:
-        """Remember the time of the first call; the sizes are not shown."""
-        del size
-        with self._mutex:
-            self._began = self._began or time.monotonic()
-
-    def advance(self, size: int) -> None:
-        """Count the bytes."""
-        with self._mutex:
-            self._done += size
 
     @contextmanager
     def phase(self, text: str, total: int, unit: str) -> Iterator[Callable[[int], None]]:
@@ -135,38 +105,18 @@ class Lines:
         with self._mutex:
             phase.done += more
 
-    def finish(self) -> None:
-        """Print the number of bytes and the time, if any bytes arrived."""
-        if self._done:
-            seconds = time.monotonic() - self._began
-            self.say(f"    {_megabytes(self._done)} in {seconds:.1f} s")
-        self._done, self._began = 0, 0.0
-
 
 class Bar(Lines):
-    """Progress as a bar with byte counts that is drawn over itself."""
+    """Progress as a bar with counts that is drawn over itself."""
 
     def __init__(self, stream: TextIO) -> None:
         super().__init__(stream)
-        self._total = 0
         self._drawn = 0.0
         self._phases: list[_Phase] = []
 
     def say(self, text: str) -> None:
         """Print the text above the bar."""
         super().say(f"\r\x1b[K{text}")
-
-    def expect(self, size: int) -> None:
-        """Make the bar longer."""
-        super().expect(size)
-        with self._mutex:
-            self._total += size
-
-    def advance(self, size: int) -> None:
-        """Draw the bar again, ten times a second at most."""
-        super().advance(size)
-        with self._mutex:
-            self._draw()
 
     def _enter(self, phase: _Phase) -> None:
         with self._mutex:
@@ -181,32 +131,21 @@ class Bar(Lines):
     def _advance(self, phase: _Phase, more: int) -> None:
         super()._advance(phase, more)
         with self._mutex:
-            self._draw()
+            now = time.monotonic()
+            # Of several that run at once the newest: a terminal's line has room for one. One that was left
+            # may still report: a thread whose connection stands still is not waited for.
+            if self._phases and now - self._drawn > _REDRAW_SECONDS:
+                self._drawn = now
+                self._stream.write(f"\r\x1b[K{_drawn(self._phases[-1])}")
+                self._stream.flush()
 
-    def _draw(self) -> None:
-        now = time.monotonic()
-        if now - self._drawn > _REDRAW_SECONDS:
-            self._drawn = now
-            self._stream.write(f"\r\x1b[K{self._text()}")
-            self._stream.flush()
 
-    def finish(self) -> None:
-        """Replace the bar by a line with the number of bytes and the time."""
-        super().finish()
-        self._total = 0
-
-    def _text(self) -> str:
-        if self._total or not self._phases:
-            return (
-                f"    {_bar(self._done, self._total)} {_megabytes(self._done)} of {_megabytes(self._total)}"
-            )
-        # Of several that run at once the newest: a terminal's line has room for one.
-        phase = self._phases[-1]
-        known = [phase.done, phase.total] if phase.total else [phase.done]
-        counts = " of ".join(_megabytes(each) if phase.unit == "bytes" else str(each) for each in known)
-        if phase.unit != "bytes":
-            counts += f" {phase.unit}"
-        return f"    {_bar(phase.done, phase.total)} {counts}"
+def _drawn(phase: _Phase) -> str:
+    known = [phase.done, phase.total] if phase.total else [phase.done]
+    counts = " of ".join(_megabytes(each) if phase.unit == "bytes" else str(each) for each in known)
+    if phase.unit != "bytes":
+        counts += f" {phase.unit}"
+    return f"    {_bar(phase.done, phase.total)} {counts}"
 
 
 def _bar(done: int, total: int) -> str:

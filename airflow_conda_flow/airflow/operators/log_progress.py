@@ -22,22 +22,11 @@ class LogProgress:
 
     def __init__(self, log: Any) -> None:
         self._log = log
-        self._bytes = 0
         self._mutex = threading.Lock()
 
     def say(self, text: str) -> None:
         """Log the text."""
         self._log.info("%s", text)
-
-    def expect(self, size: int) -> None:
-        """Log the size of the packages to fetch, in bytes; nothing if it is 0."""
-        if size:
-            self._log.info("Fetching packages: %.1f MB", size / 1e6)
-
-    def advance(self, size: int) -> None:
-        """Add to the count of fetched bytes; called from many threads."""
-        with self._mutex:
-            self._bytes += size
 
     @contextmanager
     def phase(self, text: str, total: int, unit: str) -> Iterator[Callable[[int], None]]:
@@ -53,9 +42,3 @@ class LogProgress:
         self._log.info("%s", text)
         yield advance
         self._log.info("%s: %s", text, phase_end(done[0], unit, time.monotonic() - began))
-
-    def finish(self) -> None:
-        """Log the count of fetched bytes, and reset it."""
-        if self._bytes:
-            self._log.info("Fetched %.1f MB", self._bytes / 1e6)
-            self._bytes = 0

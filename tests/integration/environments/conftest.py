@@ -21,20 +21,9 @@ class Recorder:
     def __init__(self) -> None:
         self.said: list[str] = []
         self.phases: list[str] = []
-        self.expected = 0
-        self.bytes = 0
 
     def say(self, text: str) -> None:
         self.said.append(text)
-
-    def expect(self, size: int) -> None:
-        self.expected += size
-
-    def advance(self, size: int) -> None:
-        self.bytes += size
-
-    def finish(self) -> None:
-        pass
 
     @contextlib.contextmanager
     def phase(self, text: str, total: int, unit: str):

@@ -62,6 +62,7 @@ def test_phases_are_told(make_environments, make_spec, recorder):
     """Making an environment, and compiling it, count their packages and files to the end."""
     environments = make_environments(progress=recorder, compile_bytecode=True)
     lock = environments.resolve(make_spec(), "start")
+    recorder.phases.clear()
     prefix = environments.materialise(lock)
     text = f"Making the environment {prefix.name[:12]} of 2 packages"
     assert recorder.phases[:2] == [f"{text}: 2 packages", f"{text}: done 2"]
@@ -85,6 +86,7 @@ def test_linking_is_stopped(
     monkeypatch.setattr(rattler_link, "_install", slowly)
     environments = make_environments(progress=recorder)
     lock = environments.resolve(make_spec(), "start")
+    recorder.phases.clear()
     with pytest.raises(Stopped):
         environments.materialise(lock, stop_when(linked.is_set))
     assert left(tmp_path / "machine") == []

@@ -7,6 +7,7 @@ import logging
 import os
 import pty
 import re
+import time
 
 import pytest
 
@@ -17,32 +18,23 @@ from airflow_conda_flow.environments.progress import Bar, Lines, open_progress
 def download(progress) -> None:
     """Report a download of two megabytes in pieces, with words before and after."""
     progress.say("Resolving the environment of step start: Python 3.11.7")
-    progress.expect(2_000_000)
-    for _ in range(4):
-        progress.advance(500_000)
-    progress.finish()
+    with progress.phase("Fetching 3 packages: 2.0 MB", 2_000_000, "bytes") as advance:
+        for _ in range(4):
+            advance(500_000)
     progress.say("done")
 
 
 def test_lines_are_plain():
-    """A file gets whole lines, without control characters, with the bytes in the end."""
+    """A file gets whole lines, without control characters, with the bytes at the start and at the end."""
     stream = io.StringIO()
     progress = open_progress(stream)
     assert type(progress) is Lines
     download(progress)
-    first, second, third = stream.getvalue().splitlines()
+    first, second, third, fourth = stream.getvalue().splitlines()
     assert first == "Resolving the environment of step start: Python 3.11.7"
-    assert re.fullmatch(r"    2\.0 MB in \d+\.\d s", second)
-    assert third == "done"
-
-
-def test_nothing_fetched_is_not_reported():
-    """Where all is cached there is no line about bytes."""
-    stream = io.StringIO()
-    progress = open_progress(stream)
-    progress.expect(0)
-    progress.finish()
-    assert not stream.getvalue()
+    assert second == "Fetching 3 packages: 2.0 MB"
+    assert re.fullmatch(r"    2\.0 MB in \d+\.\d s", third)
+    assert fourth == "done"
 
 
 def test_a_terminal_gets_a_bar():
@@ -103,15 +95,19 @@ def test_a_phase_is_a_bar_on_a_terminal(unit, drawn):
     assert text.rpartition("\r\x1b[K")[2].startswith("    ")
 
 
-def test_a_download_inside_a_phase_is_a_bar_of_bytes():
-    """Of two things that run at once, the line shows the bytes as long as they come."""
+def test_of_two_phases_the_newest_is_drawn():
+    """A terminal's line has room for one bar; a phase that was left draws nothing any more."""
     stream = io.StringIO()
     progress = Bar(stream)
     with progress.phase("Working", 4, "packages"):
-        progress.expect(2_000_000)
-        progress.advance(1_000_000)
-        progress.finish()
-    assert "1.0 MB of 2.0 MB" in stream.getvalue()
+        with progress.phase("Fetching", 2_000_000, "bytes") as advance:
+            advance(1_000_000)
+        assert "1.0 MB of 2.0 MB" in stream.getvalue()
+        drawn = stream.getvalue()
+        time.sleep(0.11)  # a bar is drawn ten times a second at most
+    advance(1)
+    assert stream.getvalue().startswith(drawn)
+    assert "█" not in stream.getvalue()[len(drawn) :]
 
 
 def test_airflows_log_has_a_line_at_the_start_and_the_end(caplog):
