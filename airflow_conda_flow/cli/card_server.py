@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import signal
 from collections.abc import Iterator, Sequence
 from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -19,7 +18,6 @@ from urllib.parse import quote, unquote, urlsplit
 from airflow_conda_flow.cli.card_server_page import card_server_page
 from airflow_conda_flow.cli.parser import chosen_settings
 from airflow_conda_flow.cli.past_runs import run_of
-from airflow_conda_flow.cli.run import ended_by
 from airflow_conda_flow.datastore import layout
 from airflow_conda_flow.datastore.catalogue import RunCatalogue
 from airflow_conda_flow.datastore.datastore import Datastore, open_datastore
@@ -67,7 +65,7 @@ def serve(arguments: argparse.Namespace, definition: FlowDefinition) -> int:
         raise SettingError(
             f"--port {arguments.port}: {str(error).rstrip('.')}. Give another; 0 takes any."
         ) from error
-    with server, ended_by(signal.default_int_handler):
+    with server:
         print(
             f"Cards of {definition.name}: http://{HOST}:{server.server_port}/ (Ctrl-C ends this)", flush=True
         )

@@ -15,6 +15,7 @@ from airflow_conda_flow.cli.config_options import given_configs
 from airflow_conda_flow.cli.keywords import keyword_words
 from airflow_conda_flow.cli.parser import build_parser, parse, take_project
 from airflow_conda_flow.cli.past_configs import with_required_ones
+from airflow_conda_flow.cli.signals import ended_by
 from airflow_conda_flow.errors import CondaFlowError, ParameterError
 from airflow_conda_flow.flow.definition import read_flow
 from airflow_conda_flow.flow.long_words import readable
@@ -57,7 +58,7 @@ def _package_of(file: str) -> str:
     return str(spec.name).rpartition(".")[0]
 
 
-def main(  # noqa: PLR0911 - each kind of failure ends it
+def main(
     flow_class: type[Any], argv: Sequence[str] | None = None, call: tuple[Any, ...] | None = None
 ) -> int:
     """Run the command line of a flow and return the exit code.
@@ -67,26 +68,8 @@ def main(  # noqa: PLR0911 - each kind of failure ends it
     """
     print_any_text()
     try:
-        words = sys.argv[1:] if argv is None else argv
-        try:
-            given = with_required_ones(flow_class, given_configs(flow_class, words), words)
-            definition = read_flow(flow_class, given)
-        except ParameterError as error:  # a wrong value of a config
-            sys.stderr.write(f"{readable(str(error))}\n")
-            return 2
-        definition.take_call(call)
-        definition.file = _program_with(flow_class) or definition.file
-        definition.package = _package_of(definition.file)
-        parser = build_parser(definition)
-        # Parsed twice with a keywords file: the first pass finds the command, which knows the keywords.
-        arguments = parse(parser, words)
-        if arguments.keywords_file is not None:
-            more = keyword_words(arguments.command_parser, arguments.keywords_file, definition)
-            arguments = parse(parser, [*words, *more])
-        if arguments.command is None:
-            return introduce(definition, parser.prog)
-        take_project(arguments, definition)
-        code: int = arguments.execute(arguments, definition)
+        with ended_by():
+            return _execute(flow_class, sys.argv[1:] if argv is None else argv, call)
     except CondaFlowError as error:
         sys.stderr.write(f"{readable(str(error))}\n")
         return 1
@@ -101,4 +84,26 @@ def main(  # noqa: PLR0911 - each kind of failure ends it
             raise
         sys.stderr.write(f"{refusal_line(error)}\n")
         return 1
+
+
+def _execute(flow_class: type[Any], words: Sequence[str], call: tuple[Any, ...] | None) -> int:
+    try:
+        given = with_required_ones(flow_class, given_configs(flow_class, words), words)
+        definition = read_flow(flow_class, given)
+    except ParameterError as error:  # a wrong value of a config
+        sys.stderr.write(f"{readable(str(error))}\n")
+        return 2
+    definition.take_call(call)
+    definition.file = _program_with(flow_class) or definition.file
+    definition.package = _package_of(definition.file)
+    parser = build_parser(definition)
+    # Parsed twice with a keywords file: the first pass finds the command, which knows the keywords.
+    arguments = parse(parser, words)
+    if arguments.keywords_file is not None:
+        more = keyword_words(arguments.command_parser, arguments.keywords_file, definition)
+        arguments = parse(parser, [*words, *more])
+    if arguments.command is None:
+        return introduce(definition, parser.prog)
+    take_project(arguments, definition)
+    code: int = arguments.execute(arguments, definition)
     return code

@@ -6,12 +6,8 @@ import argparse
 import errno
 import json
 import os
-import signal
-import time
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from pathlib import Path
-from types import FrameType
 from typing import Any
 
 from airflow_conda_flow.cli.exact_versions import check_versions
@@ -19,6 +15,7 @@ from airflow_conda_flow.cli.parameter_options import add_parameter_options, para
 from airflow_conda_flow.cli.parser import RUNNERS, chosen_settings, given_decorators
 from airflow_conda_flow.cli.past_runs import open_catalogue
 from airflow_conda_flow.cli.run_hooks import RunHooks
+from airflow_conda_flow.cli.signals import ended_by
 from airflow_conda_flow.cli.trigger_option import add_trigger_option, trigger_events
 from airflow_conda_flow.errors import SettingError
 from airflow_conda_flow.flow.definition import FlowDefinition
@@ -26,12 +23,6 @@ from airflow_conda_flow.local.console import Console
 from airflow_conda_flow.local.run import LocalRun, RunOptions
 from airflow_conda_flow.records.run_record import RunRecord
 from airflow_conda_flow.settings.loading import Settings
-
-# One Ctrl-C may come twice: from the terminal, and passed on by a parent such as `make` or `uv run`.
-_SAME_KEY_SECONDS = 0.5
-_ENDED_BY_SIGNAL = 128  # added to the signal's number, as shells do
-_heard: list[float] = []  # times of the signals that came while a block of ``ended_by`` ran
-_blocks: list[None] = []  # one for each such block; they are nested
 
 NAME = "run"
 HELP = "Run the flow on this machine."
@@ -144,9 +135,8 @@ def start_run(
     # From then on it tells the scheduler to end the tasks first.
     with (
         hooks.around(),
-        ended_by(signal.default_int_handler),
         run.prepared() as scheduler,
-        ended_by(lambda _number, _frame: scheduler.interrupt()),
+        ended_by(lambda _number, _frame: scheduler.interrupt(), "Pods and jobs of the run may be left."),
     ):
         hooks.has_begun = True
         # Once the run has a manifest: a caller may take the id to resume the run, whatever happens from here.
@@ -216,36 +206,3 @@ def _positive(text: str) -> int:
     if number < 1:
         raise argparse.ArgumentTypeError(f"expected a whole number from 1 up, got {text!r}")
     return number
-
-
-@contextmanager
-def ended_by(handler: Callable[[int, FrameType | None], object]) -> Iterator[None]:
-    """Handle Ctrl-C, SIGTERM and a closed terminal with the given handler while the block runs.
-
-    A second Ctrl-C ends the process at once; the processes of its steps end with it. Signals that are ignored
-    stay ignored, as under ``nohup`` and in a shell's background jobs.
-    """
-
-    def handle(number: int, frame: FrameType | None) -> None:
-        # A terminal sends the signal to the whole group, and a program that started this one may pass it on:
-        # what comes within a moment is the same key.
-        now = time.monotonic()
-        if _heard and number == signal.SIGINT and now - _heard[0] > _SAME_KEY_SECONDS:
-            os.write(2, b"Interrupted again: ended at once. Pods and jobs of the run may be left.\n")
-            os._exit(_ENDED_BY_SIGNAL + number)
-        _heard.append(now)
-        handler(number, frame)
-
-    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)}
-    heard = [number for number, handled_by in before.items() if handled_by is not signal.SIG_IGN]
-    if not _blocks:
-        _heard.clear()
-    _blocks.append(None)
-    for number in heard:
-        signal.signal(number, handle)
-    try:
-        yield
-    finally:
-        for number in heard:
-            signal.signal(number, before[number])
-        _blocks.pop()

@@ -6,7 +6,6 @@ import argparse
 import json
 import os
 import runpy
-import signal
 import threading
 from pathlib import Path
 from typing import Any
@@ -15,7 +14,8 @@ from airflow_conda_flow.cli.exact_versions import check_versions
 from airflow_conda_flow.cli.parser import RUNNERS, FlowArgumentParser, chosen_settings
 from airflow_conda_flow.cli.past_configs import given_values, with_configs_of
 from airflow_conda_flow.cli.past_runs import latest_run, open_catalogue, run_of
-from airflow_conda_flow.cli.run import ended_by, write_for_callers
+from airflow_conda_flow.cli.run import write_for_callers
+from airflow_conda_flow.cli.signals import ended_by
 from airflow_conda_flow.datastore.catalogue import RunCatalogue
 from airflow_conda_flow.errors import ParameterError, SettingError
 from airflow_conda_flow.flow.decorators.base import nearest
@@ -94,7 +94,6 @@ def execute(arguments: argparse.Namespace, definition: FlowDefinition) -> int:
     # As in ``run``: a signal interrupts the preparation, but cancels a task that runs.
     cancel = threading.Event()
     with (
-        ended_by(signal.default_int_handler),
         spin.prepared() as run,
         ended_by(lambda _number, _frame: outside_handler(cancel.set)),
     ):

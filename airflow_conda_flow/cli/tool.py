@@ -10,6 +10,7 @@ from airflow_conda_flow._version import __version__
 from airflow_conda_flow.cli import cache, channel, datastore
 from airflow_conda_flow.cli.any_text import print_any_text
 from airflow_conda_flow.cli.parser import FlowArgumentParser
+from airflow_conda_flow.cli.signals import ended_by
 from airflow_conda_flow.errors import CondaFlowError
 from airflow_conda_flow.flow.long_words import readable
 
@@ -27,7 +28,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     cache.add_commands(commands)
     arguments = _parse(parser, argv)
     try:
-        code: int = arguments.execute(arguments)
+        with ended_by():
+            code: int = arguments.execute(arguments)
     except (CondaFlowError, OSError) as error:  # OSError: a full disk, a taken port
         sys.stderr.write(f"{readable(str(error))}\n")
         return 1

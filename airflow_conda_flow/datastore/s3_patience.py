@@ -7,6 +7,7 @@ them, and its tries add up with those of ``s3_transfer.py``. Here a request has 
 - A watcher, one thread per client, closes the connection of an answer whose headers, or whose next block,
   take longer than ``QUIET`` seconds. The thread that waits for it then gets an error that may be tried again.
 - A line is printed once a request has waited for ``SAY_AFTER`` seconds.
+- ``hurry`` shortens all of it, for a process that is asked to end.
 """
 
 from __future__ import annotations
@@ -28,6 +29,8 @@ DEADLINE = 90.0
 """Seconds from the start of a request within which a try may begin."""
 QUIET = 30.0
 """Seconds that one try waits for something to come: the headers of the answer, or its next block."""
+HURRY = 5.0
+"""Seconds that replace ``DEADLINE`` and ``QUIET`` after ``hurry``. S3 that lives answers in less."""
 SAY_AFTER = 10.0
 """Seconds after which people begin to wonder; most requests take milliseconds."""
 _SAY_AGAIN = 30.0  # seconds between two lines of one process: its threads wait for the same server
@@ -38,44 +41,72 @@ _SMALLEST, _LARGEST = 16 * 1024, 1024 * 1024
 _BLOCK_SECONDS = 1.0  # a block is about as large as what comes in this time
 
 _thread = threading.local()
+_hurried: list[float] = []  # when ``hurry`` was first called
 
 
 class TooSlow(Exception):
     """An answer came more slowly than a block in ``QUIET`` seconds, so its connection was closed."""
 
 
+def hurry() -> None:
+    """Let no request of this process wait longer than ``HURRY`` seconds from now on, nor those that wait now.
+
+    For a process that was asked to end: what it has left to write is a courtesy, as a process that is killed
+    loses nothing either. May be called from a signal handler.
+    """
+    if not _hurried:
+        _hurried.append(time.monotonic())
+
+
+def _has_passed(since: float, seconds: float) -> bool:
+    """True if so many seconds have passed, or as many as one in a hurry waits."""
+    now = time.monotonic()
+    return now - since > seconds or bool(_hurried and now - max(since, _hurried[0]) > HURRY)
+
+
+class Deadline:
+    """Time after which no try of a request begins."""
+
+    def __init__(self, seconds: float, outer: Deadline | None = None) -> None:
+        self._began = time.monotonic()
+        self._seconds = seconds
+        self._outer = outer
+
+    def is_over(self) -> bool:
+        """True if no further try may begin."""
+        is_outer_over = self._outer is not None and self._outer.is_over()
+        return is_outer_over or _has_passed(self._began, self._seconds)
+
+
 @contextlib.contextmanager
-def tries(seconds: float | None = None) -> Iterator[float]:
-    """One request, with all of its tries: gives the time after which no try begins.
+def tries(seconds: float | None = None) -> Iterator[Deadline]:
+    """One request, with all of its tries: gives its deadline.
 
     Args:
         seconds: from now, ``DEADLINE`` if None; a request around this one may end earlier.
     """
-    outer = getattr(_thread, "end", None)
-    end = time.monotonic() + (DEADLINE if seconds is None else seconds)
-    if outer is not None:
-        end = min(end, outer)
-    _thread.end = end
+    outer: Deadline | None = getattr(_thread, "deadline", None)
+    _thread.deadline = Deadline(DEADLINE if seconds is None else seconds, outer)
     try:
-        yield end
+        yield _thread.deadline
     finally:
-        _thread.end = outer
+        _thread.deadline = outer
 
 
 class _Wait:
-    """A try that a thread waits for: when something moved last, until when it waits, and on which socket."""
+    """A try that a thread waits for: when something moved last, whether it is to move, on which socket."""
 
     def __init__(self, watcher: Watcher) -> None:
         self._watcher = watcher
         self.moved = time.monotonic()
-        self.until: float | None = None
+        self.is_expected = False
         self.socket: socket.socket | None = None
         self.is_closed = False
 
     def expect(self) -> None:
         """Something has moved, or is waited for from now on."""
         self.moved = time.monotonic()
-        self.until = self.moved + QUIET
+        self.is_expected = True
 
     def end(self) -> None:
         """Nothing is waited for any more."""
@@ -100,7 +131,7 @@ class Watcher:
         self._said = 0.0
         _watch_connections(client)
         events = client.meta.events
-        events.register("before-call.s3", _note_end)
+        events.register("before-call.s3", _note_deadline)
         events.register_first("needs-retry.s3", _veto)
         events.register("before-send.s3", self._start)
         events.register_last("response-received.s3", self._received)
@@ -133,7 +164,7 @@ class Watcher:
                     self._runs = False
                     return
                 waits = list(self._waits)
-                late = [each for each in waits if each.until is not None and now > each.until]
+                late = [each for each in waits if each.is_expected and _has_passed(each.moved, QUIET)]
                 for each in late:
                     each.is_closed = True
                     self._waits.discard(each)
@@ -183,14 +214,13 @@ def _end_of_thread() -> None:
         wait.end()
 
 
-def _note_end(params: dict[str, Any], **_: Any) -> None:
-    end = getattr(_thread, "end", None)
-    params["context"]["conda_flow_end"] = time.monotonic() + DEADLINE if end is None else end
+def _note_deadline(params: dict[str, Any], **_: Any) -> None:
+    params["context"]["conda_flow_deadline"] = getattr(_thread, "deadline", None) or Deadline(DEADLINE)
 
 
 def _veto(request_dict: dict[str, Any], **_: Any) -> bool | None:
     """False, which is no, once the request's deadline is over; None leaves it to botocore."""
-    return False if time.monotonic() > request_dict["context"]["conda_flow_end"] else None
+    return False if request_dict["context"]["conda_flow_deadline"].is_over() else None
 
 
 def _watch_connections(client: Any) -> None:

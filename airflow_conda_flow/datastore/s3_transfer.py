@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from .digest import file_sha256
 from .s3_errors import is_broken_connection, may_have_arrived
-from .s3_patience import blocks, tries
+from .s3_patience import DEADLINE, blocks, tries
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -88,19 +88,21 @@ def upload_surely(send: Callable[[], object], client: Any, name: dict[str, str],
     An upload may be applied and not answered, and a completion that is sent again is then an error. Several
     writers of one key disturb each other on some servers.
     """
-    for pause in (*_PAUSES, None):
-        try:
-            send()
-        except Exception as error:
-            if not may_have_arrived(error):
-                raise
-            if _has_bytes_of(client, name, path):
+    pauses = (*_PAUSES, None)
+    with tries(len(pauses) * DEADLINE) as deadline:
+        for pause in pauses:
+            try:
+                send()
+            except Exception as error:
+                if not may_have_arrived(error) or deadline.is_over():
+                    raise
+                if _has_bytes_of(client, name, path):
+                    return
+                if pause is None:
+                    raise
+            else:
                 return
-            if pause is None:
-                raise
-        else:
-            return
-        time.sleep(pause)
+            time.sleep(pause)
 
 
 def _has_bytes_of(client: Any, name: dict[str, str], path: Path) -> bool:
@@ -264,11 +266,11 @@ def _retrying(read: Callable[[], _T]) -> _T:
 
     botocore retries failed requests, but not answers that break off while their bytes are read.
     """
-    with tries() as end:
+    with tries() as deadline:
         for left in reversed(range(_TRIES)):
             try:
                 return read()
             except Exception as error:
-                if not left or time.monotonic() > end or not is_broken_connection(error):
+                if not left or deadline.is_over() or not is_broken_connection(error):
                     raise
     raise AssertionError  # the last try returned or raised

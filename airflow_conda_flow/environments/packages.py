@@ -9,6 +9,7 @@ import threading
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
 from pathlib import Path
+from typing import TypeVar
 
 from airflow_conda_flow.datastore import layout
 from airflow_conda_flow.datastore.keeping import keeper, note_use
@@ -18,14 +19,16 @@ from airflow_conda_flow.datastore.storage import Storage
 from airflow_conda_flow.environments.credentials import Credentials
 from airflow_conda_flow.environments.lock import LockedPackage, file_name_of
 from airflow_conda_flow.environments.progress import Progress
-from airflow_conda_flow.environments.stopping import Stopped, check
+from airflow_conda_flow.environments.spec import PinnedUrl
+from airflow_conda_flow.environments.stopping import LOOK_EVERY, check, checked
 from airflow_conda_flow.errors import CorruptData, DatastoreError, NotInDatastore, PackageError
 
 _SIDE_BY_SIDE = 8  # archives at a time
 # After a failure or Ctrl-C: time for running fetches to notice and remove their partial files. A fetch whose
 # connection stands still does not notice before its timeout, and the user should not wait for that.
 _GIVE_UP_SECONDS = 1.0
-_LOOK_EVERY = 0.1  # seconds between looks at whether a fetch is still wanted
+
+_Wanted = TypeVar("_Wanted")
 
 
 class PackageStore:
@@ -46,7 +49,7 @@ class PackageStore:
         self._remote = remote
         self._progress = progress
         self._mutex = threading.Lock()
-        self._fetching: dict[str, threading.Lock] = {}
+        self._mutexes: dict[str, threading.Lock] = {}
 
     def fetch(
         self, packages: Iterable[LockedPackage], cancel: threading.Event | None = None
@@ -71,20 +74,21 @@ class PackageStore:
 
     def _fetch(self, missing: Sequence[LockedPackage], cancel: threading.Event | None) -> None:
         size = sum(each.size for each in missing)
-        count = f"{len(missing)} package{'' if len(missing) == 1 else 's'}"
+        text = f"Fetching {_packages(len(missing))}: {size / 1e6:.1f} MB"
+        with self._fetching(text, size) as (advance, partials):
+
+            def fetch(package: LockedPackage, given_up: threading.Event) -> None:
+                self._fetch_once(package, checked(given_up, advance), partials)
+
+            _side_by_side(fetch, missing, cancel)
+
+    @contextlib.contextmanager
+    def _fetching(self, text: str, size: int) -> Iterator[tuple[Callable[[int], None], set[Path]]]:
+        """Phase with that text; gives what counts bytes, and a set for the paths of partial files."""
         partials: set[Path] = set()
         try:
-            with self._progress.phase(f"Fetching {count}: {size / 1e6:.1f} MB", size, "bytes") as advance:
-
-                def fetch(package: LockedPackage, given_up: threading.Event) -> None:
-                    def counted(more: int) -> None:
-                        if given_up.is_set():
-                            raise Stopped
-                        advance(more)
-
-                    self._fetch_once(package, counted, partials)
-
-                _side_by_side(fetch, missing, cancel)
+            with self._progress.phase(text, size, "bytes") as advance:
+                yield advance, partials
         finally:
             for each in list(partials):  # of threads whose connections stand still
                 each.unlink(missing_ok=True)
@@ -110,7 +114,7 @@ class PackageStore:
                 upload()
             advance(1)
 
-        text = f"Storing {len(wanted)} package{'' if len(wanted) == 1 else 's'} in {remote.url}"
+        text = f"Storing {_packages(len(wanted))} in {remote.url}"
         with self._progress.phase(text, len(wanted), "packages") as advance:
             _side_by_side(put, wanted)
 
@@ -118,29 +122,39 @@ class PackageStore:
         """Path of the archive on this machine, once it was fetched."""
         return self._local.local_path(layout.package(package.sha256, package.file_name))
 
-    def take(self, url: str, sha256: str, md5: str) -> tuple[Path, str]:
-        """Download the archive at a URL into the cache; returns its path and sha256.
+    def take(self, listed: Sequence[PinnedUrl]) -> list[tuple[Path, str]]:
+        """Path in the cache and sha256 of each archive of a list, which are downloaded as necessary.
 
-        A cached archive is used if ``sha256`` is known.
-
-        Args:
-            url: the archive's URL.
-            sha256: its expected digest, or the empty string.
-            md5: its expected digest, used only without ``sha256``.
+        Cached archives are used where the list states a sha256.
 
         Raises:
-            PackageError: the archive cannot be fetched, or has another digest.
+            PackageError: an archive cannot be fetched, or has another digest than the list states.
         """
-        if sha256:
-            kept = layout.package(sha256, file_name_of(url))
-            if self._local.holds(kept, sha256):
-                return self._local.local_path(kept), sha256
-        with (
-            self._progress.phase(f"Fetching {file_name_of(url)}", 0, "bytes") as advance,
-            self._downloaded(url, 0, advance, set()) as (partial, got),
-        ):
-            expected = sha256 or md5
-            is_it = got if sha256 else hashlib.md5(partial.read_bytes()).hexdigest()  # noqa: S324 - conda's lists have it
+        found = {each: self._taken(each) for each in listed}
+        missing = [each for each, has in found.items() if has is None]
+        if missing:
+            with self._fetching(f"Fetching {_packages(len(missing))}", 0) as (advance, partials):
+
+                def take(each: PinnedUrl, given_up: threading.Event) -> None:
+                    found[each] = self._take(each, checked(given_up, advance), partials)
+
+                _side_by_side(take, missing)
+        return [has for each in listed if (has := found[each])]
+
+    def _taken(self, listed: PinnedUrl) -> tuple[Path, str] | None:
+        if not listed.sha256:
+            return None
+        key = layout.package(listed.sha256, file_name_of(listed.url))
+        is_here = self._local.holds(key, listed.sha256)
+        return (self._local.local_path(key), listed.sha256) if is_here else None
+
+    def _take(
+        self, listed: PinnedUrl, advance: Callable[[int], None], partials: set[Path]
+    ) -> tuple[Path, str]:
+        url = listed.url
+        with self._downloaded(url, 0, advance, partials) as (partial, got):
+            expected = listed.sha256 or listed.md5
+            is_it = got if listed.sha256 else hashlib.md5(partial.read_bytes()).hexdigest()  # noqa: S324 - conda's lists have it
             if is_it != expected:
                 raise PackageError(
                     f"The package {url} is not what the list says: its hash is {is_it}, expected {expected}. "
@@ -167,7 +181,7 @@ class PackageStore:
         self, package: LockedPackage, advance: Callable[[int], None], partials: set[Path]
     ) -> None:
         with self._mutex:
-            mutex = self._fetching.setdefault(package.sha256, threading.Lock())
+            mutex = self._mutexes.setdefault(package.sha256, threading.Lock())
         with mutex:
             if self._holds(package):  # another thread has just fetched it
                 return
@@ -249,23 +263,28 @@ class PackageStore:
             partials.discard(partial)
 
 
+def _packages(count: int) -> str:
+    return f"{count} package{'' if count == 1 else 's'}"
+
+
 def _side_by_side(
-    work: Callable[[LockedPackage, threading.Event], None],
-    packages: Iterable[LockedPackage],
+    work: Callable[[_Wanted, threading.Event], None],
+    wanted: Iterable[_Wanted],
     cancel: threading.Event | None = None,
 ) -> None:
-    """Call ``work`` for each package, in threads; the first failure ends all of them.
+    """Call ``work`` for each value, in threads; the first failure ends all of them.
 
     After a failure or Ctrl-C the event that ``work`` received is set. A thread that does not end within a
     second, because its connection stands still, is left alone.
     """
     given_up = threading.Event()
     pool = ThreadPoolExecutor(_SIDE_BY_SIDE, thread_name_prefix="packages")
-    futures = [pool.submit(work, each, given_up) for each in packages]
+    futures = [pool.submit(work, each, given_up) for each in wanted]
     try:
         left = set(futures)
         while left:
-            done, left = wait(left, None if cancel is None else _LOOK_EVERY, FIRST_EXCEPTION)
+            # In short waits: the signal of an interrupt may reach another thread, and wakes only that one.
+            done, left = wait(left, LOOK_EVERY, FIRST_EXCEPTION)
             for future in done:
                 future.result()
             check(cancel)

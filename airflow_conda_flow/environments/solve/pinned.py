@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 from airflow_conda_flow.environments.lock import Lock, LockedPackage
 from airflow_conda_flow.environments.packages import PackageStore
+from airflow_conda_flow.environments.side_by_side import side_by_side
 from airflow_conda_flow.environments.spec import EnvironmentSpec, PinnedUrl
 from airflow_conda_flow.environments.wheels import wheel_identity
-
-_SIDE_BY_SIDE = 8  # archives at a time, as in ``packages.py``
 
 
 def lock_of_pinned(spec: EnvironmentSpec, packages: PackageStore) -> Lock:
@@ -18,14 +17,12 @@ def lock_of_pinned(spec: EnvironmentSpec, packages: PackageStore) -> Lock:
     Raises:
         PackageError: an archive cannot be fetched, does not have the listed hash, or is no package.
     """
-    with ThreadPoolExecutor(_SIDE_BY_SIDE, thread_name_prefix="pinned") as pool:
-        return Lock(
-            spec.id, spec.platform, tuple(pool.map(lambda each: _locked(each, packages), spec.pinned))
-        )
+    found = zip(spec.pinned, packages.take(spec.pinned), strict=True)
+    return Lock(spec.id, spec.platform, tuple(side_by_side(_locked, list(found))))
 
 
-def _locked(pinned: PinnedUrl, packages: PackageStore) -> LockedPackage:
-    path, sha256 = packages.take(pinned.url, pinned.sha256, pinned.md5)
+def _locked(found: tuple[PinnedUrl, tuple[Path, str]]) -> LockedPackage:
+    pinned, (path, sha256) = found
     size = path.stat().st_size
     if pinned.is_wheel:
         name, version = wheel_identity(pinned.url)

@@ -4,13 +4,21 @@ from __future__ import annotations
 
 import functools
 import signal
+import sys
 import threading
 import time
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
+from subprocess import PIPE, STDOUT
 
 import pytest
 
+from airflow_conda_flow.environments.environments import Environments
+from airflow_conda_flow.environments.platform import current_platform
+from airflow_conda_flow.environments.spec import EnvironmentSpec
+
+from ...parts.faulty_s3 import faulty
 from ...parts.flow_machine import Machine
+from ...parts.signals import start
 
 FLOW = """
 class AFlow(FlowSpec):
@@ -75,6 +83,129 @@ def test_a_download_that_stands_still_does_not_hold_the_run(tmp_path, stalled, n
     assert (machine.cache / "packages").is_dir(), "the download had begun"
     assert not list(machine.cache.glob("packages/*/[!.]*"))
     assert not list(machine.cache.glob("packages/.*")), "what had come is removed"
+
+
+LISTED = """
+class AFlow(FlowSpec):
+    @conda(file="explicit.txt")
+    @step
+    def start(self):
+        self.next(self.end)
+    @step
+    def end(self):
+        pass
+"""
+
+
+@pytest.fixture
+def listed(tmp_path, channel, stalled):
+    """The text of a file that lists the packages of an environment, in the channel that stalls."""
+    url, _ = stalled
+    spec = EnvironmentSpec(channel.python, {"six": "1.16.0"}, (channel.url,), current_platform())
+    packages = Environments(tmp_path / "another machine").solve({"start": spec})["start"].packages
+    lines = [f"{each.url.replace(channel.url, url)}#sha256:{each.sha256}" for each in packages]
+    return "@EXPLICIT\n" + "\n".join(lines) + "\n"
+
+
+@pytest.mark.parametrize("word", ["resolve", "lock"])
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+def test_a_command_ends_as_a_run_does(tmp_path, stalled, listed, word, number):
+    """Any command hears every signal: one word, exit code 1, and nothing half-written."""
+    url, asked = stalled
+    machine = Machine(tmp_path / "home", url)
+    flow = machine.flow(LISTED)
+    (machine.home / "explicit.txt").write_text(listed)
+    with machine.started(flow, "--environment=conda", "environment", word) as process:
+        assert asked.wait(60)
+        before = time.monotonic()
+        process.send_signal(number)
+        output = process.stdout.read()
+        assert process.wait(60) == 1
+        assert time.monotonic() - before < 20, "the channel stands still for longer"
+    assert output.endswith("Interrupted.\n")
+    assert "Fetching 2 packages\n" in output
+    assert " MB in " not in output, "as if it had come"
+    assert "Traceback" not in output
+    assert not [each for each in machine.cache.rglob("packages/**/*") if each.name.startswith(".")]
+    assert sorted(each.name for each in machine.home.iterdir() if each.name[0] != ".") == [
+        "a_flow.py",
+        "explicit.txt",
+    ]
+
+
+WAITS = """
+class AFlow(FlowSpec):
+    @step
+    def start(self):
+        import time
+        self.x = [1] * 1000
+        print("waits", flush=True)
+        time.sleep(600)
+        self.next(self.end)
+    @step
+    def end(self):
+        pass
+"""
+
+
+@pytest.fixture
+def s3_that_stops(tmp_path, moto_s3):
+    """A machine with a datastore in S3, and two events: once the first is set, S3 answers no request.
+
+    The second one is set by the first such request.
+    """
+    stopped, asked = threading.Event(), threading.Event()
+
+    def choose(*_) -> str:
+        if not stopped.is_set():
+            return "pass"
+        asked.set()
+        return "stall"
+
+    with faulty(moto_s3, choose) as proxy:
+        root = moto_s3.make_root()
+        environ = {
+            **proxy.server.environment,
+            "CONDA_FLOW_DATASTORE": "s3",
+            "CONDA_FLOW_DATASTORE_ROOT": root,
+        }
+        yield Machine(tmp_path / "home", **environ), stopped, asked
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_s3_that_is_gone_does_not_hold_the_run(s3_that_stops, number):
+    """What is left to write is tried for a few seconds, not for the minutes that a run has otherwise."""
+    machine, stopped, _ = s3_that_stops
+    with machine.started(machine.flow(WAITS), "run") as process:
+        while "waits" not in (line := process.stdout.readline()):
+            assert line
+        stopped.set()
+        before = time.monotonic()
+        process.send_signal(number)
+        output = process.stdout.read()
+        assert process.wait(100) == 1
+        took = time.monotonic() - before
+    assert "Workflow interrupted." in output
+    assert "Traceback" not in output
+    assert took < 40, output  # one request with its tries waits for 90 s otherwise
+
+
+def test_a_tool_that_waits_for_s3_ends_at_once(s3_that_stops):
+    """A command that only reads does not wait for the answer."""
+    machine, stopped, asked = s3_that_stops
+    assert machine.run(machine.flow(FLOW), "run").returncode == 0
+    stopped.set()
+    command = [sys.executable, "-m", "airflow_conda_flow.cli.tool", "datastore", "usage"]
+    with start(command, stdout=PIPE, stderr=STDOUT, text=True, env=machine.environ) as process:
+        assert asked.wait(60)
+        before = time.monotonic()
+        process.send_signal(signal.SIGTERM)
+        output = process.stdout.read()
+        assert process.wait(60) == 1
+        took = time.monotonic() - before
+    assert output.endswith("Interrupted.\n")
+    assert "Traceback" not in output
+    assert took < 15
 
 
 def test_a_run_under_nohup_outlives_its_terminal(tmp_path):
@@ -153,21 +284,24 @@ class AFlow(FlowSpec):
 """
 
 
-def test_a_second_interrupt_ends_the_process(tmp_path):
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_second_interrupt_ends_the_process(tmp_path, number):
     """A step that does not hear the first one is ended with the process."""
     machine = Machine(tmp_path / "home")
     with machine.started(machine.flow(STUBBORN), "run") as process:
         while "waits" not in (line := process.stdout.readline()):
             assert line
-        process.send_signal(signal.SIGINT)
+        process.send_signal(number)
         while "Interrupted: ending the tasks that run." not in (line := process.stdout.readline()):
             assert line
         before = time.monotonic()
         while process.poll() is None:  # one that comes within a moment counts as the same key
             assert time.monotonic() - before < 60
-            process.send_signal(signal.SIGINT)
+            process.send_signal(number)
             time.sleep(0.1)
         took = time.monotonic() - before
-        assert process.returncode == 128 + signal.SIGINT
-        assert "Interrupted again: ended at once." in process.stdout.read()
+        assert process.returncode == 128 + number
+        assert (
+            "Interrupted again: ended at once. Pods and jobs of the run may be left." in process.stdout.read()
+        )
     assert took < 5, "the step is given that long to end"

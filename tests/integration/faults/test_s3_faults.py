@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import hashlib
 import os
+import threading
 import time
 
 import pytest
 
+from airflow_conda_flow.datastore import s3_patience
 from airflow_conda_flow.datastore.s3_objects import S3Objects
 from airflow_conda_flow.errors import CorruptData, DatastoreUnavailable
 
@@ -107,6 +109,33 @@ def test_a_fault_that_stays_is_one_line_in_time(server, make_faulty, tmp_path, f
         assert "Waiting for S3 at http://127.0.0.1:" in caplog.text
     if fault == "fail":
         assert "the service has too many requests" in str(caught.value)
+
+
+@pytest.mark.parametrize("fault", ["stall", "hang", "trickle", "fail"])
+def test_a_process_that_is_to_end_waits_less(server, make_faulty, tmp_path, fault, monkeypatch):
+    """For the request under way, and for those after it; where S3 answers, they succeed as ever."""
+    monkeypatch.setattr(s3_patience, "QUIET", 60)
+    monkeypatch.setattr(s3_patience, "DEADLINE", 60)
+    monkeypatch.setattr(s3_patience, "HURRY", 0.5)
+    monkeypatch.setattr(s3_patience, "_hurried", [])
+    storage, proxy = make_faulty(first(fault, "GET", 1000))
+    path = prepared(server, storage, tmp_path)
+
+    def hurried() -> None:
+        while not proxy.happened[fault]:
+            time.sleep(0.01)
+        s3_patience.hurry()
+
+    thread = threading.Thread(target=hurried)
+    thread.start()
+    start = time.monotonic()
+    for _ in range(2):
+        with pytest.raises(DatastoreUnavailable):
+            storage.read_bytes("given")
+    assert time.monotonic() - start < 20
+    thread.join()
+    storage.upload(path, "another")
+    assert storage.size("another") == path.stat().st_size
 
 
 @pytest.mark.parametrize("code", ["broken", "refuse"])

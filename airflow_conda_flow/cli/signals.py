@@ -1,0 +1,60 @@
+"""Ctrl-C, SIGTERM and a closed terminal: the first asks a command to end, a second one ends it at once."""
+
+from __future__ import annotations
+
+import os
+import signal
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from types import FrameType
+
+from airflow_conda_flow.datastore.s3_patience import hurry
+
+# One Ctrl-C may come twice: from the terminal, and passed on by a parent such as `make` or `uv run`. When a
+# terminal closes, SIGTERM may follow SIGHUP.
+_SAME_KEY_SECONDS = 0.5
+_ENDED_BY_SIGNAL = 128  # added to the signal's number, as shells do
+_heard: list[float] = []  # times of the signals that came while a block of ``ended_by`` ran
+_blocks: list[None] = []  # one for each such block; they are nested
+
+
+@contextmanager
+def ended_by(
+    handler: Callable[[int, FrameType | None], object] = signal.default_int_handler, left: str = ""
+) -> Iterator[None]:
+    """Handle Ctrl-C, SIGTERM and a closed terminal with the given handler while the block runs.
+
+    A second Ctrl-C or SIGTERM ends the process at once; the processes of its steps end with it. After the
+    first one no request to S3 waits for long. Signals that are ignored stay ignored, as under ``nohup`` and
+    in a shell's background jobs.
+
+    Args:
+        handler: by default it raises ``KeyboardInterrupt``, whichever signal came.
+        left: sentence about the things that a process leaves that is ended at once, if there may be any.
+    """
+
+    def handle(number: int, frame: FrameType | None) -> None:
+        # A terminal sends the signal to the whole group, and a program that started this one may pass it on:
+        # what comes within a moment is the same key.
+        now = time.monotonic()
+        if _heard and number != signal.SIGHUP and now - _heard[0] > _SAME_KEY_SECONDS:
+            os.write(2, f"Interrupted again: ended at once. {left}".rstrip().encode() + b"\n")
+            os._exit(_ENDED_BY_SIGNAL + number)
+        _heard.append(now)
+        hurry()
+        handler(number, frame)
+
+    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)}
+    heard = [number for number, handled_by in before.items() if handled_by is not signal.SIG_IGN]
+    if not _blocks:
+        _heard.clear()
+    _blocks.append(None)
+    for number in heard:
+        signal.signal(number, handle)
+    try:
+        yield
+    finally:
+        for number in heard:
+            signal.signal(number, before[number])
+        _blocks.pop()
