@@ -53,6 +53,7 @@ _NOTICE_EVERY = 60.0
 """Seconds after which a prune writes its notice again: ten times before ``_NOTICE_COUNTS`` ends it."""
 _NOTICE_COUNTS = 600.0
 """Age in seconds from which a notice is ignored: its prune was killed, or has stopped by itself."""
+_ENDED = b"ended"  # in place of a sign of life, which is empty
 
 
 class Keeper:
@@ -216,3 +217,20 @@ def _show_life(storage: Storage, flow: str, run_id: str) -> None:
     keys = (layout.run_manifest(flow, run_id), layout.sign_of_life(flow, run_id))
     if not any(each.age < SIGN_OF_LIFE_EVERY for key in keys for each in storage.entries(key)):
         storage.write_bytes(keys[1], b"")
+
+
+def note_end(storage: Storage, flow: str, run_id: str) -> None:
+    """Store in place of a sign of life that the run has ended; for a run whose end step is not done.
+
+    A failure does no harm: the run then counts as running for a while.
+    """
+    with contextlib.suppress(DatastoreError, OSError):
+        storage.write_bytes(layout.sign_of_life(flow, run_id), _ENDED)
+
+
+def has_ended(storage: Storage, flow: str, run_id: str) -> bool:
+    """True if the end of the run was noted, and it has shown no sign of life since."""
+    try:
+        return storage.read_bytes(layout.sign_of_life(flow, run_id)) == _ENDED
+    except NotInDatastore:
+        return False

@@ -111,7 +111,10 @@ def run_manifest(flow: str, run_id: str) -> str:
 
 
 def sign_of_life(flow: str, run_id: str) -> str:
-    """Key whose age says when a task of the run was last running, if that is long after it was prepared."""
+    """Key whose age says when a task of the run was last running, if that is long after it was prepared.
+
+    Its content says whether the run has ended without coming to its end step.
+    """
     return run_folder(flow, run_id) + "run.alive"
 
 

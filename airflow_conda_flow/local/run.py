@@ -15,7 +15,7 @@ from airflow_conda_flow._version import __version__
 from airflow_conda_flow.compute.compute import RunContext, make_compute
 from airflow_conda_flow.compute.infrastructure import infrastructure_retries
 from airflow_conda_flow.compute.placement import Placement
-from airflow_conda_flow.datastore.keeping import signs_of_life
+from airflow_conda_flow.datastore.keeping import note_end, signs_of_life
 from airflow_conda_flow.datastore.run_memory import RunMemory
 from airflow_conda_flow.environments.progress import open_progress
 from airflow_conda_flow.flow.decorators.retry import retries
@@ -150,7 +150,7 @@ class LocalRun:
                     self._held,
                 )
                 first = cloning.clone(readiness, self._console)
-            yield Scheduler(
+            scheduler = Scheduler(
                 definition.graph,
                 self.run_id,
                 run_task,
@@ -159,6 +159,11 @@ class LocalRun:
                 readiness,
                 first,
             )
+            try:
+                yield scheduler
+            finally:
+                if not scheduler.has_succeeded:
+                    note_end(self._datastore.storage, run.flow, run.run_id)
 
     def _run_task(self, run: RunRecord, placement: Placement, servers: ForkServers) -> RunTask:
         """Function that runs one attempt of a task in the place of its step."""

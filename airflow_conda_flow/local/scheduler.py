@@ -109,6 +109,9 @@ class Scheduler:
         max_workers: number of tasks that may run at the same time.
         readiness: knows the cloned tasks of a resumed run; if None, no task has finished.
         first: tasks to start with; the task of the first step if None.
+
+    Attributes:
+        has_succeeded: True once the run is done; False while it runs, and if it ends early.
     """
 
     def __init__(
@@ -133,6 +136,7 @@ class Scheduler:
         # signal handler may call it while this thread is inside get().
         self._ended: queue.SimpleQueue[tuple[TaskKey, TaskOutcome] | None] = queue.SimpleQueue()
         self._cancel = threading.Event()
+        self.has_succeeded = False
 
     def run(self) -> RunOutcome:
         """Run the flow to its end and return when no task is left running.
@@ -145,6 +149,7 @@ class Scheduler:
             while self._ready or self._running:
                 self._start_ready(pool)
                 self._take_one(outcome)
+        self.has_succeeded = outcome.ok
         return outcome
 
     def interrupt(self) -> None:

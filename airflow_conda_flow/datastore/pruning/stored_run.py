@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from airflow_conda_flow.datastore import layout
+from airflow_conda_flow.datastore.keeping import has_ended
 from airflow_conda_flow.datastore.manifests import (
     list_flows,
     list_runs,
@@ -76,7 +77,8 @@ def stored_runs(storage: Storage, grace: float, flows: Collection[str] = ()) -> 
 
     Args:
         storage: the datastore's.
-        grace: seconds after its last sign of life for which a run counts as running if it is not done.
+        grace: seconds after its last sign of life for which a run counts as running if it is not done, and
+            has not noted its end either.
         flows: names of flows.
     """
     names = [(flow, run_id) for flow in (flows or list_flows(storage)) for run_id in list_runs(storage, flow)]
@@ -113,4 +115,4 @@ def _state(storage: Storage, run: RunRecord, quiet: float, grace: float) -> str:
     if end is not None and end.attempt >= run.first_attempt:
         return DONE
     patience = max(grace, UNFINISHED_FOR) if run.origin == "airflow" else grace
-    return RUNNING if quiet < patience else FAILED
+    return RUNNING if quiet < patience and not has_ended(storage, run.flow, run.run_id) else FAILED

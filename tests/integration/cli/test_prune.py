@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import signal
 import subprocess
 import sys
 import time
@@ -110,6 +111,21 @@ def test_a_run_that_stays_resumes_without_the_channel(machine, channel):
     assert "0 of 2 runs would go" in _tool(
         machine, "datastore", "prune", "--older-than", "0h", "--keep-last", "1"
     )
+
+
+def test_usage_tells_how_runs_ended(machine):
+    """A run that has just failed is not counted as running; one that runs is."""
+    flow = machine.flow(PLAIN)
+    for environ, code in (({"FAILS": "1"}, 1), ({}, 0)):
+        assert machine.run(flow, "run", **environ).returncode == code
+    flag = machine.home / "flag"
+    machine.environ["FLAG"] = str(flag)
+    with machine.started(flow, "run") as process:
+        _wait_until(flag.with_name("flag.waits").exists)
+        assert re.search(r"^AFlow +3 +1 +1 +1 ", _tool(machine, "datastore", "usage"), re.MULTILINE)
+        process.send_signal(signal.SIGINT)
+        assert process.wait(60) == 1
+    assert re.search(r"^AFlow +3 +1 +2 +0 ", _tool(machine, "datastore", "usage"), re.MULTILINE)
 
 
 def test_what_killed_processes_were_writing_goes(machine):

@@ -5,10 +5,11 @@ from __future__ import annotations
 import pytest
 
 from airflow_conda_flow.datastore import layout
-from airflow_conda_flow.datastore.keeping import LEAST_GRACE
+from airflow_conda_flow.datastore.keeping import LEAST_GRACE, note_end
 from airflow_conda_flow.datastore.pruning import run_removal
 from airflow_conda_flow.datastore.pruning.choice import RunChoice
 from airflow_conda_flow.datastore.pruning.prune import prune
+from airflow_conda_flow.datastore.pruning.stored_run import stored_runs
 from airflow_conda_flow.datastore.tags import change_tags
 from airflow_conda_flow.errors import ObjectNotFound, SettingError
 
@@ -74,6 +75,20 @@ def test_by_state(old):
     assert old.runs() == {"1"}
     _pruned(old, states=["done"])
     assert old.runs() == set()
+
+
+def test_a_run_that_has_ended_is_failed_at_once(old):
+    """A run that is not done runs as long as it is young, unless its end is noted; it stays either way."""
+    run = old.run("1", 0, state="failed")
+    told = [list(stored_runs(old.storage, LEAST_GRACE))]
+    note_end(old.storage, run.flow, "1")
+    told.append(list(stored_runs(old.storage, LEAST_GRACE)))
+    assert [each.state for (each,) in told] == ["running", "failed"]
+    _pruned(old, states=["failed"])
+    assert old.runs() == {"1"}
+    old.storage.write_bytes(layout.sign_of_life(run.flow, "1"), b"")  # a pod that was left behind
+    (alive,) = stored_runs(old.storage, LEAST_GRACE)
+    assert alive.state == "running"
 
 
 def test_by_tag(old):
