@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import argparse
 import platform
+import shlex
 import sys
-from pathlib import Path
 
 from airflow_conda_flow._version import __version__
 from airflow_conda_flow.flow.definition import FlowDefinition
@@ -16,15 +16,15 @@ HELP = "Check the flow and run nothing."
 COMMON: tuple[str, ...] = ()
 
 
-def introduce(definition: FlowDefinition, prog: str) -> int:
+def introduce(definition: FlowDefinition) -> int:
     """Print that the flow is valid and which commands to try; used when no command is given."""
     print(f"airflow-conda-flow {__version__} executing {definition.name} for user:{username()}")
     print("Validating your flow...")
     print("    The graph looks good!")
     print()
-    print(f"'{prog} show' shows a description of this flow.")
-    print(f"'{prog} run' runs the flow locally.")
-    print(f"'{prog} help' shows all available commands and options.")
+    print(f"'{definition.command('show')}' shows a description of this flow.")
+    print(f"'{definition.command('run')}' runs the flow locally.")
+    print(f"'{definition.command('help')}' shows all available commands and options.")
     return 0
 
 
@@ -53,5 +53,5 @@ def execute(arguments: argparse.Namespace, definition: FlowDefinition) -> int:
     for line in definition.warnings:
         sys.stderr.write(f"{line}\n")
     if arguments.warnings:
-        sys.stderr.write(f"Pylint is not run here. For its warnings: pylint {Path(definition.file).name}\n")
+        sys.stderr.write(f"Pylint is not run here. For its warnings: pylint {shlex.quote(definition.file)}\n")
     return 0

@@ -7,8 +7,10 @@ The script contains all words, so that pressing Tab does not start Python. It co
 from __future__ import annotations
 
 import argparse
+import os
 import re
 import shlex
+import sys
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
@@ -27,12 +29,10 @@ _SCRIPTS = {
 
 def add_arguments(parser: argparse.ArgumentParser, definition: FlowDefinition) -> None:
     """Add the shell, and instructions for using the script."""
-    del definition
     parser.add_argument("shell", choices=tuple(_SCRIPTS))
+    command = definition.command(NAME).replace("%", "%%")
     parser.epilog = (
-        "bash: source <(python flow.py completion bash)\n"
-        "zsh:  source <(python flow.py completion zsh)\n"
-        "fish: python flow.py completion fish | source"
+        f"bash: source <({command} bash)\nzsh:  source <({command} zsh)\nfish: {command} fish | source"
     )
 
 
@@ -41,7 +41,9 @@ def execute(arguments: argparse.Namespace, definition: FlowDefinition) -> int:
     from airflow_conda_flow.cli.parser import build_parser  # noqa: PLC0415 - it imports this module
 
     parser = build_parser(definition)
-    print(completion_script(parser, arguments.shell, parser.prog))
+    # A shell knows a program by the last part of its path.
+    prog = os.path.basename(sys.argv[0])  # noqa: PTH119 - a name, not a path
+    print(completion_script(parser, arguments.shell, prog, definition.command(NAME)))
     return 0
 
 
@@ -60,13 +62,14 @@ class _Completions:
     values: dict[str, list[str]] = field(default_factory=dict)
 
 
-def completion_script(parser: argparse.ArgumentParser, shell: str, prog: str) -> str:
+def completion_script(parser: argparse.ArgumentParser, shell: str, prog: str, command: str) -> str:
     """Completion script for one shell.
 
     Args:
         parser: parser of the whole command line.
         shell: ``bash``, ``zsh`` or ``fish``.
         prog: name of the flow file.
+        command: the command line that prints scripts, without the shell.
     """
     commands = dict(_walk(parser, ""))
     is_fish = shell == "fish"
@@ -80,6 +83,7 @@ def completion_script(parser: argparse.ArgumentParser, shell: str, prog: str) ->
     script = _SCRIPTS[shell]
     for name, table in (("WORDS", words), ("TAKES", takes), ("VALUES", values)):
         script = script.replace(f"@{name}@", _fish_cases(table) if is_fish else _cases(table))
+    script = script.replace("@COMMAND@", command)
     return script.replace("@NAME@", re.sub(r"\W", "_", prog)).replace("@PROG@", shlex.quote(prog)).strip()
 
 

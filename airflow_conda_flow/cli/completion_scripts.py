@@ -5,7 +5,7 @@ offers the values of an option that still needs one, else the words of the comma
 """
 
 BASH = r"""
-# Completes @PROG@ in bash; printed by: python @PROG@ completion bash
+# Completes @PROG@ in bash; printed by: @COMMAND@ bash
 _acf_words_@NAME@() {
   case "$1" in
 @WORDS@
@@ -59,7 +59,7 @@ complete -o default -o bashdefault -F _acf_python python python3
 """
 
 ZSH = r"""
-# Completes @PROG@ in zsh; printed by: python @PROG@ completion zsh
+# Completes @PROG@ in zsh; printed by: @COMMAND@ zsh
 (( $+functions[compdef] )) || { autoload -Uz compinit && compinit -u; }
 _acf_words_@NAME@() {
   case "$1" in
@@ -115,7 +115,7 @@ compdef _acf_python python python3
 """
 
 FISH = r"""
-# Completes @PROG@ in fish; printed by: python @PROG@ completion fish
+# Completes @PROG@ in fish; printed by: @COMMAND@ fish
 function _acf_words_@NAME@
     switch "$argv[1]"
 @WORDS@

@@ -123,13 +123,14 @@ class _Stores:
     settings: Settings
     datastore: Datastore
     environments: Environments
+    resolve_command: str
 
     @classmethod
-    def of(cls, arguments: argparse.Namespace) -> _Stores:
+    def of(cls, arguments: argparse.Namespace, definition: FlowDefinition) -> _Stores:
         settings = chosen_settings(arguments)
         datastore = open_settings_datastore(settings)
         environments = open_environments(settings, datastore, open_progress(sys.stderr))
-        return cls(settings, datastore, environments)
+        return cls(settings, datastore, environments, definition.command("environment resolve"))
 
     def run(self, flow: str, word: str) -> RunRecord:
         return run_of(RunCatalogue(self.datastore), flow, word)
@@ -144,13 +145,13 @@ class _Stores:
         if lock is None:
             raise EnvironmentFailure(
                 f"The environment of step {step} for {platform} is not resolved: it is neither in the cache "
-                f"{self.settings.cache_dir} nor in the datastore. Run 'environment resolve' first."
+                f"{self.settings.cache_dir} nor in the datastore. Resolve it first: {self.resolve_command}"
             )
         return lock
 
 
 def _resolve(arguments: argparse.Namespace, definition: FlowDefinition) -> int:
-    stores = _Stores.of(arguments)
+    stores = _Stores.of(arguments, definition)
     specs = environment_specs(definition, stores.settings, _platforms(arguments, definition, stores))
     steps = _steps(arguments, definition)
     locks = stores.environments.resolve_all({step: specs[step] for step in steps if step in specs})
@@ -160,13 +161,13 @@ def _resolve(arguments: argparse.Namespace, definition: FlowDefinition) -> int:
 
 
 def _lock(arguments: argparse.Namespace, definition: FlowDefinition) -> int:
-    stores = _Stores.of(arguments)
+    stores = _Stores.of(arguments, definition)
     platforms = _platforms(arguments, definition, stores)
     return lock_flow(arguments, definition, stores.settings, stores.environments, platforms)
 
 
 def _show(arguments: argparse.Namespace, definition: FlowDefinition) -> int:
-    locks = _locks(arguments, definition, _Stores.of(arguments))
+    locks = _locks(arguments, definition, _Stores.of(arguments, definition))
     for steps, lock in _by_lock(locks):
         print(headline(steps, lock))
         if lock is not None:
@@ -176,8 +177,7 @@ def _show(arguments: argparse.Namespace, definition: FlowDefinition) -> int:
 
 
 def _list(arguments: argparse.Namespace, definition: FlowDefinition) -> int:
-    del definition
-    stores = _Stores.of(arguments)
+    stores = _Stores.of(arguments, definition)
     storage = stores.datastore.storage if stores.settings.datastore == "s3" else None
     found = cached_environments(stores.environments, stores.settings.cache_dir, storage)
     for each in found:
@@ -194,7 +194,7 @@ def _list(arguments: argparse.Namespace, definition: FlowDefinition) -> int:
 
 
 def _export(arguments: argparse.Namespace, definition: FlowDefinition) -> int:
-    locks = _by_lock(_locks(arguments, definition, _Stores.of(arguments)))
+    locks = _by_lock(_locks(arguments, definition, _Stores.of(arguments, definition)))
     known = [(steps, lock) for steps, lock in locks if lock is not None]
     parser: FlowArgumentParser = arguments.command_parser
     if len(known) != 1:
@@ -217,7 +217,7 @@ def _export(arguments: argparse.Namespace, definition: FlowDefinition) -> int:
 
 
 def _rebuild(arguments: argparse.Namespace, definition: FlowDefinition) -> int:
-    stores = _Stores.of(arguments)
+    stores = _Stores.of(arguments, definition)
     for steps, lock in _by_lock(_locks(arguments, definition, stores)):
         if lock is not None:
             prefix = stores.environments.rebuild(lock)
@@ -226,7 +226,7 @@ def _rebuild(arguments: argparse.Namespace, definition: FlowDefinition) -> int:
 
 
 def _verify(arguments: argparse.Namespace, definition: FlowDefinition) -> int:
-    stores = _Stores.of(arguments)
+    stores = _Stores.of(arguments, definition)
     damaged = False
     for steps, lock in _by_lock(_locks(arguments, definition, stores)):
         if lock is None:
@@ -243,12 +243,12 @@ def _verify(arguments: argparse.Namespace, definition: FlowDefinition) -> int:
         if len(found) > _MOST_FAULTS:
             print(f"    and {len(found) - _MOST_FAULTS} more")
     if damaged:
-        sys.stderr.write(f"Make it again: python {Path(definition.file).name} environment rebuild.\n")
+        sys.stderr.write(f"Make it again: {definition.command('environment rebuild')}\n")
     return int(damaged)
 
 
 def _diff(arguments: argparse.Namespace, definition: FlowDefinition) -> int:
-    stores = _Stores.of(arguments)
+    stores = _Stores.of(arguments, definition)
     before, after = (stores.run(definition.name, word) for word in (arguments.run, arguments.other))
     differs = False
     for step in dict.fromkeys([*_steps_of(before), *_steps_of(after)]):

@@ -15,7 +15,6 @@ from airflow_conda_flow.environments.platform import PLATFORMS
 from airflow_conda_flow.environments.step_specs import disagreements, step_requests
 from airflow_conda_flow.errors import FlowDefinitionError
 from airflow_conda_flow.flow.decorators.base import nearest
-from airflow_conda_flow.flow.decorators.environment_spec import lock_command
 from airflow_conda_flow.flow.definition import FlowDefinition
 from airflow_conda_flow.records.lock_file import lock_file_of
 from airflow_conda_flow.settings.loading import Settings
@@ -98,17 +97,17 @@ def lock_flow(
 
 
 def _check(definition: FlowDefinition, platforms: Mapping[str, str], asked: Sequence[str]) -> int:
-    file = read_lock_file(definition.file)
-    command = lock_command(definition.file)
+    file = read_lock_file(definition.file, definition.lock_command)
+    command = definition.lock_command
     if file is None:
         raise FlowDefinitionError(
-            f"There is no lock file. Write it: {command}.", lock_file_of(definition.file)
+            f"There is no lock file. Write it: {command}", lock_file_of(definition.file)
         )
     failed = list(dict.fromkeys(_failures(definition, platforms, [*asked, *file.platforms], file)))
     for message in failed:
         sys.stderr.write(f"{message}\n")
     if failed:
-        sys.stderr.write(f"Write the lock file anew: {command}.\n")
+        sys.stderr.write(f"Write the lock file anew: {command}\n")
         return 1
     print(f"{file.path.name} has what the steps of {definition.name} ask for.")
     return 0
@@ -133,7 +132,7 @@ def _failures(
 def _old(definition: FlowDefinition) -> LockFile | None:
     """The lock file as it is; a damaged one counts as none."""
     try:
-        return read_lock_file(definition.file)
+        return read_lock_file(definition.file, definition.lock_command)
     except FlowDefinitionError as error:
         sys.stderr.write(f"{error}\nNothing of it is kept; every environment is solved anew.\n")
         return None

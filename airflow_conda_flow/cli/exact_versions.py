@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import argparse
-import contextlib
 import platform
 import threading
 
 from airflow_conda_flow.compute.placement import Placement
 from airflow_conda_flow.environments.step_specs import step_requests
-from airflow_conda_flow.errors import CondaFlowError
+from airflow_conda_flow.errors import CondaFlowError, SolveError
 from airflow_conda_flow.flow.decorators.conda import library_key, pypi_key
 from airflow_conda_flow.flow.definition import FlowDefinition
 from airflow_conda_flow.runner.stores import open_environments, open_settings_datastore
@@ -24,19 +23,26 @@ def check_versions(arguments: argparse.Namespace, definition: FlowDefinition, se
 
     Raises:
         FlowDefinitionError: it names the version that the channels have now, if environments would be made
-            and the channels answer.
+            and the channels answer; or that they have none.
     """
 
     def propose(step: str, name: str) -> str | None:
         found: list[str | None] = []
+        unsolved: list[SolveError] = []
 
         def ask() -> None:
-            with contextlib.suppress(CondaFlowError):  # the range is the first thing to mend
+            try:
                 found.append(_solved_version(definition, settings, step, name))
+            except SolveError as error:
+                unsolved.append(error)
+            except CondaFlowError:  # the range is the first thing to mend
+                pass
 
         thread = threading.Thread(target=ask, daemon=True)
         thread.start()
         thread.join(_PATIENCE_SECONDS)
+        if unsolved:
+            raise unsolved[0]
         return found[0] if found else None
 
     definition.check_versions(propose if arguments.environment == "conda" else None)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import atexit
 import contextlib
 import os
+import shlex
 import sys
 from collections.abc import Sequence
 from typing import Any, NoReturn
@@ -15,10 +16,12 @@ from airflow_conda_flow.cli.config_options import given_configs
 from airflow_conda_flow.cli.keywords import keyword_words
 from airflow_conda_flow.cli.parser import build_parser, parse, take_project
 from airflow_conda_flow.cli.past_configs import with_required_ones
+from airflow_conda_flow.cli.repeated_options import repeated_options
 from airflow_conda_flow.cli.signals import ended_by
 from airflow_conda_flow.errors import CondaFlowError, ParameterError
 from airflow_conda_flow.flow.definition import read_flow
 from airflow_conda_flow.flow.long_words import readable
+from airflow_conda_flow.flow.own_command import program_command
 from airflow_conda_flow.flow.own_path import own_path
 from airflow_conda_flow.runner.machine_refusal import is_refusal, refusal_line
 
@@ -69,7 +72,7 @@ def main(
     print_any_text()
     try:
         with ended_by():
-            return _execute(flow_class, sys.argv[1:] if argv is None else argv, call)
+            return _execute(flow_class, argv, call)
     except CondaFlowError as error:
         sys.stderr.write(f"{readable(str(error))}\n")
         return 1
@@ -86,7 +89,8 @@ def main(
         return 1
 
 
-def _execute(flow_class: type[Any], words: Sequence[str], call: tuple[Any, ...] | None) -> int:
+def _execute(flow_class: type[Any], argv: Sequence[str] | None, call: tuple[Any, ...] | None) -> int:
+    words = sys.argv[1:] if argv is None else argv
     try:
         given = with_required_ones(flow_class, given_configs(flow_class, words), words)
         definition = read_flow(flow_class, given)
@@ -96,6 +100,8 @@ def _execute(flow_class: type[Any], words: Sequence[str], call: tuple[Any, ...] 
     definition.take_call(call)
     definition.file = _program_with(flow_class) or definition.file
     definition.package = _package_of(definition.file)
+    if argv is None:  # this process's own command line, whichever file its program is
+        definition.started_by = program_command() or definition.started_by
     parser = build_parser(definition)
     # Parsed twice with a keywords file: the first pass finds the command, which knows the keywords.
     arguments = parse(parser, words)
@@ -103,7 +109,8 @@ def _execute(flow_class: type[Any], words: Sequence[str], call: tuple[Any, ...] 
         more = keyword_words(arguments.command_parser, arguments.keywords_file, definition)
         arguments = parse(parser, [*words, *more])
     if arguments.command is None:
-        return introduce(definition, parser.prog)
+        return introduce(definition)
+    definition.repeated = shlex.join(repeated_options(arguments, definition))
     take_project(arguments, definition)
     code: int = arguments.execute(arguments, definition)
     return code

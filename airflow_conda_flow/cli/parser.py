@@ -46,9 +46,15 @@ Execute = Callable[[argparse.Namespace, FlowDefinition], int]
 
 
 class FlowArgumentParser(argparse.ArgumentParser):
-    """Argument parser whose usage errors suggest the nearest existing command or option."""
+    """Argument parser whose usage errors suggest the nearest existing command or option.
 
-    def __init__(self, **kwargs: Any) -> None:
+    Args:
+        command: the command whose subcommands it parses; empty for any other parser.
+        kwargs: those of argparse.
+    """
+
+    def __init__(self, *, command: str = "", **kwargs: Any) -> None:
+        self._command = command
         # An abbreviated option would become ambiguous when a flow gets a parameter of a similar name.
         super().__init__(allow_abbrev=False, **kwargs)
         # argparse knows -1 and -.5 as values, but not -1e-3, -1_000, -1,2 or -inf.
@@ -59,9 +65,9 @@ class FlowArgumentParser(argparse.ArgumentParser):
         if found := _NO_CHOICE.match(message):
             word, choices = found["word"], re.findall(r"[\w-]+", found["choices"])
             near = difflib.get_close_matches(word, choices, n=1)
-            hint = refused_command(self.prog, word) or (f" Did you mean {near[0]}?" if near else "")
+            hint = refused_command(self._command, word) or (f" Did you mean {near[0]}?" if near else "")
             message = f"no such command: {word}.{hint} There is: {', '.join(choices)}."
-        sys.stderr.write(f"{self.prog}: {readable(message)}\nTry '{self.prog} --help'.\n")
+        sys.stderr.write(f"{self.prog}: {readable(message)}\nTry: {self.prog} --help\n")
         sys.exit(2)
 
     def take_late_words(self, arguments: argparse.Namespace, unknown: list[str]) -> None:
@@ -187,12 +193,12 @@ def _default_environment() -> str:
     return _environment(name)
 
 
-def build_parser(definition: FlowDefinition, prog: str | None = None) -> FlowArgumentParser:
+def build_parser(definition: FlowDefinition) -> FlowArgumentParser:
     """Parser of a flow's command line, with all commands."""
     from airflow_conda_flow.cli.commands import COMMANDS  # noqa: PLC0415 - they import this module
 
     parser = FlowArgumentParser(
-        prog=prog or os.path.basename(sys.argv[0]),  # noqa: PTH119 - a name, not a path
+        prog=definition.started_by,
         description=definition.graph.doc or None,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
@@ -218,6 +224,7 @@ def build_parser(definition: FlowDefinition, prog: str | None = None) -> FlowArg
     for module in COMMANDS:
         command = commands.add_parser(
             module.NAME,
+            command=module.NAME,
             help=module.HELP,
             description=module.HELP,
             formatter_class=argparse.RawDescriptionHelpFormatter,

@@ -29,6 +29,7 @@ def with_configs_of(
     found = read_flow(definition.flow_class, (given or GivenConfigs()).after(stored))
     found.branch, found.production = definition.branch, definition.production
     found.file, found.package, found.call = definition.file, definition.package, definition.call
+    found.started_by, found.repeated = definition.started_by, definition.repeated
     return found
 
 

@@ -38,14 +38,13 @@ ENVIRONMENTS = {
 """Replacements by value of ``--environment``."""
 
 
-def refused_command(prog: str, word: str) -> str:
+def refused_command(command: str, word: str) -> str:
     """Hint for a command of Metaflow's, with a space in front; the empty string for any other word.
 
-    >>> refused_command("flow.py card", "crate"), refused_command("flow.py", "init")
+    >>> refused_command("card", "crate"), refused_command("", "init")
     ('', " Metaflow's init is not here: it is a part of how Metaflow runs tasks.")
     """
-    # ``prog`` of a subcommand's parser is the flow file and the words of its command.
-    name = " ".join([*prog.split()[1:], word])
+    name = f"{command} {word}".strip()
     return f" Metaflow's {name} is not here: {COMMANDS[name]}." if name in COMMANDS else ""
 
 

@@ -158,7 +158,7 @@ class _EnvironmentYml:
         if self._lock_command is not None:
             self._fail(
                 f"{text!r} is not pinned to exactly one version. Write {exact}, or keep the range and pin "
-                f"it in a lock file: {self._lock_command}.",
+                f"it in a lock file: {self._lock_command}",
                 text,
             )
 

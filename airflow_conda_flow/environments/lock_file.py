@@ -20,7 +20,6 @@ from airflow_conda_flow.environments.lock import Lock, LockedPackage
 from airflow_conda_flow.environments.requested import EnvironmentRequest
 from airflow_conda_flow.errors import FlowDefinitionError, SettingError
 from airflow_conda_flow.flow.decorators.conda import library_key, pypi_key
-from airflow_conda_flow.flow.decorators.environment_spec import lock_command
 from airflow_conda_flow.records.lock_file import lock_file_of
 
 _SECTION = "airflow-conda-flow"
@@ -88,15 +87,19 @@ class LockFile:
         return sorted({platform for each in self.environments for platform in each.locks})
 
 
-def read_lock_file(flow_file: str | Path) -> LockFile | None:
+def read_lock_file(flow_file: str | Path, lock_command: str) -> LockFile | None:
     """Lock file of a flow file; None if it has none.
+
+    Args:
+        flow_file: path of the flow file.
+        lock_command: the command that writes the lock file, for messages.
 
     Raises:
         SettingError: a newer version of this package wrote it.
         FlowDefinitionError: it cannot be read, or is not as it was written; names the file and the line.
     """
     path = Path(lock_file_of(str(flow_file)))
-    advice = f"Write it anew: {lock_command(str(flow_file))}."
+    advice = f"Write it anew: {lock_command}"
     try:
         text = path.read_text(encoding="utf-8")
     except FileNotFoundError:
@@ -136,7 +139,8 @@ def make_lock_file(flow_file: str | Path, environments: Iterable[LockedEnvironme
         },
     }
     name = Path(flow_file).name
-    head = f"# Packages of the environments of {name}. Do not edit; write it with: {lock_command(name)}\n"
+    # The file is in git: it says nothing of how the flow was started this time.
+    head = f"# Environments of {name}. Do not edit; its command `environment lock` writes it.\n"
     version = document.pop("version")
     text = head + yaml_text({"version": version, _SECTION: section, **document})
     return LockFile(Path(lock_file_of(str(flow_file))), read, text)

@@ -109,14 +109,6 @@ def environment_request(
     return EnvironmentRequest(python, libraries, pypi, channels)
 
 
-def requested_spec(
-    step: str, wanted: Mapping[str, Any], settings: Settings, platform: str, place: tuple[str, int]
-) -> EnvironmentSpec:
-    """Spec of one step's environment without a lock file; arguments and errors as ``environment_request``."""
-    request = environment_request(step, wanted, platform, place, "python FLOW environment lock")
-    return request.spec(settings, platform, wanted["python"])
-
-
 def _complete(
     step: str, wanted: Mapping[str, Any], file: EnvironmentFile, place: tuple[str, int]
 ) -> EnvironmentRequest:

@@ -15,7 +15,6 @@ from airflow_conda_flow.environments.lock_file import LockedEnvironment, LockFil
 from airflow_conda_flow.environments.requested import EnvironmentRequest, environment_request
 from airflow_conda_flow.environments.spec import EnvironmentSpec
 from airflow_conda_flow.errors import FlowDefinitionError
-from airflow_conda_flow.flow.decorators.environment_spec import lock_command
 from airflow_conda_flow.flow.definition import FlowDefinition
 from airflow_conda_flow.settings.loading import Settings
 
@@ -36,11 +35,11 @@ def environment_specs(
         SettingError: a newer version of this package wrote the lock file.
     """
     definition.check_versions()
-    file = read_lock_file(definition.file)
+    file = read_lock_file(definition.file, definition.lock_command)
     requests = step_requests(definition, platforms.__getitem__, is_locked=file is not None)
     if file is not None and (found := next(disagreements(definition, requests, platforms, file), None)):
         raise FlowDefinitionError(
-            f"{found.message} Write the lock file anew: {lock_command(definition.file)}.", *found.place
+            f"{found.message} Write the lock file anew: {definition.lock_command}", *found.place
         )
     python = platform.python_version()
     return {
@@ -65,7 +64,7 @@ def step_requests(
         FlowDefinitionError: an environment file is wrong, or contradicts the decorators.
     """
     wanted = definition.step_environments(platform.python_version())
-    command = None if is_locked else lock_command(definition.file)
+    command = None if is_locked else definition.lock_command
     return {
         node.name: environment_request(
             node.name, each, platform_of(node.name), place_of(definition, node.name), command

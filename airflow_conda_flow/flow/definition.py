@@ -25,6 +25,7 @@ from airflow_conda_flow.flow.flowspec import FlowSpec
 from airflow_conda_flow.flow.graph.lint import check_graph
 from airflow_conda_flow.flow.graph.reader import read_graph
 from airflow_conda_flow.flow.members import members_of
+from airflow_conda_flow.flow.own_command import own_command
 from airflow_conda_flow.flow.own_path import own_path
 from airflow_conda_flow.flow.parameters.config_value import ConfigValue
 from airflow_conda_flow.flow.parameters.default_context import DefaultContext
@@ -77,6 +78,8 @@ class FlowDefinition:
         flow_class: the class itself.
         package: name of the package that the flow file is run as a module of (``python -m package.flow``);
             empty if it is run by its path.
+        started_by: beginning of a command line that starts the flow, as text for a shell.
+        repeated: options of this command line that ``command`` repeats, as text for a shell.
         call: arguments with which the program created the flow object; None without arguments, as in a DAG.
         branch: branch given on the command line or by a setting, for ``@project``.
         production: True if the command line or a setting selects a production branch.
@@ -92,6 +95,8 @@ class FlowDefinition:
         self.configs = {each.attribute: draft.configs[each.name] for each in draft.config_options}
         self.call: "tuple[list[Any], dict[str, Any]] | None" = None
         self.package = ""
+        self.started_by = own_command(self.flow_class, self.file)
+        self.repeated = ""
         self._draft = draft
         self._is_complete = False
         self.branch: "str | None" = None
@@ -135,6 +140,19 @@ class FlowDefinition:
             raise RuntimeError("attach() comes before the decorators of the flow are looked at.")
         self._draft.attach(texts)
         self._completed()
+
+    def command(self, words: str) -> str:
+        """Command line that a message tells the user to write, such as ``python flow.py environment lock``.
+
+        Args:
+            words: the flow's command.
+        """
+        return " ".join(each for each in (self.started_by, self.repeated, words) if each)
+
+    @property
+    def lock_command(self) -> str:
+        """Command line that writes the lock file of the flow."""
+        return self.command("environment lock")
 
     @property
     def root(self) -> str:
@@ -258,7 +276,7 @@ class FlowDefinition:
 
     def check_versions(self, propose: "Callable[[str, str], str | None] | None" = None) -> None:
         """Raise if a version is a range without a lock file; see ``environment_spec.check_versions``."""
-        check_versions(self._completed(), self.file, propose)
+        check_versions(self._completed(), self.file, self.lock_command, propose)
 
     def added_parameter_values(self, known: "Container[str]", user_name: str = "") -> "dict[str, Any]":
         """Defaults of the parameters that a resumed run did not have, by attribute.

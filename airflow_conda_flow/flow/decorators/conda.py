@@ -147,7 +147,20 @@ class _EnvironmentAttributes(Decorator):
             pin = "Write %s, the version that a solve chooses today" % (form % exact)
         self.fail(
             "@%s: the version of %r is %r, a range, which may mean another environment next month. "
-            "%s, or keep the range and pin it in a lock file: %s." % (self.name, name, version, pin, command)
+            "%s, or keep the range and pin it in a lock file: %s" % (self.name, name, version, pin, command)
+        )
+
+    def refuse_unmet_range(self, name: str, version: str, reason: str) -> "NoReturn":
+        """Raise the error for a range in a flow without a lock file, which nothing can be locked for.
+
+        Args:
+            name: the library, or ``python``.
+            version: its range.
+            reason: sentences of the solver.
+        """
+        self.fail(
+            "@%s: the version of %r is %r, a range, which has to be pinned and cannot be. %s"
+            % (self.name, name, version, reason)
         )
 
 

@@ -2,6 +2,7 @@
 
 import os
 
+from airflow_conda_flow.errors import SolveError
 from airflow_conda_flow.flow.decorators.conda import BASE_NAMES, STEP_NAMES, merge, ranges_of
 from airflow_conda_flow.records.lock_file import lock_file_of
 
@@ -33,34 +34,34 @@ def step_environments(draft: "FlowDraft", default_python: str) -> "dict[str, Any
 
 
 def check_versions(
-    draft: "FlowDraft", flow_file: str, propose: "Callable[[str, str], str | None] | None" = None
+    draft: "FlowDraft",
+    flow_file: str,
+    lock_command: str,
+    propose: "Callable[[str, str], str | None] | None" = None,
 ) -> None:
     """Raise if a version is a range and the flow has no lock file.
 
     Args:
         draft: the flow.
         flow_file: path of the flow file.
-        propose: called with a step and a name; returns the version that a solve chooses today, or None.
+        lock_command: the command that writes the lock file.
+        propose: called with a step and a name; returns the version that a solve chooses today, or None. It
+            raises ``SolveError`` if the channels have nothing that the step asks for.
 
     Raises:
-        FlowDefinitionError: a version is a range; the error names the decorator's line and both ways out.
+        FlowDefinitionError: a version is a range; the error names the decorator's line and both ways out, or
+            why neither is open.
     """
     if os.path.isfile(lock_file_of(flow_file)):
         return
     base = _base_layers(draft)
     for step, decorators in draft.step_decorators.items():
         for layer, name, version in ranges_of(base + _step_layers(decorators)):
-            exact = propose(step, name) if propose else None
-            layer.refuse_range(name, version, lock_command(flow_file), exact)
-
-
-def lock_command(flow_file: str) -> str:
-    """Command that writes the lock file of a flow.
-
-    >>> lock_command("/srv/dags/train_flow.py")
-    'python train_flow.py environment lock'
-    """
-    return "python %s environment lock" % os.path.basename(flow_file)
+            try:
+                exact = propose(step, name) if propose else None
+            except SolveError as error:
+                layer.refuse_unmet_range(name, version, str(error))
+            layer.refuse_range(name, version, lock_command, exact)
 
 
 def declares_conda(draft: "FlowDraft") -> bool:

@@ -163,4 +163,4 @@ def test_usage_errors_end_with_2(capsys, words):
     with pytest.raises(SystemExit) as end:
         main(words)
     assert end.value.code == 2
-    assert "Try 'airflow-conda-flow" in capsys.readouterr().err
+    assert "Try: airflow-conda-flow" in capsys.readouterr().err

@@ -66,6 +66,7 @@ class LockMachine(Machine):
         self.url = url
         self.file = home / "a_flow.py"
         self.lock = home / "a_flow.lock"
+        self.typed = f"python {self.file}"  # how messages in this process name the flow
         self._capsys = capsys
         monkeypatch.setenv("HOME", str(home))
         monkeypatch.setenv("CONDA_CHANNELS", url)
@@ -104,7 +105,7 @@ def test_a_flow_with_ranges_is_locked_and_runs(machine, channel):
     refused = machine.say("--environment=conda", "run", code=1)
     assert refused.startswith(f"{machine.file}:5: @conda: the version of 'six' is '>=1.16,<2', a range, ")
     assert 'Write {"six": "1.17.0"}, the version that a solve chooses today, or keep the range' in refused
-    assert refused.endswith("pin it in a lock file: python a_flow.py environment lock.\n")
+    assert refused.endswith(f"pin it in a lock file: {machine.typed} environment lock\n")
     assert "There is no lock file." in machine.say("environment", "lock", "--check", code=1)
     said = machine.say("environment", "lock")
     steps = (
@@ -132,7 +133,31 @@ def test_a_range_where_no_channel_answers(machine, monkeypatch):
     machine.flow(SMALL.replace('"1.16.0"', '">=1.16"'))
     monkeypatch.setenv("CONDA_CHANNELS", "http://127.0.0.1:9/none")
     said = machine.say("--environment=conda", "run", code=1)
-    assert "Write exactly one version, or keep the range and pin it in a lock file: python a_flow.py" in said
+    assert f"Write exactly one version, or keep the range and pin it in a lock file: {machine.typed}" in said
+    assert said.count("\n") == 1
+
+
+@pytest.mark.parametrize(
+    ("change", "answer"),
+    [
+        (('"1.16.0"', '">=5"'), "has no six >=5 for {platform}. There is: 1.16.0, 1.17.0."),
+        (
+            ('six": "1.16.0"', 'sixx": ">=1"'),
+            "has no package 'sixx' for {platform} (asked for: >=1). Did you mean six",
+        ),
+        (
+            ('"1.16.0"', '">=1.16", "numpy": "0.1"'),
+            "has no numpy 0.1 for {platform}. There is: ",
+        ),
+    ],
+)
+def test_a_range_that_no_channel_can_meet(machine, channel, change, answer):
+    """No command is offered, which would fail: the line says what the channel has."""
+    machine.flow(SMALL.replace(*change))
+    said = machine.say("--environment=conda", "run", code=1)
+    assert "a range, which has to be pinned and cannot be. The environment of step start" in said
+    assert f"the channel {channel.url} {answer.format(platform=PLATFORM)}" in said
+    assert "environment lock" not in said
     assert said.count("\n") == 1
 
 
@@ -182,10 +207,10 @@ def test_a_step_that_disagrees(machine, old, new, message):
     assert message in said
     last = said.splitlines()[-1]
     assert re.match(rf"{machine.file}:{line}: Step '", last), last
-    assert last.endswith("see a_flow.lock. Write the lock file anew: python a_flow.py environment lock.")
+    assert last.endswith(f"see a_flow.lock. Write the lock file anew: {machine.typed} environment lock")
     checked = machine.say("environment", "lock", "--check", code=1)
     assert message in checked
-    assert checked.endswith("Write the lock file anew: python a_flow.py environment lock.\n")
+    assert checked.endswith(f"Write the lock file anew: {machine.typed} environment lock\n")
     assert "No step asks for" in checked or "'end'" in message
     machine.say("environment", "lock")
     machine.say("environment", "lock", "--check")
@@ -243,7 +268,7 @@ def test_a_damaged_file_is_one_line_and_is_written_anew(machine):
         ("environment", "show"),
     ):
         said = machine.say(*words, code=1)
-        assert said.splitlines()[-1] == f"{line}python a_flow.py environment lock."
+        assert said.splitlines()[-1] == f"{line}{machine.typed} environment lock"
     said = machine.say("environment", "lock")
     assert line in said
     assert "Nothing of it is kept; every environment is solved anew." in said
@@ -284,4 +309,4 @@ def test_local_runs_need_no_lock(machine):
     assert machine.specs()["start"].id == free.id
     with pytest.raises(EnvironmentFailure):
         Environments(machine.cache).prefix_for(free.id, PLATFORM)
-    assert read_lock_file(machine.file) is None
+    assert read_lock_file(machine.file, "") is None

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import pickle
 import re
+import sys
 import zipfile
 
 import pytest
@@ -290,14 +291,14 @@ def test_the_graph_as_json(machine):
     assert json.loads(_said(machine, "output-raw", "--json").stdout) == graph
     checked = _said(machine, "check", "--warnings")
     assert checked.stdout == "AFlow: 4 steps, the graph looks good.\n"
-    assert checked.stderr == "Pylint is not run here. For its warnings: pylint a_flow.py\n"
+    assert checked.stderr == f"Pylint is not run here. For its warnings: pylint {machine.file}\n"
 
 
 def test_without_a_command(machine):
     """The flow is checked, and the commands to go on with are named; `help` and `version` say more."""
     done = _said(machine)
     assert "    The graph looks good!\n" in done.stdout
-    assert "'a_flow.py run' runs the flow locally." in done.stdout
+    assert f"'{sys.executable} {machine.file} run' runs the flow locally." in done.stdout
     assert _said(machine, "help").stdout == _said(machine, "--help").stdout
     assert re.fullmatch(r"\d+\.\d+\.\d+\S*\n", _said(machine, "version").stdout)
 

@@ -8,7 +8,7 @@ from rattler import Channel, LockChannel, LockFile, LockPlatform
 from airflow_conda_flow.environments.environment_file import read_environment_file
 from airflow_conda_flow.environments.platform import current_platform
 from airflow_conda_flow.environments.rattler_record import rattler_record
-from airflow_conda_flow.environments.requested import requested_spec
+from airflow_conda_flow.environments.requested import environment_request
 from airflow_conda_flow.environments.spec import EnvironmentSpec
 from airflow_conda_flow.errors import FlowDefinitionError, PackageError
 from airflow_conda_flow.settings.loading import load_settings
@@ -16,6 +16,7 @@ from airflow_conda_flow.settings.loading import load_settings
 from .conftest import run_python
 
 PLATFORM = current_platform()
+COMMAND = "python a_flow.py environment lock"
 WANTED = {"python": "3.11.7", "python_stated": False, "libraries": {}, "pypi": {}, "file": None}
 
 
@@ -31,7 +32,8 @@ def spec_of(settings):
 
     def spec(file, **wanted):
         asked = {**WANTED, **wanted, "file": str(file)}
-        return requested_spec("start", asked, settings, PLATFORM, ("a_flow.py", 7))
+        request = environment_request("start", asked, PLATFORM, ("a_flow.py", 7), COMMAND)
+        return request.spec(settings, PLATFORM, asked["python"])
 
     return spec
 
@@ -141,7 +143,7 @@ def test_a_pixi_lock_with_wheels(make_environments, spec_of, tmp_path, channel):
         (
             "numpy>=1.20",
             3,
-            r"'numpy>=1\.20' is not pinned .* Write numpy=VERSION, or .* python a_flow\.py environment lock\.",
+            r"'numpy>=1\.20' is not pinned .* Write numpy=VERSION, or .*: python a_flow\.py environment lock$",
         ),
         ("numpy", 3, r"'numpy' is not pinned to exactly one version"),
         ("numpy=1.*", 3, r"is not pinned to exactly one version"),
@@ -159,7 +161,7 @@ def test_what_a_yml_may_not_say(make_yml, dependency, line, message):
     """One message with the file, the line, and what to write."""
     file = make_yml(dependency)
     with pytest.raises(FlowDefinitionError, match=message) as caught:
-        read_environment_file(file, PLATFORM, "python a_flow.py environment lock")
+        read_environment_file(file, PLATFORM, COMMAND)
     assert (caught.value.file, caught.value.line) == (str(file), line)
 
 

@@ -29,7 +29,7 @@ def parsed():
     """A function: the parameters' words of a command line."""
 
     def parse_words(*words: str):
-        arguments = parse(build_parser(read_flow(WordsFlow), "flow.py"), words)
+        arguments = parse(build_parser(read_flow(WordsFlow)), words)
         return {name.partition(":")[2]: value for name, value in vars(arguments).items() if ":" in name}
 
     return parse_words

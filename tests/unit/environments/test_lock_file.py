@@ -24,7 +24,8 @@ from airflow_conda_flow.errors import FlowDefinitionError, SettingError
 URL = "https://host/channel"
 REQUEST = EnvironmentRequest("3.11.*", {"numpy": ">=1.26,<2", "other::six": ""}, {"Humanize[x]": ">=4"})
 VIRTUAL = {"__glibc": "2.28", "__unix": "0"}
-ADVICE = "Write it anew: python a_flow.py environment lock."
+COMMAND = "python flows/a_flow.py environment lock"
+ADVICE = f"Write it anew: {COMMAND}"
 
 
 def conda(name, version, subdir="linux-64", **changes):
@@ -91,7 +92,7 @@ def write(flow_file):
 def test_what_is_written_is_read(write, flow_file):
     """Everything that installing needs, and what was asked for; the same content gives the same text."""
     written = write()
-    read = read_lock_file(flow_file)
+    read = read_lock_file(flow_file, COMMAND)
     assert read == written
     assert [each.name for each in read.environments] == ["start", "end"]
     assert read.environments[0].channels == (URL, "file:///srv/a%20b")
@@ -182,7 +183,7 @@ def test_a_request_is_its_words():
 
 def test_no_lock_file(flow_file):
     """It is none, which is no error."""
-    assert read_lock_file(flow_file) is None
+    assert read_lock_file(flow_file, COMMAND) is None
 
 
 def _merged(text):
@@ -281,7 +282,7 @@ def test_a_lock_file_that_is_not_as_it_was_written(write, flow_file, name):
     assert damaged != file.text
     file.path.write_bytes(damaged if isinstance(damaged, bytes) else damaged.encode())
     with pytest.raises(FlowDefinitionError) as caught:
-        read_lock_file(flow_file)
+        read_lock_file(flow_file, COMMAND)
     assert caught.value.file == str(file.path)
     assert caught.value.message.startswith(message)
     assert caught.value.message.endswith(ADVICE)
@@ -309,7 +310,7 @@ def test_a_lock_file_that_says_the_same(write, flow_file, name):
     changed = SAME[name](file.text)
     assert changed != file.text.encode()
     file.path.write_bytes(changed)
-    assert read_lock_file(flow_file).environments == file.environments
+    assert read_lock_file(flow_file, COMMAND).environments == file.environments
 
 
 def test_what_is_no_file(flow_file, write):
@@ -318,7 +319,7 @@ def test_what_is_no_file(flow_file, write):
     with pytest.raises(
         FlowDefinitionError, match=r"a_flow\.lock: The lock file cannot be read: Is a directory"
     ):
-        read_lock_file(flow_file)
+        read_lock_file(flow_file, COMMAND)
     with pytest.raises(SettingError, match=r"The lock file .*a_flow\.lock cannot be written: Is a directory"):
         write()
 
@@ -328,7 +329,7 @@ def test_a_newer_version(write, flow_file):
     file = write()
     file.path.write_text(file.text.replace("  version: 1\n", "  version: 2\n", 1))
     with pytest.raises(SettingError, match=r"a_flow\.lock has version 2, .* Upgrade airflow-conda-flow\."):
-        read_lock_file(flow_file)
+        read_lock_file(flow_file, COMMAND)
 
 
 def test_a_symbolic_link_stays_one(write, flow_file, tmp_path):
@@ -338,4 +339,4 @@ def test_a_symbolic_link_stays_one(write, flow_file, tmp_path):
     (tmp_path / "a_flow.lock").symlink_to(real)
     write()
     assert (tmp_path / "a_flow.lock").is_symlink()
-    assert real.read_text() == read_lock_file(flow_file).text
+    assert real.read_text() == read_lock_file(flow_file, COMMAND).text

@@ -876,7 +876,7 @@ class F(FlowSpec):
 """
         + END,
         3,
-        r"'pandas' is '>=1\.0', a range, .* Write exactly one version, or .*: python bad_flow\.py environment lock\.$",
+        r"'pandas' is '>=1\.0', a range, .* Write exactly one version, or .*: \S*python\S* /.*/bad_flow\.py environment lock$",
     ),
     (
         "a wildcard",
