@@ -8,8 +8,13 @@ import shlex
 import sys
 
 from airflow_conda_flow._version import __version__
+from airflow_conda_flow.cli.parser import chosen_settings
+from airflow_conda_flow.environments.platform import current_platform
+from airflow_conda_flow.errors import CondaFlowError
 from airflow_conda_flow.flow.definition import FlowDefinition
 from airflow_conda_flow.flow.username import username
+from airflow_conda_flow.runner.code_sources import CodeSources
+from airflow_conda_flow.runner.lacking_modules import lacking_modules
 
 NAME = "check"
 HELP = "Check the flow and run nothing."
@@ -50,8 +55,29 @@ def execute(arguments: argparse.Namespace, definition: FlowDefinition) -> int:
     definition.step_environments(platform.python_version())
     definition.check_versions()
     print(f"{definition.name}: {len(definition.graph.steps)} steps, the graph looks good.")
-    for line in definition.warnings:
+    lines = definition.warnings
+    if definition.declares_conda or arguments.environment == "conda":
+        lines = [*lines, *_lacking_modules(arguments, definition)]
+    for line in lines:
         sys.stderr.write(f"{line}\n")
     if arguments.warnings:
         sys.stderr.write(f"Pylint is not run here. For its warnings: pylint {shlex.quote(definition.file)}\n")
     return 0
+
+
+def _lacking_modules(arguments: argparse.Namespace, definition: FlowDefinition) -> list[str]:
+    """Lines about modules that steps lack in their environments; nothing is solved for them."""
+    from airflow_conda_flow.environments.lock_file import read_lock_file  # noqa: PLC0415 - only here
+    from airflow_conda_flow.environments.step_specs import step_requests  # noqa: PLC0415 - the same
+
+    try:
+        sources = CodeSources.of(definition, chosen_settings(arguments).package_modules)
+        file = read_lock_file(definition.file, definition.lock_command)
+        requests = step_requests(definition, lambda _step: current_platform(), is_locked=True)
+    except CondaFlowError:  # those who make the environments say it
+        return []
+    packages = {}
+    for step, request in requests.items():
+        lock = None if file is None else file.lock(request, current_platform())
+        packages[step] = request.names if lock is None else {each.name for each in lock.packages}
+    return lacking_modules(definition, sources, packages)

@@ -30,6 +30,7 @@ from airflow_conda_flow.records.document import VERSION
 from airflow_conda_flow.records.names import whole_number
 from airflow_conda_flow.records.run_record import RunRecord
 from airflow_conda_flow.runner.code_sources import CodeSources
+from airflow_conda_flow.runner.lacking_modules import lacking_modules
 from airflow_conda_flow.runner.stored_values import store_values
 from airflow_conda_flow.settings.loading import Settings
 
@@ -107,6 +108,9 @@ def prepare_run(
     # Environments and code come before the manifest, because it refers to them.
     locks = environments.resolve_all(wanted)
     archives = environments.prepare_for_containers(packed)
+    known = {step: {each.name for each in lock.packages} for step, lock in locks.items()}
+    for line in lacking_modules(definition, sources, known):
+        warn(line)
     code_package.publish(datastore.storage, package)
     protocols = _pickle_protocols(definition, specs)
     created = datetime.now(timezone.utc)

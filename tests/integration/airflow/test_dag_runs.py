@@ -61,6 +61,24 @@ def test_modules_that_are_elsewhere(machine):
     assert "SEEN shared" in done.stdout
 
 
+def test_modules_of_the_dag_folder(machine):
+    """Airflow imports from the whole DAG folder, steps from the flow's own: the prepare task says what they lack."""
+    (machine.dags / "common").mkdir()
+    (machine.dags / "common" / "tool.py").write_text("WORD = 'tool'")
+    text = FLOW.replace('print("SEEN", ascii(self.seen))', 'print("SEEN", tool.WORD)')
+    flow = machine.flow(
+        text.replace("class AFlow", "from common import tool\nclass AFlow"), folder=machine.dags / "team"
+    )
+    line = f"{flow}:3: Steps start, end lack the module common, which is imported from {machine.dags}/common here"
+    done = machine.airflow("dags", "test", "a_flow")
+    assert line in done.stdout.replace("\n", " "), done.stdout
+    assert "No module named 'common'" in done.stdout
+    assert "(CONDA_FLOW_PACKAGE_MODULES=common)" in done.stdout
+    done = machine.airflow("dags", "test", "a_flow", CONDA_FLOW_PACKAGE_MODULES="common")
+    assert "SEEN tool" in done.stdout
+    assert "lack the module" not in done.stdout
+
+
 def test_nested_foreach_gives_the_same_artifacts_as_a_local_run(machine):
     """Dynamic task mapping over two levels: the same values, by hash, as `python flow.py run`."""
     flow = machine.flow(NESTED + "\ndag = AFlow.dag(schedule=None)\n", folder=machine.dags)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
 import textwrap
@@ -328,6 +329,50 @@ def test_modules_of_a_monorepo_in_an_environment(machine, libraries, channel):
     listed = machine.run(flow, "package", "list").stdout.splitlines()
     assert {f"{libraries}/tool.py", f"{libraries}/company/deep/words.txt", str(flow)} <= set(listed)
     assert f"{libraries}/other.py" not in listed
+
+
+def test_modules_that_only_a_path_leads_to(machine, libraries, channel):
+    """They are named before the run and by ``check``, with the setting that mends it; alone in an environment."""
+    machine.environ["CONDA_CHANNELS"] = channel.url
+    text = USES_LIBRARIES.format(decorator=f'@conda(python="{channel.python}")').replace(
+        "tool.fail()", "pass"
+    )
+    flow = machine.flow(
+        text.replace("    @step\n    def start", "    @conda(disabled=True)\n    @step\n    def start"),
+        folder=machine.home / "flows",
+    )
+    del machine.environ["CONDA_FLOW_PACKAGE_MODULES"]
+    done = machine.run(flow, "--environment=conda", "run")
+    assert done.returncode == 1
+    lines = [line for line in done.stderr.splitlines() if " lacks the module " in line]
+    place = f"{flow}:3: Step end lacks the module"
+    assert lines[0].startswith(f"{place} company, which is imported from {libraries}/company here: ")
+    assert lines[1].startswith(f"{place} tool, which is imported from {libraries}/tool.py here: ")
+    assert "Step end lacks the module namespaced, " in lines[2]
+    assert len(lines) == 3
+    assert [line for line in machine.run(flow, "check").stderr.splitlines() if line in lines] == lines
+    (setting,) = {re.search(r"CONDA_FLOW_PACKAGE_MODULES=([\w,]+)", line)[1] for line in lines}
+    done = machine.run(flow, "--environment=conda", "run", CONDA_FLOW_PACKAGE_MODULES=setting)
+    assert "] SAID deep late tool one\n" in done.stdout, done.stdout + done.stderr
+    assert "lacks" not in done.stderr
+    assert "lacks" not in machine.run(flow, "check", CONDA_FLOW_PACKAGE_MODULES=setting).stderr
+    done = machine.run(flow, "run")
+    assert "] SAID deep late tool one\n" in done.stdout
+    assert "lacks" not in done.stderr
+
+
+def test_a_link_to_a_flow_file_as_a_module(machine):
+    """Python imports a module's neighbours from the directory of the link; so do steps."""
+    folder = machine.home / "flows"
+    flow = machine.flow(BESIDE, folder=folder)
+    for name, word in (("beside.py", "WORD = 'link'"), ("text.txt", "link")):
+        (machine.home / name).write_text(word)
+        (folder / name).write_text("WORD = 'target'")
+    (machine.home / "link.py").symlink_to(flow)
+    done = machine.run("-m", "link", "run")
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "] FOUND link link link\n" in done.stdout
+    assert "] CLASS True\n" in done.stdout
 
 
 @pytest.mark.parametrize(
