@@ -31,10 +31,10 @@ _SHORT = 4  # characters: a shorter name is part of too many others
 
 @dataclass(frozen=True)
 class _Import:
-    """A top-level module that the flow imports.
+    """A module that the flow imports.
 
     Attributes:
-        name: its name.
+        name: its name with dots.
         place: file and line of the import.
         step: the step that imports it; empty if every step does, as the flow file is imported.
     """
@@ -110,11 +110,12 @@ def lacking_modules(
             continue
         if distributions is None:
             distributions = importlib.metadata.packages_distributions()
-        names = [each.name, *distributions.get(each.name, ())]
+        top = _top(each.name)
+        names = [top, *distributions.get(top, ())]
         steps = [step for step in ([each.step] if each.step else packages) if step in packages]
         steps = [step for step in steps if not _may_provide(packages[step], names)]
         if steps:
-            known = found.setdefault(each.name, _Lacking(each.name, path, each.place))
+            known = found.setdefault(top, _Lacking(top, path, each.place))
             known.steps.update(dict.fromkeys(steps))
     setting = ",".join([*sources.modules, *(each.name for each in found.values() if each.has_source)])
     flow_file = Path(definition.file)
@@ -137,7 +138,7 @@ def _imports(definition: FlowDefinition, sources: CodeSources) -> Iterator[_Impo
     for step, records in definition.user_decorators.items():
         place = (definition.graph.steps[step].file or definition.file, definition.graph.steps[step].line)
         # The step imports their modules: they may come from a mutator or from ``--with``.
-        yield from (_Import(_top(each["module"]), place, step) for each in records if each["module"])
+        yield from (_Import(each["module"], place, step) for each in records if each["module"])
 
 
 @dataclass(frozen=True)
@@ -163,7 +164,7 @@ class _File:
 
     def imports(self, body: list[ast.stmt], step: str = "") -> Iterator[_Import]:
         """Imports of statements, by that step alone if one is given."""
-        yield from (_Import(_top(name), (self.path, line), step) for name, line in self.names(body))
+        yield from (_Import(name, (self.path, line), step) for name, line in self.names(body))
 
 
 def _shipped_files(definition: FlowDefinition, sources: CodeSources) -> Iterator[_File]:
@@ -220,13 +221,22 @@ def _shipped_modules(name: str, sources: CodeSources) -> Iterator[tuple[str, str
 
 
 def _place_elsewhere(name: str, sources: CodeSources) -> Path | None:
-    """File or directory of a module of the user's that is not shipped; None if it is, or if it may be."""
-    if name in sys.stdlib_module_names or name == _OWN or name in sources.modules:
+    """File or directory of the user's that an import finds and that is not shipped; None if it may be.
+
+    Args:
+        name: the module with dots. Its top-level part alone may be a directory that has the name of a library
+            by chance, and that has no such module.
+        sources: what the code package is made of.
+    """
+    top, _, rest = name.partition(".")
+    if top in sys.stdlib_module_names or top == _OWN or top in sources.modules:
         return None
-    path = _spec_path(name)
+    path = _spec_path(top)
     if path is None or _is_beside(path, sources) or _is_installed(path):
         return None
-    return path
+    below = path / (_top(rest) or "__init__")
+    is_there = below.is_dir() or below.with_suffix(".py").is_file()
+    return path if is_there or (path.is_file() and not rest) else None
 
 
 def _spec_path(name: str) -> Path | None:

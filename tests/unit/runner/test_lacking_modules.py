@@ -84,6 +84,8 @@ LACK = "Steps start, end lack the module "
     [
         ("import acme_lib", "pass", "acme_lib", "elsewhere/acme_lib"),
         ("import acme_lib.part", "pass", "acme_lib", "elsewhere/acme_lib"),
+        ("from acme_lib import part, __doc__", "pass", "acme_lib", "elsewhere/acme_lib"),
+        ("from acme_alone import one", "pass", "acme_alone", "elsewhere/acme_alone"),
         ("from acme_lib.part import WORD", "pass", "acme_lib", "elsewhere/acme_lib"),
         ("import acme_tool as tool", "pass", "acme_tool", "elsewhere/acme_tool.py"),
         ("import acme_alone.one", "pass", "acme_alone", "elsewhere/acme_alone"),
@@ -170,6 +172,9 @@ def test_a_package_of_the_environment(folder, package):
         ("import airflow_conda_flow.cards", "import airflow_conda_flow", "pass"),
         ("import acme_site, acme_target, pytest", "import acme_site", "pass"),
         ("import acme_space.one, acme_space.two", "pass", "pass"),
+        ("import acme_alone", "from acme_alone import two", "pass"),
+        ("", "import acme_lib.of_a_library", "pass"),
+        ("", "from acme_lib.of_a_library import thing", "pass"),
         ("import acme_zipped", "import acme_zipped", "pass"),
         ("try:\n    import acme_lib\nexcept ImportError:\n    pass", "pass", "pass"),
         ("TYPE_CHECKING = False\nif TYPE_CHECKING:\n    import acme_lib", "pass", "pass"),
