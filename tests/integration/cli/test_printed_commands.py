@@ -87,8 +87,9 @@ def _directory(machine: Shell) -> tuple[str, Path]:
 
 def _link(machine: Shell) -> tuple[str, Path]:
     flow = machine.flow(FLOW, folder=machine.home / "flows")
-    (machine.home / "link.py").symlink_to(flow)
-    return "link.py", flow
+    (machine.home / "links").mkdir()
+    (machine.home / "links" / "link.py").symlink_to(flow)
+    return "links/link.py", flow
 
 
 def _linked_module(machine: Shell) -> tuple[str, Path]:
