@@ -76,7 +76,7 @@ def _list(arguments: argparse.Namespace) -> int:
     if prefixes:
         print("\nenvironment                            size  last used  used by")
     for each in prefixes:
-        size = size_text(DiskUsage().add(each.path))
+        size = size_text(DiskUsage().add(*each.paths))
         print(f"{each.path.name:<32} {size:>10} {age_text(each.unused):>10}  {users_text(each)}".rstrip())
     return 0
 

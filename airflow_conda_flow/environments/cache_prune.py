@@ -3,13 +3,15 @@
 - An environment, extracted code and the runtime are shared by the attempts that run in them
   (``file_mutex.py``); one that is in use stays.
 - Packages and what was extracted from them go while nobody makes an environment (``makers_mutex``).
-- Everything goes by a rename first: who looks sees the whole of it or nothing.
+- Everything goes by a rename first: who looks sees the whole of it or nothing. The files beside a folder go
+  with it, those of its mutexes while both are held.
 - With a datastore in a directory, locks and packages are in the cache alone. What its runs need stays,
   however long ago it was used.
 """
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Collection
 from dataclasses import dataclass, field
@@ -34,22 +36,24 @@ from airflow_conda_flow.environments.cache_contents import (
     LOCKS,
     PACKAGES,
     PREFIXES,
+    REMNANTS,
     RUNS,
     RUNTIME,
     CacheItem,
     cache_items,
+    companions_of,
     files_below,
     scratch_folders,
 )
 from airflow_conda_flow.environments.cache_places import makers_mutex
 from airflow_conda_flow.environments.disk_usage import freed_by_removing
-from airflow_conda_flow.environments.file_mutex import held_now, last_use, use_of
+from airflow_conda_flow.environments.file_mutex import held_now, last_use, removable
 from airflow_conda_flow.errors import DamagedDocument, DatastoreError, SettingError
 from airflow_conda_flow.records.lock_document import read_lock_document
 
 UNUSED_FOR = 30 * 24 * 3600.0
 """Default time in seconds without a use after which something goes."""
-_FOLDERS = (PREFIXES, CODE, RUNTIME)
+_FOLDERS = (PREFIXES, CODE, RUNTIME, REMNANTS)
 _OF_PACKAGES = (PACKAGES, EXTRACTED, INDEXES)
 _PATIENCE = 20.0  # seconds for those who make something of packages to end
 
@@ -120,7 +124,7 @@ class _CachePrune:
         self._kept = DigestSet(kept_digests)
         self._report = report
         self._trash = cache_dir / ".trash"
-        self._moved: dict[Path, Path] = {}
+        self._trashed: list[Path] = []
         self._pruned = CachePruned()
 
     def run(self) -> CachePruned:
@@ -131,17 +135,19 @@ class _CachePrune:
         old = [
             each
             for each in cache_items(self._cache_dir)
-            if each.unused > self._unused_for and each.kind != COPIES
+            if each.unused > self._least_age(each) and each.kind != COPIES
         ]
-        gone = [each for each in old if each.kind in _FOLDERS and each.path.is_dir() and self._takes(each)]
+        are_folders = {each.path: each.path.is_dir() or each.kind == REMNANTS for each in old}
+        folders = [each for each in old if each.kind in _FOLDERS and are_folders[each.path]]
+        files = [each for each in old if each.kind in {ARTIFACTS, CODE, RUNS} and not are_folders[each.path]]
+        gone = [each for each in folders if self._takes(each)]
         gone += self._locks([each for each in old if each.kind == LOCKS])
         of_packages = [each for each in old if each.kind in _OF_PACKAGES and self._may_go(each)]
         gone += self._while_nobody_makes(of_packages)
-        files = [each for each in old if each.kind in {ARTIFACTS, CODE, RUNS} and not each.path.is_dir()]
         gone += [each for each in files if self._takes_file(each)]
         pruned.items = gone
         self._report.phase("removing" if self._removes else "counting what would go")
-        where = [self._trash_of(each) if self._removes else each.path for each in gone]
+        where = self._trashed if self._removes else [path for each in gone for path in each.paths]
         pruned.freed = freed_by_removing(where)
         if self._removes:
             for path in where:
@@ -149,43 +155,60 @@ class _CachePrune:
                 self._report.step()
         return pruned
 
+    def _least_age(self, item: CacheItem) -> float:
+        # Nothing comes back to remnants: only somebody who has just locked one of their files needs them.
+        return LEAST_GRACE if item.kind == REMNANTS else self._unused_for
+
     def _takes(self, item: CacheItem) -> bool:
-        """Take a folder away, unless somebody uses it."""
+        """Take a folder away with its companions, unless somebody uses or makes it."""
         if not self._removes:
             is_free = item.users == []
+        elif not any(os.path.lexists(path) for path in item.paths):
+            return False  # another prune was first; locking would make files
         else:
-            with held_now(use_of(item.path)) as is_free:
-                # The last user may have come and gone since the cache was looked at.
-                if is_free and (
-                    time.time() - last_use(item.path) <= self._unused_for or not self._move(item)
-                ):
+            with removable(item.path) as is_free:
+                if is_free and not self._moves(item):
                     return False
-        if not is_free:
+        if not is_free and item.kind != REMNANTS:
             self._pruned.in_use.append(item)
         return is_free
 
+    def _moves(self, item: CacheItem) -> bool:
+        """Move a folder away that is locked, unless it was used since the cache was looked at."""
+        if time.time() - last_use(item.path) <= self._least_age(item):
+            return False
+        is_there = self._move(item.path)
+        # If another prune was first, these are files that were made to lock it.
+        for path in companions_of(item.path):
+            self._move(path)
+        return is_there or item.kind == REMNANTS
+
     def _takes_file(self, item: CacheItem) -> bool:
-        """Take a file away, unless it was used meanwhile."""
+        """Take a file or an extracted package away, unless it was used meanwhile."""
         if not self._removes:
             return True
-        if not self._move(item):
+        if not self._move(item.path):
             return False
-        moved = self._moved[item.path]
+        moved = self._trashed.pop()
         if time.time() - moved.stat().st_mtime > self._unused_for:
+            self._trashed.append(moved)
+            for path in item.companions:
+                self._move(path)
             return True
         if link_once(moved, str(item.path)) is None:
             moved.rename(item.path)
         moved.unlink(missing_ok=True)
         return False
 
-    def _move(self, item: CacheItem) -> bool:
+    def _move(self, path: Path) -> bool:
+        """Move something to the trash; False if it is gone."""
         self._trash.mkdir(exist_ok=True)  # and never removed: another prune may be using it
         target = self._trash / new_mark()
         try:
-            item.path.rename(target)
+            path.rename(target)
         except FileNotFoundError:  # another prune was first
             return False
-        self._moved[item.path] = target
+        self._trashed.append(target)
         return True
 
     def _locks(self, old: list[CacheItem]) -> list[CacheItem]:
@@ -244,6 +267,3 @@ class _CachePrune:
                 )
                 return []
             time.sleep(0.2)
-
-    def _trash_of(self, item: CacheItem) -> Path:
-        return self._moved[item.path]

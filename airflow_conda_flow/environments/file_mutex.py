@@ -1,4 +1,9 @@
-"""Mutexes between the processes of one machine: locked files, which the kernel frees if their holder dies."""
+"""Mutexes between the processes of one machine: locked files, which the kernel frees if their holder dies.
+
+A prune removes the file of a mutex whose folder goes, while it holds the mutex (``removable``). Another
+process may have opened the file before, and gets the lock of a file that later ones do not see. So whoever
+has locked a file looks whether it is still the one at the path, and begins again if it is not.
+"""
 
 from __future__ import annotations
 
@@ -36,16 +41,17 @@ def held(
     Raises:
         Stopped: ``cancel`` was set while another process held the mutex.
     """
-    # The file is never removed: another process may have opened it already and would lock a file that later
-    # ones do not see.
     path.parent.mkdir(parents=True, exist_ok=True)
-    with path.open("wb") as file:
-        try:
-            _lock(file.fileno(), cancel, on_wait)
-        except OSError:
-            yield False
-        else:
-            yield True
+    while True:
+        with path.open("wb") as file:  # which makes it new
+            try:
+                _lock(file.fileno(), cancel, on_wait)
+            except OSError:
+                yield False
+                return
+            if _is_at(file.fileno(), path):
+                yield True
+                return
 
 
 @contextlib.contextmanager
@@ -54,20 +60,23 @@ def shared(path: Path) -> Iterator[None]:
 
     Waits while somebody holds it alone. Does nothing where the file cannot be written or locked.
     """
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        # Not inherited by the step process: if the runner dies, the step process ends by itself.
-        fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
-    except OSError:
-        yield
-        return
-    try:
-        with contextlib.suppress(OSError):
-            fcntl.flock(fd, fcntl.LOCK_SH)
-            os.utime(fd)
-        yield
-    finally:
-        os.close(fd)
+    while True:
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            fd = _opened(path, os.O_CREAT)
+        except OSError:
+            yield
+            return
+        try:
+            with contextlib.suppress(OSError):
+                fcntl.flock(fd, fcntl.LOCK_SH)
+                if not _is_at(fd, path):
+                    continue
+                os.utime(fd)
+            yield
+            return
+        finally:
+            os.close(fd)
 
 
 @contextlib.contextmanager
@@ -77,19 +86,50 @@ def held_now(path: Path) -> Iterator[bool]:
     Also False where files cannot be locked, because nobody knows then.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    if not path.exists():
-        _make_unused(path)
-    fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
+    while True:
+        try:
+            fd = _opened(path, 0)
+        except FileNotFoundError:
+            _make_unused(path)
+            continue
+        try:
+            try:
+                fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except OSError:
+                yield False
+                return
+            if _is_at(fd, path):
+                yield True
+                return
+        finally:
+            os.close(fd)
+
+
+@contextlib.contextmanager
+def removable(folder: Path) -> Iterator[bool]:
+    """Hold both mutexes of a folder, if nobody uses or makes it: it may be removed, and their files with it.
+
+    Gives False as ``held_now`` does.
+    """
+    with held_now(use_of(folder)) as is_unused:
+        if not is_unused:
+            yield False
+            return
+        with held_now(mutex_of(folder)) as is_made:
+            yield is_made
+
+
+def _opened(path: Path, flags: int) -> int:
+    # Not inherited by the step process: if the runner dies, the step process ends by itself.
+    return os.open(path, os.O_RDWR | os.O_CLOEXEC | flags, 0o666)
+
+
+def _is_at(descriptor: int, path: Path) -> bool:
+    """True if an open file is the one at the path, which a prune may have removed before it was locked."""
     try:
-        fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError:
-        os.close(fd)
-        yield False
-        return
-    try:
-        yield True
-    finally:
-        os.close(fd)
+        return os.path.samestat(os.fstat(descriptor), os.stat(path))  # noqa: PTH116
+    except FileNotFoundError:
+        return False
 
 
 def _make_unused(path: Path) -> None:

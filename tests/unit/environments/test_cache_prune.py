@@ -19,7 +19,8 @@ from airflow_conda_flow.environments.cache_contents import cache_items, kind_usa
 from airflow_conda_flow.environments.cache_places import makers_mutex
 from airflow_conda_flow.environments.cache_prune import prune_cache
 from airflow_conda_flow.environments.disk_usage import DiskUsage, freed_by_removing
-from airflow_conda_flow.environments.file_mutex import shared, use_of, users_of
+from airflow_conda_flow.environments.file_mutex import held, mutex_of, shared, use_of, users_of
+from airflow_conda_flow.environments.seal import seal_path
 from airflow_conda_flow.errors import SettingError
 
 from ...parts.old_datastore import DAY, OldDatastore, lock_bytes, sha256
@@ -92,6 +93,93 @@ def test_what_was_not_used_for_long_goes(cache):
     assert {path for path in made.values() if path.exists()} == set(made.values()) - gone
     assert told.freed == done.freed >= 4 * 10_000
     assert not list((cache.path / ".trash").iterdir())
+
+
+def test_companions_go_with_what_they_are_of(cache):
+    """The seal of an environment, its mutexes and py-rattler's lock file: nothing is left, and all is counted."""
+    young = cache.folder("prefixes/dd", 1)
+    for folder in (young, *(cache.folder(name, 90) for name in ("prefixes/aa", "code/bb", "runtime/cc"))):
+        for path in (use_of(folder), mutex_of(folder), seal_path(folder)):
+            cache.file(str(path.relative_to(cache.path)), 1 if folder is young else 90, b"s" * 8192)
+    cache.folder("extracted/a-1-0", 90)
+    cache.file("extracted/a-1-0.lock", 90, b"s" * 8192)
+    kinds = kind_usage(cache.path)
+    assert {kind: each.count for kind, each in kinds.items()} == {
+        "extracted packages": 1,
+        "environments": 2,
+        "code packages": 1,
+        "runtime": 1,
+        "scratch": 0,
+    }
+    assert kinds["environments"].size == 2 * (3 * 8192 + 12_288)
+    assert kinds["extracted packages"].size == 8192 + 12_288
+    told, done = cache.prune(removes=False), cache.prune()
+    assert told.freed == done.freed == 4 * 12_288 + 10 * 8192
+    assert _files(cache) == {
+        "prefixes/dd/lib/file",
+        "prefixes/.dd.use",
+        "prefixes/.dd.mutex",
+        "prefixes/.dd.seal",
+    }
+
+
+def _files(cache: Cache) -> set[str]:
+    return {str(path.relative_to(cache.path)) for path in cache.path.rglob("*") if path.is_file()} - {
+        ".makers.mutex",
+        "CACHEDIR.TAG",
+    }
+
+
+def test_an_extracted_package_keeps_its_lock_file(cache):
+    """Which is as old as the package itself, however long ago that was last used."""
+    cache.folder("extracted/a-1-0", 1)
+    lock = cache.file("extracted/a-1-0.lock", 90)
+    assert cache.prune().items == []
+    assert lock.exists()
+
+
+def test_remnants_go(cache):
+    """Files beside environments that older versions, or ``rm -rf``, removed; not those that a maker has locked."""
+    for kind in ("prefixes", "code", "runtime"):
+        for ending in ("use", "mutex", "seal"):
+            cache.file(f"{kind}/.aa.{ending}", 2)
+            cache.file(f"{kind}/.bb.{ending}", 0.1)
+    cache.file("prefixes/.cc.seal", 2)
+    kinds = kind_usage(cache.path)
+    assert kinds["remnants"].count == 7
+    assert kinds["remnants"].size == 19 * 4096
+    with held(mutex_of(cache.path / "prefixes" / "cc")):
+        cache.age(mutex_of(cache.path / "prefixes" / "cc"), 2)
+        for pruned in (cache.prune(removes=False), cache.prune()):
+            assert not pruned.in_use
+        assert (cache.path / "prefixes" / ".cc.seal").exists()
+    assert len(pruned.items) == 3
+    cache.age(mutex_of(cache.path / "prefixes" / "cc"), 2)
+    assert [each.kind for each in cache.prune().items] == ["remnants"]
+    assert _files(cache) == {
+        f"{kind}/.bb.{ending}"
+        for kind in ("prefixes", "code", "runtime")
+        for ending in ("use", "mutex", "seal")
+    }
+
+
+def test_unfinished_files_of_channel_indexes_go(cache):
+    """py-rattler leaves them under hidden names when its process is killed."""
+    old = cache.file("repodata/shards-v1/.tmpAbCdEf", 90)
+    young = cache.file("repodata/.tmpGhIjKl", 1)
+    assert [each.path for each in cache.prune().items] == [old]
+    assert young.exists()
+
+
+def test_an_environment_that_is_being_made_again_stays(cache):
+    """With its files, and it is told as in use; whoever waits to make it makes it after the prune."""
+    prefix = cache.folder("prefixes/aa", 90)
+    seal = cache.file("prefixes/.aa.seal", 90)
+    with held(mutex_of(prefix)):
+        cache.age(mutex_of(prefix), 90)
+        assert [each.path for each in cache.prune().in_use] == [prefix]
+    assert prefix.is_dir()
+    assert seal.exists()
 
 
 def test_an_environment_in_use_stays(cache):
@@ -253,6 +341,7 @@ def test_two_prunes_of_a_cache(cache):
     paths = [each.path for result in results for each in result.items]
     assert len(paths) == len(set(paths)) == 40
     assert not any(result.faults for result in results)
+    assert _files(cache) == set(), "not even files that were made to lock what was gone"
 
 
 def test_a_time_that_is_too_short(cache):
