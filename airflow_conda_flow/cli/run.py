@@ -17,6 +17,8 @@ from airflow_conda_flow.cli.past_runs import open_catalogue
 from airflow_conda_flow.cli.run_hooks import RunHooks
 from airflow_conda_flow.cli.signals import ended_by
 from airflow_conda_flow.cli.trigger_option import add_trigger_option, trigger_events
+from airflow_conda_flow.datastore.atomic_file import new_file_beside, write_all
+from airflow_conda_flow.datastore.left_behind import clear_once
 from airflow_conda_flow.errors import SettingError
 from airflow_conda_flow.flow.definition import FlowDefinition
 from airflow_conda_flow.local.console import Console
@@ -191,9 +193,11 @@ def write_for_callers(option: str, path: str, text: str) -> None:
         if target.exists() and not target.is_file():  # a pipe or a terminal cannot be replaced
             target.write_text(text, encoding="utf-8")
             return
-        part = target.with_name(f".{target.name}.{os.getpid()}.part")
-        part.write_text(text, encoding="utf-8")
-        part.replace(target)
+        target = target.absolute()
+        clear_once(target.parent)
+        with new_file_beside(target) as (part, descriptor):
+            write_all(descriptor, text.encode("utf-8"))
+            Path(part).replace(target)
     except OSError as error:
         raise _unwritable(option, path, error) from error
 

@@ -16,8 +16,8 @@ from airflow_conda_flow.errors import CorruptData, DatastoreUnavailable, NotInDa
 from . import layout
 from .digest import corrupt, known_sha256
 from .keeping import keeper, note_use
-from .left_behind import clear_once, new_mark
-from .local_storage import LocalStorage
+from .left_behind import new_mark
+from .local_storage import SCRATCH, LocalStorage
 from .notice import warn
 
 if TYPE_CHECKING:
@@ -43,13 +43,11 @@ class ArtifactStore:
 
         The caller removes it.
         """
-        folder = self._files.root / ".scratch"
-        clear_once(folder)
-        path = folder / new_mark()
+        path = self._files.scratch / new_mark()
         try:
             path.mkdir(parents=True)
         except OSError as error:
-            raise self._files.unavailable("write", ".scratch", error) from error
+            raise self._files.unavailable("write", SCRATCH, error) from error
         return path
 
     def publish(self, path: Path, sha256: str) -> None:
@@ -117,11 +115,11 @@ class ArtifactStore:
                 if wrong:
                     say(f"{path} is damaged ({wrong}); fetching it again from {self._storage.url}.")
                 try:
-                    self._storage.download(key, path, sha256)
+                    self._files.copy_in(self._storage, key, sha256)
                 except NotInDatastore as error:
                     raise self._missing(key) from error
             elif not note_use(self._files, key):  # the cache was pruned just now
-                self._storage.download(key, path, sha256)
+                self._files.copy_in(self._storage, key, sha256)
         return path
 
     def _missing(self, key: str) -> NotInDatastore:

@@ -9,6 +9,7 @@ import secrets
 from typing import TYPE_CHECKING
 
 from .left_behind import new_mark
+from .unfinished import opened
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -29,10 +30,10 @@ def new_file_beside(path: Path | str) -> Iterator[tuple[str, int]]:
     temporary = f"{directory}/.{name[:100]}.{new_mark()}.part"
     flags = os.O_CREAT | os.O_EXCL | os.O_RDWR | os.O_CLOEXEC
     try:
-        fd = os.open(temporary, flags, 0o666)
+        fd = opened(temporary, flags)
     except FileNotFoundError:
         os.makedirs(directory, exist_ok=True)  # noqa: PTH103  hot path
-        fd = os.open(temporary, flags, 0o666)
+        fd = opened(temporary, flags)
     try:
         yield temporary, fd
     finally:

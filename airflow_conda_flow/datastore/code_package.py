@@ -272,13 +272,13 @@ def extract(storage: Storage, sha256: str, cache_dir: str | Path, say: Callable[
     target = Path(cache_dir) / "code" / sha256
     if (known := _compared.get(target)) is not None and _states(target, known[0]) == known[1]:
         return target
+    clear_once(target.parent)
     with _opened(_archive(storage, key, sha256, cache_dir, say), key) as archive:
         names = _safe_names(archive, key)
         if target.is_dir():
             _mend(archive, names, target, say)
             return target
         temporary = _temporary(target)
-        clear_once(target.parent)
         try:
             temporary.mkdir(parents=True)
             for name in names:
@@ -311,7 +311,7 @@ def _archive(
         if not cache.holds(key, sha256):
             if copy.exists():
                 say(f"{copy} is damaged; fetching it again from {storage.url}.")
-            storage.download(key, copy, sha256)
+            cache.copy_in(storage, key, sha256)
     except NotInDatastore as error:
         raise NotInDatastore(
             f"There is no code package {key} in the datastore {storage.url}: start the run again."
@@ -397,12 +397,16 @@ def _content(path: Path) -> bytes | None:
 
 
 def _replace(archive: zipfile.ZipFile, name: str, folder: Path) -> None:
-    """Write one file of the package atomically, whatever is at its path or in the way to it."""
+    """Write one file of the package atomically, whatever is at its path or in the way to it.
+
+    The temporary file is beside the folder, where others find it if this process is killed.
+    """
     path = folder / name
     for parent in path.parents[: len(PurePosixPath(name).parts) - 1]:
         if parent.is_file():
             parent.unlink(missing_ok=True)
-    with new_file_beside(path) as (temporary, fd):
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with new_file_beside(folder) as (temporary, fd):
         write_all(fd, archive.read(name))
         replace(temporary, path)
 

@@ -21,18 +21,20 @@ from airflow_conda_flow.errors import CondaFlowError, DatastoreUnavailable, NotI
 
 from .atomic_file import link_once, move_aside, new_file_beside, replace, write_all
 from .digest import corrupt, known_sha256, moved, remember, too_large
-from .left_behind import clear, new_mark
+from .left_behind import clear, clear_once, new_mark
 from .overlapping import overlapped
 from .storage import Entry
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from .storage import Progress
+    from .storage import Progress, Storage
 
 _BLOCK = 4 * 1024 * 1024  # bytes copied at a time: bounds the memory, and the steps of a progress bar
 _NO_SUCH_KEY = frozenset({errno.ENOENT, errno.ENOTDIR, errno.ENAMETOOLONG})
 """Errors for a key that nothing is stored under. A name that is too long for a file is the name of none."""
+SCRATCH = ".scratch"
+"""Name of the folder for scratch directories and unfinished downloads."""
 _READ_ONLY = 0o444  # ``fetch`` hands out the stored file itself, which nobody may change
 
 
@@ -180,6 +182,34 @@ class LocalStorage:
             if digest is not None:
                 os.fchmod(fd, _READ_ONLY)
                 remember(fd, digest.hexdigest())
+
+    def copy_in(self, source: Storage, key: str, sha256: str, progress: Progress | None = None) -> None:
+        """Download a key of another storage to the same key here, verified.
+
+        Errors as for ``download``; also ``DatastoreUnavailable`` if it cannot be written here.
+        """
+        with self.scratch_file(os.path.basename(key)) as path:  # noqa: PTH119
+            source.download(key, path, sha256, progress)
+            self.move_in(path, key, sha256)
+
+    @property
+    def scratch(self) -> Path:
+        """Folder for what is not finished; what dead processes have left there is removed."""
+        folder = self.root / SCRATCH
+        clear_once(folder)
+        return folder
+
+    @contextlib.contextmanager
+    def scratch_file(self, name: str) -> Iterator[Path]:
+        """New file on the file system of the keys; removed at the end, unless it was moved.
+
+        Large files are made there and not beside their keys: whatever a process was making when it was
+        killed, the next one finds it in this folder.
+        """
+        with contextlib.ExitStack() as stack:
+            with _writing(self, SCRATCH):
+                path, _ = stack.enter_context(new_file_beside(self.scratch / name))
+            yield Path(path)
 
     def exists(self, key: str) -> bool:
         """True if there are bytes under ``key``."""

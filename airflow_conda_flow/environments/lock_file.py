@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from airflow_conda_flow.datastore.atomic_file import new_file_beside, write_all
+from airflow_conda_flow.datastore.left_behind import clear_once
 from airflow_conda_flow.environments.lock import Lock, LockedPackage
 from airflow_conda_flow.environments.requested import EnvironmentRequest
 from airflow_conda_flow.errors import FlowDefinitionError, SettingError
@@ -153,6 +154,7 @@ def write_lock_file(file: LockFile) -> None:
         SettingError: it cannot be written.
     """
     target = file.path.resolve()  # a symbolic link stays one
+    clear_once(target.parent)
     try:
         with new_file_beside(target) as (temporary, descriptor):
             write_all(descriptor, file.text.encode("utf-8"))

@@ -13,9 +13,9 @@ from typing import TypeVar
 
 from airflow_conda_flow.datastore import layout
 from airflow_conda_flow.datastore.keeping import keeper, note_use
-from airflow_conda_flow.datastore.left_behind import clear_once, new_mark
 from airflow_conda_flow.datastore.local_storage import LocalStorage
 from airflow_conda_flow.datastore.storage import Storage
+from airflow_conda_flow.datastore.unfinished import Unfinished
 from airflow_conda_flow.environments.credentials import Credentials
 from airflow_conda_flow.environments.lock import LockedPackage, file_name_of
 from airflow_conda_flow.environments.progress import Progress
@@ -69,29 +69,15 @@ class PackageStore:
         wanted = list({each.sha256: each for each in packages}.values())
         missing = [each for each in wanted if not self._is_sound(each)]
         if missing:
-            self._fetch(missing, cancel)
-        return {each.sha256: self.path(each) for each in wanted}
-
-    def _fetch(self, missing: Sequence[LockedPackage], cancel: threading.Event | None) -> None:
-        size = sum(each.size for each in missing)
-        text = f"Fetching {_packages(len(missing))}: {size / 1e6:.1f} MB"
-        with self._fetching(text, size) as (advance, partials):
-
-            def fetch(package: LockedPackage, given_up: threading.Event) -> None:
-                self._fetch_once(package, checked(given_up, advance), partials)
-
-            _side_by_side(fetch, missing, cancel)
-
-    @contextlib.contextmanager
-    def _fetching(self, text: str, size: int) -> Iterator[tuple[Callable[[int], None], set[Path]]]:
-        """Phase with that text; gives what counts bytes, and a set for the paths of partial files."""
-        partials: set[Path] = set()
-        try:
+            size = sum(each.size for each in missing)
+            text = f"Fetching {_packages(len(missing))}: {size / 1e6:.1f} MB"
             with self._progress.phase(text, size, "bytes") as advance:
-                yield advance, partials
-        finally:
-            for each in list(partials):  # of threads whose connections stand still
-                each.unlink(missing_ok=True)
+
+                def fetch(package: LockedPackage, given_up: threading.Event) -> None:
+                    self._fetch_once(package, checked(given_up, advance))
+
+                _side_by_side(fetch, missing, cancel)
+        return {each.sha256: self.path(each) for each in wanted}
 
     def mirror(self, packages: Iterable[LockedPackage]) -> None:
         """Upload the packages to the datastore, except those that it has; without a datastore do nothing.
@@ -133,10 +119,10 @@ class PackageStore:
         found = {each: self._taken(each) for each in listed}
         missing = [each for each, has in found.items() if has is None]
         if missing:
-            with self._fetching(f"Fetching {_packages(len(missing))}", 0) as (advance, partials):
+            with self._progress.phase(f"Fetching {_packages(len(missing))}", 0, "bytes") as advance:
 
                 def take(each: PinnedUrl, given_up: threading.Event) -> None:
-                    found[each] = self._take(each, checked(given_up, advance), partials)
+                    found[each] = self._take(each, checked(given_up, advance))
 
                 _side_by_side(take, missing)
         return [has for each in listed if (has := found[each])]
@@ -148,11 +134,9 @@ class PackageStore:
         is_here = self._local.holds(key, listed.sha256)
         return (self._local.local_path(key), listed.sha256) if is_here else None
 
-    def _take(
-        self, listed: PinnedUrl, advance: Callable[[int], None], partials: set[Path]
-    ) -> tuple[Path, str]:
+    def _take(self, listed: PinnedUrl, advance: Callable[[int], None]) -> tuple[Path, str]:
         url = listed.url
-        with self._downloaded(url, 0, advance, partials) as (partial, got):
+        with self._downloaded(url, 0, advance) as (partial, got):
             expected = listed.sha256 or listed.md5
             is_it = got if listed.sha256 else hashlib.md5(partial.read_bytes()).hexdigest()  # noqa: S324 - conda's lists have it
             if is_it != expected:
@@ -177,9 +161,7 @@ class PackageStore:
         """True if the archive is on this machine, verified."""
         return self._local.holds(layout.package(package.sha256, package.file_name), package.sha256)
 
-    def _fetch_once(
-        self, package: LockedPackage, advance: Callable[[int], None], partials: set[Path]
-    ) -> None:
+    def _fetch_once(self, package: LockedPackage, advance: Callable[[int], None]) -> None:
         with self._mutex:
             mutex = self._mutexes.setdefault(package.sha256, threading.Lock())
         with mutex:
@@ -192,17 +174,17 @@ class PackageStore:
                 # Other machines would meet the same damage, so the sound archive is put in its place.
                 self._progress.say(f"    {error.fault} Trying the channel.")
                 advice = "Make the channel reachable: the package is then replaced there."
-                self._from_channel(package, advance, partials, f"{error.fault} {advice}")
+                self._from_channel(package, advance, f"{error.fault} {advice}")
                 self._mend_remote(package)
             else:
-                self._from_channel(package, advance, partials)
+                self._from_channel(package, advance)
 
     def _from_remote(self, package: LockedPackage, advance: Callable[[int], None]) -> bool:
         if self._remote is None:
             return False
         key = layout.package(package.sha256, package.file_name)
         try:
-            self._remote.download(key, self.path(package), package.sha256, advance)
+            self._local.copy_in(self._remote, key, package.sha256, advance)
         except NotInDatastore:
             return False
         return True
@@ -216,13 +198,9 @@ class PackageStore:
             self._progress.say(f"    {package.file_name} stays damaged in the datastore: {error}")
 
     def _from_channel(
-        self,
-        package: LockedPackage,
-        advance: Callable[[int], None],
-        partials: set[Path],
-        elsewhere: str = "",
+        self, package: LockedPackage, advance: Callable[[int], None], elsewhere: str = ""
     ) -> None:
-        with self._downloaded(package.url, package.size, advance, partials, elsewhere) as (partial, got):
+        with self._downloaded(package.url, package.size, advance, elsewhere) as (partial, got):
             if got != package.sha256:
                 raise PackageError(
                     f"The package {package.url} is not what was locked: its sha256 is {got}, "
@@ -234,33 +212,26 @@ class PackageStore:
 
     @contextlib.contextmanager
     def _downloaded(
-        self, url: str, size: int, advance: Callable[[int], None], partials: set[Path], elsewhere: str = ""
+        self, url: str, size: int, advance: Callable[[int], None], elsewhere: str = ""
     ) -> Iterator[tuple[Path, str]]:
         """File with the bytes at a URL, and its sha256; removed afterwards unless the block moves it away.
 
-        ``partials`` has the file meanwhile. ``elsewhere`` says, for the error, what is wrong with the archive
-        in the other places.
+        ``elsewhere`` says, for the error, what is wrong with the archive in the other places.
         """
         from airflow_conda_flow.environments.download import (  # noqa: PLC0415 - heavy, and seldom needed
             DownloadFailed,
             download,
         )
 
-        folder = self._local.root / "packages"
-        folder.mkdir(parents=True, exist_ok=True)
-        clear_once(folder)
-        partial = folder / f".{file_name_of(url)[:100]}.{new_mark()}.part"
         asked, headers = self._credentials.request(url)
-        partials.add(partial)
-        try:
-            yield partial, download(asked, partial, size, advance, headers)
-        except DownloadFailed as error:
-            where = self._remote.url if self._remote else "the cache of this machine"
-            elsewhere = elsewhere or f"It is not in {where} either."
-            raise PackageError(f"The package {url} cannot be fetched: {error}. {elsewhere}") from error
-        finally:
-            partial.unlink(missing_ok=True)
-            partials.discard(partial)
+        with self._local.scratch_file(file_name_of(url)) as partial:
+            try:
+                got = download(asked, partial, size, advance, headers)
+            except DownloadFailed as error:
+                where = self._remote.url if self._remote else "the cache of this machine"
+                elsewhere = elsewhere or f"It is not in {where} either."
+                raise PackageError(f"The package {url} cannot be fetched: {error}. {elsewhere}") from error
+            yield partial, got
 
 
 def _packages(count: int) -> str:
@@ -275,11 +246,11 @@ def _side_by_side(
     """Call ``work`` for each value, in threads; the first failure ends all of them.
 
     After a failure or Ctrl-C the event that ``work`` received is set. A thread that does not end within a
-    second, because its connection stands still, is left alone.
+    second, because its connection stands still, is left alone, and its temporary files are removed.
     """
-    given_up = threading.Event()
+    given_up, unfinished = threading.Event(), Unfinished()
     pool = ThreadPoolExecutor(_SIDE_BY_SIDE, thread_name_prefix="packages")
-    futures = [pool.submit(work, each, given_up) for each in wanted]
+    futures = [pool.submit(unfinished.run, work, each, given_up) for each in wanted]
     try:
         left = set(futures)
         while left:
@@ -292,3 +263,4 @@ def _side_by_side(
         given_up.set()
         pool.shutdown(wait=False, cancel_futures=True)
         wait(futures, _GIVE_UP_SECONDS)
+        unfinished.discard()

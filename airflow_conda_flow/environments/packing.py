@@ -9,7 +9,6 @@ from pathlib import Path
 
 from airflow_conda_flow.datastore import layout
 from airflow_conda_flow.datastore.keeping import gone_again, keeper
-from airflow_conda_flow.datastore.left_behind import clear_once
 from airflow_conda_flow.datastore.removal import discard
 from airflow_conda_flow.datastore.storage import Storage
 from airflow_conda_flow.environments.cache_dir import CacheDir
@@ -35,8 +34,8 @@ from airflow_conda_flow.environments.side_by_side import side_by_side
 from airflow_conda_flow.environments.stopping import Stopped
 from airflow_conda_flow.environments.temporary_folders import (
     discard_all,
+    discard_left_once,
     discard_unfinished,
-    discard_unfinished_once,
     temporary,
 )
 from airflow_conda_flow.errors import CorruptData, DatastoreError, NotInDatastore
@@ -176,8 +175,7 @@ class Packing:
         self._progress.say(f"Packing the environment of {label} for containers")
         self._restore(lock)
         prefix = container_prefix(prefix_name(lock))
-        clear_once(self._cache.path / "packing")
-        discard_unfinished_once(self._cache.path)
+        discard_left_once(self._cache.path)
         folder = temporary(self._cache.path / "packing" / prefix.name)
         try:
             with shared(makers_mutex(self._cache.path)):

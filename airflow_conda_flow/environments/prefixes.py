@@ -8,7 +8,6 @@ import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from airflow_conda_flow.datastore.left_behind import clear_once
 from airflow_conda_flow.datastore.removal import discard
 from airflow_conda_flow.environments.bytecode import compile_modules, count_modules
 from airflow_conda_flow.environments.cache_dir import CacheDir
@@ -28,8 +27,8 @@ from airflow_conda_flow.environments.seal import (
 from airflow_conda_flow.environments.stopping import LOOK_EVERY, Stopped, check, checked
 from airflow_conda_flow.environments.temporary_folders import (
     discard_all,
+    discard_left_once,
     discard_unfinished,
-    discard_unfinished_once,
     put_aside,
     temporary,
 )
@@ -81,7 +80,7 @@ class Prefixes:
             return [f"{prefix} is not a directory"]
         folder = temporary(self._cache.path / "verifying" / prefix.name)
         extracted_again = folder.with_name(f"{folder.name}.extracted")
-        clear_once(folder.parent)
+        discard_left_once(self._cache.path)
         try:
             self.install(lock, folder, prefix, extracted_in=extracted_again)
             found = differences(prefix, folder)
@@ -118,7 +117,7 @@ class Prefixes:
             )
         with self._mutex:
             mutex = self._making.setdefault(prefix.name, threading.Lock())
-        discard_unfinished_once(self._cache.path)
+        discard_left_once(self._cache.path)
         try:
             self._make(prefix, build, mutex, cancel)
         except (Stopped, KeyboardInterrupt):
@@ -143,9 +142,9 @@ class Prefixes:
                 )
                 restore_modes(prefix)
             # While this process holds the file mutex nobody else builds this prefix, so what is there belongs
-            # to a dead process.
+            # to a dead process, of another container maybe.
             if alone:
-                for left_by_a_killed_process in prefix.parent.glob(f".{prefix.name}.*-*"):
+                for left_by_a_killed_process in prefix.parent.glob(f".{prefix.name}.[0-9a-f]*-*"):
                     discard(left_by_a_killed_process)
             folder = temporary(prefix)
             try:

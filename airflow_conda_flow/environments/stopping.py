@@ -7,6 +7,8 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor, wait
 from typing import TypeVar
 
+from airflow_conda_flow.datastore.unfinished import Unfinished
+
 _Made = TypeVar("_Made")
 
 LOOK_EVERY = 0.1
@@ -38,7 +40,7 @@ def checked(cancel: threading.Event | None, advance: Callable[[int], None]) -> C
 def abandonable(work: Callable[[], _Made], cancel: threading.Event | None) -> _Made:
     """Result of work that cannot be ended, such as a request that nobody answers.
 
-    It runs in a thread, which is left alone once the event is set.
+    It runs in a thread, which is left alone once the event is set. Its temporary files are removed then.
 
     Raises:
         Stopped: the event was set before the work was done.
@@ -46,8 +48,13 @@ def abandonable(work: Callable[[], _Made], cancel: threading.Event | None) -> _M
     if cancel is None:
         return work()
     pool = ThreadPoolExecutor(1, thread_name_prefix="environments")
-    call = pool.submit(work)
+    unfinished = Unfinished()
+    call = pool.submit(unfinished.run, work)
     pool.shutdown(wait=False)
-    while not wait({call}, LOOK_EVERY).done:
-        check(cancel)
+    try:
+        while not wait({call}, LOOK_EVERY).done:
+            check(cancel)
+    except BaseException:
+        unfinished.discard()
+        raise
     return call.result()

@@ -8,7 +8,7 @@ import os
 import time
 from pathlib import Path
 
-from airflow_conda_flow.datastore.left_behind import new_mark
+from airflow_conda_flow.datastore.left_behind import clear, new_mark
 from airflow_conda_flow.datastore.removal import discard
 from airflow_conda_flow.environments.cache_places import extracted, makers_mutex
 from airflow_conda_flow.environments.file_mutex import held_now
@@ -51,8 +51,10 @@ def discard_unfinished(cache_dir: Path) -> None:
 
 
 @functools.cache
-def discard_unfinished_once(cache_dir: Path) -> None:
-    """``discard_unfinished``, once in this process: what a killed process has left."""
+def discard_left_once(cache_dir: Path) -> None:
+    """Remove environments that killed processes were making, once in this process."""
+    for name in ("prefixes", "packing", "verifying"):
+        clear(cache_dir / name)
     discard_unfinished(cache_dir)
 
 

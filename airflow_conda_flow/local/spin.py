@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import shutil
 import sys
-import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -17,6 +16,7 @@ from airflow_conda_flow.compute.placement import Placement
 from airflow_conda_flow.datastore.borrowing_artifacts import BorrowingArtifacts
 from airflow_conda_flow.datastore.catalogue import RunCatalogue
 from airflow_conda_flow.datastore.datastore import Datastore
+from airflow_conda_flow.datastore.left_behind import clear_once, new_mark
 from airflow_conda_flow.datastore.local_storage import LocalStorage
 from airflow_conda_flow.datastore.manifests import write_run_manifest, write_task_manifest
 from airflow_conda_flow.environments.environments import Environments
@@ -107,7 +107,8 @@ class Spin:
         """
         _make_folder(self._storage.root)
         # Without persist the artifacts are needed only while the task runs.
-        temporary = None if self._options.persist else tempfile.mkdtemp(".artifacts", ".", self._storage.root)
+        temporary = None if self._options.persist else self._storage.root / f".{new_mark()}.artifacts"
+        clear_once(self._storage.root)
         try:
             store = self._storage if temporary is None else LocalStorage(temporary)
             artifacts = BorrowingArtifacts(store, self._settings.cache_dir, self._past.artifacts)

@@ -8,11 +8,11 @@ which needs libraries that its environment does not have.
 from __future__ import annotations
 
 import hashlib
-import os
-import secrets
 import shutil
 from functools import cache
 from pathlib import Path
+
+from airflow_conda_flow.datastore.left_behind import clear_once, new_mark
 
 _PACKAGE = Path(__file__).parent.parent
 # Everything named here must import on Python 3.6 with the standard library alone.
@@ -59,7 +59,8 @@ def _sources() -> dict[str, bytes]:
 
 def _make(target: Path) -> None:
     # The directory appears by a rename, so that another process never sees it half filled.
-    temporary = target.with_name(f".{target.name}.{os.getpid()}-{secrets.token_hex(4)}")
+    clear_once(target.parent)
+    temporary = target.with_name(f".{target.name}.{new_mark()}")
     try:
         for name, data in _sources().items():
             path = temporary / name

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import functools
+import os
+import re
 import signal
 import sys
 import threading
@@ -80,9 +82,76 @@ def test_a_download_that_stands_still_does_not_hold_the_run(tmp_path, stalled, n
         assert time.monotonic() - before < 60
     assert output.endswith("Interrupted.\n")
     assert "Traceback" not in output
-    assert (machine.cache / "packages").is_dir(), "the download had begun"
-    assert not list(machine.cache.glob("packages/*/[!.]*"))
-    assert not list(machine.cache.glob("packages/.*")), "what had come is removed"
+    assert (machine.cache / ".scratch").is_dir(), "the download had begun"
+    assert not list(machine.cache.glob("packages/*"))
+    assert not list(machine.cache.glob(".scratch/*")), "what had come is removed"
+
+
+@pytest.fixture(scope="module")
+def stored_in_s3(tmp_path_factory, channel, moto_s3) -> Machine:
+    """A machine that has run the flow, so that its environment is in S3."""
+    root = moto_s3.make_root()
+    stored = {"CONDA_FLOW_DATASTORE": "s3", "CONDA_FLOW_DATASTORE_ROOT": root}
+    machine = Machine(tmp_path_factory.mktemp("stored"), channel.url, **moto_s3.environment, **stored)
+    done = machine.run(machine.flow(FLOW), "--environment=conda", "run")
+    assert done.returncode == 0, done.stdout + done.stderr
+    return machine
+
+
+@pytest.fixture
+def half_from_s3(tmp_path, stored_in_s3, moto_s3):
+    """Another machine, to which the packages come half."""
+
+    def choose(method: str, path: str, _count: int) -> str:
+        return "hang" if method == "GET" and "/packages/" in path else "pass"
+
+    with faulty(moto_s3, choose) as proxy:
+        machine = Machine(tmp_path / "home")
+        machine.environ.update(stored_in_s3.environ, HOME=str(machine.home), **proxy.server.environment)
+        yield machine
+
+
+def _unfinished(machine: Machine) -> list[str]:
+    """Names of what a process makes for a while, in the cache."""
+    names = [name for _, folders, files in os.walk(machine.cache) for name in (*folders, *files)]
+    return [name for name in names if re.search(r"-\d+-\d+-[0-9a-f]{8}-[0-9a-f]{8}", name)]
+
+
+def _wait_for_a_half(machine: Machine, process) -> None:
+    deadline = time.monotonic() + 60
+    while not any(".conda." in name for name in _unfinished(machine)):
+        assert time.monotonic() < deadline
+        assert process.poll() is None, process.stdout.read()
+        time.sleep(0.02)
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_an_interrupted_download_from_s3_leaves_nothing(half_from_s3, number):
+    """The thread that waits for S3 cannot be ended, and its file is removed all the same."""
+    machine = half_from_s3
+    with machine.started(machine.flow(FLOW), "--environment=conda", "run") as process:
+        _wait_for_a_half(machine, process)
+        before = time.monotonic()
+        process.send_signal(number)
+        output = process.stdout.read()
+        assert process.wait(60) == 1
+        assert time.monotonic() - before < 20
+    assert output.endswith("Workflow interrupted.\n")
+    assert _unfinished(machine) == []
+    assert not list(machine.cache.glob("packages/*/*"))
+
+
+def test_a_killed_download_from_s3_is_removed_by_the_next_run(half_from_s3, moto_s3):
+    """Also by one that needs no package."""
+    machine = half_from_s3
+    with machine.started(machine.flow(FLOW), "--environment=conda", "run") as process:
+        _wait_for_a_half(machine, process)
+        process.kill()
+        process.wait(60)
+    assert _unfinished(machine)
+    done = machine.run(machine.flow(FLOW), "run", **moto_s3.environment)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert _unfinished(machine) == []
 
 
 LISTED = """
@@ -126,7 +195,7 @@ def test_a_command_ends_as_a_run_does(tmp_path, stalled, listed, word, number):
     assert "Fetching 2 packages\n" in output
     assert " MB in " not in output, "as if it had come"
     assert "Traceback" not in output
-    assert not [each for each in machine.cache.rglob("packages/**/*") if each.name.startswith(".")]
+    assert _unfinished(machine) == []
     assert sorted(each.name for each in machine.home.iterdir() if each.name[0] != ".") == [
         "a_flow.py",
         "explicit.txt",

@@ -10,6 +10,7 @@ import time
 
 import pytest
 
+from airflow_conda_flow.datastore.atomic_file import new_file_beside
 from airflow_conda_flow.datastore.s3_storage import S3Storage
 from airflow_conda_flow.environments import packed, rattler_link
 from airflow_conda_flow.environments.bytecode import compile_modules
@@ -225,16 +226,18 @@ def test_one_call_is_left_alone_too(stop_when, takes_less):
     thread.join()
 
 
-def test_work_that_cannot_be_ended_is_left_alone(stop_when, takes_less):
-    """Its result or failure counts if it ends first."""
+def test_work_that_cannot_be_ended_is_left_alone(tmp_path, stop_when, takes_less):
+    """And what it was writing is removed; its result or failure counts if it ends first."""
     began, ended = threading.Event(), threading.Event()
 
     def work():
-        began.set()
-        ended.wait(60)
+        with new_file_beside(tmp_path / "file"):
+            began.set()
+            ended.wait(60)
 
     with pytest.raises(Stopped):
         abandonable(work, stop_when(began.is_set))
+    assert list(tmp_path.iterdir()) == []
     ended.set()
     assert abandonable(lambda: 1, threading.Event()) == abandonable(lambda: 1, None) == 1
     with pytest.raises(ZeroDivisionError):
