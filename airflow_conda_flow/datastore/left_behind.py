@@ -1,7 +1,8 @@
 """Names of temporary files and folders that say who made them, and the removal of those whose maker is dead.
 
-A directory may be shared between machines and containers, which do not know each other's processes: only what
-a process of this machine, and of this container, has made is looked at.
+A directory may be shared between machines and containers, which do not know each other's processes. Of others
+than this machine or container only a prune removes something, when nothing has been written to it for long:
+containers come and go, and none that comes later knows the processes of one that was killed.
 """
 
 from __future__ import annotations
@@ -9,10 +10,12 @@ from __future__ import annotations
 import contextlib
 import functools
 import hashlib
+import math
 import os
 import re
 import secrets
 import socket
+import time
 from pathlib import Path
 
 from .removal import discard
@@ -27,16 +30,24 @@ def new_mark() -> str:
     return f"{_own(pid)}-{secrets.token_hex(4)}"
 
 
-def clear(folder: Path | str) -> int:
+OTHERS_AFTER = 30 * 24 * 3600.0
+"""Seconds for prunes: a step that runs for weeks may write nothing in days."""
+
+
+def clear(folder: Path | str, others_after: float = math.inf) -> int:
     """Remove what dead processes have left directly in the folder; returns the number of entries.
 
     Errors are ignored: what cannot be removed does no harm but take room.
+
+    Args:
+        folder: need not exist.
+        others_after: seconds without a change after which something of another machine or container goes.
     """
     cleared = 0
     with contextlib.suppress(OSError), os.scandir(folder) as entries:
         for entry in entries:
             found = _MARK.search(entry.name)
-            if found is None or not _is_dead(found):
+            if found is None or not (_is_dead(found) or _is_forgotten(found, entry.path, others_after)):
                 continue
             discard(entry.path)
             cleared += 1
@@ -61,6 +72,17 @@ def _is_dead(found: re.Match[str]) -> bool:
     if found["boot"] != _boot():
         return True
     return _start_of(int(found["pid"])) != int(found["start"])
+
+
+def _is_forgotten(found: re.Match[str], path: str, others_after: float) -> bool:
+    if found["machine"] == _machine() or others_after == math.inf:
+        return False
+    below = (Path(root, name) for root, folders, names in os.walk(path) for name in (*folders, *names))
+    newest = 0.0
+    for each in (Path(path), *below):
+        with contextlib.suppress(FileNotFoundError):
+            newest = max(newest, each.lstat().st_mtime)
+    return time.time() - newest > others_after
 
 
 @functools.cache

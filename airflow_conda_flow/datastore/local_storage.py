@@ -21,7 +21,7 @@ from airflow_conda_flow.errors import CondaFlowError, DatastoreUnavailable, NotI
 
 from .atomic_file import link_once, move_aside, new_file_beside, replace, write_all
 from .digest import corrupt, known_sha256, moved, remember, too_large
-from .left_behind import clear, clear_once, new_mark
+from .left_behind import OTHERS_AFTER, clear, clear_once, new_mark
 from .overlapping import overlapped
 from .storage import Entry
 
@@ -310,7 +310,7 @@ class LocalStorage:
     def clear_left_behind(self, folder: str) -> None:
         """Remove what dead processes were writing in a folder or below it; it never appeared under a key."""
         for path, _, _ in os.walk(self._path(folder)):
-            clear(path)
+            clear(path, OTHERS_AFTER)
 
     def remove_empty_folders(self, folder: str) -> None:
         """Remove a folder and those below it, as far as nothing is in them but what dead processes left."""

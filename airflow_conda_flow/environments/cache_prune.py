@@ -20,7 +20,7 @@ from pathlib import Path
 from airflow_conda_flow.datastore import layout
 from airflow_conda_flow.datastore.atomic_file import link_once
 from airflow_conda_flow.datastore.keeping import LEAST_GRACE
-from airflow_conda_flow.datastore.left_behind import clear, new_mark
+from airflow_conda_flow.datastore.left_behind import OTHERS_AFTER, clear, new_mark
 from airflow_conda_flow.datastore.local_storage import LocalStorage
 from airflow_conda_flow.datastore.pruning.digest_set import DigestSet
 from airflow_conda_flow.datastore.pruning.references import digests_in, mark_runs
@@ -130,7 +130,8 @@ class _CachePrune:
     def run(self) -> CachePruned:
         pruned = self._pruned
         if self._removes:
-            pruned.scratch = sum(clear(folder) for folder in scratch_folders(self._cache_dir))
+            others_after = max(OTHERS_AFTER, self._unused_for)
+            pruned.scratch = sum(clear(each, others_after) for each in scratch_folders(self._cache_dir))
         self._report.phase("looking at the cache")
         old = [
             each

@@ -32,6 +32,9 @@ class AFlow(FlowSpec):
         self.y = [self.input, self.x, self.alpha, CHANGED]
         current.card.append(Markdown("on the card"))
         print("BODY", self.y, len(list(Flow("AFlow"))), Flow("AFlow").latest_run.id != current.run_id)
+        while os.environ.get("WAITS"):
+            import time
+            time.sleep(1)
         if os.environ.get("FAILS"):
             raise ValueError("on purpose")
         self.next(self.join)
@@ -114,6 +117,21 @@ def test_a_step_that_no_run_has_reached(machine):
         )
     finally:
         machine.file.write_text(text)
+
+
+def test_what_a_killed_spin_has_left_goes_with_the_next(machine, monkeypatch):
+    """Its artifacts, which nobody asked to keep."""
+    folder = machine.home / ".conda_flow_spin"
+    monkeypatch.setitem(machine.environ, "WAITS", "1")
+    with machine.started(machine.file, "spin", "body") as process:
+        while "BODY" not in (line := process.stdout.readline()):
+            assert line
+        process.kill()
+        process.wait(60)
+    assert list(folder.glob(".*.artifacts"))
+    monkeypatch.delitem(machine.environ, "WAITS")
+    assert machine.run(machine.file, "spin", "body").returncode == 0
+    assert not list(folder.glob(".*.artifacts"))
 
 
 def test_a_step_that_fails_is_tried_once(machine):

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
+import time
 
 import pytest
 
 from airflow_conda_flow.datastore import left_behind
 from airflow_conda_flow.datastore.datastore import open_datastore
-from airflow_conda_flow.datastore.left_behind import clear, new_mark
+from airflow_conda_flow.datastore.left_behind import OTHERS_AFTER, clear, new_mark
 
 MAKE = (
     "import sys, time, pathlib\n"
@@ -52,6 +54,25 @@ def test_whose_it_is_follows_from_its_name(tmp_path, part, value, cleared):
     words[part] = value
     (tmp_path / "-".join(words)).mkdir()
     assert clear(tmp_path) == cleared
+
+
+def test_what_another_container_left_goes_after_long(tmp_path):
+    """By a prune alone, and when nothing in it has changed meanwhile: nobody here knows whether its maker lives."""
+    words = new_mark().split("-")
+    old, young, silent = (tmp_path / "-".join(["00000000", *words[1:4], f"{n:08x}"]) for n in range(3))
+    for each, days in ((old, 31), (young, 29), (silent, 31)):
+        (each / "inner").mkdir(parents=True)
+        (each / "inner" / "file").touch()
+        for path in (each / "inner" / "file", each / "inner", each):
+            then = time.time() - days * 24 * 3600
+            os.utime(path, (then, then))
+    os.utime(silent / "inner" / "file")
+    mine = tmp_path / new_mark()
+    mine.mkdir()
+    os.utime(mine, (0, 0))
+    assert clear(tmp_path) == 0
+    assert clear(tmp_path, OTHERS_AFTER) == 1
+    assert {*tmp_path.iterdir()} == {mine, young, silent}
 
 
 def test_scratch_directories_are_cleared_by_the_next_process(tmp_path):

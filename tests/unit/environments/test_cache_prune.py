@@ -14,6 +14,7 @@ import pytest
 from airflow_conda_flow.cli import tool
 from airflow_conda_flow.datastore import layout
 from airflow_conda_flow.datastore.datastore import open_datastore
+from airflow_conda_flow.datastore.left_behind import new_mark
 from airflow_conda_flow.environments import cache_prune
 from airflow_conda_flow.environments.cache_contents import cache_items, kind_usage
 from airflow_conda_flow.environments.cache_places import makers_mutex
@@ -325,6 +326,18 @@ for name in sys.argv[1:]:
     pruned = cache.prune()
     assert pruned.scratch == 2
     assert not any(folder.exists() and any(folder.iterdir()) for folder in folders)
+
+
+def test_scratch_of_other_containers_goes_after_long(cache):
+    """Of those that share the cache; after thirty days, or later if the prune says so."""
+    words = new_mark().split("-")
+    mark = "-".join(["00000000", *words[1:]])
+    left = [
+        cache.file(f"{folder}/.name.{mark}.part", 31) for folder in ("packages", "locks/0123/environments/x")
+    ]
+    assert cache.prune(unused_for=90 * DAY).scratch == 0
+    assert cache.prune(unused_for=DAY).scratch == 2
+    assert not any(path.exists() for path in left)
 
 
 def test_two_prunes_of_a_cache(cache):
