@@ -7,9 +7,12 @@ from collections.abc import Callable, Collection
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from typing import TypeVar
 
+from airflow_conda_flow.datastore.unfinished import Unfinished
 from airflow_conda_flow.environments.stopping import LAST_WRITES_SECONDS, LOOK_EVERY
 
 _AT_ONCE = 8  # requests: enough to hide the way to S3
+# An environment has thousands of files. Whoever does not want to wait interrupts again.
+_REMOVAL_SECONDS = 10.0
 _Given = TypeVar("_Given")
 _Made = TypeVar("_Made")
 
@@ -22,7 +25,9 @@ def side_by_side(
 ) -> list[_Made]:
     """Results of the function for all values, in order; a failure is raised after all calls have ended.
 
-    An interrupt is raised after a second at most. ``cancel`` is set then, for calls that look at it.
+    An interrupt is raised after a second at most. With ``cancel``, which is set then, it is raised when all
+    calls have ended and removed what they were making, or after ten seconds. Calls that have not ended are
+    left alone, and their temporary files are removed.
     """
     if not values:
         return []
@@ -30,8 +35,9 @@ def side_by_side(
         return [function(each) for each in values]
     pool = ThreadPoolExecutor(at_once, thread_name_prefix="environments")
     calls: list[Future[_Made]] = []
+    unfinished = Unfinished()
     try:
-        calls.extend(pool.submit(function, each) for each in values)
+        calls.extend(pool.submit(unfinished.run, function, each) for each in values)
         # In short waits: the signal of an interrupt may reach another thread, and wakes only that one.
         while wait(calls, LOOK_EVERY).not_done:
             pass
@@ -39,7 +45,8 @@ def side_by_side(
         if cancel is not None:
             cancel.set()
         pool.shutdown(wait=False, cancel_futures=True)
-        wait(calls, LAST_WRITES_SECONDS)
+        wait(calls, LAST_WRITES_SECONDS if cancel is None else _REMOVAL_SECONDS)
+        unfinished.discard()
         raise
     pool.shutdown()
     return [each.result() for each in calls]

@@ -13,6 +13,7 @@ import pytest
 from airflow_conda_flow.datastore.atomic_file import new_file_beside
 from airflow_conda_flow.datastore.s3_storage import S3Storage
 from airflow_conda_flow.environments import packed, rattler_link
+from airflow_conda_flow.environments import side_by_side as beside
 from airflow_conda_flow.environments.bytecode import compile_modules
 from airflow_conda_flow.environments.cache_places import makers_mutex
 from airflow_conda_flow.environments.file_mutex import held, shared
@@ -204,14 +205,23 @@ def test_threads_may_report_to_a_loop_that_was_stopped(
     assert not asyncio.all_tasks(loop)
 
 
-def test_one_call_is_left_alone_too(stop_when, takes_less):
-    """An interrupt does not wait for the only call, and tells it by the event."""
-    cancel, began, ended = threading.Event(), threading.Event(), threading.Event()
+@pytest.mark.parametrize("looks", [True, False])
+def test_an_interrupted_call_is_told_and_left_alone(tmp_path, monkeypatch, takes_less, looks):
+    """Also the only one; what it was making is removed when the interrupt is raised, by itself if it looks."""
+    monkeypatch.setattr(beside, "_REMOVAL_SECONDS", 30.0 if looks else 0.1)
+    monkeypatch.setattr(beside, "LAST_WRITES_SECONDS", 0.0)
+    cancel, began, ended, removed = (threading.Event() for _ in range(4))
 
     def call(_value):
-        began.set()
-        while not ended.wait(0.01):
-            check(cancel)
+        try:
+            with new_file_beside(tmp_path / "file"):
+                began.set()
+                while not ended.wait(0.01):
+                    if looks:
+                        check(cancel)
+        finally:
+            time.sleep(0.2)
+            removed.set()
 
     def interrupt():
         began.wait(30)
@@ -222,8 +232,11 @@ def test_one_call_is_left_alone_too(stop_when, takes_less):
     with pytest.raises(KeyboardInterrupt):
         side_by_side(call, [1], cancel=cancel)
     assert cancel.is_set()
+    assert removed.is_set() == looks
+    assert list(tmp_path.iterdir()) == []
     ended.set()
     thread.join()
+    assert removed.wait(30)
 
 
 def test_work_that_cannot_be_ended_is_left_alone(tmp_path, stop_when, takes_less):
