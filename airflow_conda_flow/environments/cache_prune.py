@@ -48,6 +48,7 @@ from airflow_conda_flow.environments.cache_contents import (
 from airflow_conda_flow.environments.cache_places import makers_mutex
 from airflow_conda_flow.environments.disk_usage import freed_by_removing
 from airflow_conda_flow.environments.file_mutex import held_now, last_use, removable
+from airflow_conda_flow.environments.temporary_folders import discard_unfinished
 from airflow_conda_flow.errors import DamagedDocument, DatastoreError, SettingError
 from airflow_conda_flow.records.lock_document import read_lock_document
 
@@ -132,6 +133,7 @@ class _CachePrune:
         if self._removes:
             others_after = max(OTHERS_AFTER, self._unused_for)
             pruned.scratch = sum(clear(each, others_after) for each in scratch_folders(self._cache_dir))
+            discard_unfinished(self._cache_dir)
         self._report.phase("looking at the cache")
         old = [
             each

@@ -328,6 +328,18 @@ for name in sys.argv[1:]:
     assert not any(folder.exists() and any(folder.iterdir()) for folder in folders)
 
 
+def test_packages_that_were_extracted_in_part_go(cache):
+    """py-rattler leaves them when its process is killed; not while somebody makes an environment."""
+    folder = cache.folder("extracted/.a-1-0_0xidab0", 0)
+    with shared(makers_mutex(cache.path)):
+        cache.prune()
+        assert folder.is_dir()
+    cache.prune(removes=False)
+    assert folder.is_dir()
+    cache.prune()
+    assert not folder.exists()
+
+
 def test_scratch_of_other_containers_goes_after_long(cache):
     """Of those that share the cache; after thirty days, or later if the prune says so."""
     words = new_mark().split("-")
