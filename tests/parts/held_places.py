@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from airflow_conda_flow.cli import run as run_command
-from airflow_conda_flow.datastore import atomic_file, code_package, layout, local_storage, s3_storage
+from airflow_conda_flow.datastore import code_package, layout, local_storage, s3_storage
 from airflow_conda_flow.datastore.artifacts import ArtifactStore
 from airflow_conda_flow.datastore.local_storage import LocalStorage
 from airflow_conda_flow.datastore.s3_storage import S3Storage
@@ -285,5 +285,4 @@ class HeldPlaces:
 
 
 if __name__ == "__main__":
-    assert atomic_file
     _serve()
