@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -27,7 +28,7 @@ def ended_by(
 
     A second Ctrl-C or SIGTERM ends the process at once; the processes of its steps end with it. After the
     first one no request to S3 waits for long. Signals that are ignored stay ignored, as under ``nohup`` and
-    in a shell's background jobs.
+    in a shell's background jobs. Does nothing in a thread, where Python allows no handlers.
 
     Args:
         handler: by default it raises ``KeyboardInterrupt``, whichever signal came.
@@ -45,6 +46,9 @@ def ended_by(
         hurry()
         handler(number, frame)
 
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
     before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)}
     heard = [number for number, handled_by in before.items() if handled_by is not signal.SIG_IGN]
     if not _blocks:

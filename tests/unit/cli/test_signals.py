@@ -1,0 +1,60 @@
+"""A command hears signals while it runs, and only where Python lets it."""
+
+from __future__ import annotations
+
+import os
+import signal
+import threading
+
+import pytest
+
+from airflow_conda_flow.cli.signals import ended_by
+from airflow_conda_flow.datastore import s3_patience
+
+
+@pytest.fixture(autouse=True)
+def _unhurried(monkeypatch):
+    """A signal of these tests hurries no other test."""
+    monkeypatch.setattr(s3_patience, "_hurried", [])
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+def test_the_first_signal_interrupts(number):
+    """As Ctrl-C does; afterwards the handlers are as before, and requests to S3 are in a hurry."""
+    before = signal.getsignal(number)
+
+    def run() -> None:
+        with ended_by():
+            os.kill(os.getpid(), number)
+            threading.Event().wait(10)
+
+    with pytest.raises(KeyboardInterrupt):
+        run()
+    assert signal.getsignal(number) is before
+    assert s3_patience._hurried
+
+
+def test_what_is_ignored_stays_ignored():
+    """As under ``nohup``, and in the background of a shell."""
+    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    try:
+        with ended_by():
+            os.kill(os.getpid(), signal.SIGHUP)
+            assert signal.getsignal(signal.SIGHUP) is signal.SIG_IGN
+    finally:
+        signal.signal(signal.SIGHUP, before)
+
+
+def test_a_command_in_a_thread():
+    """It runs, and hears nothing."""
+    seen = []
+
+    def run() -> None:
+        with ended_by():
+            seen.append(signal.getsignal(signal.SIGTERM))
+
+    before = signal.getsignal(signal.SIGTERM)
+    thread = threading.Thread(target=run)
+    thread.start()
+    thread.join()
+    assert seen == [before]
