@@ -15,8 +15,9 @@ from airflow_conda_flow.datastore.s3_patience import hurry
 # One Ctrl-C may come twice: from the terminal, and passed on by a parent such as `make` or `uv run`. When a
 # terminal closes, SIGTERM may follow SIGHUP.
 _SAME_KEY_SECONDS = 0.5
+_WAKING_PAUSES = (0.02, 0.1, 0.5)  # seconds; the first has always been enough
 _ENDED_BY_SIGNAL = 128  # added to the signal's number, as shells do
-_heard: list[float] = []  # times of the signals that came while a block of ``ended_by`` ran
+_heard: list[float] = []  # time of the first signal that came while a block of ``ended_by`` ran
 _blocks: list[None] = []  # one for each such block; they are nested
 
 
@@ -39,12 +40,13 @@ def ended_by(
         # A terminal sends the signal to the whole group, and a program that started this one may pass it on:
         # what comes within a moment is the same key.
         now = time.monotonic()
-        if _heard and number != signal.SIGHUP and now - _heard[0] > _SAME_KEY_SECONDS:
+        if not _heard:
+            _heard.append(now)
+            hurry()
+            handler(number, frame)
+        elif number != signal.SIGHUP and now - _heard[0] > _SAME_KEY_SECONDS:
             os.write(2, f"Interrupted again: ended at once. {left}".rstrip().encode() + b"\n")
             os._exit(_ENDED_BY_SIGNAL + number)
-        _heard.append(now)
-        hurry()
-        handler(number, frame)
 
     if threading.current_thread() is not threading.main_thread():
         yield
@@ -57,8 +59,45 @@ def ended_by(
     for number in heard:
         signal.signal(number, handle)
     try:
-        yield
+        if len(_blocks) == 1:
+            with _woken():
+                yield
+        else:
+            yield
     finally:
         for number in heard:
             signal.signal(number, before[number])
         _blocks.pop()
+
+
+@contextmanager
+def _woken() -> Iterator[None]:
+    """Wake the main thread after each signal until the block ends, so that Python calls the handlers.
+
+    Python notes a signal, and the main thread calls its handler when it runs Python again. If the signal came
+    between its last look and a wait for a lock or a queue, nothing would end that wait: a run would hear the
+    signal when its task has ended. A further signal does end it; SIGURG is one that nobody else minds.
+    """
+    read_end, write_end = os.pipe()
+    os.set_blocking(write_end, False)
+    main, over = threading.get_ident(), threading.Event()
+
+    def wake() -> None:
+        while numbers := os.read(read_end, 1):  # Python writes the number of each signal
+            for pause in _WAKING_PAUSES if numbers[0] != signal.SIGURG else ():
+                if not over.wait(pause):
+                    signal.pthread_kill(main, signal.SIGURG)
+
+    before = signal.signal(signal.SIGURG, lambda _number, _frame: None)
+    fd_before = signal.set_wakeup_fd(write_end, warn_on_full_buffer=False)
+    thread = threading.Thread(target=wake, name="signals", daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        over.set()
+        signal.set_wakeup_fd(fd_before)
+        os.close(write_end)
+        thread.join()  # no signal may come once its handler is gone
+        os.close(read_end)
+        signal.signal(signal.SIGURG, before)

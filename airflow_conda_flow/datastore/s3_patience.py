@@ -31,6 +31,8 @@ QUIET = 30.0
 """Seconds that one try waits for something to come: the headers of the answer, or its next block."""
 HURRY = 5.0
 """Seconds that replace ``DEADLINE`` and ``QUIET`` after ``hurry``. S3 that lives answers in less."""
+GONE = 0.5
+"""Seconds that replace ``HURRY`` once S3 has not answered within it: what is left to write adds up."""
 SAY_AFTER = 10.0
 """Seconds after which people begin to wonder; most requests take milliseconds."""
 _SAY_AGAIN = 30.0  # seconds between two lines of one process: its threads wait for the same server
@@ -42,6 +44,7 @@ _BLOCK_SECONDS = 1.0  # a block is about as large as what comes in this time
 
 _thread = threading.local()
 _hurried: list[float] = []  # when ``hurry`` was first called
+_gone: list[None] = []  # not empty once a request in a hurry was not answered
 
 
 class TooSlow(Exception):
@@ -61,7 +64,16 @@ def hurry() -> None:
 def _has_passed(since: float, seconds: float) -> bool:
     """True if so many seconds have passed, or as many as one in a hurry waits."""
     now = time.monotonic()
-    return now - since > seconds or bool(_hurried and now - max(since, _hurried[0]) > HURRY)
+    return now - since > seconds or bool(_hurried and now - max(since, _hurried[0]) > _hurry_seconds())
+
+
+def _hurry_seconds() -> float:
+    return GONE if _gone else HURRY
+
+
+def _note_gone() -> None:
+    if _hurried:
+        _gone.append(None)
 
 
 class Deadline:
@@ -168,9 +180,11 @@ class Watcher:
                 for each in late:
                     each.is_closed = True
                     self._waits.discard(each)
+                    _note_gone()
             for each in late:
                 each.shut()
-            if any(now - each.moved > SAY_AFTER for each in waits) and now - self._said > _SAY_AGAIN:
+            say_after = min(SAY_AFTER, HURRY / 5) if _hurried else SAY_AFTER
+            if any(now - each.moved > say_after for each in waits) and now - self._said > _SAY_AGAIN:
                 self._said = now
                 warn(f"Waiting for S3 at {self._endpoint}, which does not answer.")
 
@@ -271,9 +285,27 @@ class _Lines:
         return self.last
 
 
+@contextlib.contextmanager
+def _hurried_connect(connection: Any) -> Iterator[None]:
+    """Let a connection be made in the block, more quickly if this process is in a hurry."""
+    if not _hurried:
+        yield
+        return
+    connection.timeout = min(connection.timeout or HURRY, _hurry_seconds())
+    try:
+        yield
+    except Exception:
+        _note_gone()
+        raise
+
+
 def _watched_pool(pool: Any) -> Any:
     class WatchedConnection(pool.ConnectionCls):  # type: ignore[misc]
         response_class = _WholeHeaders
+
+        def connect(self) -> None:
+            with _hurried_connect(self):
+                super().connect()
 
         def send(self, data: Any) -> Any:
             if (wait := getattr(_thread, "wait", None)) is not None:

@@ -196,6 +196,9 @@ class FlowSpec:
 
                 explain(error)
                 raise
+            except KeyboardInterrupt:  # while the command line was imported: later it catches its own
+                sys.stderr.write("Interrupted.\n")
+                sys.exit(1)
 
     def __iter__(self) -> "Iterator[Any]":
         """Iterate over the functions of the steps, sorted by name."""

@@ -132,38 +132,40 @@ class LocalRun:
             current={"trigger": self._options.trigger} if self._options.trigger else None,
             runner=placement.runner(definition.decorators, self._settings, self._datastore.storage),
         )
-        with signs_of_life(self._datastore.storage, run.flow, run.run_id), closing(ForkServers()) as servers:
-            run_task = self._run_task(run, placement, servers)
-            if self._options.resumed is not None:
-                self._console.run_line(
-                    "Gathering required information to resume run (this may take a bit of time)..."
-                )
-            self._console.run_line(f"Workflow starting (run-id {self.run_id}):")
-            readiness, first = Readiness(definition.graph), None
-            if self._options.resumed is not None:
-                cloning = Cloning(
-                    self._datastore,
-                    self._options.resumed,
-                    run,
-                    self._options.rerun,
-                    self._options.max_num_splits,
-                    self._held,
-                )
-                first = cloning.clone(readiness, self._console)
-            scheduler = Scheduler(
-                definition.graph,
-                self.run_id,
-                run_task,
-                self._console,
-                self._options.max_workers,
-                readiness,
-                first,
-            )
-            try:
+        scheduler = None
+        try:
+            with (
+                signs_of_life(self._datastore.storage, run.flow, run.run_id),
+                closing(ForkServers()) as servers,
+            ):
+                scheduler = self._scheduler(run, self._run_task(run, placement, servers))
                 yield scheduler
-            finally:
-                if not scheduler.has_succeeded:
-                    note_end(self._datastore.storage, run.flow, run.run_id)
+        finally:
+            if scheduler is None or not scheduler.has_succeeded:
+                note_end(self._datastore.storage, run.flow, run.run_id)
+
+    def _scheduler(self, run: RunRecord, run_task: RunTask) -> Scheduler:
+        """Scheduler of the run; clones tasks if it resumes another one."""
+        graph = self._definition.graph
+        if self._options.resumed is not None:
+            self._console.run_line(
+                "Gathering required information to resume run (this may take a bit of time)..."
+            )
+        self._console.run_line(f"Workflow starting (run-id {self.run_id}):")
+        readiness, first = Readiness(graph), None
+        if self._options.resumed is not None:
+            cloning = Cloning(
+                self._datastore,
+                self._options.resumed,
+                run,
+                self._options.rerun,
+                self._options.max_num_splits,
+                self._held,
+            )
+            first = cloning.clone(readiness, self._console)
+        return Scheduler(
+            graph, self.run_id, run_task, self._console, self._options.max_workers, readiness, first
+        )
 
     def _run_task(self, run: RunRecord, placement: Placement, servers: ForkServers) -> RunTask:
         """Function that runs one attempt of a task in the place of its step."""

@@ -53,7 +53,7 @@ class RunOutcome:
 
     Attributes:
         failed: failed tasks as ``run/step/task``, with the message of each; not those that were cancelled.
-        interrupted: True if a signal, or the end of the reader of the output, ended the run.
+        interrupted: True if a signal, or the end of the reader of the output, ended the run early.
     """
 
     failed: dict[str, str] = field(default_factory=dict)
@@ -221,6 +221,8 @@ class Scheduler:
             return
         key, ended = message
         self._running -= 1
+        if ended.ok and key[0] == self._graph.end:
+            outcome.interrupted = False  # too late: every task is done
         if not ended.ok:
             # Only the first failure counts: those after it are tasks that were ended because of it.
             if not self._cancel.is_set():

@@ -126,6 +126,13 @@ def test_usage_tells_how_runs_ended(machine):
         process.send_signal(signal.SIGINT)
         assert process.wait(60) == 1
     assert re.search(r"^AFlow +3 +1 +2 +0 ", _tool(machine, "datastore", "usage"), re.MULTILINE)
+    command = machine.command(flow, "run")
+    with subprocess.Popen(
+        command, env=machine.environ, stdout=subprocess.PIPE, stderr=subprocess.PIPE
+    ) as process:
+        process.stdout.close()  # before the first line
+        assert process.wait(60) == 1
+    assert re.search(r"^AFlow +4 +1 +3 +0 ", _tool(machine, "datastore", "usage"), re.MULTILINE)
 
 
 def test_what_killed_processes_were_writing_goes(machine):

@@ -65,6 +65,19 @@ def test_the_lines_of_a_run(machine):
         assert re.fullmatch(LINE + pattern, line), line
 
 
+@pytest.mark.parametrize("closed", [">&-", "2>&-", ">&- 2>&-"])
+def test_a_run_without_its_streams(machine, closed):
+    """A program that starts runs may have closed them, as some daemons do."""
+    flow = machine.flow(LINEAR)
+    command = ["sh", "-c", f'exec "$@" {closed}', "sh", *machine.command(flow, "run")]
+    done = subprocess.run(
+        command, capture_output=True, text=True, env=machine.environ, cwd=machine.home, check=False
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert machine.manifests()["end/0"]["status"] == "done"
+    assert "Traceback" not in done.stderr
+
+
 @pytest.mark.parametrize("word", ["it's", '"$HOME" `id`', "two\nlines", "é😀", "", "-x"])
 def test_a_parameter_arrives_byte_for_byte(machine, word):
     """No shell, no encoding and no option parser changes a value."""

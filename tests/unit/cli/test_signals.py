@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import queue
 import signal
 import threading
 
@@ -32,6 +33,28 @@ def test_the_first_signal_interrupts(number):
         run()
     assert signal.getsignal(number) is before
     assert s3_patience._hurried
+
+
+def test_a_wait_is_ended_by_a_signal_that_another_thread_received():
+    """Nothing else would wake the main thread, as if the signal had come just before the wait."""
+    came: queue.SimpleQueue[str] = queue.SimpleQueue()
+    before = signal.getsignal(signal.SIGURG)
+    with ended_by(lambda _number, _frame: came.put("heard")):
+        thread = threading.Thread(target=lambda: signal.pthread_kill(threading.get_ident(), signal.SIGTERM))
+        thread.start()
+        assert came.get(timeout=20) == "heard"
+        thread.join()
+    assert signal.getsignal(signal.SIGURG) is before
+    assert signal.set_wakeup_fd(-1) == -1
+
+
+def test_one_key_interrupts_once():
+    """It may come twice, from the terminal and from a parent: what removes things is not interrupted again."""
+    heard = []
+    with ended_by(lambda number, _frame: heard.append(number)):
+        for _ in range(3):
+            os.kill(os.getpid(), signal.SIGINT)
+    assert heard == [signal.SIGINT]
 
 
 def test_what_is_ignored_stays_ignored():
