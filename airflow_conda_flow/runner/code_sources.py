@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 import os
 import sys
 from collections.abc import Mapping
@@ -11,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from airflow_conda_flow.errors import SettingError
+from airflow_conda_flow.runner.module_places import archive_of, module_places
 
 if TYPE_CHECKING:
     from airflow_conda_flow.flow.definition import FlowDefinition
@@ -45,6 +45,10 @@ class CodeSources:
         own = root.resolve()
         return cls(root, {name: path for name, path in found.items() if path.resolve().parent != own})
 
+    def is_beside(self, path: Path) -> bool:
+        """Whether a file or directory is directly in the flow's directory."""
+        return os.path.realpath(path.parent) == os.path.realpath(self.root)
+
     def path(self, name: str) -> Path:
         """Path of a source on this machine, by its name in the code package."""
         top, _, rest = name.partition("/")
@@ -60,28 +64,21 @@ def _place(name: str) -> Path:
         )
     if name in sys.stdlib_module_names:
         raise SettingError(f"The setting {_SETTING} has {name}, which every Python has. Leave it out.")
-    try:
-        spec = importlib.util.find_spec(name)
-    except ValueError:  # a module without a spec, such as one that a program has made
-        spec = None
-    if spec is None:
-        raise SettingError(
-            f"The setting {_SETTING} has {name}, and there is no such module here. Add the directory that it "
-            "is in to PYTHONPATH, or install it."
-        )
-    if spec.submodule_search_locations is not None:
-        # A directory may be on the path twice: as the flow file's own, and in PYTHONPATH.
-        places = list({Path(each).resolve(): Path(each) for each in spec.submodule_search_locations}.values())
-        if len(places) == 1 and places[0].is_dir():
-            return places[0]
-        shown = ", ".join(map(str, places))
+    places = module_places(name)
+    shown = ", ".join(map(str, places))
+    if len(places) > 1 or any(archive_of(each) is not None for each in places):
         raise SettingError(
             f"The setting {_SETTING} has {name}, which is in several directories or in an archive: {shown}. "
             "Only a package in one directory can be packed."
         )
-    if spec.origin is None or not spec.origin.endswith(".py") or not os.path.isfile(spec.origin):  # noqa: PTH113
+    if places and (places[0].is_dir() or (places[0].suffix == ".py" and places[0].is_file())):
+        return places[0]
+    if not places:
         raise SettingError(
-            f"The setting {_SETTING} has {name}, which has no source: {spec.origin}. Declare what provides "
-            "it with @conda or @pypi."
+            f"The setting {_SETTING} has {name}, and there is no such module here. Add the directory that it "
+            "is in to PYTHONPATH, or install it."
         )
-    return Path(spec.origin)
+    raise SettingError(
+        f"The setting {_SETTING} has {name}, which has no source: {shown}. Declare what provides it with "
+        "@conda or @pypi."
+    )

@@ -3,45 +3,27 @@
 A step in an environment of its own imports what is in the code package, in the environment and in Python.
 This process also imports from ``PYTHONPATH``, from directories of editable installs and, in Airflow, from the
 DAG folder. Nothing is said unless it is certain: not of installed libraries, which the environment may have
-under the name of another package, and not of a flow that changes ``sys.path``, which its steps do too.
+under the name of another package.
 """
 
 from __future__ import annotations
 
-import ast
-import importlib.metadata
-import importlib.util
 import os
-import re
 import sys
-import tokenize
-from collections.abc import Collection, Iterator, Mapping
+import sysconfig
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 from airflow_conda_flow.flow.definition import FlowDefinition
 from airflow_conda_flow.runner.code_sources import CodeSources
+from airflow_conda_flow.runner.flow_imports import flow_imports
+from airflow_conda_flow.runner.module_places import archive_of, has_module, module_places
+from airflow_conda_flow.runner.module_providers import ModuleProviders
 
 _OWN = __name__.partition(".")[0]  # the runtime brings it to every step
-_CHANGES_PATH = re.compile(r"\bsys\.path\b|\baddsitedir\b")
 _INSTALLED = {"site-packages", "dist-packages"}
-_SHORT = 4  # characters: a shorter name is part of too many others
-
-
-@dataclass(frozen=True)
-class _Import:
-    """A module that the flow imports.
-
-    Attributes:
-        name: its name with dots.
-        place: file and line of the import.
-        step: the step that imports it; empty if every step does, as the flow file is imported.
-    """
-
-    name: str
-    place: tuple[str, int]
-    step: str = ""
+_LIBRARIES = {str(Path(os.__file__).parent), *map(sysconfig.get_path, ("stdlib", "platstdlib"))}
 
 
 @dataclass(frozen=True)
@@ -61,9 +43,15 @@ class _Lacking:
     steps: dict[str, None] = field(default_factory=dict)
 
     @property
-    def has_source(self) -> bool:
-        """Whether a code package can have it."""
-        return self.path.is_dir() or self.path.suffix == ".py"
+    def is_replaced(self) -> bool:
+        """Whether steps find a module of Python's own under the name."""
+        return self.name in sys.stdlib_module_names
+
+    @property
+    def can_be_named(self) -> bool:
+        """Whether the setting ``package_modules`` can name it."""
+        is_source = self.path.is_dir() or (self.path.suffix == ".py" and self.path.is_file())
+        return is_source and not self.is_replaced
 
     def line(self, setting: str, flow_file: Path, root: Path) -> str:
         """The line.
@@ -73,19 +61,27 @@ class _Lacking:
             flow_file: the flow file.
             root: directory of the flow's own modules.
         """
-        steps = ", ".join(self.steps)
-        who = f"Steps {steps} lack" if len(self.steps) > 1 else f"Step {steps} lacks"
+        place = f"{self.place[0]}:{self.place[1]}"
+        who = f"{'Steps' if len(self.steps) > 1 else 'Step'} {', '.join(self.steps)}"
+        if self.is_replaced:
+            verb = "import" if len(self.steps) > 1 else "imports"
+            return (
+                f"{place}: {who} {verb} another module {self.name}: that of Python's standard library, and "
+                f"not {self.path}, which is imported here. Rename it."
+            )
         advice = "Declare what provides it with @conda or @pypi."
-        if self.has_source:
+        if (archive := archive_of(self.path)) is not None:
+            advice = f"Unpack {archive} in {root}, or declare what provides it with @conda or @pypi."
+        elif self.can_be_named:
             named = f"Name it in the setting package_modules (CONDA_FLOW_PACKAGE_MODULES={setting})"
             advice = f"{named}, or move it to {root}."
             if flow_file.resolve().is_relative_to(self.path.resolve()):  # a package that the flow is part of
                 below = flow_file.resolve().relative_to(self.path.resolve().parent).with_suffix("")
                 advice = f"{named}, or start the flow as a module: python -m {'.'.join(below.parts)}"
         return (
-            f"{self.place[0]}:{self.place[1]}: {who} the module {self.name}, which is imported from "
-            f"{self.path} here: it is not beside the flow file, and no package of the environment has its "
-            f"name. {advice}"
+            f"{place}: {who} {'lack' if len(self.steps) > 1 else 'lacks'} the module {self.name}, which is "
+            f"imported from {self.path} here: it is not beside the flow file, and no package of the "
+            f"environment has its name. {advice}"
         )
 
 
@@ -103,121 +99,20 @@ def lacking_modules(
     if not packages:
         return []
     found: dict[str, _Lacking] = {}
-    distributions: Mapping[str, list[str]] | None = None  # takes a while, and is rarely needed
-    for each in _imports(definition, sources):
+    providers = ModuleProviders()
+    for each in flow_imports(definition, sources):
         path = _place_elsewhere(each.name, sources)
         if path is None:
             continue
-        if distributions is None:
-            distributions = importlib.metadata.packages_distributions()
-        top = _top(each.name)
-        names = [top, *distributions.get(top, ())]
+        lacking = _Lacking(each.name.partition(".")[0], path, each.place)
         steps = [step for step in ([each.step] if each.step else packages) if step in packages]
-        steps = [step for step in steps if not _may_provide(packages[step], names)]
+        if not lacking.is_replaced:  # environments come after the standard library
+            steps = [step for step in steps if not providers.may_be_in(packages[step], lacking.name, path)]
         if steps:
-            known = found.setdefault(top, _Lacking(top, path, each.place))
-            known.steps.update(dict.fromkeys(steps))
-    setting = ",".join([*sources.modules, *(each.name for each in found.values() if each.has_source)])
+            found.setdefault(lacking.name, lacking).steps.update(dict.fromkeys(steps))
+    setting = ",".join([*sources.modules, *(each.name for each in found.values() if each.can_be_named)])
     flow_file = Path(definition.file)
     return [each.line(setting, flow_file, sources.root) for each in found.values()]
-
-
-def _imports(definition: FlowDefinition, sources: CodeSources) -> Iterator[_Import]:
-    """Imports that every step executes, and those of single steps; none if ``sys.path`` is changed."""
-    files = list(_shipped_files(definition, sources))
-    if any(_CHANGES_PATH.search(each.text) for each in files):
-        return
-    classes = {(each.__module__, each.__qualname__) for each in definition.flow_class.__mro__}
-    for each in files:
-        yield from each.imports(each.tree.body)
-        for node in each.tree.body:
-            if isinstance(node, ast.ClassDef) and (each.module, node.name) in classes:
-                for method in node.body:
-                    if isinstance(method, ast.FunctionDef) and method.name in definition.graph.steps:
-                        yield from each.imports(method.body, method.name)
-    for step, records in definition.user_decorators.items():
-        place = (definition.graph.steps[step].file or definition.file, definition.graph.steps[step].line)
-        # The step imports their modules: they may come from a mutator or from ``--with``.
-        yield from (_Import(each["module"], place, step) for each in records if each["module"])
-
-
-@dataclass(frozen=True)
-class _File:
-    """A source that each step imports.
-
-    Attributes:
-        module: name of the module.
-        path: the file.
-        text: its text.
-        tree: its syntax tree.
-    """
-
-    module: str
-    path: str
-    text: str
-    tree: ast.Module
-
-    def names(self, body: list[ast.stmt]) -> Iterator[tuple[str, int]]:
-        """Names with dots, and lines, of what statements import for certain, and not below conditions."""
-        for node in body:
-            yield from ((name, node.lineno) for name in _absolute_names(node, self.module))
-
-    def imports(self, body: list[ast.stmt], step: str = "") -> Iterator[_Import]:
-        """Imports of statements, by that step alone if one is given."""
-        yield from (_Import(name, (self.path, line), step) for name, line in self.names(body))
-
-
-def _shipped_files(definition: FlowDefinition, sources: CodeSources) -> Iterator[_File]:
-    """The flow file, and the sources of the code package that importing it imports."""
-    waiting = [(definition.flow_class.__module__, definition.file)]
-    seen: set[str] = set()
-    while waiting:
-        module, path = waiting.pop()
-        if path in seen:
-            continue
-        seen.add(path)
-        try:
-            with tokenize.open(path) as opened:
-                text = opened.read()
-            file = _File(module, path, text, ast.parse(text))
-        except (OSError, SyntaxError, ValueError):  # changed since it was imported
-            continue
-        yield file
-        for name, _ in file.names(file.tree.body):
-            waiting.extend(_shipped_modules(name, sources))
-
-
-def _top(name: str) -> str:
-    return name.partition(".")[0]
-
-
-def _absolute_names(node: ast.stmt, module: str) -> list[str]:
-    """Modules that a statement may import, with dots; empty for any other statement."""
-    if isinstance(node, ast.Import):
-        return [each.name for each in node.names]
-    if not isinstance(node, ast.ImportFrom):
-        return []
-    base = node.module or ""
-    if node.level:
-        package = getattr(sys.modules.get(module), "__package__", None)
-        try:
-            base = importlib.util.resolve_name("." * node.level + base, package)
-        except (ImportError, TypeError, ValueError):
-            return []
-    return [base, *(f"{base}.{each.name}" for each in node.names)]
-
-
-def _shipped_modules(name: str, sources: CodeSources) -> Iterator[tuple[str, str]]:
-    """Name and file of a module and of the packages around it, if they are in the code package."""
-    top = _top(name)
-    if top not in sources.modules and not _is_beside(_spec_path(top), sources):
-        return
-    parts = name.split(".")
-    for number in range(1, len(parts) + 1):
-        module = ".".join(parts[:number])
-        file = getattr(sys.modules.get(module), "__file__", None)
-        if file is not None and file.endswith(".py"):
-            yield module, os.path.abspath(file)  # noqa: PTH100 - as ``definition.file`` is made
 
 
 def _place_elsewhere(name: str, sources: CodeSources) -> Path | None:
@@ -229,57 +124,26 @@ def _place_elsewhere(name: str, sources: CodeSources) -> Path | None:
         sources: what the code package is made of.
     """
     top, _, rest = name.partition(".")
-    if top in sys.stdlib_module_names or top == _OWN or top in sources.modules:
+    if top == _OWN or top in sources.modules:
         return None
-    path = _spec_path(top)
-    if path is None or _is_beside(path, sources) or _is_installed(path):
+    places = module_places(top)
+    if len(places) != 1:
         return None
-    below = path / (_top(rest) or "__init__")
-    is_there = below.is_dir() or below.with_suffix(".py").is_file()
-    return path if is_there or (path.is_file() and not rest) else None
-
-
-def _spec_path(name: str) -> Path | None:
-    """File or directory of a top-level module; None if it is nowhere, in an archive or in several places."""
-    try:
-        spec: Any = importlib.util.find_spec(name)
-    except (ImportError, ValueError):  # ValueError: a module that a program has made
+    (path,) = places
+    if sources.is_beside(path) or _is_installed(path):
         return None
-    if spec is None:
+    if archive_of(path) is None and not path.exists():
         return None
-    if spec.submodule_search_locations is not None:
-        # A directory may be on the path twice: as the flow file's own, and in PYTHONPATH.
-        found = {os.path.realpath(each): Path(each) for each in spec.submodule_search_locations}
-        path = next(iter(found.values())) if len(found) == 1 else None
-    else:
-        path = Path(spec.origin) if spec.has_location else None
-    return path if path is not None and path.exists() else None
-
-
-def _is_beside(path: Path | None, sources: CodeSources) -> bool:
-    return path is not None and os.path.realpath(path.parent) == os.path.realpath(sources.root)
+    if path.suffix in {".py", ".so", ".pyd", ".pyc"}:
+        return None if rest else path
+    return path if has_module(path, rest.partition(".")[0] or "__init__") else None
 
 
 def _is_installed(path: Path) -> bool:
-    """True for a library that an installer put there, also with ``pip install --target``."""
+    """True for Python's own modules and for a library that an installer put there, also with ``--target``."""
     folder = path.parent.resolve()
-    return not _INSTALLED.isdisjoint(folder.parts) or any(folder.glob("*.dist-info"))
-
-
-def _may_provide(packages: Collection[str], names: Collection[str]) -> bool:
-    """True if one of the packages may have a module.
-
-    Args:
-        packages: names of the packages.
-        names: of the module, and of what installed it here, as for an editable install.
-    """
-    known = [_plain(each) for each in packages]
-    return any(
-        name == each or (len(name) >= _SHORT and name in each)
-        for name in map(_plain, names)
-        for each in known
+    return (
+        not _INSTALLED.isdisjoint(folder.parts)
+        or any(folder.is_relative_to(Path(each).resolve()) for each in _LIBRARIES)
+        or any(folder.glob("*.dist-info"))
     )
-
-
-def _plain(name: str) -> str:
-    return re.sub(r"[-_.]+", "", name.rpartition("::")[2].partition("[")[0]).lower()

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import importlib
+import importlib.util
+import json
 import sys
 import zipfile
 from pathlib import Path
@@ -56,8 +58,14 @@ def folder(tmp_path, monkeypatch) -> Path:
         path.write_text(text)
     with zipfile.ZipFile(tmp_path / "archive.zip", "w") as archive:
         archive.writestr("acme_zipped.py", "")
+        archive.writestr("acme_zipped_package/__init__.py", "")
+        archive.writestr("acme_zipped_package/part.py", "")
+        archive.writestr("acme_zipped_space/", "")
+        archive.writestr("acme_zipped_space/part.py", "")
     monkeypatch.setattr(sys, "modules", dict(sys.modules))
-    monkeypatch.setattr(sys, "path", [*(str(tmp_path / each) for each in FOLDERS), *sys.path])
+    # Without the libraries that are installed: reading what all of them provide takes half a second.
+    others = [each for each in sys.path if "site-packages" not in each]
+    monkeypatch.setattr(sys, "path", [*(str(tmp_path / each) for each in FOLDERS), *others])
     sys.path.append(str(tmp_path / "archive.zip"))
     importlib.invalidate_caches()
     return tmp_path
@@ -175,7 +183,7 @@ def test_a_package_of_the_environment(folder, package):
         ("import acme_alone", "from acme_alone import two", "pass"),
         ("", "import acme_lib.of_a_library", "pass"),
         ("", "from acme_lib.of_a_library import thing", "pass"),
-        ("import acme_zipped", "import acme_zipped", "pass"),
+        ("", "from acme_zipped_package.of_a_library import thing", "pass"),
         ("try:\n    import acme_lib\nexcept ImportError:\n    pass", "pass", "pass"),
         ("TYPE_CHECKING = False\nif TYPE_CHECKING:\n    import acme_lib", "pass", "pass"),
         ("def late():\n    import acme_lib", "pass", "import acme_lib"),
@@ -188,8 +196,222 @@ def test_what_steps_may_have(folder, top, start, other):
     assert _lines(folder, top, start, other) == []
 
 
+@pytest.mark.parametrize(
+    "before",
+    [
+        "return",
+        "raise ValueError(self)",
+        "raise SystemExit",
+        "sys.exit()",
+        "os._exit(1)",
+        "exit(2)",
+        "if self: return",
+        "for each in self: return",
+        "if self: raise ValueError\n        else: raise KeyError",
+        "with self: raise ValueError",
+        "try: return\n        finally: pass",
+    ],
+)
+def test_what_is_not_reached(folder, before):
+    """An import after a statement that always or sometimes leaves the step is not certain."""
+    assert _lines(folder, start=f"{before}\n        import acme_lib") == []
+    assert len(_lines(folder, start=f"import acme_lib\n        {before}")) == 1
+
+
+@pytest.mark.parametrize(
+    "before",
+    [
+        "if not self: raise ValueError",
+        "def inner(): return 1",
+        "made = lambda: exit()",
+        "for each in self: break",
+        "exit",
+        "with self: pass",
+    ],
+)
+def test_what_is_reached(folder, before):
+    """Errors of a condition, functions inside and loops do not end a step."""
+    assert len(_lines(folder, start=f"{before}\n        import acme_lib")) == 1
+
+
+@pytest.mark.parametrize(
+    ("start", "other"),
+    [
+        ("subprocess.run([sys.executable, '-m', 'pip', 'install', 'acme-lib'])", "pass"),
+        ("subprocess.run([\n'pip3',\n'--quiet',\n'install', 'x'])", "pass"),
+        ("os.system('conda install --yes acme-lib')", "pass"),
+        ("os.system('uv pip install acme-lib')", "pass"),
+        ("os.system('micromamba install acme-lib')", "pass"),
+        ("pip.main(['install', 'acme-lib'])", "pass"),
+        ("os.system('''\ncd x\npip install acme-lib\n''')", "pass"),
+        ("self.other()", "os.system('pip install acme-lib')"),
+    ],
+)
+def test_a_flow_that_installs(folder, start, other):
+    """It may install the module."""
+    assert _lines(folder, start=f"{start}\n        import acme_lib", other=other) == []
+
+
+@pytest.mark.parametrize(
+    "top",
+    [
+        "# pip install acme-lib, and no sys.path",
+        "'pip install acme-lib'",
+        "def f():\n    'Needs pip install acme-lib in sys.path.'",
+        "def f():\n    raise ImportError('pip install acme-lib')",
+        "conda = 1\ndef install(): pass",
+    ],
+)
+def test_a_flow_that_advises_to_install(folder, top):
+    """Comments, docstrings and errors install nothing."""
+    assert len(_lines(folder, f"{top}\nimport acme_lib")) == 1
+
+
+@pytest.mark.parametrize(
+    ("top", "name"),
+    [
+        ("import acme_zipped", "acme_zipped.py"),
+        ("import acme_zipped_package", "acme_zipped_package"),
+        ("from acme_zipped_package import part", "acme_zipped_package"),
+        ("import acme_zipped_package.part", "acme_zipped_package"),
+        ("import acme_zipped_space.part", "acme_zipped_space"),
+    ],
+)
+def test_a_module_in_an_archive(folder, top, name):
+    """The setting cannot name it."""
+    (line,) = _lines(folder, f"import acme_lib\n{top}", named=("acme_lib",))
+    archive = folder / "archive.zip"
+    assert f"lack the module {name.removesuffix('.py')}, which is imported from {archive}/{name} here" in line
+    assert line.endswith(
+        f". Unpack {archive} in {folder / 'flows'}, or declare what provides it with @conda or @pypi."
+    )
+
+
+@pytest.mark.parametrize("name", ["this", "antigravity", "chunk"])
+@pytest.mark.parametrize("is_package", [False, True])
+def test_a_module_with_a_name_of_python(folder, monkeypatch, name, is_package):
+    """Steps import the standard library's."""
+    file = folder / "elsewhere" / (f"{name}/__init__.py" if is_package else f"{name}.py")
+    file.parent.mkdir(exist_ok=True)
+    file.write_text("")
+    monkeypatch.setattr(sys, "stdlib_module_names", {*sys.stdlib_module_names, name})  # some are removed
+    (line,) = _lines(folder, start=f"import {name}", packages=(name,))
+    assert line == (
+        f"Step start imports another module {name}: that of Python's standard library, and not "
+        f"{file.parent if is_package else file}, which is imported here. Rename it."
+    )
+    (line,) = _lines(folder, f"import {name}")
+    assert line.startswith(f"Steps start, end import another module {name}: ")
+    file.rename(folder / "flows" / "beside_it.py")
+    (folder / "flows" / f"{name}.py").write_text("")
+    importlib.invalidate_caches()
+    assert _lines(folder, f"import {name}") == []
+
+
+class MarkingFinder:
+    """Finder of an editable install, with its marker instead of a directory, or after it."""
+
+    def __init__(self, name: str, origin: Path | None, places: list[str]) -> None:
+        self.spec = importlib.util.spec_from_loader(name, None, is_package=True)
+        self.spec.submodule_search_locations = places
+        if origin is not None:
+            self.spec.origin, self.spec.has_location = str(origin), True
+
+    def find_spec(self, name, *_more):
+        """The spec, for that name."""
+        return self.spec if name == self.spec.name else None
+
+
+@pytest.mark.parametrize("is_namespace", [True, False])
+def test_markers_of_editable_installs(folder, monkeypatch, is_namespace):
+    """They are no directories of a package: the line is right, and the setting that it advises is taken."""
+    package = folder / "project" / "acme_marked"
+    (package / "part").mkdir(parents=True)
+    (package / "part" / "__init__.py").write_text("")
+    places = [str(package), "__editable__.acme_marked-1.0.finder.__path_hook__"]  # as setuptools does
+    if not is_namespace:
+        (package / "__init__.py").write_text("")
+        (folder / "_loader.py").write_text("")
+        places = [str(folder / "_loader.py" / "acme_marked")]  # as meson-python does
+    finder = MarkingFinder("acme_marked", None if is_namespace else package / "__init__.py", places)
+    monkeypatch.setattr(sys, "meta_path", [finder, *sys.meta_path])
+    text = "import acme_marked.part"
+    (line,) = _lines(folder, start=text)
+    assert line.startswith(
+        f"Step start lacks the module acme_marked, which is imported from {package} here: "
+    )
+    assert "(CONDA_FLOW_PACKAGE_MODULES=acme_marked)" in line
+    assert _lines(folder, start=text, named=("acme_marked",)) == []
+
+
 def test_a_library_under_another_name(folder, monkeypatch):
-    """An editable install has the name of its distribution."""
+    """An editable install of setuptools says which modules it has."""
     monkeypatch.setattr("importlib.metadata.packages_distributions", lambda: {"acme_lib": ["other-name"]})
     assert _lines(folder, "import acme_lib", packages=("other_name",)) == []
     assert len(_lines(folder, "import acme_lib", packages=("different",))) == 1
+
+
+@pytest.mark.parametrize("how", ["direct_url.json", "_editable_impl_other_name.pth", "other_name.pth"])
+def test_an_editable_install_without_names_of_modules(folder, how):
+    """As of hatchling, Poetry and flit: it is the one whose directory has the module."""
+    site = folder / "venv" / "site-packages"
+    metadata = site / "other_name-1.0.dist-info"
+    metadata.mkdir()
+    (metadata / "METADATA").write_text("Metadata-Version: 2.1\nName: other-name\nVersion: 1.0\n")
+    if how.endswith(".pth"):
+        (site / how).write_text(f"import acme_nothing\n{folder / 'elsewhere'}\n")
+        (metadata / "RECORD").write_text(f"{how},sha256=x,1\nother_name-1.0.dist-info/METADATA,,\n")
+    else:
+        url = (folder / "elsewhere").as_uri()
+        (metadata / how).write_text(json.dumps({"url": url, "dir_info": {"editable": True}}))
+    importlib.invalidate_caches()
+    assert _lines(folder, "import acme_lib", packages=("other_name",)) == []
+    assert _lines(folder, "import acme_tool", packages=("other_name",)) == []
+    assert len(_lines(folder, "import acme_lib", packages=("different",))) == 1
+    (folder / "second" / "acme_second.py").write_text("")
+    assert len(_lines(folder, "import acme_second", packages=("other_name",))) == 1
+
+
+@pytest.mark.parametrize("text", ["", "{", "[]", '{"dir_info": {"editable": true}}', '{"dir_info": 1}'])
+def test_a_note_of_an_install_that_is_damaged(folder, text):
+    """It says nothing."""
+    metadata = folder / "venv" / "site-packages" / "other_name-1.0.dist-info"
+    metadata.mkdir()
+    (metadata / "METADATA").write_text("Name: other-name\n")
+    (metadata / "direct_url.json").write_text(text)
+    (metadata / "RECORD").write_text("gone.pth,,\n")
+    assert len(_lines(folder, "import acme_lib", packages=("other_name",))) == 1
+
+
+@pytest.mark.parametrize(
+    ("module", "package"),
+    [
+        ("cv2", "opencv"),
+        ("cv2", "opencv-python-headless"),
+        ("cv2", "py-opencv"),
+        ("sklearn", "scikit-learn"),
+        ("skimage", "scikit-image"),
+        ("yaml", "pyyaml"),
+        ("PIL", "pillow"),
+        ("bs4", "beautifulsoup4"),
+        ("dateutil", "python-dateutil"),
+        ("attr", "attrs"),
+        ("google", "google-cloud-storage"),
+        ("google", "protobuf"),
+        ("git", "gitpython"),
+        ("OpenSSL", "pyopenssl"),
+        ("Crypto", "pycryptodome"),
+        ("osgeo", "libgdal"),
+    ],
+)
+def test_a_copy_of_a_library(folder, monkeypatch, module, package):
+    """The environment's package of a well-known library has another name."""
+    monkeypatch.setattr("importlib.metadata.packages_distributions", dict)
+    for name in [name for name in sys.modules if name.partition(".")[0] == module]:
+        sys.modules.pop(name)
+    copy = folder / "flows" / ".." / "elsewhere" / module
+    copy.mkdir()
+    (copy / "__init__.py").write_text("")
+    importlib.invalidate_caches()
+    assert _lines(folder, start=f"import {module}", packages=(package,)) == []
+    assert len(_lines(folder, start=f"import {module}", packages=("six",))) == 1

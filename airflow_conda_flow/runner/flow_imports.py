@@ -1,0 +1,177 @@
+"""Imports that the steps of a flow execute for certain, read from the sources of its code package."""
+
+from __future__ import annotations
+
+import ast
+import importlib.util
+import os
+import re
+import sys
+import tokenize
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from airflow_conda_flow.flow.definition import FlowDefinition
+from airflow_conda_flow.runner.code_sources import CodeSources
+from airflow_conda_flow.runner.module_places import module_places
+
+# After either, a step may import what no environment has. Both are for code with a statement on a line.
+_CHANGES_PATH = re.compile(r"\bsys\.path\b|\baddsitedir\b")
+_INSTALLS = re.compile(
+    r"\b(pip[\d.]*|conda|(micro)?mamba|uv|pixi|poetry|pdm)\b.*\b(install|sync)\b|\beasy_install\b"
+)
+_WORDS_OF_EITHER = ("sys.path", "addsitedir", "install", "sync")
+_EXITS = {"exit", "quit", "sys.exit", "os._exit", "os.abort"}
+
+
+@dataclass(frozen=True)
+class FlowImport:
+    """A module that the flow imports.
+
+    Attributes:
+        name: its name with dots.
+        place: file and line of the import.
+        step: the step that imports it; empty if every step does, as the flow file is imported.
+    """
+
+    name: str
+    place: tuple[str, int]
+    step: str = ""
+
+
+def flow_imports(definition: FlowDefinition, sources: CodeSources) -> Iterator[FlowImport]:
+    """Imports that every step executes, and those of single steps.
+
+    None if ``sys.path`` is changed, or something is installed: its steps do that too.
+    """
+    files = list(_shipped_files(definition, sources))
+    if any(each.finds_more for each in files):
+        return
+    classes = {(each.__module__, each.__qualname__) for each in definition.flow_class.__mro__}
+    for each in files:
+        yield from each.imports(each.tree.body)
+        for node in each.tree.body:
+            if isinstance(node, ast.ClassDef) and (each.module, node.name) in classes:
+                for method in node.body:
+                    if isinstance(method, ast.FunctionDef) and method.name in definition.graph.steps:
+                        yield from each.imports(method.body, method.name)
+    for step, records in definition.user_decorators.items():
+        place = (definition.graph.steps[step].file or definition.file, definition.graph.steps[step].line)
+        # The step imports their modules: they may come from a mutator or from ``--with``.
+        yield from (FlowImport(each["module"], place, step) for each in records if each["module"])
+
+
+@dataclass(frozen=True)
+class _File:
+    """A source that each step imports.
+
+    Attributes:
+        module: name of the module.
+        path: the file.
+        text: its text.
+        tree: its syntax tree.
+    """
+
+    module: str
+    path: str
+    text: str
+    tree: ast.Module
+
+    @property
+    def finds_more(self) -> bool:
+        """Whether it changes ``sys.path`` or installs something."""
+        if not any(word in self.text for word in _WORDS_OF_EITHER):
+            return False
+        # Most of these words are advice, in comments, docstrings and errors.
+        code = ast.unparse(_WithoutAdvice().visit(ast.parse(self.text))).replace("\\n", " ")
+        return any(each.search(code) is not None for each in (_CHANGES_PATH, _INSTALLS))
+
+    def names(self, body: list[ast.stmt]) -> Iterator[tuple[str, int]]:
+        """Names with dots, and lines, of what statements import for certain, and not below conditions."""
+        for node in body:
+            yield from ((name, node.lineno) for name in _absolute_names(node, self.module))
+            if _may_leave(node):
+                return
+
+    def imports(self, body: list[ast.stmt], step: str = "") -> Iterator[FlowImport]:
+        """Imports of statements, by that step alone if one is given."""
+        yield from (FlowImport(name, (self.path, line), step) for name, line in self.names(body))
+
+
+class _WithoutAdvice(ast.NodeTransformer):
+    """Removes texts that are not used, and errors."""
+
+    def visit_Expr(self, node: ast.Expr) -> ast.stmt:
+        return ast.Pass() if isinstance(node.value, ast.Constant) else node
+
+    def visit_Raise(self, node: ast.Raise) -> ast.stmt:
+        del node
+        return ast.Pass()
+
+
+def _may_leave(node: ast.stmt) -> bool:
+    """True if the statements after this one are not reached, or only if a condition holds."""
+    if isinstance(node, (ast.Return, ast.Raise, ast.Break, ast.Continue)):
+        return True
+    if isinstance(node, ast.Expr):
+        return isinstance(node.value, ast.Call) and ast.unparse(node.value.func) in _EXITS
+    if isinstance(node, ast.If) and node.orelse:
+        if all(any(map(_may_leave, body)) for body in (node.body, node.orelse)):
+            return True
+    elif isinstance(node, (ast.With, ast.Try)) and any(map(_may_leave, node.body)):
+        return True
+    return _returns(node)
+
+
+def _returns(node: ast.AST) -> bool:
+    if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef, ast.Lambda)):
+        return False
+    return isinstance(node, ast.Return) or any(map(_returns, ast.iter_child_nodes(node)))
+
+
+def _shipped_files(definition: FlowDefinition, sources: CodeSources) -> Iterator[_File]:
+    """The flow file, and the sources of the code package that importing it imports."""
+    waiting = [(definition.flow_class.__module__, definition.file)]
+    seen: set[str] = set()
+    while waiting:
+        module, path = waiting.pop()
+        if path in seen:
+            continue
+        seen.add(path)
+        try:
+            with tokenize.open(path) as opened:
+                text = opened.read()
+            file = _File(module, path, text, ast.parse(text))
+        except (OSError, SyntaxError, ValueError):  # changed since it was imported
+            continue
+        yield file
+        for name, _ in file.names(file.tree.body):
+            waiting.extend(_shipped_modules(name, sources))
+
+
+def _absolute_names(node: ast.stmt, module: str) -> list[str]:
+    """Modules that a statement may import, with dots; empty for any other statement."""
+    if isinstance(node, ast.Import):
+        return [each.name for each in node.names]
+    if not isinstance(node, ast.ImportFrom):
+        return []
+    base = node.module or ""
+    if node.level:
+        package = getattr(sys.modules.get(module), "__package__", None)
+        try:
+            base = importlib.util.resolve_name("." * node.level + base, package)
+        except (ImportError, TypeError, ValueError):
+            return []
+    return [base, *(f"{base}.{each.name}" for each in node.names)]
+
+
+def _shipped_modules(name: str, sources: CodeSources) -> Iterator[tuple[str, str]]:
+    """Name and file of a module and of the packages around it, if they are in the code package."""
+    parts = name.split(".")
+    if parts[0] not in sources.modules and not any(map(sources.is_beside, module_places(parts[0]))):
+        return
+    for number in range(1, len(parts) + 1):
+        module = ".".join(parts[:number])
+        file = getattr(sys.modules.get(module), "__file__", None)
+        if file is not None and file.endswith(".py"):
+            yield module, os.path.abspath(file)  # noqa: PTH100 - as ``definition.file`` is made
