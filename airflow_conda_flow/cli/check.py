@@ -6,13 +6,17 @@ import argparse
 import platform
 import shlex
 import sys
+from collections.abc import Mapping
+from pathlib import Path
 
 from airflow_conda_flow._version import __version__
-from airflow_conda_flow.cli.parser import chosen_settings
-from airflow_conda_flow.environments.platform import current_platform
-from airflow_conda_flow.errors import CondaFlowError
+from airflow_conda_flow.cli.parser import chosen_settings, given_decorators
+from airflow_conda_flow.compute.placement import Placement
+from airflow_conda_flow.environments.spec import EnvironmentSpec
+from airflow_conda_flow.environments.step_specs import environment_specs
 from airflow_conda_flow.flow.definition import FlowDefinition
 from airflow_conda_flow.flow.username import username
+from airflow_conda_flow.records.lock_file import lock_file_of
 from airflow_conda_flow.runner.code_sources import CodeSources
 from airflow_conda_flow.runner.lacking_modules import lacking_modules
 
@@ -49,35 +53,24 @@ def execute(arguments: argparse.Namespace, definition: FlowDefinition) -> int:
 
     Raises:
         FlowDefinitionError: the decorators of a step describe an impossible environment, or one has a range
-            of versions and the flow has no lock file.
+            of versions and the flow has no lock file, or its lock file is damaged, or lacks an environment.
+        SettingError: the setting ``package_modules`` names a module that a code package cannot have.
     """
+    definition.attach(given_decorators(arguments))
+    settings = chosen_settings(arguments)
     # Called for its checks only. No other Python may be known yet, so this one is the default.
     definition.step_environments(platform.python_version())
     definition.check_versions()
+    sources = CodeSources.of(definition, settings.package_modules)
+    specs: Mapping[str, EnvironmentSpec] = {}
+    is_locked = Path(lock_file_of(definition.file)).exists()
+    if arguments.environment == "conda" or definition.declares_conda or is_locked:
+        platforms = Placement.of(definition.decorators).platforms(settings)
+        specs = environment_specs(definition, settings, platforms)
     print(f"{definition.name}: {len(definition.graph.steps)} steps, the graph looks good.")
-    lines = definition.warnings
-    if definition.declares_conda or arguments.environment == "conda":
-        lines = [*lines, *_lacking_modules(arguments, definition)]
-    for line in lines:
+    packages = {step: spec.names for step, spec in specs.items()}  # nothing is solved for more of them
+    for line in (*definition.warnings, *lacking_modules(definition, sources, packages)):
         sys.stderr.write(f"{line}\n")
     if arguments.warnings:
         sys.stderr.write(f"Pylint is not run here. For its warnings: pylint {shlex.quote(definition.file)}\n")
     return 0
-
-
-def _lacking_modules(arguments: argparse.Namespace, definition: FlowDefinition) -> list[str]:
-    """Lines about modules that steps lack in their environments; nothing is solved for them."""
-    from airflow_conda_flow.environments.lock_file import read_lock_file  # noqa: PLC0415 - only here
-    from airflow_conda_flow.environments.step_specs import step_requests  # noqa: PLC0415 - the same
-
-    try:
-        sources = CodeSources.of(definition, chosen_settings(arguments).package_modules)
-        file = read_lock_file(definition.file, definition.lock_command)
-        requests = step_requests(definition, lambda _step: current_platform(), is_locked=True)
-    except CondaFlowError:  # those who make the environments say it
-        return []
-    packages = {}
-    for step, request in requests.items():
-        lock = None if file is None else file.lock(request, current_platform())
-        packages[step] = request.names if lock is None else {each.name for each in lock.packages}
-    return lacking_modules(definition, sources, packages)

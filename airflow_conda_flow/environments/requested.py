@@ -35,12 +35,6 @@ class EnvironmentRequest:
     channels: tuple[str, ...] = ()
     pinned: tuple[PinnedUrl, ...] = ()
 
-    @property
-    def names(self) -> set[str]:
-        """Names of the packages that are asked for."""
-        listed = (each.url.rpartition("/")[2].rsplit("-", 2)[0] for each in self.pinned)
-        return {*self.libraries, *self.pypi, *listed}
-
     def to_dict(self) -> dict[str, Any]:
         """The request as plain data without what is empty; equal requests are equal data."""
         content: dict[str, Any] = {

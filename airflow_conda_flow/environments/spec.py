@@ -62,6 +62,14 @@ class EnvironmentSpec:
     pinned: tuple[PinnedUrl, ...] = ()
     locked: Lock | None = field(default=None, hash=False)
 
+    @property
+    def names(self) -> set[str]:
+        """Names of the packages that are locked or listed, or of those that are asked for."""
+        if self.locked is not None:
+            return {each.name for each in self.locked.packages}
+        listed = (each.url.rpartition("/")[2].rsplit("-", 2)[0] for each in self.pinned)
+        return {*self.libraries, *self.pypi, *listed}
+
     @cached_property
     def id(self) -> str:
         """Hex SHA-256 of the canonical JSON of the spec: the same on every machine and in every version.

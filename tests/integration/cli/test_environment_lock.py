@@ -198,7 +198,7 @@ def test_the_environment_is_that_of_the_lock_file(machine):
     ],
 )
 def test_a_step_that_disagrees(machine, old, new, message):
-    """``run`` and ``--check`` say what was asked, what was locked, and the command; nothing runs."""
+    """``run``, ``check`` and ``--check`` say what was asked, what was locked, and the command; nothing runs."""
     machine.flow(SMALL)
     machine.say("environment", "lock")
     machine.change(old, new)
@@ -208,6 +208,7 @@ def test_a_step_that_disagrees(machine, old, new, message):
     last = said.splitlines()[-1]
     assert re.match(rf"{machine.file}:{line}: Step '", last), last
     assert last.endswith(f"see a_flow.lock. Write the lock file anew: {machine.typed} environment lock")
+    assert machine.say("check", code=1) == f"{last}\n"
     checked = machine.say("environment", "lock", "--check", code=1)
     assert message in checked
     assert checked.endswith(f"Write the lock file anew: {machine.typed} environment lock\n")
@@ -256,7 +257,7 @@ def test_two_locks_of_one_range_share_nothing(machine):
 
 
 def test_a_damaged_file_is_one_line_and_is_written_anew(machine):
-    """``run`` and ``--check`` refuse it; ``environment lock`` says so and starts from nothing."""
+    """``run``, ``check`` and ``--check`` refuse it; ``environment lock`` says so and starts from nothing."""
     machine.flow(SMALL)
     machine.say("environment", "lock")
     whole = machine.lock.read_text()
@@ -264,6 +265,7 @@ def test_a_damaged_file_is_one_line_and_is_written_anew(machine):
     line = f"{machine.lock}:1: The lock file has conflicts of a merge that nobody resolved. Write it anew: "
     for words in (
         ("--environment=conda", "run"),
+        ("check",),
         ("environment", "lock", "--check"),
         ("environment", "show"),
     ):
@@ -273,6 +275,28 @@ def test_a_damaged_file_is_one_line_and_is_written_anew(machine):
     assert line in said
     assert "Nothing of it is kept; every environment is solved anew." in said
     assert machine.lock.read_text() == whole
+
+
+@pytest.mark.parametrize("damage", ["", "{", "version: 6\n", "end", "changed", "directory"])
+@pytest.mark.parametrize("declares", [True, False])
+def test_check_says_what_run_says(machine, damage, declares):
+    """About a lock file that cannot be read, also of a flow that declares no environment; then they agree."""
+    machine.flow(SMALL if declares else re.sub("@conda.*", "", SMALL))
+    machine.say("environment", "lock")
+    text = machine.lock.read_text()
+    machine.lock.unlink()
+    if damage == "directory":
+        machine.lock.mkdir()
+    else:
+        cut = {"end": text[: len(text) // 2], "changed": text.replace("sha256: ", "sha256: 0", 1)}
+        machine.lock.write_text(cut.get(damage, damage))
+    said = machine.say("--environment=conda", "run", code=1).splitlines()[-1]
+    assert said.startswith(f"{machine.lock}:")
+    assert machine.say("check", code=1) == f"{said}\n"
+    if damage == "directory":
+        machine.lock.rmdir()
+    machine.lock.write_text(text)
+    assert "the graph looks good" in machine.say("check")
 
 
 def test_a_platform_that_was_not_locked(machine):

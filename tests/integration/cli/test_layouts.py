@@ -386,10 +386,13 @@ def test_a_link_to_a_flow_file_as_a_module(machine):
     ],
 )
 def test_modules_that_cannot_be_packed(machine, libraries, names, line):
-    """One line names the setting before anything runs."""
+    """One line names the setting before anything runs, and so does ``check``."""
     flow = machine.flow(USES_LIBRARIES.format(decorator=""), folder=machine.home / "flows")
     done = machine.run(flow, "run", CONDA_FLOW_PACKAGE_MODULES=f"company,{names}")
     assert done.returncode == 1
     assert f"The setting package_modules has {names}" in done.stderr.replace("'", ""), done.stderr
     assert line in done.stderr
     assert "Traceback" not in done.stderr
+    checked = machine.run(flow, "check", CONDA_FLOW_PACKAGE_MODULES=f"company,{names}")
+    assert checked.returncode == 1
+    assert (checked.stdout, checked.stderr) == ("", done.stderr.splitlines(keepends=True)[-1])
