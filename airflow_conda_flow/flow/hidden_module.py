@@ -22,7 +22,7 @@ def explain(error: "ImportError | AttributeError") -> None:
     if line is None:
         return
     program = getattr(sys.modules["__main__"], "__file__", None)
-    if program is None or os.path.dirname(os.path.abspath(program)) != os.path.abspath(sys.path[0]):
+    if program is None or os.path.dirname(os.path.abspath(program)) != _folder(_module_of(error)):
         raise ImportError(line) from error
     sys.stderr.write(line + "\n")
     sys.stderr.flush()
@@ -32,23 +32,35 @@ def explain(error: "ImportError | AttributeError") -> None:
 def hiding_line(error: "ImportError | AttributeError") -> "str | None":
     """A line about the file that hides the module which the error is about; None if no file does."""
     module = _module_of(error)
-    file = getattr(module, "__file__", None)
-    if module is None or not file or not sys.path:
+    folder = _folder(module)
+    # Not its first entry: the flow file may have put another before it.
+    entries = [os.path.abspath(each or ".") for each in sys.path]
+    if module is None or folder not in entries or _is_for_libraries(folder):
         return None
-    folder = os.path.abspath(sys.path[0])
-    is_beside = os.path.abspath(file) in (
-        os.path.join(folder, module.__name__ + ".py"),
-        os.path.join(folder, module.__name__, "__init__.py"),
-    )
-    others = [each for each in sys.path[1:] if os.path.abspath(each or ".") != folder]
-    hidden = PathFinder.find_spec(module.__name__, others) if is_beside else None
-    if hidden is None:
+    hidden = PathFinder.find_spec(module.__name__, [each for each in entries if each != folder])
+    place = hidden and (hidden.origin or next(iter(hidden.submodule_search_locations or ()), None))
+    if not place or not _is_for_libraries(place):
         return None
     return "%s hides the module %s of %s, which is needed to run flows. Rename it." % (
-        file,
+        module.__file__,
         module.__name__,
-        hidden.origin or "another folder",
+        place,
     )
+
+
+def _folder(module: "ModuleType | None") -> "str | None":
+    """Directory that a top-level module or package is in."""
+    file = getattr(module, "__file__", None)
+    if not file:
+        return None
+    folder = os.path.dirname(os.path.abspath(str(file)))
+    return os.path.dirname(folder) if hasattr(module, "__path__") else folder
+
+
+def _is_for_libraries(path: "str") -> bool:
+    parts = path.split(os.sep)
+    standard = os.path.join(os.path.dirname(os.__file__), "")
+    return "site-packages" in parts or "dist-packages" in parts or os.path.join(path, "").startswith(standard)
 
 
 def _module_of(error: "ImportError | AttributeError") -> "ModuleType | None":

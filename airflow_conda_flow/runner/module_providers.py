@@ -9,8 +9,7 @@ import re
 from collections.abc import Collection, Iterator, Mapping
 from functools import cached_property
 from pathlib import Path
-from urllib.parse import urlsplit
-from urllib.request import url2pathname
+from urllib.parse import unquote, urlsplit
 
 _SHORT = 4  # characters: a shorter name is part of too many others
 _PTH = re.compile(r"^([^,/\n]+\.pth),", re.MULTILINE)
@@ -94,7 +93,7 @@ def _projects(distribution: importlib.metadata.Distribution) -> Iterator[Path]:
     with contextlib.suppress(ValueError, TypeError, AttributeError, KeyError):  # not our file
         document = json.loads(distribution.read_text("direct_url.json") or "{}")
         if document.get("dir_info", {}).get("editable"):
-            yield Path(url2pathname(urlsplit(document["url"]).path))
+            yield Path(unquote(urlsplit(document["url"]).path))
 
 
 def _added(distribution: importlib.metadata.Distribution) -> Iterator[Path]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+import textwrap
 from pathlib import Path
 
 import pytest
@@ -72,6 +73,52 @@ def test_a_file_without_which_this_package_cannot_be_imported(machine, name, com
     (line,) = done.stderr.splitlines()
     assert is_line_about(file, name, line)
     assert done.stdout == ""
+
+
+@pytest.mark.parametrize("name", ["dis", "inspect", "tokenize", "platform", "ast"])
+@pytest.mark.parametrize("entry", ["'/nonexistent'", "'lib'", "''"])
+def test_a_flow_that_changes_the_path(machine, name, entry):
+    """The same line: the directory of the flow file is no longer the first one."""
+    file = machine.home / f"{name}.py"
+    file.write_text("MINE = 1\n")
+    top = f"import sys; sys.path.insert(0, {entry})\nfrom airflow_conda_flow import FlowSpec, step\n"
+    flow = machine.home / "a_flow.py"
+    flow.write_text(f"{top}{FLOW}\nif __name__ == '__main__':\n    AFlow()\n")
+    done = machine.run(flow, "run")
+    assert done.returncode == 1, done.stdout + done.stderr
+    assert is_line_about(file, name, done.stderr.splitlines()[-1])
+    assert "Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize("name", ["dis", "platform"])
+def test_a_file_in_another_directory(machine, name):
+    """The error ends with the line, since the file may be of use to other programs."""
+    file = machine.home / "lib" / f"{name}.py"
+    file.parent.mkdir()
+    file.write_text("MINE = 1\n")
+    done = machine.run(machine.flow(FLOW), "run", PYTHONPATH=str(file.parent))
+    assert done.returncode == 1
+    assert is_line_about(file, name, done.stderr.splitlines()[-1].partition("ImportError: ")[2])
+
+
+def test_two_files_of_the_user(machine):
+    """Neither is a library: an error about one of them stays as it is."""
+    (machine.home / "lib").mkdir()
+    for folder in (machine.home, machine.home / "lib"):
+        (folder / "mine.py").write_text("")
+    text = """
+        import mine
+        class Mine(FlowMutator):
+            def mutate(self, mutable_flow):
+                mine.missing
+        @Mine
+        """
+    flow = machine.flow(FLOW)
+    flow.write_text(flow.read_text().replace("class AFlow", textwrap.dedent(text).strip() + "\nclass AFlow"))
+    flow.write_text("from airflow_conda_flow import FlowMutator\n" + flow.read_text())
+    done = machine.run(flow, "run", PYTHONPATH=str(machine.home / "lib"))
+    assert "module 'mine' has no attribute 'missing'" in done.stderr, done.stderr
+    assert "hides" not in done.stderr
 
 
 def test_a_file_that_hides_what_a_task_needs(machine):
