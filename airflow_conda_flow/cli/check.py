@@ -31,9 +31,14 @@ def introduce(definition: FlowDefinition) -> int:
     print("Validating your flow...")
     print("    The graph looks good!")
     print()
-    print(f"'{definition.command('show')}' shows a description of this flow.")
-    print(f"'{definition.command('run')}' runs the flow locally.")
-    print(f"'{definition.command('help')}' shows all available commands and options.")
+    commands = {
+        definition.command("show"): "shows a description of this flow.",
+        definition.command("run"): "runs the flow locally.",
+        definition.command("help"): "shows all available commands and options.",
+    }
+    width = max(map(len, commands))
+    for command, text in commands.items():
+        print(f"{command:{width}}  {text}")
     return 0
 
 

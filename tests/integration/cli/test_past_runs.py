@@ -298,7 +298,7 @@ def test_without_a_command(machine):
     """The flow is checked, and the commands to go on with are named; `help` and `version` say more."""
     done = _said(machine)
     assert "    The graph looks good!\n" in done.stdout
-    assert f"'{sys.executable} {machine.file} run' runs the flow locally." in done.stdout
+    assert f"\n{sys.executable} {machine.file} run   runs the flow locally.\n" in done.stdout
     assert _said(machine, "help").stdout == _said(machine, "--help").stdout
     assert re.fullmatch(r"\d+\.\d+\.\d+\S*\n", _said(machine, "version").stdout)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shlex
 import subprocess
 import sys
@@ -138,8 +139,10 @@ def test_usage_errors_and_first_words(machine, layout):
     advice = said.splitlines()[-1].partition("Try: ")[2]
     assert "--upgrade" in machine.say(advice)
     words = machine.say(f"{PYTHON} {typed}").splitlines()
-    shown = next(line for line in words if line.endswith("' shows a description of this flow."))
-    assert "Step start" in machine.say(shown[1:].removesuffix("' shows a description of this flow."))
+    shown = next(line for line in words if line.endswith("  shows a description of this flow."))
+    assert "Step start" in machine.say(shown.removesuffix("  shows a description of this flow."))
+    columns = {re.search(r"  (shows|runs) ", line).start(1) for line in words[-3:]}
+    assert len(columns) == 1
     said = machine.say(f"{PYTHON} {typed} completion --help").splitlines()
     script = next(line for line in said if line.startswith("bash: source <("))
     assert "complete -o default" in machine.say(script.removeprefix("bash: source <(").removesuffix(")"))
