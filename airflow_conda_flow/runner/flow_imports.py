@@ -10,6 +10,7 @@ import sys
 import tokenize
 from collections.abc import Iterator
 from dataclasses import dataclass
+from pathlib import Path
 
 from airflow_conda_flow.flow.definition import FlowDefinition
 from airflow_conda_flow.runner.code_sources import CodeSources
@@ -44,9 +45,9 @@ def flow_imports(definition: FlowDefinition, sources: CodeSources) -> Iterator[F
 
     None if ``sys.path`` is changed, or something is installed: its steps do that too.
     """
-    files = list(_shipped_files(definition, sources))
-    if any(each.finds_more for each in files):
+    if any(each.finds_more for each in _shipped_files(definition, sources, is_late=True)):
         return
+    files = list(_shipped_files(definition, sources))
     classes = {(each.__module__, each.__qualname__) for each in definition.flow_class.__mro__}
     for each in files:
         yield from each.imports(each.tree.body)
@@ -89,9 +90,34 @@ class _File:
     def names(self, body: list[ast.stmt]) -> Iterator[tuple[str, int]]:
         """Names with dots, and lines, of what statements import for certain, and not below conditions."""
         for node in body:
-            yield from ((name, node.lineno) for name in _absolute_names(node, self.module))
+            yield from ((name, node.lineno) for name in self._absolute_names(node))
             if _may_leave(node):
                 return
+
+    def all_names(self) -> Iterator[str]:
+        """Names with dots of what any statement may import."""
+        for node in ast.walk(self.tree):
+            yield from self._absolute_names(node)
+
+    def _absolute_names(self, node: ast.AST) -> list[str]:
+        """Modules that a statement may import, with dots; empty for anything else."""
+        if isinstance(node, ast.Import):
+            return [each.name for each in node.names]
+        if not isinstance(node, ast.ImportFrom):
+            return []
+        base = node.module or ""
+        if node.level:
+            try:
+                base = importlib.util.resolve_name("." * node.level + base, self._package)
+            except (ImportError, TypeError, ValueError):
+                return []
+        return [base, *(f"{base}.{each.name}" for each in node.names)]
+
+    @property
+    def _package(self) -> str | None:
+        if self.module in sys.modules:  # the program has another name than its package
+            return sys.modules[self.module].__package__
+        return self.module if Path(self.path).stem == "__init__" else self.module.rpartition(".")[0]
 
     def imports(self, body: list[ast.stmt], step: str = "") -> Iterator[FlowImport]:
         """Imports of statements, by that step alone if one is given."""
@@ -129,8 +155,16 @@ def _returns(node: ast.AST) -> bool:
     return isinstance(node, ast.Return) or any(map(_returns, ast.iter_child_nodes(node)))
 
 
-def _shipped_files(definition: FlowDefinition, sources: CodeSources) -> Iterator[_File]:
-    """The flow file, and the sources of the code package that importing it imports."""
+def _shipped_files(
+    definition: FlowDefinition, sources: CodeSources, *, is_late: bool = False
+) -> Iterator[_File]:
+    """The flow file, and the sources of the code package that importing it imports.
+
+    Args:
+        definition: the flow.
+        sources: what its code package is made of.
+        is_late: whether sources count that functions may import later.
+    """
     waiting = [(definition.flow_class.__module__, definition.file)]
     seen: set[str] = set()
     while waiting:
@@ -145,33 +179,20 @@ def _shipped_files(definition: FlowDefinition, sources: CodeSources) -> Iterator
         except (OSError, SyntaxError, ValueError):  # changed since it was imported
             continue
         yield file
-        for name, _ in file.names(file.tree.body):
+        for name in file.all_names() if is_late else (name for name, _ in file.names(file.tree.body)):
             waiting.extend(_shipped_modules(name, sources))
-
-
-def _absolute_names(node: ast.stmt, module: str) -> list[str]:
-    """Modules that a statement may import, with dots; empty for any other statement."""
-    if isinstance(node, ast.Import):
-        return [each.name for each in node.names]
-    if not isinstance(node, ast.ImportFrom):
-        return []
-    base = node.module or ""
-    if node.level:
-        package = getattr(sys.modules.get(module), "__package__", None)
-        try:
-            base = importlib.util.resolve_name("." * node.level + base, package)
-        except (ImportError, TypeError, ValueError):
-            return []
-    return [base, *(f"{base}.{each.name}" for each in node.names)]
 
 
 def _shipped_modules(name: str, sources: CodeSources) -> Iterator[tuple[str, str]]:
     """Name and file of a module and of the packages around it, if they are in the code package."""
     parts = name.split(".")
-    if parts[0] not in sources.modules and not any(map(sources.is_beside, module_places(parts[0]))):
+    place = sources.modules.get(parts[0])
+    if place is None:
+        place = next(filter(sources.is_beside, module_places(parts[0])), None)
+    if place is None:
         return
     for number in range(1, len(parts) + 1):
-        module = ".".join(parts[:number])
-        file = getattr(sys.modules.get(module), "__file__", None)
-        if file is not None and file.endswith(".py"):
-            yield module, os.path.abspath(file)  # noqa: PTH100 - as ``definition.file`` is made
+        path = place.joinpath(*parts[1:number])  # a package's directory may have another name than it has
+        file = path / "__init__.py" if path.is_dir() else path.with_suffix(".py")
+        if file.is_file():
+            yield ".".join(parts[:number]), os.path.abspath(file)  # noqa: PTH100 - as ``definition.file`` is made

@@ -252,6 +252,19 @@ def test_a_flow_that_installs(folder, start, other):
     assert _lines(folder, start=f"{start}\n        import acme_lib", other=other) == []
 
 
+@pytest.mark.parametrize("call", ["late.get()", "package.late.get()", "package.inner.get()"])
+def test_a_module_that_installs(folder, call):
+    """Also one that only a step imports, by itself or by another module."""
+    (folder / "elsewhere" / "acme_tool.py").unlink()
+    (folder / "flows" / "package" / "inner.py").write_text(
+        "def get():\n    from . import late\n    late.get()"
+    )
+    for late in ("late.py", "package/late.py"):
+        (folder / "flows" / late).write_text("import os\ndef get():\n    os.system('pip install acme-lib')")
+    assert _lines(folder, start=f"import {call.rpartition('.')[0]}\n        import acme_lib") == []
+    assert len(_lines(folder, start="import package\n        import acme_lib")) == 1
+
+
 @pytest.mark.parametrize(
     "top",
     [
