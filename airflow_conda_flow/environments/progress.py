@@ -10,7 +10,8 @@ from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field
 from typing import Protocol, TextIO
 
-_WIDTH = 28  # characters of the bar; with the byte counts behind it a line stays below 80
+from airflow_conda_flow.environments.drawn_line import DrawnLine
+
 _REDRAW_SECONDS = 0.1  # many threads report bytes: drawing at every report would slow them down
 
 
@@ -111,12 +112,14 @@ class Bar(Lines):
 
     def __init__(self, stream: TextIO) -> None:
         super().__init__(stream)
+        self._line = DrawnLine(stream)
         self._drawn = 0.0
         self._phases: list[_Phase] = []
 
     def say(self, text: str) -> None:
         """Print the text above the bar."""
-        super().say(f"\r\x1b[K{text}")
+        with self._mutex:
+            self._line.print(text)
 
     def _enter(self, phase: _Phase) -> None:
         with self._mutex:
@@ -125,8 +128,7 @@ class Bar(Lines):
     def _leave(self, phase: _Phase) -> None:
         with self._mutex:
             self._phases.remove(phase)
-            self._stream.write("\r\x1b[K")
-            self._stream.flush()
+            self._line.erase()
 
     def _advance(self, phase: _Phase, more: int) -> None:
         super()._advance(phase, more)
@@ -136,22 +138,15 @@ class Bar(Lines):
             # may still report: a thread whose connection stands still is not waited for.
             if self._phases and now - self._drawn > _REDRAW_SECONDS:
                 self._drawn = now
-                self._stream.write(f"\r\x1b[K{_drawn(self._phases[-1])}")
-                self._stream.flush()
+                newest = self._phases[-1]
+                share = newest.done / newest.total if newest.total else 0.0
+                self._line.draw(_counts(newest), share, indent="    ")
 
 
-def _drawn(phase: _Phase) -> str:
+def _counts(phase: _Phase) -> str:
     known = [phase.done, phase.total] if phase.total else [phase.done]
     counts = " of ".join(_megabytes(each) if phase.unit == "bytes" else str(each) for each in known)
-    if phase.unit != "bytes":
-        counts += f" {phase.unit}"
-    return f"    {_bar(phase.done, phase.total)} {counts}"
-
-
-def _bar(done: int, total: int) -> str:
-    share = min(1.0, done / total) if total else 0.0
-    filled = int(share * _WIDTH)
-    return "█" * filled + "░" * (_WIDTH - filled)
+    return counts if phase.unit == "bytes" else f"{counts} {phase.unit}"
 
 
 def open_progress(stream: TextIO | None = None) -> Progress:

@@ -1,0 +1,53 @@
+"""``DrawnLine``: the last line of a terminal, drawn over itself."""
+
+from __future__ import annotations
+
+import os
+from typing import TextIO
+
+_ERASE = "\r\x1b[K"  # of one row: a line that wraps would leave its first rows
+_WIDTH = 28  # characters of the bar where there is room
+_SHORTEST = 5  # a bar of fewer characters says less than the text that it would take the room of
+_USUAL_COLUMNS = 80
+
+
+class DrawnLine:
+    """A bar and a text in the last row of a terminal; never more than fits into the row."""
+
+    def __init__(self, stream: TextIO) -> None:
+        self._stream = stream
+
+    def draw(self, text: str, share: float | None = None, indent: str = "") -> None:
+        """Replace the row.
+
+        Args:
+            text: counts, for people; cut if the terminal is narrower.
+            share: how much is done, between 0 and 1, drawn as a bar; no bar if None.
+            indent: of the whole row.
+        """
+        room = _columns(self._stream) - 1  # a row that is quite full wraps on some terminals
+        width = min(_WIDTH, room - len(indent) - len(text) - 1)
+        if share is not None and width >= _SHORTEST:
+            filled = int(min(1.0, share) * width)
+            text = "█" * filled + "░" * (width - filled) + f" {text}"
+        self._write(f"{_ERASE}{f'{indent}{text}'[:room]}")
+
+    def erase(self) -> None:
+        """Empty the row."""
+        self._write(_ERASE)
+
+    def print(self, text: str) -> None:
+        """Print a whole line, of any length, in place of the row."""
+        self._write(f"{_ERASE}{text}\n")
+
+    def _write(self, text: str) -> None:
+        self._stream.write(text)
+        self._stream.flush()
+
+
+def _columns(stream: TextIO) -> int:
+    """Columns of the terminal, which may be resized at any time."""
+    try:
+        return os.get_terminal_size(stream.fileno()).columns or _USUAL_COLUMNS
+    except (OSError, ValueError):  # not a terminal, or closed
+        return _USUAL_COLUMNS
