@@ -8,6 +8,7 @@ import os
 import shlex
 import sys
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any, NoReturn
 
 from airflow_conda_flow.cli.any_text import print_any_text
@@ -52,13 +53,15 @@ def _program_with(flow_class: type[Any]) -> str | None:
     return own_path(file) if is_there and file else None
 
 
-def _package_of(file: str) -> str:
-    """Name of the package that the program is run as a module of, if the program is that file; else empty."""
+def _package_of(flow_class: type[Any], file: str) -> str:
+    """Name of the package that a flow file is a module of; empty if it is run by its path."""
     program = sys.modules["__main__"]
-    spec = getattr(program, "__spec__", None)  # None if it is run by its path
-    if spec is None or own_path(getattr(program, "__file__", None) or "") != file:
-        return ""
-    return str(spec.name).rpartition(".")[0]
+    if own_path(getattr(program, "__file__", None) or "") == file:
+        spec = getattr(program, "__spec__", None)  # None if it is run by its path
+        return "" if spec is None else str(spec.name).rpartition(".")[0]
+    package = getattr(sys.modules.get(flow_class.__module__), "__package__", None) or ""
+    names = package.split(".") if package else []
+    return package if Path(file).parent.parts[-len(names) :] == tuple(names) else ""
 
 
 def main(
@@ -99,7 +102,7 @@ def _execute(flow_class: type[Any], argv: Sequence[str] | None, call: tuple[Any,
         return 2
     definition.take_call(call)
     definition.file = _program_with(flow_class) or definition.file
-    definition.package = _package_of(definition.file)
+    definition.package = _package_of(flow_class, definition.file)
     if argv is None:  # this process's own command line, whichever file its program is
         definition.started_by = program_command() or definition.started_by
     parser = build_parser(definition)

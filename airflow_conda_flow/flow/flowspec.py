@@ -123,13 +123,13 @@ def vars_of(flow_class: "Any") -> "dict[str, Any]":
 
 
 def _is_made_by_program(flow: "FlowSpec") -> bool:
-    """True if the file that runs as a program defines the class or calls ``MyFlow()``."""
-    if type(flow).__module__ == "__main__":
-        return True
+    """True if ``MyFlow()`` starts the command line here."""
+    from airflow_conda_flow.flow.program_call import is_program_call  # noqa: PLC0415 - not in a step process
+
     caller: "FrameType | None" = sys._getframe(2)  # noqa: SLF001 - the only way to find the caller
     while caller is not None and caller.f_locals.get("self") is flow:  # skip __init__ of subclasses
         caller = caller.f_back
-    return caller is not None and caller.f_globals.get("__name__") == "__main__"
+    return is_program_call(type(flow), caller)
 
 
 def _compiled(flow_class: "type[FlowSpec]", keywords: "dict[str, Any]") -> "Any":

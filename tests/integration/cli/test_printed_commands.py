@@ -104,6 +104,29 @@ def _other_program(machine: Shell) -> tuple[str, Path]:
     return "start.py", flow
 
 
+_SCRIPT = """
+import sys
+from {module} import main
+if __name__ == "__main__":
+    sys.exit(main())
+"""
+
+
+def _console_script(machine: Shell) -> tuple[str, Path]:
+    flow = machine.flow(FLOW, folder=machine.home / "bin")
+    (machine.home / "bin" / "entry.py").write_text("from a_flow import AFlow\ndef main():\n    AFlow()\n")
+    (machine.home / "bin" / "train").write_text(_SCRIPT.format(module="entry"))
+    return "bin/train", flow
+
+
+def _console_script_of_a_package(machine: Shell) -> tuple[str, Path]:
+    text = "from ..words import WORD\n" + FLOW + "def main():\n    AFlow()\n"
+    flow = machine.flow(text, folder=machine.home / "bin" / "pkg" / "flows")
+    (machine.home / "bin" / "pkg" / "words.py").write_text("WORD = 'word'")
+    (machine.home / "bin" / "train").write_text(_SCRIPT.format(module="pkg.flows.a_flow"))
+    return "bin/train", flow
+
+
 LAYOUTS = {
     "a script in another directory": _script,
     "a path with a space": _space,
@@ -113,6 +136,8 @@ LAYOUTS = {
     "a symbolic link": _link,
     "a symbolic link as a module": _linked_module,
     "a program that imports the flow": _other_program,
+    "a console script": _console_script,
+    "a console script of a package": _console_script_of_a_package,
 }
 
 
@@ -129,6 +154,13 @@ def test_the_flow_is_started_as_it_was(machine, layout):
     said = machine.say(f"{PYTHON} {typed} --environment=conda run", code=1)
     assert "Wrote" in machine.say(said.splitlines()[-1].partition("Write it anew: ")[2])
     assert "has what the steps" in machine.say(f"{command} --check")
+
+
+@pytest.mark.parametrize("layout", ["a console script", "a console script of a package"])
+def test_a_console_script_runs_the_flow(machine, layout):
+    """Its main module only calls a function of another one; the steps import what the flow does."""
+    typed, _ = LAYOUTS[layout](machine)
+    assert "Done!" in machine.say(f"{PYTHON} {typed} run")
 
 
 @pytest.mark.parametrize("layout", ["a path with a space", "a module of a package"])
