@@ -18,6 +18,7 @@ from urllib.parse import quote, unquote, urlsplit
 from airflow_conda_flow.cli.card_server_page import card_server_page
 from airflow_conda_flow.cli.parser import chosen_settings
 from airflow_conda_flow.cli.past_runs import run_of
+from airflow_conda_flow.cli.serving import serve_until_asked
 from airflow_conda_flow.datastore import layout
 from airflow_conda_flow.datastore.catalogue import RunCatalogue
 from airflow_conda_flow.datastore.datastore import Datastore, open_datastore
@@ -66,14 +67,8 @@ def serve(arguments: argparse.Namespace, definition: FlowDefinition) -> int:
             f"--port {arguments.port}: {str(error).rstrip('.')}. Give another; 0 takes any."
         ) from error
     with server:
-        print(
-            f"Cards of {definition.name}: http://{HOST}:{server.server_port}/ (Ctrl-C ends this)", flush=True
-        )
-        try:
-            server.serve_forever(poll_interval=0.1)
-        except KeyboardInterrupt:
-            print("Stopped.")
-    return 0
+        address = f"http://{HOST}:{server.server_port}/"
+        return serve_until_asked(server, f"Cards of {definition.name}: {address} (Ctrl-C ends this)")
 
 
 class RunCards:

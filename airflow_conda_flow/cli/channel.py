@@ -8,6 +8,7 @@ import shlex
 from pathlib import Path
 from typing import Any
 
+from airflow_conda_flow.cli.serving import serve_until_asked
 from airflow_conda_flow.errors import SettingError
 
 
@@ -87,6 +88,5 @@ def _serve(arguments: argparse.Namespace) -> int:
             f"Make one: airflow-conda-flow channel build {arguments.directory} --python 3.11"
         )
     with make_server(arguments.directory, arguments.host, arguments.port) as server:
-        print(f"Serving {arguments.directory} at http://{arguments.host}:{server.server_port}/", flush=True)
-        server.serve_forever()
-    return 0
+        address = f"http://{arguments.host}:{server.server_port}/"
+        return serve_until_asked(server, f"Serving {arguments.directory} at {address}")
