@@ -40,6 +40,7 @@ from airflow_conda_flow.settings.loading import Settings
 NAME = "environment"
 HELP = "Commands related to the environments of steps."
 COMMON: tuple[str, ...] = ()
+_MAKERS = (*LOCKERS, "--quiet")  # of commands that show progress
 _MOST_FAULTS = 20  # lines about one environment
 
 
@@ -69,13 +70,13 @@ def add_arguments(parser: argparse.ArgumentParser, definition: FlowDefinition) -
     add_actions(
         parser,
         [
-            Action("resolve", "Resolve and lock all environments; run nothing.", one_step, _resolve, LOCKERS),
+            Action("resolve", "Resolve and lock all environments; run nothing.", one_step, _resolve, _MAKERS),
             Action(
                 "lock",
                 "Write a lock file beside the flow, which pins all packages; or check it.",
                 add_lock_arguments,
                 _lock,
-                LOCKERS,
+                _MAKERS,
             ),
             Action("show", "Show the packages of each step.", of_run, _show, LOCKERS),
             Action(
@@ -91,14 +92,14 @@ def add_arguments(parser: argparse.ArgumentParser, definition: FlowDefinition) -
                 "Install environments anew, from packages that are verified again. Locks never change.",
                 one_step,
                 _rebuild,
-                LOCKERS,
+                _MAKERS,
             ),
             Action(
                 "verify",
                 "Compare installed environments with packages, byte by byte; exit code 1 if one differs.",
                 of_run,
                 _verify,
-                LOCKERS,
+                _MAKERS,
             ),
             Action(
                 "diff",
@@ -129,7 +130,9 @@ class _Stores:
     def of(cls, arguments: argparse.Namespace, definition: FlowDefinition) -> _Stores:
         settings = chosen_settings(arguments)
         datastore = open_settings_datastore(settings)
-        environments = open_environments(settings, datastore, open_progress(sys.stderr))
+        environments = open_environments(
+            settings, datastore, open_progress(sys.stderr, quiet=arguments.quiet)
+        )
         return cls(settings, datastore, environments, definition.command("environment resolve"))
 
     def run(self, flow: str, word: str) -> RunRecord:

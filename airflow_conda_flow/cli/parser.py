@@ -163,7 +163,7 @@ def add_common_options(
         "--quiet",
         action=argparse.BooleanOptionalAction,
         default=False,
-        help="print only the tasks' lines",
+        help="print no progress and no notes; lines of tasks, warnings and errors stay",
     )
     for name in _NO_EFFECT:
         add(name, default=argparse.SUPPRESS, dest="no_effect", help=argparse.SUPPRESS)

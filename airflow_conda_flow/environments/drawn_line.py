@@ -8,7 +8,7 @@ from typing import TextIO
 _ERASE = "\r\x1b[K"  # of one row: a line that wraps would leave its first rows
 _WIDTH = 28  # characters of the bar where there is room
 _SHORTEST = 5  # a bar of fewer characters says less than the text that it would take the room of
-_USUAL_COLUMNS = 80
+_USUAL_COLUMNS = 80  # those of a terminal that does not tell its own
 
 
 class DrawnLine:

@@ -101,7 +101,7 @@ class LockStore:
             try:
                 return self._lock(local.read_bytes(copy), local, copy, spec_id, platform, sha256)
             except (DamagedDocument, NotAsPrepared) as error:
-                self._progress.say(f"    {error.fault} Reading it again from {self._storage.url}.")
+                self._progress.warn(f"    {error.fault} Reading it again from {self._storage.url}.")
         data = read_published(self._storage, key)
         if data is None:
             data = read_published(local, key)
@@ -133,7 +133,7 @@ class LockStore:
         if lock is None or spec.locked is None or lock == spec.locked:
             return lock
         where = self._storage.url if self._storage else self._cache.path
-        self._progress.say(
+        self._progress.warn(
             f"    The lock {spec.id[:12]} in {where} is not that of the lock file beside the flow; "
             "replacing it."
         )
@@ -169,18 +169,24 @@ class LockStore:
     def _solved(
         self, specs: Mapping[str, EnvironmentSpec], preferred: Mapping[str, Sequence[LockedPackage]]
     ) -> dict[str, Lock]:
-        for label, spec in specs.items():
-            self._progress.say(f"Resolving the environment of {label}: {_described(spec)}")
         pinned = {label: spec for label, spec in specs.items() if spec.pinned}
         free = {label: spec for label, spec in specs.items() if not spec.pinned}
-        locks = {label: lock_of_pinned(spec, self._packages) for label, spec in pinned.items()}
-        if free:
-            solver = make_solver(self._resolver, self._cache.path, self._credentials, self._resolver_seconds)
-            locks.update(solver.solve(free, preferred))
-        return {
-            label: self._with_pypi(label, spec, locks[label], preferred.get(label, ()))
-            for label, spec in specs.items()
-        }
+        # Fetched before the phase begins: it is a phase of its own.
+        taken = {label: self._packages.take(spec.pinned) for label, spec in pinned.items()}
+        text = "\n".join(f"Resolving the environment of {each}: {_described(specs[each])}" for each in specs)
+        with self._progress.phase(text, 0, "packages") as advance:
+            locks = {label: lock_of_pinned(spec, taken[label]) for label, spec in pinned.items()}
+            if free:
+                solver = make_solver(
+                    self._resolver, self._cache.path, self._credentials, self._resolver_seconds
+                )
+                locks.update(solver.solve(free, preferred))
+            solved = {
+                label: self._with_pypi(label, spec, locks[label], preferred.get(label, ()))
+                for label, spec in specs.items()
+            }
+            advance(sum(len(lock.packages) for lock in solved.values()))
+        return solved
 
     @staticmethod
     def _with_pypi(label: str, spec: EnvironmentSpec, lock: Lock, preferred: Sequence[LockedPackage]) -> Lock:

@@ -154,7 +154,7 @@ class PackageStore:
             # Its time says when it was last used; a prune of the cache looks at it.
             return note_use(self._local, layout.package(package.sha256, package.file_name))
         if os.path.lexists(self.path(package)):
-            self._progress.say(f"    {package.file_name} in the cache is damaged; fetching it again")
+            self._progress.warn(f"    {package.file_name} in the cache is damaged; fetching it again")
         return False
 
     def _holds(self, package: LockedPackage) -> bool:
@@ -172,7 +172,7 @@ class PackageStore:
                     return
             except CorruptData as error:
                 # Other machines would meet the same damage, so the sound archive is put in its place.
-                self._progress.say(f"    {error.fault} Trying the channel.")
+                self._progress.warn(f"    {error.fault} Trying the channel.")
                 advice = "Make the channel reachable: the package is then replaced there."
                 self._from_channel(package, advance, f"{error.fault} {advice}")
                 self._mend_remote(package)
@@ -195,7 +195,7 @@ class PackageStore:
         try:
             self._remote.upload(self.path(package), layout.package(package.sha256, package.file_name))
         except DatastoreError as error:
-            self._progress.say(f"    {package.file_name} stays damaged in the datastore: {error}")
+            self._progress.warn(f"    {package.file_name} stays damaged in the datastore: {error}")
 
     def _from_channel(
         self, package: LockedPackage, advance: Callable[[int], None], elsewhere: str = ""

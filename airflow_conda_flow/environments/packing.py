@@ -114,7 +114,7 @@ class Packing:
             )
         except (CorruptData, NotInDatastore) as error:
             fault = error.fault if isinstance(error, CorruptData) else error
-            self._progress.say(f"    {fault} Making the environment of its packages.")
+            self._progress.warn(f"    {fault} Making the environment of its packages.")
             # A container may be unable to write there; then the next one says the same.
             with contextlib.suppress(DatastoreError):
                 withdraw_packed(storage, platform, spec_id, packed)
@@ -146,7 +146,7 @@ class Packing:
                 layout.environment_archive(platform, known.sha256), known.sha256
             ):
                 return None
-            self._progress.say(
+            self._progress.warn(
                 f"    {key} in the datastore {self._storage.url} named an archive that this machine does not "
                 "know. It was not used, and the known one is named again. Find out who wrote it "
                 "(docs/security.md)."

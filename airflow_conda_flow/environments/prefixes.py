@@ -137,7 +137,7 @@ class Prefixes:
             if fault is None:
                 return
             if fault:
-                self._progress.say(
+                self._progress.warn(
                     f"    The environment {prefix} is not as it was made: {fault}. Making it again."
                 )
                 restore_modes(prefix)

@@ -21,11 +21,15 @@ class Progress(Protocol):
     def say(self, text: str) -> None:
         """Report that something began or ended."""
 
+    def warn(self, text: str) -> None:
+        """Report that something is not as it should be, and what is done about it."""
+
     def phase(self, text: str, total: int, unit: str) -> AbstractContextManager[Callable[[int], None]]:
         """Report that work begins, and at the end of the block that it is done; not if the block raises.
 
         Args:
-            text: the work, for people, such as ``Packing the environment of step train``.
+            text: the work, for people, such as ``Packing the environment of step train``; several lines if
+                several things are done together.
             total: how many units there are; 0 if that is not known.
             unit: the unit in the plural, such as ``packages`` or ``bytes``.
 
@@ -46,6 +50,24 @@ class Silence:
 
     def say(self, text: str) -> None:
         """Show nothing."""
+
+    def warn(self, text: str) -> None:
+        """Show nothing."""
+
+
+class Warnings(Silence):
+    """Progress that shows nothing but warnings, as lines.
+
+    Args:
+        stream: where they are printed.
+    """
+
+    def __init__(self, stream: TextIO) -> None:
+        self._lines = Lines(stream)
+
+    def warn(self, text: str) -> None:
+        """Print the text."""
+        self._lines.say(text)
 
 
 @dataclass(eq=False)
@@ -83,6 +105,10 @@ class Lines:
         with self._mutex:
             self._stream.write(f"{text}\n")
             self._stream.flush()
+
+    def warn(self, text: str) -> None:
+        """Print the text."""
+        self.say(text)
 
     @contextmanager
     def phase(self, text: str, total: int, unit: str) -> Iterator[Callable[[int], None]]:
@@ -149,9 +175,11 @@ def _counts(phase: _Phase) -> str:
     return counts if phase.unit == "bytes" else f"{counts} {phase.unit}"
 
 
-def open_progress(stream: TextIO | None = None) -> Progress:
-    """Progress for a stream (stderr if None): a bar on a terminal, else lines."""
+def open_progress(stream: TextIO | None = None, *, quiet: bool = False) -> Progress:
+    """Progress for a stream (stderr if None): a bar on a terminal, else lines; warnings alone if quiet."""
     stream = sys.stderr if stream is None else stream
+    if quiet:
+        return Warnings(stream)
     return Bar(stream) if stream.isatty() else Lines(stream)
 
 

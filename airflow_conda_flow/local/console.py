@@ -21,12 +21,15 @@ class Console:
         out: standard output if None.
         err: standard error if None.
         quiet: print no notes.
+
+    Attributes:
+        is_quiet: whether notes, and the progress of others, are to be left out.
     """
 
     def __init__(self, out: TextIO | None = None, err: TextIO | None = None, *, quiet: bool = False) -> None:
         self._out = sys.stdout if out is None else out
         self._err = sys.stderr if err is None else err
-        self._quiet = quiet
+        self.is_quiet = quiet
         self._mutex = threading.Lock()
         self._reader_left: Callable[[], None] | None = None
 
@@ -45,7 +48,7 @@ class Console:
 
     def note(self, text: str) -> None:
         """Print a note for the person at the terminal, unless quiet."""
-        if not self._quiet:
+        if not self.is_quiet:
             self._write(self._err, f"{readable(text)}\n")
 
     def error(self, text: str) -> None:

@@ -85,7 +85,8 @@ class LocalRun:
         self._options = options
         self._console = console
         self._datastore = open_settings_datastore(settings)
-        self._environments = open_environments(settings, self._datastore, open_progress(sys.stderr))
+        progress = open_progress(sys.stderr, quiet=console.is_quiet)
+        self._environments = open_environments(settings, self._datastore, progress)
         self._settings = settings
         self._spare = infrastructure_retries(settings)
         # Records of the tasks that have ended in this process, and of the clones that it made.

@@ -28,17 +28,23 @@ class LogProgress:
         """Log the text."""
         self._log.info("%s", text)
 
+    def warn(self, text: str) -> None:
+        """Log the text as a warning."""
+        self._log.warning("%s", text.strip())
+
     @contextmanager
     def phase(self, text: str, total: int, unit: str) -> Iterator[Callable[[int], None]]:
         """Log the text, and at the end of the block the number of units and the time."""
         del total
-        text = text.strip()  # details are indented on a terminal
+        first, *more = text.strip().splitlines()  # details are indented on a terminal
         done, began = [0], time.monotonic()
 
         def advance(more: int) -> None:
             with self._mutex:
                 done[0] += more
 
-        self._log.info("%s", text)
+        for line in (first, *more):
+            self._log.info("%s", line)
         yield advance
-        self._log.info("%s: %s", text, phase_end(done[0], unit, time.monotonic() - began))
+        named = f"{first} (and {len(more)} more)" if more else first
+        self._log.info("%s: %s", named, phase_end(done[0], unit, time.monotonic() - began))

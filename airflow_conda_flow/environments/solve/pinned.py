@@ -1,23 +1,27 @@
-"""Makes a lock from a complete list of packages: nothing is solved, every archive is fetched and read."""
+"""Makes a lock from a complete list of packages: nothing is solved, every archive is read."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 from airflow_conda_flow.environments.lock import Lock, LockedPackage
-from airflow_conda_flow.environments.packages import PackageStore
 from airflow_conda_flow.environments.side_by_side import side_by_side
 from airflow_conda_flow.environments.spec import EnvironmentSpec, PinnedUrl
 from airflow_conda_flow.environments.wheels import wheel_identity
 
 
-def lock_of_pinned(spec: EnvironmentSpec, packages: PackageStore) -> Lock:
+def lock_of_pinned(spec: EnvironmentSpec, taken: Sequence[tuple[Path, str]]) -> Lock:
     """Lock of a spec that is a complete list of packages.
 
+    Args:
+        spec: the spec.
+        taken: path and sha256 of each archive, in the order of the list.
+
     Raises:
-        PackageError: an archive cannot be fetched, does not have the listed hash, or is no package.
+        PackageError: an archive is no package.
     """
-    found = zip(spec.pinned, packages.take(spec.pinned), strict=True)
+    found = zip(spec.pinned, taken, strict=True)
     return Lock(spec.id, spec.platform, tuple(side_by_side(_locked, list(found))))
 
 

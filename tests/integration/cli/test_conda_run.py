@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 import subprocess
 import sys
@@ -298,12 +299,25 @@ class AFlow(FlowSpec):
 def test_a_warm_cache_needs_no_channel(machine, channel, tmp_path):
     """With the channel gone, another checkout of the flow runs from the cache and asks nothing."""
     first = machine.run(machine.flow(DECLARED), "--environment=conda", "run")
-    assert "Resolving" in first.stderr
+    resolved = r"Resolving the environment of step \w+: .+\n(Resolving .+\n)*    \d+ packages in \d+\.\d s\n"
+    assert re.search(resolved, first.stderr)
     channel.stop()
     shutil.rmtree(machine.cache / "prefixes")
     again = machine.run(machine.flow(DECLARED, folder=tmp_path / "other"), "--environment=conda", "run")
     assert again.returncode == 0, again.stdout + again.stderr
     assert "Resolving" not in again.stderr
+
+
+def test_quiet_shows_no_progress(machine):
+    """Neither in a run nor where environments are resolved; the lines of a run stay."""
+    flow = machine.flow(DECLARED)
+    done = machine.run(flow, "environment", "resolve", "--quiet")
+    assert (done.returncode, done.stderr) == (0, "")
+    shutil.rmtree(machine.cache)
+    done = machine.run(flow, "--environment=conda", "--quiet", "run")
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "Workflow starting" in done.stdout
+    assert done.stdout.endswith("Done!\n")
 
 
 @pytest.mark.parametrize("kind", ["moto_s3", "rclone_s3"])

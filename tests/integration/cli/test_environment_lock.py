@@ -170,7 +170,7 @@ def test_the_environment_is_that_of_the_lock_file(machine):
     assert free.id != spec.id == machine.specs(channels="conda-forge")["start"].id
     said = []
     environments = Environments(machine.cache)
-    environments._progress.say = said.append
+    environments._progress.warn = said.append
     lock = environments.resolve(spec, "start")
     assert lock == spec.locked == environments.known_lock(spec.id, PLATFORM)
     path = machine.cache / layout.lock(PLATFORM, spec.id)

@@ -25,6 +25,9 @@ class Recorder:
     def say(self, text: str) -> None:
         self.said.append(text)
 
+    def warn(self, text: str) -> None:
+        self.said.append(text)
+
     @contextlib.contextmanager
     def phase(self, text: str, total: int, unit: str):
         self.phases.append(f"{text}: {total} {unit}")

@@ -303,13 +303,7 @@ class _Stopping:
     def say(self, text: str) -> None:
         pass
 
-    def expect(self, size: int) -> None:
-        pass
-
-    def advance(self, size: int) -> None:
-        pass
-
-    def finish(self) -> None:
+    def warn(self, text: str) -> None:
         pass
 
     def phase(self, text: str, *_total_and_unit):

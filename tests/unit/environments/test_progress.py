@@ -118,3 +118,39 @@ def test_airflows_log_has_a_line_at_the_start_and_the_end(caplog):
     first, last = (record.message for record in caplog.records)
     assert first == "Compiling"
     assert re.fullmatch(r"Compiling: 3 files in \d+\.\d s", last)
+
+
+def test_several_things_have_one_end(caplog):
+    """Things that are done together are a line each, and end with one; in Airflow's log it names the first."""
+    stream = io.StringIO()
+    text = "Resolving the environment of step a: Python 3.11\nResolving the environment of step b: six"
+    with open_progress(stream).phase(text, 0, "packages") as advance:
+        advance(21)
+    first, second, end = stream.getvalue().splitlines()
+    assert [first, second] == text.splitlines()
+    assert re.fullmatch(r"    21 packages in \d+\.\d s", end)
+    with (
+        caplog.at_level("INFO"),
+        LogProgress(logging.getLogger("a.task")).phase(text, 0, "packages") as advance,
+    ):
+        advance(21)
+    *begun, end = (record.message for record in caplog.records)
+    assert begun == text.splitlines()
+    assert re.fullmatch(rf"{re.escape(first)} \(and 1 more\): 21 packages in \d+\.\d s", end)
+
+
+def test_quiet_progress_shows_warnings_alone():
+    """Neither a bar nor a line of a phase; a damaged package is said."""
+    stream = io.StringIO()
+    progress = open_progress(stream, quiet=True)
+    download(progress)
+    progress.warn("    six is damaged")
+    assert stream.getvalue() == "    six is damaged\n"
+
+
+@pytest.mark.parametrize("make", [open_progress, Bar])
+def test_warnings_are_among_the_progress(make):
+    """Each in a line of its own."""
+    stream = io.StringIO()
+    make(stream).warn("    six is damaged")
+    assert stream.getvalue().endswith("    six is damaged\n")
