@@ -4,12 +4,17 @@ from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from airflow_conda_flow.cli.package_table import difference, headline
 from airflow_conda_flow.cli.parser import FlowArgumentParser
 from airflow_conda_flow.environments.environments import Environments
-from airflow_conda_flow.environments.lock_file import LockFile, read_lock_file, write_lock_file
+from airflow_conda_flow.environments.lock_file import (
+    LockedEnvironment,
+    LockFile,
+    read_lock_file,
+    write_lock_file,
+)
 from airflow_conda_flow.environments.locking import LockedStep, Upgrade, make_lock, other_flows
 from airflow_conda_flow.environments.platform import PLATFORMS
 from airflow_conda_flow.environments.step_specs import disagreements, step_requests
@@ -75,7 +80,7 @@ def lock_flow(
     old = _old(definition)
     names = arguments.upgrade or []
     upgrade = Upgrade(frozenset(name.lower() for name in names if name), everything="" in names)
-    if old is not None and (unknown := _unknown(upgrade, old)):
+    if old is not None and (unknown := _unknown(upgrade, old, definition.name)):
         parser.error(unknown)
     asked = arguments.platform or (old.platforms if old else [])
     wanted = {
@@ -135,18 +140,33 @@ def _old(definition: FlowDefinition) -> LockFile | None:
         return read_lock_file(definition.file, definition.lock_command)
     except FlowDefinitionError as error:
         sys.stderr.write(f"{error}\nNothing of it is kept; every environment is solved anew.\n")
+        if others := sorted(other_flows(definition)):
+            sys.stderr.write(
+                f"The file has no environments of {' and '.join(others)} then: each flow needs its own "
+                "`environment lock`.\n"
+            )
         return None
 
 
-def _unknown(upgrade: Upgrade, old: LockFile) -> str:
-    """Message about a package that is in no environment; empty if there is none."""
-    known = {
-        package.name for each in old.environments for lock in each.locks.values() for package in lock.packages
-    }
-    for name in sorted(upgrade.names):
-        if name not in known:
-            return f"--upgrade {name}: {old.path.name} has no such package.{nearest(name, known)}"
+def _unknown(upgrade: Upgrade, old: LockFile, flow: str) -> str:
+    """Message about a package that is in no environment of the flow; empty if there is none."""
+    known = _package_names(old.of_flow(flow))
+    for name in sorted(upgrade.names - known):
+        holders = sorted(
+            {other for each in old.environments if name in _package_names([each]) for other in each.flows}
+        )
+        if holders:
+            return (
+                f"--upgrade {name}: no environment of {flow} has it in {old.path.name}, only of "
+                f"{' and '.join(holders)}. Upgrade it with the `environment lock` of that flow."
+            )
+        return f"--upgrade {name}: {old.path.name} has no such package.{nearest(name, known)}"
     return ""
+
+
+def _package_names(environments: Iterable[LockedEnvironment]) -> set[str]:
+    locks = (lock for each in environments for lock in each.locks.values())
+    return {package.name for lock in locks for package in lock.packages}
 
 
 def _changes(step: LockedStep) -> Iterator[str]:

@@ -21,6 +21,7 @@ from airflow_conda_flow.environments.packages import PackageStore
 from airflow_conda_flow.environments.progress import Progress
 from airflow_conda_flow.environments.side_by_side import side_by_side
 from airflow_conda_flow.environments.solve.pinned import lock_of_pinned
+from airflow_conda_flow.environments.solve.placed import placed
 from airflow_conda_flow.environments.solve.solver import make_solver
 from airflow_conda_flow.environments.spec import EnvironmentSpec
 from airflow_conda_flow.errors import DamagedDocument, NotAsPrepared
@@ -194,7 +195,9 @@ class LockStore:
             return lock
         from airflow_conda_flow.environments.solve.pypi import resolve_pypi  # noqa: PLC0415 - seldom used
 
-        return replace(lock, packages=(*lock.packages, *resolve_pypi(label, spec, lock.packages, preferred)))
+        with placed(spec):
+            wheels = resolve_pypi(label, spec, lock.packages, preferred)
+        return replace(lock, packages=(*lock.packages, *wheels))
 
     def _publish(self, locks: Sequence[Lock]) -> list[Lock]:
         """Fetch and mirror the packages, then publish the locks; returns the locks that won.

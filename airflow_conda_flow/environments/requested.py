@@ -27,6 +27,7 @@ class EnvironmentRequest:
         pypi: versions, or ranges, of PyPI packages by name.
         channels: of an ``environment.yml``; empty if those of the settings apply.
         pinned: a complete list of packages; else empty.
+        place: file and line of the step, for messages.
     """
 
     python: str = ""
@@ -34,6 +35,7 @@ class EnvironmentRequest:
     pypi: Mapping[str, str] = field(default_factory=dict)
     channels: tuple[str, ...] = ()
     pinned: tuple[PinnedUrl, ...] = ()
+    place: tuple[str, int] | None = field(default=None, compare=False)
 
     def to_dict(self) -> dict[str, Any]:
         """The request as plain data without what is empty; equal requests are equal data."""
@@ -69,6 +71,7 @@ class EnvironmentRequest:
             virtual_packages=declared_virtual_packages(platform, settings),
             pinned=self.pinned,
             locked=locked,
+            place=self.place,
         )
 
 
@@ -106,7 +109,7 @@ def environment_request(
         pypi = {**file.pypi, **pypi}
         channels = tuple(public_channel(each) for each in file.channels)
         python = python or file.python
-    return EnvironmentRequest(python, libraries, pypi, channels)
+    return EnvironmentRequest(python, libraries, pypi, channels, place=place)
 
 
 def _complete(
@@ -126,4 +129,4 @@ def _complete(
             f"{file.python}. Leave python= out.",
             *place,
         )
-    return EnvironmentRequest(file.python, pinned=file.pinned)
+    return EnvironmentRequest(file.python, pinned=file.pinned, place=place)

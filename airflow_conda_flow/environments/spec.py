@@ -51,6 +51,7 @@ class EnvironmentSpec:
         virtual_packages: declared properties of the machine: versions by name, such as ``__glibc``.
         pinned: a complete list of packages, which is not solved; else empty.
         locked: the packages that the lock file beside the flow has for it; None without a lock file.
+        place: file and line of the step that asks for it, for messages; None if no step does.
     """
 
     python: str
@@ -61,6 +62,7 @@ class EnvironmentSpec:
     virtual_packages: Mapping[str, str] = field(default_factory=dict, hash=False)
     pinned: tuple[PinnedUrl, ...] = ()
     locked: Lock | None = field(default=None, hash=False)
+    place: tuple[str, int] | None = field(default=None, compare=False)
 
     @property
     def names(self) -> set[str]:

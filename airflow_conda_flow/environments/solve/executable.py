@@ -27,6 +27,7 @@ from airflow_conda_flow.environments.solve.executable_answer import (
 )
 from airflow_conda_flow.environments.solve.executable_home import bearer_channels, make_home
 from airflow_conda_flow.environments.solve.patience import GivenUp, run_program
+from airflow_conda_flow.environments.solve.placed import placed
 from airflow_conda_flow.environments.spec import EnvironmentSpec, constraint
 from airflow_conda_flow.errors import ChannelError, ResolverNotFound, SolveError
 
@@ -80,11 +81,13 @@ class ExecutableSolver:
         chosen = {}
         for label, spec in specs.items():
             try:
-                chosen[label] = self._choose(label, spec)
+                with placed(spec):
+                    chosen[label] = self._choose(label, spec)
             except _Failed as error:
                 rattler.solve({label: spec})  # whatever rattler cannot solve either has one message for both
                 hint = self._hint_at_pip(rattler, label, spec)
-                raise error.kind(f"{error}{hint}") from error
+                with placed(spec):
+                    raise error.kind(f"{error}{hint}") from error
         return rattler.lock_chosen(specs, chosen, self._name)
 
     def _choose(self, label: str, spec: EnvironmentSpec) -> tuple[ChosenPackage, ...]:

@@ -29,6 +29,7 @@ from airflow_conda_flow.environments.rattler_record import rattler_record
 from airflow_conda_flow.environments.solve.conflict import conflict_statements
 from airflow_conda_flow.environments.solve.executable_answer import ChosenPackage, shortened
 from airflow_conda_flow.environments.solve.patience import GivenUp, patiently
+from airflow_conda_flow.environments.solve.placed import placed
 from airflow_conda_flow.environments.solve.rattler_gateway import (
     doubt_shards,
     forget_doubtful_shards,
@@ -140,8 +141,8 @@ class RattlerSolver:
         left = {label: spec for label, spec in specs.items() if label not in locks}
         if left:
             gateway = self._gateway(left, sharded=False)
-            solves = [make(gateway, label) for label in left]
-            locks.update(zip(left, await asyncio.gather(*(each.lock() for each in solves)), strict=True))
+            solves = [_lock(make(gateway, label), spec) for label, spec in left.items()]
+            locks.update(zip(left, await asyncio.gather(*solves), strict=True))
         return {label: locks[label] for label in specs}
 
     async def _solve_with_shards(
@@ -166,6 +167,11 @@ class RattlerSolver:
         platforms = [spec.platform for spec in specs.values()]
         client = make_client(channels, platforms, self._credentials)
         return open_gateway(self._cache_dir, client, sharded=sharded)
+
+
+async def _lock(solve: _Solve, spec: EnvironmentSpec) -> Lock:
+    with placed(spec):
+        return await solve.lock()
 
 
 def _channel_names(spec: EnvironmentSpec) -> list[str]:

@@ -60,7 +60,7 @@ def check_versions(
             try:
                 exact = propose(step, name) if propose else None
             except SolveError as error:
-                layer.refuse_unmet_range(name, version, str(error))
+                layer.refuse_unmet_range(name, version, error.message)
             layer.refuse_range(name, version, lock_command, exact)
 
 

@@ -334,3 +334,61 @@ def test_local_runs_need_no_lock(machine):
     with pytest.raises(EnvironmentFailure):
         Environments(machine.cache).prefix_for(free.id, PLATFORM)
     assert read_lock_file(machine.file, "") is None
+
+
+TWO = """
+class BFlow(FlowSpec):
+    @conda(libraries={"numpy": "1.26.4"})
+    @step
+    def start(self):
+        self.next(self.end)
+
+    @conda(disabled=True)
+    @step
+    def end(self):
+        pass
+"""
+
+
+def test_two_flows_of_one_file(machine):
+    """Messages of one name the other: what it loses with a damaged file, and the packages that it alone has."""
+    machine.flow(SMALL + TWO)
+    machine.change("    AFlow()\n", "    import sys\n    globals()[sys.argv.pop(1)]()\n")
+
+    def said(code: int, flow: str, *words: str) -> str:
+        done = machine.run(machine.file, flow, *words)
+        assert done.returncode == code, done.stdout + done.stderr
+        return done.stderr
+
+    said(0, "AFlow", "environment", "lock")
+    said(0, "BFlow", "environment", "lock")
+    assert "--upgrade six: no environment of BFlow has it in a_flow.lock, only of AFlow. " in said(
+        2, "BFlow", "environment", "lock", "--upgrade", "six"
+    )
+    assert "--upgrade nunpy: a_flow.lock has no such package. Did you mean 'numpy'?" in said(
+        2, "BFlow", "environment", "lock", "--upgrade", "nunpy"
+    )
+    said(0, "BFlow", "environment", "lock", "--upgrade", "numpy")
+    machine.lock.write_text("<<<<<<< HEAD\n" + machine.lock.read_text())
+    assert (
+        "The file has no environments of BFlow then: each flow needs its own `environment lock`.\n"
+        in said(0, "AFlow", "environment", "lock")
+    )
+    refused = said(1, "BFlow", "--environment=conda", "run")
+    assert "Step 'start' asks for an environment that was not locked; see a_flow.lock. " in refused
+    assert refused.endswith(" environment lock\n")
+    said(0, "BFlow", "environment", "lock")
+    for flow in ("AFlow", "BFlow"):
+        assert said(0, flow, "environment", "lock", "--check") == ""
+
+
+@pytest.mark.parametrize("decorator", ["@conda(libraries={'six': '>=99'})", "@conda(python='9.9.9')"])
+def test_what_the_channel_lacks_has_a_line(machine, decorator):
+    """That of the step, once, whichever command asks the channel."""
+    machine.flow(SMALL.replace('@conda(libraries={"six": "1.16.0"})', decorator))
+    line = machine.file.read_text().splitlines().index(f"    {decorator}") + 1
+    for words in (("environment", "lock"), ("--environment=conda", "run")):
+        said = machine.say(*words, code=1).splitlines()[-1]
+        assert re.match(rf"{re.escape(str(machine.file))}:({line}|{line + 2}): ", said), said
+        assert said.count(str(machine.file)) == 1
+        assert "The environment of step start cannot be solved: " in said
