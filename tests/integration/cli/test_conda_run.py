@@ -451,7 +451,7 @@ def test_a_resolver_that_is_not_installed(machine, variable):
 @pytest.mark.parametrize(
     ("moment", "whole"),
     [
-        ("packages/.*.part", 0),
+        (".scratch/.*.part", 0),
         ("extracted/*", 0),
         ("prefixes/.*-*/conda-meta", 0),
         ("prefixes/[!.]*/bin/python", 1),

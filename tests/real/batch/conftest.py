@@ -86,11 +86,13 @@ class BatchCluster:
         return {each["jobDefinitionArn"]: each for each in found}
 
     def container_of(self, prefix: str, part: str = "", seconds: float = 60) -> str:
-        """A running container of a job whose name begins so and holds that; waits for it."""
+        """A running container of a job of this cluster whose name begins so and holds that; waits for it."""
         deadline = time.monotonic() + seconds
         while time.monotonic() < deadline:
+            # Docker also has the containers of other clusters, whose tests run at the same time.
+            ids = [job["jobId"] for job in self.jobs(prefix) if part in job["jobName"]]
             names = docker("ps", "--format", "{{.Names}}").stdout.split()
-            found = [name for name in names if name.startswith(prefix) and part in name]
+            found = [name for name in names if any(each in name for each in ids)]
             if found:
                 return found[0]
             time.sleep(0.5)
