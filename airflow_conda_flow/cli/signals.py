@@ -15,7 +15,7 @@ from airflow_conda_flow.datastore.s3_patience import hurry
 # One Ctrl-C may come twice: from the terminal, and passed on by a parent such as `make` or `uv run`. When a
 # terminal closes, SIGTERM may follow SIGHUP.
 _SAME_KEY_SECONDS = 0.5
-_WAKING_PAUSES = (0.02, 0.1, 0.5)  # seconds; the first has always been enough
+_WAKING_PAUSES = (0.02, 0.1, 0.5)  # seconds: the first may end before the wait begins
 _ENDED_BY_SIGNAL = 128  # added to the signal's number, as shells do
 _heard: list[float] = []  # time of the first signal that came while a block of ``ended_by`` ran
 _blocks: list[None] = []  # one for each such block; they are nested

@@ -243,7 +243,7 @@ def s3_that_stops(tmp_path, moto_s3):
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_s3_that_is_gone_does_not_hold_the_run(s3_that_stops, number):
-    """What is left to write is tried for a few seconds, not for the minutes that a run has otherwise."""
+    """The last writes are tried for a few seconds, not for the minutes that a run has otherwise."""
     machine, stopped, _ = s3_that_stops
     with machine.started(machine.flow(WAITS), "run") as process:
         while "waits" not in (line := process.stdout.readline()):

@@ -41,7 +41,7 @@ class Shell(Machine):
     """A machine with a shell whose ``python`` is another one, without this package."""
 
     def say(self, command: str, code: int = 0) -> str:
-        """What a command line prints when a shell runs it in the home directory."""
+        """Output of a command line that a shell runs in the home directory."""
         done = subprocess.run(
             ["/bin/sh", "-c", command],
             cwd=self.home,

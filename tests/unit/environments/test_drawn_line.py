@@ -41,7 +41,7 @@ class Terminal(io.StringIO):
         super().close()
 
     def last(self) -> str:
-        """What stands in the row."""
+        """Text of the row."""
         return self.getvalue().rpartition("\r\x1b[K")[2]
 
 

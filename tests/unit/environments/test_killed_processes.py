@@ -65,7 +65,7 @@ def kill_in(place: str, folder: Path, places: HeldPlaces) -> None:
 
 
 def left(folder: Path) -> set[Path]:
-    """What somebody makes for a while, in a folder or below it."""
+    """Temporary files and folders in a folder or below it."""
     return {path for path in folder.rglob("*") if left_behind._MARK.search(path.name)}
 
 

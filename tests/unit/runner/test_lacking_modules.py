@@ -169,7 +169,7 @@ def test_steps_that_have_it(folder):
     "package", ["acme-lib", "Acme_Lib", "channel::acme.lib", "python-acme-lib", "acme_lib[x]"]
 )
 def test_a_package_of_the_environment(folder, package):
-    """What provides the module there may have a name that differs a little."""
+    """The package that provides the module there may have a name that differs a little."""
     assert _lines(folder, "import acme_lib", packages=(package,)) == []
 
 
