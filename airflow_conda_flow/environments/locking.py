@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import platform
 import sys
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field, replace
 
 from airflow_conda_flow.environments.channels import channel_url, split_library
@@ -29,7 +30,7 @@ class Upgrade:
         everything: all packages of all environments.
     """
 
-    names: Collection[str] = ()
+    names: AbstractSet[str] = frozenset()
     everything: bool = False
 
     def touches(self, lock: Lock) -> bool:
