@@ -8,8 +8,10 @@ of the program's process group, and one with its exit code. The server ends when
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import gc
+import importlib
 import json
 import os
 import selectors
@@ -19,10 +21,24 @@ import sys
 import tempfile
 import traceback
 
-import airflow.providers.amazon.aws.operators.batch
-import airflow.providers.cncf.kubernetes.operators.pod  # noqa: F401 - a second that forks need not spend
 from airflow import settings
+from airflow.cli import cli_parser
 from airflow.sdk.execution_time import supervisor
+from sqlalchemy.orm import configure_mappers
+
+USED = (
+    "a2wsgi",
+    "airflow.cli.commands.dag_command",
+    "airflow.dag_processing.collection",
+    "airflow.providers.amazon.aws.operators.batch",
+    "airflow.providers.cncf.kubernetes.operators.pod",
+    "airflow.providers.standard.operators.trigger_dagrun",
+    "airflow.providers.standard.sensors.external_task",
+    "airflow.utils.db",
+    "alembic.command",
+    "anyio._backends._asyncio",
+)
+"""Modules that commands of Airflow, or DAGs of flows, import when they need them. Our own are not among them."""
 
 
 def serve(path: str) -> None:
@@ -30,6 +46,7 @@ def serve(path: str) -> None:
     # Before 3.3 Airflow makes an API server for each task, in over a second.
     supervisor.in_process_api_server = functools.cache(supervisor.in_process_api_server)
     supervisor.in_process_api_server().app._cadwyn_initialize()  # the routes of every version of the API
+    _prepare()
     gc.freeze()  # else each fork's collections visit, and so copy, what all of them share
     signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # nobody waits for the forks
     with socket.socket(socket.AF_UNIX) as listener, selectors.DefaultSelector() as selector:
@@ -46,6 +63,18 @@ def serve(path: str) -> None:
                     listener.close()
                     answer(link)
                 link.close()
+
+
+def _prepare() -> None:
+    """Import and make what forks need, a second and more for each of them."""
+    for name in USED:
+        importlib.import_module(name)
+    configure_mappers()
+    cli_parser.get_parser()
+    with contextlib.suppress(ImportError):  # since 3.3
+        from airflow._shared.observability.metrics.stats import _get_registry
+
+        _get_registry()
 
 
 def answer(link: socket.socket) -> None:

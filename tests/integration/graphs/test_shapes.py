@@ -11,8 +11,8 @@ from airflow_conda_flow.datastore.local_storage import LocalStorage
 
 from ...parts.airflow_machine import AirflowMachine
 from ...parts.flow_machine import Machine
-from ...parts.graphs.gang import GANG_STATUSES, gang_statuses, run_gang
-from ...parts.graphs.shape_runs import hashes_of_dag_run, run_dags
+from ...parts.graphs.gang import GANG, GANG_STATUSES, gang_statuses, run_gang
+from ...parts.graphs.shape_runs import copy_dags, hashes_of_dag_run, run_dags
 from ...parts.graphs.shapes import FLOWS, SHAPES, shape_name
 
 EACH_SHAPE = pytest.mark.parametrize("shape", SHAPES, ids=shape_name)
@@ -22,7 +22,7 @@ EACH_SHAPE = pytest.mark.parametrize("shape", SHAPES, ids=shape_name)
 def airflow_machine(tmp_path_factory, database):
     """A machine with Airflow whose DAGs are the shapes."""
     machine = AirflowMachine(tmp_path_factory.mktemp("graphs") / "home", "unused", database)
-    machine.environ["AIRFLOW__CORE__DAGS_FOLDER"] = str(FLOWS)
+    copy_dags([*SHAPES, (GANG, {})], machine.dags)
     return machine
 
 
@@ -62,7 +62,7 @@ def test_blocks_of_splits_leave_what_single_splits_leave(tmp_path, database, loc
     """However few tasks Airflow maps: switches, loops and foreaches in a block, and joins over blocks."""
     most = 2
     machine = AirflowMachine(tmp_path / "home", "unused", database, CONDA_FLOW_FOREACH_TASKS=str(most))
-    machine.environ["AIRFLOW__CORE__DAGS_FOLDER"] = str(FLOWS)
+    copy_dags(IN_BLOCKS, machine.dags)
     runs = run_dags(machine, IN_BLOCKS)
     for shape in IN_BLOCKS:
         left = hashes_of_dag_run(LocalStorage(machine.datastore), shape, IN_BLOCKS)

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from ..airflow_machine import AirflowMachine
     from ..flow_machine import Machine
 
-NAME = "parallel_nodes"
+GANG = "parallel_nodes"
 GANG_STATUSES = {
     "start/0/0": "done",
     **{f"train/{node}/0": "failed" for node in range(3)},
@@ -37,17 +37,17 @@ def run_gang(machine: Machine | AirflowMachine, way: str, *words: str) -> str:
     """
     port = free_port()
     if way == "dag":
-        done = machine.airflow("dags", "test", NAME, "--conf", json.dumps({"port": port}))  # type: ignore[union-attr]
+        done = machine.airflow("dags", "test", GANG, "--conf", json.dumps({"port": port}))  # type: ignore[union-attr]
     else:
         options = ("--port", str(port), "--max-workers", "2", *words)
-        done = machine.run(FLOWS / f"{NAME}.py", "run", *options)
+        done = machine.run(FLOWS / f"{GANG}.py", "run", *options)
     assert done.returncode == 0, done.stdout
     return done.stdout
 
 
 def run_gang_both_ways(machine: AirflowMachine, compute: str) -> list[str]:
     """Run the flow from the command line and as a DAG at the same time, on this compute; what both printed."""
-    copy_dags([(NAME, {})], machine.dags, decorators=[compute])
+    copy_dags([(GANG, {})], machine.dags, decorators=[compute])
     with ThreadPoolExecutor(2) as pool:
         dag = pool.submit(run_gang, machine, "dag")
         return [run_gang(machine, "command", "--with", compute), dag.result()]
