@@ -13,7 +13,6 @@ them, and its tries add up with those of ``s3_transfer.py``. Here a request has 
 from __future__ import annotations
 
 import contextlib
-import http.client
 import socket
 import threading
 import time
@@ -252,39 +251,6 @@ def _watch_connections(client: Any) -> None:
     session._pool_classes_by_scheme = manager.pool_classes_by_scheme = watched  # type: ignore[union-attr]  # noqa: SLF001
 
 
-class _WholeHeaders(http.client.HTTPResponse):
-    """Answer whose headers are complete.
-
-    http.client takes the end of the connection for the end of the headers, so that a length may lack digits.
-    """
-
-    def begin(self) -> None:
-        file = self.fp
-        lines: Any = _Lines(file)
-        self.fp = lines
-        super().begin()
-        if self.fp is lines:
-            self.fp = file
-        if lines.last not in {b"\r\n", b"\n"}:
-            self.close()
-            raise ConnectionResetError("the headers broke off")
-
-
-class _Lines:
-    """File that remembers the last line that was read from it."""
-
-    def __init__(self, file: Any) -> None:
-        self._file = file
-        self.last = b""
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._file, name)
-
-    def readline(self, *limit: int) -> bytes:
-        self.last = self._file.readline(*limit)
-        return self.last
-
-
 @contextlib.contextmanager
 def _hurried_connect(connection: Any) -> Iterator[None]:
     """Let a connection be made in the block, more quickly if this process is in a hurry."""
@@ -300,8 +266,10 @@ def _hurried_connect(connection: Any) -> Iterator[None]:
 
 
 def _watched_pool(pool: Any) -> Any:
+    from .whole_headers import WholeHeaders  # noqa: PLC0415 - heavy, and a client has imported what it needs
+
     class WatchedConnection(pool.ConnectionCls):  # type: ignore[misc]
-        response_class = _WholeHeaders
+        response_class = WholeHeaders
 
         def connect(self) -> None:
             with _hurried_connect(self):

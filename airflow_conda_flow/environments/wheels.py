@@ -8,12 +8,13 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import cache
 from pathlib import Path
-
-from packaging.tags import Tag, compatible_tags, cpython_tags
-from packaging.utils import InvalidWheelFilename, parse_wheel_filename
+from typing import TYPE_CHECKING
 
 from airflow_conda_flow.environments.lock import LockedPackage, file_name_of
 from airflow_conda_flow.errors import EnvironmentFailure, PackageError
+
+if TYPE_CHECKING:
+    from packaging.tags import Tag
 
 _ARCHITECTURES = {"64": "x86_64", "aarch64": "aarch64", "ppc64le": "ppc64le", "arm64": "arm64"}
 # Older names of manylinux tags, by the version of glibc that they mean (PEP 600).
@@ -29,6 +30,8 @@ def wheel_identity(url: str) -> tuple[str, str]:
     >>> wheel_identity("https://host/Six-1.17.0-py2.py3-none-any.whl")
     ('six', '1.17.0')
     """
+    from packaging.utils import InvalidWheelFilename, parse_wheel_filename  # noqa: PLC0415 - most flows have no wheels
+
     try:
         name, version, _, _ = parse_wheel_filename(file_name_of(url))
     except InvalidWheelFilename as error:
@@ -40,6 +43,8 @@ def best_wheel(
     urls: Sequence[str], python: str, platform: str, virtual_packages: Mapping[str, str]
 ) -> str | None:
     """URL of the wheel that an installer would choose for a Python on a platform; None if none fits."""
+    from packaging.utils import parse_wheel_filename  # noqa: PLC0415 - as above
+
     # Tags are sorted by preference, so the lowest rank is the most specific wheel.
     ranks = {tag: rank for rank, tag in enumerate(_tags(python, platform, _platform_limit(virtual_packages)))}
     best: tuple[int, str] | None = None
@@ -113,6 +118,8 @@ def _platform_limit(virtual_packages: Mapping[str, str]) -> tuple[int, int]:
 
 @cache
 def _tags(python: str, platform: str, limit: tuple[int, int]) -> list[Tag]:
+    from packaging.tags import compatible_tags, cpython_tags  # noqa: PLC0415 - as above
+
     major, minor = (int(part) for part in python.split(".")[:2])
     platforms = list(_platforms(platform, limit))
     interpreter = f"cp{major}{minor}"

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import contextlib
-import importlib.metadata
 import json
 import re
 from collections.abc import Collection, Iterator, Mapping
 from functools import cached_property
 from pathlib import Path
+from typing import TYPE_CHECKING
 from urllib.parse import unquote, urlsplit
+
+if TYPE_CHECKING:
+    import importlib.metadata
 
 _SHORT = 4  # characters: a shorter name is part of too many others
 _PTH = re.compile(r"^([^,/\n]+\.pth),", re.MULTILINE)
@@ -68,6 +71,8 @@ class ModuleProviders:
 
     @cached_property
     def _by_module(self) -> Mapping[str, list[str]]:
+        import importlib.metadata  # noqa: PLC0415 - heavy, and most runs ask for nothing
+
         return importlib.metadata.packages_distributions()
 
     @cached_property
@@ -77,6 +82,8 @@ class ModuleProviders:
         A directory is a project, with the module somewhere below it, or one that a ``.pth`` file adds to
         ``sys.path``.
         """
+        import importlib.metadata  # noqa: PLC0415 - as above
+
         found = []
         for each in importlib.metadata.distributions():
             folders = [
