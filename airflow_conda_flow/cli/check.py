@@ -14,6 +14,7 @@ from airflow_conda_flow.cli.parser import chosen_settings, given_decorators
 from airflow_conda_flow.compute.placement import Placement
 from airflow_conda_flow.environments.spec import EnvironmentSpec
 from airflow_conda_flow.environments.step_specs import environment_specs
+from airflow_conda_flow.environments.virtual_packages import check_this_machine
 from airflow_conda_flow.flow.definition import FlowDefinition
 from airflow_conda_flow.flow.username import username
 from airflow_conda_flow.records.lock_file import lock_file_of
@@ -59,7 +60,8 @@ def execute(arguments: argparse.Namespace, definition: FlowDefinition) -> int:
     Raises:
         FlowDefinitionError: the decorators of a step describe an impossible environment, or one has a range
             of versions and the flow has no lock file, or its lock file is damaged, or lacks an environment.
-        SettingError: the setting ``package_modules`` names a module that a code package cannot have.
+        SettingError: the setting ``package_modules`` names a module that a code package cannot have, or this
+            machine is older than the one that environments were solved for.
     """
     definition.attach(given_decorators(arguments))
     settings = chosen_settings(arguments)
@@ -70,8 +72,10 @@ def execute(arguments: argparse.Namespace, definition: FlowDefinition) -> int:
     specs: Mapping[str, EnvironmentSpec] = {}
     is_locked = Path(lock_file_of(definition.file)).exists()
     if arguments.environment == "conda" or definition.declares_conda or is_locked:
-        platforms = Placement.of(definition.decorators).platforms(settings)
-        specs = environment_specs(definition, settings, platforms)
+        placement = Placement.of(definition.decorators)
+        specs = environment_specs(definition, settings, placement.platforms(settings))
+        here = {step: spec for step, spec in specs.items() if not placement.is_remote(step)}
+        check_this_machine(here, definition.lock_command)
     print(f"{definition.name}: {len(definition.graph.steps)} steps, the graph looks good.")
     packages = {step: spec.names for step, spec in specs.items()}  # nothing is solved for more of them
     for line in (*definition.warnings, *lacking_modules(definition, sources, packages)):

@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from airflow_conda_flow.environments.platform import current_platform
-from airflow_conda_flow.environments.virtual_packages import check_this_machine
 from airflow_conda_flow.errors import FlowDefinitionError, SettingError
 from airflow_conda_flow.flow.places import LOCAL, Place, place_named, remote_names
 
@@ -60,14 +59,7 @@ class Placement:
         return {step for step in self.names if self.is_remote(step)}
 
     def platforms(self, settings: Settings) -> dict[str, str]:
-        """Conda platform of every step: this machine's for local steps, else the setting ``remote_platform``.
-
-        Raises:
-            SettingError: a step runs locally, and this machine is older than the one that environments are
-                solved for.
-        """
-        if LOCAL in self.names.values():
-            check_this_machine(settings)
+        """Conda platforms by step: this machine's for local ones, else the setting ``remote_platform``."""
         return {
             step: settings.remote_platform if self.is_remote(step) else current_platform()
             for step in self.names

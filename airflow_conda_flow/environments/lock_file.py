@@ -77,11 +77,6 @@ class LockFile:
         """Environments of a flow of the file."""
         return [each for each in self.environments if not each.flows or name in each.flows]
 
-    def lock(self, request: EnvironmentRequest, platform: str) -> Lock | None:
-        """Packages for a request on a platform."""
-        environment = self.find(request)
-        return None if environment is None else environment.locks.get(platform)
-
     @property
     def platforms(self) -> list[str]:
         """Platforms of all environments."""

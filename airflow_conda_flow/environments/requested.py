@@ -51,7 +51,12 @@ class EnvironmentRequest:
         return {key: value for key, value in content.items() if value}
 
     def spec(
-        self, settings: Settings, platform: str, default_python: str, locked: Lock | None = None
+        self,
+        settings: Settings,
+        platform: str,
+        default_python: str,
+        locked: Lock | None = None,
+        locked_for: Mapping[str, str] | None = None,
     ) -> EnvironmentSpec:
         """The spec for a platform.
 
@@ -60,6 +65,7 @@ class EnvironmentRequest:
             platform: conda platform.
             default_python: version of Python if the flow names none.
             locked: the packages that the flow's lock file has for it.
+            locked_for: the virtual packages that these were locked for; the settings do not count then.
         """
         channels = () if self.pinned else self.channels or settings.channels
         return EnvironmentSpec(
@@ -68,7 +74,7 @@ class EnvironmentRequest:
             channels=tuple(public_channel(each) for each in channels),
             platform=platform,
             pypi=dict(sorted(self.pypi.items())),
-            virtual_packages=declared_virtual_packages(platform, settings),
+            virtual_packages=locked_for or declared_virtual_packages(platform, settings),
             pinned=self.pinned,
             locked=locked,
             place=self.place,

@@ -42,12 +42,16 @@ def environment_specs(
             f"{found.message} Write the lock file anew: {definition.lock_command}", *found.place
         )
     python = platform.python_version()
-    return {
-        step: request.spec(
-            settings, platforms[step], python, None if file is None else file.lock(request, platforms[step])
+    specs = {}
+    for step, request in requests.items():
+        name = platforms[step]
+        locked = None if file is None else file.find(request)
+        specs[step] = (
+            request.spec(settings, name, python)
+            if locked is None
+            else request.spec(settings, name, python, locked.locks[name], locked.virtual_packages[name])
         )
-        for step, request in requests.items()
-    }
+    return specs
 
 
 def step_requests(

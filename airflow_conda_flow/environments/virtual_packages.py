@@ -7,7 +7,10 @@ https://docs.conda.io/projects/conda/en/stable/user-guide/tasks/manage-virtual.h
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from airflow_conda_flow.environments.platform import current_platform, glibc_version
+from airflow_conda_flow.environments.spec import EnvironmentSpec
 from airflow_conda_flow.errors import SettingError
 from airflow_conda_flow.settings.loading import Settings
 
@@ -41,8 +44,12 @@ def split_virtual_version(version: str) -> tuple[str, str]:
     return number, build or ("0" if number else "")
 
 
-def check_this_machine(settings: Settings) -> None:
-    """Check that this machine's glibc is not older than the one that environments are solved for.
+def check_this_machine(specs: Mapping[str, EnvironmentSpec], lock_command: str) -> None:
+    """Check that this machine's glibc is not older than the one that environments were solved for.
+
+    Args:
+        specs: by step, of the steps that run on this machine. With a lock file, they have those of the file.
+        lock_command: the command that writes the lock file, for messages.
 
     Raises:
         SettingError: it is older.
@@ -50,9 +57,17 @@ def check_this_machine(settings: Settings) -> None:
     if not current_platform().startswith("linux"):
         return
     here = glibc_version()
-    if _parts(here) < _parts(settings.glibc):
+    for step, spec in specs.items():
+        wanted = spec.virtual_packages.get("__glibc", "")
+        if _parts(here) >= _parts(wanted):
+            continue
+        if spec.locked is not None:
+            raise SettingError(
+                f"The environment of step {step} was locked for glibc {wanted}, and this machine has {here}. "
+                f"Set CONDA_FLOW_GLIBC to {here} and lock it again: {lock_command} --upgrade"
+            )
         raise SettingError(
-            f"Environments are solved for glibc {settings.glibc}, and this machine has {here}. "
+            f"Environments are solved for glibc {wanted}, and this machine has {here}. "
             f"Set CONDA_FLOW_GLIBC to {here}, everywhere the same."
         )
 

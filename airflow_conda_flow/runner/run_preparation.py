@@ -20,6 +20,7 @@ from airflow_conda_flow.environments.lock import Lock
 from airflow_conda_flow.environments.packed import PackedEnvironment
 from airflow_conda_flow.environments.spec import EnvironmentSpec
 from airflow_conda_flow.environments.step_specs import environment_specs
+from airflow_conda_flow.environments.virtual_packages import check_this_machine
 from airflow_conda_flow.errors import DamagedDocument, NotInDatastore
 from airflow_conda_flow.flow.constants import flow_constants
 from airflow_conda_flow.flow.definition import FlowDefinition
@@ -105,6 +106,8 @@ def prepare_run(
     specs = environment_specs(definition, settings, platforms) if environment == "conda" else {}
     wanted = {step: spec for step, spec in specs.items() if resolved is None or step in resolved}
     packed = {step: spec for step, spec in wanted.items() if step in in_containers}
+    here = {step: spec for step, spec in wanted.items() if step not in in_containers}
+    check_this_machine(here, definition.lock_command)
     # Environments and code come before the manifest, because it refers to them.
     locks = environments.resolve_all(wanted)
     archives = environments.prepare_for_containers(packed)

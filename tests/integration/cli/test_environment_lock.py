@@ -320,6 +320,28 @@ def test_a_platform_that_was_not_locked(machine):
     assert f"of step start on {other} cannot be solved" in said
 
 
+def test_the_glibc_that_counts(machine, monkeypatch):
+    """It is that of the lock file, else that of the setting; none counts for steps without an environment."""
+    machine.flow(SMALL)
+    monkeypatch.setenv("CONDA_FLOW_GLIBC", "9.9")
+    assert "Done!" in machine.say("run")
+    for words in (("--environment=conda", "run"), ("check",)):
+        assert "Environments are solved for glibc 9.9, " in machine.say(*words, code=1)
+    monkeypatch.setenv("CONDA_FLOW_GLIBC", "2.17")
+    machine.say("environment", "lock")
+    monkeypatch.setenv("CONDA_FLOW_GLIBC", "9.9")
+    assert "Done!" in machine.say("--environment=conda", "run")
+    machine.say("check")
+    machine.say("environment", "lock", "--upgrade")
+    monkeypatch.delenv("CONDA_FLOW_GLIBC")
+    for words in (("--environment=conda", "run"), ("check",)):
+        said = machine.say(*words, code=1)
+        assert "The environment of step start was locked for glibc 9.9, " in said
+        assert said.endswith(f" and lock it again: {machine.typed} environment lock --upgrade\n")
+    machine.say("environment", "lock", "--upgrade")
+    machine.say("check")
+
+
 def test_local_runs_need_no_lock(machine):
     """Without environments a stale lock file does not matter; without a lock file ids are as ever."""
     machine.flow(SMALL)

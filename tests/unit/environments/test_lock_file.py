@@ -96,7 +96,7 @@ def test_what_is_written_is_read(write, flow_file):
     assert read == written
     assert [each.name for each in read.environments] == ["start", "end"]
     assert read.environments[0].channels == (URL, "file:///srv/a%20b")
-    lock = read.lock(REQUEST, "osx-arm64")
+    lock = read.find(REQUEST).locks["osx-arm64"]
     sizes = {each.name: 0 for each in PACKAGES if each.kind == "pypi"}  # the format has none for wheels
     stated = {"python", "numpy", "six", "humanize"}
     assert lock == Lock.of_packages(
@@ -107,9 +107,9 @@ def test_what_is_written_is_read(write, flow_file):
         ],
     )
     assert lock.python == "3.11.7"
-    assert read.lock(EnvironmentRequest(), "linux-64").python == "3.11.7"
-    assert read.lock(EnvironmentRequest(), "osx-arm64") is None
-    assert read.lock(EnvironmentRequest("3.11.7"), "linux-64") is None
+    (python,) = read.find(EnvironmentRequest()).locks.values()
+    assert (python.platform, python.python) == ("linux-64", "3.11.7")
+    assert read.find(EnvironmentRequest("3.11.7")) is None
     assert read.platforms == ["linux-64", "osx-arm64"]
     assert make_lock_file(flow_file, read.environments).text == read.text
     assert [path.name for path in flow_file.parent.iterdir()] == ["a_flow.lock"]
@@ -163,10 +163,10 @@ def test_another_lock_of_the_same_request_is_another_environment(write):
     numpy = replace(PACKAGES[1], sha256="12" * 32)
     wheel = replace(PACKAGES[-1], sha256="34" * 32)
     files = [write(), write([PACKAGES[0], numpy, *PACKAGES[2:]]), write([*PACKAGES[:-1], wheel])]
-    ids = {file.lock(REQUEST, name).spec_id for file in files for name in ("linux-64", "osx-arm64")}
+    ids = {file.find(REQUEST).locks[name].spec_id for file in files for name in ("linux-64", "osx-arm64")}
     assert len(ids) == 6
     assert all(re.fullmatch("[0-9a-f]{64}", each) for each in ids)
-    assert write().lock(REQUEST, "linux-64") == files[0].lock(REQUEST, "linux-64")
+    assert write().find(REQUEST).locks["linux-64"] == files[0].find(REQUEST).locks["linux-64"]
 
 
 def test_a_request_is_its_words():
