@@ -5,17 +5,19 @@ from __future__ import annotations
 import argparse
 import sys
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
 
 from airflow_conda_flow.cli.package_table import difference, headline
 from airflow_conda_flow.cli.parser import FlowArgumentParser
 from airflow_conda_flow.environments.environments import Environments
+from airflow_conda_flow.environments.file_mutex import alone_with
 from airflow_conda_flow.environments.lock_file import (
     LockedEnvironment,
     LockFile,
     read_lock_file,
     write_lock_file,
 )
-from airflow_conda_flow.environments.locking import LockedStep, Upgrade, make_lock, other_flows
+from airflow_conda_flow.environments.locking import LockedStep, Upgrade, make_lock
 from airflow_conda_flow.environments.platform import PLATFORMS
 from airflow_conda_flow.environments.step_specs import disagreements, step_requests
 from airflow_conda_flow.errors import FlowDefinitionError
@@ -23,6 +25,8 @@ from airflow_conda_flow.flow.decorators.base import nearest
 from airflow_conda_flow.flow.definition import FlowDefinition
 from airflow_conda_flow.records.lock_file import lock_file_of
 from airflow_conda_flow.settings.loading import Settings
+
+_WAITS = "Another command is writing the lock file of {}; waiting for it.\n"
 
 
 def add_lock_arguments(parser: argparse.ArgumentParser) -> None:
@@ -77,10 +81,23 @@ def lock_flow(
         if arguments.upgrade is not None:
             parser.error("--check writes nothing; leave --upgrade out")
         return _check(definition, platforms, arguments.platform or ())
+    # Flows of one file share its lock file, which each reads and writes.
+    with alone_with(Path(definition.file), lambda: sys.stderr.write(_WAITS.format(definition.file))):
+        return _write(arguments, definition, settings, environments, platforms)
+
+
+def _write(
+    arguments: argparse.Namespace,
+    definition: FlowDefinition,
+    settings: Settings,
+    environments: Environments,
+    platforms: Mapping[str, str],
+) -> int:
+    parser: FlowArgumentParser = arguments.command_parser
     old = _old(definition)
     names = arguments.upgrade or []
     upgrade = Upgrade(frozenset(name.lower() for name in names if name), everything="" in names)
-    if old is not None and (unknown := _unknown(upgrade, old, definition.name)):
+    if old is not None and (unknown := _unknown(upgrade, old, definition)):
         parser.error(unknown)
     asked = arguments.platform or (old.platforms if old else [])
     wanted = {
@@ -128,9 +145,9 @@ def _failures(
         for found in disagreements(definition, requests, place, file):
             yield "{}:{}: {}".format(*found.place, found.message)
         used.update(each.name for request in requests.values() if (each := file.find(request)))
-    siblings = other_flows(definition)
+    flows = definition.flows_of_file
     for each in file.environments:
-        if each.name not in used and not siblings.intersection(each.flows):
+        if each.name not in used and each.owners(flows) <= {definition.name}:
             yield f"{file.path}: No step asks for the environment {each.name}."
 
 
@@ -140,7 +157,7 @@ def _old(definition: FlowDefinition) -> LockFile | None:
         return read_lock_file(definition.file, definition.lock_command)
     except FlowDefinitionError as error:
         sys.stderr.write(f"{error}\nNothing of it is kept; every environment is solved anew.\n")
-        if others := sorted(other_flows(definition)):
+        if others := sorted(definition.flows_of_file - {definition.name}):
             sys.stderr.write(
                 f"The file has no environments of {' and '.join(others)} then: each flow needs its own "
                 "`environment lock`.\n"
@@ -148,16 +165,16 @@ def _old(definition: FlowDefinition) -> LockFile | None:
         return None
 
 
-def _unknown(upgrade: Upgrade, old: LockFile, flow: str) -> str:
+def _unknown(upgrade: Upgrade, old: LockFile, definition: FlowDefinition) -> str:
     """Message about a package that is in no environment of the flow; empty if there is none."""
-    known = _package_names(old.of_flow(flow))
+    known = _package_names(old.of_flow(definition))
     for name in sorted(upgrade.names - known):
         holders = sorted(
             {other for each in old.environments if name in _package_names([each]) for other in each.flows}
         )
         if holders:
             return (
-                f"--upgrade {name}: no environment of {flow} has it in {old.path.name}, only of "
+                f"--upgrade {name}: no environment of {definition.name} has it in {old.path.name}, only of "
                 f"{' and '.join(holders)}. Upgrade it with the `environment lock` of that flow."
             )
         return f"--upgrade {name}: {old.path.name} has no such package.{nearest(name, known)}"

@@ -55,6 +55,29 @@ def held(
 
 
 @contextlib.contextmanager
+def alone_with(path: Path, on_wait: Callable[[], object]) -> Iterator[None]:
+    """Lock a file that is there already, and whose content does not matter here, while the block runs.
+
+    Waits until the file is free. Where it cannot be locked, the block runs in several processes at once.
+
+    Args:
+        path: the file; it need not be writable.
+        on_wait: called once if the file does not become free soon.
+    """
+    try:
+        fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    except OSError:
+        yield
+        return
+    try:
+        with contextlib.suppress(OSError):
+            _lock(fd, None, on_wait)
+        yield
+    finally:
+        os.close(fd)
+
+
+@contextlib.contextmanager
 def shared(path: Path) -> Iterator[None]:
     """Hold the mutex of a file together with others who share it, and make the file new.
 
@@ -187,7 +210,7 @@ def users_of(folder: Path) -> list[int] | None:
     return sorted({max(0, int(each[4])) for each in fields if each[1] == "FLOCK" and each[5] == device})
 
 
-def _lock(descriptor: int, cancel: threading.Event | None, on_wait: Callable[[], None]) -> None:
+def _lock(descriptor: int, cancel: threading.Event | None, on_wait: Callable[[], object]) -> None:
     say_at = time.monotonic() + _SAY_AFTER
     while True:
         try:

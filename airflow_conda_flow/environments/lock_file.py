@@ -11,9 +11,10 @@ import json
 import re
 import tempfile
 from collections.abc import Iterable, Mapping
+from collections.abc import Set as AbstractSet
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn
 
 from airflow_conda_flow.datastore.atomic_file import new_file_beside, write_all
 from airflow_conda_flow.datastore.left_behind import clear_once
@@ -22,6 +23,9 @@ from airflow_conda_flow.environments.requested import EnvironmentRequest
 from airflow_conda_flow.errors import FlowDefinitionError, SettingError
 from airflow_conda_flow.flow.decorators.conda import library_key, pypi_key
 from airflow_conda_flow.records.lock_file import lock_file_of
+
+if TYPE_CHECKING:
+    from airflow_conda_flow.flow.definition import FlowDefinition
 
 _SECTION = "airflow-conda-flow"
 _VERSION = 1  # of the section; a reader refuses a newer one
@@ -53,6 +57,18 @@ class LockedEnvironment:
         """The step that it is named after."""
         return self.name.partition("-")[0]
 
+    def owners(self, flows: AbstractSet[str]) -> AbstractSet[str]:
+        """Flows that may ask for it.
+
+        These are all flows of the file if one that asks for it is unknown: it has another name now, or was
+        alone in the file when it was locked.
+
+        Args:
+            flows: names of the flows that the flow file has.
+        """
+        own = set(self.flows)
+        return own if own and own <= flows else flows
+
 
 @dataclass(frozen=True)
 class LockFile:
@@ -73,9 +89,10 @@ class LockFile:
         asked = request.to_dict()
         return next((each for each in self.environments if each.asked == asked), None)
 
-    def of_flow(self, name: str) -> list[LockedEnvironment]:
-        """Environments of a flow of the file."""
-        return [each for each in self.environments if not each.flows or name in each.flows]
+    def of_flow(self, definition: FlowDefinition) -> list[LockedEnvironment]:
+        """Environments that a flow may ask for."""
+        flows = definition.flows_of_file
+        return [each for each in self.environments if definition.name in each.owners(flows)]
 
     @property
     def platforms(self) -> list[str]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import platform
-import sys
 from collections.abc import Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field, replace
@@ -15,9 +14,7 @@ from airflow_conda_flow.environments.lock_file import LockedEnvironment, LockFil
 from airflow_conda_flow.environments.requested import EnvironmentRequest
 from airflow_conda_flow.environments.spec import EnvironmentSpec
 from airflow_conda_flow.environments.step_specs import step_requests
-from airflow_conda_flow.flow.decorators.step import is_step
 from airflow_conda_flow.flow.definition import FlowDefinition
-from airflow_conda_flow.flow.flowspec import FlowSpec
 from airflow_conda_flow.settings.loading import Settings
 
 
@@ -100,7 +97,7 @@ def make_lock(
     keys: dict[str, tuple[int, str]] = {}
     is_alone = len({name for each in wanted for name in each.platforms}) == 1
     for number, each in enumerate(wanted):
-        same, near = _earlier(old, each, definition.name)
+        same, near = _earlier(old, each, definition)
         for name in each.platforms:
             earlier = near.locks.get(name) if near else None
             if earlier:
@@ -132,35 +129,20 @@ def make_lock(
     return file, found
 
 
-def other_flows(definition: FlowDefinition) -> set[str]:
-    """Names of the other flows in a flow file."""
-    module = definition.flow_class.__module__
-    members = vars(sys.modules[module]).values() if module in sys.modules else ()
-    return {
-        each.__name__
-        for each in members
-        if isinstance(each, type)
-        and issubclass(each, FlowSpec)
-        and each.__module__ == module
-        and each is not definition.flow_class
-        and any(is_step(step) for step in vars(each).values())
-        and not issubclass(definition.flow_class, each)  # its own base, such as one with common steps
-    }
-
-
 def _with_other_flows(
     definition: FlowDefinition, made: Sequence[LockedEnvironment], old: LockFile | None
 ) -> list[LockedEnvironment]:
     """The flow's environments, and those that other flows of the file ask for, each with its flows."""
-    others = other_flows(definition)
+    flows = definition.flows_of_file
+    others = flows - {definition.name}
     if not others:
         return list(made)
     found = {repr(each.asked): replace(each, flows=(definition.name,)) for each in made}
     for each in [] if old is None else old.environments:
-        theirs = others & set(each.flows)
+        theirs = others & each.owners(flows)
         if own := found.get(repr(each.asked)):
-            flows = tuple(sorted({*own.flows, *theirs}))
-            found[repr(each.asked)] = replace(own, name=each.name if theirs else own.name, flows=flows)
+            both = tuple(sorted({*own.flows, *theirs}))
+            found[repr(each.asked)] = replace(own, name=each.name if theirs else own.name, flows=both)
         elif theirs:
             found[repr(each.asked)] = replace(each, flows=tuple(sorted(theirs)))
     # Flow by flow, so that it makes no difference which of them is locked last.
@@ -183,13 +165,13 @@ def _wanted(definition: FlowDefinition, platforms: Mapping[str, Sequence[str]]) 
 
 
 def _earlier(
-    old: LockFile | None, wanted: _Wanted, flow: str
+    old: LockFile | None, wanted: _Wanted, definition: FlowDefinition
 ) -> tuple[LockedEnvironment | None, LockedEnvironment | None]:
     """Environment of the old file for the same request; and that one, or the one of the same name."""
     if old is None:
         return None, None
     same = old.find(wanted.request)
-    return same, same or next((each for each in old.of_flow(flow) if each.step in wanted.steps), None)
+    return same, same or next((each for each in old.of_flow(definition) if each.step in wanted.steps), None)
 
 
 def _environment(

@@ -101,7 +101,7 @@ def disagreements(
     for step, request in requests.items():
         environment = file.find(request)
         if environment is None:
-            there = next((each for each in file.of_flow(definition.name) if each.step == step), None)
+            there = next((each for each in file.of_flow(definition) if each.step == step), None)
             asked = _difference(request.to_dict(), there)
             yield Disagreement(
                 place_of(definition, step), f"Step {step!r} asks for {asked}; see {file.path.name}."

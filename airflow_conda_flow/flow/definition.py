@@ -2,6 +2,7 @@
 
 import linecache
 import os
+import sys
 
 from airflow_conda_flow.errors import FlowDefinitionError, ParameterError
 from airflow_conda_flow.flow.cards.types import is_known, unknown_type
@@ -153,6 +154,22 @@ class FlowDefinition:
     def lock_command(self) -> str:
         """Command line that writes the lock file of the flow."""
         return self.command("environment lock")
+
+    @property
+    def flows_of_file(self) -> "set[str]":
+        """Names of the flows that its file defines; they share the lock file beside it."""
+        module = self.flow_class.__module__
+        members = vars(sys.modules[module]).values() if module in sys.modules else ()
+        others = {
+            each.__name__
+            for each in members
+            if isinstance(each, type)
+            and issubclass(each, FlowSpec)
+            and each.__module__ == module
+            and any(is_step(step) for step in vars(each).values())
+            and not issubclass(self.flow_class, each)  # its own base, such as one with common steps
+        }
+        return others | {self.name}
 
     @property
     def root(self) -> str:

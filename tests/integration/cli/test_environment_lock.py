@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import fcntl
 import io
 import re
+import sys
 import zipfile
 
 import pytest
 
 from airflow_conda_flow.cli.main import main
 from airflow_conda_flow.datastore import code_package, layout
+from airflow_conda_flow.environments import file_mutex
 from airflow_conda_flow.environments.environments import Environments
 from airflow_conda_flow.environments.lock_file import read_lock_file
 from airflow_conda_flow.environments.platform import current_platform
@@ -402,6 +405,32 @@ def test_two_flows_of_one_file(machine):
     said(0, "BFlow", "environment", "lock")
     for flow in ("AFlow", "BFlow"):
         assert said(0, flow, "environment", "lock", "--check") == ""
+
+
+def test_two_flows_of_one_file_at_once(machine, monkeypatch, capsys):
+    """The second command waits for the first one, and keeps what it has written."""
+    machine.flow(SMALL + TWO)
+    machine.change("    AFlow()\n", "    BFlow()\n")
+    assert machine.run(machine.file, "environment", "lock").returncode == 0
+    text = machine.lock.read_text()
+    machine.lock.unlink()
+    first = machine.file.open("rb")
+    fcntl.flock(first, fcntl.LOCK_EX)
+
+    def write_and_end(_cancel) -> None:
+        machine.lock.write_text(text)
+        first.close()
+
+    monkeypatch.setattr(file_mutex, "_SAY_AFTER", -1.0)
+    monkeypatch.setattr(file_mutex, "check", write_and_end)
+    module = load_flow_module(machine.file)
+    monkeypatch.setitem(sys.modules, module.__name__, module)
+    assert main(module.AFlow, ("environment", "lock")) == 0
+    said = capsys.readouterr().err
+    assert f"Another command is writing the lock file of {machine.file}; waiting for it.\n" in said
+    assert main(module.AFlow, ("environment", "lock", "--check")) == 0
+    done = machine.run(machine.file, "environment", "lock", "--check")
+    assert done.returncode == 0, done.stderr
 
 
 @pytest.mark.parametrize("decorator", ["@conda(libraries={'six': '>=99'})", "@conda(python='9.9.9')"])

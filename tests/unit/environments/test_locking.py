@@ -245,3 +245,45 @@ def test_two_flows_in_one_file(lock, solver, monkeypatch):
     ]
     alone, _ = lock(FLOW, changed)
     assert [(each.name, each.flows) for each in alone.environments] == [("start", ()), ("end", ())]
+
+
+def test_a_second_flow_of_a_file_that_is_locked(lock, solver):
+    """The file names no flow then: what the first one has stays, until it is known that it does not ask for it."""
+    alone, _ = lock()
+    assert {each.flows for each in alone.environments} == {()}
+    both, _ = lock(FLOW + SECOND, alone, flow="BFlow")
+    assert list(solver.asked) == ["step start"]
+    assert [(each.name, each.flows) for each in both.environments] == [
+        ("start", ("AFlow",)),
+        ("end", ("AFlow", "BFlow")),
+        ("start-2", ("BFlow",)),
+    ]
+    changed = FLOW.replace('"numpy": ">=1"', '"numpy": ">=2"') + SECOND
+    kept, _ = lock(changed, alone)
+    assert [(each.flows, each.asked.get("libraries")) for each in kept.environments] == [
+        (("AFlow",), {"numpy": ">=2"}),
+        (("AFlow", "BFlow"), {"six": ""}),
+        (("BFlow",), {"numpy": ">=1"}),
+    ]
+    clean, _ = lock(changed, kept, flow="BFlow")
+    assert [each.asked.get("libraries") for each in clean.environments] == [
+        {"numpy": ">=2"},
+        {"six": ""},
+        {"pandas": ""},
+    ]
+
+
+def test_a_flow_with_another_name(lock, solver):
+    """The other flow of the file keeps what it has, and it keeps its versions itself."""
+    text = FLOW + SECOND
+    both, _ = lock(text, lock(text)[0], flow="BFlow")
+    renamed = text.replace("AFlow", "CFlow")
+    other, _ = lock(renamed, both, flow="BFlow")
+    assert [(each.flows, each.asked.get("libraries")) for each in other.environments] == [
+        (("BFlow",), {"pandas": ""}),
+        (("BFlow", "CFlow"), {"six": ""}),
+        (("CFlow",), {"numpy": ">=1"}),
+    ]
+    solver.newest = "2"
+    _, parts = lock(renamed.replace('"numpy": ">=1"', '"numpy": ">0"'), both, flow="CFlow")
+    assert parts[0][2] == {"numpy": "1"}
