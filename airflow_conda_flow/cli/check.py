@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import platform
-import shlex
 import sys
 from collections.abc import Mapping
 from pathlib import Path
@@ -16,6 +15,7 @@ from airflow_conda_flow.environments.spec import EnvironmentSpec
 from airflow_conda_flow.environments.step_specs import environment_specs
 from airflow_conda_flow.environments.virtual_packages import check_this_machine
 from airflow_conda_flow.flow.definition import FlowDefinition
+from airflow_conda_flow.flow.shell_words import shell_word
 from airflow_conda_flow.flow.username import username
 from airflow_conda_flow.records.lock_file import lock_file_of
 from airflow_conda_flow.runner.code_sources import CodeSources
@@ -81,5 +81,5 @@ def execute(arguments: argparse.Namespace, definition: FlowDefinition) -> int:
     for line in (*definition.warnings, *lacking_modules(definition, sources, packages)):
         sys.stderr.write(f"{line}\n")
     if arguments.warnings:
-        sys.stderr.write(f"Pylint is not run here. For its warnings: pylint {shlex.quote(definition.file)}\n")
+        sys.stderr.write(f"Pylint is not run here. For its warnings: pylint {shell_word(definition.file)}\n")
     return 0

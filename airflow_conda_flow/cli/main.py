@@ -5,7 +5,6 @@ from __future__ import annotations
 import atexit
 import contextlib
 import os
-import shlex
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -24,6 +23,7 @@ from airflow_conda_flow.flow.definition import read_flow
 from airflow_conda_flow.flow.long_words import readable
 from airflow_conda_flow.flow.own_command import program_command
 from airflow_conda_flow.flow.own_path import own_path
+from airflow_conda_flow.flow.shell_words import shell_words
 from airflow_conda_flow.runner.machine_refusal import is_refusal, refusal_line
 
 
@@ -113,7 +113,7 @@ def _execute(flow_class: type[Any], argv: Sequence[str] | None, call: tuple[Any,
         arguments = parse(parser, [*words, *more])
     if arguments.command is None:
         return introduce(definition)
-    definition.repeated = shlex.join(repeated_options(arguments, definition))
+    definition.repeated = shell_words(repeated_options(arguments, definition))
     take_project(arguments, definition)
     code: int = arguments.execute(arguments, definition)
     return code

@@ -5,9 +5,9 @@ The one place that knows it. A message gets the whole command from ``FlowDefinit
 
 import os
 import sys
-from shlex import quote
 
 from airflow_conda_flow.flow.own_path import own_path
+from airflow_conda_flow.flow.shell_words import shell_word, shell_words
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -21,14 +21,14 @@ def program_command() -> "str | None":
     Options of the interpreter are not.
     """
     program = sys.modules["__main__"]
-    if not getattr(program, "__file__", None):
+    if (getattr(program, "__file__", None) or "<stdin>") == "<stdin>":  # as of ``python -``
         return None
     python = (getattr(sys, "orig_argv", None) or [""])[0] or "python"  # known since Python 3.10
     spec = getattr(program, "__spec__", None)
     if spec is None or spec.name == "__main__":  # run by its path, or by that of a directory or an archive
-        return " ".join(map(quote, [python, sys.argv[0]]))
+        return shell_words([python, sys.argv[0]])
     package, _, last = spec.name.rpartition(".")
-    return " ".join(map(quote, [python, "-m", package if last == "__main__" else spec.name]))
+    return shell_words([python, "-m", package if last == "__main__" else spec.name])
 
 
 def own_command(flow_class: "Any", file: str) -> str:
@@ -49,5 +49,9 @@ def own_command(flow_class: "Any", file: str) -> str:
     # Below a package, the file may import its neighbours by the package's name.
     below_package = os.sep + name.replace(".", os.sep) + ".py"
     if name.rpartition(".")[0] in sys.modules and file.endswith(below_package):
-        return "cd %s && python -m %s" % (quote(file[: -len(below_package)] or os.sep), quote(name))
-    return "python %s" % quote(file)
+        return "cd %s && python -m %s" % (shell_word(file[: -len(below_package)] or os.sep), shell_word(name))
+    folder, base = os.path.split(file)
+    if os.path.islink(file) and base.endswith(".py") and base.count(".") == 1:
+        # By the path of a link, Python runs the file that it leads to, with another lock file beside it.
+        return "cd %s && python -m %s" % (shell_word(folder), shell_word(base[: -len(".py")]))
+    return shell_words(["python", file])

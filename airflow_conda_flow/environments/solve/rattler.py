@@ -31,6 +31,7 @@ from airflow_conda_flow.environments.solve.executable_answer import ChosenPackag
 from airflow_conda_flow.environments.solve.patience import GivenUp, patiently
 from airflow_conda_flow.environments.solve.placed import placed
 from airflow_conda_flow.environments.solve.rattler_gateway import (
+    channel_of,
     doubt_shards,
     forget_doubtful_shards,
     forget_indexes,
@@ -214,7 +215,7 @@ class _Solve:
                 own_channels.append((package, channel))
         self._own_channel = dict(own_channels)
         urls = [channel_url(each) for each in (*spec.channels, *self._own_channel.values())]
-        self._channels = [rattler.Channel(url) for url in dict.fromkeys(urls)]
+        self._channels = [channel_of(url) for url in dict.fromkeys(urls)]
         self._platforms: list[Any] = [spec.platform, "noarch"]
 
     async def lock(self) -> Lock:
@@ -355,7 +356,7 @@ class _Solve:
 
     def _channels_of(self, name: str) -> list[rattler.Channel]:
         own = self._own_channel.get(name)
-        return self._channels if own is None else [rattler.Channel(channel_url(own))]
+        return self._channels if own is None else [channel_of(channel_url(own))]
 
     async def known_versions(self, name: str) -> list[str]:
         """Versions of a package in the spec's channels, lowest first."""

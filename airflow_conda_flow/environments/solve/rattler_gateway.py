@@ -28,6 +28,15 @@ _DOUBT = "doubtful-shards"
 _MARKS = range(1, 64)
 
 
+def channel_of(url: str) -> rattler.Channel:
+    """Channel of a URL, wherever this process is.
+
+    Without a configuration, rattler takes the working directory, which it needs for relative paths only, and
+    raises UnicodeEncodeError if the name of that is not UTF-8.
+    """
+    return rattler.Channel(url, rattler.ChannelConfig(root_dir="/"))
+
+
 def open_gateway(cache_dir: Path, client: Client, *, sharded: bool) -> rattler.Gateway:
     """Gateway that keeps repodata in ``cache_dir``, and in memory as long as it exists.
 
@@ -86,7 +95,7 @@ def make_client(channels: Iterable[str], platforms: Sequence[str], credentials: 
     servers: dict[str, set[str]] = {}
     for url in sorted(set(channels)):
         # Rattler's form of the URL is the one that its requests have: lower case, without a default port.
-        base = rattler.Channel(url).base_url
+        base = channel_of(url).base_url
         parts = urlsplit(base)
         servers.setdefault(_host(base), set()).add(f"{parts.scheme}://{parts.netloc}")
         asked, headers = credentials.request(url)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import shlex
 import subprocess
@@ -72,6 +73,11 @@ def _space(machine: Shell) -> tuple[str, Path]:
     return "'my flows/a flow.py'", machine.flow(FLOW, "a flow.py", folder=machine.home / "my flows")
 
 
+def _no_text(machine: Shell) -> tuple[str, Path]:
+    folder = machine.home / os.fsdecode(b"caf\xe9's 100% flows")
+    return """"$(printf 'caf\\351\\047s 100%% flows/a_flow.py')\"""", machine.flow(FLOW, folder=folder)
+
+
 def _module(machine: Shell) -> tuple[str, Path]:
     flow = machine.flow("from pkg.words import WORD\n" + FLOW, folder=machine.home / "pkg" / "flows")
     (machine.home / "pkg" / "words.py").write_text("WORD = 'word'")
@@ -130,6 +136,7 @@ def _console_script_of_a_package(machine: Shell) -> tuple[str, Path]:
 LAYOUTS = {
     "a script in another directory": _script,
     "a path with a space": _space,
+    "a path that is no text": _no_text,
     "a module of a package": _module,
     "a package": _package,
     "a directory": _directory,
@@ -201,12 +208,15 @@ def test_options_that_a_command_repeats(machine, channel):
     assert command == f"{started} --cache-dir 'a cache' environment resolve"
 
 
-@pytest.mark.parametrize("layout", ["a path with a space", "a module of a package"])
+@pytest.mark.parametrize(
+    "layout",
+    ["a path with a space", "a path that is no text", "a module of a package", "a symbolic link as a module"],
+)
 def test_where_no_command_line_started_the_flow(machine, layout):
     """In Airflow and in programs, the command works from any directory."""
     _, flow = LAYOUTS[layout](machine)
     module = "pkg.flows.a_flow"
-    if layout == "a path with a space":
+    if layout != "a module of a package":
         load = f"a_flow = importlib.util.spec_from_file_location('unusual_prefix_a_flow', {str(flow)!r})\n"
     else:
         load = f"import {module}\na_flow = {module}.__spec__\n"
@@ -224,3 +234,14 @@ def test_where_no_command_line_started_the_flow(machine, layout):
     assert command.endswith(" environment lock")
     elsewhere = command.replace("python", PYTHON, 1)  # the shell's own python lacks this package
     assert f"Wrote {flow.stem}.lock." in machine.say(f"cd / && {elsewhere}")
+    assert flow.with_suffix(".lock").is_file()
+
+
+def test_a_program_in_no_file(machine):
+    """The command starts the flow file: nobody can repeat what a program read from its standard input."""
+    flow = machine.flow(FLOW, folder=machine.home / "flows")
+    program = "from flows import a_flow; a_flow.AFlow()"
+    said = machine.say(f"echo '{program}' | {PYTHON} - environment lock --check", code=1)
+    command = said.splitlines()[-1].partition("Write it: ")[2]
+    machine.say(f"cd / && {command.replace('python', PYTHON, 1)}")
+    assert flow.with_suffix(".lock").is_file()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+import os
 from urllib.parse import unquote
 
 import pytest
@@ -10,6 +11,7 @@ import pytest
 from airflow_conda_flow.environments.solve.rattler_gateway import (
     _MARKS,
     _marked,
+    channel_of,
     doubt_shards,
     forget_doubtful_shards,
     forget_indexes,
@@ -50,3 +52,12 @@ def test_memory_is_given_back_where_the_library_can(monkeypatch):
     give_back_memory()
     monkeypatch.setattr(ctypes, "CDLL", lambda _name: object())
     give_back_memory()
+
+
+def test_the_working_directory_does_not_matter(tmp_path, monkeypatch):
+    """Its name may be no text."""
+    folder = tmp_path / os.fsdecode(b"caf\xe9")
+    folder.mkdir()
+    monkeypatch.chdir(folder)
+    urls = ["https://host/channel", "file:///srv/channel"]
+    assert [channel_of(each).base_url for each in urls] == [f"{each}/" for each in urls]
