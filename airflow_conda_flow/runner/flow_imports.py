@@ -8,8 +8,8 @@ import os
 import re
 import sys
 import tokenize
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Collection, Iterable, Iterator
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from airflow_conda_flow.flow.definition import FlowDefinition
@@ -45,21 +45,33 @@ def flow_imports(definition: FlowDefinition, sources: CodeSources) -> Iterator[F
 
     None if ``sys.path`` is changed, or something is installed: its steps do that too.
     """
-    if any(each.finds_more for each in _shipped_files(definition, sources, is_late=True)):
+    flow_file = [(definition.flow_class.__module__, definition.file)]
+    if any(each.finds_more for each in _shipped_files(flow_file, sources, is_late=True)):
         return
-    files = list(_shipped_files(definition, sources))
-    classes = {(each.__module__, each.__qualname__) for each in definition.flow_class.__mro__}
+    files = list(_shipped_files(flow_file, sources))
+    # By their places: a class may override a step, or have the name of another one.
+    steps = {(os.path.realpath(node.file), node.line): step for step, node in definition.graph.steps.items()}
     for each in files:
         yield from each.imports(each.tree.body)
-        for node in each.tree.body:
-            if isinstance(node, ast.ClassDef) and (each.module, node.name) in classes:
-                for method in node.body:
-                    if isinstance(method, ast.FunctionDef) and method.name in definition.graph.steps:
-                        yield from each.imports(method.body, method.name)
+        for method in each.methods():
+            step = steps.get((os.path.realpath(each.path), method.lineno))
+            if step is not None:
+                yield from each.imports(method.body, step)
+                yield from _of_modules(each.names(method.body), step, sources, files)
     for step, records in definition.user_decorators.items():
         place = (definition.graph.steps[step].file or definition.file, definition.graph.steps[step].line)
         # The step imports their modules: they may come from a mutator or from ``--with``.
         yield from (FlowImport(each["module"], place, step) for each in records if each["module"])
+
+
+def _of_modules(
+    names: Iterable[tuple[str, int]], step: str, sources: CodeSources, known: Collection[_File]
+) -> Iterator[FlowImport]:
+    """Imports of the modules that a step imports, if these come with the flow and not every step has them."""
+    for name, _ in names:
+        for each in _shipped_files(_shipped_modules(name, sources), sources):
+            if each not in known:
+                yield from each.imports(each.tree.body, step)
 
 
 @dataclass(frozen=True)
@@ -75,8 +87,8 @@ class _File:
 
     module: str
     path: str
-    text: str
-    tree: ast.Module
+    text: str = field(compare=False)
+    tree: ast.Module = field(compare=False)
 
     @property
     def finds_more(self) -> bool:
@@ -86,6 +98,12 @@ class _File:
         # Most of these words are advice, in comments, docstrings and errors.
         code = ast.unparse(_WithoutAdvice().visit(ast.parse(self.text))).replace("\\n", " ")
         return any(each.search(code) is not None for each in (_CHANGES_PATH, _INSTALLS))
+
+    def methods(self) -> Iterator[ast.FunctionDef]:
+        """Functions in the bodies of its classes."""
+        for node in self.tree.body:
+            if isinstance(node, ast.ClassDef):
+                yield from (each for each in node.body if isinstance(each, ast.FunctionDef))
 
     def names(self, body: list[ast.stmt]) -> Iterator[tuple[str, int]]:
         """Names with dots, and lines, of what statements import for certain, and not below conditions."""
@@ -156,16 +174,16 @@ def _returns(node: ast.AST) -> bool:
 
 
 def _shipped_files(
-    definition: FlowDefinition, sources: CodeSources, *, is_late: bool = False
+    first: Iterable[tuple[str, str]], sources: CodeSources, *, is_late: bool = False
 ) -> Iterator[_File]:
-    """The flow file, and the sources of the code package that importing it imports.
+    """Sources of the code package that are imported along with some of them, and these.
 
     Args:
-        definition: the flow.
-        sources: what its code package is made of.
+        first: names of modules and their files, such as the flow file.
+        sources: what the code package is made of.
         is_late: whether sources count that functions may import later.
     """
-    waiting = [(definition.flow_class.__module__, definition.file)]
+    waiting = list(first)
     seen: set[str] = set()
     while waiting:
         module, path = waiting.pop()

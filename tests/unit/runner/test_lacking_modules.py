@@ -71,10 +71,19 @@ def folder(tmp_path, monkeypatch) -> Path:
     return tmp_path
 
 
-def _lines(folder: Path, top="", start="pass", other="pass", packages=(), named=(), steps=("start", "end")):
+def _lines(
+    folder: Path,
+    top="",
+    start="pass",
+    other="pass",
+    packages=(),
+    named=(),
+    steps=("start", "end"),
+    flow=FLOW,
+):
     """Lines about a flow, each without its place."""
     file = folder / "flows" / "a_flow.py"
-    file.write_text(IMPORTS + FLOW.format(top=top, start=start, other=other))
+    file.write_text(IMPORTS + flow.format(top=top, start=start, other=other))
     definition = read_flow(load_flow_module(file).AFlow)
     found = lacking_modules(
         definition, CodeSources.of(definition, named), dict.fromkeys(steps, ("python", *packages))
@@ -102,6 +111,8 @@ LACK = "Steps start, end lack the module "
         ("import package.inner", "pass", "acme_tool", "elsewhere/acme_tool.py"),
         ("", "import acme_tool", "acme_tool", "elsewhere/acme_tool.py"),
         ("", "from acme_lib import part", "acme_lib", "elsewhere/acme_lib"),
+        ("", "import beside", "acme_lib", "elsewhere/acme_lib"),
+        ("", "from package import inner", "acme_tool", "elsewhere/acme_tool.py"),
     ],
 )
 def test_a_module_elsewhere(folder, top, start, name, path):
@@ -114,6 +125,20 @@ def test_a_module_elsewhere(folder, top, start, name, path):
         f"(CONDA_FLOW_PACKAGE_MODULES={name}), or move it to {folder / 'flows'}."
     )
     assert _lines(folder, top, start, named=(name,)) == []
+
+
+@pytest.mark.parametrize("name", ["Base", "AFlow"])
+def test_a_step_that_is_replaced(folder, name):
+    """It never runs: a class overrides it, or another class has the name."""
+    base = f"class {name}(FlowSpec):\n    @step\n    def start(self):\n        import acme_lib\n"
+    base += "        self.next(self.end)\n"
+    assert _lines(folder, base) == []
+    overridden = FLOW.replace("(FlowSpec)", f"({name})")
+    assert _lines(folder, base, flow=overridden) == []
+    start = "    @step\n    def start(self):\n        {start}\n        self.next(self.end)\n"
+    assert start in overridden
+    (line,) = _lines(folder, base, flow=overridden.replace(start, ""))
+    assert line.startswith("Step start lacks the module acme_lib, ")
 
 
 def test_several_modules(folder):
