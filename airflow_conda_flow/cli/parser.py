@@ -7,7 +7,7 @@ import difflib
 import os
 import re
 import sys
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from functools import cache
 from typing import Any, NoReturn
 
@@ -59,6 +59,14 @@ class FlowArgumentParser(argparse.ArgumentParser):
         super().__init__(allow_abbrev=False, **kwargs)
         # argparse knows -1 and -.5 as values, but not -1e-3, -1_000, -1,2 or -inf.
         self._negative_number_matcher = _NEGATIVE
+        self._words: list[str] = []
+
+    def parse_known_args(  # type: ignore[override]  # overloads of the same
+        self, args: Sequence[str] | None = None, namespace: Any = None
+    ) -> tuple[argparse.Namespace, list[str]]:
+        """Parse the words, and keep them for messages."""
+        self._words = list(sys.argv[1:] if args is None else args)
+        return super().parse_known_args(args, namespace)
 
     def error(self, message: str) -> NoReturn:
         """Print one message and end the process with exit code 2."""
@@ -66,7 +74,10 @@ class FlowArgumentParser(argparse.ArgumentParser):
             word, choices = found["word"], re.findall(r"[\w-]+", found["choices"])
             near = difflib.get_close_matches(word, choices, n=1)
             hint = refused_command(self._command, word) or (f" Did you mean {near[0]}?" if near else "")
-            message = f"no such command: {word}.{hint} There is: {', '.join(choices)}."
+            message = (
+                self._option_before_command()
+                or f"no such command: {word}.{hint} There is: {', '.join(choices)}."
+            )
         sys.stderr.write(f"{self.prog}: {readable(message)}\nTry: {self.prog} --help\n")
         sys.exit(2)
 
@@ -82,6 +93,32 @@ class FlowArgumentParser(argparse.ArgumentParser):
                 if unknown[0].startswith("-"):
                     return
                 setattr(arguments, action.dest, unknown.pop(0))
+
+    def _option_before_command(self) -> str:
+        """Message about an unknown option before the command; argparse takes its value for the command."""
+        options, commands = _options_and_commands(self)
+        values = 0  # of the option before
+        for number, word in enumerate(self._words):
+            if values:
+                values -= 1
+                continue
+            name = word.partition("=")[0]
+            if not name.startswith("--") or name == "--":
+                return ""
+            if name not in options:
+                return f"no such option: {word}.{self._later_place(commands, self._words[number:])}"
+            nargs = options[name].nargs
+            values = 0 if name != word else nargs if isinstance(nargs, int) else int(nargs is None)
+        return ""
+
+    def _later_place(self, commands: Mapping[str, argparse.ArgumentParser], words: Sequence[str]) -> str:
+        """Hint for the first word, an option: the command behind which it belongs, or the nearest option."""
+        command: argparse.ArgumentParser = self
+        for word in words[1:]:
+            if word in commands:
+                command = commands[word]
+                commands = _options_and_commands(command)[1]
+        return _behind_command(self, command, words[0]) or self.nearest_option(words[0])
 
     def nearest_option(self, word: str) -> str:
         """Hint for an unknown option, such as ``" Did you mean --x?"``, or the empty string."""
@@ -277,7 +314,11 @@ def parse(parser: FlowArgumentParser, argv: Sequence[str]) -> argparse.Namespace
     command: FlowArgumentParser = getattr(arguments, "command_parser", parser)
     command.take_late_words(arguments, unknown)
     if unknown:
-        hint = _place(parser, unknown[0]) or command.nearest_option(unknown[0])
+        hint = (
+            _place(parser, unknown[0])
+            or _behind_command(parser, command, unknown[0])
+            or command.nearest_option(unknown[0])
+        )
         command.error(f"no such option: {unknown[0]}.{hint}")
     if command is not parser:
         for option, dest, users in _BEFORE_SOME:
@@ -324,6 +365,13 @@ def _options_and_commands(
         if isinstance(action, argparse._SubParsersAction):  # noqa: SLF001 - see above
             commands.update(action.choices)
     return options, commands
+
+
+def _behind_command(parser: FlowArgumentParser, command: argparse.ArgumentParser, word: str) -> str:
+    """Hint for an option of a command that was written before it; the empty string for any other word."""
+    if command is parser or word.partition("=")[0] not in _options_and_commands(command)[0]:
+        return ""
+    return f" Write it after {command.prog.removeprefix(parser.prog).strip()}."
 
 
 def _place(parser: FlowArgumentParser, word: str) -> str:

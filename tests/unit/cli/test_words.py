@@ -66,3 +66,30 @@ def test_an_option_is_no_value(parsed, words):
 def test_a_value_that_is_named_as_a_command(parsed):
     """The command is the first word that is no value."""
     assert parsed("--datastore-root", "run", "run", "--text", "show")["text"] == "show"
+
+
+@pytest.mark.parametrize(
+    ("line", "message"),
+    [
+        ("--max-workers 3 run", "no such option: --max-workers. Write it after run."),
+        ("--max-workers=3 run", "no such option: --max-workers=3. Write it after run."),
+        ("--quiet --alpha 3 run", "no such option: --alpha. Write it after run."),
+        ("--upgrade six environment lock", "no such option: --upgrade. Write it after environment lock."),
+        ("environment --upgrade six lock", "no such option: --upgrade. Write it after lock."),
+        ("--check environment lock", "no such option: --check. Write it after environment lock."),
+        ("environment --check lock", "no such option: --check. Write it after environment lock."),
+        ("environment --cache-dir x lock", "no such option: --cache-dir. Write it after lock."),
+        ("--datastor x run", "no such option: --datastor. Did you mean --datastore?"),
+        ("--datastor=x run", "no such option: --datastor=x. Did you mean --datastore?"),
+        ("--with retry --nothing x run", "no such option: --nothing."),
+        ("--with retry --quiet rum", "no such command: rum. Did you mean run?"),
+        ("--datastore=local rum", "no such command: rum. Did you mean run?"),
+        ("run --max-wrokers 3", "no such option: --max-wrokers. Did you mean --max-workers?"),
+    ],
+)
+def test_an_option_before_its_command(parsed, capsys, line, message):
+    """The option is named, and not its value as a command; the place of one that exists is said."""
+    with pytest.raises(SystemExit) as ended:
+        parsed(*line.split())
+    assert ended.value.code == 2
+    assert f": {message}" in capsys.readouterr().err
