@@ -22,6 +22,7 @@ from airflow_conda_flow.environments.platform import PLATFORMS
 from airflow_conda_flow.environments.step_specs import disagreements, step_requests
 from airflow_conda_flow.errors import FlowDefinitionError
 from airflow_conda_flow.flow.decorators.base import nearest
+from airflow_conda_flow.flow.decorators.conda import library_key, pypi_key
 from airflow_conda_flow.flow.definition import FlowDefinition
 from airflow_conda_flow.records.lock_file import lock_file_of
 from airflow_conda_flow.settings.loading import Settings
@@ -95,10 +96,11 @@ def _write(
 ) -> int:
     parser: FlowArgumentParser = arguments.command_parser
     old = _old(definition)
-    names = arguments.upgrade or []
-    upgrade = Upgrade(frozenset(name.lower() for name in names if name), everything="" in names)
-    if old is not None and (unknown := _unknown(upgrade, old, definition)):
+    given = arguments.upgrade or []
+    if old is not None and (unknown := _unknown(filter(None, given), old, definition)):
         parser.error(unknown)
+    names = frozenset[str]().union(*map(_locked_names, filter(None, given)))
+    upgrade = Upgrade(names, everything="" in given)
     asked = arguments.platform or (old.platforms if old else [])
     wanted = {
         step: arguments.platform or list(dict.fromkeys([own, *asked])) for step, own in platforms.items()
@@ -165,12 +167,20 @@ def _old(definition: FlowDefinition) -> LockFile | None:
         return None
 
 
-def _unknown(upgrade: Upgrade, old: LockFile, definition: FlowDefinition) -> str:
+def _locked_names(given: str) -> set[str]:
+    """Names that a package may have in a lock file, for the name that a flow gives it."""
+    return {library_key(given), pypi_key(given)}
+
+
+def _unknown(given: Iterable[str], old: LockFile, definition: FlowDefinition) -> str:
     """Message about a package that is in no environment of the flow; empty if there is none."""
     known = _package_names(old.of_flow(definition))
-    for name in sorted(upgrade.names - known):
+    for name in given:
+        names = _locked_names(name)
+        if names & known:
+            continue
         holders = sorted(
-            {other for each in old.environments if name in _package_names([each]) for other in each.flows}
+            {other for each in old.environments if names & _package_names([each]) for other in each.flows}
         )
         if holders:
             return (

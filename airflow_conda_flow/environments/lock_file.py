@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import re
 import tempfile
 from collections.abc import Iterable, Mapping
@@ -165,7 +166,7 @@ def write_lock_file(file: LockFile) -> None:
     Raises:
         SettingError: it cannot be written.
     """
-    target = file.path.resolve()  # a symbolic link stays one
+    target = Path(os.path.realpath(file.path))  # a symbolic link stays one
     clear_once(target.parent)
     try:
         with new_file_beside(target) as (temporary, descriptor):

@@ -13,7 +13,7 @@ from airflow_conda_flow.environments.lock import Lock
 
 _EXACT = re.compile(r"(\d+!)?[\w.+-]+")
 _AROUND = re.compile(r"\s*([<>=!~,|]+)\s*")
-_MINOR = re.compile(r"\d+\.\d+")
+_BEGINNING = re.compile(r"\d+(\.\d+)?")
 
 
 @dataclass(frozen=True)
@@ -124,9 +124,9 @@ def constraint(version: str) -> str:
 
 
 def python_range(version: str) -> str:
-    """The version of Python; two numbers alone mean all versions that begin with them, as conda reads them.
+    """The version of Python; less than three numbers mean all versions that begin with them, as in conda.
 
-    >>> python_range("3.11"), python_range("3.11.7")
-    ('3.11.*', '3.11.7')
+    >>> python_range("3"), python_range("3.11"), python_range("3.11.7")
+    ('3.*', '3.11.*', '3.11.7')
     """
-    return f"{version}.*" if _MINOR.fullmatch(version) else version
+    return f"{version}.*" if _BEGINNING.fullmatch(version) else version

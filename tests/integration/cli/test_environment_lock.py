@@ -233,6 +233,8 @@ def test_what_is_locked_stays_until_it_is_upgraded(machine):
     machine.lock.write_text(first)
     assert "~ six 1.16.0" in machine.say("environment", "lock", "--upgrade")
     assert machine.lock.read_text() == second
+    machine.lock.write_text(first)
+    assert "~ six 1.16.0" in machine.say("environment", "lock", "--upgrade", "conda-forge::Six")
     with pytest.raises(SystemExit) as ended:
         machine.say("environment", "lock", "--upgrade", "sixx")
     assert ended.value.code == 2
@@ -278,6 +280,19 @@ def test_a_damaged_file_is_one_line_and_is_written_anew(machine):
     assert line in said
     assert "Nothing of it is kept; every environment is solved anew." in said
     assert machine.lock.read_text() == whole
+
+
+def test_a_lock_file_that_is_a_link(machine):
+    """The file that it leads to is written; a link to itself is damaged, and replaced."""
+    machine.flow(SMALL)
+    machine.lock.symlink_to("elsewhere.lock")
+    machine.say("environment", "lock")
+    machine.say("environment", "lock", "--check")
+    assert machine.lock.is_symlink()
+    machine.lock.unlink()
+    machine.lock.symlink_to(machine.lock.name)
+    assert "Nothing of it is kept" in machine.say("environment", "lock")
+    machine.say("environment", "lock", "--check")
 
 
 @pytest.mark.parametrize("damage", ["", "{", "version: 6\n", "end", "changed", "directory"])
