@@ -6,6 +6,7 @@ import argparse
 import sys
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
+from platform import python_version
 
 from airflow_conda_flow.cli.package_table import difference, headline
 from airflow_conda_flow.cli.parser import FlowArgumentParser
@@ -74,10 +75,11 @@ def lock_flow(
     Raises:
         EnvironmentFailure: an environment cannot be solved.
         SettingError: the file cannot be written, or a newer version of this package wrote it.
-        FlowDefinitionError: an environment file is wrong; with ``--check``, there is no lock file, or a
-            damaged one.
+        FlowDefinitionError: an environment file is wrong, or is where the lock file belongs; with
+            ``--check``, there is no lock file, or a damaged one.
     """
     parser: FlowArgumentParser = arguments.command_parser
+    definition.step_environments(python_version())  # for its checks, before any lock file is read
     if arguments.check:
         if arguments.upgrade is not None:
             parser.error("--check writes nothing; leave --upgrade out")

@@ -35,6 +35,9 @@ def environment_specs(
         SettingError: a newer version of this package wrote the lock file.
     """
     definition.check_versions()
+    definition.step_environments(
+        platform.python_version()
+    )  # for its checks, which a lock file does not replace
     file = read_lock_file(definition.file, definition.lock_command)
     requests = step_requests(definition, platforms.__getitem__, is_locked=file is not None)
     if file is not None and (found := next(disagreements(definition, requests, platforms, file), None)):

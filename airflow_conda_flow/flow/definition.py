@@ -289,7 +289,7 @@ class FlowDefinition:
 
     def step_environments(self, default_python: str) -> "dict[str, Any]":
         """Environment of every step; see ``environment_spec.step_environments``."""
-        return step_environments(self._completed(), default_python)
+        return step_environments(self._completed(), self.file, default_python)
 
     def check_versions(self, propose: "Callable[[str, str], str | None] | None" = None) -> None:
         """Raise if a version is a range without a lock file; see ``environment_spec.check_versions``."""

@@ -188,7 +188,7 @@ class _CondaAttributes(_EnvironmentAttributes):
 
     @property
     def path(self) -> "str | None":
-        """Absolute path of ``file``, which is relative to the folder of the flow file; None if not given.
+        """Absolute path of ``file``, which is relative to the decorator's own file; None if not given.
 
         Raises:
             FlowDefinitionError: there is no such file.

@@ -14,15 +14,17 @@ if TYPE_CHECKING:
     from airflow_conda_flow.flow.flow_draft import FlowDraft
 
 
-def step_environments(draft: "FlowDraft", default_python: str) -> "dict[str, Any]":
+def step_environments(draft: "FlowDraft", flow_file: str, default_python: str) -> "dict[str, Any]":
     """Environment of every step, in the form that ``merge`` returns; None if it is disabled.
 
     Args:
         draft: the flow.
+        flow_file: path of the flow file.
         default_python: version of Python for steps that name none, such as ``3.11.7``.
 
     Raises:
-        FlowDefinitionError: the decorators of a step disagree, or name a file that does not exist.
+        FlowDefinitionError: the decorators of a step disagree, or name a file that does not exist, or that is
+            where the flow's lock file belongs.
     """
     base = _base_layers(draft)
     environments = {}
@@ -30,6 +32,7 @@ def step_environments(draft: "FlowDraft", default_python: str) -> "dict[str, Any
         layers = _step_layers(decorators)
         _check_agreement(layers)
         environments[step] = merge(base + layers, default_python)
+        _check_file(base + layers, lock_file_of(flow_file))
     return environments
 
 
@@ -75,6 +78,17 @@ def _base_layers(draft: "FlowDraft") -> "list[Any]":
 
 def _step_layers(decorators: "list[Any]") -> "list[Any]":
     return [each for each in decorators if each.name in STEP_NAMES]
+
+
+def _check_file(layers: "list[Any]", lock_file: str) -> None:
+    """Raise if a file with packages is where the flow's lock file is written."""
+    for layer in layers:
+        path = None if layer.spelling == "packages" else layer.path
+        if path and os.path.realpath(path) == os.path.realpath(lock_file):
+            layer.fail(
+                "@%s: %s is the place of the flow's own lock file, which `environment lock` writes. Give the "
+                "file with the packages another name." % (layer.name, os.path.basename(lock_file))
+            )
 
 
 def _check_agreement(layers: "list[Any]") -> None:

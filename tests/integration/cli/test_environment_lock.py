@@ -282,6 +282,25 @@ def test_a_damaged_file_is_one_line_and_is_written_anew(machine):
     assert machine.lock.read_text() == whole
 
 
+def test_a_list_of_packages_where_the_lock_file_belongs(machine):
+    """No command takes it for a damaged lock file, which the advice would overwrite."""
+    machine.flow(SMALL.replace('libraries={"six": "1.16.0"}', 'file="a_flow.lock"'))
+    machine.lock.write_text("version: 6\n")
+    for words in (
+        ("--environment=conda", "run"),
+        ("check",),
+        ("environment", "lock"),
+        ("environment", "lock", "--check"),
+        ("environment", "show"),
+    ):
+        said = machine.say(*words, code=1).splitlines()[-1]
+        assert said == (
+            f"{machine.file}:4: @conda: a_flow.lock is the place of the flow's own lock file, which "
+            "`environment lock` writes. Give the file with the packages another name."
+        )
+    assert machine.lock.read_text() == "version: 6\n"
+
+
 def test_a_lock_file_that_is_a_link(machine):
     """The file that it leads to is written; a link to itself is damaged, and replaced."""
     machine.flow(SMALL)
