@@ -149,7 +149,7 @@ def _failures(
         for found in disagreements(definition, requests, place, file):
             yield "{}:{}: {}".format(*found.place, found.message)
         used.update(each.name for request in requests.values() if (each := file.find(request)))
-    flows = definition.flows_of_file
+    flows = file.flows(definition)
     for each in file.environments:
         if each.name not in used and each.owners(flows) <= {definition.name}:
             yield f"{file.path}: No step asks for the environment {each.name}."

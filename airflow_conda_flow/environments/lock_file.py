@@ -90,9 +90,14 @@ class LockFile:
         asked = request.to_dict()
         return next((each for each in self.environments if each.asked == asked), None)
 
+    def flows(self, definition: FlowDefinition) -> set[str]:
+        """Names of the flows that share it: those of the flow file, and bases of the flow that it names."""
+        locked = {name for each in self.environments for name in each.flows}
+        return definition.flows_of_file | (locked & definition.bases_of_file)
+
     def of_flow(self, definition: FlowDefinition) -> list[LockedEnvironment]:
         """Environments that a flow may ask for."""
-        flows = definition.flows_of_file
+        flows = self.flows(definition)
         return [each for each in self.environments if definition.name in each.owners(flows)]
 
     @property

@@ -133,7 +133,7 @@ def _with_other_flows(
     definition: FlowDefinition, made: Sequence[LockedEnvironment], old: LockFile | None
 ) -> list[LockedEnvironment]:
     """The flow's environments, and those that other flows of the file ask for, each with its flows."""
-    flows = definition.flows_of_file
+    flows = definition.flows_of_file if old is None else old.flows(definition)
     others = flows - {definition.name}
     if not others:
         return list(made)

@@ -157,7 +157,7 @@ class FlowDefinition:
 
     @property
     def flows_of_file(self) -> "set[str]":
-        """Names of the flows that its file defines; they share the lock file beside it."""
+        """Names of the flows that its file defines, without bases of this one; they share a lock file."""
         module = self.flow_class.__module__
         members = vars(sys.modules[module]).values() if module in sys.modules else ()
         others = {
@@ -167,9 +167,15 @@ class FlowDefinition:
             and issubclass(each, FlowSpec)
             and each.__module__ == module
             and any(is_step(step) for step in vars(each).values())
-            and not issubclass(self.flow_class, each)  # its own base, such as one with common steps
+            and each.__name__ not in self.bases_of_file
         }
         return others | {self.name}
+
+    @property
+    def bases_of_file(self) -> "set[str]":
+        """Names of its bases in its file: they have steps for several flows, or are flows themselves."""
+        bases = self.flow_class.__mro__[1:]
+        return {each.__name__ for each in bases if each.__module__ == self.flow_class.__module__}
 
     @property
     def root(self) -> str:

@@ -287,3 +287,21 @@ def test_a_flow_with_another_name(lock, solver):
     solver.newest = "2"
     _, parts = lock(renamed.replace('"numpy": ">=1"', '"numpy": ">0"'), both, flow="CFlow")
     assert parts[0][2] == {"numpy": "1"}
+
+
+def test_a_flow_and_its_base(lock, solver):
+    """The base is a flow of its own if it was locked; if not, it only holds steps."""
+    text = FLOW + "\nclass BFlow(AFlow):\n    @conda(libraries={'scipy': ''})\n    @step\n"
+    text += "    def start(self):\n        self.next(self.mid)\n"
+    alone, _ = lock(text, flow="BFlow")
+    assert {each.flows for each in alone.environments} == {()}
+    both, _ = lock(text, alone)
+    for flow in ("BFlow", "AFlow", "BFlow"):
+        solver.asked = {}
+        both, _ = lock(text, both, flow=flow)
+        assert not solver.asked
+        assert [(each.flows, each.asked.get("libraries")) for each in both.environments] == [
+            (("AFlow", "BFlow"), {"numpy": ">=1"}),
+            (("AFlow", "BFlow"), {"six": ""}),
+            (("BFlow",), {"scipy": ""}),
+        ]
