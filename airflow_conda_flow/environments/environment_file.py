@@ -116,29 +116,40 @@ class _EnvironmentYml:
         pypi: dict[str, str] = {}
         for each in content["dependencies"]:
             if isinstance(each, dict):
-                for requirement in each.get("pip") or []:
+                for requirement in self._texts(each.get("pip"), "pip"):
                     pypi.update(self._requirement(requirement))
             else:
                 libraries.update(self._dependency(each))
-        channels = tuple(str(each) for each in content.get("channels") or () if each != "nodefaults")
+        channels = tuple(
+            each for each in self._texts(content.get("channels"), "channels") if each != "nodefaults"
+        )
         python = libraries.pop("python", "")
         libraries.pop("pip", None)  # conda needs it for the section pip; we install wheels without pip
         return EnvironmentFile(python=python, libraries=libraries, channels=channels, pypi=pypi)
 
+    def _texts(self, found: Any, key: str) -> list[str]:
+        """Texts of a list; none if it is left out."""
+        texts = [] if found is None else found
+        if not isinstance(texts, list) or not all(isinstance(each, str) for each in texts):
+            self._fail(f"{key} is {found!r}; write a list of texts.", f"{key}:")
+        return texts
+
     def _dependency(self, text: Any) -> dict[str, str]:
+        if not isinstance(text, str):
+            self._fail(f"{text!r} is not a dependency. Write, for example, numpy >=1.2,<2.", f"- {text}")
         if text == "pip":
             return {"pip": ""}
-        match = _DEPENDENCY.match(str(text).strip())
+        match = _DEPENDENCY.match(text.strip())
         if match is None:
-            return self._range(str(text))
+            return self._range(text)
         if match["build"]:
             self._fail(
                 f"{text!r} pins a build, which is another one on every platform. Leave it out, or name an "
                 "explicit spec file.",
-                str(text),
+                text,
             )
         if match["name"].lower() == "python" and match["version"].count(".") != 2:  # noqa: PLR2004 - x.y.z
-            self._check_range(str(text), "python=3.11.7, with all three numbers")
+            self._check_range(text, "python=3.11.7, with all three numbers")
         return {_lower(match["name"]): match["version"]}
 
     def _range(self, text: str) -> dict[str, str]:
@@ -162,13 +173,16 @@ class _EnvironmentYml:
                 text,
             )
 
-    def _requirement(self, text: Any) -> dict[str, str]:
+    def _requirement(self, text: str) -> dict[str, str]:
         from packaging.requirements import InvalidRequirement, Requirement  # noqa: PLC0415 - see above
 
         try:
-            requirement = Requirement(str(text))
+            requirement = Requirement(text)
         except InvalidRequirement:
-            self._fail(f"{text!r} is not a requirement. Write name==1.2.3.", str(text))
+            self._fail(f"{text!r} is not a requirement. Write name==1.2.3.", text)
+        if requirement.url or requirement.marker:
+            kind = "a URL" if requirement.url else "an environment marker"
+            self._fail(f"{text!r} has {kind}. Write {requirement.name}==1.2.3, or leave it out.", text)
         specifier = next(iter(requirement.specifier), None)
         extras = f"[{','.join(sorted(requirement.extras))}]" if requirement.extras else ""
         if (
@@ -177,7 +191,7 @@ class _EnvironmentYml:
             or specifier.operator != "=="
             or "*" in specifier.version
         ):
-            self._check_range(str(text), f"{requirement.name}==VERSION")
+            self._check_range(text, f"{requirement.name}==VERSION")
             return {requirement.name + extras: str(requirement.specifier)}
         return {requirement.name + extras: specifier.version}
 

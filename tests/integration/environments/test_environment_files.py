@@ -190,6 +190,18 @@ def test_what_a_yml_may_say_with_a_lock_file(make_yml, dependency, libraries, py
         ("numpy>=1.26 py311_0", r"'numpy>=1\.26 py311_0' pins a build"),
         ("numpy=1.26.4=py311_0", r"pins a build"),
         ("numpy>=1;rm", r"'numpy>=1;rm' is not a dependency\. Write, for example, numpy >=1\.2,<2\."),
+        ("3", r"environment\.yml:3: 3 is not a dependency\. Write, for example, numpy >=1\.2,<2\."),
+        ("null", r"None is not a dependency\."),
+        ("pip: six", r"environment\.yml:3: pip is 'six'; write a list of texts\."),
+        ("pip: [3]", r"pip is \[3\]; write a list of texts\."),
+        (
+            "pip: ['six @ https://h/x.whl']",
+            r"'six @ https://h/x\.whl' has a URL\. Write six==1\.2\.3, or leave",
+        ),
+        (
+            "pip: ['six==1; python_version < \"3\"']",
+            r"has an environment marker\. Write six==1\.2\.3, or leave it out\.",
+        ),
     ],
 )
 def test_what_a_yml_may_never_say(make_yml, dependency, message):
@@ -203,6 +215,8 @@ def test_what_a_yml_may_never_say(make_yml, dependency, message):
     [
         ("a: 1\nb: [}\n", 2, "It is not valid YAML"),
         ("name: x\n", None, "It is not an environment.yml, an explicit spec file or a pixi.lock"),
+        ("channels: x\ndependencies: [six]\n", 1, "channels is 'x'; write a list of texts."),
+        ("channels: [3]\ndependencies: [six]\n", 1, r"channels is \[3\]; write a list of texts."),
         ("@EXPLICIT\nhttps://host/linux-64/a-1-0.conda\n", 2, "has no hash"),
         ("@EXPLICIT\na-1-0.conda\n", 2, "is not the URL of a conda package"),
         (
