@@ -101,9 +101,7 @@ class Credentials:
         self._given = {host.rpartition("@")[2].lower(): each for host, each in (given or {}).items()}
         self._environ = os.environ if environ is None else environ
         self._of_urls: dict[tuple[str, str], Credential] = {}
-        for url, found in map(split_credential, (*channels, self._environ.get("CONDA_CHANNEL_ALIAS", ""))):
-            if found is not None:
-                self._of_urls.setdefault((urlsplit(url).scheme, _hosts(url)[0]), found)
+        self.learn((*channels, self._environ.get("CONDA_CHANNEL_ALIAS", "")))
         self._known: dict[str, Credential | None] = {}
         self._rattler: Mapping[str, Any] | None = None
 
@@ -113,6 +111,12 @@ class Credentials:
     ) -> Credentials:
         """The given credentials, and those in the URLs of channels."""
         return cls(given, channels=[each for each in channels if "://" in each])
+
+    def learn(self, urls: Iterable[str]) -> None:
+        """Take the credentials in URLs. Each is for one scheme, host and port; the first one counts."""
+        for url, found in map(split_credential, urls):
+            if found is not None:
+                self._of_urls.setdefault((urlsplit(url).scheme, _hosts(url)[0]), found)
 
     def of(self, host: str) -> Credential | None:
         """Credential in this user's files for a host, such as ``host`` or ``host:8080``, or None.

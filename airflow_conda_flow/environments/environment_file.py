@@ -64,7 +64,7 @@ def read_environment_file(
     """
     path = Path(path)
     try:
-        text = path.read_text(encoding="utf-8")
+        text = path.read_text(encoding="utf-8-sig")  # some editors begin files with a byte order mark
     except (OSError, UnicodeDecodeError) as error:
         raise FlowDefinitionError(f"The file cannot be read: {error}.", str(path)) from error
     if re.search(r"^@EXPLICIT\s*$", text, re.MULTILINE):
@@ -225,7 +225,9 @@ class _Explicit:
         return EnvironmentFile(python=_python_of(self._path, tuple(pinned)), pinned=tuple(pinned))
 
     def _package(self, line: str, number: int) -> PinnedUrl:
-        url, _, anchor = line.partition("#")
+        given, separator, anchor = line.partition("#")
+        url = PinnedUrl.of(given).url  # messages hold no credentials
+        line = f"{url}{separator}{anchor}"
         if "://" not in url or not url.endswith((".conda", ".tar.bz2")):
             raise FlowDefinitionError(
                 f"{line!r} is not the URL of a conda package. Write https://.../linux-64/name-1.2-0.conda#sha256.",
@@ -249,7 +251,7 @@ class _Explicit:
                 str(self._path),
                 number,
             )
-        return PinnedUrl(url, match[1] or "", match[2] or "")
+        return PinnedUrl.of(given, match[1] or "", match[2] or "")
 
 
 def _python_of(path: Path, pinned: tuple[PinnedUrl, ...]) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from types import MappingProxyType
 
@@ -60,6 +60,7 @@ class LockStore:
 
     def resolve_all(self, specs: Mapping[str, EnvironmentSpec]) -> dict[str, Lock]:
         """Locks of all specs, by label; see ``Environments.resolve_all``."""
+        self._learn_credentials(specs.values())
         labels: dict[str, list[str]] = {}
         for label, spec in specs.items():
             labels.setdefault(spec.id, []).append(label)
@@ -120,6 +121,7 @@ class LockStore:
         preferred: Mapping[str, Sequence[LockedPackage]] = MappingProxyType({}),
     ) -> dict[str, Lock]:
         """Locks of all specs, by label, solved now; see ``Environments.solve``."""
+        self._learn_credentials(specs.values())
         self._cache.check()
         return self._solved(specs, preferred)
 
@@ -163,6 +165,9 @@ class LockStore:
         if sha256 is not None and (got := hashlib.sha256(data).hexdigest()) != sha256:
             raise not_as_prepared(f"The lock {name}", sha256, got)
         return Lock.from_bytes(data, name, spec_id, platform)
+
+    def _learn_credentials(self, specs: Iterable[EnvironmentSpec]) -> None:
+        self._credentials.learn(each.given for spec in specs for each in spec.pinned if each.given)
 
     def _solve(self, specs: Mapping[str, EnvironmentSpec]) -> dict[str, Lock]:
         return {lock.spec_id: lock for lock in self._publish(list(self._solved(specs, {}).values()))}

@@ -142,11 +142,11 @@ def _pinned(package: rattler.LockedPackage, path: Path) -> PinnedUrl:
     sha256 = _sha256(package)
     if isinstance(package, (CondaLockedBinaryPackage, PypiLockedPackage)) and sha256:
         url = location if "://" in location else (path.parent / location).absolute().as_uri()
-        if isinstance(package, CondaLockedBinaryPackage) or PinnedUrl(url).is_wheel:
-            return PinnedUrl(url, sha256=sha256)
+        if isinstance(package, CondaLockedBinaryPackage) or PinnedUrl.of(url).is_wheel:
+            return PinnedUrl.of(url, sha256=sha256)
     raise FlowDefinitionError(
-        f"It names {location}, which is not an archive with a sha256. Packages that are built from source "
-        "cannot be taken; publish them to a channel or an index.",
+        f"It names {PinnedUrl.of(location).url}, which is not an archive with a sha256. Packages that are "
+        "built from source cannot be taken; publish them to a channel or an index.",
         str(path),
     )
 

@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 
+from airflow_conda_flow.environments.credentials import split_credential
 from airflow_conda_flow.environments.lock import Lock
 
 _EXACT = re.compile(r"(\d+!)?[\w.+-]+")
@@ -24,11 +25,25 @@ class PinnedUrl:
         url: of a conda archive, or of a wheel.
         sha256: in hex; empty if the list does not state it.
         md5: in hex; empty if the list does not state it.
+        given: the URL as the list has it, if that holds credentials; these are in no lock and no message.
     """
 
     url: str
     sha256: str = ""
     md5: str = ""
+    given: str = field(default="", compare=False, repr=False)
+
+    @classmethod
+    def of(cls, given: str, sha256: str = "", md5: str = "") -> PinnedUrl:
+        """Package of a list, whose URL may hold credentials.
+
+        >>> PinnedUrl.of("https://user:word@host/linux-64/a-1-0.conda")
+        PinnedUrl(url='https://host/linux-64/a-1-0.conda', sha256='', md5='')
+        """
+        if not given.startswith(("http://", "https://")):
+            return cls(given, sha256, md5)
+        url, credential = split_credential(given)
+        return cls(url, sha256, md5, "" if credential is None else given)
 
     @property
     def is_wheel(self) -> bool:

@@ -15,10 +15,11 @@ import pytest
 from airflow_conda_flow.channel.serve import _Quiet
 from airflow_conda_flow.environments.channels import channel_url, public_channel
 from airflow_conda_flow.environments.credentials import Credential, Credentials, basic, bearer
+from airflow_conda_flow.environments.environment_file import read_environment_file
 from airflow_conda_flow.environments.platform import current_platform
 from airflow_conda_flow.environments.solve.rattler import RattlerSolver
 from airflow_conda_flow.environments.spec import EnvironmentSpec
-from airflow_conda_flow.errors import ChannelError
+from airflow_conda_flow.errors import ChannelError, FlowDefinitionError
 
 from .conftest import run_python
 
@@ -153,6 +154,31 @@ def test_a_private_channel(make_environments, channel, guarded, home, tmp_path, 
     texts = [path for path in kept if path.suffix in {".lock", ".json", ".txt"}]
     assert {path.suffix for path in texts} >= {".lock", ".json"}
     assert [path for path in texts if SECRET.encode() in path.read_bytes()] == []
+
+
+@pytest.mark.parametrize("place", [f"alice:{SECRET}@HOST", f"HOST/t/{SECRET}"])
+def test_a_list_whose_urls_have_credentials(make_environments, channel, guarded, home, tmp_path, place):
+    """They are used to fetch the packages, and no id, lock or message has them."""
+    environments = make_environments()
+    spec = EnvironmentSpec(channel.python, {"six": "1.17.0"}, (channel.url,), current_platform())
+    packages = environments.resolve(spec, "start").packages
+    url = f"http://{place.replace('HOST', guarded)}"
+    lines = [f"{each.url.replace(channel.url, url)}#{each.sha256}" for each in packages]
+    file = tmp_path / "list.txt"
+    file.write_text("\n".join(["@EXPLICIT", *lines, ""]), encoding="utf-8-sig")
+    pinned = read_environment_file(file, current_platform()).pinned
+    assert SECRET not in repr(pinned)
+    listed = EnvironmentSpec(channel.python, {}, (), current_platform(), pinned=pinned)
+    file.write_text(file.read_text().replace(url, f"http://{guarded}"))
+    public = read_environment_file(file, current_platform()).pinned
+    assert listed.id == EnvironmentSpec(channel.python, {}, (), current_platform(), pinned=public).id
+    lock = make_environments("another").resolve(listed, "start")
+    assert SECRET.encode() not in lock.to_bytes()
+    assert {each.url for each in lock.packages} == {each.url for each in public}
+    file.write_text(f"@EXPLICIT\n{lines[0].partition('#')[0]}\n")
+    with pytest.raises(FlowDefinitionError, match="has no hash") as caught:
+        read_environment_file(file, current_platform())
+    assert SECRET not in str(caught.value)
 
 
 def test_a_private_channel_without_credentials(make_environments, channel, guarded, home):
