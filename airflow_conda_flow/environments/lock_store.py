@@ -167,7 +167,9 @@ class LockStore:
         return Lock.from_bytes(data, name, spec_id, platform)
 
     def _learn_credentials(self, specs: Iterable[EnvironmentSpec]) -> None:
-        self._credentials.learn(each.given for spec in specs for each in spec.pinned if each.given)
+        for spec in specs:
+            urls = (*spec.given_channels, *(each.given for each in spec.pinned))
+            self._credentials.learn(each for each in urls if "://" in each)
 
     def _solve(self, specs: Mapping[str, EnvironmentSpec]) -> dict[str, Lock]:
         return {lock.spec_id: lock for lock in self._publish(list(self._solved(specs, {}).values()))}

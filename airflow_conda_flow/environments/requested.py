@@ -28,6 +28,7 @@ class EnvironmentRequest:
         channels: of an ``environment.yml``; empty if those of the settings apply.
         pinned: a complete list of packages; else empty.
         place: file and line of the step, for messages.
+        given_channels: those of an ``environment.yml`` as it has them: with credentials.
     """
 
     python: str = ""
@@ -36,6 +37,7 @@ class EnvironmentRequest:
     channels: tuple[str, ...] = ()
     pinned: tuple[PinnedUrl, ...] = ()
     place: tuple[str, int] | None = field(default=None, compare=False)
+    given_channels: tuple[str, ...] = field(default=(), compare=False, repr=False)
 
     def to_dict(self) -> dict[str, Any]:
         """The request as plain data without what is empty; equal requests are equal data."""
@@ -78,6 +80,7 @@ class EnvironmentRequest:
             pinned=self.pinned,
             locked=locked,
             place=self.place,
+            given_channels=self.given_channels,
         )
 
 
@@ -106,16 +109,17 @@ def environment_request(
         return _complete(step, wanted, file, place)
     libraries = {public_library(name): version for name, version in wanted["libraries"].items()}
     pypi = dict(wanted["pypi"])
-    channels: tuple[str, ...] = ()
+    given: tuple[str, ...] = ()
     python = wanted["python"] if wanted["python_stated"] else ""
     if file is not None:
         stated = {name.rpartition("::")[2].lower() for name in libraries}
         ours = {n: v for n, v in file.libraries.items() if n.rpartition("::")[2] not in stated}
         libraries.update({public_library(name): version for name, version in ours.items()})
         pypi = {**file.pypi, **pypi}
-        channels = tuple(public_channel(each) for each in file.channels)
+        given = file.channels
         python = python or file.python
-    return EnvironmentRequest(python, libraries, pypi, channels, place=place)
+    channels = tuple(map(public_channel, given))
+    return EnvironmentRequest(python, libraries, pypi, channels, place=place, given_channels=given)
 
 
 def _complete(

@@ -67,6 +67,7 @@ class EnvironmentSpec:
         pinned: a complete list of packages, which is not solved; else empty.
         locked: the packages that the lock file beside the flow has for it; None without a lock file.
         place: file and line of the step that asks for it, for messages; None if no step does.
+        given_channels: channels of a file of the flow as that has them: with credentials.
     """
 
     python: str
@@ -78,6 +79,7 @@ class EnvironmentSpec:
     pinned: tuple[PinnedUrl, ...] = ()
     locked: Lock | None = field(default=None, hash=False)
     place: tuple[str, int] | None = field(default=None, compare=False)
+    given_channels: tuple[str, ...] = field(default=(), compare=False, repr=False)
 
     @property
     def names(self) -> set[str]:

@@ -17,9 +17,11 @@ from airflow_conda_flow.environments.channels import channel_url, public_channel
 from airflow_conda_flow.environments.credentials import Credential, Credentials, basic, bearer
 from airflow_conda_flow.environments.environment_file import read_environment_file
 from airflow_conda_flow.environments.platform import current_platform
+from airflow_conda_flow.environments.requested import environment_request
 from airflow_conda_flow.environments.solve.rattler import RattlerSolver
 from airflow_conda_flow.environments.spec import EnvironmentSpec
 from airflow_conda_flow.errors import ChannelError, FlowDefinitionError
+from airflow_conda_flow.settings.loading import load_settings
 
 from .conftest import run_python
 
@@ -179,6 +181,20 @@ def test_a_list_whose_urls_have_credentials(make_environments, channel, guarded,
     with pytest.raises(FlowDefinitionError, match="has no hash") as caught:
         read_environment_file(file, current_platform())
     assert SECRET not in str(caught.value)
+
+
+@pytest.mark.parametrize("place", [f"alice:{SECRET}@HOST", f"HOST/t/{SECRET}"])
+def test_a_file_whose_channel_has_credentials(make_environments, channel, guarded, home, tmp_path, place):
+    """They are used, and no request, id or lock has them."""
+    file = tmp_path / "environment.yml"
+    url = f"http://{place.replace('HOST', guarded)}"
+    file.write_text(f"channels: ['{url}']\ndependencies: [python={channel.python}, six=1.17.0]\n")
+    wanted = {"python": "", "python_stated": False, "libraries": {}, "pypi": {}, "file": str(file)}
+    request = environment_request("start", wanted, current_platform(), ("a_flow.py", 7))
+    spec = request.spec(load_settings({}, environ={}), current_platform(), channel.python)
+    lock = make_environments().resolve(spec, "start")
+    assert spec.channels == (f"http://{guarded}",)
+    assert SECRET not in f"{request} {request.to_dict()} {spec} {lock}"
 
 
 def test_a_private_channel_without_credentials(make_environments, channel, guarded, home):
