@@ -99,8 +99,8 @@ def build(
         modules: file or directory of modules that are elsewhere, by name; they are packed under their names.
 
     Raises:
-        DatastoreError: a file cannot be read, or the package exceeds ``MAX_BYTES``, ``MAX_FILES`` or
-            ``MAX_ENTRIES``.
+        DatastoreError: a file cannot be read or has a name that is not UTF-8, or the package exceeds
+            ``MAX_BYTES``, ``MAX_FILES`` or ``MAX_ENTRIES``.
     """
     flow_path = Path(flow_file).absolute()
     folder = flow_path.parent if root is None else Path(root).absolute()
@@ -203,12 +203,24 @@ def _zip(sources: dict[str, str], tree: _Tree, read: Mapping[str, str]) -> bytes
     buffer = io.BytesIO()
     with zipfile.ZipFile(buffer, "w", zipfile.ZIP_STORED) as archive:
         for name in sorted(sources):
+            _check_name(name, sources[name], tree.root)
             data = _source(sources[name], read.get(sources[name]), tree.root)
             info = zipfile.ZipInfo(name, _TIMESTAMP)
             info.create_system = 3  # Unix, also where the package is built on another system
             info.external_attr = _MODE << 16
             archive.writestr(info, data)
     return buffer.getvalue()
+
+
+def _check_name(name: str, path: str, root: str) -> None:
+    """Raise if a zip archive cannot have the name."""
+    try:
+        name.encode()
+    except UnicodeEncodeError as error:
+        raise DatastoreError(
+            f"{path} cannot be in the code package of {root}: its name is not UTF-8. Rename it, or move it "
+            "away from the flow file."
+        ) from error
 
 
 def _source(path: str, text: str | None, root: str) -> bytes:

@@ -157,12 +157,17 @@ def make_lock_file(flow_file: str | Path, environments: Iterable[LockedEnvironme
             for each in read
         },
     }
-    name = Path(flow_file).name
+    name = "".join(map(_printable, Path(flow_file).name))
     # The file is in git: it says nothing of how the flow was started this time.
     head = f"# Environments of {name}. Do not edit; its command `environment lock` writes it.\n"
     version = document.pop("version")
     text = head + yaml_text({"version": version, _SECTION: section, **document})
     return LockFile(Path(lock_file_of(str(flow_file))), read, text)
+
+
+def _printable(character: str) -> str:
+    """The character, or an escape for one that is no text or ends a line."""
+    return character if character.isprintable() else character.encode("unicode_escape").decode("ascii")
 
 
 def write_lock_file(file: LockFile) -> None:

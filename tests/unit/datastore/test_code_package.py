@@ -148,6 +148,13 @@ def test_unreadable_file(make_tree, monkeypatch):
         code_package.build(flow_file)
 
 
+def test_a_name_that_is_no_text(make_tree):
+    """A zip archive cannot have it; the error names the file."""
+    flow_file = make_tree("flow.py", os.fsdecode(b"caf\xe9.py"))
+    with pytest.raises(DatastoreError, match=r"caf\udce9\.py cannot be in the code package of .*: its name"):
+        code_package.build(flow_file)
+
+
 @pytest.mark.parametrize(
     ("limit", "value", "what"),
     [

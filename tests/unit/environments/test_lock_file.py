@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from dataclasses import replace
 
@@ -113,6 +114,19 @@ def test_what_is_written_is_read(write, flow_file):
     assert read.platforms == ["linux-64", "osx-arm64"]
     assert make_lock_file(flow_file, read.environments).text == read.text
     assert [path.name for path in flow_file.parent.iterdir()] == ["a_flow.lock"]
+
+
+@pytest.mark.parametrize("name", [b"caf\xe9.py", "caf\u00e9.py".encode(), b"a\nb.py", b"a\rb: c #.py"])
+def test_the_name_of_the_flow_file_is_any(tmp_path, name):
+    """It is in a comment at the top."""
+    flow_file = tmp_path / os.fsdecode(name)
+    locks = {"linux-64": Lock("", "linux-64", PACKAGES)}
+    written = make_lock_file(
+        flow_file, [LockedEnvironment("start", {}, (URL,), {"linux-64": VIRTUAL}, locks)]
+    )
+    write_lock_file(written)
+    assert read_lock_file(flow_file, COMMAND) == written
+    assert written.text.splitlines()[1] == "version: 7"
 
 
 def test_pixi_reads_it(write):
