@@ -9,12 +9,15 @@ from airflow_conda_flow.environments.credentials import split_credential
 from airflow_conda_flow.errors import SettingError
 
 _ALIAS = "https://conda.anaconda.org"
+_DEFAULTS = ("https://repo.anaconda.com/pkgs/main", "https://repo.anaconda.com/pkgs/r")
+"""Channels that conda calls ``defaults`` together:
+https://docs.conda.io/projects/conda/en/stable/user-guide/configuration/settings.html#default-channels"""
 
 
 def channel_url(channel: str) -> str:
     """URL of a channel: of a name on anaconda.org (or ``CONDA_CHANNEL_ALIAS``), or of a path to a directory.
 
-    It has no credentials and no slash at its end.
+    It has no credentials and no slash at its end. ``defaults`` is the first of its two, where Python's packages are.
 
     Raises:
         SettingError: it is none of these.
@@ -24,9 +27,10 @@ def channel_url(channel: str) -> str:
     >>> channel_url("/srv/channel/")
     'file:///srv/channel'
     """
+    channel = channels_of(channel)[0]
     try:
         if "://" in channel:
-            return public_channel(channel)
+            return channel
         if channel.startswith(("/", "./", "../", "~")):
             return Path(channel).expanduser().absolute().as_uri()
     except RuntimeError as error:  # there is no such user
@@ -40,6 +44,19 @@ def channel_url(channel: str) -> str:
 def channel_alias() -> str:
     """URL below which channels are that are named without one: ``CONDA_CHANNEL_ALIAS``, or anaconda.org."""
     return public_channel(os.environ.get("CONDA_CHANNEL_ALIAS") or _ALIAS).rstrip("/")
+
+
+def channels_of(name: str) -> tuple[str, ...]:
+    """Channels that a name or a URL stands for, as a spec names them: one, but of ``defaults`` two.
+
+    With a ``CONDA_CHANNEL_ALIAS``, ``defaults`` is a channel like the others there.
+
+    >>> channels_of("conda-forge"), channels_of("https://user:word@host/channel/")
+    (('conda-forge',), ('https://host/channel',))
+    """
+    if name == "defaults" and channel_alias() == _ALIAS:
+        return _DEFAULTS
+    return (public_channel(name),)
 
 
 def split_library(name: str) -> tuple[str | None, str]:

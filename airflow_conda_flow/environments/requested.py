@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from airflow_conda_flow.environments.channels import public_channel, public_library
+from airflow_conda_flow.environments.channels import channels_of, public_channel, public_library
 from airflow_conda_flow.environments.environment_file import EnvironmentFile, read_environment_file
 from airflow_conda_flow.environments.lock import Lock
 from airflow_conda_flow.environments.spec import EnvironmentSpec, PinnedUrl, python_range
@@ -73,7 +73,7 @@ class EnvironmentRequest:
         return EnvironmentSpec(
             python=locked.python if locked else python_range(self.python or default_python),
             libraries=dict(sorted(self.libraries.items())),
-            channels=tuple(public_channel(each) for each in channels),
+            channels=tuple(each for name in channels for each in channels_of(name)),
             platform=platform,
             pypi=dict(sorted(self.pypi.items())),
             virtual_packages=locked_for or declared_virtual_packages(platform, settings),

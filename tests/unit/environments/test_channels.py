@@ -43,6 +43,16 @@ def test_ids_are_those_of_earlier_versions():
     )
 
 
+def test_defaults(monkeypatch):
+    """They are Anaconda's channels, as in conda, but not for those who have channels of their own by name."""
+    main, other = "https://repo.anaconda.com/pkgs/main", "https://repo.anaconda.com/pkgs/r"
+    assert spec_of("conda-forge,defaults").channels == ("conda-forge", main, other)
+    assert channel_url("defaults") == main
+    monkeypatch.setenv("CONDA_CHANNEL_ALIAS", "https://conda.example.com")
+    assert spec_of("defaults").channels == ("defaults",)
+    assert channel_url("defaults") == "https://conda.example.com/defaults"
+
+
 @pytest.mark.parametrize("form", FORMS)
 def test_a_librarys_channel_has_one_name(form):
     """Its credentials reach neither the id, nor a lock file, nor a message."""
