@@ -19,9 +19,17 @@ _DEPTH = 4
 def discard(path: Path | str) -> None:
     """Remove a folder, or whatever else is at the path; errors are ignored.
 
-    Links are removed, and what they point to stays.
+    Links are removed, and what they point to stays. Ctrl-C is raised once all is removed: the rest
+    would stay until a later process finds it.
     """
-    path = Path(path)
+    try:
+        _discard(Path(path))
+    except KeyboardInterrupt:
+        _discard(Path(path))
+        raise
+
+
+def _discard(path: Path) -> None:
     if not path.is_dir() or path.is_symlink():
         with contextlib.suppress(OSError):
             path.unlink()

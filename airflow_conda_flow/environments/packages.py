@@ -7,7 +7,7 @@ import hashlib
 import os
 import threading
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
+from concurrent.futures import FIRST_EXCEPTION, Future, ThreadPoolExecutor, wait
 from pathlib import Path
 from typing import TypeVar
 
@@ -250,8 +250,9 @@ def _side_by_side(
     """
     given_up, unfinished = threading.Event(), Unfinished()
     pool = ThreadPoolExecutor(_SIDE_BY_SIDE, thread_name_prefix="packages")
-    futures = [pool.submit(unfinished.run, work, each, given_up) for each in wanted]
+    futures: list[Future[None]] = []
     try:
+        futures.extend(pool.submit(unfinished.run, work, each, given_up) for each in wanted)
         left = set(futures)
         while left:
             # In short waits: the signal of an interrupt may reach another thread, and wakes only that one.

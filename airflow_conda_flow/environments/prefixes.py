@@ -27,6 +27,7 @@ from airflow_conda_flow.environments.seal import (
 from airflow_conda_flow.environments.stopping import LOOK_EVERY, Stopped, check, checked
 from airflow_conda_flow.environments.temporary_folders import (
     discard_all,
+    discard_extracted,
     discard_left_once,
     discard_unfinished,
     put_aside,
@@ -86,6 +87,10 @@ class Prefixes:
             found = differences(prefix, folder)
             make_seal(folder)  # bytecode that moves is only readable, as that of other prefixes is
             replace_bytecode(prefix, folder)
+        except KeyboardInterrupt:
+            made = (folder, extracted_again)
+            discard_extracted(self._cache.path, lambda: [each for each in made if each.is_dir()])
+            raise
         finally:
             discard(folder)
             discard(extracted_again)

@@ -85,3 +85,19 @@ def test_several_are_removed_at_a_time(tmp_path, monkeypatch):
     discard(_tree(tmp_path / "root"))
     assert not both.broken
     assert not list(tmp_path.iterdir())
+
+
+def test_an_interrupt_waits_for_the_removal(tmp_path, monkeypatch):
+    """What is half removed would stay: all of it goes, and then Ctrl-C is raised."""
+    root, remove = _tree(tmp_path / "root"), removal.shutil.rmtree
+    interrupts = [KeyboardInterrupt()]
+
+    def interrupted(path, *args, **keywords):
+        if path == root and interrupts:
+            raise interrupts.pop()
+        remove(path, *args, **keywords)
+
+    monkeypatch.setattr(removal.shutil, "rmtree", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        discard(root)
+    assert not list(tmp_path.iterdir())

@@ -1,0 +1,115 @@
+"""Folders that threads of py-rattler still write to when nobody waits for them any more."""
+
+from __future__ import annotations
+
+import threading
+import time
+from types import SimpleNamespace
+
+import pytest
+
+from airflow_conda_flow.datastore.local_storage import LocalStorage
+from airflow_conda_flow.environments import temporary_folders
+from airflow_conda_flow.environments.cache_dir import CacheDir
+from airflow_conda_flow.environments.cache_places import extracted
+from airflow_conda_flow.environments.credentials import Credentials
+from airflow_conda_flow.environments.packages import PackageStore
+from airflow_conda_flow.environments.prefixes import Prefixes
+from airflow_conda_flow.environments.progress import Silence
+from airflow_conda_flow.environments.temporary_folders import discard_unfinished
+
+MANY = 100  # files of a package
+
+
+class _Extraction:
+    """A thread that extracts a package as py-rattler does: it makes folders that are missing for each file."""
+
+    def __init__(self, cache_dir, pause: float, folder=None) -> None:
+        self.folder = (folder or extracted(cache_dir)) / ".numpy-1.26.4-py311_0xidab0"
+        self.archive = cache_dir / "packages" / "a1" / "numpy-1.26.4-py311_0.conda"
+        self.archive.parent.mkdir(parents=True)
+        self.archive.write_bytes(b"archive")
+        self.pause = pause
+        self.written = 0
+        self.begun, self.failed = threading.Event(), False
+        self.thread = threading.Thread(target=self._extract)
+
+    def _extract(self) -> None:
+        with self.archive.open("rb"):
+            try:
+                for number in range(MANY):
+                    (self.folder / "lib").mkdir(parents=True, exist_ok=True)
+                    (self.folder / "lib" / f"file{number}").write_bytes(b"x")
+                    self.written += 1
+                    self.begun.set()
+                    time.sleep(self.pause)
+            except OSError:
+                self.failed = True
+
+
+@pytest.fixture(params=[0.001, 0.05, 0.4], ids=["fast", "slow", "large files"])
+def extraction(request, tmp_path):
+    """An extraction that has begun."""
+    extraction = _Extraction(tmp_path, request.param)
+    extraction.thread.start()
+    assert extraction.begun.wait(60)
+    yield extraction
+    extraction.thread.join()
+
+
+def test_what_is_still_being_extracted_is_ended_and_removed(extraction):
+    """However long a file takes, the thread ends, and nothing of the package appears afterwards."""
+    discard_unfinished(extraction.archive.parents[2])
+    assert not extraction.folder.exists()
+    extraction.thread.join()
+    assert extraction.failed
+    assert extraction.written < MANY
+    assert not list(extraction.folder.parent.iterdir())
+
+
+def test_an_extraction_that_begins_meanwhile_is_ended_too(tmp_path):
+    """A thread that has opened its archive, and has made no folder yet."""
+    extraction = _Extraction(tmp_path, 0.01)
+    extraction.folder.parent.mkdir(parents=True)
+    with extraction.archive.open("rb"):
+        ending = threading.Thread(target=discard_unfinished, args=(tmp_path,))
+        ending.start()
+        extraction.thread.start()
+        assert extraction.begun.wait(60)
+        extraction.thread.join()
+    ending.join()
+    assert extraction.failed
+    assert not list(extraction.folder.parent.iterdir())
+
+
+@pytest.mark.parametrize("extraction", [0.01], indirect=True)
+def test_a_file_that_is_never_done_does_not_hold_the_end(extraction, monkeypatch, tmp_path):
+    """After a while nobody waits for it; the same where nobody can tell which files are open."""
+    monkeypatch.setattr(temporary_folders, "_LAST_FILE_SECONDS", 0.0)
+    discard_unfinished(extraction.archive.parents[2])
+    monkeypatch.setattr(temporary_folders, "_DESCRIPTORS", tmp_path / "none")
+    extraction.thread.join()
+    discard_unfinished(extraction.archive.parents[2])
+    assert not list(extraction.folder.parent.iterdir())
+
+
+def test_an_interrupted_comparison_leaves_nothing(tmp_path, monkeypatch):
+    """Ctrl-C while a package is extracted again, to be compared with the environment."""
+    lock = SimpleNamespace(digest="a" * 64)
+    packages = PackageStore(LocalStorage(tmp_path), None, Silence(), Credentials())
+    prefixes = Prefixes(CacheDir(tmp_path, None), packages, Silence(), compile_bytecode=False)
+    prefixes.path(lock).mkdir(parents=True)
+    extractions = []
+
+    def install(_lock, _folder, _prefix, *, extracted_in):
+        extractions.append(_Extraction(tmp_path, 0.05, extracted_in))
+        extractions[0].thread.start()
+        assert extractions[0].begun.wait(60)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(prefixes, "install", install)
+    with pytest.raises(KeyboardInterrupt):
+        prefixes.verify(lock)
+    extractions[0].thread.join()
+    assert extractions[0].failed
+    assert not list((tmp_path / "verifying").iterdir())
