@@ -7,7 +7,7 @@ import time
 from typing import TextIO
 
 from airflow_conda_flow.datastore.pruning.amounts import size_text
-from airflow_conda_flow.environments.drawn_line import DrawnLine
+from airflow_conda_flow.environments.drawn_line import DrawnLine, can_draw
 
 _REDRAW_SECONDS = 0.1  # faster than anybody reads
 _SAY_EVERY_SECONDS = 30.0  # a log keeps every line, and a prune may take hours
@@ -18,7 +18,7 @@ class PruneReport:
 
     def __init__(self, stream: TextIO | None = None) -> None:
         self._stream = sys.stderr if stream is None else stream
-        self._drawn = DrawnLine(self._stream) if self._stream.isatty() else None
+        self._drawn = DrawnLine(self._stream) if can_draw(self._stream) else None
         self._phase = ""
         self._total: int | None = None
         self._done = self._size = 0

@@ -11,6 +11,7 @@ from contextlib import contextmanager
 from types import FrameType
 
 from airflow_conda_flow.datastore.s3_patience import hurry
+from airflow_conda_flow.datastore.terminal_row import is_drawn
 
 # One Ctrl-C may come twice: from the terminal, and passed on by a parent such as `make` or `uv run`. When a
 # terminal closes, SIGTERM may follow SIGHUP.
@@ -45,7 +46,8 @@ def ended_by(
             hurry()
             handler(number, frame)
         elif number != signal.SIGHUP and now - _heard[0] > _SAME_KEY_SECONDS:
-            os.write(2, f"Interrupted again: ended at once. {left}".rstrip().encode() + b"\n")
+            line = f"Interrupted again: ended at once. {left}".rstrip()
+            os.write(2, f"{chr(10) if is_drawn() else ''}{line}\n".encode())
             os._exit(_ENDED_BY_SIGNAL + number)
 
     if threading.current_thread() is not threading.main_thread():

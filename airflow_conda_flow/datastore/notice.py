@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import logging
 
+from .terminal_row import room_for_lines
+
 
 def warn(text: str) -> None:
     """Log the text as a warning: Airflow shows it in the task's log, a command prints it to stderr."""
-    logging.getLogger("airflow_conda_flow").warning(text)
+    with room_for_lines():
+        logging.getLogger("airflow_conda_flow").warning(text)

@@ -2,13 +2,22 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
+from functools import partial
 from typing import TextIO
+
+from airflow_conda_flow.datastore.terminal_row import Drawn, drawing
 
 _ERASE = "\r\x1b[K"  # of one row: a line that wraps would leave its first rows
 _WIDTH = 28  # characters of the bar where there is room
 _SHORTEST = 5  # a bar of fewer characters says less than the text that it would take the room of
 _USUAL_COLUMNS = 80  # those of a terminal that does not tell its own
+
+
+def can_draw(stream: TextIO) -> bool:
+    """True if a stream is on a terminal that can erase a row; a shell in an editor often cannot."""
+    return stream.isatty() and os.environ.get("TERM") != "dumb"
 
 
 class DrawnLine:
@@ -30,15 +39,23 @@ class DrawnLine:
         if share is not None and width >= _SHORTEST:
             filled = int(min(1.0, share) * width)
             text = "█" * filled + "░" * (width - filled) + f" {text}"
-        self._write(f"{_ERASE}{f'{indent}{text}'[:room]}")
+        row = f"{_ERASE}{f'{indent}{text}'[:room]}"
+        with drawing(Drawn(partial(self._try, _ERASE), partial(self._try, row))):
+            self._write(row)
 
     def erase(self) -> None:
         """Empty the row."""
-        self._write(_ERASE)
+        with drawing(None):
+            self._write(_ERASE)
 
     def print(self, text: str) -> None:
         """Print a whole line, of any length, in place of the row."""
-        self._write(f"{_ERASE}{text}\n")
+        with drawing(None):
+            self._write(f"{_ERASE}{text}\n")
+
+    def _try(self, text: str) -> None:
+        with contextlib.suppress(OSError, ValueError):  # the terminal is gone, which whoever draws finds out
+            self._write(text)
 
     def _write(self, text: str) -> None:
         self._stream.write(text)

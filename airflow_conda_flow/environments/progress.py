@@ -10,7 +10,7 @@ from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field
 from typing import Protocol, TextIO
 
-from airflow_conda_flow.environments.drawn_line import DrawnLine
+from airflow_conda_flow.environments.drawn_line import DrawnLine, can_draw
 
 _REDRAW_SECONDS = 0.1  # many threads report bytes: drawing at every report would slow them down
 
@@ -176,11 +176,11 @@ def _counts(phase: _Phase) -> str:
 
 
 def open_progress(stream: TextIO | None = None, *, quiet: bool = False) -> Progress:
-    """Progress for a stream (stderr if None): a bar on a terminal, else lines; warnings alone if quiet."""
+    """Progress for a stream (stderr if None): a bar if it can be drawn, else lines; if quiet, warnings."""
     stream = sys.stderr if stream is None else stream
     if quiet:
         return Warnings(stream)
-    return Bar(stream) if stream.isatty() else Lines(stream)
+    return Bar(stream) if can_draw(stream) else Lines(stream)
 
 
 def _megabytes(size: int) -> str:

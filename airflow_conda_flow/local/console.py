@@ -8,6 +8,7 @@ from collections.abc import Callable
 from datetime import datetime
 from typing import TextIO
 
+from airflow_conda_flow.datastore.terminal_row import room_for_lines
 from airflow_conda_flow.flow.long_words import readable
 
 
@@ -56,7 +57,7 @@ class Console:
         self._write(self._err, f"{readable(text)}\n")
 
     def _write(self, stream: TextIO, line: str) -> None:
-        with self._mutex:
+        with self._mutex, room_for_lines():
             try:
                 self._write_encoded(stream, line)
             except BrokenPipeError:

@@ -6,15 +6,20 @@ import fcntl
 import io
 import os
 import pty
+import signal
 import struct
 import termios
+import threading
 from contextlib import contextmanager
 
 import pytest
 
 from airflow_conda_flow.cli.prune_report import PruneReport
+from airflow_conda_flow.datastore.notice import warn
+from airflow_conda_flow.datastore.terminal_row import is_drawn, room_for_lines
 from airflow_conda_flow.environments.drawn_line import DrawnLine
-from airflow_conda_flow.environments.progress import Bar
+from airflow_conda_flow.environments.progress import Bar, Lines, open_progress
+from airflow_conda_flow.local.console import Console
 
 
 class Terminal(io.StringIO):
@@ -98,3 +103,66 @@ def test_a_whole_line_may_be_long():
     with terminal(20) as stream:
         Bar(stream).say("x" * 100)
         assert stream.getvalue() == "\r\x1b[K" + "x" * 100 + "\n"
+
+
+@pytest.mark.parametrize("say", ["task", "note", "warning"])
+def test_no_line_begins_behind_a_bar(say, caplog, monkeypatch):
+    """Lines of a run and warnings are printed in place of the bar, which is drawn again below them."""
+    with terminal(80) as stream:
+        console = Console(stream, stream)
+        monkeypatch.setattr(caplog.handler, "emit", lambda record: stream.write(f"{record.getMessage()}\n"))
+        with Bar(stream).phase("Making", 7, "packages") as advance:
+            advance(3)
+            bar = stream.last()
+            assert "3 of 7 packages" in bar
+            before = len(stream.getvalue())
+            if say == "task":
+                console.task_line("1/a/a-0", "pid 7", "text")
+            elif say == "note":
+                console.note("text")
+            else:
+                warn("text")
+            erased, line, below = stream.getvalue()[before:].split("\r\x1b[K")
+            assert not erased
+            assert line.endswith("text\n")
+            assert below == bar
+        assert not is_drawn()
+        console.note("text")
+        assert stream.getvalue().endswith("    3 packages in 0.0 s\ntext\n")
+
+
+def test_a_terminal_that_erases_nothing_gets_lines(monkeypatch):
+    """A shell in an editor would show what erases a row."""
+    with terminal(80) as stream:
+        monkeypatch.setenv("TERM", "dumb")
+        assert type(open_progress(stream)) is Lines
+        PruneReport(stream).phase("looking at the cache")
+        assert stream.getvalue() == "looking at the cache\n"
+        monkeypatch.setenv("TERM", "xterm")
+        assert isinstance(open_progress(stream), Bar)
+
+
+@pytest.mark.filterwarnings("ignore:.*fork:DeprecationWarning")  # from Python 3.12 on: this test is about it
+def test_a_fork_may_print_lines():
+    """Whoever draws in the parent does not hold it."""
+    with terminal(80) as stream:
+        line, may_end, drawing = DrawnLine(stream), threading.Event(), threading.Event()
+
+        def draw() -> None:
+            with room_for_lines():
+                drawing.set()
+                may_end.wait(60)
+
+        thread = threading.Thread(target=draw)
+        line.draw("text")
+        thread.start()
+        assert drawing.wait(60)
+        child = os.fork()
+        if child == 0:
+            signal.alarm(60)
+            with room_for_lines():
+                os._exit(0 if not is_drawn() else 3)
+        assert os.waitpid(child, 0)[1] == 0
+        may_end.set()
+        thread.join()
+        line.erase()
