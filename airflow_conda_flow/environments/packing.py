@@ -38,7 +38,7 @@ from airflow_conda_flow.environments.temporary_folders import (
     discard_unfinished,
     temporary,
 )
-from airflow_conda_flow.errors import CorruptData, DatastoreError, NotInDatastore
+from airflow_conda_flow.errors import CorruptData, DatastoreError, EnvironmentFailure, NotInDatastore
 
 
 class Packing:
@@ -184,7 +184,7 @@ class Packing:
             packed = publish_packed(
                 self._storage, lock.platform, lock.spec_id, folder, prefix, self._progress, cancel
             )
-        except (Stopped, KeyboardInterrupt):
+        except (Stopped, KeyboardInterrupt, EnvironmentFailure):
             discard_all(folder)
             discard_unfinished(self._cache.path)
             raise

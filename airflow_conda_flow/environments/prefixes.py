@@ -34,7 +34,7 @@ from airflow_conda_flow.environments.temporary_folders import (
     temporary,
 )
 from airflow_conda_flow.environments.wheels import install_wheels
-from airflow_conda_flow.errors import SettingError
+from airflow_conda_flow.errors import EnvironmentFailure, SettingError
 
 # Packages contain a placeholder path of this many characters, which installing overwrites with the prefix. A
 # longer prefix does not fit into binary files.
@@ -87,7 +87,7 @@ class Prefixes:
             found = differences(prefix, folder)
             make_seal(folder)  # bytecode that moves is only readable, as that of other prefixes is
             replace_bytecode(prefix, folder)
-        except KeyboardInterrupt:
+        except (KeyboardInterrupt, EnvironmentFailure):
             made = (folder, extracted_again)
             discard_extracted(self._cache.path, lambda: [each for each in made if each.is_dir()])
             raise
@@ -125,7 +125,7 @@ class Prefixes:
         discard_left_once(self._cache.path)
         try:
             self._make(prefix, build, mutex, cancel)
-        except (Stopped, KeyboardInterrupt):
+        except BaseException:  # of a failure too: py-rattler extracts the other packages meanwhile
             discard_unfinished(self._cache.path)
             raise
 
@@ -163,7 +163,7 @@ class Prefixes:
             except OSError:
                 if broken_seal(prefix) is not None:  # else another process was first
                     raise
-            except (Stopped, KeyboardInterrupt):
+            except (Stopped, KeyboardInterrupt, EnvironmentFailure):
                 discard_all(folder)
                 raise
             finally:

@@ -18,6 +18,8 @@ import site
 import sys
 from importlib.machinery import PathFinder
 
+from airflow_conda_flow.errors import EnvironmentFailure
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
@@ -59,6 +61,9 @@ def enter(folder: str) -> None:
 
     Args:
         folder: an absolute path below the task's scratch directory.
+
+    Raises:
+        EnvironmentFailure: the disk is full, or cannot be written.
     """
     folder = os.path.realpath(folder)  # as ``sys.prefix`` will be
     abi = "t" if "t" in getattr(sys, "abiflags", "") else ""
@@ -66,7 +71,14 @@ def enter(folder: str) -> None:
     libraries = os.path.join(folder, "lib", "python%s%s" % (minor, abi), "site-packages")
     below = _below()
     if not os.path.exists(os.path.join(folder, "pyvenv.cfg")):
-        _make(folder, libraries, below, minor)
+        try:
+            _make(folder, libraries, below, minor)
+        except OSError as cause:
+            raise EnvironmentFailure(
+                "The folder %s, in which the step could install packages, cannot be made: %s. Make room "
+                "there, or set datastore_root (with S3: cache_dir) to another disk."
+                % (folder, cause.strerror)
+            ) from cause
     _lead_children(folder)
     first = next((number for number, each in enumerate(sys.path) if each in below), len(sys.path))
     sys.path.insert(first, libraries)

@@ -17,6 +17,7 @@ from airflow_conda_flow.environments.packages import PackageStore
 from airflow_conda_flow.environments.prefixes import Prefixes
 from airflow_conda_flow.environments.progress import Silence
 from airflow_conda_flow.environments.temporary_folders import discard_unfinished
+from airflow_conda_flow.errors import EnvironmentFailure
 
 MANY = 100  # files of a package
 
@@ -93,23 +94,53 @@ def test_a_file_that_is_never_done_does_not_hold_the_end(extraction, monkeypatch
     assert not list(extraction.folder.parent.iterdir())
 
 
-def test_an_interrupted_comparison_leaves_nothing(tmp_path, monkeypatch):
-    """Ctrl-C while a package is extracted again, to be compared with the environment."""
-    lock = SimpleNamespace(digest="a" * 64)
+@pytest.fixture
+def prefixes(tmp_path):
+    """The prefixes of a cache directory."""
     packages = PackageStore(LocalStorage(tmp_path), None, Silence(), Credentials())
-    prefixes = Prefixes(CacheDir(tmp_path, None), packages, Silence(), compile_bytecode=False)
+    return Prefixes(CacheDir(tmp_path, None), packages, Silence(), compile_bytecode=False)
+
+
+@pytest.fixture
+def begin_extraction(tmp_path):
+    """A function: a package is being extracted, in the shared directory or another."""
+    begun = []
+
+    def begin(folder=None) -> None:
+        begun.append(_Extraction(tmp_path, 0.05, folder))
+        begun[0].thread.start()
+        assert begun[0].begun.wait(60)
+
+    yield begin
+    begun[0].thread.join()
+    assert begun[0].failed
+
+
+def test_an_environment_that_cannot_be_made_leaves_nothing(tmp_path, prefixes, begin_extraction):
+    """On a full disk one package fails, and the others are still being extracted."""
+
+    def build(folder) -> None:
+        folder.mkdir()
+        begin_extraction()
+        raise EnvironmentFailure("no room")
+
+    with pytest.raises(EnvironmentFailure):
+        prefixes.make(tmp_path / "prefixes" / "a", build)
+    assert not list(extracted(tmp_path).iterdir())
+    assert not [each for each in (tmp_path / "prefixes").iterdir() if each.is_dir()]
+
+
+@pytest.mark.parametrize("error", [KeyboardInterrupt, EnvironmentFailure])
+def test_an_interrupted_comparison_leaves_nothing(tmp_path, monkeypatch, prefixes, begin_extraction, error):
+    """Ctrl-C or a full disk while a package is extracted again, to be compared with the environment."""
+    lock = SimpleNamespace(digest="a" * 64)
     prefixes.path(lock).mkdir(parents=True)
-    extractions = []
 
     def install(_lock, _folder, _prefix, *, extracted_in):
-        extractions.append(_Extraction(tmp_path, 0.05, extracted_in))
-        extractions[0].thread.start()
-        assert extractions[0].begun.wait(60)
-        raise KeyboardInterrupt
+        begin_extraction(extracted_in)
+        raise error
 
     monkeypatch.setattr(prefixes, "install", install)
-    with pytest.raises(KeyboardInterrupt):
+    with pytest.raises(error):
         prefixes.verify(lock)
-    extractions[0].thread.join()
-    assert extractions[0].failed
     assert not list((tmp_path / "verifying").iterdir())
