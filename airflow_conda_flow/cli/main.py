@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import atexit
-import contextlib
 import os
 import sys
 from collections.abc import Sequence
@@ -14,10 +13,11 @@ from airflow_conda_flow.cli.any_text import print_any_text
 from airflow_conda_flow.cli.check import introduce
 from airflow_conda_flow.cli.config_options import given_configs
 from airflow_conda_flow.cli.keywords import keyword_words
+from airflow_conda_flow.cli.last_words import say_last, written_out
 from airflow_conda_flow.cli.parser import build_parser, parse, take_project
 from airflow_conda_flow.cli.past_configs import with_required_ones
 from airflow_conda_flow.cli.repeated_options import repeated_options
-from airflow_conda_flow.cli.signals import ended_by
+from airflow_conda_flow.cli.signals import ended_by, exit_code
 from airflow_conda_flow.errors import CondaFlowError, ParameterError
 from airflow_conda_flow.flow.definition import read_flow
 from airflow_conda_flow.flow.long_words import readable
@@ -39,10 +39,7 @@ def run_as_program(flow_class: type[Any], call: tuple[Any, ...] | None = None) -
     """
     code = main(flow_class, call=call)
     atexit._run_exitfuncs()  # noqa: SLF001 - what sys.exit would do
-    for stream in (sys.stdout, sys.stderr):
-        with contextlib.suppress(OSError, ValueError):  # the reader is gone, as with ``| head``
-            stream.flush()
-    os._exit(code)
+    os._exit(written_out(code))
 
 
 def _program_with(flow_class: type[Any]) -> str | None:
@@ -70,25 +67,24 @@ def main(
     """Run the command line of a flow and return the exit code.
 
     0 means success; 1 means that the flow, its data or its run failed, with one message on stderr; 2 is a
-    wrong config. Any other usage error ends the process with exit code 2.
+    wrong config; above 128, a signal ended it. Any other usage error ends the process with exit code 2.
     """
     print_any_text()
     try:
         with ended_by():
-            return _execute(flow_class, argv, call)
+            return exit_code(_execute(flow_class, argv, call))
     except CondaFlowError as error:
-        sys.stderr.write(f"{readable(str(error))}\n")
+        say_last(readable(str(error)))
         return 1
     except KeyboardInterrupt:
-        sys.stderr.write("Interrupted.\n")
-        return 1
+        say_last("Interrupted.")
+        return exit_code(1)
     except BrokenPipeError:
-        sys.stderr.close()
         return 1
     except OSError as error:
         if not is_refusal(error):
             raise
-        sys.stderr.write(f"{refusal_line(error)}\n")
+        say_last(refusal_line(error))
         return 1
 
 
@@ -98,7 +94,7 @@ def _execute(flow_class: type[Any], argv: Sequence[str] | None, call: tuple[Any,
         given = with_required_ones(flow_class, given_configs(flow_class, words), words)
         definition = read_flow(flow_class, given)
     except ParameterError as error:  # a wrong value of a config
-        sys.stderr.write(f"{readable(str(error))}\n")
+        say_last(readable(str(error)))
         return 2
     definition.take_call(call)
     definition.file = _program_with(flow_class) or definition.file

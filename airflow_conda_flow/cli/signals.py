@@ -18,7 +18,8 @@ from airflow_conda_flow.datastore.terminal_row import is_drawn
 _SAME_KEY_SECONDS = 0.5
 _WAKING_PAUSES = (0.02, 0.1, 0.5)  # seconds: the first may end before the wait begins
 _ENDED_BY_SIGNAL = 128  # added to the signal's number, as shells do
-_heard: list[float] = []  # time of the first signal that came while a block of ``ended_by`` ran
+# Time and number of the first signal that came while a block of ``ended_by`` ran.
+_heard: list[tuple[float, int]] = []
 _blocks: list[None] = []  # one for each such block; they are nested
 
 
@@ -42,10 +43,10 @@ def ended_by(
         # what comes within a moment is the same key.
         now = time.monotonic()
         if not _heard:
-            _heard.append(now)
+            _heard.append((now, number))
             hurry()
             handler(number, frame)
-        elif number != signal.SIGHUP and now - _heard[0] > _SAME_KEY_SECONDS:
+        elif number != signal.SIGHUP and now - _heard[0][0] > _SAME_KEY_SECONDS:
             line = f"Interrupted again: ended at once. {left}".rstrip()
             os.write(2, f"{chr(10) if is_drawn() else ''}{line}\n".encode())
             os._exit(_ENDED_BY_SIGNAL + number)
@@ -70,6 +71,14 @@ def ended_by(
         for number in heard:
             signal.signal(number, before[number])
         _blocks.pop()
+
+
+def exit_code(code: int) -> int:
+    """Exit code of a command that ended with the given one: if it failed after a signal, that says which.
+
+    To be called while the block of ``ended_by`` runs, or after it.
+    """
+    return _ENDED_BY_SIGNAL + _heard[0][1] if code and _heard else code
 
 
 @contextmanager

@@ -9,8 +9,9 @@ from collections.abc import Sequence
 from airflow_conda_flow._version import __version__
 from airflow_conda_flow.cli import cache, channel, datastore
 from airflow_conda_flow.cli.any_text import print_any_text
+from airflow_conda_flow.cli.last_words import say_last, written_out
 from airflow_conda_flow.cli.parser import FlowArgumentParser
-from airflow_conda_flow.cli.signals import ended_by
+from airflow_conda_flow.cli.signals import ended_by, exit_code
 from airflow_conda_flow.errors import CondaFlowError
 from airflow_conda_flow.flow.long_words import readable
 
@@ -27,16 +28,22 @@ def main(argv: Sequence[str] | None = None) -> int:
     datastore.add_commands(commands)
     cache.add_commands(commands)
     arguments = _parse(parser, argv)
+    return written_out(_execute(arguments))
+
+
+def _execute(arguments: argparse.Namespace) -> int:
     try:
         with ended_by():
             code: int = arguments.execute(arguments)
+            return exit_code(code)
+    except BrokenPipeError:
+        return 1
     except (CondaFlowError, OSError) as error:  # OSError: a full disk, a taken port
-        sys.stderr.write(f"{readable(str(error))}\n")
+        say_last(readable(str(error)))
         return 1
     except KeyboardInterrupt:
-        sys.stderr.write("Interrupted.\n")
-        return 1
-    return code
+        say_last("Interrupted.")
+        return exit_code(1)
 
 
 def _parse(parser: FlowArgumentParser, argv: Sequence[str] | None) -> argparse.Namespace:

@@ -78,7 +78,7 @@ def test_a_download_that_stands_still_does_not_hold_the_run(tmp_path, stalled, n
         before = time.monotonic()
         process.send_signal(number)
         output = process.stdout.read()
-        assert process.wait(60) == 1
+        assert process.wait(60) == 128 + number
         assert time.monotonic() - before < 60
     assert output.endswith("Interrupted.\n")
     assert "Traceback" not in output
@@ -134,7 +134,7 @@ def test_an_interrupted_download_from_s3_leaves_nothing(half_from_s3, number):
         before = time.monotonic()
         process.send_signal(number)
         output = process.stdout.read()
-        assert process.wait(60) == 1
+        assert process.wait(60) == 128 + number
         assert time.monotonic() - before < 20
     assert output.endswith("Workflow interrupted.\n")
     assert _unfinished(machine) == []
@@ -179,7 +179,7 @@ def listed(tmp_path, channel, stalled):
 @pytest.mark.parametrize("word", ["resolve", "lock"])
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 def test_a_command_ends_as_a_run_does(tmp_path, stalled, listed, word, number):
-    """Any command hears every signal: one word, exit code 1, and nothing half-written."""
+    """Any command hears every signal: one word, the exit code of shells, and nothing half-written."""
     url, asked = stalled
     machine = Machine(tmp_path / "home", url)
     flow = machine.flow(LISTED)
@@ -189,7 +189,7 @@ def test_a_command_ends_as_a_run_does(tmp_path, stalled, listed, word, number):
         before = time.monotonic()
         process.send_signal(number)
         output = process.stdout.read()
-        assert process.wait(60) == 1
+        assert process.wait(60) == 128 + number
         assert time.monotonic() - before < 20, "the channel stands still for longer"
     assert output.endswith("Interrupted.\n")
     assert "Fetching 2 packages\n" in output
@@ -252,7 +252,7 @@ def test_s3_that_is_gone_does_not_hold_the_run(s3_that_stops, number):
         before = time.monotonic()
         process.send_signal(number)
         output = process.stdout.read()
-        assert process.wait(100) == 1
+        assert process.wait(100) == 128 + number
         took = time.monotonic() - before
     assert "Workflow interrupted." in output
     assert "Traceback" not in output
@@ -270,7 +270,7 @@ def test_a_tool_that_waits_for_s3_ends_at_once(s3_that_stops):
         before = time.monotonic()
         process.send_signal(signal.SIGTERM)
         output = process.stdout.read()
-        assert process.wait(60) == 1
+        assert process.wait(60) == 128 + signal.SIGTERM
         took = time.monotonic() - before
     assert output.endswith("Interrupted.\n")
     assert "Traceback" not in output
@@ -325,7 +325,7 @@ def test_a_task_that_makes_its_environment_is_ended_at_once(tmp_path, channel, n
         before = time.monotonic()
         process.send_signal(number)
         output += process.stdout.read()
-        assert process.wait(60) == 1
+        assert process.wait(60) == 128 + number
         took = time.monotonic() - before
     assert took < 20, output  # linking would have taken a minute
     assert "Making the environment " in output

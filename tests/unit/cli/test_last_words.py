@@ -1,0 +1,91 @@
+"""Output that cannot be written is a failure, in one line; a reader that has left is none."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from airflow_conda_flow.cli import signals
+from airflow_conda_flow.cli.signals import ended_by, exit_code
+
+from ...parts.flow_machine import Machine
+
+FULL = Path("/dev/full")
+FLOW = """
+class AFlow(FlowSpec):
+    @step
+    def start(self):
+        self.next(self.end)
+    @step
+    def end(self):
+        pass
+"""
+
+pytestmark = pytest.mark.skipif(not FULL.exists(), reason="only Linux has a device that is full")
+
+
+@pytest.fixture(params=["flow", "tool"])
+def command(request, tmp_path):
+    """A function: runs a command that prints something, or one that fails, with the given streams."""
+    machine = Machine(tmp_path / "home")
+    flow = machine.flow(FLOW)
+    words = {
+        ("flow", True): machine.command(flow, "show"),
+        ("flow", False): machine.command(flow, "logs", "none"),
+        ("tool", True): [sys.executable, "-m", "airflow_conda_flow.cli.tool", "datastore", "usage"],
+        ("tool", False): [
+            *(sys.executable, "-m", "airflow_conda_flow.cli.tool", "cache", "prune"),
+            *("--older-than", "1h"),
+        ],
+    }
+
+    def run(*, works: bool, **streams) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            words[request.param, works], env=machine.environ, text=True, check=False, timeout=60, **streams
+        )
+
+    return run
+
+
+def test_output_on_a_full_disk_is_a_failure(command):
+    """A file that is cut off is not taken for a whole one."""
+    with FULL.open("w") as full:
+        done = command(works=True, stdout=full, stderr=subprocess.PIPE)
+    assert done.returncode == 1
+    assert done.stderr.endswith("The output cannot be written: No space left on device.\n")
+    assert "Traceback" not in done.stderr
+    assert "Exception ignored" not in done.stderr
+
+
+def test_a_message_that_cannot_be_written_changes_no_exit_code(command):
+    """The command failed for a reason of its own."""
+    with FULL.open("w") as full:
+        done = command(works=False, stdout=subprocess.PIPE, stderr=full)
+    assert done.returncode == 1
+
+
+@pytest.mark.parametrize("works", [True, False])
+def test_nobody_reads(command, works):
+    """No traceback and no exit code of Python's own, whichever stream the reader has left."""
+    read_end, write_end = os.pipe()
+    os.close(read_end)
+    done = command(works=works, stdout=write_end, stderr=write_end)
+    os.close(write_end)
+    assert done.returncode in ({0, 1} if works else {1})
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+def test_the_exit_code_says_which_signal_came(number, monkeypatch):
+    """As shells count; a command that ends well all the same, as servers do, has 0."""
+    monkeypatch.setattr(signals, "hurry", lambda: None)
+    with pytest.raises(KeyboardInterrupt), ended_by():
+        os.kill(os.getpid(), number)
+    assert exit_code(1) == 128 + number
+    assert exit_code(0) == 0
+    with ended_by():
+        assert exit_code(1) == 1
