@@ -105,7 +105,10 @@ def _outcome(message: "TaskMessage", stream: "Any") -> "LastMessage":
     except termination.Terminated:
         termination.die()
         raise
-    except BaseException as error:  # noqa: BLE001 - anything that the step raises is its failure
+    except BaseException as error:  # anything that the step raises is its failure
+        if termination.is_hidden_by(error):
+            termination.die()
+            raise
         if running and running[0].cards is not None:
             running[0].cards.send(last=True)
         from airflow_conda_flow.runtime import failure  # noqa: PLC0415 - needed after a failure only

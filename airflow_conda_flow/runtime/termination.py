@@ -27,21 +27,24 @@ def expect() -> None:
 
     Processes that the step forks die of SIGTERM as if nothing were changed.
     """
-    global _own  # noqa: PLW0603 - of the process, which may be forked after this module is imported
-    _own = os.getpid()
+    global _own, _is_told
+    _own, _is_told = os.getpid(), False
     signal.signal(signal.SIGTERM, _end)
     if hasattr(os, "register_at_fork"):  # since Python 3.7; before it, _end does what it can
         os.register_at_fork(before=_hold_back, after_in_parent=_let_through, after_in_child=_as_usual)
 
 
 _own = 0  # the step's process
+_is_told = False  # that process was asked to end
 _masks: "dict[int, set[Any]]" = {}  # by thread: of the signals that it held back before it began to fork
 
 
 def _end(number: int, _frame: "Any") -> None:
+    global _is_told  # noqa: PLW0603 - of the process, which may be forked after this import
     if os.getpid() != _own:
         signal.signal(number, signal.SIG_DFL)
         os.kill(os.getpid(), number)
+    _is_told = True
     signal.signal(number, signal.SIG_IGN)
     raise Terminated(128 + number)
 
@@ -63,6 +66,17 @@ def _as_usual() -> None:
     if signal.getsignal(signal.SIGTERM) is _end:  # else the step has a handler of its own
         signal.signal(signal.SIGTERM, signal.SIG_DFL)
     _let_through()
+
+
+def is_hidden_by(error: "BaseException | None") -> bool:
+    """True if this process was asked to end, and the step raised an error in place of ``Terminated``.
+
+    A library that is just being imported may do so, and say that it is broken. An error that came
+    while ``Terminated`` was handled, in a ``finally`` of the step, is the step's own.
+    """
+    while error is not None and not isinstance(error, Terminated):
+        error = error.__context__
+    return _is_told and error is None
 
 
 def die() -> None:

@@ -242,6 +242,35 @@ def test_a_finally_runs_when_a_step_is_cancelled(make_run_either_way):
     assert result.exception["message"] == "The task was ended before it finished."
 
 
+@pytest.mark.parametrize(
+    ("after", "message"),
+    [
+        ("failed = True", "The task was ended before it finished."),
+        ("raise ImportError('a dependency is broken')", "a dependency is broken"),
+    ],
+    ids=["hidden", "while it is handled"],
+)
+def test_an_error_in_place_of_the_end(make_run_either_way, after, message):
+    """Libraries may say that they are broken if their import is ended; a step's own `finally` may fail."""
+    run = make_run_either_way(
+        one_step(f"""
+            import time
+            failed = False
+            try:
+                print("ready")
+                time.sleep(60)
+            except BaseException:
+                {after}
+            if failed:
+                raise ImportError("a dependency is broken")
+        """)
+    )
+    cancel = threading.Event()
+    result = run.attempt("start", output=lambda *_: cancel.set(), cancel=cancel)
+    assert result.cancelled
+    assert result.exception["message"] == message
+
+
 def test_a_step_without_streams_can_be_cancelled(make_run_either_way, tmp_path):
     """Even one that has closed every descriptor."""
     closed = tmp_path / "closed"
