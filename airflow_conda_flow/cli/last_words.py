@@ -8,7 +8,9 @@ import sys
 
 
 def say_last(text: str) -> None:
-    """Print a message to standard error, if that can be written: the exit code tells the rest."""
+    """Print a message to standard error, below the output, if it can be written."""
+    with contextlib.suppress(OSError, ValueError):
+        sys.stdout.flush()
     with contextlib.suppress(OSError, ValueError):
         sys.stderr.write(f"{text}\n")
         sys.stderr.flush()

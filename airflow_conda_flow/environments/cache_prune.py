@@ -132,7 +132,11 @@ class _CachePrune:
         pruned = self._pruned
         if self._removes:
             others_after = max(OTHERS_AFTER, self._unused_for)
-            pruned.scratch = sum(clear(each, others_after) for each in scratch_folders(self._cache_dir))
+            self._report.phase("removing what processes that died have left")  # environments, maybe
+            for each in scratch_folders(self._cache_dir):
+                cleared = clear(each, others_after)
+                pruned.scratch += cleared
+                self._report.step(cleared)
             discard_unfinished(self._cache_dir)
         self._report.phase("looking at the cache")
         old = [

@@ -84,7 +84,8 @@ class Prefixes:
         discard_left_once(self._cache.path)
         try:
             self.install(lock, folder, prefix, extracted_in=extracted_again)
-            found = differences(prefix, folder)
+            with self._progress.phase("    Comparing its files", 0, "files") as advance:
+                found = differences(prefix, folder, advance)
             make_seal(folder)  # bytecode that moves is only readable, as that of other prefixes is
             replace_bytecode(prefix, folder)
         except (KeyboardInterrupt, EnvironmentFailure):

@@ -16,7 +16,7 @@ import json
 import os
 import shutil
 import stat
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
 _VERSION = 1  # of the seal's layout; a seal of another version is that of no prefix, which is made again
@@ -83,22 +83,29 @@ def restore_modes(prefix: Path) -> None:
                 (prefix / path).chmod(stat.S_IMODE(mode))
 
 
-def differences(prefix: Path, reference: Path) -> list[str]:
+def differences(
+    prefix: Path, reference: Path, advance: Callable[[int], None] = lambda _more: None
+) -> list[str]:
     """Files of a prefix that differ from those of a sound one: ``bin/x was changed`` and the like, sorted.
 
     Compares bytes, the targets of links and the right to execute. What ``broken_seal`` leaves out, and the
     installer's records, are not compared.
+
+    Args:
+        prefix: the prefix.
+        reference: the sound one.
+        advance: called with the number of further files that are compared.
 
     Raises:
         OSError: one of them cannot be read.
     """
     expected, found = dict(_entries(str(reference))), dict(_entries(str(prefix)))
     compared = {path for path in expected if not path.startswith(_RECORDS)}
-    is_same = {
-        path: path not in compared or _same(prefix / path, reference / path)
-        for path in expected
-        if path in found
-    }
+    is_same = {}
+    for path in expected:
+        if path in found:
+            is_same[path] = path not in compared or _same(prefix / path, reference / path)
+            advance(1)
     return sorted(_faults(dict.fromkeys(expected, True), {**dict.fromkeys(found, True), **is_same}))
 
 

@@ -72,6 +72,11 @@ def test_phases_are_told(make_environments, make_spec, recorder):
     begun, ended = recorder.phases[2:]
     assert begun == f"    Compiling its modules: {modules} files"
     assert ended == f"    Compiling its modules: done {modules}"
+    recorder.phases.clear()
+    assert environments.verify(lock) == []
+    begun, ended = [each for each in recorder.phases if "Comparing" in each]
+    assert begun == "    Comparing its files: 0 files"
+    assert int(ended.removeprefix("    Comparing its files: done ")) > modules
 
 
 def test_linking_is_stopped(

@@ -79,6 +79,16 @@ def test_nobody_reads(command, works):
     assert done.returncode in ({0, 1} if works else {1})
 
 
+def test_the_message_is_below_the_output(tmp_path, monkeypatch):
+    """Also in a pipe, where Python holds the output back."""
+    monkeypatch.delenv("PYTHONUNBUFFERED", raising=False)
+    program = "from airflow_conda_flow.cli.last_words import say_last; print('output'); say_last('message')"
+    with (tmp_path / "log").open("w+") as log:
+        subprocess.run([sys.executable, "-c", program], stdout=log, stderr=log, check=True)
+        log.seek(0)
+        assert log.read() == "output\nmessage\n"
+
+
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 def test_the_exit_code_says_which_signal_came(number, monkeypatch):
     """As shells count; a command that ends well all the same, as servers do, has 0."""

@@ -394,3 +394,24 @@ def test_commands(cache, capsys, monkeypatch):
         assert tool.main(["cache", "prune", "--yes"]) == 0
         assert capsys.readouterr().out.endswith("12.3 kB freed.\n")
     assert sum(each.count for each in kind_usage(cache.path).values()) == 1
+
+
+def test_what_an_interrupted_prune_left_is_removed_in_a_phase(cache, monkeypatch):
+    """It may be environments, which takes seconds: nobody waits in silence."""
+    left = cache.folder(f".trash/{new_mark()}", 1)
+    told = []
+
+    class Told(cache_prune.Silence):
+        def phase(self, text: str, total: int | None = None) -> None:
+            del total
+            told.append((text, left.exists()))
+
+        def step(self, count: int = 1, size: int = 0) -> None:
+            del size
+            told.append(count)
+
+    monkeypatch.setattr("airflow_conda_flow.datastore.left_behind._is_dead", lambda _found: True)
+    assert cache.prune(report=Told()).scratch == 1
+    begun = told.index(("removing what processes that died have left", True))
+    looked = told.index(("looking at the cache", False))
+    assert sum(told[begun + 1 : looked]) == 1
