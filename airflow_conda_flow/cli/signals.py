@@ -48,7 +48,8 @@ def ended_by(
             handler(number, frame)
         elif number != signal.SIGHUP and now - _heard[0][0] > _SAME_KEY_SECONDS:
             line = f"Interrupted again: ended at once. {left}".rstrip()
-            os.write(2, f"{chr(10) if is_drawn() else ''}{line}\n".encode())
+            behind_a_bar = "\n" if is_drawn() else ""
+            os.write(2, f"{behind_a_bar}{line}\n".encode())
             os._exit(_ENDED_BY_SIGNAL + number)
 
     if threading.current_thread() is not threading.main_thread():

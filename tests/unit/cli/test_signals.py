@@ -9,8 +9,10 @@ import threading
 
 import pytest
 
+from airflow_conda_flow.cli import signals
 from airflow_conda_flow.cli.signals import ended_by
 from airflow_conda_flow.datastore import s3_patience
+from airflow_conda_flow.datastore.terminal_row import Drawn, drawing
 
 
 @pytest.fixture(autouse=True)
@@ -81,3 +83,21 @@ def test_a_command_in_a_thread():
     thread.start()
     thread.join()
     assert seen == [before]
+
+
+@pytest.mark.parametrize("drawn", [True, False])
+def test_the_line_of_a_second_signal_is_its_own(monkeypatch, drawn):
+    """It does not begin behind a bar, which nobody erases any more."""
+    written, codes = [], []
+    monkeypatch.setattr(signals, "_SAME_KEY_SECONDS", -1.0)
+    monkeypatch.setattr(signals.os, "write", lambda _descriptor, text: written.append(text))
+    monkeypatch.setattr(signals.os, "_exit", codes.append)
+    with drawing(Drawn(lambda: None, lambda: None) if drawn else None):
+        pass
+    with ended_by(lambda _number, _frame: None):
+        os.kill(os.getpid(), signal.SIGINT)
+        os.kill(os.getpid(), signal.SIGTERM)
+    with drawing(None):
+        pass
+    assert written == [b"\n" * drawn + b"Interrupted again: ended at once.\n"]
+    assert codes == [128 + signal.SIGTERM]
