@@ -124,7 +124,7 @@ def test_usage_tells_how_runs_ended(machine):
         _wait_until(flag.with_name("flag.waits").exists)
         assert re.search(r"^AFlow +3 +1 +1 +1 ", _tool(machine, "datastore", "usage"), re.MULTILINE)
         process.send_signal(signal.SIGINT)
-        assert process.wait(60) == 1
+        assert process.wait(60) == 128 + signal.SIGINT
     assert re.search(r"^AFlow +3 +1 +2 +0 ", _tool(machine, "datastore", "usage"), re.MULTILINE)
     command = machine.command(flow, "run")
     with subprocess.Popen(

@@ -457,7 +457,7 @@ def test_no_process_is_left_behind(machine, number):
         assert _processes(mark) == 2
         process.send_signal(number)
         rest = process.stdout.read()
-        assert process.wait(10) == (-number if number == signal.SIGKILL else 1)
+        assert process.wait(10) == (-number if number == signal.SIGKILL else 128 + number)
     deadline = time.monotonic() + 5
     while _processes(mark) and time.monotonic() < deadline:
         time.sleep(0.05)

@@ -112,7 +112,7 @@ def test_ctrl_c_ends_the_job(machine, cluster):
             time.sleep(0.1)
         process.send_signal(signal.SIGINT)
         output = process.stdout.read()
-        assert process.wait() == 1
+        assert process.wait() == 128 + signal.SIGINT
     assert "Task ended with the run." in output
     assert name not in docker("ps", "--format", "{{.Names}}").stdout.split()
     (job,) = [job for job in cluster.jobs("AFlow-") if job["jobId"] in name]
