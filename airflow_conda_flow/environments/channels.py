@@ -17,7 +17,7 @@ https://docs.conda.io/projects/conda/en/stable/user-guide/configuration/settings
 def channel_url(channel: str) -> str:
     """URL of a channel: of a name on anaconda.org (or ``CONDA_CHANNEL_ALIAS``), or of a path to a directory.
 
-    It has no credentials and no slash at its end. ``defaults`` is the first of its two, where Python's packages are.
+    It has no credentials and no slash at its end. For ``defaults`` it is that of Python's packages.
 
     Raises:
         SettingError: it is none of these.
