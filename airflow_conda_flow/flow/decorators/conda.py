@@ -19,6 +19,7 @@ from airflow_conda_flow.flow.own_path import folder_of
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Mapping
+    from re import Pattern
     from typing import Any, NoReturn
 
     from airflow_conda_flow.flow.decorators.attribute_values import Flag, Text
@@ -62,7 +63,7 @@ class _EnvironmentAttributes(Decorator):
         for spelling in ("libraries", "packages"):
             for name, written in self._mapping(spelling).items():
                 self._check_library(name, written)
-                version = written.strip()  # "2.2.3 ", as read from a file, is a version and no range
+                version = _plain(written, self.version_pattern)
                 key = library_key(name)
                 if given.setdefault(key, version) != version:
                     self.fail(
@@ -72,7 +73,7 @@ class _EnvironmentAttributes(Decorator):
         self.attributes[self.spelling] = merged
         self._check_python(self.attributes["python"])
         if self.attributes["python"] is not None:
-            self.attributes["python"] = self.attributes["python"].strip()
+            self.attributes["python"] = _plain(self.attributes["python"], _PYTHON)
         disabled = self.attributes["disabled"]
         if disabled is not None and not isinstance(disabled, bool):
             self.fail("@%s: disabled is %r; write True or False." % (self.name, disabled))
@@ -400,6 +401,13 @@ def _ranges_of(layer: "Any") -> "dict[tuple[str, str], tuple[Any, str, str] | No
     found: "dict[tuple[str, str], tuple[Any, str, str] | None]" = dict.fromkeys(names.values())
     found.update((names[name], (layer, name, version)) for name, version in layer.ranges())
     return found
+
+
+def _plain(written: str, version_pattern: "Pattern[str]") -> str:
+    """Version or range as it is compared; "2.2.3 ", as read from a file, and "==2.2.3" are no ranges."""
+    version = written.strip()
+    exact = version[2:].strip() if version.startswith("==") else ""
+    return exact if version_pattern.match(exact) else version
 
 
 def _exact(version: str) -> str:

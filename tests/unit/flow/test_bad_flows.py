@@ -1087,15 +1087,15 @@ def test_a_line_break_after_a_right_value_is_refused(tmp_path, decorator):
         assert code == 0 or f"{path}:4: " in done.stderr
 
 
-def test_space_around_a_version_is_no_part_of_it():
-    """A version read from a file with its line break is that version, not a range that wants a lock file."""
+def test_a_version_is_none_of_what_is_around_it():
+    """Space, as of a line that was read from a file, and ``==`` make no range of it, which would want a lock file."""
 
-    @conda(libraries={"pandas": " 2.2.3\n"}, python="3.11.7 ")
+    @conda(libraries={"pandas": " 2.2.3\n", "six": "== 1.17.0"}, python="3.11.7 ")
     @step
     def start(self):
         pass
 
     (found,) = step_decorators(start)
-    assert found.attributes["libraries"] == {"pandas": "2.2.3"}
+    assert found.attributes["libraries"] == {"pandas": "2.2.3", "six": "1.17.0"}
     assert found.attributes["python"] == "3.11.7"
     assert found.ranges() == []
