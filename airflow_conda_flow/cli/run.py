@@ -17,6 +17,7 @@ from airflow_conda_flow.cli.past_runs import open_catalogue
 from airflow_conda_flow.cli.run_hooks import RunHooks
 from airflow_conda_flow.cli.signals import ended_by
 from airflow_conda_flow.cli.trigger_option import add_trigger_option, trigger_events
+from airflow_conda_flow.compute.placement import Placement
 from airflow_conda_flow.datastore.atomic_file import new_file_beside, write_all
 from airflow_conda_flow.datastore.left_behind import clear_once
 from airflow_conda_flow.errors import SettingError
@@ -133,12 +134,14 @@ def start_run(
         if path is not None:  # before environments are made, which takes minutes
             check_for_callers(option, path)
     hooks = RunHooks(definition, run, console)
+    is_local = not Placement.of(definition.decorators).remote_steps
+    left = "" if is_local else "Pods and jobs of the run may be left."
     # Until the scheduler exists a signal raises KeyboardInterrupt, which stops solving and downloading.
     # From then on it tells the scheduler to end the tasks first.
     with (
         hooks.around(),
         run.prepared() as scheduler,
-        ended_by(lambda _number, _frame: scheduler.interrupt(), "Pods and jobs of the run may be left."),
+        ended_by(lambda _number, _frame: scheduler.interrupt(), left),
     ):
         hooks.has_begun = True
         # Once the run has a manifest: a caller may take the id to resume the run, whatever happens from here.

@@ -93,10 +93,12 @@ def execute(arguments: argparse.Namespace, definition: FlowDefinition) -> int:
 
     # As in ``run``: a signal interrupts the preparation, but cancels a task that runs.
     cancel = threading.Event()
-    with (
-        spin.prepared() as run,
-        ended_by(lambda _number, _frame: outside_handler(cancel.set)),
-    ):
+
+    def end() -> None:
+        cancel.set()
+        console.note("Interrupted: ending the task that runs.")
+
+    with spin.prepared() as run, ended_by(lambda _number, _frame: outside_handler(end)):
         _tell_callers(arguments, definition.name, step, spin)
         return 0 if run(cancel) else 1
 

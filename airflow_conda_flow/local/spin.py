@@ -161,7 +161,8 @@ class Spin:
         if result.exception is not None and not result.reported:
             for text in result.exception["traceback"].splitlines():
                 lines.line(text)
-        lines.line("Task finished successfully." if result.ok else "Task failed.")
+        failed = "Task ended with the run." if cancel.is_set() else "Task failed."
+        lines.line("Task finished successfully." if result.ok else failed)
         return result
 
     def _prepare(

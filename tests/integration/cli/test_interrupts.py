@@ -370,7 +370,5 @@ def test_a_second_interrupt_ends_the_process(tmp_path, number):
             time.sleep(0.1)
         took = time.monotonic() - before
         assert process.returncode == 128 + number
-        assert (
-            "Interrupted again: ended at once. Pods and jobs of the run may be left." in process.stdout.read()
-        )
+        assert process.stdout.read().endswith("Interrupted again: ended at once.\n")  # there are no pods
     assert took < 5, "the step is given that long to end"

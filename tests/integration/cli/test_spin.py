@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import signal
 
 import pytest
 
@@ -132,6 +133,20 @@ def test_what_a_killed_spin_has_left_goes_with_the_next(machine, monkeypatch):
     monkeypatch.delitem(machine.environ, "WAITS")
     assert machine.run(machine.file, "spin", "body").returncode == 0
     assert not list(folder.glob(".*.artifacts"))
+
+
+def test_an_interrupt_is_told_apart_from_a_failure(machine, monkeypatch):
+    """As in ``run``: what happens is said at once, and that the task did not fail by itself."""
+    monkeypatch.setitem(machine.environ, "WAITS", "1")
+    with machine.started(machine.file, "spin", "body") as process:
+        while "BODY" not in (line := process.stdout.readline()):
+            assert line
+        process.send_signal(signal.SIGINT)
+        said = process.stdout.read()
+        assert process.wait(60) == 128 + signal.SIGINT
+    assert "Interrupted: ending the task that runs." in said
+    assert "Task ended with the run." in said
+    assert "Task failed." not in said
 
 
 def test_a_step_that_fails_is_tried_once(machine):
