@@ -28,7 +28,7 @@ def machine(tmp_path) -> Machine:
     return Machine(tmp_path / "home")
 
 
-@pytest.mark.parametrize("name", ["random", "queue", "email", "token", "rattler", "json", "threading"])
+@pytest.mark.parametrize("name", ["random", "queue", "token", "rattler", "json", "threading"])
 @pytest.mark.parametrize("is_package", [False, True])
 def test_a_file_that_hides_a_library(machine, name, is_package):
     """One line names the file and what it hides; without it the flow runs."""
@@ -39,6 +39,22 @@ def test_a_file_that_hides_a_library(machine, name, is_package):
     done = machine.run(machine.flow(FLOW), *words, CONDA_CHANNELS="file:///nonexistent")
     assert done.returncode == 1, done.stdout + done.stderr
     assert is_line_about(file, name, done.stderr.splitlines()[-1])
+    assert "Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize("is_package", [False, True])
+def test_a_file_that_hides_what_only_s3_needs(machine, is_package):
+    """A run on this machine does not mind; one whose datastore is in S3 says the same line."""
+    file = machine.home / "email" / "__init__.py" if is_package else machine.home / "email.py"
+    file.parent.mkdir(exist_ok=True)
+    file.write_text("MINE = 1\n")
+    flow = machine.flow(FLOW)
+    done = machine.run(flow, "run")
+    assert done.returncode == 0, done.stdout + done.stderr
+    keys = {"AWS_ACCESS_KEY_ID": "a", "AWS_SECRET_ACCESS_KEY": "b", "AWS_ENDPOINT_URL": "http://127.0.0.1:1"}
+    done = machine.run(flow, "--datastore", "s3", "--datastore-root", "s3://b/x", "run", **keys)
+    assert done.returncode == 1, done.stdout + done.stderr
+    assert is_line_about(file, "email", done.stderr.splitlines()[-1])
     assert "Traceback" not in done.stderr
 
 
