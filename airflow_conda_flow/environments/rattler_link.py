@@ -21,12 +21,12 @@ from rattler.exceptions import (
 from rattler.package_cache import PackageCache, PackageCacheLayer, ValidationMode
 
 from airflow_conda_flow.environments.lock import Lock
+from airflow_conda_flow.environments.rattler_loop import run
 from airflow_conda_flow.environments.rattler_record import rattler_record
 from airflow_conda_flow.environments.stopping import check
 from airflow_conda_flow.errors import EnvironmentFailure
 
 _LOOK_EVERY = 0.1  # seconds
-_left_open: list[asyncio.AbstractEventLoop] = []  # a loop that is collected while it is open is a warning
 _FAILURES = (CacheDirError, ExtractError, InstallerError, IoError, LinkError, TransactionError)
 
 
@@ -55,37 +55,13 @@ def link(
         EnvironmentFailure: a package is malformed, or the disk is full or not writable.
     """
     try:
-        _run(_watched(_install(lock, archives, target, final, cache), target, advance, cancel))
+        run(_watched(_install(lock, archives, target, final, cache), target, advance, cancel))
     except _FAILURES as error:
         reason = ": ".join(dict.fromkeys(str(error).split("\n")))
         raise EnvironmentFailure(
             f"The environment {final} cannot be made of its {len(lock.packages)} packages: {reason}. "
             "Is there room on the disk, and may this user write there? The setting cache_dir names the place."
         ) from error
-
-
-def _run(work: Coroutine[Any, Any, None]) -> None:
-    loop = asyncio.new_event_loop()
-    try:
-        loop.run_until_complete(work)
-    except Exception:
-        loop.close()
-        raise
-    except BaseException:
-        # Threads of py-rattler still report to the loop when the work was stopped. They print a traceback if
-        # it is closed.
-        _left_open.append(loop)
-        _end_tasks(loop)
-        raise
-    loop.close()
-
-
-def _end_tasks(loop: asyncio.AbstractEventLoop) -> None:
-    tasks = asyncio.all_tasks(loop)
-    for each in tasks:
-        each.cancel()
-    if tasks:
-        loop.run_until_complete(asyncio.gather(*tasks, return_exceptions=True))
 
 
 async def _watched(

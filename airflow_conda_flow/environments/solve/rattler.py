@@ -25,6 +25,7 @@ from rattler.exceptions import (
 from airflow_conda_flow.environments.channels import channel_url, split_library
 from airflow_conda_flow.environments.credentials import Credentials
 from airflow_conda_flow.environments.lock import Lock, LockedPackage
+from airflow_conda_flow.environments.rattler_loop import run
 from airflow_conda_flow.environments.rattler_record import rattler_record
 from airflow_conda_flow.environments.solve.conflict import conflict_statements
 from airflow_conda_flow.environments.solve.executable_answer import ChosenPackage, shortened
@@ -119,16 +120,14 @@ class RattlerSolver:
         async def known() -> list[list[str]]:
             return await asyncio.gather(*(each.known_versions(name) for each in solves))
 
-        return not any(
-            asyncio.run(patiently(known(), f"the channels of {', '.join(specs)}", self._cache_dir))
-        )
+        return not any(run(patiently(known(), f"the channels of {', '.join(specs)}", self._cache_dir)))
 
     def _run(self, specs: Mapping[str, EnvironmentSpec], make: _MakeSolve) -> dict[str, Lock]:
         urls = {channel_url(each) for spec in specs.values() for each in spec.channels}
         channels = " or ".join(sorted(urls))
         what = f"the channel {channels}, to solve the environment of {', '.join(specs)}"
         try:
-            return asyncio.run(patiently(self._solve_all(specs, make), what, self._cache_dir))
+            return run(patiently(self._solve_all(specs, make), what, self._cache_dir))
         except GivenUp as error:
             raise ChannelError(
                 f"The environment of {', '.join(specs)} cannot be solved, because the channel {channels} "

@@ -13,7 +13,19 @@ from airflow_conda_flow.errors import FlowDefinitionError
 from airflow_conda_flow.flow.decorators.conda import CondaDecorator, PypiDecorator, ranges_of
 
 EXACT = ["1", "1.26.4", "2024a", "1!2.0", "1.0+local.1", "2.0rc1", "2022.7.post1"]
-RANGES = ["", "*", " * ", "1.26.*", ">=1.26,<2", ">= 1.26 , < 2", "~=2.2", "!=1.3", "==1.2", "==1.*", ">1!2"]
+RANGES = [
+    "",
+    "*",
+    " * ",
+    "1.26.*",
+    ">=1.26,<2",
+    ">= 1.26 , < 2",
+    "~=2.2",
+    "!=1.3",
+    "==1.2,<2",
+    "==1.*",
+    ">1!2",
+]
 CONDA_ONLY = ["1.2|1.3", ">=1,<2|>=3", "=1.2", "1.26*"]
 NEITHER = ["newest", ">=", "1 2", ">=1 <2", "1.2;x", "1.2 py_0", "<=>1", "1.*.2", "1,,2", "1.2,"]
 
@@ -26,6 +38,15 @@ def test_an_exact_version(version):
     assert constraint(version) == f"=={version}"
     assert _text("a", version) == f"a=={version}"
     assert str(rattler.MatchSpec(f"a {constraint(version)}").version) == f"=={version}"
+
+
+@pytest.mark.parametrize("written", ["==1.2", "== 1.2", " ==1.2 ", "1.2 "])
+def test_an_exact_version_in_other_words(written):
+    """It is that version, with the same id, and wants no lock file."""
+    for decorator in (CondaDecorator(libraries={"a": written}), PypiDecorator(packages={"a": written})):
+        assert decorator.ranges() == []
+        assert decorator.attributes[decorator.spelling] == {"a": "1.2"}
+    assert CondaDecorator(python="==3.11.7").attributes["python"] == "3.11.7"
 
 
 @pytest.mark.parametrize("version", RANGES + CONDA_ONLY)
