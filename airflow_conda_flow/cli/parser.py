@@ -118,15 +118,24 @@ class FlowArgumentParser(argparse.ArgumentParser):
             if word in commands:
                 command = commands[word]
                 commands = _options_and_commands(command)[1]
-        return _behind_command(self, command, words[0]) or self.nearest_option(words[0])
+        return _behind_command(self, command, words[0]) or self.nearest_option(words[0], command)
 
-    def nearest_option(self, word: str) -> str:
-        """Hint for an unknown option, such as ``" Did you mean --x?"``, or the empty string."""
+    def nearest_option(self, word: str, command: argparse.ArgumentParser | None = None) -> str:
+        """Hint for an unknown option, such as ``" Did you mean --x?"``, or the empty string.
+
+        Args:
+            word: the option.
+            command: the command that comes later, whose options may be meant too.
+        """
         if refused := refused_option(word):
             return refused
-        known = [option for action in self._actions for option in action.option_strings]
-        nearest = difflib.get_close_matches(word.split("=", maxsplit=1)[0], known, n=1)
-        return f" Did you mean {nearest[0]}?" if nearest else ""
+        known = dict.fromkeys(option for action in self._actions for option in action.option_strings)
+        later = {} if command is None else _options_and_commands(command)[0]
+        nearest = difflib.get_close_matches(word.partition("=")[0], [*known, *later], n=1)
+        if not nearest:
+            return ""
+        place = "" if command is None or nearest[0] in known else _behind_command(self, command, nearest[0])
+        return f" Did you mean {nearest[0]}?{place}"
 
 
 def chosen_settings(arguments: argparse.Namespace) -> Settings:

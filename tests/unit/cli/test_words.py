@@ -72,6 +72,10 @@ def test_a_value_that_is_named_as_a_command(parsed):
     ("line", "message"),
     [
         ("--max-workers 3 run", "no such option: --max-workers. Write it after run."),
+        (
+            "--max-worker 3 run",
+            "no such option: --max-worker. Did you mean --max-workers? Write it after run.",
+        ),
         ("--max-workers=3 run", "no such option: --max-workers=3. Write it after run."),
         ("--quiet --alpha 3 run", "no such option: --alpha. Write it after run."),
         ("--upgrade six environment lock", "no such option: --upgrade. Write it after environment lock."),

@@ -88,7 +88,7 @@ def test_several_are_removed_at_a_time(tmp_path, monkeypatch):
 
 
 def test_an_interrupt_waits_for_the_removal(tmp_path, monkeypatch):
-    """What is half removed would stay: all of it goes, and then Ctrl-C is raised."""
+    """A folder that is half removed would stay: the rest of it goes, and then Ctrl-C is raised."""
     root, remove = _tree(tmp_path / "root"), removal.shutil.rmtree
     interrupts = [KeyboardInterrupt()]
 
