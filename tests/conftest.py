@@ -18,7 +18,7 @@ from typing import Any
 
 import pytest
 
-from .parts.fixture_ends import end_fixtures, ending_in_time, note_folders
+from .parts.fixture_folders import note_folders, removing_folders
 from .parts.tally import print_tally, tally
 
 __all__ = ["tally"]
@@ -56,16 +56,10 @@ def _storage(item: Any) -> str:
 
 
 @pytest.hookimpl(wrapper=True)
-def pytest_fixture_setup(fixturedef: Any, request: pytest.FixtureRequest) -> Iterator[None]:
-    """Let what a fixture holds end with the last test that can use it."""
-    with ending_in_time(fixturedef, request):
+def pytest_fixture_setup(fixturedef: Any) -> Iterator[None]:
+    """Remove the folders of each fixture when it ends."""
+    with removing_folders(fixturedef):
         return (yield)
-
-
-@pytest.hookimpl(trylast=True)  # after the fixtures of the test's own file
-def pytest_runtest_teardown(nextitem: pytest.Item | None) -> None:
-    """End what was held for the tests of a folder, after the last of them."""
-    end_fixtures(nextitem)
 
 
 def pytest_runtest_logreport(report: pytest.TestReport) -> None:

@@ -97,7 +97,7 @@ class AirflowMachine(Machine):
         return done.stdout
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def database(tmp_path_factory) -> Path:
     """A migrated SQLite database of Airflow, made once for all workers."""
     shared = tmp_path_factory.getbasetemp().parent / "airflow-database"

@@ -49,13 +49,13 @@ def _answers(*command: str) -> bool:
         return False
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def _docker() -> None:
     if not _answers("docker", "info"):
         missing("no Docker daemon answers `docker info`")
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def base_image(_docker) -> str:
     """The image that the runner image, and images of users, are based on."""
     wanted = os.environ.get("CONDA_FLOW_TEST_BASE_IMAGE")
@@ -65,7 +65,7 @@ def base_image(_docker) -> str:
     return missing(f"no base image is here: {wanted or ' or '.join(BASES)}")
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def runner_image(base_image) -> str:
     """The runner image of these sources; built once, by the first process that asks."""
     image = f"airflow-conda-flow-runner:test-{_source_digest(base_image)}"
@@ -80,7 +80,7 @@ def runner_image(base_image) -> str:
     return image
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def kubeconfig(_docker) -> str:
     """The path of a kubeconfig whose cluster answers, and whose images are those of this Docker."""
     path = os.environ.get("KUBECONFIG")

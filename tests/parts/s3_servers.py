@@ -149,14 +149,14 @@ def run_rclone(directory: Path, objects: Path | None = None) -> contextlib.Abstr
     return running(server, [*command, str(objects)])
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def moto_s3(tmp_path_factory: pytest.TempPathFactory) -> Iterator[S3Server]:
     """A moto S3 server."""
     with run_moto(tmp_path_factory.mktemp("moto")) as server:
         yield server
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def rclone_s3() -> Iterator[S3Server]:
     """An rclone S3 server."""
     with (

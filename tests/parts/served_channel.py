@@ -110,7 +110,7 @@ def _builder_digest() -> str:
     return hashlib.sha256(b"".join(path.read_bytes() for path in sources)).hexdigest()
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def channel() -> Iterator[ServedChannel]:
     """A conda channel over HTTP, with several Pythons and two versions of scikit-learn and six."""
     pythons = find_pythons()

@@ -57,7 +57,7 @@ class Prefix:
         return self.run("python", "-c", code)
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def package_cache(tmp_path_factory):
     """Where all environments of a test run share their packages."""
     return tmp_path_factory.mktemp("packages")

@@ -21,7 +21,7 @@ from airflow_conda_flow.errors import PackageError
 RUNNING = "{}.{}.{}".format(*sys.version_info[:3])
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def interpreter():
     """The running interpreter."""
     return find_interpreter(RUNNING)

@@ -141,7 +141,7 @@ def hashes_of_run(storage: Storage, flow: str, run_id: str, *, is_retried: bool 
     return found
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def local_shapes(tmp_path_factory) -> dict[str, Hashes]:
     """What every shape leaves behind in local processes; they run once for all workers."""
     shared = tmp_path_factory.getbasetemp().parent / "local-shapes"

@@ -14,7 +14,7 @@ from ..kubernetes.conftest import cluster as kubernetes
 __all__ = ["batch", "kubernetes", "moto_s3"]
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def moto_s3(batch) -> S3Server:
     """The S3 server of pods too: that of the jobs."""
     return batch.server

@@ -137,7 +137,7 @@ def _build(base: str, name: str, endpoint: str) -> str:
     return image
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def cluster(tmp_path_factory, runner_image, base_image) -> Iterator[BatchCluster]:
     """Batch, its queues empty; no container of it outlives the tests."""
     with pytest.MonkeyPatch.context() as patch:
@@ -207,7 +207,7 @@ class Examples:
         return artifact_hashes(machine, (machine.home / "run-id").read_text())
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def examples(tmp_path_factory, channel, cluster, database) -> Examples:
     """The flows that run in every way."""
     home = tmp_path_factory.mktemp("examples") / "home"

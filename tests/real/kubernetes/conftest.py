@@ -182,7 +182,7 @@ def _is_ended(pod: dict[str, Any]) -> bool:
     return "deletionTimestamp" in pod["metadata"] and not running
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def cluster(kubeconfig, runner_image, moto_s3) -> Iterator[KubernetesCluster]:
     """The cluster, with a namespace that goes with the tests."""
     namespace = f"flows-{secrets.token_hex(4)}"
@@ -201,13 +201,13 @@ def cluster(kubeconfig, runner_image, moto_s3) -> Iterator[KubernetesCluster]:
         cluster.kubectl("delete", "namespace", namespace, "--wait=false")
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def shared_root(moto_s3) -> str:
     """A datastore for tests whose environments are the same: solved and mirrored once."""
     return moto_s3.make_root()
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def node_cache(tmp_path_factory) -> Iterator[Path]:
     """A directory of the node that pods share, whoever they run as."""
     folder = tmp_path_factory.mktemp("node-cache")
@@ -231,7 +231,7 @@ def write_example(machine: Machine, name: str, folder: Path, **keywords: Any) ->
     return flow
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def local_hashes(
     cluster, channel, shared_root, tmp_path_factory
 ) -> Callable[[str], dict[str, dict[str, str]]]:

@@ -18,20 +18,20 @@ WANTED = os.environ.get("CONDA_FLOW_TEST_AIRFLOWS", OLDER[0].airflow).split()
 TESTED = [each for each in OLDER if each.airflow in WANTED]
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def root(moto_s3, version) -> str:
     """The datastore."""
     del version  # each has its own
     return moto_s3.make_root()
 
 
-@pytest.fixture(scope="session", params=[None, *TESTED], ids=lambda each: each.airflow if each else "newest")
+@pytest.fixture(scope="package", params=[None, *TESTED], ids=lambda each: each.airflow if each else "newest")
 def version(request) -> AirflowVersion | None:
     """The version of Airflow; None for that of the tests."""
     return request.param
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def running(channel, database, moto_s3, root, tmp_path_factory, version) -> Iterator[Standalone]:
     """Airflow with all its processes."""
     home = tmp_path_factory.mktemp("running") / "home"

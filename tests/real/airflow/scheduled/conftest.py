@@ -14,7 +14,7 @@ from ..standalone import Standalone, standalone
 __all__ = ["batch", "kubernetes", "moto_s3", "node_cache"]
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def running(
     batch, kubernetes, moto_s3, channel, database, node_cache, tmp_path_factory
 ) -> Iterator[Standalone]:

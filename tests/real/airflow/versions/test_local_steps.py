@@ -63,7 +63,7 @@ FLOWS = {"every": EVERY, **{name: (DAGS / f"{name}.py").read_text() for name in 
 RUNS = [(name, {}) for name in FLOWS]
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def local(tmp_path_factory, channel) -> dict[str, Hashes]:
     """Artifacts of the flows by name, from local processes."""
     machine = Machine(tmp_path_factory.mktemp("versions") / "home", channel.url)
