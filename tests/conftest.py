@@ -22,9 +22,6 @@ from .parts.fixture_folders import note_folders, removing_folders
 from .parts.tally import print_tally, tally
 
 __all__ = ["tally"]
-# Tests import flow files that others have just rewritten. A compiled module counts as that of a file with the same size
-# and the same second. Programs that tests start compile as they always do.
-sys.dont_write_bytecode = True
 note_folders()
 TOGETHER = (
     "tests/integration/environments/test_packed.py",
@@ -47,6 +44,15 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         (kept if all(_storage(item) in mark.args for mark in marks) else left_out).append(item)
     config.hook.pytest_deselected(items=left_out)
     items[:] = kept
+
+
+def pytest_collection_finish() -> None:
+    """From here on keep no compiled modules. Those of the tests themselves are kept: they halve the next collection.
+
+    Tests import flow files that others have just rewritten, and a compiled module counts as that of a file with the same
+    size and the same second. Programs that tests start compile as they always do.
+    """
+    sys.dont_write_bytecode = True
 
 
 def _storage(item: Any) -> str:

@@ -255,7 +255,7 @@ def nowhere(data):
         (zipped(("a", ""), ("a/x.py", "")), "'a/x.py' is below one of its files"),
         (zipped(("x.py", bytes(10**6)), compression=zipfile.ZIP_DEFLATED), "'x.py' is compressed"),
         (lying(zipped(("x.py", "good"))), "it holds more than 20,000 files or 200 MB"),
-        (zipped(*((f"{n}.py", "") for n in range(20_001))), "it holds more than 20,000 files"),
+        (None, "it holds more than 20,000 files"),
         (b"no zip at all", "File is not a zip file"),
         (b"", "File is not a zip file"),
         (zipped(("x.py", "good"))[:-30], "File is not a zip file"),
@@ -267,6 +267,8 @@ def nowhere(data):
 )
 def test_what_is_no_code_package(tmp_path, data, fault):
     """It is refused, although its digest is right, and nothing of it is left."""
+    if data is None:  # half a second's work, which is no part of a module's import
+        data = zipped(*((f"{n}.py", "") for n in range(20_001)))
     storage = open_datastore("local", tmp_path / "root", tmp_path / "cache").storage
     digest = hashlib.sha256(data).hexdigest()
     storage.write_bytes(layout.code_package(digest), data)
