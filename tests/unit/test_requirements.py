@@ -1,4 +1,4 @@
-"""What the package says where Airflow, or a library of an extra, is missing or too old."""
+"""Messages where Airflow, or a library of an extra, is missing or too old."""
 
 from __future__ import annotations
 

@@ -241,7 +241,7 @@ def kill_when(path, operator):
 
 @pytest.mark.parametrize(("state", "expected"), [("running", "l"), ("failed", "f")])
 def test_a_block_that_is_ended(prepared, monkeypatch, tmp_path, state, expected):
-    """What runs is ended, and lost if only the worker goes away; what has not begun has no attempt."""
+    """A run that goes on is ended, and is lost if only its worker goes away; one that has not begun has no attempt."""
     monkeypatch.setenv("CONDA_FLOW_SPLITS_AT_ONCE", "1")
     monkeypatch.setenv("BEGUN", str(tmp_path / "begun"))
     run = prepared(

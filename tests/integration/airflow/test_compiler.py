@@ -138,7 +138,7 @@ def test_parsing_needs_no_channel_and_writes_nothing(examples, channel):
     ],
 )
 def test_a_wrong_flow_is_an_import_error_with_its_line(machine, text, line, message):
-    """What is wrong with a flow shows in Airflow as file, line and message."""
+    """Airflow shows a fault of a flow as file, line and message."""
     flow = machine.flow(
         f"""
 class AFlow(FlowSpec):

@@ -92,7 +92,7 @@ def context_of(try_number: int, max_tries: int) -> dict:
     ],
 )
 def test_only_failures_of_the_step_count(run, left, user_retries, is_last, newest):
-    """What the infrastructure loses takes nothing from @retry, and @catch waits for the step's last failure."""
+    """Losses of the infrastructure take nothing from @retry, and @catch waits for the step's last failure."""
     leave(run, left)
     operator = make_operator(user_retries)
     tried = operator.open(context_of(len(left) + 1, operator.retries))
@@ -217,7 +217,7 @@ def test_the_manifest_is_asked_before_the_cluster(run):
 
 
 def event_of(operator, request: TaskRequest):
-    """What the trigger of a task yields under ``airflow dags test``, made of its serialized form."""
+    """The events of a task's trigger under ``airflow dags test``, made of its serialized form."""
     trigger = StepTrigger(
         request=dict(request.to_dict()),
         settings={},

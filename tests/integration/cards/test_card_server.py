@@ -43,7 +43,7 @@ def machine(tmp_path) -> Machine:
 
 
 class Served:
-    """What a server serves."""
+    """A running card server, and its pages."""
 
     def __init__(self, first_line: str) -> None:
         self.url = re.search(r"http://127\.0\.0\.1:\d+", first_line).group()
@@ -57,7 +57,7 @@ class Served:
             return error
 
     def cards(self) -> list[dict]:
-        """What the page asks for."""
+        """The cards, as the page gets them."""
         return json.load(self.get("/cards"))
 
     def wait_for(self, wanted) -> list[dict]:

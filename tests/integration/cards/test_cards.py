@@ -62,7 +62,7 @@ def machine(tmp_path) -> Machine:
 
 
 def get(machine, flow, *words: str) -> str:
-    """What ``card get`` prints."""
+    """The output of ``card get``."""
     done = machine.run(flow, "card", "get", *words)
     assert done.returncode == 0, done.stderr
     return done.stdout

@@ -41,7 +41,7 @@ class Prefix:
         self.path = path
 
     def run(self, program: str, *words: str) -> str:
-        """What a program of the environment prints."""
+        """The output of a program of the environment."""
         done = subprocess.run(
             [self.path / "bin" / program, *words],
             capture_output=True,
@@ -53,7 +53,7 @@ class Prefix:
         return done.stdout.strip()
 
     def python(self, code: str) -> str:
-        """What Python code prints in the environment."""
+        """The output of Python code in the environment."""
         return self.run("python", "-c", code)
 
 

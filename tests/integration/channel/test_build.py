@@ -92,7 +92,7 @@ def test_dependencies_of_one_python_pin_it(make_wheel, interpreter):
     ],
 )
 def test_requirements_become_match_specs(interpreter, requirement, expected):
-    """What a wheel requires is said in conda's words."""
+    """Requirements of a wheel become specs of conda."""
     assert depends([requirement], interpreter) == expected
 
 
@@ -149,7 +149,7 @@ def test_a_second_build_adds_and_keeps(tmp_path, capsys):
     ],
 )
 def test_failures_end_with_one_message(tmp_path, capsys, words, message):
-    """What cannot be done is said once, and the exit code is 1."""
+    """A request that cannot be met is refused in one message, with exit code 1."""
     assert main(["channel", *(word.format(dir=tmp_path) for word in words)]) == 1
     assert re.search(message, capsys.readouterr().err)
 

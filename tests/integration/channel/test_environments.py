@@ -1,4 +1,4 @@
-"""What is made from the channel runs, and sees nothing but itself."""
+"""Environments from the channel run, and see nothing but themselves."""
 
 from __future__ import annotations
 

@@ -81,7 +81,7 @@ def test_what_another_wrote_is_refused(machine, poison, line):
 
 
 def test_the_launching_process_holds_the_record(machine):
-    """What another writes to `run.json` while the run goes on decides nothing."""
+    """A `run.json` that another program writes while the run goes on decides nothing."""
     flow = machine.flow(
         FLOW.replace("    @conda", "    #").replace("import six", "").replace(", six.__version__", "")
     )

@@ -56,7 +56,7 @@ def flow(machine):
 
 
 def attributes(machine) -> dict:
-    """What the run's manifest says of `@resources`."""
+    """The `@resources` of the step, from the run's manifest."""
     (path,) = machine.datastore.glob("flows/AFlow/*/run.json")
     found = json.loads(path.read_text())["decorators"]["start"]["resources"]
     return {name: value for name, value in found.items() if value is not None}

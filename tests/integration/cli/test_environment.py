@@ -119,7 +119,7 @@ def test_what_can_go_wrong(machine):
 
 
 def test_an_environment_is_rebuilt(machine, channel):
-    """What was broken in the prefix is whole again; the lock is as it was, and no channel is needed."""
+    """Damage to the prefix is repaired; the lock is as it was, and no channel is needed."""
     _said(machine, "--environment=conda", "run")
     (prefix,) = (path for path in (machine.cache / "prefixes").iterdir() if path.is_dir())
     (six,) = prefix.glob("lib/python*/site-packages/six.py")

@@ -76,7 +76,7 @@ class LockMachine(Machine):
         monkeypatch.chdir(home)
 
     def say(self, *words: str, code: int = 0) -> str:
-        """What a command of the flow file prints, in this process."""
+        """The output of a command of the flow file, run in this process."""
         self._capsys.readouterr()
         got = main(load_flow_module(self.file).AFlow, words)
         said = self._capsys.readouterr()

@@ -1,4 +1,4 @@
-"""What mutators leave at their classes and modules is there in the steps."""
+"""Attributes that mutators leave at their classes and modules are there in the steps."""
 
 from __future__ import annotations
 

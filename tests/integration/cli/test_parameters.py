@@ -75,7 +75,7 @@ def flow(machine):
 
 
 def values(done) -> dict[str, str]:
-    """What the last step printed of each parameter, the run having finished."""
+    """The last step's line for each parameter; the run must finish."""
     assert done.returncode == 0, done.stderr + done.stdout
     return dict(re.findall(r"\] (\w+) = (.*)", done.stdout))
 

@@ -99,7 +99,7 @@ def test_logs(machine):
 
 
 def test_scrub(machine):
-    """What is stored is overwritten: a stream, the attempt that counts, or all, of clones too; nothing else."""
+    """Stored logs are overwritten: a stream, the attempt that counts, or all, of clones too; nothing else."""
     text = FLOW.replace(
         'print("out", self.input)',
         'print("out", self.input, current.retry_count); 1 // (current.retry_count + self.input - 1)',
@@ -247,7 +247,7 @@ def test_tags(machine):
 
 
 def test_the_code_package(machine):
-    """What it is, what is in it, and itself."""
+    """Its description, its files, and the package itself."""
     assert "Number of files: 1" in _said(machine, "package", "info").stdout
     assert _said(machine, "package", "list").stdout == f"{machine.file}\n"
     assert _said(machine, "package", "list", "--archive").stdout == "a_flow.py\n"

@@ -62,7 +62,7 @@ def machine(tmp_path_factory) -> Machine:
 
 
 def spin(machine, *words, **environ):
-    """What ``spin`` says; nothing of it is in the datastore of runs."""
+    """The output of ``spin``; nothing of it is in the datastore of runs."""
     before = sorted(str(path) for path in machine.datastore.rglob("*"))
     done = machine.run(machine.file, "spin", *words, **environ)
     assert sorted(str(path) for path in machine.datastore.rglob("*")) == before

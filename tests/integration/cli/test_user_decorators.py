@@ -114,7 +114,7 @@ def machine(tmp_path) -> Machine:
 
 
 def printed(done) -> list[str]:
-    """What the steps of a run that finished printed."""
+    """The output of the steps of a run; it must finish."""
     assert done.returncode == 0, done.stderr + done.stdout
     lines = [line.partition("] ")[2] for line in done.stdout.splitlines()]
     return [line for line in lines if line and not line.startswith(("Task ", "Foreach "))]
@@ -163,7 +163,7 @@ def test_with_adds_a_users_decorator(machine):
     ],
 )
 def test_failures_around_steps(machine, decorator, body, message):
-    """What a decorator does not catch, and what it does wrong, fails the step."""
+    """An exception that a decorator lets pass, or raises itself, fails the step."""
     text = f"""
 @user_step_decorator
 def twice(step_name, flow, inputs):

@@ -347,7 +347,7 @@ def test_what_is_not_there(good):
 
 
 def test_objects_pickle(good, machine):
-    """What comes back reads the same datastore, whatever is selected there."""
+    """Unpickled objects read the same datastore, whatever is selected there."""
     objects = [Flow("AFlow"), good, good["body"], good["body"]["1"], good["body"]["1"]["y"], good.data]
     data = pickle.dumps(objects)
     metadata(str(machine.home / "other"))

@@ -113,7 +113,7 @@ def test_every_member_of_what_is_imported_first(machine, module, name, arguments
 
 
 def test_where_things_come_from(machine):
-    """What a resumed run cloned, and what it ran itself."""
+    """The tasks that a resumed run cloned, and those that it ran itself."""
     origin, again = _run_ids(machine)
     program = """
 from airflow_conda_flow import DataArtifact, Run, Step, Task

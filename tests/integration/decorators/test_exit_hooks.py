@@ -50,7 +50,7 @@ def test_hooks_of_runs_on_the_command_line(machine):
 
 
 def test_a_run_that_never_began(machine):
-    """What fails before the first task is an error too, without a run; the message is the run's."""
+    """A failure before the first task is an error too, without a run; the message is the run's."""
     text = FLOW.replace(
         "    @step\n    def start", '    @conda(libraries={"nothing": "1"})\n    @step\n    def start'
     )

@@ -16,7 +16,7 @@ LINE_OF_TASK = re.compile(r"    (\S+) +(\w+) +\d+\.\d s")
 
 @pytest.fixture
 def checkout(tmp_path) -> Path:
-    """What the demo needs of a checkout, so that no run of a test leaves anything in the real one."""
+    """The files of a checkout that the demo needs, so that no run of a test leaves anything in the real one."""
     folder = tmp_path / "checkout"
     folder.mkdir()
     for name in ("dags", "demo"):

@@ -97,7 +97,7 @@ def truncate(path: Path) -> None:
 
 
 def run_python(prefix: Path, code: str, *flags: str, **environ: str) -> str:
-    """What a program prints in the Python of a prefix."""
+    """The output of a program in the Python of a prefix."""
     done = subprocess.run(
         [str(prefix / "bin" / "python"), *flags, "-c", code],
         capture_output=True,

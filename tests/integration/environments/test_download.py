@@ -68,7 +68,7 @@ def test_what_passes_is_tried_again(make_server, tmp_path, answers):
     ],
 )
 def test_what_stays_is_said(make_server, tmp_path, answers, reason):
-    """What no try mends ends with the reason, and is not tried more often than it helps."""
+    """A lasting failure ends with the reason, and is not tried more often than it helps."""
     with pytest.raises(DownloadFailed, match=reason):
         download(make_server(*answers), tmp_path / "archive", len(BODY), lambda _size: None)
 

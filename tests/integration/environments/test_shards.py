@@ -236,7 +236,7 @@ def test_shards_of_other_packages(server, solve, lock_of_all):
 
 
 def test_an_index_of_shards_that_lacks_a_package(server, solve, lock_of_all):
-    """What shards cannot solve, repodata.json can."""
+    """A spec that shards cannot solve is solved with repodata.json."""
     Channel(server.directory).edit_index(b"\xa5extra", b"\xa5other")
     assert solve(server.url) == lock_of_all
     assert server.has_sent_all

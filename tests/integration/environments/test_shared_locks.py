@@ -71,7 +71,7 @@ def test_a_damaged_package_in_the_datastore(
 
 
 def test_a_lock_file_beside_the_flow_counts(make_environments, make_spec, make_s3_storage, recorder, channel):
-    """What the datastore holds under its name is compared with it and put right; nothing is ever solved."""
+    """The document that the datastore holds under its name is compared with it and put right; nothing is ever solved."""
     solved = make_environments("elsewhere").solve({"start": make_spec(six="1.16.0")})["start"]
     locked = Lock.of_packages(solved.platform, solved.packages)
     spec = replace(make_spec(six=">=1", channels=(f"{channel.url}/none",)), locked=locked)
@@ -175,7 +175,7 @@ def test_a_lock_of_another_spec(make_environments, make_spec, make_s3_storage):
 
 
 def test_a_lock_made_without_the_datastore_is_shared(make_environments, make_spec, make_s3_storage, channel):
-    """What a machine resolved before it had a datastore is published there, not solved again."""
+    """A lock that a machine solved before it had a datastore is published there, not solved again."""
     spec = make_spec()
     lock = make_environments("first").resolve(spec, "start")
     channel.stop()

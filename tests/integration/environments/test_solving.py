@@ -1,4 +1,4 @@
-"""What a spec is solved to, and what a person is told when it cannot be."""
+"""Solving a spec, and the message where it has no solution."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def test_steps_with_one_spec_share_one_solve(make_environments, make_spec, recor
 
 
 def test_progress_counts_every_byte(make_environments, make_spec, recorder):
-    """What is downloaded is announced and counted to the byte; what is there is not."""
+    """Downloads are announced and counted to the byte; files that are there are not."""
     spec = make_spec()
     lock = make_environments(progress=recorder).resolve(spec, "start")
     size = sum(each.size for each in lock.packages)

@@ -1,4 +1,4 @@
-"""What a foreach runs over, and how wide it may be."""
+"""The values that a foreach may run over, and how wide it may be."""
 
 from __future__ import annotations
 

@@ -107,7 +107,7 @@ class Airflow:
         monkeypatch.setenv("CONDA_FLOW_AIRFLOW_API_TOKEN", self.token)
 
     def ask(self, path: str) -> dict:
-        """What the API answers."""
+        """The answer of the API."""
         return AirflowApi(ApiPlace(self.address, "", self.token)).get(*path.split("/"))
 
 

@@ -1,4 +1,4 @@
-"""What preparing a run asks of S3."""
+"""The requests to S3 that preparing a run makes."""
 
 from __future__ import annotations
 

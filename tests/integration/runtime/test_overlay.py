@@ -1,4 +1,4 @@
-"""What a step installs while it runs is there at once, and nowhere else."""
+"""Packages that a step installs while it runs are there at once, and nowhere else."""
 
 from __future__ import annotations
 
@@ -261,7 +261,7 @@ def test_installing_elsewhere(make_run, wheel):
 
 
 def test_uv(make_run, wheel):
-    """What uv installs arrives in the overlay as well."""
+    """Packages that uv installs arrive in the overlay as well."""
     if not shutil.which("uv", path=str(Path(sys.executable).parent)):
         pytest.skip("no uv beside this interpreter")
     installed(make_run, "os.system('uv pip install -q --offline --no-index {wheel}')", wheel)

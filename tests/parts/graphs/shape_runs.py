@@ -108,7 +108,7 @@ def run_in_containers(
 
 
 def hashes_of_dag_run(storage: Storage, shape: Shape, shapes: Sequence[Shape]) -> Hashes:
-    """What the tasks of a shape left that ``run_dags`` ran.
+    """The artifacts that a shape's tasks left, which ``run_dags`` ran.
 
     Args:
         storage: where.
@@ -143,7 +143,7 @@ def hashes_of_run(storage: Storage, flow: str, run_id: str, *, is_retried: bool 
 
 @pytest.fixture(scope="package")
 def local_shapes(tmp_path_factory) -> dict[str, Hashes]:
-    """What every shape leaves behind in local processes; they run once for all workers."""
+    """The artifacts of every shape from local processes; they run once for all workers."""
     shared = tmp_path_factory.getbasetemp().parent / "local-shapes"
     shared.mkdir(exist_ok=True)
     with (shared / "mutex").open("w") as mutex:

@@ -51,7 +51,7 @@ costs seconds."""
 
 
 def shape_name(shape: Shape) -> str:
-    """What a test of a shape is called."""
+    """The id of a shape's test."""
     name, parameters = shape
     return "-".join([name, *map(str, parameters.values())])
 

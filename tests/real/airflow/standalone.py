@@ -92,7 +92,7 @@ class Standalone:
         return self._token
 
     def ask(self, method: str, path: str, body: dict[str, Any] | None = None) -> dict[str, Any]:
-        """What the API server answers, as it does to the buttons of its pages."""
+        """The answer of the API server, as its pages' buttons get it."""
         address = f"http://127.0.0.1:{self.port}"
         request = urllib.request.Request(f"{address}/api/v2/{path}", json.dumps(body).encode(), method=method)
         request.add_header("Authorization", f"Bearer {self.token}")
@@ -174,7 +174,7 @@ class Standalone:
         assert self.wait_for(ended, dag_id, seconds) == [(state,)], self._told(dag_id)
 
     def wait_for(self, found: Callable[[], Any], dag_id: str = "", seconds: float = _SECONDS) -> Any:
-        """What the function gives once that is true."""
+        """The result of the function once that is true."""
         deadline = time.monotonic() + seconds
         while not (value := found()):
             assert time.monotonic() < deadline, self._told(dag_id)
@@ -216,11 +216,11 @@ class Standalone:
         )
 
     def printed(self) -> str:
-        """What Airflow's processes printed."""
+        """The output of Airflow's processes."""
         return _log_file(self.machine).read_text()
 
     def _told(self, dag_id: str) -> str:
-        """What there is to read when something did not happen."""
+        """The logs to read when something did not happen."""
         states = self.query(
             "select task_id, map_index, state, try_number from task_instance where dag_id = ?", dag_id
         )

@@ -1,4 +1,4 @@
-"""What decorators mean in Batch's containers, from the command line and by ``airflow dags test``."""
+"""Decorators in Batch's containers, from the command line and by ``airflow dags test``."""
 
 from __future__ import annotations
 

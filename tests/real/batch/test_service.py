@@ -1,4 +1,4 @@
-"""What is asked of Batch and CloudWatch: definitions, jobs in one look, and lines as they come."""
+"""Requests to Batch and CloudWatch: definitions, jobs in one look, and lines as they come."""
 
 from __future__ import annotations
 

@@ -75,7 +75,7 @@ class KubernetesCluster:
     server: S3Server
 
     def kubectl(self, *words: str) -> str:
-        """What kubectl prints; it must succeed."""
+        """The output of kubectl; it must succeed."""
         done = subprocess.run(
             ["kubectl", "--kubeconfig", self.kubeconfig, *words],
             capture_output=True,

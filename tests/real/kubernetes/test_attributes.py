@@ -1,4 +1,4 @@
-"""What a step's attributes come to in a running pod, and what the cluster does to one that breaks its limits."""
+"""A step's attributes in a running pod, and a cluster that ends one that breaks its limits."""
 
 from __future__ import annotations
 

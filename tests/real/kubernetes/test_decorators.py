@@ -1,4 +1,4 @@
-"""What decorators mean in real pods, from the command line and by ``airflow dags test``."""
+"""Decorators in real pods, from the command line and by ``airflow dags test``."""
 
 from __future__ import annotations
 

@@ -59,7 +59,7 @@ def test_prune_with_yes(old, capsys):
 
 
 def test_damage_is_said(old, capsys):
-    """What cannot be read is named, with what to do; exit code 1."""
+    """A document that cannot be read is named, with what to do; exit code 1."""
     old.storage.write_bytes("flows/AFlow/3/run.json", b"{")
     assert tool.main(["datastore", "prune", "--keep-last", "1", "--yes"]) == 1
     said = capsys.readouterr().err

@@ -1,4 +1,4 @@
-"""What Metaflow 2.19's documentation lists of its public classes is there under the same name."""
+"""Members that Metaflow 2.19 documents of its public classes are there under the same name."""
 
 from __future__ import annotations
 

@@ -44,7 +44,7 @@ def make_pod(decorators=None, request=REQUEST, **settings):
 
 
 def value_at(pod, path):
-    """What is found under keys and indices."""
+    """The value under keys and indices."""
     for key in path.split("."):
         pod = pod[int(key)] if key.isdigit() else pod[key.replace("|", ".")]
     return pod
@@ -202,7 +202,7 @@ TOGETHER = [  # attributes that mean something beside others
 
 
 def look(pod, where):
-    """What is in the pod there."""
+    """The attribute's place in the pod."""
     return where(pod) if callable(where) else value_at(pod, where)
 
 
@@ -374,7 +374,7 @@ def test_a_wrong_deadline(text):
 
 
 def test_the_client_knows_every_field():
-    """What is written is what Kubernetes' own models read and write."""
+    """Kubernetes' own models read our pods, and write the same."""
     every = {name: value for name, value, *_ in TABLE}
     every.update(gpu=1, gpu_vendor="amd", tmpfs_tempdir=True, tmpfs_path="/fast")
     pod = make_pod({"kubernetes": attributes_of(kubernetes_decorator, **every)})

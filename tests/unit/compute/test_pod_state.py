@@ -1,4 +1,4 @@
-"""What states of pods mean: those that no cluster here can be brought into."""
+"""States of pods that no cluster here can be brought into, and their meaning."""
 
 from __future__ import annotations
 

@@ -70,7 +70,7 @@ def test_publish_twice_changes_nothing(published, datastore):
 
 
 def test_publish_twice_sends_nothing(published, make_datastore):
-    """What is in the datastore already is not uploaded again from another machine."""
+    """Artifacts that are in the datastore already are not uploaded again from another machine."""
     _, age = published.storage.read_with_age(KEY)
     other = make_datastore("other machine")
     uploads = []

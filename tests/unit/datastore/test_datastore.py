@@ -100,7 +100,7 @@ def test_disk_failures(tmp_path, monkeypatch, number, advice):
 
 
 def test_killed_writer_leaves_nothing_visible(tmp_path):
-    """What a writer leaves that was killed half-way is listed by nobody and read by nobody."""
+    """The rest of a writer that was killed half-way is listed by nobody and read by nobody."""
     code = (
         "import os, sys\n"
         "from airflow_conda_flow.datastore.local_storage import LocalStorage\n"

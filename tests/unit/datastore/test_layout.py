@@ -43,7 +43,7 @@ def test_names_come_back():
 
 @pytest.mark.parametrize("digest", ["", "../x", "AB" * 32, "ab" * 31])
 def test_no_digest(digest):
-    """What is no SHA-256 never becomes a key."""
+    """A text that is no SHA-256 never becomes a key."""
     with pytest.raises(ValueError, match="Expected a SHA-256"):
         layout.artifact(digest)
 

@@ -1,4 +1,4 @@
-"""What a kill leaves is removed by a later start, and what anybody alive is using is not."""
+"""Leftovers of killed processes are removed by a later start; files in use by anybody alive are not."""
 
 from __future__ import annotations
 

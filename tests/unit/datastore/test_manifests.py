@@ -170,7 +170,7 @@ NO_MANIFESTS = [b"", b"{", b"[]", b"{}", b'{"version":"x"}', b'{"version":true}'
 
 @pytest.mark.parametrize("data", NO_MANIFESTS)
 def test_a_manifest_that_is_none(storage, data):
-    """What is no manifest is DamagedDocument: which, where, what to do; never a traceback of JSON."""
+    """A damaged manifest is DamagedDocument: which, where, what to do; never a traceback of JSON."""
     storage.write_bytes(layout.run_manifest("F", "1"), data)
     with pytest.raises(DamagedDocument) as caught:
         manifests.read_run_manifest(storage, "F", "1")

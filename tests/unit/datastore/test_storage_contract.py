@@ -1,4 +1,4 @@
-"""What holds for every storage: a directory, moto's S3, rclone's S3."""
+"""The contract of every storage: a directory, moto's S3, rclone's S3."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ KEYS = ("a/1", "a/10", "a/b/2", "ab", "c/manual__2026-11-24T02:00:00+00:00/run.j
 
 
 def test_bytes_come_back(storage):
-    """What was written under a key is read from it, and replaced by the next write."""
+    """Bytes written under a key are read from it, and replaced by the next write."""
     storage.write_bytes("a/b/c", b"one")
     storage.write_bytes("a/b/c", b"two")
     assert storage.read_bytes("a/b/c") == b"two"
@@ -223,7 +223,7 @@ def test_refresh(storage):
 
 
 def test_remove_old(storage):
-    """What is old and wanted is removed and given, everything else stays; a second removal gives nothing."""
+    """Objects that are old and wanted are removed and given, all others stay; a second removal gives nothing."""
     for key in KEYS:
         storage.write_bytes(key, b"xy")
     assert list(storage.remove_old("a", 1000.0, lambda _entry: True)) == []

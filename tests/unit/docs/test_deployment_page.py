@@ -97,7 +97,7 @@ def _operations() -> set[str]:
 
 
 def test_the_policy_of_workers_has_the_operations_that_are_used():
-    """What the package asks of Batch and CloudWatch, and the right to hand over the job's roles."""
+    """The requests of the package to Batch and CloudWatch, and the right to hand over the job's roles."""
     assert _actions("iam: worker") == _operations() | {"iam:PassRole"}
 
 

@@ -276,7 +276,7 @@ def test_a_damaged_lock_keeps_all_packages(cache):
 
 
 def test_packages_stay_while_environments_are_made(cache, monkeypatch):
-    """What is linked at this moment must not go; and a prune waits a little for that."""
+    """Packages that are being linked must not go; a prune waits a little for that."""
     monkeypatch.setattr(cache_prune, "_PATIENCE", 0.1)
     package = cache.package(b"a", 90)
     with shared(makers_mutex(cache.path)):

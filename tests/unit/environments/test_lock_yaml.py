@@ -60,7 +60,7 @@ def test_text_stays_text(text):
 
 @pytest.mark.parametrize("value", [None, True, 0, -3, 1.5, 1e300, math.inf, [1, {"a": None}], "a\nb: c"])
 def test_values_stay_values(value):
-    """What is written is read."""
+    """A written document reads back the same."""
     assert load_yaml(yaml_text({"a": value})) == {"a": value}
 
 

@@ -1,4 +1,4 @@
-"""What ``environment lock`` solves and what it keeps; the solver is a stand-in that takes the newest versions."""
+"""Solving and keeping by ``environment lock``; the solver is a stand-in that takes the newest versions."""
 
 from __future__ import annotations
 

@@ -29,7 +29,7 @@ def test_marks_tell_servers_apart(subdir):
 
 
 def test_only_indexes_and_shards_are_forgotten(tmp_path):
-    """What rattler keeps of repodata.json stays, and so do shards when indexes are forgotten."""
+    """Files that rattler made of repodata.json stay, and so do shards when indexes are forgotten."""
     names = {"1a2b.json", "1a2b.info.json", "1a2b.lock", "3c4d.shards-cache-v1"}
     for name in names:
         (tmp_path / name).touch()

@@ -1,4 +1,4 @@
-"""What a flow class assigns, as artifacts."""
+"""Assignments in a flow class become artifacts."""
 
 from __future__ import annotations
 

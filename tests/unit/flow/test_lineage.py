@@ -16,7 +16,7 @@ from ...parts.graphs.flows.switch_nested import SwitchNested
 
 
 def manifests(**chosen):
-    """What the tasks of a run left: which step each switch chose, by ``step`` or ``step_index``."""
+    """The tasks that a run left: which step each switch chose, by ``step`` or ``step_index``."""
 
     def record_of(step, indices):
         key = "_".join([step, *map(str, indices)])
@@ -51,7 +51,7 @@ def test_the_steps_that_a_switch_decides_on(flow, conditional):
 
 
 def test_a_run_that_chose_again():
-    """What an arm left behind before its switch chose another one is no longer part of the run."""
+    """The tasks of an arm are no longer part of the run once its switch has chosen another one."""
     graph = read_graph(Switch)
     # ``long_again`` ran, then ``start`` was run again and chose ``short``.
     manifest_of = manifests(start="short", long="long_again", long_again="merge", short="merge")

@@ -1,4 +1,4 @@
-"""What fixtures hold ends with the last test that can use it: an idle Airflow costs each later test some of its time."""
+"""Fixtures end with the last test that can use them: an idle Airflow costs each later test some of its time."""
 
 from __future__ import annotations
 

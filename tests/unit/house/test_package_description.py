@@ -1,4 +1,4 @@
-"""What a package index and Airflow show of the package."""
+"""The description of the package in a package index and in Airflow."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What runs is what was prepared: whoever may write the datastore cannot change it for a run that has begun."""
+"""Steps run as they were prepared: whoever may write the datastore cannot change a run that has begun."""
 
 from __future__ import annotations
 

@@ -203,7 +203,7 @@ class AFlow(FlowSpec):
 
 
 def test_a_manifest_is_plain_json(make_run, datastore):
-    """What an exception or a split is named cannot make a manifest that readers refuse."""
+    """No name of an exception or a split can make a manifest that readers refuse."""
     run = make_run("""
 class AFlow(FlowSpec):
     @step

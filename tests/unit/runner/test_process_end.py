@@ -77,7 +77,7 @@ def test_a_crash_shows_where(make_run_either_way):
 
 
 def test_a_crash_after_the_work_is_done_is_no_failure(make_run_either_way):
-    """What native code does while the interpreter shuts down does not matter."""
+    """Native code that fails while the interpreter shuts down does not matter."""
     run = make_run_either_way(one_step("import atexit, os; atexit.register(os._exit, 7); self.x = 1"))
     assert run.value(run.done("start"), "x") == 1
 

@@ -1,4 +1,4 @@
-"""What a step in a conda environment sees of the runner's environment variables."""
+"""The runner's environment variables that a step in a conda environment sees."""
 
 from __future__ import annotations
 

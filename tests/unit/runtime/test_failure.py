@@ -61,7 +61,7 @@ def test_a_chained_exception(make_run, version):
     ],
 )
 def test_a_flow_file_that_cannot_be_loaded(make_run, tmp_path, text, expected):
-    """What its top level raises in the step's environment is the step's failure, with file and line."""
+    """An exception at the module's top level in the step's environment is the step's failure, with file and line."""
     (tmp_path / "code").mkdir()
     (tmp_path / "code" / "broken.py").write_text("1 +\n")
     # The name that the step process gives to the flow's module, and the process that reads the flow does not.

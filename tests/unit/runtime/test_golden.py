@@ -42,7 +42,7 @@ TASKS = [("start",), ("each", 0), ("each", 1), ("join",), ("end",)]
 
 @pytest.fixture(scope="module")
 def conversations(tmp_path_factory):
-    """What both ends said in each task of a run, with this machine's names taken out."""
+    """The messages of both ends in each task of a run, with this machine's names taken out."""
     from airflow_conda_flow.datastore.datastore import open_datastore
 
     from ...parts.attempt_machine import AttemptMachine

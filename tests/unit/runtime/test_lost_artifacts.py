@@ -73,7 +73,7 @@ def test_after_a_join(make_run, read, said):
     ],
 )
 def test_in_a_join(make_run, read, said):
-    """What to write there."""
+    """The message says what to write there."""
     run = make_run(SPLIT.replace("JOIN", read).replace("END", "1"))
     for step in ("start", "a", "b"):
         run.done(step)

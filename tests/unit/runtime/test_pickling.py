@@ -51,7 +51,7 @@ VALUES = [
 @pytest.mark.parametrize("protocol", [4, 5])
 @pytest.mark.parametrize("value", VALUES, ids=lambda value: type(value).__name__)
 def test_a_value_comes_back(tmp_path, value, protocol):
-    """What was written is read, and the reference says what the file is."""
+    """A value reads back the same, and the reference says what the file is."""
     path = tmp_path / "artifact"
     ref = pickling.dump_to_file(value, str(path), protocol)
     assert pickling.load_from_file(str(path)) == value
@@ -110,7 +110,7 @@ def test_a_large_buffer_is_not_copied(tmp_path):
 
 
 def test_protocol_4_has_no_buffers(tmp_path):
-    """What Python 3.6 is to read is one plain pickle."""
+    """A value for Python 3.6 is one plain pickle."""
     path = tmp_path / "artifact"
     pickling.dump_to_file(Buffer(b"a" * 100_000), str(path), 4)
     assert pickle.loads(path.read_bytes()) == b"a" * 100_000

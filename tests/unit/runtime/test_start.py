@@ -1,4 +1,4 @@
-"""What a step process costs before the step begins."""
+"""The cost of a step process before the step begins."""
 
 from __future__ import annotations
 

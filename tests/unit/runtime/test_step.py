@@ -87,7 +87,7 @@ def test_the_inputs_of_a_join(make_join, line, value):
     ],
 )
 def test_what_a_join_passes_on(make_join, lines, names):
-    """What it assigns, what it merges, the parameters and the constants; nothing by itself."""
+    """The artifacts that a step assigns and merges, the parameters and the constants; nothing by itself."""
     assert make_join(*lines).done("join").record.artifacts.keys() == names | {"K"}
 
 

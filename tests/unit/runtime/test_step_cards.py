@@ -23,7 +23,7 @@ class Line(CardComponent):
         self.rendered = rendered
 
     def render(self):
-        """What it was given, or the failure that it was given."""
+        """The card's content, or the failure that it was given."""
         if isinstance(self.rendered, Exception):
             raise self.rendered
         return self.rendered
@@ -146,7 +146,7 @@ def test_components_of_a_card_of_ones_own(capsys):
 
 
 def test_data_of_a_live_card(capsys):
-    """What JSON has, with the components that change; else none of it, and a line."""
+    """Data that JSON has, with the components that change; else none of it, and a line."""
     (card,) = make_cards({})._cards
     card.append(Markdown("text"), id="live")
     card.append(Line("fixed"))

@@ -1,4 +1,4 @@
-"""What joins pass on: by merging, by name, and what they set themselves."""
+"""Joins pass artifacts on by merging, by name, and by setting them."""
 
 from airflow_conda_flow import FlowSpec, step
 

@@ -1,4 +1,4 @@
-"""What no run refers to goes; whatever a run, a lock, a lock file or a running process needs stays."""
+"""A sweep removes objects without a reference; whatever a run, a lock, a lock file or a running process needs stays."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def _pruned(old, removes=True, kept_digests=(), **choice):
 
 
 def test_artifacts_and_code(old):
-    """What the runs that went referred to alone goes; what another run refers to as well stays."""
+    """Objects of removed runs alone go; those that another run refers to as well stay."""
     old.run("1", 90, (b"mine", b"shared"))
     kept = old.run("2", 2, (b"shared", b"other"))
     pruned = _pruned(old, older_than=30 * DAY)
@@ -147,7 +147,7 @@ def test_runners(old):
 
 
 def test_keys_that_are_not_ours_stay(old):
-    """What people put beside our files, and what has no digest in its name."""
+    """Files that people put beside ours stay, as do those without a digest in their name."""
     strange = {
         "artifacts/notes.txt",
         "packages/readme/a",
