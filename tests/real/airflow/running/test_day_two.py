@@ -108,13 +108,13 @@ class {name}(FlowSpec):
     def only(self):
         self.day = str(current.logical_date)[:10]
 
-today = datetime.datetime.now(datetime.timezone.utc).replace(hour=0, minute=0, second=0, microsecond=0)
 dag = {name}.dag(
-    schedule="@daily", start_date=today - datetime.timedelta(days=3), catchup={catchup}, environment="local",
-    default_args={{"retries": 0}},
+    schedule="@daily", start_date=datetime.datetime.fromisoformat("{start}T00:00:00+00:00"), catchup={catchup},
+    environment="local", default_args={{"retries": 0}},
 )
 """
 
+# Taken once, and written into the flows: the tests may begin before midnight and end after it.
 _TODAY = datetime.now(timezone.utc)
 DAYS = [f"{_TODAY - timedelta(days=before):%Y-%m-%d}" for before in (3, 2, 1)]
 
@@ -129,8 +129,8 @@ def airflow(running, version) -> Standalone:
         "pool": POOL,
         "told": TOLD.format(folder=machine.home, has_deadlines=version is None),
         "marked_success": MARKED,
-        "backfill": DAILY.format(name="BackfillFlow", catchup=False),
-        "catchup": DAILY.format(name="CatchupFlow", catchup=True),
+        "backfill": DAILY.format(name="BackfillFlow", start=DAYS[0], catchup=False),
+        "catchup": DAILY.format(name="CatchupFlow", start=DAYS[0], catchup=True),
     }.items():
         machine.flow(text, f"{name}_flow.py", machine.dags)
     return running
