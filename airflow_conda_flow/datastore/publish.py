@@ -1,6 +1,6 @@
 """Publishing once: of many writers of one key, one wins, and all of them get the bytes that it wrote.
 
-A conditional write is enough where it is atomic (a directory, AWS S3, moto). Some S3 implementations ignore
+A conditional write is enough where it is atomic (a directory, AWS S3). Some S3 implementations ignore
 the condition and overwrite (rclone). There a writer waits until the key has not changed for ``SETTLE``
 seconds and takes the stored bytes; so does a reader of a key that was written so recently.
 """

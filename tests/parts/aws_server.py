@@ -7,10 +7,12 @@ https://docs.aws.amazon.com/batch/latest/APIReference/API_TerminateJob.html
 """
 
 import logging
+import threading
 
 from docker.models.containers import Container
 from moto import backends
 from moto.batch.models import Job
+from moto.s3.responses import S3Response
 from moto.server import main
 
 Container.kill = lambda self: self.stop(timeout=30)
@@ -28,6 +30,18 @@ def _with_exit_code(job):
 
 
 Job._container_details = _with_exit_code
+
+_put_object = S3Response.put_object
+_put = threading.Lock()
+
+
+def _put_alone(self):
+    """AWS checks the condition of a write and writes in one action; moto's threads come between the two."""
+    with _put:
+        return _put_object(self)
+
+
+S3Response.put_object = _put_alone
 
 if __name__ == "__main__":
     main()
