@@ -242,6 +242,38 @@ def test_a_finally_runs_when_a_step_is_cancelled(make_run_either_way):
     assert result.exception["message"] == "The task was ended before it finished."
 
 
+def test_the_last_line_is_read_although_the_runner_is_held_up(make_run_either_way, monkeypatch):
+    """On a busy machine all time for reading may pass between the look that finds the process ended and the next."""
+    run = make_run_either_way(
+        one_step("""
+            import time
+            print("ready", flush=True)
+            try:
+                time.sleep(60)
+            finally:
+                print("tidied up", end="")
+        """)
+    )
+    monkeypatch.setattr(step_process, "_DRAIN_SECONDS", -1)
+    signalled = step_process._Conversation.end_group
+
+    def held_up(self, number):
+        signalled(self, number)
+        if number == signal.SIGTERM:
+            _wait_gone(self._process.pid)
+
+    monkeypatch.setattr(step_process._Conversation, "end_group", held_up)
+    cancel = threading.Event()
+    lines = []
+
+    def output(_stream: str, line: str) -> None:
+        lines.append(line)
+        cancel.set()
+
+    assert run.attempt("start", output=output, cancel=cancel).cancelled
+    assert lines == ["ready", "tidied up"]
+
+
 @pytest.mark.parametrize(
     ("after", "message"),
     [
