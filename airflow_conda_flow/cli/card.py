@@ -25,8 +25,6 @@ from airflow_conda_flow.records.task_record import TaskRecord
 if TYPE_CHECKING:
     from airflow_conda_flow.records.shapes import CardRecord
 
-NAME = "card"
-HELP = "Commands related to the cards of tasks."
 COMMON: tuple[str, ...] = ()
 _SHORT = 8
 """Hex digits of a hash that 'card list' prints; '--hash' takes any beginning."""

@@ -8,7 +8,6 @@ import sys
 from collections.abc import Mapping
 from pathlib import Path
 
-from airflow_conda_flow._version import __version__
 from airflow_conda_flow.cli.parser import chosen_settings, given_decorators
 from airflow_conda_flow.compute.placement import Placement
 from airflow_conda_flow.environments.spec import EnvironmentSpec
@@ -16,31 +15,11 @@ from airflow_conda_flow.environments.step_specs import environment_specs
 from airflow_conda_flow.environments.virtual_packages import check_this_machine
 from airflow_conda_flow.flow.definition import FlowDefinition
 from airflow_conda_flow.flow.shell_words import shell_word
-from airflow_conda_flow.flow.username import username
 from airflow_conda_flow.records.lock_file import lock_file_of
 from airflow_conda_flow.runner.code_sources import CodeSources
 from airflow_conda_flow.runner.lacking_modules import lacking_modules
 
-NAME = "check"
-HELP = "Check the flow and run nothing."
 COMMON: tuple[str, ...] = ()
-
-
-def introduce(definition: FlowDefinition) -> int:
-    """Print that the flow is valid and which commands to try; used when no command is given."""
-    print(f"airflow-conda-flow {__version__} executing {definition.name} for user:{username()}")
-    print("Validating your flow...")
-    print("    The graph looks good!")
-    print()
-    commands = {
-        definition.command("show"): "shows a description of this flow.",
-        definition.command("run"): "runs the flow locally.",
-        definition.command("help"): "shows all available commands and options.",
-    }
-    width = max(map(len, commands))
-    for command, text in commands.items():
-        print(f"{command:{width}}  {text}")
-    return 0
 
 
 def add_arguments(parser: argparse.ArgumentParser, definition: FlowDefinition) -> None:

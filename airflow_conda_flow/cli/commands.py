@@ -1,46 +1,67 @@
-"""Commands of a flow file: modules with ``NAME``, ``HELP``, ``COMMON``, ``add_arguments`` and ``execute``."""
+"""Commands of a flow file, each of which imports its module when it is given on the command line."""
 
 from __future__ import annotations
 
+import importlib
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
-from airflow_conda_flow.cli import (
-    card,
-    check,
-    completion,
-    dump,
-    environment,
-    logs,
-    output_dot,
-    output_raw,
-    package,
-    resume,
-    run,
-    show,
-    show_help,
-    spin,
-    tag,
-    version,
-)
-from airflow_conda_flow.cli.unfinished import unfinished_commands
+from airflow_conda_flow.flow.places import Place, places
+
+
+@dataclass(frozen=True)
+class Command:
+    """A command of a flow file.
+
+    Attributes:
+        name: word on the command line.
+        help: one sentence.
+        load: imports and returns what has ``COMMON``, ``add_arguments`` and ``execute``; most often a module.
+    """
+
+    name: str
+    help: str
+    load: Callable[[], Any]
+
+
+def _module(name: str) -> Callable[[], Any]:
+    return partial(importlib.import_module, f"{__package__}.{name}")
+
+
+def _unfinished(place: Place) -> Command:
+    """Command of a place that can find unfinished pods or jobs."""
+
+    def load() -> Any:
+        from airflow_conda_flow.cli.unfinished import UnfinishedCommand  # noqa: PLC0415 - as all commands
+
+        return UnfinishedCommand(place)
+
+    return Command(place.name, f"{place.things.capitalize()} of the flow that have not ended.", load)
+
 
 # ``--help`` lists them in this order: the most used ones first.
-COMMANDS: tuple[Any, ...] = (
-    run,
-    resume,
-    spin,
-    show,
-    check,
-    dump,
-    logs,
-    tag,
-    card,
-    package,
-    environment,
-    *unfinished_commands(),
-    output_dot,
-    output_raw,
-    completion,
-    show_help,
-    version,
+COMMANDS = (
+    Command("run", "Run the flow on this machine.", _module("run")),
+    Command("resume", "Resume execution of a previous run of this flow.", _module("resume")),
+    Command("spin", "Run one step with the inputs of a past run; no run changes.", _module("spin")),
+    Command("show", "Show the steps of the flow.", _module("show")),
+    Command("check", "Check the flow and run nothing.", _module("check")),
+    Command("dump", "Get data artifacts of a task or all tasks in a step.", _module("dump")),
+    Command("logs", "Show or scrub stdout and stderr of a task or all tasks in a step.", _module("logs")),
+    Command("tag", "Commands related to tagging.", _module("tag")),
+    Command("card", "Commands related to the cards of tasks.", _module("card")),
+    Command("package", "Commands related to code packages.", _module("package")),
+    Command("environment", "Commands related to the environments of steps.", _module("environment")),
+    *(_unfinished(place) for place in places() if place.unfinished is not None),
+    Command("output-dot", "Visualize the flow with Graphviz.", _module("output_dot")),
+    Command("output-raw", "Print the graph of the flow as JSON.", _module("output_raw")),
+    Command(
+        "completion",
+        "Print a script that completes this flow's commands and options in a shell.",
+        _module("completion"),
+    ),
+    Command("help", "Show all available commands.", _module("show_help")),
+    Command("version", "Print the version of airflow-conda-flow.", _module("version")),
 )

@@ -17,8 +17,6 @@ from dataclasses import dataclass, field
 from airflow_conda_flow.cli import completion_scripts
 from airflow_conda_flow.flow.definition import FlowDefinition
 
-NAME = "completion"
-HELP = "Print a script that completes this flow's commands and options in a shell."
 COMMON: tuple[str, ...] = ()
 _SCRIPTS = {
     "bash": completion_scripts.BASH,
@@ -30,7 +28,7 @@ _SCRIPTS = {
 def add_arguments(parser: argparse.ArgumentParser, definition: FlowDefinition) -> None:
     """Add the shell, and instructions for using the script."""
     parser.add_argument("shell", choices=tuple(_SCRIPTS))
-    command = definition.command(NAME).replace("%", "%%")
+    command = definition.command("completion").replace("%", "%%")
     parser.epilog = (
         f"bash: source <({command} bash)\nzsh:  source <({command} zsh)\nfish: {command} fish | source"
     )
@@ -43,7 +41,7 @@ def execute(arguments: argparse.Namespace, definition: FlowDefinition) -> int:
     parser = build_parser(definition)
     # A shell knows a program by the last part of its path.
     prog = os.path.basename(sys.argv[0])  # noqa: PTH119 - a name, not a path
-    print(completion_script(parser, arguments.shell, prog, definition.command(NAME)))
+    print(completion_script(parser, arguments.shell, prog, definition.command("completion")))
     return 0
 
 

@@ -20,8 +20,6 @@ from airflow_conda_flow.runtime import pickling
 if TYPE_CHECKING:
     from airflow_conda_flow.records.shapes import ArtifactRef
 
-NAME = "dump"
-HELP = "Get data artifacts of a task or all tasks in a step."
 COMMON: tuple[str, ...] = (*READERS, "--cache-dir")
 
 

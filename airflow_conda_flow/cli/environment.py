@@ -37,8 +37,6 @@ from airflow_conda_flow.records.run_record import RunRecord
 from airflow_conda_flow.runner.stores import open_environments, open_settings_datastore
 from airflow_conda_flow.settings.loading import Settings
 
-NAME = "environment"
-HELP = "Commands related to the environments of steps."
 COMMON: tuple[str, ...] = ()
 _MAKERS = (*LOCKERS, "--quiet")  # of commands that show progress
 _MOST_FAULTS = 20  # lines about one environment

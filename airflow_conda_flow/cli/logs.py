@@ -13,8 +13,6 @@ from airflow_conda_flow.cli.past_runs import open_catalogue, tasks_of
 from airflow_conda_flow.datastore.logs import STREAMS
 from airflow_conda_flow.flow.definition import FlowDefinition
 
-NAME = "logs"
-HELP = "Show or scrub stdout and stderr of a task or all tasks in a step."
 COMMON: tuple[str, ...] = READERS
 _STAMPED = re.compile(r"(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6})Z (.*)", re.DOTALL)
 

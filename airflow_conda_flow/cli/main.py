@@ -10,12 +10,11 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from airflow_conda_flow.cli.any_text import print_any_text
-from airflow_conda_flow.cli.check import introduce
 from airflow_conda_flow.cli.config_options import given_configs
+from airflow_conda_flow.cli.introduction import introduce
 from airflow_conda_flow.cli.keywords import keyword_words
 from airflow_conda_flow.cli.last_words import say_last, written_out
 from airflow_conda_flow.cli.parser import build_parser, parse, take_project
-from airflow_conda_flow.cli.past_configs import with_required_ones
 from airflow_conda_flow.cli.repeated_options import repeated_options
 from airflow_conda_flow.cli.signals import ended_by, exit_code
 from airflow_conda_flow.errors import CondaFlowError, ParameterError
@@ -91,7 +90,12 @@ def main(
 def _execute(flow_class: type[Any], argv: Sequence[str] | None, call: tuple[Any, ...] | None) -> int:
     words = sys.argv[1:] if argv is None else argv
     try:
-        given = with_required_ones(flow_class, given_configs(flow_class, words), words)
+        given = given_configs(flow_class, words)
+        if {"resume", "spin"} & set(words):
+            # Half of the time in which other commands start.
+            from airflow_conda_flow.cli.past_configs import with_required_ones  # noqa: PLC0415
+
+            given = with_required_ones(flow_class, given, words)
         definition = read_flow(flow_class, given)
     except ParameterError as error:  # a wrong value of a config
         say_last(readable(str(error)))
@@ -101,7 +105,7 @@ def _execute(flow_class: type[Any], argv: Sequence[str] | None, call: tuple[Any,
     definition.package = _package_of(flow_class, definition.file)
     if argv is None:  # this process's own command line, whichever file its program is
         definition.started_by = program_command() or definition.started_by
-    parser = build_parser(definition)
+    parser = build_parser(definition, words)
     # Parsed twice with a keywords file: the first pass finds the command, which knows the keywords.
     arguments = parse(parser, words)
     if arguments.keywords_file is not None:

@@ -8,8 +8,6 @@ import sys
 from airflow_conda_flow.flow.definition import FlowDefinition
 from airflow_conda_flow.records.graph import StepNode
 
-NAME = "output-dot"
-HELP = "Visualize the flow with Graphviz."
 COMMON: tuple[str, ...] = ("--quiet",)
 
 

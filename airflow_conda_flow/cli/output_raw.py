@@ -7,8 +7,6 @@ import argparse
 from airflow_conda_flow.cli import show
 from airflow_conda_flow.flow.definition import FlowDefinition
 
-NAME = "output-raw"
-HELP = "Print the graph of the flow as JSON."
 COMMON: tuple[str, ...] = ()
 
 

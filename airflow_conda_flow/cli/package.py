@@ -15,8 +15,6 @@ from airflow_conda_flow.errors import SettingError
 from airflow_conda_flow.flow.definition import FlowDefinition
 from airflow_conda_flow.runner.code_sources import CodeSources
 
-NAME = "package"
-HELP = "Commands related to code packages."
 COMMON: tuple[str, ...] = ()
 
 

@@ -239,8 +239,14 @@ def _default_environment() -> str:
     return _environment(name)
 
 
-def build_parser(definition: FlowDefinition) -> FlowArgumentParser:
-    """Parser of a flow's command line, with all commands."""
+def build_parser(definition: FlowDefinition, words: Collection[str] | None = None) -> FlowArgumentParser:
+    """Parser of a flow's command line, with all commands.
+
+    Args:
+        definition: the flow.
+        words: what it will parse. Commands that are not among them have no options: their modules are not
+            imported, which is a third of the time that a short command takes.
+    """
     from airflow_conda_flow.cli.commands import COMMANDS  # noqa: PLC0415 - they import this module
 
     parser = FlowArgumentParser(
@@ -253,8 +259,7 @@ def build_parser(definition: FlowDefinition) -> FlowArgumentParser:
     if definition.has_project:
         add_project_options(parser, inherited=False)
     add_trigger_option(parser, definition, inherited=False)
-    configs = configs_of(definition.flow_class)
-    add_config_options(parser, configs)
+    add_config_options(parser, configs_of(definition.flow_class))
     parser.add_argument(
         "--with",
         dest="decorators_before",
@@ -267,25 +272,31 @@ def build_parser(definition: FlowDefinition) -> FlowArgumentParser:
     commands = parser.add_subparsers(
         title="commands", dest="command", metavar="COMMAND", parser_class=FlowArgumentParser
     )
-    for module in COMMANDS:
+    for each in COMMANDS:
         command = commands.add_parser(
-            module.NAME,
-            command=module.NAME,
-            help=module.HELP,
-            description=module.HELP,
+            each.name,
+            command=each.name,
+            help=each.help,
+            description=each.help,
             formatter_class=argparse.RawDescriptionHelpFormatter,
         )
-        # Only ``run`` has the parameters as options.
-        taken = [parameter.name for parameter in definition.parameters] if module.NAME == "run" else []
-        add_common_options(command, inherited=True, taken=taken, used=module.COMMON)
-        runs = module.COMMON == RUNNERS
-        if runs and definition.has_project and not {"branch", "production"} & set(taken):
-            add_project_options(command, inherited=True)
-        if not {"config", "config-value"} & set(taken):
-            add_config_options(command, configs)
-        module.add_arguments(command, definition)
-        command.set_defaults(execute=module.execute, command_parser=command)
+        if words is None or each.name in words:
+            _complete(command, each.name, each.load(), definition)
     return parser
+
+
+def _complete(command: FlowArgumentParser, name: str, module: Any, definition: FlowDefinition) -> None:
+    """Add the options of a command to its parser."""
+    # Only ``run`` has the parameters as options.
+    taken = [parameter.name for parameter in definition.parameters] if name == "run" else []
+    add_common_options(command, inherited=True, taken=taken, used=module.COMMON)
+    runs = module.COMMON == RUNNERS
+    if runs and definition.has_project and not {"branch", "production"} & set(taken):
+        add_project_options(command, inherited=True)
+    if not {"config", "config-value"} & set(taken):
+        add_config_options(command, configs_of(definition.flow_class))
+    module.add_arguments(command, definition)
+    command.set_defaults(execute=module.execute, command_parser=command)
 
 
 def add_project_options(parser: argparse.ArgumentParser, *, inherited: bool) -> None:

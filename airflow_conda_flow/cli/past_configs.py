@@ -45,7 +45,7 @@ def given_values(definition: FlowDefinition) -> dict[str, Any]:
 
 
 def with_required_ones(flow_class: type[Any], given: GivenConfigs, words: Sequence[str]) -> GivenConfigs:
-    """Given configs and, for ``resume`` and ``spin``, the origin's where a required one is not given.
+    """Given configs, and those of the run that is resumed or spun where a required one is not given.
 
     The flow cannot be read without them, and the command line cannot be parsed before the flow is read. So
     the words that name the origin are looked for here.
@@ -57,7 +57,7 @@ def with_required_ones(flow_class: type[Any], given: GivenConfigs, words: Sequen
     """
     configs = configs_of(flow_class)
     lacking = [each for each in configs if each.required and each.name not in {*given.files, *given.values}]
-    if not lacking or not {"resume", "spin"} & set(words):
+    if not lacking:
         return given
     arguments, rest = _origin_parser(configs).parse_known_args(words)
     catalogue = open_catalogue(chosen_settings(arguments))

@@ -14,8 +14,6 @@ from airflow_conda_flow.flow.definition import FlowDefinition
 from airflow_conda_flow.flow.username import username
 from airflow_conda_flow.runner.stores import open_settings_datastore
 
-NAME = "resume"
-HELP = "Resume execution of a previous run of this flow."
 COMMON: tuple[str, ...] = RUNNERS
 
 

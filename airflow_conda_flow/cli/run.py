@@ -16,7 +16,8 @@ from airflow_conda_flow.cli.parser import RUNNERS, chosen_settings, given_decora
 from airflow_conda_flow.cli.past_runs import open_catalogue
 from airflow_conda_flow.cli.run_hooks import RunHooks
 from airflow_conda_flow.cli.signals import ended_by
-from airflow_conda_flow.cli.trigger_option import add_trigger_option, trigger_events
+from airflow_conda_flow.cli.trigger_option import add_trigger_option
+from airflow_conda_flow.cli.triggering_runs import trigger_events
 from airflow_conda_flow.compute.placement import Placement
 from airflow_conda_flow.datastore.atomic_file import new_file_beside, write_all
 from airflow_conda_flow.datastore.left_behind import clear_once
@@ -27,8 +28,6 @@ from airflow_conda_flow.local.run import LocalRun, RunOptions
 from airflow_conda_flow.records.run_record import RunRecord
 from airflow_conda_flow.settings.loading import Settings
 
-NAME = "run"
-HELP = "Run the flow on this machine."
 COMMON: tuple[str, ...] = RUNNERS
 
 

@@ -9,8 +9,6 @@ import textwrap
 from airflow_conda_flow.flow.definition import FlowDefinition
 from airflow_conda_flow.records.graph import StepNode
 
-NAME = "show"
-HELP = "Show the steps of the flow."
 COMMON: tuple[str, ...] = ()
 
 

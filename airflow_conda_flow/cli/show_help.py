@@ -6,8 +6,6 @@ import argparse
 
 from airflow_conda_flow.flow.definition import FlowDefinition
 
-NAME = "help"
-HELP = "Show all available commands."
 COMMON: tuple[str, ...] = ()
 
 

@@ -26,8 +26,6 @@ from airflow_conda_flow.records.names import indices, task_id
 from airflow_conda_flow.records.run_record import RunRecord
 from airflow_conda_flow.runner.signals import outside_handler
 
-NAME = "spin"
-HELP = "Run one step with the inputs of a past run; no run changes."
 COMMON: tuple[str, ...] = RUNNERS
 
 

@@ -15,8 +15,6 @@ from airflow_conda_flow.flow.definition import FlowDefinition
 from airflow_conda_flow.flow.username import username
 from airflow_conda_flow.records.run_record import TaggedRun
 
-NAME = "tag"
-HELP = "Commands related to tagging."
 COMMON: tuple[str, ...] = ()
 _HEAD = "System tags and tags; only tags can be modified"
 

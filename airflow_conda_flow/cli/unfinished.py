@@ -13,7 +13,7 @@ from airflow_conda_flow.compute.unfinished import Unfinished
 from airflow_conda_flow.datastore.catalogue import RunCatalogue
 from airflow_conda_flow.errors import ObjectNotFound
 from airflow_conda_flow.flow.definition import FlowDefinition
-from airflow_conda_flow.flow.places import Place, places
+from airflow_conda_flow.flow.places import Place
 from airflow_conda_flow.flow.username import username
 
 
@@ -27,8 +27,6 @@ class UnfinishedCommand:
     COMMON: tuple[str, ...] = ()
 
     def __init__(self, place: Place) -> None:
-        self.NAME = place.name
-        self.HELP = f"{place.things.capitalize()} of the flow that have not ended."
         self._place = place
 
     def add_arguments(self, parser: argparse.ArgumentParser, definition: FlowDefinition) -> None:
@@ -79,11 +77,6 @@ class UnfinishedCommand:
         if not found:
             sys.stderr.write(f"No unfinished {self._place.things}.\n")
         return 0
-
-
-def unfinished_commands() -> list[UnfinishedCommand]:
-    """Command of each place that can find unfinished pods or jobs."""
-    return [UnfinishedCommand(place) for place in places() if place.unfinished is not None]
 
 
 def _add_runs(parser: argparse.ArgumentParser) -> None:

@@ -7,8 +7,6 @@ import argparse
 from airflow_conda_flow._version import __version__
 from airflow_conda_flow.flow.definition import FlowDefinition
 
-NAME = "version"
-HELP = "Print the version of airflow-conda-flow."
 COMMON: tuple[str, ...] = ()
 
 

@@ -64,7 +64,7 @@ def test_every_name_and_command_has_a_row():
     words = set(re.findall(r"[\w-]+", features))
     names = set(airflow_conda_flow.__all__) - {"metaflow_version"}
     assert names - words == set()
-    assert {module.NAME for module in COMMANDS} - {"completion"} - words == set()
+    assert {command.name for command in COMMANDS} - {"completion"} - words == set()
 
 
 def test_a_test_that_is_gone_is_seen():
