@@ -91,7 +91,7 @@ def test_a_file_without_which_this_package_cannot_be_imported(machine, name, com
     assert done.stdout == ""
 
 
-@pytest.mark.parametrize("name", ["dis", "inspect", "tokenize", "platform", "ast"])
+@pytest.mark.parametrize("name", ["dis", "argparse", "tokenize", "platform", "ast"])
 @pytest.mark.parametrize("entry", ["'/nonexistent'", "'lib'", "''"])
 def test_a_flow_that_changes_the_path(machine, name, entry):
     """The same line: the directory of the flow file is no longer the first one."""
