@@ -26,8 +26,9 @@ class Command:
     load: Callable[[], Any]
 
 
-def _module(name: str) -> Callable[[], Any]:
-    return partial(importlib.import_module, f"{__package__}.{name}")
+def _command(name: str, help: str) -> Command:  # noqa: A002 - as argparse calls it
+    """Command whose module has its name."""
+    return Command(name, help, partial(importlib.import_module, f"{__package__}.{name.replace('-', '_')}"))
 
 
 def _unfinished(place: Place) -> Command:
@@ -43,25 +44,21 @@ def _unfinished(place: Place) -> Command:
 
 # ``--help`` lists them in this order: the most used ones first.
 COMMANDS = (
-    Command("run", "Run the flow on this machine.", _module("run")),
-    Command("resume", "Resume execution of a previous run of this flow.", _module("resume")),
-    Command("spin", "Run one step with the inputs of a past run; no run changes.", _module("spin")),
-    Command("show", "Show the steps of the flow.", _module("show")),
-    Command("check", "Check the flow and run nothing.", _module("check")),
-    Command("dump", "Get data artifacts of a task or all tasks in a step.", _module("dump")),
-    Command("logs", "Show or scrub stdout and stderr of a task or all tasks in a step.", _module("logs")),
-    Command("tag", "Commands related to tagging.", _module("tag")),
-    Command("card", "Commands related to the cards of tasks.", _module("card")),
-    Command("package", "Commands related to code packages.", _module("package")),
-    Command("environment", "Commands related to the environments of steps.", _module("environment")),
+    _command("run", "Run the flow on this machine."),
+    _command("resume", "Resume execution of a previous run of this flow."),
+    _command("spin", "Run one step with the inputs of a past run; no run changes."),
+    _command("show", "Show the steps of the flow."),
+    _command("check", "Check the flow and run nothing."),
+    _command("dump", "Get data artifacts of a task or all tasks in a step."),
+    _command("logs", "Show or scrub stdout and stderr of a task or all tasks in a step."),
+    _command("tag", "Commands related to tagging."),
+    _command("card", "Commands related to the cards of tasks."),
+    _command("package", "Commands related to code packages."),
+    _command("environment", "Commands related to the environments of steps."),
     *(_unfinished(place) for place in places() if place.unfinished is not None),
-    Command("output-dot", "Visualize the flow with Graphviz.", _module("output_dot")),
-    Command("output-raw", "Print the graph of the flow as JSON.", _module("output_raw")),
-    Command(
-        "completion",
-        "Print a script that completes this flow's commands and options in a shell.",
-        _module("completion"),
-    ),
-    Command("help", "Show all available commands.", _module("show_help")),
-    Command("version", "Print the version of airflow-conda-flow.", _module("version")),
+    _command("output-dot", "Visualize the flow with Graphviz."),
+    _command("output-raw", "Print the graph of the flow as JSON."),
+    _command("completion", "Print a script that completes this flow's commands and options in a shell."),
+    _command("help", "Show all available commands."),
+    _command("version", "Print the version of airflow-conda-flow."),
 )

@@ -15,6 +15,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 from airflow_conda_flow.cli import completion_scripts
+from airflow_conda_flow.cli.parser import build_parser
 from airflow_conda_flow.flow.definition import FlowDefinition
 
 COMMON: tuple[str, ...] = ()
@@ -36,8 +37,6 @@ def add_arguments(parser: argparse.ArgumentParser, definition: FlowDefinition) -
 
 def execute(arguments: argparse.Namespace, definition: FlowDefinition) -> int:
     """Print the script."""
-    from airflow_conda_flow.cli.parser import build_parser  # noqa: PLC0415 - it imports this module
-
     parser = build_parser(definition)
     # A shell knows a program by the last part of its path.
     prog = os.path.basename(sys.argv[0])  # noqa: PTH119 - a name, not a path

@@ -12,6 +12,7 @@ from functools import cache
 from typing import Any, NoReturn
 
 from airflow_conda_flow._version import __version__
+from airflow_conda_flow.cli.commands import COMMANDS
 from airflow_conda_flow.cli.config_options import add_config_options, configs_of
 from airflow_conda_flow.cli.refused import ENVIRONMENTS, refused_command, refused_option
 from airflow_conda_flow.cli.trigger_option import add_trigger_option
@@ -245,10 +246,8 @@ def build_parser(definition: FlowDefinition, words: Collection[str] | None = Non
     Args:
         definition: the flow.
         words: what it will parse. Commands that are not among them have no options: their modules are not
-            imported, which is a third of the time that a short command takes.
+            imported, which would be more than half of the time that a short command takes.
     """
-    from airflow_conda_flow.cli.commands import COMMANDS  # noqa: PLC0415 - they import this module
-
     parser = FlowArgumentParser(
         prog=definition.started_by,
         description=definition.graph.doc or None,

@@ -220,7 +220,7 @@ class _Conversation:
             self._process.wait(_POLL_SECONDS if wait else 0)
         except subprocess.TimeoutExpired:
             return
-        # What the process itself wrote is in the pipes by now, and one read takes it. It is not lost if this
+        # The process's own output is in the pipes by now, and one read takes it. It is not lost if this
         # thread, on a busy machine, is held up for longer than ``_DRAIN_SECONDS`` from here on.
         for key, _ in self._selector.select(0):
             self._read(key)

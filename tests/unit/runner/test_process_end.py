@@ -247,9 +247,9 @@ def test_the_last_line_is_read_although_the_runner_is_held_up(make_run_either_wa
     run = make_run_either_way(
         one_step("""
             import time
-            print("ready", flush=True)
             try:
-                time.sleep(60)
+                print("ready", flush=True)
+                time.sleep(60)  # the signal ends it
             finally:
                 print("tidied up", end="")
         """)

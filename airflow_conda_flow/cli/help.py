@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 
+from airflow_conda_flow.cli.parser import build_parser
 from airflow_conda_flow.flow.definition import FlowDefinition
 
 COMMON: tuple[str, ...] = ()
@@ -16,8 +17,6 @@ def add_arguments(parser: argparse.ArgumentParser, definition: FlowDefinition) -
 
 def execute(arguments: argparse.Namespace, definition: FlowDefinition) -> int:
     """Print the same text as ``--help``."""
-    from airflow_conda_flow.cli.parser import build_parser  # noqa: PLC0415 - it imports this module
-
     del arguments
     build_parser(definition).print_help()
     return 0
