@@ -99,7 +99,7 @@ class _Block:
         self._operator = operator
         self._context = context
         self._paths = paths_of(operator.indices)
-        self._cancel = operator.begin_cancellable()
+        self._cancel = operator.begin_cancellable(context)
         self._stop = threading.Event()
         self._is_shut_down = False
         self._ti = _AskedOnce(context["ti"])

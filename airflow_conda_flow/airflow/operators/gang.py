@@ -68,7 +68,7 @@ class GangTask(_Mixed):
         Raises:
             AirflowException: a node failed.
         """
-        cancel = self.begin_cancellable()
+        cancel = self.begin_cancellable(context)
         tried = self.begin(context)
         results = self.ends(context, tried, cancel, partial(self.is_still_wanted, context))
         self.name_split(context, results[0].result.record.split_name)

@@ -75,7 +75,7 @@ class RemoteStepTask(StepTask):
         if tried.done is not None:
             self.log.info("The step is done already; only Airflow did not know.")
             return self.conclude(context, tried, tried.done)
-        cancel = self.begin_cancellable()
+        cancel = self.begin_cancellable(context)
         is_shut_down = partial(self.is_still_wanted, context)
         tried, result = self._attempt(context, tried, cancel, is_shut_down, defer=True)
         return self.conclude(context, tried, result)

@@ -20,6 +20,7 @@ from airflow_conda_flow.airflow.identity import attempt_of, first_attempt_of, fl
 from airflow_conda_flow.airflow.manifest_digests import KEY as MANIFESTS_KEY
 from airflow_conda_flow.airflow.manifest_digests import compare, compared_inputs, manifest_digests
 from airflow_conda_flow.airflow.operators.block import run_block
+from airflow_conda_flow.airflow.operators.ending import Ending
 from airflow_conda_flow.airflow.operators.log_progress import LogProgress
 from airflow_conda_flow.airflow.operators.revision import record_that_counts, wait_for
 from airflow_conda_flow.airflow.operators.secret_keepers import airflow_keepers
@@ -126,7 +127,7 @@ class StepTask(BaseOperator):
         self.user_retries = user_retries
         self.facts = facts
         self.end_asset = end_asset
-        self._cancel: threading.Event | None = None
+        self._ending: Ending | None = None
         if is_block(indices) and self.execution_timeout is not None:
             # The limit is for one split, and the splits of a block may run one after the other.
             self.execution_timeout *= len(paths_of(indices))
@@ -166,6 +167,9 @@ class StepTask(BaseOperator):
             return run_block(self, context) if is_block(self.indices) else self.run_one(context)
         except CondaFlowError as error:
             raise as_airflow_error(error) from None
+        finally:
+            if self._ending is not None:
+                self._ending.close()
 
     def run_one(self, context: Context) -> Any:
         """Run the step's next attempt; returns the same as ``execute``."""
@@ -200,18 +204,20 @@ class StepTask(BaseOperator):
     def share(self, opened: Opened) -> None:
         """Make what all splits of a block need, before this operator is copied for each of them."""
 
-    def begin_cancellable(self) -> threading.Event:
+    def begin_cancellable(self, context: Context) -> threading.Event:
         """Event that ``on_kill`` sets from now on."""
         # Not created in __init__: Airflow copies operators, and an Event has a lock, which cannot be copied.
-        self._cancel = threading.Event()
-        return self._cancel
+        run_id = flow_run_id(self.dag_id, context["run_id"])
+        # A process on the worker ends with the worker's, and has nobody who stores later lines.
+        self._ending = Ending(self.log.info if self.is_remote else None, f"{run_id}/{self.step}")
+        return self._ending.cancel
 
     def on_kill(self) -> None:
         """End the step: its process, pod or job. A remote one stays if the worker is shut down."""
         # Called in a signal handler: the thread that it interrupts may be waiting for an answer of Airflow's,
         # so nothing can be asked here.
-        if self._cancel is not None:
-            outside_handler(self._cancel.set)
+        if self._ending is not None:
+            outside_handler(self._ending.ask)
 
     def opened(self, context: Context) -> Opened:
         """The run of this task, with the stores of the settings.
@@ -479,7 +485,7 @@ class StepOperator(StepTask):
 
     def run_one(self, context: Context) -> Any:
         """Run the step's next attempt."""
-        cancel = self.begin_cancellable()
+        cancel = self.begin_cancellable(context)
         tried = self.begin(context)
         result = tried.done
         if result is None:

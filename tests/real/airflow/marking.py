@@ -4,6 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from airflow_conda_flow.datastore import layout
+from airflow_conda_flow.datastore.s3_storage import S3Storage
+from airflow_conda_flow.records.names import TaskName
+
 from ...parts.airflow_machine import AirflowMachine
 from .standalone import Standalone
 
@@ -62,6 +66,8 @@ def write_marked_flows(machine: AirflowMachine, decorator: str) -> None:
 def mark_as_failed(airflow: Standalone, decorator: str, is_up: Callable[[str], bool]) -> None:
     """Run the flows, and mark each one's task when its step runs; what its `finally` prints is in the log.
 
+    A busy cluster may take longer than the 5 s that Airflow gives a worker: the log then says where the lines are.
+
     Args:
         airflow: where the flows are.
         decorator: where their step runs.
@@ -77,7 +83,28 @@ def mark_as_failed(airflow: Standalone, decorator: str, is_up: Callable[[str], b
         assert airflow.query(state, dag_id, waiting)
         path = f"dags/{dag_id}/dagRuns/{airflow.run_id(dag_id)}/taskInstances/start"
         airflow.ask("PATCH", path, {"new_state": "failed"})
-    for dag_id, _ in marked.values():
-        airflow.wait_for(lambda dag_id=dag_id: '"last words"' in airflow.task_log(dag_id, "start"), dag_id)
+    for name, (dag_id, waiting) in marked.items():
+        path = f"{airflow.flow_run_id(dag_id)}/start"
+        enough = (
+            {'"last words"'}
+            if waiting == "deferred"
+            else {'"last words"', f"stored with its task: logs {path}"}
+        )
+        airflow.wait_for(lambda dag_id=dag_id, enough=enough: _has_one(airflow, dag_id, enough), dag_id)
+        airflow.wait_for(
+            lambda name=name, path=path: b"last words" in _stored(airflow, f"{name}/{path}"), dag_id
+        )
         airflow.wait_for_run(dag_id, state="failed")
         assert airflow.query(state, dag_id, "failed")
+
+
+def _has_one(airflow: Standalone, dag_id: str, texts: set[str]) -> bool:
+    log = airflow.task_log(dag_id, "start")
+    return any(text in log for text in texts)
+
+
+def _stored(airflow: Standalone, step: str) -> bytes:
+    """The lines that the datastore has of the task of a step."""
+    storage = S3Storage(airflow.machine.environ["CONDA_FLOW_DATASTORE_ROOT"], airflow.machine.s3)
+    key = layout.task_log(TaskName(*step.split("/"), "start-0").attempt(0), "stdout")
+    return storage.read_bytes(key) if storage.exists(key) else b""
