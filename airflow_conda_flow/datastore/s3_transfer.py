@@ -94,11 +94,12 @@ def upload_surely(send: Callable[[], object], client: Any, name: dict[str, str],
             try:
                 send()
             except Exception as error:
-                if not may_have_arrived(error) or deadline.is_over():
+                if not may_have_arrived(error):
                     raise
+                # Also after the deadline: a slow upload that has arrived is no failure.
                 if _has_bytes_of(client, name, path):
                     return
-                if pause is None:
+                if pause is None or deadline.is_over():
                     raise
             else:
                 return

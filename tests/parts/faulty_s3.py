@@ -88,6 +88,9 @@ class _Proxy(ThreadingHTTPServer):
         super().__init__(("127.0.0.1", 0), _Handler)
         self.upstream = urlsplit(server.endpoint).netloc
         self.choose = choose
+        # rclone's writes are no single actions: one that the client gave up, and that still goes on, would disturb
+        # its repetition, which S3 never does.
+        self.writing = contextlib.nullcontext() if server.honours_conditions else threading.Lock()
         self.mutex = threading.Lock()
         self.came: Counter[tuple[str, str]] = Counter()
         self.happened: Counter[str] = Counter()
@@ -117,7 +120,8 @@ class _Handler(BaseHTTPRequestHandler):
         elif fault in {"fail", "broken"}:
             self._refuse("SlowDown" if fault == "fail" else "InternalError", 503 if fault == "fail" else 500)
         else:
-            status, headers, data = self._forward(body)
+            with contextlib.nullcontext() if self.command in {"GET", "HEAD"} else self.server.writing:
+                status, headers, data = self._forward(body)
             self._answer(fault, status, headers, data)
 
     do_PUT = do_HEAD = do_POST = do_DELETE = do_GET  # noqa: N815  the names that http.server calls

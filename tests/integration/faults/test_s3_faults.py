@@ -9,7 +9,7 @@ import time
 
 import pytest
 
-from airflow_conda_flow.datastore import s3_patience
+from airflow_conda_flow.datastore import s3_patience, s3_transfer
 from airflow_conda_flow.datastore.s3_objects import S3Objects
 from airflow_conda_flow.errors import CorruptData, DatastoreUnavailable
 
@@ -91,6 +91,17 @@ def test_a_completion_whose_answers_are_lost(make_faulty, server, tmp_path, put,
     )
     assert put(storage, prepared(server, storage, tmp_path))
     assert proxy.happened[second]
+
+
+@pytest.mark.parametrize("put", [put_large, put_with_the_client])
+def test_an_upload_that_arrives_after_the_deadline(make_faulty, server, tmp_path, put, monkeypatch):
+    """Nobody hears of it, and it is not sent again: the object is there all the same."""
+    monkeypatch.setattr(s3_transfer, "DEADLINE", 0.0)
+    storage, proxy = make_faulty(
+        lambda method, path, _: "unanswered" if method == "POST" and "uploadId" in path else "pass"
+    )
+    assert put(storage, prepared(server, storage, tmp_path))
+    assert proxy.happened["unanswered"]
 
 
 @pytest.mark.parametrize("fault", ["stall", "hang", "trickle", "cut", "reset", "fail"])
