@@ -196,7 +196,6 @@ def may_have_arrived(error: BaseException) -> bool:
     ``NoSuchUpload`` is the answer to a completion that is sent again, and to one whose upload another writer
     of the key has ended. If that answer breaks off, its status is left.
     """
-    error = answer_behind(error)
     code = answer_code(error)
     if code is not None:
         is_over = code == "NoSuchUpload" or (code in MISSING_KEY and _operation(error) in _OF_UPLOADS)
@@ -234,23 +233,12 @@ def _meaning(error: BaseException) -> tuple[str, str] | None:
 
 def translated(error: BaseException, url: str, key: str) -> CondaFlowError | None:
     """Our error for one of botocore or boto3; None for any other error."""
-    error = answer_behind(error)
     if _is_missing_key(error):
         return NotInDatastore(f"There is no {key} in the datastore {url}.")
     if (meaning := _meaning(error)) is None:
         return None
     wrong, fix = meaning
     return DatastoreUnavailable(f"The datastore {url}{_via()} cannot be used: {wrong}. {fix}")
-
-
-def answer_behind(error: BaseException) -> BaseException:
-    """The botocore error behind a failed upload, else the error itself.
-
-    boto3 raises ``S3UploadFailedError`` with the text of S3's answer only; the answer is in its context.
-    """
-    if type(error).__name__ == "S3UploadFailedError" and error.__context__ is not None:
-        return error.__context__
-    return error
 
 
 def _via() -> str:
@@ -262,7 +250,6 @@ def object_error(error: BaseException, url: str) -> CondaFlowError | None:
     """Our error for a failure with an object that a user named; None for an error that is not S3's."""
     if isinstance(error, OSError) and error.errno in {errno.ENOSPC, errno.EDQUOT}:
         return S3NoSpace(f"There is no room on the disk for {url}. Give S3(tmproot=...) another directory.")
-    error = answer_behind(error)
     code = answer_code(error)
     if code in _BAD_RANGE:
         return S3InvalidRange(f"{url} has no bytes in that range.")

@@ -69,8 +69,11 @@ def send_file(
     config = transfer.TransferConfig(
         multipart_threshold=PART, multipart_chunksize=PART, max_concurrency=workers
     )
-    with transfer.S3Transfer(client, config) as parts:
-        parts.upload_file(str(path), *name.values(), callback=progress, extra_args=dict(options or {}))
+    told = None if progress is None else [transfer.ProgressCallbackInvoker(progress)]
+    # Not with boto3's S3Transfer: it raises an error of its own in place of S3's answer, and sometimes loses
+    # the answer, as the manager raises it once more when it is closed.
+    with transfer.create_transfer_manager(client, config) as manager:
+        manager.upload(str(path), *name.values(), dict(options or {}), told).result()
 
 
 def copy_onto_itself(client: Any, name: dict[str, str]) -> None:

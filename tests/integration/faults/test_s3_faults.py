@@ -6,12 +6,15 @@ import hashlib
 import os
 import threading
 import time
+from unittest.mock import Mock
 
 import pytest
+from botocore.exceptions import ClientError
+from s3transfer.manager import TransferCoordinatorController
 
 from airflow_conda_flow.datastore import s3_patience, s3_transfer
 from airflow_conda_flow.datastore.s3_objects import S3Objects
-from airflow_conda_flow.errors import CorruptData, DatastoreUnavailable
+from airflow_conda_flow.errors import CorruptData, DatastoreUnavailable, S3AccessDenied
 
 from ...parts.faulty_s3 import FAULTS, first
 from .conftest import DEADLINE
@@ -91,6 +94,22 @@ def test_a_completion_whose_answers_are_lost(make_faulty, server, tmp_path, put,
     )
     assert put(storage, prepared(server, storage, tmp_path))
     assert proxy.happened[second]
+
+
+@pytest.mark.parametrize("put", [put_large, put_with_the_client])
+def test_an_upload_whose_end_is_noted_late(make_faulty, server, tmp_path, put, monkeypatch):
+    """boto3 waits for it a second time, and raises its failure again, while that is on its way to us."""
+    monkeypatch.setattr(TransferCoordinatorController, "remove_transfer_coordinator", lambda *_: None)
+    storage, proxy = make_faulty(first("unanswered", "POST"))
+    path = prepared(server, storage, tmp_path)
+    assert put(storage, path)
+    forbidden = {"Error": {"Code": "AccessDenied"}, "ResponseMetadata": {"HTTPStatusCode": 403}}
+    stub = ClientError(forbidden, "CompleteMultipartUpload")
+    monkeypatch.setattr(storage.client, "complete_multipart_upload", Mock(side_effect=stub))
+    with pytest.raises((DatastoreUnavailable, S3AccessDenied)) as caught:
+        put(storage, path)
+    assert "\n" not in str(caught.value)
+    assert proxy.happened["unanswered"]
 
 
 @pytest.mark.parametrize("put", [put_large, put_with_the_client])
