@@ -14,7 +14,7 @@ class Ending:
     """End of a step that may be asked for while it runs.
 
     Args:
-        tell: receives a line if the end takes longer than Airflow waits for; None if it never does.
+        tell: receives a line if the end takes longer than Airflow waits; None if later lines are not stored.
         pathspec: the run and step, as the command ``logs`` takes them.
 
     Attributes:
@@ -33,7 +33,7 @@ class Ending:
         if self._tell is not None and not self._is_over.wait(_TOLD_AFTER):
             self._tell(
                 "The step has not ended yet, and Airflow is about to close this log. What the step prints "
-                f"from now on is stored with its task: logs {self._pathspec}"
+                f"from now on is stored with its task. Read it with: python <flow file> logs {self._pathspec}"
             )
 
     def close(self) -> None:

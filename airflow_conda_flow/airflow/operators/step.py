@@ -206,9 +206,9 @@ class StepTask(BaseOperator):
 
     def begin_cancellable(self, context: Context) -> threading.Event:
         """Event that ``on_kill`` sets from now on."""
-        # Not created in __init__: Airflow copies operators, and an Event has a lock, which cannot be copied.
         run_id = flow_run_id(self.dag_id, context["run_id"])
-        # A process on the worker ends with the worker's, and has nobody who stores later lines.
+        # Not created in __init__: Airflow copies operators, and an Event has a lock, which cannot be copied.
+        # A process on the worker ends with this one, and then nobody stores what it prints.
         self._ending = Ending(self.log.info if self.is_remote else None, f"{run_id}/{self.step}")
         return self._ending.cancel
 

@@ -86,9 +86,7 @@ def mark_as_failed(airflow: Standalone, decorator: str, is_up: Callable[[str], b
     for name, (dag_id, waiting) in marked.items():
         path = f"{airflow.flow_run_id(dag_id)}/start"
         enough = (
-            {'"last words"'}
-            if waiting == "deferred"
-            else {'"last words"', f"stored with its task: logs {path}"}
+            {'"last words"'} if waiting == "deferred" else {'"last words"', f"python <flow file> logs {path}"}
         )
         airflow.wait_for(lambda dag_id=dag_id, enough=enough: _has_one(airflow, dag_id, enough), dag_id)
         airflow.wait_for(
