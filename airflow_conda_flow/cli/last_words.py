@@ -6,6 +6,8 @@ import contextlib
 import os
 import sys
 
+from airflow_conda_flow.runner.machine_refusal import lost_output_line
+
 
 def say_last(text: str) -> None:
     """Print a message to standard error, below the output, if it can be written."""
@@ -32,7 +34,7 @@ def written_out(code: int) -> int:
         except OSError as error:
             _give_up(stream.fileno())
             if stream is sys.stdout:
-                say_last(f"The output cannot be written: {error.strerror}.")
+                say_last(lost_output_line(error))
             code = code or 1
     return code
 

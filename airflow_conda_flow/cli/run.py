@@ -154,7 +154,7 @@ def start_run(
     if outcome.ok:
         hooks.call(succeeded=True)
         console.run_line("Done!")
-        return 0
+        return 1 if console.has_lost_lines else 0
     console.error("Workflow interrupted." if outcome.interrupted else "Workflow failed.")
     for pathspec in outcome.failed:
         console.error(f"  Task {definition.name}/{pathspec} failed; its lines above say why.")

@@ -98,7 +98,7 @@ def execute(arguments: argparse.Namespace, definition: FlowDefinition) -> int:
 
     with spin.prepared() as run, ended_by(lambda _number, _frame: outside_handler(end)):
         _tell_callers(arguments, definition.name, step, spin)
-        return 0 if run(cancel) else 1
+        return 0 if run(cancel) and not console.has_lost_lines else 1
 
 
 def _tell_callers(arguments: argparse.Namespace, flow: str, step: str, spin: Spin) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import sys
 import threading
 from collections.abc import Callable
@@ -10,6 +11,7 @@ from typing import TextIO
 
 from airflow_conda_flow.datastore.terminal_row import room_for_lines
 from airflow_conda_flow.flow.long_words import readable
+from airflow_conda_flow.runner.machine_refusal import lost_output_line
 
 
 class Console:
@@ -25,12 +27,14 @@ class Console:
 
     Attributes:
         is_quiet: whether notes, and the progress of others, are to be left out.
+        has_lost_lines: whether a line of the run or of a task could not be written, as on a full disk.
     """
 
     def __init__(self, out: TextIO | None = None, err: TextIO | None = None, *, quiet: bool = False) -> None:
         self._out = sys.stdout if out is None else out
         self._err = sys.stderr if err is None else err
         self.is_quiet = quiet
+        self.has_lost_lines = False
         self._mutex = threading.Lock()
         self._reader_left: Callable[[], None] | None = None
 
@@ -64,6 +68,16 @@ class Console:
                 if self._reader_left is None:
                     raise
                 self._reader_left()
+            except OSError as error:
+                # No reason to end tasks that may have run for hours: what they print is stored with them.
+                self._lose(stream, error)
+
+    def _lose(self, stream: TextIO, error: OSError) -> None:
+        if stream is self._err or self.has_lost_lines:
+            return
+        self.has_lost_lines = True
+        with contextlib.suppress(OSError):
+            self._write_encoded(self._err, f"{lost_output_line(error)} Tasks go on all the same.\n")
 
     def _write_encoded(self, stream: TextIO, line: str) -> None:
         try:

@@ -32,3 +32,8 @@ def refusal_line(error: OSError) -> str:
     where = f" ({error.filename})" if error.filename is not None else ""
     advice = _ADVICE.get(error.errno or 0, _OTHERWISE)
     return f"This machine refused it: {error.strerror or error}{where}. {advice}"
+
+
+def lost_output_line(error: OSError) -> str:
+    """Line about output that cannot be written, as on a full disk."""
+    return f"The output cannot be written: {error.strerror or error}."

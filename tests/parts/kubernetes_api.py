@@ -12,7 +12,7 @@ import socket
 import threading
 import time
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import datetime, timedelta, timezone
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
@@ -34,6 +34,7 @@ class KubernetesApi:
         broken: what is answered with 500.
         log: lines of every pod's log, each with its time.
         last_words: what every container prints once its pod is deleted; the pod and its log are gone at once.
+        on_delete: called with the name of a pod that is to be deleted; it is gone at once unless this is set.
         is_silent: True if watches are accepted and then say nothing, not even at their end.
         watch_seconds: seconds after which a watch ends; None for what the client asks.
     """
@@ -45,6 +46,7 @@ class KubernetesApi:
         self.broken: set[str] = set()
         self.log = b"2026-11-24T02:00:00.1Z one\n2026-11-24T02:00:00.2Z two\n"
         self.last_words = b""
+        self.on_delete: Callable[[str], object] = self.delete
         self.is_silent = False
         self.watch_seconds: float | None = None
         self.watches: set[socket.socket] = set()
@@ -216,13 +218,13 @@ class _Handler(BaseHTTPRequestHandler):
             self._answer("get", lambda api: self._get(api, rest[1]))
 
     def do_DELETE(self) -> None:
-        """Delete a pod at once."""
+        """Delete a pod, or do what the test wants."""
         name = self.path.partition("?")[0].rpartition("/")[2]
         length = int(self.headers.get("Content-Length") or 0)
         self.rfile.read(length)
 
         def delete(api: KubernetesApi) -> Any:
-            api.delete(name)
+            api.on_delete(name)
             return {"kind": "Status", "status": "Success"}
 
         self._answer("delete", delete)

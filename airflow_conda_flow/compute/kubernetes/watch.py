@@ -113,9 +113,7 @@ class PodWatch:
         except ComputeUnavailable as error:
             self._emit(str(error))
         self._leave()
-        self._is_over.set()
-        if self._log_thread is not None:
-            self._log_thread.join(_LAST_LOOK)
+        self._read_rest()
 
     def _following(self) -> PodFollower:
         if self._follower is None:
@@ -144,8 +142,12 @@ class PodWatch:
             sight = self._look()
             if sight.is_gone:
                 return
+            # A pod that is told to end while it starts may have run, and printed, before anybody saw it run.
+            if sight.pod is not None and pod_state.has_started(sight.pod):
+                self._follow_log()
             if sight.pod is not None and pod_state.is_over(sight.pod) and not has_ended:
                 has_ended = True
+                self._read_rest()  # now: the log goes with the pod
                 self._cluster.delete_pod(self.name, self._namespace, has_ended=True)
             self._following().news.wait(_FIRST_LOOK)
 
@@ -163,6 +165,12 @@ class PodWatch:
         if self._log_thread is not None:
             self._log_thread.join()
         return pod
+
+    def _read_rest(self) -> None:
+        """Let the log be read to the end of a pod that has ended or is gone; but not for ever."""
+        self._is_over.set()
+        if self._log_thread is not None:
+            self._log_thread.join(_LAST_LOOK)
 
     def _follow_log(self) -> None:
         if self._log_thread is None:

@@ -242,6 +242,33 @@ def test_a_pod_that_a_thread_ends(api, board):
     assert api.requests["get"] == 0
 
 
+@pytest.mark.parametrize("seen", ["it runs", "it has ended"])
+def test_a_pod_that_is_ended_before_it_was_seen_to_run(api, board, seen):
+    """The state comes later than the container: the step has printed lines, which go with the pod."""
+
+    def begin_to_end(name):
+        api.on_delete = end
+        if seen == "it runs":
+            api.run(name)
+            api.wait_for("log")
+        api.finish(name, code=1)
+
+    def end(name):
+        api.log = b""
+        api.delete(name)
+
+    api.on_delete = lambda name: threading.Thread(target=begin_to_end, args=(name,)).start()
+    api.put("p", {"phase": "Pending"})
+    followed = Followed(board, "p")
+    api.wait_for("watch")
+    followed.cancel.set()
+    followed.ended()
+    assert followed.lines == []
+    followed.pod.remove(wait=True)
+    assert "p" not in api.pods
+    assert followed.lines == ["one", "two"]
+
+
 def test_a_pod_is_followed_where_only_single_looks_are_allowed(api, board):
     """With a line that says so."""
     api.forbidden = {"watch", "list"}

@@ -62,6 +62,29 @@ def test_output_on_a_full_disk_is_a_failure(command):
     assert "Exception ignored" not in done.stderr
 
 
+@pytest.mark.parametrize("unbuffered", ["", "1"])
+def test_a_run_goes_on_without_its_output(tmp_path, unbuffered):
+    """Hours of work are not thrown away because the disk of the log is full; the exit code tells of it."""
+    if not FULL.exists():
+        pytest.skip("only Linux has a device that is full")
+    machine = Machine(tmp_path / "home")
+    flow = machine.flow(FLOW.replace("pass", "print('the last line')"))
+    environ = {**machine.environ, "PYTHONUNBUFFERED": unbuffered}
+    with FULL.open("w") as full:
+        command = machine.command(flow, "run", "--run-id-file", str(tmp_path / "id"))
+        done = subprocess.run(
+            command, env=environ, text=True, check=False, timeout=60, stdout=full, stderr=subprocess.PIPE
+        )
+    assert done.returncode == 1
+    assert done.stderr.count("No space left on device. Tasks go on all the same.\n") == 1
+    assert "Workflow failed" not in done.stderr
+    pathspec = f"{(tmp_path / 'id').read_text()}/end"
+    logs = subprocess.run(
+        machine.command(flow, "logs", pathspec), env=environ, text=True, check=True, capture_output=True
+    )
+    assert "the last line" in logs.stdout
+
+
 def test_a_message_that_cannot_be_written_changes_no_exit_code(command):
     """The command failed for a reason of its own."""
     with FULL.open("w") as full:
