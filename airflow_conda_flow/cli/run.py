@@ -154,7 +154,13 @@ def start_run(
     if outcome.ok:
         hooks.call(succeeded=True)
         console.run_line("Done!")
-        return 1 if console.has_lost_lines else 0
+        if not console.has_lost_lines:
+            return 0
+        console.error(
+            f"Run {run.run_id} is done, but lines of it could not be written. "
+            "The command logs prints what its tasks printed."
+        )
+        return 1
     console.error("Workflow interrupted." if outcome.interrupted else "Workflow failed.")
     for pathspec in outcome.failed:
         console.error(f"  Task {definition.name}/{pathspec} failed; its lines above say why.")

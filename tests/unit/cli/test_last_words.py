@@ -78,9 +78,14 @@ def test_a_run_goes_on_without_its_output(tmp_path, unbuffered):
     assert done.returncode == 1
     assert done.stderr.count("No space left on device. Tasks go on all the same.\n") == 1
     assert "Workflow failed" not in done.stderr
-    pathspec = f"{(tmp_path / 'id').read_text()}/end"
+    run_id = (tmp_path / "id").read_text()
+    assert f"Run {run_id} is done, but lines of it could not be written." in done.stderr
     logs = subprocess.run(
-        machine.command(flow, "logs", pathspec), env=environ, text=True, check=True, capture_output=True
+        machine.command(flow, "logs", f"{run_id}/end"),
+        env=environ,
+        text=True,
+        check=True,
+        capture_output=True,
     )
     assert "the last line" in logs.stdout
 
